@@ -1,0 +1,119 @@
+"""The JSON of one chunk, field for field and in the order of the public reference."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+FinishReason = Literal["stop", "max_frames", "error", "cancelled"]
+
+CHUNK_OBJECT = "mm.pipeline.chunk"
+RESULT_OBJECT = "mm.pipeline.result"
+
+
+class Roi(msgspec.Struct, frozen=True):
+    """A box in whole source pixels, clipped to the frame."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Target(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
+    """One object in one frame.
+
+    `confidence` has 4 decimals. `feature` is base64 of little-endian float16, shape (512,), and
+    present only with `include_vector`.
+    """
+
+    track_id: int
+    class_name: str
+    confidence: float
+    roi: Roi
+    text: str | UnsetType = UNSET
+    text_confidence: float | UnsetType = UNSET
+    feature_digest: str | UnsetType = UNSET
+    feature: str | UnsetType = UNSET
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start."""
+
+    frame_index: int
+    total_frames: int | None
+    decoded_frames: int
+    dropped_frames: int
+    fps: float
+    elapsed_ms: int
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The targets of one input; `index` is the input's place, always 0 in v1."""
+
+    index: int
+    targets: tuple[Target, ...]
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What this chunk adds."""
+
+    results: tuple[Result, ...]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """The cost of a task.
+
+    `decoded_frames + failed_frames + undecoded_frames` is every frame of the range that was
+    reached; `skipped_frames` of them were left out by sampling.
+    """
+
+    processed_frames: int
+    processing_time_ms: int
+    decoded_frames: int | UnsetType = UNSET
+    failed_frames: int | UnsetType = UNSET
+    skipped_frames: int | UnsetType = UNSET
+
+
+class ChunkError(msgspec.Struct, frozen=True):
+    """Why a task failed: a stable code and a message free of URLs and credentials."""
+
+    code: str
+    message: str
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One processed frame's event, or the terminal with `finish_reason` and `usage`.
+
+    `model` (the routing hint) and `provider` stand in a task's first chunk alone.
+    """
+
+    id: str
+    object: str
+    stream_info: StreamInfo
+    delta: Delta
+    finish_reason: FinishReason | None
+    model: str | UnsetType | None = UNSET
+    provider: str | UnsetType | None = UNSET
+    usage: Usage | UnsetType = UNSET
+    error: ChunkError | UnsetType = UNSET
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Chunk)
+
+
+def encode_chunk(chunk: Chunk) -> bytes:
+    """Return the chunk as compact JSON: never holds a raw line feed."""
+    return _ENCODER.encode(chunk)
+
+
+def decode_chunk(data: bytes | memoryview | str) -> Chunk:
+    """Return the chunk that `data` holds; raises `msgspec.DecodeError` on anything else."""
+    return _DECODER.decode(data)
+
+
+def chunk_to_builtins(chunk: Chunk) -> dict[str, Any]:
+    """Return the chunk as plain dicts and lists, as a JSON reader would see it."""
+    result: dict[str, Any] = msgspec.to_builtins(chunk)
+    return result

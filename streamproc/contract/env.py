@@ -1,0 +1,38 @@
+"""Names of the environment variables that more than one process reads. Values never reach logs."""
+
+KAFKA = "FRAMEWIRE_KAFKA"  # bootstrap servers, host:port[,host:port]
+KAFKA_OPTIONS = "FRAMEWIRE_KAFKA_OPTIONS"  # JSON: further librdkafka properties (TLS, SASL)
+PARTITIONS = "FRAMEWIRE_PARTITIONS"  # of video.tasks and video.chunks; frozen once created
+REPLICATION = "FRAMEWIRE_REPLICATION"  # replication factor of our topics
+S3_ENDPOINT = "FRAMEWIRE_S3_ENDPOINT"  # http(s)://host:port; unset: AWS itself
+S3_BUCKET = "FRAMEWIRE_S3_BUCKET"
+S3_KEY = "AWS_ACCESS_KEY_ID"
+S3_SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the variable's name, not a secret
+S3_REGION = "AWS_REGION"
+CLICKHOUSE = "FRAMEWIRE_CLICKHOUSE"  # chdb:///path, or http(s)://user:password@host:port/database
+MODELS = "FRAMEWIRE_MODELS"  # directory of the user's own models
+PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
+FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
+PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt from the SSRF guard
+LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
+
+# api
+HOST = "FRAMEWIRE_HOST"  # default 127.0.0.1
+PORT = "FRAMEWIRE_PORT"  # default 8080; 0 takes a free one
+PORT_FILE = "FRAMEWIRE_PORT_FILE"  # where the api writes the port it listens on, once it does
+ADMIN_KEY = "FRAMEWIRE_ADMIN_KEY"  # bearer key of the operator's endpoints
+TOKEN_SECRET = "FRAMEWIRE_TOKEN_SECRET"  # noqa: S105 - signs ?token=; shared by all api instances
+INDEX_IN_API = "FRAMEWIRE_INDEX_IN_API"  # 1: run the index role inside the api (chDB has one owner)
+
+# worker
+DEVICE = "FRAMEWIRE_DEVICE"  # OpenVINO device, default AUTO:GPU,CPU
+PRECISION = "FRAMEWIRE_PRECISION"  # auto | f32 | bf16 | f16
+SLOTS = "FRAMEWIRE_SLOTS"  # tasks worked on at once in one worker
+SLICE_S = "FRAMEWIRE_SLICE_S"  # length of a slice of work, seconds
+WORKER_ID = "FRAMEWIRE_WORKER_ID"
+READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here once it is ready
+
+# console
+URL = "FRAMEWIRE_URL"
+KEY = "FRAMEWIRE_KEY"
+DATA = "FRAMEWIRE_DATA"  # data directory of the embedded stack

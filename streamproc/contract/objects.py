@@ -1,0 +1,117 @@
+"""S3 keys and the metadata of segments.
+
+`{project}/{task}/request.json`        the request, PUT once with `If-None-Match: *`
+`{project}/{task}/upload`              a base64 input, staged by the api
+`{project}/{task}/source`              a source that could not be seeked, spooled by a worker
+`{project}/{task}/seg/{start:020d}`    log bytes `[start, start + size)`
+`{project}/{task}/vec/{start:020d}`    the feature vectors of the same records, for the index
+`{project}/{task}/final.json`          written after the last segment of a closed log
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+REQUEST = "request.json"
+UPLOAD = "upload"
+SOURCE = "source"
+FINAL = "final.json"
+
+_SEGMENT = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/seg/(?P<start>\d{20})$")
+
+
+def task_prefix(project: str, task: str) -> str:
+    return f"{project}/{task}/"
+
+
+def request_key(project: str, task: str) -> str:
+    return task_prefix(project, task) + REQUEST
+
+
+def upload_key(project: str, task: str) -> str:
+    return task_prefix(project, task) + UPLOAD
+
+
+def source_key(project: str, task: str) -> str:
+    return task_prefix(project, task) + SOURCE
+
+
+def final_key(project: str, task: str) -> str:
+    return task_prefix(project, task) + FINAL
+
+
+def segment_prefix(project: str, task: str) -> str:
+    return task_prefix(project, task) + "seg/"
+
+
+def segment_key(project: str, task: str, start: int) -> str:
+    return f"{segment_prefix(project, task)}{start:020d}"
+
+
+def vectors_key(project: str, task: str, start: int) -> str:
+    return f"{task_prefix(project, task)}vec/{start:020d}"
+
+
+def segment_start(key: str) -> int:
+    """Return the log offset of a segment's first byte; raises ValueError on another key."""
+    match = _SEGMENT.match(key)
+    if match is None:
+        raise ValueError(f"not a segment key: {key!r}")
+    return int(match["start"])
+
+
+class SegmentInfo(msgspec.Struct, frozen=True):
+    """The fold's state just after a segment's last byte; all S3 metadata, so all text there.
+
+    `next_position` is the Kafka offset to go on reading at, in the task's chunks partition.
+    """
+
+    epoch: int
+    next_seq: int
+    last_frame: int
+    next_position: int
+    started_ms: int
+    closed: bool
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "epoch": str(self.epoch),
+            "next-seq": str(self.next_seq),
+            "last-frame": str(self.last_frame),
+            "next-position": str(self.next_position),
+            "started-ms": str(self.started_ms),
+            "closed": "1" if self.closed else "0",
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "SegmentInfo":
+        """Raises KeyError or ValueError on metadata that `to_metadata` did not write."""
+        fields = {name.lower(): value for name, value in metadata.items()}
+        return cls(
+            epoch=int(fields["epoch"]),
+            next_seq=int(fields["next-seq"]),
+            last_frame=int(fields["last-frame"]),
+            next_position=int(fields["next-position"]),
+            started_ms=int(fields["started-ms"]),
+            closed=fields["closed"] == "1",
+        )
+
+
+class Final(msgspec.Struct, frozen=True):
+    """`final.json`: what a closed log is, without reading it.
+
+    `sha256` (hex) is over the `length` bytes of the whole log. Times are Unix milliseconds.
+    """
+
+    length: int
+    sha256: str
+    status: str
+    started_ms: int
+    finished_ms: int
+    processed_frames: int
+    provider: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    total_frames: int | None = None
+    fps: float = 0.0

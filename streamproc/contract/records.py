@@ -1,0 +1,271 @@
+"""Records on Kafka: what each topic's messages hold, and how chunk records are written and read.
+
+`video.tasks`    key task id, value a tagged msgpack `Submitted` or `Continue`
+`video.chunks`   key task id, value log bytes (claims: msgpack `Claim`), headers as `ChunkRecord`
+`video.control`  key task id, value msgpack `CancelRequested`
+`video.projects` key `project/<id>` or `key/<sha256 hex>`, value msgpack `Project` or `ProjectKey`
+`video.dlq`      key task id, value msgpack `DeadLetter`
+`video.workers`  key worker id, value msgpack `WorkerBeat`
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+from crc32c import crc32c
+
+from streamproc.contract.spec import TaskSpec
+
+Kind = Literal["claim", "chunk", "terminal"]
+_KINDS: dict[bytes, Kind] = {b"claim": "claim", b"chunk": "chunk", b"terminal": "terminal"}
+
+Header = tuple[str, bytes]
+
+
+class BadRecordError(ValueError):
+    """A Kafka message is not one of ours: it is skipped and counted, never guessed at."""
+
+
+class FoldPoint(msgspec.Struct, frozen=True):
+    """A true state of a task's fold: what every reader knows just before Kafka offset `position`.
+
+    Reading video.chunks from `position` on with this state gives the same fold as reading from
+    the beginning. `ckpt_position` is the offset of the record whose checkpoint was last accepted.
+    """
+
+    position: int
+    epoch: int = -1
+    next_off: int = 0
+    next_seq: int = 0
+    last_frame: int = -1
+    ckpt_position: int | None = None
+
+
+class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
+    """A task was accepted. `point.position` lies before the task's first record."""
+
+    task: str
+    project: str
+    partition: int
+    created_ms: int
+    spec: TaskSpec
+    point: FoldPoint
+
+
+class Continue(msgspec.Struct, frozen=True, tag="continue"):
+    """A slice ended and the task goes on: carries the submission, so nothing is looked up.
+
+    `point` is the fold at the claim of the slice that wrote this message.
+    """
+
+    submitted: Submitted
+    slice: int
+    expect_off: int
+    point: FoldPoint
+    attempt: int = 0
+
+
+TaskMessage = Submitted | Continue
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try of one provider that ended before the first chunk."""
+
+    provider: str
+    code: str
+    message: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A worker takes a task's slice: from this record on, only its epoch may write the log.
+
+    `precision` is what `auto` resolved to at the first claim, so that a resume elsewhere computes
+    the same numbers. `attempts` are the providers that failed before this one, oldest first.
+    """
+
+    worker: str
+    slice: int
+    provider: str
+    precision: str
+    device: str
+    attempts: tuple[Attempt, ...] = ()
+
+
+class CancelRequested(msgspec.Struct, frozen=True):
+    task: str
+    project: str
+    requested_ms: int
+
+
+class Project(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    created_ms: int
+
+
+class ProjectKey(msgspec.Struct, frozen=True):
+    """A project's API key: only its SHA-256 is stored. `prefix` is shown in lists."""
+
+    hash: str
+    project: str
+    name: str
+    prefix: str
+    created_ms: int
+    revoked: bool = False
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    task: str
+    project: str
+    code: str
+    message: str
+    dead_ms: int
+
+
+class WorkerBeat(msgspec.Struct, frozen=True):
+    """A worker's heartbeat; `fps` is processed frames per second over the last beat."""
+
+    worker: str
+    host: str
+    pid: int
+    started_ms: int
+    beat_ms: int
+    device: str
+    precision: str
+    models: tuple[str, ...]
+    slots: int
+    busy: int
+    fps: float
+    processed_frames: int
+    partitions: tuple[int, ...] = ()
+    rss_bytes: int = 0
+
+
+class ChunkRecord(msgspec.Struct, frozen=True):
+    """One record of video.chunks.
+
+    `value` is log bytes at `[off, off + len(value))`, for claims a msgpack `Claim`. `epoch` is the
+    Kafka offset of the writer's claim (a claim's own `position`). `frame` and `pts` are of the
+    processed frame, -1 where there is none. `position` is the record's Kafka offset, -1 before it
+    is written; `time_ms` is its Kafka timestamp. `ckpt`, `vectors` and `pin` travel in headers:
+    checkpoint, feature vectors, the source's fingerprint (first chunk alone).
+    """
+
+    task: str
+    project: str
+    kind: Kind
+    epoch: int
+    seq: int
+    off: int
+    frame: int
+    pts: int
+    value: bytes
+    ckpt: bytes | None = None
+    vectors: bytes | None = None
+    pin: bytes | None = None
+    position: int = -1
+    time_ms: int = 0
+
+    @property
+    def end(self) -> int:
+        """The log offset just after this record; a claim adds nothing to the log."""
+        return self.off if self.kind == "claim" else self.off + len(self.value)
+
+    def headers(self) -> list[Header]:
+        """Return the Kafka headers, numbers as decimal text."""
+        out: list[Header] = [
+            ("kind", self.kind.encode()),
+            ("project", self.project.encode()),
+            ("epoch", b"%d" % self.epoch),
+            ("seq", b"%d" % self.seq),
+            ("off", b"%d" % self.off),
+            ("frame", b"%d" % self.frame),
+            ("pts", b"%d" % self.pts),
+            ("crc32c", b"%08x" % checksum(self.value)),
+        ]
+        out.extend(
+            (name, data)
+            for name, data in (("ckpt", self.ckpt), ("vec", self.vectors), ("pin", self.pin))
+            if data is not None
+        )
+        return out
+
+
+def read_chunk_record(
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes | str | None]] | None,
+    position: int,
+    time_ms: int,
+) -> ChunkRecord:
+    """Return the record that a Kafka message of video.chunks holds.
+
+    A claim's epoch is its own position, whatever its header says. Raises `BadRecordError` when a
+    header is missing or the checksum does not fit.
+    """
+    found = {name: data for name, data in headers or () if isinstance(data, bytes)}
+    try:
+        kind = _KINDS[found["kind"]]
+        if key is None or value is None:
+            raise BadRecordError(f"record without key or value at offset {position}")
+        if int(found["crc32c"], 16) != checksum(value):
+            raise BadRecordError(f"checksum does not fit at offset {position}")
+        return ChunkRecord(
+            task=key.decode(),
+            project=found["project"].decode(),
+            kind=kind,
+            epoch=position if kind == "claim" else int(found["epoch"]),
+            seq=int(found["seq"]),
+            off=int(found["off"]),
+            frame=int(found["frame"]),
+            pts=int(found["pts"]),
+            value=value,
+            ckpt=found.get("ckpt"),
+            vectors=found.get("vec"),
+            pin=found.get("pin"),
+            position=position,
+            time_ms=time_ms,
+        )
+    except (KeyError, UnicodeDecodeError) as exc:
+        raise BadRecordError(f"not a chunk record at offset {position}: {exc!r}") from exc
+    except ValueError as exc:
+        raise BadRecordError(str(exc)) from exc
+
+
+class TrackVector(msgspec.Struct, frozen=True, array_like=True):
+    """A track's feature vector as of one chunk: little-endian float16, shape (n,)."""
+
+    track_id: int
+    confidence: float
+    vector: bytes
+
+
+_VECTORS = msgspec.msgpack.Decoder(tuple[TrackVector, ...])
+_TASKS = msgspec.msgpack.Decoder(Submitted | Continue)
+
+
+def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
+    return msgspec.msgpack.encode(tuple(vectors))
+
+
+def decode_vectors(data: bytes) -> tuple[TrackVector, ...]:
+    return _VECTORS.decode(data)
+
+
+def encode_task_message(message: TaskMessage) -> bytes:
+    return msgspec.msgpack.encode(message)
+
+
+def decode_task_message(data: bytes) -> TaskMessage:
+    """Raises `BadRecordError` on bytes that are no task message."""
+    try:
+        message: TaskMessage = _TASKS.decode(data)
+    except msgspec.DecodeError as exc:
+        raise BadRecordError(f"not a task message: {exc}") from exc
+    return message
+
+
+def checksum(value: bytes) -> int:
+    """Return the record checksum of `value` (header `crc32c`, CRC-32C)."""
+    return int(crc32c(value))

@@ -1,0 +1,76 @@
+"""What a task is to do: the normalised form of a request, as it travels in `TaskSubmitted`.
+
+The api validates the public request, fills every default and writes this. A worker never sees
+anything else of the request, so two workers can never read it differently.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+DEFAULT_MAX_FRAMES = 3000
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """Which frames of the range are processed.
+
+    `fps`: the first frame at or after each k/value seconds from the range's start.
+    `interval`: every value-th frame, counted from the range's start (value >= 1).
+    `keyframe`: keyframes only; value is not used.
+    """
+
+    mode: Literal["fps", "keyframe", "interval"] = "fps"
+    value: float = 1.0
+
+
+class FrameRange(msgspec.Struct, frozen=True):
+    """A half-open part `[start, end)` of the source; `end` None is the source's end."""
+
+    start: float = 0.0
+    end: float | None = None
+    unit: Literal["seconds", "frames"] = "seconds"
+
+
+class SourceRef(msgspec.Struct, frozen=True):
+    """Where the bytes of the video are.
+
+    Exactly one is set: `url` (http, https, file) as the client gave it, or `object_key`, the key
+    of a staged upload in Framewire's own bucket.
+    """
+
+    url: str | None = None
+    object_key: str | None = None
+
+
+class When(msgspec.Struct, frozen=True):
+    """Which targets a step works on: every given condition must hold.
+
+    `class_is` holds reference class names; `min_confidence` is in 0..1.
+    """
+
+    class_is: tuple[str, ...] | None = None
+    min_confidence: float | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of the pipeline, with its model pinned and its parameters complete.
+
+    `model` is `name@version`; `parameters` went through `models.manifest.validate_parameters`.
+    """
+
+    kind: Literal["detect", "ocr", "feature"]
+    model: str
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    when: When | None = None
+
+
+class TaskSpec(msgspec.Struct, frozen=True):
+    """The whole of what a worker needs to know of a task's request."""
+
+    source: SourceRef
+    steps: tuple[Step, ...]
+    sampling: Sampling = Sampling()
+    range: FrameRange = FrameRange()
+    max_frames: int = DEFAULT_MAX_FRAMES
+    model_hint: str | None = None
+    providers: tuple[str, ...] = ("local",)
