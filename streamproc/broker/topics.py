@@ -1,0 +1,113 @@
+"""Framewire's topics on any Kafka: made once, checked at every start."""
+
+import time
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from streamproc.broker.errors import BrokerError, TopicPolicyError
+from streamproc.contract.topics import CHUNKS, MAX_MESSAGE_BYTES, POLICIES, TASKS, TopicPolicy
+
+_TIMEOUT_S = 10.0
+
+
+def wait_for_kafka(admin: AdminClient, timeout_s: float) -> None:
+    """Return once a broker answers; raises `BrokerError` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            if admin.list_topics(timeout=1.0).brokers:
+                return
+        except KafkaException:
+            pass
+        if time.monotonic() >= deadline:
+            raise BrokerError(f"Kafka did not answer within {timeout_s:g} s")
+
+
+def ensure_topics(admin: AdminClient, *, n_partitions: int, replication: int) -> None:
+    """Create the topics that are missing and check the others.
+
+    Raises `TopicPolicyError` when one exists with another partition count or cleanup policy: the
+    partition of a task is frozen, and a compacted log would lose bytes.
+    """
+    existing = admin.list_topics(timeout=_TIMEOUT_S).topics
+    missing = [policy for policy in POLICIES if policy.name not in existing]
+    _create(admin, missing, n_partitions, replication)
+    present = [policy for policy in POLICIES if policy.name in existing]
+    for policy in present:
+        wanted = policy.partitions or n_partitions
+        found = len(existing[policy.name].partitions)
+        if found != wanted:
+            raise TopicPolicyError(
+                f"topic {policy.name} has {found} partitions, not {wanted}: the count is frozen"
+            )
+    _check_policies(admin, present)
+
+
+def _create(
+    admin: AdminClient, policies: list[TopicPolicy], n_partitions: int, replication: int
+) -> None:
+    if not policies:
+        return
+    topics = [
+        NewTopic(
+            policy.name,
+            num_partitions=policy.partitions or n_partitions,
+            replication_factor=replication,
+            config={
+                **policy.config,
+                "max.message.bytes": str(MAX_MESSAGE_BYTES),
+                "min.insync.replicas": str(max(1, replication - 1)),
+            },
+        )
+        for policy in policies
+    ]
+    for name, future in admin.create_topics(topics, request_timeout=_TIMEOUT_S).items():
+        try:
+            future.result()
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(f"topic {name} could not be created: {exc.args[0]}") from exc
+
+
+def _check_policies(admin: AdminClient, policies: list[TopicPolicy]) -> None:
+    resources = {ConfigResource(ResourceType.TOPIC, p.name): p for p in policies}
+    if not resources:
+        return
+    answers = admin.describe_configs(list(resources), request_timeout=_TIMEOUT_S)
+    for resource, future in answers.items():
+        policy = resources[resource]
+        found = set(future.result()["cleanup.policy"].value.split(","))
+        wanted = set(policy.config["cleanup.policy"].split(","))
+        if found != wanted:
+            raise TopicPolicyError(
+                f"topic {policy.name} has cleanup.policy {','.join(sorted(found))}, "
+                f"not {','.join(sorted(wanted))}"
+            )
+
+
+def touch_topics(admin: AdminClient) -> None:
+    """Make the in-process cluster create its topics: it does so when asked about them."""
+    for policy in POLICIES:
+        admin.list_topics(policy.name, timeout=_TIMEOUT_S)
+
+
+def count_partitions(admin: AdminClient) -> int:
+    """Return the partition count of the tasks and chunks topics.
+
+    Raises `BrokerError` when they are missing or differ: a task's partition holds for both.
+    """
+    counts = set()
+    for name in (TASKS, CHUNKS):
+        topic = admin.list_topics(name, timeout=_TIMEOUT_S).topics[name]
+        if topic.error is not None or not topic.partitions:
+            raise BrokerError(f"topic {name} does not exist: run `python -m streamproc topics`")
+        counts.add(len(topic.partitions))
+    if len(counts) != 1:
+        raise TopicPolicyError(f"{TASKS} and {CHUNKS} differ in their partition counts")
+    return counts.pop()

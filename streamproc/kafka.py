@@ -1,0 +1,52 @@
+"""librdkafka clients, configured alike everywhere in this package."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from streamproc.contract import env
+from streamproc.contract.topics import MAX_MESSAGE_BYTES
+
+_QUIET = logging.getLogger("librdkafka")
+
+
+def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the properties that every client shares; raises KeyError without a bootstrap."""
+    return {
+        "bootstrap.servers": environ[env.KAFKA],
+        "logger": _QUIET,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        **json.loads(environ.get(env.KAFKA_OPTIONS) or "{}"),
+    }
+
+
+def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return a producer's properties: every ack, in order, once per session."""
+    return {
+        **client_config(environ),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "linger.ms": 2,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "delivery.timeout.ms": 120_000,
+    }
+
+
+def consumer_config(environ: Mapping[str, str], group: str) -> dict[str, Any]:
+    """Return a consumer's properties: nothing is committed but by hand; small buffers."""
+    return {
+        **client_config(environ),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 50,
+        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+        "queued.max.messages.kbytes": 2048,
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
