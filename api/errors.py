@@ -1,0 +1,231 @@
+"""The api's errors, and the one function that turns any error into an HTTP answer.
+
+ProblemError                    status, code, title, detail: RFC 9457
+├── BadRequestError             400 bad_request: what was sent cannot be read
+├── UnauthorizedError           401 unauthorized: no key, or one that is not known
+├── ForbiddenError              403 forbidden: the key is known and does not suffice
+├── NotFoundError               404 not_found: unknown, or of another project: never said which
+├── ConflictError               409 conflict
+├── TooLargeError               413 too_large: names the limit
+├── OffsetRangeError            416 offset_out_of_range
+├── InvalidRequestError         422 invalid_request: `errors` holds every field's path and message
+└── UnavailableError            503 unavailable: Retry-After; nothing was lost
+
+`code` is stable: clients may switch on it. `title` belongs to the code; `detail` is for people.
+A problem never says more of an unexpected failure than that it happened.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, TypedDict
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+PROBLEM_JSON = "application/problem+json"
+
+_CODES: dict[int, str] = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "offset_out_of_range",
+    422: "invalid_request",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+
+_log = structlog.get_logger("framewire.api")
+
+
+class FieldError(TypedDict):
+    """One wrong field: `field` is its path in the body or query, such as `input[0].range.end`."""
+
+    field: str
+    message: str
+
+
+class ProblemError(Exception):
+    """An error that a client sees. `extra` are further members of the problem's body."""
+
+    status: int = 500
+    code: str = "internal_error"
+    title: str = "Internal Server Error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        title: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status or self.status
+        self.code = code or self.code
+        self.title = title or self.title
+        self.detail = detail
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """Return the problem's JSON members, in a fixed order."""
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            **self.extra,
+        }
+
+
+class BadRequestError(ProblemError):
+    status = 400
+    code = "bad_request"
+    title = "Bad Request"
+
+
+class UnauthorizedError(ProblemError):
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+    def __init__(self, detail: str = "A valid key is needed: Authorization: Bearer fw_…") -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="framewire"'})
+
+
+class ForbiddenError(ProblemError):
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
+
+
+class NotFoundError(ProblemError):
+    """The same bytes for a foreign id and an unknown one: never put the id into `detail`."""
+
+    status = 404
+    code = "not_found"
+    title = "Not Found"
+
+    def __init__(self, detail: str = "There is no such task.", **rest: Any) -> None:
+        super().__init__(detail, **rest)
+
+
+class ConflictError(ProblemError):
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class TooLargeError(ProblemError):
+    status = 413
+    code = "too_large"
+    title = "Content Too Large"
+
+
+class OffsetRangeError(ProblemError):
+    status = 416
+    code = "offset_out_of_range"
+    title = "Range Not Satisfiable"
+
+
+class InvalidRequestError(ProblemError):
+    status = 422
+    code = "invalid_request"
+    title = "Unprocessable Content"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        where = f"{first['field']}: " if first["field"] else ""
+        super().__init__(f"{where}{first['message']}{more}", extra={"errors": list(errors)})
+        self.errors = list(errors)
+
+    @classmethod
+    def at(cls, field: str, message: str) -> "InvalidRequestError":
+        return cls([FieldError(field=field, message=message)])
+
+
+class UnavailableError(ProblemError):
+    """A part is away for now; `retry_after_s` is whole seconds."""
+
+    status = 503
+    code = "unavailable"
+    title = "Service Unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 2, code: str | None = None) -> None:
+        super().__init__(detail, code=code, headers={"Retry-After": str(retry_after_s)})
+
+
+def to_problem(error: Exception) -> ProblemError:
+    """Return the problem that a client is to see for `error`.
+
+    Whatever is not known here becomes `internal_error` without a word of what it was.
+    """
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, ValidationException):
+        return _from_validation(error)
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    return ProblemError("The server failed to answer this request. The failure was logged.")
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for every exception there is."""
+    problem = to_problem(error)
+    if problem.status >= 500 and not isinstance(error, ProblemError):
+        _log.error("request failed", method=request.method, path=_route(request), exc_info=error)
+    return Response(
+        content=msgspec.json.encode(problem.body()),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_JSON,
+    )
+
+
+def _from_validation(error: ValidationException) -> ProblemError:
+    errors: list[FieldError] = []
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors.extend(
+        FieldError(field=str(item.get("key", "")), message=str(item.get("message", "")))
+        for item in extra
+        if isinstance(item, dict)
+    )
+    if errors:
+        return InvalidRequestError(errors)
+    return BadRequestError("The request could not be read.")
+
+
+def _from_http(error: HTTPException) -> ProblemError:
+    status = error.status_code
+    if status >= 500 and status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return ProblemError("The server failed to answer this request. The failure was logged.")
+    phrase = HTTPStatus(status).phrase
+    detail = {
+        404: "There is nothing at this path.",
+        405: "This path does not know this method.",
+    }.get(status, str(error.detail) or phrase)
+    return ProblemError(
+        detail,
+        status=status,
+        code=_CODES.get(status, "request_refused"),
+        title=phrase,
+        headers=dict(error.headers or {}),
+    )
+
+
+def _route(request: Request[Any, Any, Any]) -> str:
+    """Return the route's template: a path holds ids, and a query may hold a token."""
+    template = request.scope.get("path_template")
+    return str(template) if template else "-"

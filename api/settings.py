@@ -1,0 +1,167 @@
+"""The api's settings: one frozen struct, read once from the environment at start."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import msgspec
+
+from streamproc.contract import env
+
+MIB = 1024 * 1024
+
+RING_BYTES = "FRAMEWIRE_RING_BYTES"
+CACHE_BYTES = "FRAMEWIRE_CACHE_BYTES"
+SEND_DEADLINE_S = "FRAMEWIRE_SEND_DEADLINE_S"
+MAX_BODY_BYTES = "FRAMEWIRE_MAX_BODY_BYTES"
+MAX_UPLOAD_BYTES = "FRAMEWIRE_MAX_UPLOAD_BYTES"
+ALLOW_RTSP = "FRAMEWIRE_ALLOW_RTSP"
+
+_SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
+
+
+class SettingsError(ValueError):
+    """A variable's value cannot be used; the message names the variable, never its value."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one api process needs to know. Secrets do not show in its repr."""
+
+    kafka: str
+    """Bootstrap servers, host:port[,host:port]."""
+    kafka_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Further librdkafka properties (TLS, SASL) for every client of this process."""
+
+    s3_endpoint: str | None = None
+    """http(s)://host:port; None is AWS itself."""
+    s3_bucket: str = "framewire"
+    """Bucket of requests, uploads and log segments."""
+    s3_key: str | None = None
+    """Access key; None leaves it to boto3's own search."""
+    s3_secret: str | None = None
+    """Secret key."""
+    s3_region: str = "us-east-1"
+    """Region that requests are signed for."""
+
+    clickhouse: str
+    """chdb:///path, or http(s)://user:password@host:port/database."""
+
+    models: str | None = None
+    """Directory of the user's own models."""
+    providers: str | None = None
+    """Path of providers.toml; None knows the provider `local` alone."""
+
+    host: str = "127.0.0.1"
+    """Address that the server listens on."""
+    port: int = 8080
+    """Port that the server listens on; 0 takes a free one."""
+    port_file: str | None = None
+    """File that receives the port, once the server answers."""
+
+    admin_key: str | None = None
+    """Bearer key of the operator's endpoints; None turns them off."""
+    token_secret: str | None = None
+    """Signs `?token=`; the same in all api processes. None turns such tokens off."""
+    index_in_api: bool = False
+    """Run the index role in this process, because chDB has one owner."""
+    log: str = "info"
+    """debug | info | warning."""
+
+    max_body_bytes: int = 96 * MIB
+    """Largest request body that is read; base64 makes four bytes of three."""
+    max_upload_bytes: int = 64 * MIB
+    """Largest video that a request may carry as base64, decoded."""
+    allow_rtsp: bool = False
+    """Accept rtsp:// and HLS URLs."""
+
+    ring_bytes: int = 64 * MIB
+    """Bytes of live log that one process keeps for its readers, all tasks together."""
+    cache_bytes: int = 256 * MIB
+    """Bytes of immutable segments that one process keeps of S3."""
+    send_deadline_s: float = 30.0
+    """A reader that takes nothing for so long is let go."""
+
+    kafka_deadline_s: float = 10.0
+    """How long an answer waits for Kafka's ack before it is 503."""
+    results_wait_s: float = 5.0
+    """How long results wait for the index to have read a finished log."""
+    recent_tasks_s: float = 60.0
+    """How long this process lists its own submissions that the index may not have yet."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={'***' if name in _SECRETS and getattr(self, name) else getattr(self, name)!r}"
+            for name in self.__struct_fields__
+        )
+        return f"Settings({shown})"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the settings that the environment gives.
+
+        Raises `SettingsError`, naming the variable, when one is missing or cannot be read.
+        """
+        source = os.environ if environ is None else environ
+        fields: dict[str, Any] = {
+            "kafka": _required(source, env.KAFKA),
+            "clickhouse": _required(source, env.CLICKHOUSE),
+            "index_in_api": source.get(env.INDEX_IN_API) == "1",
+            "allow_rtsp": source.get(ALLOW_RTSP) == "1",
+        }
+        if options := source.get(env.KAFKA_OPTIONS):
+            fields["kafka_options"] = _options(options)
+        for field, name in _TEXTS.items():
+            if value := source.get(name):
+                fields[field] = value
+        for field, name in _NUMBERS.items():
+            if value := source.get(name):
+                fields[field] = _number(name, value)
+        return cls(**fields)
+
+
+_TEXTS = {
+    "s3_endpoint": env.S3_ENDPOINT,
+    "s3_bucket": env.S3_BUCKET,
+    "s3_key": env.S3_KEY,
+    "s3_secret": env.S3_SECRET,
+    "s3_region": env.S3_REGION,
+    "models": env.MODELS,
+    "providers": env.PROVIDERS,
+    "host": env.HOST,
+    "port_file": env.PORT_FILE,
+    "admin_key": env.ADMIN_KEY,
+    "token_secret": env.TOKEN_SECRET,
+    "log": env.LOG,
+}
+_NUMBERS = {
+    "port": env.PORT,
+    "ring_bytes": RING_BYTES,
+    "cache_bytes": CACHE_BYTES,
+    "send_deadline_s": SEND_DEADLINE_S,
+    "max_body_bytes": MAX_BODY_BYTES,
+    "max_upload_bytes": MAX_UPLOAD_BYTES,
+}
+
+
+def _required(source: Mapping[str, str], name: str) -> str:
+    value = source.get(name)
+    if not value:
+        raise SettingsError(f"{name} is not set")
+    return value
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise SettingsError(f"{name} must be a whole number of 0 or more")
+    return int(value)
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text)
+    except ValueError as exc:
+        raise SettingsError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
+    if not isinstance(options, dict):
+        raise SettingsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
+    return options
