@@ -1,0 +1,60 @@
+"""What can go wrong with models.
+
+ModelError
+├── UnknownModelError        no such model; names what exists
+├── InvalidParametersError   a step's parameters do not fit the model; names the field
+├── InvalidManifestError     a manifest is not readable or contradicts itself
+├── InvalidModelFileError    a file is missing, was changed, or is not what its manifest says
+├── InferenceError           a loaded network failed on its input
+├── InferenceError           a loaded network failed on its input
+└── UnsupportedDeviceError   the device or the precision does not exist on this machine
+"""
+
+from collections.abc import Sequence
+
+
+class ModelError(Exception):
+    """Base of every error that the package raises."""
+
+
+class UnknownModelError(ModelError):
+    """No model has this name; `available` lists every name that works."""
+
+    def __init__(self, name: str, available: Sequence[str]) -> None:
+        self.name = name
+        self.available = tuple(available)
+        super().__init__(f"unknown model {name!r}; available: {', '.join(available)}")
+
+
+class InvalidParametersError(ModelError):
+    """A parameter does not fit the model.
+
+    `field` is the path below the step, such as `parameters.classes[1]`; `allowed` lists what may stand
+    there, and is empty where a list would say nothing (a number out of range).
+    """
+
+    def __init__(self, field: str, message: str, allowed: Sequence[str] = ()) -> None:
+        self.field = field
+        self.message = message
+        self.allowed = tuple(allowed)
+        super().__init__(f"{field}: {message}")
+
+
+class InvalidManifestError(ModelError):
+    """A manifest cannot be read, or its parts contradict each other."""
+
+
+class InvalidModelFileError(ModelError):
+    """A model's file is missing, was changed since its manifest was written, or does not fit it."""
+
+
+class InferenceError(ModelError):
+    """A loaded network failed while it ran; the next call may succeed."""
+
+
+class InferenceError(ModelError):
+    """A loaded network failed while it ran; the next call may succeed."""
+
+
+class UnsupportedDeviceError(ModelError):
+    """The device or the precision asked for does not exist on this machine."""

@@ -1,0 +1,186 @@
+"""What is known of a model without loading it: files, licence, classes, input, decoder, thresholds.
+
+Import-light (stdlib and msgspec), so that the API and the command line can list and check models. A manifest
+is one TOML file with its model's files beside it, or below it: `[[files]]` names them with their sha256.
+"""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from models.errors import InvalidManifestError, InvalidModelFileError
+from models.parameters import ParameterSchema, parameters_schema, validate_parameters
+
+__all__ = [
+    "Decoder",
+    "InputOptions",
+    "Kind",
+    "Manifest",
+    "ModelFile",
+    "NanodetOptions",
+    "ParameterSchema",
+    "SsdOptions",
+    "Thresholds",
+    "YoloxOptions",
+    "load_manifest",
+    "parameters_schema",
+    "validate_parameters",
+]
+
+Kind: TypeAlias = Literal["detect", "ocr", "feature"]
+Resize: TypeAlias = Literal["plain", "letterbox"]
+Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Version: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$")]
+
+
+class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class ModelFile(_Struct):
+    """One file of a model. `path` is relative to the manifest's directory."""
+
+    role: str
+    path: str
+    sha256: Sha256
+    size_bytes: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class InputOptions(_Struct):
+    """How an image becomes a network's input: (pixel - mean) / scale, in the network's channel order."""
+
+    width: Annotated[int, msgspec.Meta(ge=1, le=8192)]
+    height: Annotated[int, msgspec.Meta(ge=1, le=8192)]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["BGR", "RGB"] = "BGR"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Resize = "plain"
+    pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
+
+
+class NanodetOptions(_Struct, tag="nanodet", tag_field="name"):
+    """Anchor-free head with distances as distributions (DFL) over `bins` steps per side.
+
+    `centre` is where in its cell an anchor sits: .5 for NanoDet and NanoDet-g, 0 for NanoDet-Plus.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    centre: Fraction = 0.5
+
+
+class YoloxOptions(_Struct, tag="yolox", tag_field="name"):
+    """Rows of x, y, log w, log h relative to a grid, objectness, class scores (undecoded export)."""
+
+    strides: tuple[int, ...] = (8, 16, 32)
+
+
+class SsdOptions(_Struct, tag="ssd", tag_field="name"):
+    """DetectionOutput rows [image, label, score, left, top, right, bottom], corners in 0..1.
+
+    `first_label` is the label of the first class: 1 where 0 means background.
+    """
+
+    first_label: Annotated[int, msgspec.Meta(ge=0)] = 1
+
+
+Decoder: TypeAlias = NanodetOptions | YoloxOptions | SsdOptions
+
+
+class Thresholds(_Struct):
+    """Defaults of a detect or ocr step's parameters."""
+
+    threshold: Fraction = 0.4
+    low_threshold: Fraction = 0.1
+    iou_threshold: Fraction = 0.6
+
+
+class Manifest(_Struct):
+    """One model. `directory` is where its files are, and is no part of the TOML."""
+
+    name: Name
+    version: Version
+    kind: Kind
+    description: str
+    licence: str
+    source: str
+    files: Annotated[tuple[ModelFile, ...], msgspec.Meta(min_length=1)]
+    input: InputOptions | None = None
+    decoder: Decoder | None = None
+    classes: tuple[str, ...] = ()
+    thresholds: Thresholds = Thresholds()
+    dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    directory: Path = Path()
+
+    @property
+    def ref(self) -> str:
+        """`name@version`: what a step's `model` and a chunk's provider name it by."""
+        return f"{self.name}@{self.version}"
+
+    def has_file(self, role: str) -> bool:
+        return any(file.role == role for file in self.files)
+
+    def file(self, role: str) -> ModelFile:
+        for file in self.files:
+            if file.role == role:
+                return file
+        raise InvalidManifestError(f"{self.ref}: no file has the role {role!r}")
+
+    def read_file(self, role: str) -> bytes:
+        """The verified content of a file.
+
+        Raises InvalidModelFileError when it is missing or its sha256 is not the manifest's: what is
+        returned is what was hashed, so nothing can change in between.
+        """
+        file = self.file(role)
+        path = self.directory / file.path
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise InvalidModelFileError(f"{self.ref}: cannot read {path}: {exc.strerror}") from exc
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise InvalidModelFileError(
+                f"{self.ref}: {path} was changed: sha256 is {found}, its manifest says {file.sha256}"
+            )
+        return content
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read one manifest. Raises InvalidManifestError, naming the file and the field."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InvalidManifestError(f"{path}: {exc}") from exc
+    if "directory" in table:
+        raise InvalidManifestError(f"{path}: `directory` is not part of a manifest")
+    files_from = table.pop("files_from", ".")
+    if not isinstance(files_from, str):
+        raise InvalidManifestError(f"{path}: `files_from` must be a string")
+    try:
+        manifest = msgspec.convert(table, Manifest, strict=True)
+    except msgspec.ValidationError as exc:
+        raise InvalidManifestError(f"{path}: {exc}") from exc
+    _check(manifest, path)
+    return msgspec.structs.replace(manifest, directory=path.parent / files_from)
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    if manifest.kind == "detect" and not (manifest.decoder and manifest.input and manifest.classes):
+        raise InvalidManifestError(f"{path}: a detect model needs `decoder`, `input` and `classes`")
+    if manifest.kind == "feature" and not (manifest.input and manifest.dimensions):
+        raise InvalidManifestError(f"{path}: a feature model needs `input` and `dimensions`")
+    if len(set(manifest.classes)) != len(manifest.classes):
+        raise InvalidManifestError(f"{path}: `classes` names one class twice")
+    if manifest.thresholds.low_threshold > manifest.thresholds.threshold:
+        raise InvalidManifestError(f"{path}: `low_threshold` is above `threshold`")
+    if manifest.input is not None and 0.0 in manifest.input.scale:
+        raise InvalidManifestError(f"{path}: `input.scale` must not be 0")
+    for file in manifest.files:
+        if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
+            raise InvalidManifestError(f"{path}: {file.path!r} leaves the model's directory")

@@ -1,0 +1,202 @@
+"""The `parameters` of a step: their names, ranges and defaults per kind of model, and their check.
+
+Import-light: POST validates with it, `/v1/models` shows its schema, the worker reads its normalised dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from models.errors import InvalidParametersError
+from models.vocabulary import public_class
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+
+MAX_TARGETS = 1000
+"""No step may ask for more targets in one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: `default` is used when it is absent; `check` returns the normalised value."""
+
+    description: str
+    default: Any
+    check: Callable[[str, Any, Parameter], Any]
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSchema:
+    """All parameters of one model, by name."""
+
+    parameters: Mapping[str, Parameter]
+
+    def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The complete, normalised parameters. Raises InvalidParametersError for the first that is wrong."""
+        for name in values:
+            if name not in self.parameters:
+                raise InvalidParametersError(
+                    f"parameters.{name}", "no such parameter", tuple(self.parameters)
+                )
+        return {
+            name: parameter.check(f"parameters.{name}", values[name], parameter)
+            if name in values
+            else parameter.default
+            for name, parameter in self.parameters.items()
+        }
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of the step's `parameters`."""
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {"description": p.description, **p.schema, "default": p.default}
+                for name, p in self.parameters.items()
+            },
+        }
+
+
+def parameter_schema(manifest: Manifest) -> ParameterSchema:
+    """The parameters that a step with this model may have."""
+    return ParameterSchema(_BUILDERS[manifest.kind](manifest))
+
+
+def parameters_schema(manifest: Manifest) -> dict[str, Any]:
+    """The same as JSON Schema, for `/v1/models`."""
+    return parameter_schema(manifest).json_schema()
+
+
+def validate_parameters(manifest: Manifest, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a step's `parameters` against its model; the result has every parameter, defaults filled in.
+
+    Idempotent: validating its own result changes nothing. Raises InvalidParametersError, whose `field`
+    is a path such as `parameters.classes[1]`.
+    """
+    values = parameter_schema(manifest).validate(params)
+    if manifest.kind == "detect":
+        if "low_threshold" not in params:
+            values["low_threshold"] = min(values["low_threshold"], values["threshold"])
+        if values["low_threshold"] > values["threshold"]:
+            raise InvalidParametersError(
+                "parameters.low_threshold", f"must not be above threshold ({values['threshold']})"
+            )
+    return values
+
+
+def _detect(manifest: Manifest) -> dict[str, Parameter]:
+    thresholds = manifest.thresholds
+    return {
+        "classes": _classes(manifest),
+        "threshold": _fraction(
+            "The score from which an object starts a track", thresholds.threshold
+        ),
+        "low_threshold": _fraction(
+            "The score from which an object continues a track; at most `threshold`",
+            thresholds.low_threshold,
+        ),
+        "iou_threshold": _fraction(
+            "Of two boxes of a class that overlap more (IoU), the weaker is dropped",
+            thresholds.iou_threshold,
+        ),
+        "max_targets": _integer("At most this many targets in one frame", 100, 1, MAX_TARGETS),
+    }
+
+
+def _ocr(manifest: Manifest) -> dict[str, Parameter]:
+    return {
+        "threshold": _fraction(
+            "The confidence from which a line counts", manifest.thresholds.threshold
+        ),
+        "min_length": _integer("Shorter lines are dropped (characters)", 2, 1, 100),
+    }
+
+
+def _feature(manifest: Manifest) -> dict[str, Parameter]:
+    return {
+        "include_vector": Parameter(
+            f"Put the vector ({manifest.dimensions} float16, base64) beside its digest",
+            default=False,
+            check=_check_boolean,
+            schema={"type": "boolean"},
+        )
+    }
+
+
+_BUILDERS: dict[str, Callable[[Manifest], dict[str, Parameter]]] = {
+    "detect": _detect,
+    "ocr": _ocr,
+    "feature": _feature,
+}
+
+
+def _classes(manifest: Manifest) -> Parameter:
+    known = manifest.classes
+
+    def check(path: str, value: Any, _: Parameter) -> list[str]:
+        if not isinstance(value, list | tuple) or not value:
+            raise InvalidParametersError(path, "must be a list of at least one class name", known)
+        wanted: set[str] = set()
+        for i, name in enumerate(value):
+            public = (
+                name if name in known else public_class(name) if isinstance(name, str) else None
+            )
+            if public not in known:
+                raise InvalidParametersError(f"{path}[{i}]", f"unknown class {name!r}", known)
+            wanted.add(public)
+        return [name for name in known if name in wanted]
+
+    return Parameter(
+        "Only targets of these classes (default: all); COCO's names are accepted as aliases",
+        default=list(known),
+        check=check,
+        schema={"type": "array", "items": {"type": "string", "enum": list(known)}, "minItems": 1},
+    )
+
+
+def _fraction(description: str, default: float) -> Parameter:
+    return Parameter(
+        description,
+        default=default,
+        check=_check_number,
+        schema={"type": "number", "minimum": 0, "maximum": 1},
+    )
+
+
+def _integer(description: str, default: int, minimum: int, maximum: int) -> Parameter:
+    return Parameter(
+        description,
+        default=default,
+        check=_check_integer,
+        schema={"type": "integer", "minimum": minimum, "maximum": maximum},
+    )
+
+
+def _check_number(path: str, value: Any, parameter: Parameter) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidParametersError(path, "must be a number")
+    _check_range(path, value, parameter)
+    return float(value)
+
+
+def _check_integer(path: str, value: Any, parameter: Parameter) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidParametersError(path, "must be an integer")
+    _check_range(path, value, parameter)
+    return value
+
+
+def _check_range(path: str, value: float, parameter: Parameter) -> None:
+    minimum, maximum = parameter.schema["minimum"], parameter.schema["maximum"]
+    if not minimum <= value <= maximum:  # also refuses NaN
+        raise InvalidParametersError(path, f"must be between {minimum} and {maximum}")
+
+
+def _check_boolean(path: str, value: Any, _: Parameter) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidParametersError(path, "must be true or false")
+    return value

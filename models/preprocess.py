@@ -1,0 +1,74 @@
+"""From an image to a network's input, and the way back for boxes. Pure geometry, cv2 for the resampling."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.manifest import InputOptions
+from models.types import Floats, Image
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How network pixels lie over source pixels: source = network / scale, then clipped to `source_size`."""
+
+    scale_x: float
+    scale_y: float
+    source_size: Size
+
+    def to_source(self, boxes: Floats) -> Floats:
+        """(n, 4) float32 ltrb in network pixels, mapped to source pixels and clipped to the frame."""
+        width, height = self.source_size
+        out = boxes / np.array(
+            [self.scale_x, self.scale_y, self.scale_x, self.scale_y], dtype=np.float32
+        )
+        np.clip(out[:, 0::2], 0, width, out=out[:, 0::2])
+        np.clip(out[:, 1::2], 0, height, out=out[:, 1::2])
+        return out
+
+
+def scaled_size(options: InputOptions, source_size: Size) -> Size:
+    """To what a source frame is scaled before it is padded: what a decoder should deliver.
+
+    plain: the network's size. letterbox: the largest size with the source's aspect ratio that fits.
+    """
+    if options.resize == "plain":
+        return options.width, options.height
+    width, height = source_size
+    ratio = min(options.width / width, options.height / height)
+    return (
+        min(options.width, max(1, round(width * ratio))),
+        min(options.height, max(1, round(height * ratio))),
+    )
+
+
+def geometry(options: InputOptions, source_size: Size) -> Geometry:
+    width, height = scaled_size(options, source_size)
+    return Geometry(width / source_size[0], height / source_size[1], source_size)
+
+
+def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
+    """The network's input (height, width, 3). An image that has the scaled size already is not resampled."""
+    size = scaled_size(options, source_size)
+    if (image.shape[1], image.shape[0]) != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    if size == (options.width, options.height):
+        return np.ascontiguousarray(image)
+    padded = np.full((options.height, options.width, 3), options.pad_value, np.uint8)
+    padded[: size[1], : size[0]] = image
+    return padded
+
+
+def crops(image: Image, boxes_px: Floats) -> list[Image]:
+    """Views of the boxes, widened to whole pixels; a box without area gives the pixel at its corner.
+
+    `boxes_px` (n, 4) float32 ltrb, may reach over the image's edge.
+    """
+    height, width = image.shape[:2]
+    low = np.floor(boxes_px[:, :2]).clip(0, (width - 1, height - 1)).astype(int)
+    high = np.ceil(boxes_px[:, 2:]).clip(low + 1, (width, height)).astype(int)
+    return [image[t:b, le:r] for (le, t), (r, b) in zip(low, high, strict=True)]
