@@ -1,0 +1,316 @@
+"""The ClickHouse tables and views: the same text for a server and for chDB.
+
+Every row is fully determined by the bytes of a task's log (and by its submission), so a replay
+writes the same rows again and ReplacingMergeTree keeps one of them. Read a table with `FINAL`, or
+read its view, which does that. Partitions follow the month in the task id, never the clock.
+
+Order of writing one batch: detections, embeddings, tracks, tasks. `tasks.log_length` therefore
+names bytes whose other rows all exist.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+TASKS = "tasks"
+TRACKS = "tracks"
+DETECTIONS = "detections"
+EMBEDDINGS = "embeddings"
+TABLES = (TASKS, TRACKS, DETECTIONS, EMBEDDINGS)
+
+V_TASKS = "v_tasks"
+V_TRACKS = "v_tracks"
+V_DETECTIONS = "v_detections"
+V_EMBEDDINGS = "v_embeddings"
+VIEWS = (V_TASKS, V_TRACKS, V_DETECTIONS, V_EMBEDDINGS)
+
+TASK_ID_PREFIX = "vt_"
+
+TaskStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+
+_CROCKFORD = {char: value for value, char in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+_ULID_CHARS = 26
+_ULID_TIME_CHARS = 10
+_MAX_ULID_MS = 2**48 - 1
+
+
+class TaskRow(
+    msgspec.Struct,
+    frozen=True,
+    rename={"created_ms": "created_at", "started_ms": "started_at", "finished_ms": "finished_at"},
+):
+    """One task as far as its log is indexed; fields in column order, times in Unix ms.
+
+    `steps` are the kinds (`detect`, `ocr`, `feature`) and `models` their `name@version`, in order.
+    `source` is the host of the input's URL, `file` or `upload`: never a URL. `fps` is the source's
+    frame rate. `log_length` is the count of log bytes indexed; `log_epoch` and `log_position`
+    are the fold's epoch and Kafka position there. `rev` orders the versions of the row.
+    """
+
+    project: str
+    task_id: str
+    month: int
+    created_ms: int
+    status: TaskStatus
+    started_ms: int | None
+    finished_ms: int | None
+    model: str | None
+    provider: str | None
+    steps: tuple[str, ...]
+    models: tuple[str, ...]
+    source: str
+    processed_frames: int
+    total_frames: int | None
+    fps: float
+    finish_reason: str | None
+    processing_time_ms: int | None
+    decoded_frames: int | None
+    failed_frames: int | None
+    skipped_frames: int | None
+    error_code: str | None
+    error_message: str | None
+    log_length: int
+    log_epoch: int
+    log_position: int
+    last_frame: int
+    rev: int
+
+
+class TrackRow(
+    msgspec.Struct, frozen=True, rename={"created_ms": "created_at", "class_name": "class"}
+):
+    """One object of a task, summed up over the log's first `last_off` bytes.
+
+    `first_s`, `last_s` are media time, frame / fps; `dwell_s` is their difference. `best_*` are of
+    the target with the highest confidence, the first of equals; `feature_digest` and `text` are of
+    the best target that has one. `created_ms` is the task's.
+    """
+
+    project: str
+    task_id: str
+    month: int
+    track_id: int
+    created_ms: int
+    class_name: str
+    first_frame: int
+    last_frame: int
+    first_s: float
+    last_s: float
+    dwell_s: float
+    frames_seen: int
+    best_confidence: float
+    best_frame: int
+    best_left: int
+    best_top: int
+    best_width: int
+    best_height: int
+    feature_digest: str | None
+    feature_confidence: float | None
+    text: str | None
+    text_confidence: float | None
+    last_off: int
+
+
+class DetectionRow(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
+    """One target in one frame; the box in whole source pixels, `det_idx` its place in the chunk.
+
+    `epoch` is the writer's claim; rows that `reindex` wrote carry that of their segment's end.
+    """
+
+    project: str
+    task_id: str
+    month: int
+    frame: int
+    det_idx: int
+    time_s: float
+    track_id: int
+    class_name: str
+    confidence: float
+    left: int
+    top: int
+    width: int
+    height: int
+    text: str | None
+    text_confidence: float | None
+    epoch: int
+
+
+class EmbeddingRow(msgspec.Struct, frozen=True):
+    """A track's most confident feature vector, of length 1; `off` is the log offset after it."""
+
+    project: str
+    task_id: str
+    month: int
+    track_id: int
+    frame: int
+    confidence: float
+    vector: tuple[float, ...]
+    off: int
+
+
+ROW_TYPES: dict[str, type[TaskRow | TrackRow | DetectionRow | EmbeddingRow]] = {
+    TASKS: TaskRow,
+    TRACKS: TrackRow,
+    DETECTIONS: DetectionRow,
+    EMBEDDINGS: EmbeddingRow,
+}
+
+_SETTINGS = "SETTINGS non_replicated_deduplication_window = 1000"
+
+# ruff: noqa: S608 - the statements are put together from the table names above alone
+_CREATE_TABLES = (
+    f"""CREATE TABLE IF NOT EXISTS {TASKS} (
+    project LowCardinality(String),
+    task_id String,
+    month UInt32 COMMENT 'YYYYMM of the task id',
+    created_at DateTime64(3, 'UTC'),
+    status LowCardinality(String) COMMENT 'pending, running, succeeded, failed, cancelled',
+    started_at Nullable(DateTime64(3, 'UTC')) COMMENT 'first claim by a worker',
+    finished_at Nullable(DateTime64(3, 'UTC')),
+    model Nullable(String) COMMENT 'routing hint of the request',
+    provider LowCardinality(Nullable(String)) COMMENT 'who computed it',
+    steps Array(LowCardinality(String)) COMMENT 'detect, ocr, feature, in order',
+    models Array(LowCardinality(String)) COMMENT 'name@version of each step',
+    source String COMMENT 'host of the input URL, file or upload',
+    processed_frames UInt64,
+    total_frames Nullable(UInt64),
+    fps Float64 COMMENT 'frame rate of the source',
+    finish_reason LowCardinality(Nullable(String)),
+    processing_time_ms Nullable(UInt64),
+    decoded_frames Nullable(UInt64),
+    failed_frames Nullable(UInt64),
+    skipped_frames Nullable(UInt64),
+    error_code LowCardinality(Nullable(String)),
+    error_message Nullable(String),
+    log_length UInt64 COMMENT 'log bytes that are indexed',
+    log_epoch Int64,
+    log_position UInt64,
+    last_frame Int64,
+    rev UInt64
+) ENGINE = ReplacingMergeTree(rev)
+PARTITION BY month
+ORDER BY (project, task_id)
+{_SETTINGS}""",
+    f"""CREATE TABLE IF NOT EXISTS {TRACKS} (
+    project LowCardinality(String),
+    task_id String,
+    month UInt32,
+    track_id UInt32,
+    created_at DateTime64(3, 'UTC') COMMENT 'of the task',
+    class LowCardinality(String),
+    first_frame UInt64,
+    last_frame UInt64,
+    first_s Float64 COMMENT 'media time',
+    last_s Float64 COMMENT 'media time',
+    dwell_s Float64,
+    frames_seen UInt64,
+    best_confidence Float64,
+    best_frame UInt64,
+    best_left Int32,
+    best_top Int32,
+    best_width Int32,
+    best_height Int32,
+    feature_digest Nullable(String),
+    feature_confidence Nullable(Float64),
+    text Nullable(String),
+    text_confidence Nullable(Float64),
+    last_off UInt64 COMMENT 'log offset after the last chunk that shows the track'
+) ENGINE = ReplacingMergeTree(last_off)
+PARTITION BY month
+ORDER BY (project, task_id, track_id)
+{_SETTINGS}""",
+    f"""CREATE TABLE IF NOT EXISTS {DETECTIONS} (
+    project LowCardinality(String),
+    task_id String,
+    month UInt32,
+    frame UInt64,
+    det_idx UInt32 COMMENT 'place in the chunk',
+    time_s Float64 COMMENT 'media time',
+    track_id UInt32,
+    class LowCardinality(String),
+    confidence Float64,
+    left Int32,
+    top Int32,
+    width Int32,
+    height Int32,
+    text Nullable(String),
+    text_confidence Nullable(Float64),
+    epoch UInt64 COMMENT 'claim of the writer'
+) ENGINE = ReplacingMergeTree(epoch)
+PARTITION BY month
+ORDER BY (project, task_id, frame, det_idx)
+{_SETTINGS}""",
+    f"""CREATE TABLE IF NOT EXISTS {EMBEDDINGS} (
+    project LowCardinality(String),
+    task_id String,
+    month UInt32,
+    track_id UInt32,
+    frame UInt64,
+    confidence Float64,
+    vector Array(Float32) COMMENT 'length 1',
+    off UInt64 COMMENT 'log offset after the chunk it came with'
+) ENGINE = ReplacingMergeTree(off)
+PARTITION BY month
+ORDER BY (project, task_id, track_id)
+{_SETTINGS}""",
+)
+
+_CREATE_VIEWS = (
+    f"""CREATE OR REPLACE VIEW {V_TASKS} AS SELECT
+    project, task_id, created_at, status, started_at, finished_at,
+    dateDiff('millisecond', created_at, started_at) / 1000 AS waited_s,
+    dateDiff('millisecond', started_at, finished_at) / 1000 AS worked_s,
+    model, provider, steps, models, source, processed_frames, total_frames, fps, finish_reason,
+    processing_time_ms, decoded_frames, failed_frames, skipped_frames, error_code, error_message,
+    log_length
+FROM {TASKS} FINAL""",
+    f"""CREATE OR REPLACE VIEW {V_TRACKS} AS SELECT
+    project, task_id, track_id, created_at, class, first_frame, last_frame, first_s, last_s,
+    dwell_s, frames_seen, best_confidence, best_frame, best_left, best_top, best_width,
+    best_height, feature_digest, text, text_confidence
+FROM {TRACKS} FINAL""",
+    f"""CREATE OR REPLACE VIEW {V_DETECTIONS} AS SELECT
+    project, task_id, frame, time_s, track_id, class, confidence, left, top, width, height,
+    left + width / 2 AS centre_x, top + height / 2 AS centre_y, text, text_confidence
+FROM {DETECTIONS} FINAL""",
+    f"""CREATE OR REPLACE VIEW {V_EMBEDDINGS} AS SELECT
+    project, task_id, track_id, frame, confidence, vector
+FROM {EMBEDDINGS} FINAL""",
+)
+
+DDL = (*_CREATE_TABLES, *_CREATE_VIEWS)
+"""Statements that bring a database to this schema, in order; each may be run again."""
+
+
+def columns(table: str) -> tuple[str, ...]:
+    """Return the table's column names in order: the row type's fields as encoded."""
+    return tuple(ROW_TYPES[table].__struct_encode_fields__)
+
+
+def created_ms_of(task_id: str) -> int:
+    """Return the Unix ms in a task id (`vt_` + ULID); of a derived id, its 24 h bucket.
+
+    Raises ValueError on an id that no api gave out.
+    """
+    ulid = task_id.removeprefix(TASK_ID_PREFIX)
+    if len(ulid) != _ULID_CHARS or not task_id.startswith(TASK_ID_PREFIX):
+        raise ValueError(f"not a task id: {task_id!r}")
+    created_ms = 0
+    for char in ulid[:_ULID_TIME_CHARS]:
+        digit = _CROCKFORD.get(char)
+        if digit is None:
+            raise ValueError(f"not a task id: {task_id!r}")
+        created_ms = created_ms * 32 + digit
+    if created_ms > _MAX_ULID_MS:
+        raise ValueError(f"not a task id: {task_id!r}")
+    return created_ms
+
+
+def month_of(task_id: str) -> int:
+    """Return the month of the task id's time, UTC, as YYYYMM: the partition of all its rows.
+
+    Raises ValueError on an id that no api gave out.
+    """
+    created = datetime.fromtimestamp(created_ms_of(task_id) / 1000, tz=UTC)
+    return created.year * 100 + created.month
