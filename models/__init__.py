@@ -1,1 +1,1 @@
-"""models"""
+"""Models: what there is, and how an image becomes detections, text and vectors."""

@@ -60,7 +60,7 @@ class Detector:
         return scaled_size(self._options, source_size)
 
     def warm(self) -> None:
-        """One inference on a grey frame: the first frame of a task then costs what the others cost."""
+        """One inference on a grey frame, so that a task's first frame costs what others cost."""
         self._infer(np.full((1, self._options.height, self._options.width, 3), 114, np.uint8), 1.0)
 
     def detect(
@@ -68,8 +68,9 @@ class Detector:
     ) -> Detections:
         """Every target of the wanted classes from `low_threshold` on, best first.
 
-        `parameters` are validated ones (`validate_parameters`). `source_size` is the (width, height) that
-        boxes refer to, when the decoder has scaled the frame already; default: the image's own.
+        `parameters` are validated ones (`validate_parameters`). `source_size` is the (width,
+        height) that boxes refer to, when the decoder has scaled the frame already; default: the
+        image's own.
         """
         size = source_size or (image_bgr.shape[1], image_bgr.shape[0])
         batch = fit(image_bgr, self._options, size)[None]
@@ -106,8 +107,9 @@ class Detector:
         )
         if len(class_ids) and int(class_ids.max()) >= len(self._class_ids):
             raise InvalidModelFileError(
-                f"{self.manifest.ref}: the network gives label {int(class_ids.max()) + decoder.first_label}, "
-                f"but there are only {len(self._class_ids)} classes from label {decoder.first_label} on"
+                f"{self.manifest.ref}: the network gives label "
+                f"{int(class_ids.max()) + decoder.first_label}, but there are only "
+                f"{len(self._class_ids)} classes from label {decoder.first_label} on"
             )
         keep = select(scores, threshold)
         return boxes[keep], scores[keep], class_ids[keep]

@@ -29,8 +29,8 @@ class UnknownModelError(ModelError):
 class InvalidParametersError(ModelError):
     """A parameter does not fit the model.
 
-    `field` is the path below the step, such as `parameters.classes[1]`; `allowed` lists what may stand
-    there, and is empty where a list would say nothing (a number out of range).
+    `field` is the path below the step, such as `parameters.classes[1]`; `allowed` lists what may
+    stand there, and is empty where a list would say nothing (a number out of range).
     """
 
     def __init__(self, field: str, message: str, allowed: Sequence[str] = ()) -> None:
@@ -46,10 +46,6 @@ class InvalidManifestError(ModelError):
 
 class InvalidModelFileError(ModelError):
     """A model's file is missing, was changed since its manifest was written, or does not fit it."""
-
-
-class InferenceError(ModelError):
-    """A loaded network failed while it ran; the next call may succeed."""
 
 
 class InferenceError(ModelError):

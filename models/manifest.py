@@ -1,7 +1,8 @@
-"""What is known of a model without loading it: files, licence, classes, input, decoder, thresholds.
+"""What is known of a model without loading it: files, licence, classes, input, decoder.
 
-Import-light (stdlib and msgspec), so that the API and the command line can list and check models. A manifest
-is one TOML file with its model's files beside it, or below it: `[[files]]` names them with their sha256.
+Import-light (stdlib and msgspec), so that the API and the command line can list and check models. A
+manifest is one TOML file with its model's files beside it, or below it: `[[files]]` names them with
+their sha256.
 """
 
 import hashlib
@@ -42,7 +43,7 @@ class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pass
 
 
-class ModelFile(_Struct):
+class ModelFile(_Struct, frozen=True):
     """One file of a model. `path` is relative to the manifest's directory."""
 
     role: str
@@ -51,8 +52,8 @@ class ModelFile(_Struct):
     size_bytes: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class InputOptions(_Struct):
-    """How an image becomes a network's input: (pixel - mean) / scale, in the network's channel order."""
+class InputOptions(_Struct, frozen=True):
+    """How an image becomes a network's input: (pixel - mean) / scale, by the network's channels."""
 
     width: Annotated[int, msgspec.Meta(ge=1, le=8192)]
     height: Annotated[int, msgspec.Meta(ge=1, le=8192)]
@@ -64,7 +65,7 @@ class InputOptions(_Struct):
     pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
 
 
-class NanodetOptions(_Struct, tag="nanodet", tag_field="name"):
+class NanodetOptions(_Struct, frozen=True, tag="nanodet", tag_field="name"):
     """Anchor-free head with distances as distributions (DFL) over `bins` steps per side.
 
     `centre` is where in its cell an anchor sits: .5 for NanoDet and NanoDet-g, 0 for NanoDet-Plus.
@@ -74,13 +75,13 @@ class NanodetOptions(_Struct, tag="nanodet", tag_field="name"):
     centre: Fraction = 0.5
 
 
-class YoloxOptions(_Struct, tag="yolox", tag_field="name"):
-    """Rows of x, y, log w, log h relative to a grid, objectness, class scores (undecoded export)."""
+class YoloxOptions(_Struct, frozen=True, tag="yolox", tag_field="name"):
+    """Rows of x, y, log w, log h on a grid, objectness, class scores (undecoded export)."""
 
     strides: tuple[int, ...] = (8, 16, 32)
 
 
-class SsdOptions(_Struct, tag="ssd", tag_field="name"):
+class SsdOptions(_Struct, frozen=True, tag="ssd", tag_field="name"):
     """DetectionOutput rows [image, label, score, left, top, right, bottom], corners in 0..1.
 
     `first_label` is the label of the first class: 1 where 0 means background.
@@ -92,7 +93,7 @@ class SsdOptions(_Struct, tag="ssd", tag_field="name"):
 Decoder: TypeAlias = NanodetOptions | YoloxOptions | SsdOptions
 
 
-class Thresholds(_Struct):
+class Thresholds(_Struct, frozen=True):
     """Defaults of a detect or ocr step's parameters."""
 
     threshold: Fraction = 0.4
@@ -100,7 +101,7 @@ class Thresholds(_Struct):
     iou_threshold: Fraction = 0.6
 
 
-class Manifest(_Struct):
+class Manifest(_Struct, frozen=True):
     """One model. `directory` is where its files are, and is no part of the TOML."""
 
     name: Name
@@ -146,7 +147,8 @@ class Manifest(_Struct):
         found = hashlib.sha256(content).hexdigest()
         if found != file.sha256:
             raise InvalidModelFileError(
-                f"{self.ref}: {path} was changed: sha256 is {found}, its manifest says {file.sha256}"
+                f"{self.ref}: {path} was changed: sha256 is {found}, "
+                f"its manifest says {file.sha256}"
             )
         return content
 

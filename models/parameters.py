@@ -1,11 +1,11 @@
 """The `parameters` of a step: their names, ranges and defaults per kind of model, and their check.
 
-Import-light: POST validates with it, `/v1/models` shows its schema, the worker reads its normalised dict.
+Import-light: POST validates with it, `/v1/models` shows its schema, the worker reads its normalised
+dict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from models.errors import InvalidParametersError
 from models.vocabulary import public_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from models.manifest import Manifest
 
 MAX_TARGETS = 1000
@@ -36,7 +38,7 @@ class ParameterSchema:
     parameters: Mapping[str, Parameter]
 
     def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The complete, normalised parameters. Raises InvalidParametersError for the first that is wrong."""
+        """All parameters, normalised. Raises InvalidParametersError for the first wrong one."""
         for name in values:
             if name not in self.parameters:
                 raise InvalidParametersError(
@@ -72,10 +74,10 @@ def parameters_schema(manifest: Manifest) -> dict[str, Any]:
 
 
 def validate_parameters(manifest: Manifest, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a step's `parameters` against its model; the result has every parameter, defaults filled in.
+    """Check a step's `parameters` against its model; the result has all, defaults filled in.
 
-    Idempotent: validating its own result changes nothing. Raises InvalidParametersError, whose `field`
-    is a path such as `parameters.classes[1]`.
+    Idempotent: validating its own result changes nothing. Raises InvalidParametersError, whose
+    `field` is a path such as `parameters.classes[1]`.
     """
     values = parameter_schema(manifest).validate(params)
     if manifest.kind == "detect":

@@ -1,7 +1,8 @@
 """From a network's outputs to boxes: one decoder per head, then suppression. Pure numpy.
 
-Anchors are the cells of all strides' grids, stride by stride, row by row. The decoders take only the anchors
-that passed the threshold, so their cost follows the objects in the frame and not the grid.
+Anchors are the cells of all strides' grids, stride by stride, row by row. The decoders take only
+the anchors that passed the threshold, so their cost follows the objects in the frame and not the
+grid.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MAX_CANDIDATES = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
-    """`cells` (n, 2) float32: column, row in the anchor's grid. `strides` (n,) float32 in network pixels."""
+    """`cells` (n, 2) float32: column and row; `strides` (n,) float32 in network pixels."""
 
     cells: Floats
     strides: Floats
@@ -48,8 +49,8 @@ def select(scores: Floats, threshold: float) -> npt.NDArray[np.intp]:
 def decode_nanodet(regression: Floats, cells: Floats, strides: Floats, centre: float) -> Floats:
     """(n, 4 * bins) distance distributions to (n, 4) ltrb in network pixels.
 
-    Each side's distance is the expectation of softmax over 0..bins-1, in strides (generalized focal loss,
-    Li et al. 2020, as NanoDet uses it).
+    Each side's distance is the expectation of softmax over 0..bins-1, in strides (generalized focal
+    loss, Li et al. 2020, as NanoDet uses it).
     """
     n, bins = len(regression), regression.shape[1] // 4
     logits = regression.reshape(n, 4, bins)
@@ -61,7 +62,7 @@ def decode_nanodet(regression: Floats, cells: Floats, strides: Floats, centre: f
 
 
 def decode_yolox(regression: Floats, cells: Floats, strides: Floats) -> Floats:
-    """(n, 4) centre offset and log size in strides (Ge et al. 2021) to (n, 4) ltrb in network pixels."""
+    """(n, 4) centre offset and log size (Ge et al. 2021) to (n, 4) ltrb in network pixels."""
     centres = (regression[:, :2] + cells) * strides[:, None]
     halves = np.exp(regression[:, 2:]) * (strides[:, None] / 2)
     return np.concatenate([centres - halves, centres + halves], axis=1)
@@ -88,7 +89,8 @@ def suppress(
     """Non-maximum suppression within each class.
 
     Boxes come best first; the indices of those that stay are returned in that order, at most
-    `max_targets`. A box goes when a better one of its class overlaps it by more than `iou_threshold` (IoU).
+    `max_targets`. A box goes when a better one of its class overlaps it by more than
+    `iou_threshold` (IoU).
     """
     n = len(boxes)
     if n == 0:
@@ -108,14 +110,17 @@ def suppress(
 
 def iou(a: Floats, b: Floats) -> Floats:
     """(len(a), len(b)) intersection over union of ltrb boxes; 0 where both have no area."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    shared = sides[..., 0] * sides[..., 1]
-    union = _areas(a)[:, None] + _areas(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    # Column by column: a trailing axis of two costs five times as much.
+    widths = np.minimum.outer(a[:, 2], b[:, 2]) - np.maximum.outer(a[:, 0], b[:, 0])
+    heights = np.minimum.outer(a[:, 3], b[:, 3]) - np.maximum.outer(a[:, 1], b[:, 1])
+    shared: Floats = np.maximum(widths, 0) * np.maximum(heights, 0)
+    union = np.add.outer(_areas(a), _areas(b)) - shared
+    overlap: Floats = shared / np.maximum(union, np.finfo(np.float32).tiny)
+    return overlap
 
 
 def _areas(boxes: Floats) -> Floats:
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return sides[:, 0] * sides[:, 1]
+    areas: Floats = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(
+        boxes[:, 3] - boxes[:, 1], 0
+    )
+    return areas

@@ -1,4 +1,4 @@
-"""From an image to a network's input, and the way back for boxes. Pure geometry, cv2 for the resampling."""
+"""From an image to a network's input, and the way back for boxes. cv2 does the resampling."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How network pixels lie over source pixels: source = network / scale, then clipped to `source_size`."""
+    """How network pixels lie over source pixels: source = network / scale, clipped to the frame."""
 
     scale_x: float
     scale_y: float
     source_size: Size
 
     def to_source(self, boxes: Floats) -> Floats:
-        """(n, 4) float32 ltrb in network pixels, mapped to source pixels and clipped to the frame."""
+        """(n, 4) float32 ltrb from network pixels to source pixels, clipped to the frame."""
         width, height = self.source_size
-        out = boxes / np.array(
-            [self.scale_x, self.scale_y, self.scale_x, self.scale_y], dtype=np.float32
-        )
+        scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
+        out: Floats = boxes / scale
         np.clip(out[:, 0::2], 0, width, out=out[:, 0::2])
         np.clip(out[:, 1::2], 0, height, out=out[:, 1::2])
         return out
@@ -52,10 +51,10 @@ def geometry(options: InputOptions, source_size: Size) -> Geometry:
 
 
 def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
-    """The network's input (height, width, 3). An image that has the scaled size already is not resampled."""
+    """The network's input (height, width, 3). An image of the scaled size is not resampled."""
     size = scaled_size(options, source_size)
     if (image.shape[1], image.shape[0]) != size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     if size == (options.width, options.height):
         return np.ascontiguousarray(image)
     padded = np.full((options.height, options.width, 3), options.pad_value, np.uint8)
@@ -64,7 +63,7 @@ def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
 
 
 def crops(image: Image, boxes_px: Floats) -> list[Image]:
-    """Views of the boxes, widened to whole pixels; a box without area gives the pixel at its corner.
+    """Views of the boxes, widened to whole pixels; one without area gives the pixel at its corner.
 
     `boxes_px` (n, 4) float32 ltrb, may reach over the image's edge.
     """

@@ -1,6 +1,7 @@
 """Which models there are: those that ship with the product, and a user's own directory.
 
-Import-light. Defaults: a step that says `detect`, `ocr` or `feature` gets the shipped model of that kind.
+Import-light. Defaults: a step that says `detect`, `ocr` or `feature` gets the shipped model of that
+kind.
 """
 
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ class Registry:
         return [self._by_ref[ref] for ref in sorted(self._by_ref)]
 
     def resolve(self, name: str) -> Manifest:
-        """The model that a step's `model` means: a kind, `name@version`, or a name (its newest version).
+        """The model that a step's `model` means: a kind, `name@version`, or a name (the newest).
 
         Raises UnknownModelError, which lists every name that works.
         """

@@ -1,9 +1,9 @@
 """The only place that knows OpenVINO: devices, precision, compiled networks, inference requests.
 
-A Runtime compiles one network per model, device and precision, whoever asks, and keeps it. Every network has
-a bounded pool of inference requests with the throughput hint: callers are threads, each call takes a free
-request, starts it asynchronously and waits with the GIL released, so the requests of all tasks share the
-device. Results are bit-for-bit repeatable for one device and one precision.
+A Runtime compiles one network per model, device and precision, whoever asks, and keeps it. Every
+network has a bounded pool of inference requests with the throughput hint: callers are threads, each
+call takes a free request, starts it asynchronously and waits with the GIL released, so the requests
+of all tasks share the device. Results are bit-for-bit repeatable for one device and one precision.
 """
 
 import queue
@@ -38,7 +38,8 @@ _REQUESTS_PER_SLOT = 2
 class NetworkInput:
     """Shape and normalisation of a network's image input; -1 is a dynamic dimension.
 
-    Callers always hand in uint8 NHWC BGR; layout, channel order and (x - mean) / scale happen in the graph.
+    Callers always hand in uint8 NHWC BGR; layout, channel order and (x - mean) / scale happen in
+    the graph.
     """
 
     batch: int
@@ -64,7 +65,7 @@ class Network:
 
     @contextmanager
     def infer(self, batch: npt.NDArray[np.uint8]) -> Iterator[Outputs]:
-        """Run on (n, height, width, 3) uint8 BGR, which is read in place and must not change meanwhile.
+        """Run on (n, height, width, 3) uint8 BGR, read in place: it must not change meanwhile.
 
         The outputs are views into the request: copy what is needed before the context ends.
         """
@@ -85,9 +86,9 @@ class Network:
 class Runtime:
     """Compiled networks on one device, shared by all that use them; thread-safe.
 
-    `device` is an OpenVINO device, or `AUTO:` with priorities: the first that exists is used, for every
-    network and from the first inference on, since results would otherwise depend on when a device is ready.
-    Raises UnsupportedDeviceError when nothing fits.
+    `device` is an OpenVINO device, or `AUTO:` with priorities: the first that exists is used, for
+    every network and from the first inference on, since results would otherwise depend on when a
+    device is ready. Raises UnsupportedDeviceError when nothing fits.
     """
 
     def __init__(self, device: str = "AUTO:GPU,CPU", precision: Precision = "auto") -> None:
@@ -105,8 +106,8 @@ class Runtime:
     def resolve_precision(self, precision: Precision = "auto") -> Resolved:
         """What `auto` means here: bf16 on a CPU that has it, f16 on a GPU, else f32.
 
-        Other values are returned when the device has them. Raises UnsupportedDeviceError otherwise: pinned
-        results must not silently change.
+        Other values are returned when the device has them. Raises UnsupportedDeviceError otherwise:
+        pinned results must not silently change.
         """
         has = set(self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
         if precision == "auto":
@@ -130,8 +131,9 @@ class Runtime:
     ) -> Network:
         """The compiled network of a model's file, compiled on the first call.
 
-        A detect model's network ends in its decoder's canonical outputs (see `_attach_head`). Raises
-        InvalidModelFileError when a file is changed, does not load, or does not fit its manifest.
+        A detect model's network ends in its decoder's canonical outputs (see `_attach_head`).
+        Raises InvalidModelFileError when a file is changed, does not load, or does not fit its
+        manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
         key = (manifest.file(role).sha256, role, resolved)
@@ -169,7 +171,10 @@ class Runtime:
 def _resolve_device(device: str, available: Sequence[str]) -> str:
     family, _, rest = device.partition(":")
     if family != "AUTO":
-        if device.split(".")[0] not in {name.split(".")[0] for name in available} and not rest:
+        if (
+            device.split(".", maxsplit=1)[0] not in {name.split(".")[0] for name in available}
+            and not rest
+        ):
             raise UnsupportedDeviceError(f"no device {device!r}; there is {', '.join(available)}")
         return device
     for wanted in rest.split(",") if rest else _AUTO_PRIORITIES:
@@ -210,8 +215,8 @@ def _attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
 def _attach_head(model: ov.Model, manifest: Manifest) -> ov.Model:
     """End a detect network in what the decoders of `models.postprocess` take.
 
-    nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors, k) f32,
-    so that Python only touches the few anchors above the threshold. ssd: rows (n, 7) f32.
+    nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors,
+    k) f32, so that Python only touches the few anchors above the threshold. ssd: rows (n, 7) f32.
     """
     decoder, size = manifest.decoder, manifest.input
     if decoder is None or size is None:
@@ -265,8 +270,8 @@ def _nanodet_parts(
     distances = [[i for i in found if shapes[i][2] != n_classes] for found in per_stride]
     if any(len(found) != 1 for found in classes + distances):
         raise InvalidModelFileError(
-            f"decoder nanodet needs [1,{total},{n_classes}+4k] or, per stride, [1,n,{n_classes}] and "
-            f"[1,n,4k] with n in {n_anchors}, not {_shapes(model)}"
+            f"decoder nanodet needs [1,{total},{n_classes}+4k] or, per stride, [1,n,{n_classes}] "
+            f"and [1,n,4k] with n in {n_anchors}, not {_shapes(model)}"
         )
     widths = {shapes[found[0]][2] for found in distances}
     if len(widths) != 1 or widths.pop() % 4:

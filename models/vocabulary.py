@@ -13,7 +13,7 @@ CLASS_ALIASES = {
     "diningtable": "dining table",
     "tvmonitor": "tv",
 }
-"""COCO's names where the reference has its own, and the Pascal VOC spelling that some COCO lists use."""
+"""COCO's names where the reference has its own, and the Pascal VOC spelling some lists use."""
 
 
 def public_class(name: str) -> str:
