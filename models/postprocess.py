@@ -115,8 +115,7 @@ def iou(a: Floats, b: Floats) -> Floats:
     heights = np.minimum.outer(a[:, 3], b[:, 3]) - np.maximum.outer(a[:, 1], b[:, 1])
     shared: Floats = np.maximum(widths, 0) * np.maximum(heights, 0)
     union = np.add.outer(_areas(a), _areas(b)) - shared
-    overlap: Floats = shared / np.maximum(union, np.finfo(np.float32).tiny)
-    return overlap
+    return np.asarray(shared / np.maximum(union, np.float32(1e-30)), np.float32)
 
 
 def _areas(boxes: Floats) -> Floats:

@@ -24,6 +24,9 @@ from models.errors import InferenceError, InvalidModelFileError, UnsupportedDevi
 from models.manifest import Manifest, SsdOptions, YoloxOptions
 
 Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16"]
+Head: TypeAlias = Literal["as_is", "best"]
+"""What a network ends in: its own outputs, or the best of the last axis and its index (i32)."""
+
 Resolved: TypeAlias = Literal["f32", "bf16", "f16"]
 Outputs: TypeAlias = Sequence[npt.NDArray[Any]]
 
@@ -127,6 +130,7 @@ class Runtime:
         network_input: NetworkInput,
         *,
         role: str = "network",
+        head: Head = "as_is",
         precision: Precision | None = None,
     ) -> Network:
         """The compiled network of a model's file, compiled on the first call.
@@ -136,14 +140,19 @@ class Runtime:
         manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
-        key = (manifest.file(role).sha256, role, resolved)
+        key = (manifest.ref, manifest.file(role).sha256, resolved)
         with self._lock:
             if key not in self._networks:
-                self._networks[key] = self._compile(manifest, network_input, role, resolved)
+                self._networks[key] = self._compile(manifest, network_input, role, head, resolved)
             return self._networks[key]
 
     def _compile(
-        self, manifest: Manifest, network_input: NetworkInput, role: str, precision: Resolved
+        self,
+        manifest: Manifest,
+        network_input: NetworkInput,
+        role: str,
+        head: Head,
+        precision: Resolved,
     ) -> Network:
         name = f"{manifest.ref}/{role}"
         content = manifest.read_file(role)
@@ -152,7 +161,7 @@ class Runtime:
         try:
             model = self._core.read_model(model=content, weights=weights)
             model = _attach_input(model, network_input)
-            model = _attach_head(model, manifest)
+            model = _attach_head(model, manifest, head)
             compiled = self._core.compile_model(
                 model,
                 self.device,
@@ -212,13 +221,16 @@ def _attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
     return steps.build()
 
 
-def _attach_head(model: ov.Model, manifest: Manifest) -> ov.Model:
+def _attach_head(model: ov.Model, manifest: Manifest, head: Head) -> ov.Model:
     """End a detect network in what the decoders of `models.postprocess` take.
 
     nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors,
     k) f32, so that Python only touches the few anchors above the threshold. ssd: rows (n, 7) f32.
     """
     decoder, size = manifest.decoder, manifest.input
+    if head == "best":
+        best = _best(_as_f32(model.output()))
+        return ov.Model([node.output(0) for node in best], model.get_parameters(), manifest.ref)
     if decoder is None or size is None:
         return model
     n_classes = len(manifest.classes)

@@ -1,0 +1,162 @@
+"""Text in a frame or in its targets: find lines, straighten them, read them in batches.
+
+A line's reading depends on its own pixels alone: lines are grouped by their own width, never padded
+to a neighbour's. So the same target reads the same, whatever else is in the frame.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from models.batches import batches
+from models.errors import InvalidManifestError, InvalidModelFileError
+from models.manifest import Manifest
+from models.preprocess import crops
+from models.runtime import NetworkInput, Outputs, Precision, Runtime
+from models.textlines import find_quads, straighten
+from models.types import Floats, Image, TextLine
+
+FIND_SIDES_PX = (320, 640, 960)
+"""The longer side of an image is brought to one of these before lines are searched in it."""
+
+MAX_MAGNIFICATION = 2.0
+GRID_PX = 32
+"""Both sides of the finder's input are multiples of this."""
+
+LINE_HEIGHT_PX = 48
+LINE_WIDTHS_PX = (80, 160, 240, 320, 480, 640, 960, 1440)
+GREY = 127
+"""Padding: 0 after normalisation."""
+
+_NORMAL = (127.5, 127.5, 127.5)
+
+
+class TextReader:
+    """Reads text. Thread-safe, and bit-for-bit repeatable for one precision."""
+
+    def __init__(
+        self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
+    ) -> None:
+        if manifest.kind != "ocr":
+            raise InvalidManifestError(f"{manifest.ref} is no ocr model")
+        self.manifest = manifest
+        self._finder = runtime.network(
+            manifest,
+            NetworkInput(batch=1, height=-1, width=-1, mean=_NORMAL, scale=_NORMAL),
+            role="finder",
+            precision=precision,
+        )
+        self._reader = runtime.network(
+            manifest,
+            NetworkInput(batch=-1, height=LINE_HEIGHT_PX, width=-1, mean=_NORMAL, scale=_NORMAL),
+            role="reader",
+            head="best",
+            precision=precision,
+        )
+        self._characters = _characters(manifest)
+
+    def warm(self) -> None:
+        """One inference per network, so that a task's first frame costs what others cost."""
+        with self._finder.infer(np.full((1, 320, 320, 3), GREY, np.uint8)):
+            pass
+        self._read_lines([np.full((LINE_HEIGHT_PX, 160, 3), GREY, np.uint8)])
+
+    def read(
+        self,
+        image_bgr: Image,
+        boxes_px: Floats | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[list[TextLine]]:
+        """The lines in each box, in reading order; without boxes one list, of the whole image.
+
+        `boxes_px` (n, 4) float32 ltrb in pixels of the image. Lines below `parameters`' `threshold`
+        or shorter than its `min_length` are dropped (defaults: the manifest's threshold, 2).
+        """
+        threshold = self.manifest.thresholds.threshold
+        min_length = 2
+        if parameters is not None:
+            threshold, min_length = parameters["threshold"], parameters["min_length"]
+        if boxes_px is None:
+            regions, origins = [image_bgr], np.zeros((1, 2), np.float32)
+        else:
+            regions = crops(image_bgr, boxes_px)
+            origins = np.floor(boxes_px[:, :2]).clip(0, None).astype(np.float32)
+        quads = [self._find(region) for region in regions]
+        images = [
+            straighten(region, quad)
+            for region, found in zip(regions, quads, strict=True)
+            for quad in found
+        ]
+        read = iter(self._read_lines(images))
+        return [
+            [
+                TextLine(text, confidence, quad + origin)
+                for quad, (text, confidence) in zip(found, read, strict=False)
+                if confidence >= threshold and len(text) >= min_length
+            ]
+            for found, origin in zip(quads, origins, strict=True)
+        ]
+
+    def _find(self, region: Image) -> list[Floats]:
+        """Quadrilaterals in pixels of the region."""
+        height, width = region.shape[:2]
+        longer = max(height, width)
+        side = next((side for side in FIND_SIDES_PX if side >= longer), FIND_SIDES_PX[-1])
+        ratio = min(side / longer, MAX_MAGNIFICATION)
+        size = max(1, round(width * ratio)), max(1, round(height * ratio))
+        canvas = np.full((1, _round_up(size[1]), _round_up(size[0]), 3), GREY, np.uint8)
+        canvas[0, : size[1], : size[0]] = cv2.resize(region, size, interpolation=cv2.INTER_LINEAR)
+        with self._finder.infer(canvas) as outputs:
+            quads = find_quads(outputs[0][0, 0, : size[1], : size[0]])
+        back = np.array([width / size[0], height / size[1]], np.float32)
+        return [quad * back for quad in quads]
+
+    def _read_lines(self, images: Sequence[Image]) -> list[tuple[str, float]]:
+        """Text and confidence of each line image."""
+        by_width: dict[int, list[int]] = {}
+        scaled = [_scale_line(image) for image in images]
+        for i, line in enumerate(scaled):
+            by_width.setdefault(line.shape[1], []).append(i)
+        read: list[tuple[str, float]] = [("", 0.0)] * len(images)
+        for members in by_width.values():
+            for batch in batches(members):
+                with self._reader.infer(np.stack([scaled[i] for i in batch])) as outputs:
+                    for i, line_read in zip(batch, self._decode(outputs), strict=True):
+                        read[i] = line_read
+        return read
+
+    def _decode(self, outputs: Outputs) -> list[tuple[str, float]]:
+        """Greedy CTC: repeated symbols are one, blanks (0) separate; confidence is the mean."""
+        decoded = []
+        for probabilities, ids in zip(outputs[0], outputs[1], strict=True):
+            keep = (ids != 0) & np.concatenate([[True], ids[1:] != ids[:-1]])
+            text = "".join(self._characters[i] for i in ids[keep])
+            confidence = float(probabilities[keep].mean()) if text else 0.0
+            decoded.append((text.strip(), confidence))
+        return decoded
+
+
+def _characters(manifest: Manifest) -> list[str]:
+    """The characters by symbol: blank, the charset, space."""
+    text = manifest.read_file("charset").decode("utf-8")
+    characters = ["", *text.removesuffix("\n").split("\n"), " "]
+    if any(len(character) != 1 for character in characters[1:]):
+        raise InvalidModelFileError(f"{manifest.ref}: the charset needs one character on each line")
+    return characters
+
+
+def _scale_line(image: Image) -> Image:
+    """A line image at the reader's height, padded to the next width, squeezed if too long."""
+    height, width = image.shape[:2]
+    scaled = max(1, round(width * LINE_HEIGHT_PX / height))
+    padded = next((w for w in LINE_WIDTHS_PX if w >= scaled), LINE_WIDTHS_PX[-1])
+    line = np.full((LINE_HEIGHT_PX, padded, 3), GREY, np.uint8)
+    size = (min(scaled, padded), LINE_HEIGHT_PX)
+    line[:, : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return line
+
+
+def _round_up(value: int) -> int:
+    return -(-value // GRID_PX) * GRID_PX
