@@ -1,1 +1,1 @@
-"""api"""
+"""The HTTP side: routes, project keys, the submission of tasks, and what reads the log."""

@@ -1,1 +1,1 @@
-"""api.routes"""
+"""HTTP routes: thin, each calls one function that a test can call."""

@@ -1,1 +1,1 @@
-"""api.store"""
+"""Reading and writing the stores: S3 objects and ClickHouse rows."""

@@ -1,0 +1,21 @@
+"""The public paths, as the reference and `docs/api.md` have them."""
+
+PROCESS = "/v1/video/process"
+TASKS = "/v1/video/tasks"
+TRACKS = "/v1/video/tracks"
+MODELS = "/v1/models"
+SYSTEM = "/v1/system"
+PROJECTS = "/v1/admin/projects"
+KEYS = "/v1/admin/keys"
+
+
+def task(task_id: str) -> str:
+    return f"{TASKS}/{task_id}"
+
+
+def stream(task_id: str) -> str:
+    return f"{TASKS}/{task_id}/stream"
+
+
+def results(task_id: str) -> str:
+    return f"{TASKS}/{task_id}/results"

@@ -1,0 +1,190 @@
+"""From the bytes of `POST /v1/video/process` to what a worker will read: pure and strict."""
+
+import binascii
+import hashlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from api.contract.resources import (
+    FpsSampling,
+    Input,
+    IntervalSampling,
+    ProcessRequest,
+    Range,
+    Sampling,
+    VideoBase64,
+    VideoUrl,
+)
+from api.errors import FieldError, InvalidRequestError, TooLargeError
+from api.pipeline import read_steps
+from api.providers import provider_order
+from api.reading import convert, read_json
+from models.registry import Registry
+from streamproc.contract import spec
+from streamproc.contract.objects import upload_key
+from streamproc.contract.spec import TaskSpec
+
+_SCHEMES = ("http", "https", "file")
+_LIVE_SCHEMES = ("rtsp", "rtsps")
+_CONTROL = {chr(code) for code in range(0x21)} | {"\x7f"}
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """A request that passed. `upload` is the video that it carried, if it carried one.
+
+    `spec` and `body` are complete but for the staged upload's key: `placed` fills it in.
+    `body_sha256` (hex) is over the request as sorted JSON: spacing and order do not count.
+    """
+
+    spec: TaskSpec
+    body: dict[str, Any]
+    body_sha256: str
+    upload: bytes | None = None
+
+    def placed(self, project: str, task: str) -> tuple[TaskSpec, dict[str, Any]]:
+        """Return the spec and the echoed body of this request as the task `task`."""
+        if self.upload is None:
+            return self.spec, self.body
+        key = upload_key(project, task)
+        echoed = {**self.body["input"][0], "data": f"staged:{key}"}
+        return (
+            msgspec.structs.replace(self.spec, source=spec.SourceRef(object_key=key)),
+            {**self.body, "input": [echoed]},
+        )
+
+
+def read_intake(
+    body: bytes, registry: Registry, *, max_upload_bytes: int, allow_live: bool = False
+) -> Intake:
+    """Read and check a request.
+
+    Raises BadRequestError (not JSON), InvalidRequestError (every wrong field with its path) or
+    TooLargeError (a base64 video above `max_upload_bytes`).
+    """
+    value = read_json(body)
+    request = convert(value, ProcessRequest)
+    errors: list[FieldError] = []
+    source = request.input[0]
+    upload: bytes | None = None
+    if isinstance(source, VideoUrl):
+        _check_url(source.url, errors, allow_live=allow_live)
+    else:
+        upload = _decode(source, max_upload_bytes, errors)
+    _check_range(source.range, errors)
+    steps: tuple[spec.Step, ...] = ()
+    try:
+        steps = read_steps(request.steps, registry)
+    except InvalidRequestError as exc:
+        errors.extend(exc.errors)
+    if errors:
+        raise InvalidRequestError(errors)
+    return Intake(
+        spec=_spec(request, source, steps),
+        body=value,
+        body_sha256=hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest(),
+        upload=upload,
+    )
+
+
+def _spec(request: ProcessRequest, source: Input, steps: tuple[spec.Step, ...]) -> spec.TaskSpec:
+    wanted = source.range or Range()
+    return spec.TaskSpec(
+        source=spec.SourceRef(url=source.url if isinstance(source, VideoUrl) else None),
+        steps=steps,
+        sampling=_sampling(source.sampling or FpsSampling()),
+        range=spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
+        max_frames=source.max_frames or spec.DEFAULT_MAX_FRAMES,
+        model_hint=request.model,
+        providers=provider_order(request.model),
+    )
+
+
+def _sampling(sampling: Sampling) -> spec.Sampling:
+    if isinstance(sampling, FpsSampling):
+        return spec.Sampling("fps", sampling.value)
+    if isinstance(sampling, IntervalSampling):
+        return spec.Sampling("interval", float(sampling.value))
+    return spec.Sampling("keyframe")
+
+
+def _check_range(wanted: Range | None, errors: list[FieldError]) -> None:
+    if wanted is None:
+        return
+    at = "input[0].range"
+    if wanted.end is not None and wanted.end <= wanted.start:
+        errors.append(
+            FieldError(field=f"{at}.end", message=f"must be after start ({wanted.start:g})")
+        )
+    if wanted.unit == "frames":
+        for name, value in (("start", wanted.start), ("end", wanted.end)):
+            if value is not None and value != int(value):
+                errors.append(
+                    FieldError(field=f"{at}.{name}", message="must be a whole number of frames")
+                )
+
+
+def _check_url(url: str, errors: list[FieldError], *, allow_live: bool) -> None:
+    problem = _url_problem(url, allow_live=allow_live)
+    if problem is not None:
+        errors.append(FieldError(field="input[0].url", message=problem))
+
+
+def _url_problem(url: str, *, allow_live: bool) -> str | None:
+    if _CONTROL & set(url):
+        return "must not hold spaces or control characters"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is not a URL"
+    live = parts.scheme in _LIVE_SCHEMES or parts.path.lower().endswith(".m3u8")
+    if live and not allow_live:
+        return "live sources (rtsp, HLS) are not enabled here"
+    if not live and parts.scheme not in _SCHEMES:
+        return f"the scheme must be one of: {', '.join(_SCHEMES)}"
+    if parts.scheme != "file" and not parts.hostname:
+        return "names no host"
+    if parts.scheme == "file" and (
+        parts.netloc not in {"", "localhost"} or parts.path in {"", "/"}
+    ):
+        return "must be file:// and an absolute path"
+    return None
+
+
+def _decode(source: VideoBase64, limit: int, errors: list[FieldError]) -> bytes | None:
+    """Return the video; raises TooLargeError before it decodes what is too large."""
+    text = source.data
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            errors.append(FieldError(field="input[0].data", message="a data: URL must hold base64"))
+            return None
+    if len(text) // 4 * 3 > limit + 3:
+        raise _too_large(limit)
+    try:
+        upload = binascii.a2b_base64(text.translate(_LINE_BREAKS).encode("ascii"), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError):
+        errors.append(FieldError(field="input[0].data", message="is not base64"))
+        return None
+    if len(upload) > limit:
+        raise _too_large(limit)
+    if not upload:
+        errors.append(FieldError(field="input[0].data", message="is empty"))
+        return None
+    return upload
+
+
+_LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(
+        f"input[0].data: the video is larger than {limit} bytes, the most that a request may carry;"
+        " give its URL instead.",
+        extra={
+            "limit_bytes": limit,
+            "errors": [{"field": "input[0].data", "message": f"larger than {limit} bytes"}],
+        },
+    )

@@ -1,0 +1,144 @@
+"""Strict reading of request bodies: what is wrong is said with the field's path.
+
+Paths are as a client writes them: `input[0].sampling.value`.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from api.errors import BadRequestError, InvalidRequestError
+
+T = TypeVar("T")
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
+_INVALID = re.compile(r"^Invalid (?:enum )?value (?P<value>.*)$", re.DOTALL)
+_STEP = re.compile(r"\[(?P<index>\d+)\]|\.?(?P<name>[^.\[\]]+)")
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON that `body` holds; raises BadRequestError when it holds none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadRequestError("The body is not JSON.", code="invalid_json") from exc
+
+
+def convert(value: Any, into: type[T]) -> T:
+    """Return `value` as a request struct; raises InvalidRequestError with the field's path."""
+    try:
+        return msgspec.convert(value, into)
+    except msgspec.ValidationError as exc:
+        raise _explain(str(exc), value, into) from exc
+
+
+def _explain(text: str, value: Any, into: type) -> InvalidRequestError:
+    match = _AT.match(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    path = path.removeprefix(".")
+    if unknown := _UNKNOWN.match(what):
+        known = ", ".join(_fields(into, value, path)) or "none"
+        return InvalidRequestError.at(
+            _join(path, unknown["name"]), f"unknown field; there are: {known}"
+        )
+    if missing := _MISSING.match(what):
+        return InvalidRequestError.at(_join(path, missing["name"]), "is required")
+    if invalid := _INVALID.match(what):
+        choices = ", ".join(_choices(into, value, path))
+        return InvalidRequestError.at(
+            _tagged(into, value, path), f"{invalid['value']} is none of: {choices}"
+        )
+    return InvalidRequestError.at(path, _plain(what))
+
+
+def _plain(what: str) -> str:
+    return (
+        what.replace("Expected ", "must be ", 1)
+        .replace("`", "")
+        .replace("must be array of length <= 1", "must hold exactly one element")
+        .replace("must be array of length >= 1", "must not be empty")
+        .replace("must be str of length >= 1", "must not be empty")
+    )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _fields(into: type, value: Any, path: str) -> list[str]:
+    """Return the names that the object at `path` may have."""
+    at, found = _walk(into, value, path)
+    struct = _struct(at, found)
+    if struct is None:
+        return []
+    tag = [struct.tag_field] if struct.tag_field else []
+    return [*tag, *(field.encode_name for field in struct.fields)]
+
+
+def _choices(into: type, value: Any, path: str) -> list[str]:
+    at, _ = _walk(into, value, path)
+    if isinstance(at, inspect.LiteralType):
+        return [str(choice) for choice in at.values]
+    return [str(struct.tag) for struct in _structs(at)]
+
+
+def _tagged(into: type, value: Any, path: str) -> str:
+    """A wrong tag is reported at its own field; msgspec's path may stop at the object."""
+    at, found = _walk(into, value, path)
+    structs = _structs(at)
+    if structs and isinstance(found, dict) and structs[0].tag_field:
+        return _join(path, structs[0].tag_field)
+    return path
+
+
+def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
+    """Follow `path` through the type and the value; a tag's own field stays at its union."""
+    at: inspect.Type = inspect.type_info(into)
+    for step in _STEP.finditer(path):
+        at = _bare(at)
+        if step["index"] is not None:
+            if not isinstance(at, inspect.ListType):
+                break
+            at, value = at.item_type, value[int(step["index"])]
+            continue
+        struct = _struct(at, value)
+        field = (
+            next((f for f in struct.fields if f.encode_name == step["name"]), None)
+            if struct
+            else None
+        )
+        if field is None:
+            break
+        at, value = field.type, value[step["name"]]
+    return _bare(at), value
+
+
+def _bare(at: inspect.Type) -> inspect.Type:
+    """Return the type without its metadata and without null."""
+    while isinstance(at, inspect.Metadata):
+        at = at.type
+    if isinstance(at, inspect.UnionType):
+        rest = [kind for kind in at.types if not isinstance(kind, inspect.NoneType)]
+        if len(rest) == 1:
+            return _bare(rest[0])
+    return at
+
+
+def _structs(at: inspect.Type) -> list[inspect.StructType]:
+    kinds = at.types if isinstance(at, inspect.UnionType) else (at,)
+    return [kind for kind in kinds if isinstance(kind, inspect.StructType)]
+
+
+def _struct(at: inspect.Type, value: Any) -> inspect.StructType | None:
+    """Return the struct that `value` is to be: of a tagged union, the one with its tag."""
+    structs = _structs(at)
+    if len(structs) == 1:
+        return structs[0]
+    for struct in structs:
+        if isinstance(value, dict) and value.get(struct.tag_field) == struct.tag:
+            return struct
+    return None
