@@ -1,0 +1,108 @@
+"""What a tracker may be told: `TrackParameters`, every field with its unit and its default.
+
+Lengths are given in *object sizes*, one size = sqrt(width x height) of the box, so that one
+setting serves near and far objects; times are in seconds, so that one setting serves 1 and 30
+frames per second. `docs/tracking.md` shows how the defaults were measured.
+"""
+
+import msgspec
+
+
+class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of one task's tracker; part of the task, so a resumed task uses the same."""
+
+    high_threshold: float = 0.5
+    """Detections with this score or more may start tracks and are associated first."""
+
+    low_threshold: float = 0.3
+    """Detections below `high_threshold` and not below this only continue visible tracks."""
+
+    birth_threshold: float = 0.6
+    """Score from which an unmatched detection starts a tentative track."""
+
+    instant_threshold: float = 0.6
+    """Score from which a new track is confirmed by its first detection."""
+
+    confirm_hits: int = 2
+    """Consecutive detections that confirm a tentative track of any score."""
+
+    max_unseen_s: float = 2.0
+    """An object unseen for longer than this loses its id ..."""
+
+    min_unseen_frames: int = 2
+    """... but not before it was missed in more than this many processed frames ..."""
+
+    max_gap_s: float = 60.0
+    """... unless it was unseen for this long, however few frames were sampled."""
+
+    drop_outside: bool = True
+    """Forget an unseen track when its predicted centre has left the image."""
+
+    match_floor: float = 0.2
+    """Least overlap (of boxes widened by the position's uncertainty) in the first pass."""
+
+    low_match_floor: float = 0.5
+    """Least overlap for low detections, which are often parts of occluded objects."""
+
+    tentative_match_floor: float = 0.3
+    """Least overlap for the second detection of a tentative track."""
+
+    low_unseen_frames: int = 1
+    """Low detections continue only tracks seen at most this many processed frames ago."""
+
+    score_weight: float = 0.0
+    """How far a detection's score scales its overlap: 0 not at all, 1 as a factor."""
+
+    widening: float = 1.0
+    """Standard deviations of the predicted position by which boxes are widened to match."""
+
+    max_widening: float = 2.0
+    """Most a box is widened on each side, in object sizes."""
+
+    class_penalty: float = 0.1
+    """Cost added when the detection's class is not the track's, within one group."""
+
+    class_groups: tuple[tuple[int, ...], ...] = ()
+    """Class ids that detectors confuse and a track may change between (car, truck, bus)."""
+
+    class_switch_ratio: float = 1.5
+    """A track's class changes when another has this many times the votes of the present one."""
+
+    class_vote_decay: float = 0.98
+    """Factor on old class votes at each new detection: bounds them, lets the recent count."""
+
+    duplicate_iou: float = 0.7
+    """A detection overlapping a tracked one of its group by this much starts no track."""
+
+    velocity_std: float = 1.5
+    """Standard deviation of a new object's velocity, object sizes per second."""
+
+    acceleration_std: float = 1.0
+    """Spectral density (root) of the acceleration noise, object sizes per second^1.5."""
+
+    size_velocity_std: float = 0.2
+    """As `velocity_std`, for the box's width and height."""
+
+    size_acceleration_std: float = 0.3
+    """As `acceleration_std`, for the box's width and height."""
+
+    measurement_std: float = 0.06
+    """Standard deviation of a detected centre, object sizes."""
+
+    size_measurement_std: float = 0.1
+    """Standard deviation of a detected width or height, object sizes."""
+
+    size_velocity_decay_s: float = 0.5
+    """Time in which the predicted growth of a box fades to half."""
+
+    velocity_decay_s: float = 4.0
+    """Time in which the predicted velocity fades to half."""
+
+    appearance_weight: float = 0.3
+    """Share of the appearance distance in the cost where both sides have a feature; 0 is off."""
+
+    appearance_limit: float = 0.7
+    """Cosine distance from which two appearances are held for different objects."""
+
+    appearance_memory: float = 0.9
+    """Weight of the old feature in the moving average of a track's feature."""
