@@ -63,6 +63,23 @@ class Detector:
         """One inference on a grey frame, so that a task's first frame costs what others cost."""
         self._infer(np.full((1, self._options.height, self._options.width, 3), 114, np.uint8), 1.0)
 
+    def check(self) -> None:
+        """Run on a flat and a noisy frame; raises InvalidModelFileError for what is no detection.
+
+        That is: boxes or scores that are not finite, scores outside 0..1, labels without a class.
+        """
+        shape = (1, self._options.height, self._options.width, 3)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        for frame in (np.full(shape, 114, np.uint8), noise):
+            boxes, scores, _ = self._infer(frame, -np.inf)
+            if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+                raise InvalidModelFileError(f"{self.manifest.ref}: gives boxes that are not finite")
+            if len(scores) and (scores.min() < 0 or scores.max() > 1):
+                raise InvalidModelFileError(
+                    f"{self.manifest.ref}: gives scores from {scores.min():.3g} to "
+                    f"{scores.max():.3g}; they must be probabilities (export it with its sigmoid)"
+                )
+
     def detect(
         self, image_bgr: Image, parameters: Mapping[str, Any], source_size: Size | None = None
     ) -> Detections:

@@ -28,6 +28,7 @@ __all__ = [
     "YoloxOptions",
     "load_manifest",
     "parameters_schema",
+    "parse_manifest",
     "validate_parameters",
 ]
 
@@ -156,33 +157,45 @@ class Manifest(_Struct, frozen=True):
 def load_manifest(path: Path) -> Manifest:
     """Read one manifest. Raises InvalidManifestError, naming the file and the field."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
         raise InvalidManifestError(f"{path}: {exc}") from exc
-    if "directory" in table:
-        raise InvalidManifestError(f"{path}: `directory` is not part of a manifest")
+    return parse_manifest(text, str(path), path.parent)
+
+
+def parse_manifest(text: str, origin: str, directory: Path) -> Manifest:
+    """A manifest from its TOML; `origin` names it in errors, its files are below `directory`.
+
+    The key `files_from` is a directory relative to that, for manifests that share one.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise InvalidManifestError(f"{origin}: {exc}") from exc
     files_from = table.pop("files_from", ".")
-    if not isinstance(files_from, str):
-        raise InvalidManifestError(f"{path}: `files_from` must be a string")
+    if not isinstance(files_from, str) or "directory" in table:
+        raise InvalidManifestError(f"{origin}: `files_from` is a string, `directory` is not a key")
     try:
         manifest = msgspec.convert(table, Manifest, strict=True)
     except msgspec.ValidationError as exc:
-        raise InvalidManifestError(f"{path}: {exc}") from exc
-    _check(manifest, path)
-    return msgspec.structs.replace(manifest, directory=path.parent / files_from)
+        raise InvalidManifestError(f"{origin}: {exc}") from exc
+    _check(manifest, origin)
+    return msgspec.structs.replace(manifest, directory=directory / files_from)
 
 
-def _check(manifest: Manifest, path: Path) -> None:
+def _check(manifest: Manifest, origin: str) -> None:
     if manifest.kind == "detect" and not (manifest.decoder and manifest.input and manifest.classes):
-        raise InvalidManifestError(f"{path}: a detect model needs `decoder`, `input` and `classes`")
+        raise InvalidManifestError(
+            f"{origin}: a detect model needs `decoder`, `input` and `classes`"
+        )
     if manifest.kind == "feature" and not (manifest.input and manifest.dimensions):
-        raise InvalidManifestError(f"{path}: a feature model needs `input` and `dimensions`")
+        raise InvalidManifestError(f"{origin}: a feature model needs `input` and `dimensions`")
     if len(set(manifest.classes)) != len(manifest.classes):
-        raise InvalidManifestError(f"{path}: `classes` names one class twice")
+        raise InvalidManifestError(f"{origin}: `classes` names one class twice")
     if manifest.thresholds.low_threshold > manifest.thresholds.threshold:
-        raise InvalidManifestError(f"{path}: `low_threshold` is above `threshold`")
+        raise InvalidManifestError(f"{origin}: `low_threshold` is above `threshold`")
     if manifest.input is not None and 0.0 in manifest.input.scale:
-        raise InvalidManifestError(f"{path}: `input.scale` must not be 0")
+        raise InvalidManifestError(f"{origin}: `input.scale` must not be 0")
     for file in manifest.files:
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-            raise InvalidManifestError(f"{path}: {file.path!r} leaves the model's directory")
+            raise InvalidManifestError(f"{origin}: {file.path!r} leaves the model's directory")

@@ -4,11 +4,18 @@ Import-light. Defaults: a step that says `detect`, `ocr` or `feature` gets the s
 kind.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import InvalidManifestError, UnknownModelError
 from models.manifest import Kind, Manifest, load_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from models.intake import OwnModel
 
 CATALOG = Path(__file__).parent / "catalog"
 USER_MANIFEST = "manifest.toml"
@@ -54,6 +61,21 @@ class Registry:
             raise UnknownModelError(name, (*DEFAULTS, *sorted(self._by_ref)))
         return max(versions, key=lambda manifest: _version_key(manifest.version))
 
+    def add(self, own: OwnModel) -> Manifest:
+        """Take in a user's own detector (see `models.intake`), which is listed from then on.
+
+        Loads OpenVINO. Raises InvalidModelFileError or InvalidManifestError, and then adds nothing.
+        """
+        from models.intake import take_in  # noqa: PLC0415  # listing models must not load OpenVINO
+
+        if self.user_dir is None:
+            raise InvalidManifestError("there is no directory for a user's own models")
+        if f"{own.name}@{own.version}" in self._by_ref:
+            raise InvalidManifestError(f"{own.name}@{own.version} exists already")
+        manifest = take_in(own, self.user_dir)
+        self.reload()
+        return manifest
+
     def is_default(self, manifest: Manifest) -> bool:
         """Whether `detect`, `ocr` or `feature` means this model."""
         return DEFAULTS[manifest.kind] == manifest.ref
@@ -61,7 +83,8 @@ class Registry:
     def _user_paths(self) -> Iterable[Path]:
         if self.user_dir is None or not self.user_dir.is_dir():
             return []
-        return sorted(self.user_dir.glob(f"*/{USER_MANIFEST}"))
+        paths = sorted(self.user_dir.glob(f"*/{USER_MANIFEST}"))
+        return [path for path in paths if not path.parent.name.startswith(".")]
 
 
 def _version_key(version: str) -> tuple[tuple[int, str], ...]:

@@ -146,6 +146,24 @@ class Runtime:
                 self._networks[key] = self._compile(manifest, network_input, role, head, resolved)
             return self._networks[key]
 
+    def input_shape(self, name: str, content: bytes, weights: bytes) -> list[int]:
+        """The shape of a network's only input, -1 for dynamic dimensions; `name` is for the error.
+
+        Raises InvalidModelFileError when it does not load or has another number of inputs.
+        """
+        model = self._read(name, content, weights)
+        if len(model.inputs) != 1:
+            raise InvalidModelFileError(f"{name} has {len(model.inputs)} inputs; one is needed")
+        if model.inputs[0].partial_shape.rank.is_dynamic:
+            raise InvalidModelFileError(f"{name} has an input of unknown rank")
+        return _shape(model.inputs[0])
+
+    def _read(self, name: str, content: bytes, weights: bytes) -> ov.Model:
+        try:
+            return self._core.read_model(model=content, weights=weights)
+        except RuntimeError as exc:
+            raise InvalidModelFileError(f"{name} does not load: {_first_line(exc)}") from exc
+
     def _compile(
         self,
         manifest: Manifest,
@@ -158,8 +176,8 @@ class Runtime:
         content = manifest.read_file(role)
         weights_role = f"{role}.weights"
         weights = manifest.read_file(weights_role) if manifest.has_file(weights_role) else b""
+        model = self._read(name, content, weights)
         try:
-            model = self._core.read_model(model=content, weights=weights)
             model = _attach_input(model, network_input)
             model = _attach_head(model, manifest, head)
             compiled = self._core.compile_model(

@@ -1,0 +1,113 @@
+"""`python -m models list | add | verify`: models of this installation and of a user's directory.
+
+list    one line per model, or one JSON array with --json
+add     take in a user's own detector (ONNX or IR) with its decoder and class names
+verify  read every file of every model and compare its sha256
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.errors import ModelError
+from models.manifest import Manifest
+from models.registry import Registry
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 1 for a model that was refused, 2 for wrong usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        output: str = arguments.run(Registry(arguments.dir), arguments)
+    except ModelError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    sys.stdout.write(output + "\n")
+    return 0
+
+
+def summary(manifest: Manifest, *, is_default: bool) -> dict[str, Any]:
+    """What a list shows of a model."""
+    return {
+        "ref": manifest.ref,
+        "kind": manifest.kind,
+        "default": is_default,
+        "licence": manifest.licence,
+        "source": manifest.source,
+        "description": manifest.description,
+        "classes": list(manifest.classes),
+    }
+
+
+def _list(registry: Registry, arguments: argparse.Namespace) -> str:
+    summaries = [summary(m, is_default=registry.is_default(m)) for m in registry.list()]
+    if arguments.json:
+        return json.dumps(summaries)
+    return "\n".join(
+        f"{s['ref']:24} {s['kind']:8} {'default' if s['default'] else '':8} "
+        f"{s['licence']:12} {s['description']}"
+        for s in summaries
+    )
+
+
+def _verify(registry: Registry, _: argparse.Namespace) -> str:
+    for manifest in registry.list():
+        for file in manifest.files:
+            manifest.read_file(file.role)
+    return f"{len(registry.list())} models, every file as its manifest says"
+
+
+def _add(registry: Registry, arguments: argparse.Namespace) -> str:
+    from models.intake import OwnModel  # noqa: PLC0415  # listing models must not load OpenVINO
+
+    given = {k: v for k, v in vars(arguments).items() if k not in {"run", "dir", "json"}}
+    for name in ("mean", "scale", "strides"):
+        if name in given:
+            given[name] = tuple(given[name])
+    manifest = registry.add(OwnModel(**given))
+    if arguments.json:
+        return json.dumps(summary(manifest, is_default=False))
+    return f"added {manifest.ref}: {len(manifest.classes)} classes, in {manifest.directory}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="models", description=(__doc__ or "").splitlines()[0])
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--dir", type=Path, help="the directory of a user's own models")
+    common.add_argument("--json", action="store_true", help="print JSON")
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("list", parents=[common]).set_defaults(run=_list)
+    commands.add_parser("verify", parents=[common]).set_defaults(run=_verify)
+    # SUPPRESS: an option that is not given keeps the default of OwnModel.
+    add = commands.add_parser("add", parents=[common], argument_default=argparse.SUPPRESS)
+    add.set_defaults(run=_add)
+    add.add_argument(
+        "network", type=Path, help=".onnx, or an OpenVINO .xml with its .bin beside it"
+    )
+    add.add_argument("--decoder", required=True, choices=["nanodet", "yolox", "ssd"])
+    add.add_argument("--classes", required=True, type=Path, help="class names, one a line")
+    add.add_argument("--name", required=True)
+    add.add_argument("--version")
+    add.add_argument("--description")
+    add.add_argument("--licence")
+    add.add_argument("--source")
+    add.add_argument("--width", type=int, help="of the network's input; needed when it is dynamic")
+    add.add_argument("--height", type=int)
+    add.add_argument("--channels", choices=["BGR", "RGB"])
+    add.add_argument("--mean", type=float, nargs=3)
+    add.add_argument("--scale", type=float, nargs=3, help="input = (pixel - mean) / scale")
+    add.add_argument("--resize", choices=["plain", "letterbox"])
+    add.add_argument("--strides", type=int, nargs="+")
+    add.add_argument("--centre", type=float, help="nanodet: 0.5, or 0 for NanoDet-Plus")
+    add.add_argument("--first-label", type=int, help="ssd: the label of the first class")
+    add.add_argument("--threshold", type=float)
+    add.add_argument("--low-threshold", type=float)
+    add.add_argument("--iou-threshold", type=float)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
