@@ -1,0 +1,267 @@
+"""The decoder child: `python -m streamproc.source.child PARENT_PID CONTROL_FD BYTES_FD RING_FD`.
+
+Imports PyAV and numpy, says `Ready`, and waits for one `Open`. It decodes that one source and
+ends: what a hostile video may have done to its memory dies with it. The parent ends it by
+closing the control socket or by SIGKILL.
+"""
+
+import array
+import contextlib
+import importlib
+import mmap
+import os
+import pkgutil
+import select
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from streamproc.source import sandbox
+
+if __name__ == "__main__":
+    # Namespaces are only for a process with one thread; numpy brings threads of its own.
+    ISOLATED = sandbox.isolate(int(sys.argv[1]))
+else:
+    ISOLATED = False
+
+import av
+import av.logging
+import numpy as np
+
+from streamproc.source import picture, ring, wire
+from streamproc.source.errors import SourceError, SourceTooLargeError
+from streamproc.source.stream import VideoStream
+from streamproc.source.walk import Walk
+
+_READ_PIECE_BYTES: Final = 1 << 20
+
+
+class SourceReadError(Exception):
+    """The parent could not deliver bytes; it knows why."""
+
+
+class LocalFile:
+    """The source as a descriptor this process was given."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._position = 0
+        self.size_bytes: int | None = os.fstat(fd).st_size
+
+    def read(self, n_bytes: int) -> bytes:
+        data = os.pread(self._fd, n_bytes, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._position
+        elif whence == os.SEEK_END:
+            offset += self.size_bytes or 0
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+
+class ServedFile:
+    """The source as the parent reads it: every read is a question over the bytes socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._position = 0
+        size = self._ask(0, 0)
+        self.size_bytes = None if size < 0 else size
+
+    def read(self, n_bytes: int) -> bytes:
+        length = self._ask(self._position, n_bytes)
+        if length < 0:
+            raise SourceReadError
+        data = self._receive(length)
+        self._position += length
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._position
+        elif whence == os.SEEK_END:
+            if self.size_bytes is None:
+                self.size_bytes = self._ask(-1, 0)
+            if self.size_bytes < 0:
+                raise SourceReadError
+            offset += self.size_bytes
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+    def _ask(self, position: int, length: int) -> int:
+        self._connection.sendall(wire.READ_REQUEST.pack(position, length))
+        (answer,) = wire.READ_REPLY.unpack(self._receive(wire.READ_REPLY.size))
+        return int(answer)
+
+    def _receive(self, length: int) -> bytes:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            n_bytes = self._connection.recv_into(view)
+            if n_bytes == 0:
+                raise SourceReadError
+            view = view[n_bytes:]
+        return bytes(data)
+
+
+class Slots:
+    """The free slots of the ring; waits for the parent when there is none."""
+
+    def __init__(self, control: socket.socket, n_slots: int) -> None:
+        self._control = control
+        self._free = list(range(n_slots - 1, -1, -1))
+
+    def take(self) -> int:
+        while not self._free:
+            message = self._control.recv(wire.MAX_MESSAGE_BYTES)
+            if not message:
+                raise BrokenPipeError
+            released = wire.decode_to_child(message)
+            if isinstance(released, wire.Release):
+                self._free.extend(released.slots)
+        return self._free.pop()
+
+
+def main() -> None:
+    """Serve one source; any failure is told to the parent, or the exit status tells it."""
+    _, control_fd, bytes_fd, ring_fd = map(int, sys.argv[1:5])
+    control = socket.socket(fileno=control_fd)
+    served = socket.socket(fileno=bytes_fd)
+    memory = mmap.mmap(ring_fd, ring.RING_BYTES)
+    av.logging.set_level(None)
+    control.send(wire.encode(wire.Ready(ISOLATED)))
+    message, fd = _receive_open(control)
+    if message is None:
+        return
+    sandbox.lock_down(message.cpu_limit_s)
+    threading.Thread(target=_exit_with_parent, args=(control_fd,), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        control.send(wire.encode(_serve(message, fd, control, served, memory)))
+
+
+def _serve(
+    message: wire.Open, fd: int, control: socket.socket, served: socket.socket, memory: mmap.mmap
+) -> wire.FromChild:
+    """Decode the source into the ring; returns the last message."""
+    try:
+        file = LocalFile(fd) if message.local else ServedFile(served)
+        stream = VideoStream(file, max_pixels=message.max_pixels)
+        walk = Walk(stream, message.sampling, message.range, message.resume)
+        for event in _pictures(walk, stream, message, control, memory):
+            control.send(wire.encode(event))
+    except SourceError as exc:
+        return wire.Failed(exc.code, str(exc))
+    except SourceReadError:
+        return wire.Failed(wire.READ_FAILED, "the source could not be read")
+    except MemoryError:
+        return wire.Failed(SourceTooLargeError.code, "decoding needs more memory than is allowed")
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as exc:  # noqa: BLE001 - the process edge: the parent hears of everything
+        return wire.Failed("decoder_crashed", f"the decoder failed: {type(exc).__name__}")
+    usage = walk.usage
+    return wire.Ended(
+        usage.decoded,
+        usage.failed,
+        usage.skipped_sampled,
+        usage.skipped_undecoded,
+        usage.packets_sent,
+        walk.truncated,
+    )
+
+
+def _pictures(
+    walk: Walk,
+    stream: VideoStream,
+    message: wire.Open,
+    control: socket.socket,
+    memory: mmap.mmap,
+) -> Iterator[wire.FromChild]:
+    head = walk.head_frame
+    turns = picture.quarter_turns(head.rotation)
+    width, height = picture.upright_size(head.width, head.height, turns)
+    layout = ring.Layout(width, height, message.outputs)
+    if not layout.fits or width * height > message.max_pixels:
+        raise SourceTooLargeError(
+            f"the video is {width}x{height}; the limit is {message.max_pixels} pixels"
+        )
+    yield wire.Opened(
+        width,
+        height,
+        float(stream.rate),
+        stream.total_frames,
+        stream.duration_s,
+        turns * 90,
+        stream.codec.name,
+        stream.format,
+        (stream.time_base.numerator, stream.time_base.denominator),
+        walk.head.pts,
+        layout.n_slots,
+    )
+    painter = picture.Painter(turns, message.outputs, width, height)
+    slots = Slots(control, layout.n_slots)
+    for picked in walk.pictures():
+        slot = slots.take()
+        painter.paint(picked.frame, *layout.views(memory, slot))
+        counters = walk.counters
+        yield wire.Shown(
+            slot,
+            picked.index,
+            picked.pts,
+            picked.time_s,
+            counters.decoded,
+            counters.failed,
+            counters.skipped,
+        )
+
+
+def _receive_open(control: socket.socket) -> tuple[wire.Open | None, int]:
+    data, ancillary, _, _ = control.recvmsg(
+        wire.MAX_MESSAGE_BYTES, socket.CMSG_SPACE(array.array("i").itemsize)
+    )
+    message = wire.decode_to_child(data) if data else None
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: fds.itemsize])
+    return (message if isinstance(message, wire.Open) else None), (fds[0] if fds else -1)
+
+
+def _exit_with_parent(control_fd: int) -> None:
+    """End at once when the parent hangs up, even from within a long decode."""
+    poll = select.poll()
+    poll.register(control_fd, select.POLLRDHUP)
+    while not poll.poll():
+        pass
+    os._exit(0)
+
+
+def _warm_up() -> None:
+    """Pay for lazy imports before the first file, and before none can be opened any more.
+
+    PyAV imports the module of a stream's kind when it meets the first stream of that kind.
+    """
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith(("__main__", "datasets")):
+            importlib.import_module(module.name)
+    np.rot90(np.zeros((2, 2, 3), np.uint8))
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    outputs = ring.FrameOutputs(full=True, scaled=(8, 8))
+    painter = picture.Painter(1, outputs, 16, 16)
+    painter.paint(frame, np.zeros((16, 16, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
+
+
+if __name__ == "__main__":
+    _warm_up()
+    main()

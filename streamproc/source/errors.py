@@ -1,0 +1,104 @@
+"""What can go wrong with a source, each with a stable code.
+
+    SourceError
+    ├── SourceUnreachableError       source_unreachable        no answer: DNS, refused, reset, TLS
+    ├── SourceStatusError            source_http_status        an HTTP answer that is not the video
+    ├── SourceTimeoutError           source_timeout            connect, stall or total time
+    ├── SourceRedirectError          source_too_many_redirects
+    ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
+    ├── SourceNotVideoError          source_not_video          a page, a picture, sound alone, text
+    ├── SourceUnsupportedError       source_unsupported        container or codec not on the list
+    ├── SourceTooLargeError          source_too_large          the message names the limit
+    ├── SourceTruncatedError         source_truncated          raised after the frames that decode
+    ├── SourceChangedError           source_changed            other bytes than at the start
+    ├── SourceEmptyError             source_empty              no frame at all
+    ├── DecoderCrashedError          decoder_crashed           the sandboxed child died or stalled
+    └── SourceClosedError            source_closed             `close()` was called while iterating
+
+Messages are safe to show to the client: a host at most, never a path, a query or credentials.
+"""
+
+from typing import ClassVar
+
+
+class SourceError(Exception):
+    """Base of everything `streamproc.source` raises on purpose."""
+
+    code: ClassVar[str] = "source_error"
+
+
+class SourceUnreachableError(SourceError):
+    code = "source_unreachable"
+
+
+class SourceStatusError(SourceError):
+    code = "source_http_status"
+
+
+class SourceTimeoutError(SourceError):
+    code = "source_timeout"
+
+
+class SourceRedirectError(SourceError):
+    code = "source_too_many_redirects"
+
+
+class SourceForbiddenError(SourceError):
+    code = "source_forbidden"
+
+
+class SourceNotVideoError(SourceError):
+    code = "source_not_video"
+
+
+class SourceUnsupportedError(SourceError):
+    code = "source_unsupported"
+
+
+class SourceTooLargeError(SourceError):
+    code = "source_too_large"
+
+
+class SourceTruncatedError(SourceError):
+    code = "source_truncated"
+
+
+class SourceChangedError(SourceError):
+    code = "source_changed"
+
+
+class SourceEmptyError(SourceError):
+    code = "source_empty"
+
+
+class DecoderCrashedError(SourceError):
+    code = "decoder_crashed"
+
+
+class SourceClosedError(SourceError):
+    code = "source_closed"
+
+
+BY_CODE: dict[str, type[SourceError]] = {
+    leaf.code: leaf
+    for leaf in (
+        SourceUnreachableError,
+        SourceStatusError,
+        SourceTimeoutError,
+        SourceRedirectError,
+        SourceForbiddenError,
+        SourceNotVideoError,
+        SourceUnsupportedError,
+        SourceTooLargeError,
+        SourceTruncatedError,
+        SourceChangedError,
+        SourceEmptyError,
+        DecoderCrashedError,
+        SourceClosedError,
+    )
+}
+
+
+def from_code(code: str, message: str) -> SourceError:
+    """Rebuild an error that crossed a process border; an unknown code is a crashed decoder."""
+    return BY_CODE.get(code, DecoderCrashedError)(message)

@@ -1,0 +1,311 @@
+"""`open_source`: a video as an iterator of frames, decoded in a sandboxed child process.
+
+    with open_source(spec, policy, outputs) as source:
+        for frame in source:
+            ...                 # frame.image, frame.scaled: arrays over shared memory
+            frame.release()     # gives the slot back; the arrays may change from here on
+        source.usage()
+
+At most `source.n_slots` frames may be unreleased at once: one more blocks until one is released.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Self
+
+from streamproc.source import process, ring, wire
+from streamproc.source.errors import (
+    DecoderCrashedError,
+    SourceClosedError,
+    SourceError,
+    SourceTruncatedError,
+    from_code,
+)
+from streamproc.source.fetch import FetchPolicy, open_reader
+from streamproc.source.reader import ByteReader, fingerprint
+from streamproc.source.ring import Image
+from streamproc.source.serve import ByteServer
+from streamproc.source.types import (
+    FrameOutputs,
+    ResumePoint,
+    SourceInfo,
+    SourceSpec,
+    SourceUsage,
+)
+
+_POLL_S: Final = 1.0
+
+
+class Frame:
+    """One delivered frame.
+
+    `index`: 0-based in the source, presentation order. `pts`: in `SourceInfo.time_base`.
+    `time_s`: since the source's first frame. `image`: (height, width, 3) uint8 BGR upright, or
+    None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
+    `skipped`: frames of the range so far, this one included.
+    """
+
+    __slots__ = (
+        *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped"),
+        *("_source", "_slot"),
+    )
+
+    def __init__(self, shown: wire.Shown, source: "FrameSource") -> None:
+        self.index = shown.index
+        self.pts = shown.pts
+        self.time_s = shown.time_s
+        self.decoded = shown.decoded
+        self.failed = shown.failed
+        self.skipped = shown.skipped
+        self._slot = shown.slot
+        self._source: FrameSource | None = source
+        self.image: Image | None
+        self.scaled: Image | None
+        self.image, self.scaled = source.images(shown.slot)
+
+    @property
+    def resume_point(self) -> ResumePoint:
+        """Where a later `open_source` goes on after this frame."""
+        return ResumePoint(self.index, self.pts, self.decoded, self.failed, self.skipped)
+
+    def release(self) -> None:
+        """Give the slot back; the second time nothing happens. Any thread."""
+        source, self._source = self._source, None
+        self.image = self.scaled = None
+        if source is not None:
+            source.release(self._slot)
+
+    def __del__(self) -> None:
+        """A frame nobody holds any more frees its slot."""
+        self.release()
+
+
+class FrameSource:
+    """A running decode: `info`, the frames (one iteration), `usage()` after the last one."""
+
+    def __init__(
+        self,
+        reader: ByteReader,
+        spec: SourceSpec,
+        policy: FetchPolicy,
+        outputs: FrameOutputs,
+        resume: ResumePoint | None,
+    ) -> None:
+        self._reader = reader
+        self._policy = policy
+        self._closed = threading.Event()
+        self._usage: SourceUsage | None = None
+        self._child = process.take()
+        self._server: ByteServer | None = None
+        try:
+            self._start(spec, outputs, resume)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n_slots(self) -> int:
+        """How many frames may be unreleased at once."""
+        return self._layout.n_slots
+
+    @property
+    def decoder_pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def isolated(self) -> bool:
+        """The decoder has no network (the host allows namespaces)."""
+        return self._child.isolated
+
+    def usage(self) -> SourceUsage:
+        """Return how the frames of the range were spent; only after the iteration ended."""
+        if self._usage is None:
+            raise ValueError("the source has not ended")
+        return self._usage
+
+    def images(self, slot: int) -> tuple[Image | None, Image | None]:
+        """Return (full, scaled) over the slot's shared memory."""
+        memory = self._child.memory
+        if memory is None:
+            raise SourceClosedError("the source was closed")
+        return self._layout.views(memory, slot)
+
+    def release(self, slot: int) -> None:
+        """Let the decoder write into `slot` again (`Frame.release` calls this)."""
+        with self._lock:
+            if slot in self._lent and not self._closed.is_set():
+                self._lent.discard(slot)
+                self._child.send(wire.Release([slot]))
+
+    def close(self) -> None:
+        """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
+
+        A thread that is waiting in the iterator gets `SourceClosedError`.
+        """
+        self._closed.set()
+        self._reader.close()
+        self._child.end()
+        if self._server is not None:
+            self._server.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames. Blocks; raises a `SourceError` after the frames that came before."""
+        while True:
+            message = self._next_message()
+            if isinstance(message, wire.Shown):
+                yield self._lend(message)
+            elif isinstance(message, wire.Ended):
+                self._finish(message)
+                return
+            else:
+                raise DecoderCrashedError("the decoder spoke out of turn")
+
+    def _start(self, spec: SourceSpec, outputs: FrameOutputs, resume: ResumePoint | None) -> None:
+        fd = self._reader.fileno()
+        if fd is None:
+            self._server = ByteServer(self._reader, self._child.bytes)
+            self._server.start()
+        order = wire.Open(
+            local=fd is not None,
+            sampling=spec.sampling,
+            range=spec.range,
+            outputs=outputs,
+            resume=resume,
+            max_pixels=self._policy.max_pixels,
+            cpu_limit_s=self._policy.cpu_limit_s,
+        )
+        self._child.send(order, fd)
+        opened = self._next_message()
+        if not isinstance(opened, wire.Opened):
+            raise DecoderCrashedError("the decoder spoke out of turn")
+        if not 0 < opened.width * opened.height <= self._policy.max_pixels:
+            raise DecoderCrashedError("the decoder told an impossible size")
+        self._layout = ring.Layout(opened.width, opened.height, outputs)
+        self._lock = threading.Lock()
+        self._lent: set[int] = set()
+        self.info = self._describe(opened)
+
+    def _describe(self, opened: wire.Opened) -> SourceInfo:
+        return SourceInfo(
+            width=opened.width,
+            height=opened.height,
+            fps=opened.fps,
+            total_frames=opened.total_frames,
+            duration_s=opened.duration_s,
+            rotation=opened.rotation,
+            codec=opened.codec,
+            container=opened.container,
+            seekable=self._reader.seekable,
+            size_bytes=self._reader.size_bytes,
+            fingerprint=self._fingerprint(),
+            time_base=opened.time_base,
+            start_pts=opened.start_pts,
+        )
+
+    def _fingerprint(self) -> str:
+        if self._server is None:
+            return fingerprint(self._reader)
+        with self._server.lock:
+            return fingerprint(self._reader)
+
+    def _lend(self, shown: wire.Shown) -> Frame:
+        with self._lock:
+            if not 0 <= shown.slot < self._layout.n_slots or shown.slot in self._lent:
+                raise DecoderCrashedError("the decoder used a slot it does not own")
+            self._lent.add(shown.slot)
+        process.prepare()
+        return Frame(shown, self)
+
+    def _finish(self, ended: wire.Ended) -> None:
+        self._usage = SourceUsage(
+            ended.decoded,
+            ended.failed,
+            ended.skipped_sampled,
+            ended.skipped_undecoded,
+            ended.packets_sent,
+        )
+        self._reader.check_unchanged()
+        if ended.truncated:
+            raise SourceTruncatedError("the file ends before its own header says")
+
+    def _next_message(self) -> wire.FromChild:
+        """Wait for the child. What the parent's own reader met explains a child's failure."""
+        silent_since = time.monotonic()
+        while True:
+            try:
+                message = self._child.receive(_POLL_S)
+            except DecoderCrashedError as exc:
+                self._raise_if_closed(exc)
+                self._raise_read_error(exc)
+                raise
+            if isinstance(message, wire.Failed):
+                self._raise_if_closed(None)
+                raise self._translated(message)
+            if message is not None:
+                return message
+            self._raise_if_closed(None)
+            if self._is_waiting_for_us():
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since > self._policy.decode_stall_timeout_s:
+                raise DecoderCrashedError("the decoder made no progress")
+
+    def _is_waiting_for_us(self) -> bool:
+        if self._server is not None and self._server.busy:
+            return True
+        lent: set[int] = getattr(self, "_lent", set())
+        return bool(lent) and len(lent) == self._layout.n_slots
+
+    def _raise_if_closed(self, cause: BaseException | None) -> None:
+        if self._closed.is_set():
+            raise SourceClosedError("the source was closed") from cause
+
+    def _raise_read_error(self, cause: BaseException | None) -> None:
+        if self._server is not None and self._server.error is not None:
+            raise self._server.error from cause
+
+    def _translated(self, failed: wire.Failed) -> SourceError:
+        if self._server is not None and self._server.error is not None:
+            return self._server.error
+        if failed.code == wire.READ_FAILED:
+            return DecoderCrashedError(failed.message)
+        with contextlib.suppress(SourceError):
+            self._reader.check_unchanged()
+            return from_code(failed.code, failed.message)
+        try:
+            self._reader.check_unchanged()
+        except SourceError as exc:
+            return exc
+        return from_code(failed.code, failed.message)
+
+
+def open_source(
+    spec: SourceSpec,
+    policy: FetchPolicy,
+    outputs: FrameOutputs,
+    resume: ResumePoint | None = None,
+) -> FrameSource:
+    """Open a video and decode its first frame; raises a `SourceError`.
+
+    With `resume`, the iteration begins with the frame after it, with the counters it would have
+    had without an interruption.
+    """
+    reader = open_reader(spec.url, policy)
+    try:
+        return FrameSource(reader, spec, policy, outputs, resume)
+    except BaseException:
+        reader.close()
+        raise

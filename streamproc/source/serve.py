@@ -1,0 +1,56 @@
+"""Answer the decoder child's read requests from a guarded reader, in a thread of the parent."""
+
+import contextlib
+import socket
+import threading
+
+from streamproc.source import wire
+from streamproc.source.errors import SourceError
+from streamproc.source.reader import ByteReader
+
+
+class ByteServer(threading.Thread):
+    """Serves one child until its socket closes; the first read error is kept in `error`."""
+
+    def __init__(self, reader: ByteReader, connection: socket.socket) -> None:
+        super().__init__(name="source-bytes", daemon=True)
+        self._reader = reader
+        self._connection = connection
+        self.lock = threading.Lock()
+        self.error: SourceError | None = None
+        self.busy = False
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while request := self._receive(wire.READ_REQUEST.size):
+                position, length = wire.READ_REQUEST.unpack(request)
+                self.busy = True
+                answer, data = self._answer(position, length)
+                self.busy = False
+                self._connection.sendall(wire.READ_REPLY.pack(answer) + data)
+
+    def _answer(self, position: int, length: int) -> tuple[int, bytes]:
+        try:
+            with self.lock:
+                if length == 0:
+                    return self._size(force=position < 0), b""
+                data = self._reader.read_at(position, min(length, 1 << 20))
+        except SourceError as exc:
+            self.error = self.error or exc
+            return -1, b""
+        return len(data), data
+
+    def _size(self, *, force: bool) -> int:
+        if force:
+            return self._reader.find_size()
+        size = self._reader.size_bytes
+        return -2 if size is None else size
+
+    def _receive(self, length: int) -> bytes:
+        data = b""
+        while len(data) < length:
+            piece = self._connection.recv(length - len(data))
+            if not piece:
+                return b""
+            data += piece
+        return data

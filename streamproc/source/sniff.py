@@ -1,0 +1,174 @@
+"""Tell a file's container from its first bytes, and whether the file is shorter than it says.
+
+The demuxer is forced to the format found here: libav's own probing would also find playlists,
+subtitle scripts and image sequences, some of which open other files. What is on no list is refused.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from streamproc.source.errors import (
+    SourceEmptyError,
+    SourceNotVideoError,
+    SourceUnsupportedError,
+)
+
+SNIFF_BYTES: Final = 4096
+
+ReadAt = Callable[[int, int], bytes]
+"""Read up to `length` bytes at `position`; fewer only at the end."""
+
+_PICTURES: Final = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"GIF8",
+    b"BM",
+    b"II*\x00",
+    b"MM\x00*",
+    b"\x00\x00\x01\x00",
+    b"\xff\x0a",
+    b"\x00\x00\x00\x0cJXL",
+    b"\x00\x00\x00\x0cjP",
+)
+_SOUNDS: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"#!AMR")
+_PICTURE_BRANDS: Final = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+_MOV_BOXES: Final = (b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp")
+_PREFIXES: Final = (
+    (b"\x1a\x45\xdf\xa3", "matroska"),
+    (b"FLV\x01", "flv"),
+    (b"OggS", "ogg"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    (b"DKIF", "ivf"),
+    (b"\x06\x0e\x2b\x34", "mxf"),
+    (b"\x00\x00\x01\xba", "mpeg"),
+    (b"\x00\x00\x01\xb3", "mpegvideo"),
+    (b"YUV4MPEG2", "yuv4mpegpipe"),
+)
+_H264_SPS: Final = 7
+_HEVC_VPS: Final = 32
+_EBML_SEGMENT: Final = 0x18538067
+_UNKNOWN_32: Final = 0xFFFFFFFF
+
+
+def container_format(head: bytes) -> str:
+    """Return libav's demuxer name for a file that begins with `head` (4 KiB, or all of it).
+
+    Raises `SourceEmptyError`, `SourceNotVideoError` or `SourceUnsupportedError`.
+    """
+    if not head:
+        raise SourceEmptyError("the source has no bytes")
+    if head[4:8] == b"ftyp":
+        if head[8:12] in _PICTURE_BRANDS:
+            raise SourceNotVideoError("the source is a picture, not a video")
+        return "mov"
+    if head[4:8] in _MOV_BOXES:
+        return "mov"
+    if head[:4] == b"RIFF":
+        return _riff(head[8:12])
+    for prefix, name in _PREFIXES:
+        if head.startswith(prefix):
+            return name
+    if _is_transport_stream(head):
+        return "mpegts"
+    if head.startswith(_PICTURES):
+        raise SourceNotVideoError("the source is a picture, not a video")
+    if head.startswith(_SOUNDS):
+        raise SourceNotVideoError("the source has sound only, no video")
+    return _elementary_stream(head) or _refuse(head)
+
+
+def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
+    """Tell whether the container's own lengths reach beyond the end of the file."""
+    if name == "mov":
+        return _boxes_end(read_at, size_bytes) > size_bytes
+    if name == "avi":
+        declared = int.from_bytes(read_at(4, 4), "little")
+        return declared not in {0, _UNKNOWN_32} and declared + 8 > size_bytes
+    if name == "matroska":
+        return _segment_end(read_at(0, SNIFF_BYTES)) > size_bytes
+    return False
+
+
+def _riff(kind: bytes) -> str:
+    if kind == b"AVI ":
+        return "avi"
+    if kind == b"WEBP":
+        raise SourceNotVideoError("the source is a picture, not a video")
+    if kind == b"WAVE":
+        raise SourceNotVideoError("the source has sound only, no video")
+    raise SourceUnsupportedError("the source's RIFF type is not supported")
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """MPEG-TS packets of 188 bytes, also with the 4-byte time codes of a .m2ts file."""
+    for first, step in ((0, 188), (4, 192)):
+        marks = head[first : first + step * 5 : step]
+        if len(marks) >= 2 and set(marks) == {0x47}:
+            return True
+    return False
+
+
+def _elementary_stream(head: bytes) -> str | None:
+    start = 4 if head.startswith(b"\x00\x00\x00\x01") else 3
+    if not head.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")) or len(head) <= start:
+        return None
+    first = head[start]
+    if first & 0x1F in {_H264_SPS, 9} and not first & 0x80:
+        return "h264"
+    if (first >> 1) & 0x3F in {_HEVC_VPS, 35}:
+        return "hevc"
+    return None
+
+
+def _refuse(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
+    if text.startswith((b"#extm3u", b"[playlist]", b"ffconcat")):
+        raise SourceUnsupportedError("the source is a playlist; playlists are not supported")
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        raise SourceNotVideoError("the source is a web page, not a video")
+    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+        raise SourceNotVideoError("the source is text, not a video")
+    raise SourceUnsupportedError("the source's container format is not supported")
+
+
+def _boxes_end(read_at: ReadAt, size_bytes: int) -> int:
+    """Walk the top-level boxes of an ISO base media file to where the last one should end."""
+    position = 0
+    for _ in range(100_000):
+        header = read_at(position, 16) if position < size_bytes else b""
+        if len(header) < 8:
+            break
+        length = int.from_bytes(header[:4], "big")
+        if length == 1 and len(header) == 16:
+            length = int.from_bytes(header[8:], "big")
+        if length < 8 or not header[4:8].isalnum():
+            break
+        position += length
+    return position
+
+
+def _segment_end(head: bytes) -> int:
+    """Return where the first Segment of a Matroska file should end; 0 when it does not say."""
+    position = 0
+    for _ in range(64):
+        identifier, position = _vint(head, position, keep_marker=True)
+        length, position = _vint(head, position, keep_marker=False)
+        if identifier is None or length is None:
+            break
+        if identifier == _EBML_SEGMENT:
+            return position + length
+        position += length
+    return 0
+
+
+def _vint(data: bytes, position: int, *, keep_marker: bool) -> tuple[int | None, int]:
+    """Read an EBML variable-length integer; None when unknown (all ones) or out of data."""
+    if position >= len(data) or data[position] == 0:
+        return None, position
+    width = 9 - data[position].bit_length()
+    raw = int.from_bytes(data[position : position + width], "big")
+    mask = (1 << (7 * width)) - 1
+    if keep_marker:
+        return raw, position + width
+    value = raw & mask
+    return (None if value == mask else value), position + width

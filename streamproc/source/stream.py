@@ -1,0 +1,204 @@
+"""One container, opened the guarded way: forced format, one video stream, listed codecs only.
+
+Runs in the decoder child. Everything here is synchronous libav through PyAV.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Final, NoReturn, Protocol
+
+import av
+import av.error
+
+from streamproc.source import sniff
+from streamproc.source.errors import (
+    SourceEmptyError,
+    SourceNotVideoError,
+    SourceTooLargeError,
+    SourceTruncatedError,
+    SourceUnsupportedError,
+)
+
+_IO_BUFFER_BYTES: Final = 128 * 1024
+_MAX_BROKEN_READS: Final = 64
+_MANY_PIXELS: Final = 1920 * 1088
+_THREADS_FOR_MANY_PIXELS: Final = 3
+_FALLBACK_RATE: Final = Fraction(25)
+_VISIBLE_VP8: Final = 0x10
+_INDEXED: Final = ("mov", "avi")
+_CODECS: Final = frozenset(
+    "h264 hevc av1 libdav1d vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4 msmpeg4v1 msmpeg4v2 "
+    "msmpeg4v3 h263 h263p flv wmv1 wmv2 wmv3 vc1 theora mjpeg prores dnxhd ffv1 rawvideo huffyuv "
+    "ffvhuff utvideo svq1 svq3 cinepak dvvideo qtrle png vp6 vp6f vp6a v210 cfhd libvpx "
+    "libvpx-vp9 wrapped_avframe".split()
+)
+
+
+class RandomAccess(Protocol):
+    """A binary file as libav wants it; `size_bytes` None while unknown."""
+
+    size_bytes: int | None
+
+    def read(self, n_bytes: int) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0) -> int: ...
+    def tell(self) -> int: ...
+
+
+class VideoStream:
+    """The video stream of an open container; reopen it with `rewind()`."""
+
+    def __init__(self, file: RandomAccess, *, max_pixels: int) -> None:
+        self._file = file
+        self._max_pixels = max_pixels
+        self.format = sniff.container_format(self._read_at(0, sniff.SNIFF_BYTES))
+        size = file.size_bytes
+        self.truncated = size is not None and sniff.is_truncated(self.format, self._read_at, size)
+        self._container: Any = None
+        self.stream: Any = None
+        self.codec: Any = None
+        self.rewind()
+
+    def rewind(self) -> None:
+        """(Re)open the container: the state is that of a file nobody has read from."""
+        self.close()
+        self._file.seek(0)
+        try:
+            self._container = av.open(
+                self._file,
+                "r",
+                format=self.format,
+                options={"max_pixels": str(self._max_pixels), "threads": "1"},
+                container_options={"protocol_whitelist": "none"},
+                buffer_size=_IO_BUFFER_BYTES,
+                io_open=_refuse_to_open,
+            )
+        except av.error.FFmpegError as exc:
+            if self.truncated:
+                raise SourceTruncatedError("the file ends before its headers do") from exc
+            raise SourceUnsupportedError("the file cannot be read as a video") from exc
+        self._choose()
+
+    def close(self) -> None:
+        """Close the container, not the file. Twice is fine."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    @property
+    def time_base(self) -> Fraction:
+        return Fraction(self.stream.time_base or Fraction(1, 1000))
+
+    @property
+    def rate(self) -> Fraction:
+        """Average frame rate; 25 when the container gives no hint at all."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return Fraction(rate) if rate else _FALLBACK_RATE
+
+    @property
+    def duration_s(self) -> float | None:
+        if self.stream.duration is not None:
+            return float(self.stream.duration * self.time_base)
+        return None if self._container.duration is None else self._container.duration / 1e6
+
+    @property
+    def is_indexed(self) -> bool:
+        """The container lists every packet from the first on, in decode order."""
+        n_entries = len(self.stream.index_entries)
+        if self.format == "avi":
+            return n_entries > 1
+        return self.format in _INDEXED and 0 < self.stream.frames <= n_entries
+
+    @property
+    def total_frames(self) -> int | None:
+        """Count the index where there is one (header counts lie), else estimate."""
+        if self.is_indexed:
+            entries = self.stream.index_entries
+            n_entries = len(entries)
+            head = next((i for i in range(n_entries) if not entries[i].is_discard), n_entries)
+            tail = n_entries
+            while tail > head and entries[tail - 1].is_discard:
+                tail -= 1
+            return tail - head
+        duration_s = self.duration_s
+        return round(duration_s * self.rate) if duration_s else None
+
+    def packets(self) -> Iterator[Any]:
+        """Packets of the video stream in decode order, from the current position.
+
+        Broken stretches are skipped; an error of the file itself is not caught.
+        """
+        broken = 0
+        while broken < _MAX_BROKEN_READS:
+            try:
+                for packet in self._container.demux(self.stream):
+                    if packet.size:
+                        broken = 0
+                        yield packet
+            except (av.error.InvalidDataError, av.error.UndefinedError):
+                broken += 1
+            else:
+                return
+
+    def seek(self, pts: int) -> bool:
+        """Go to a keyframe that is stored at or before `pts`; False when that is not possible."""
+        depth = self.codec.reorder_depth
+        try:
+            self._container.seek(pts, stream=self.stream, backward=True)
+        except av.error.FFmpegError:
+            return False
+        # Flushing makes H.264 guess its reorder depth anew, and drop frames while it learns.
+        with contextlib.suppress(ValueError, AttributeError):
+            self.codec.reorder_depth = max(depth, self.codec.reorder_depth)
+        return True
+
+    def is_shown(self, packet: Any) -> bool:
+        """Tell whether a packet is a frame of its own (no edit-list lead-in, no hidden VP8)."""
+        if packet.is_discard:
+            return False
+        if self.codec.name in {"vp8", "libvpx"}:
+            return bool(memoryview(packet)[0] & _VISIBLE_VP8)
+        return True
+
+    def _choose(self) -> None:
+        streams = self._container.streams
+        videos = [
+            s for s in streams.video if not s.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not videos:
+            _no_video(has_sound=bool(streams.audio), truncated=self.truncated)
+        self.stream = videos[0]
+        self.codec = self.stream.codec_context
+        if self.codec is None or self.codec.name not in _CODECS:
+            raise SourceUnsupportedError("the video's codec is not supported")
+        pixels = self.codec.width * self.codec.height
+        if pixels > self._max_pixels:
+            raise SourceTooLargeError(
+                f"the video is {self.codec.width}x{self.codec.height}; "
+                f"the limit is {self._max_pixels} pixels"
+            )
+        self.codec.thread_count = 1 if pixels <= _MANY_PIXELS else _THREADS_FOR_MANY_PIXELS
+        self.codec.copy_opaque = True
+        for other in streams:
+            if other.index != self.stream.index:
+                other.discard = av.stream.Discard.all
+
+    def _read_at(self, position: int, length: int) -> bytes:
+        self._file.seek(position)
+        parts = []
+        while length > 0 and (part := self._file.read(length)):
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+
+def _refuse_to_open(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise PermissionError("a video may not open other files")
+
+
+def _no_video(*, has_sound: bool, truncated: bool) -> NoReturn:
+    if has_sound:
+        raise SourceNotVideoError("the source has sound only, no video")
+    if truncated:
+        raise SourceTruncatedError("the file ends before its first frame")
+    raise SourceEmptyError("the source has no video frames")

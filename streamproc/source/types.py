@@ -1,0 +1,90 @@
+"""The words a source is described with: what to open, what it is, what comes out of it."""
+
+import msgspec
+
+from streamproc.contract.spec import FrameRange, Sampling
+
+
+class SourceSpec(msgspec.Struct, frozen=True):
+    """One video to read: where it is and which of its frames are wanted."""
+
+    url: str
+    sampling: Sampling = Sampling()
+    range: FrameRange = FrameRange()
+
+    def __repr__(self) -> str:
+        """Leave the URL out: it may be presigned."""
+        return f"SourceSpec(sampling={self.sampling}, range={self.range})"
+
+
+class FrameOutputs(msgspec.Struct, frozen=True):
+    """Which images are made of every delivered frame.
+
+    `full`: the whole upright frame. `scaled`: (width, height) of a second image, made in one pass
+    from the decoder's own pixels: a plain stretch, or with `letterbox` the largest size of the
+    same aspect ratio in the top-left corner, the rest 114 (see `letterbox_size`).
+    """
+
+    full: bool = True
+    scaled: tuple[int, int] | None = None
+    letterbox: bool = False
+
+
+class ResumePoint(msgspec.Struct, frozen=True):
+    """The last frame that was processed before an interruption, with its counters."""
+
+    index: int
+    pts: int
+    decoded: int
+    failed: int
+    skipped: int
+
+
+class SourceInfo(msgspec.Struct, frozen=True):
+    """What is known of a source once its first frame has been decoded.
+
+    `width`, `height`: pixels of the upright frame, after `rotation` (degrees counterclockwise,
+    as applied). `fps`: average rate of the source. `total_frames`: counted from the container's
+    index, else duration x rate; None when neither is known. `time_base`: seconds per pts unit.
+    `fingerprint`: sha256 over size, first and last 64 KiB and a strong ETag; for a source that
+    cannot be read at random (see `fetch`), over size, first 64 KiB and ETag.
+    """
+
+    width: int
+    height: int
+    fps: float
+    total_frames: int | None
+    duration_s: float | None
+    rotation: int
+    codec: str
+    container: str
+    seekable: bool
+    size_bytes: int | None
+    fingerprint: str
+    time_base: tuple[int, int]
+    start_pts: int
+
+
+class SourceUsage(msgspec.Struct, frozen=True):
+    """How every frame of the range was spent, over all interruptions.
+
+    `decoded + failed + skipped_undecoded` is the number of frames in the range.
+    `skipped_sampled` frames were decoded, but the sampling left them out; `skipped_undecoded`
+    were never given to the decoder (keyframe mode). `packets_sent`: packets this run decoded.
+    """
+
+    decoded: int
+    failed: int
+    skipped_sampled: int
+    skipped_undecoded: int
+    packets_sent: int
+
+    @property
+    def skipped(self) -> int:
+        return self.skipped_sampled + self.skipped_undecoded
+
+
+def letterbox_size(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:
+    """Size of a `width` x `height` image scaled into `box` with its aspect ratio kept."""
+    ratio = min(box[0] / width, box[1] / height)
+    return max(1, int(width * ratio)), max(1, int(height * ratio))

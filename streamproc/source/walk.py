@@ -1,0 +1,268 @@
+"""Walk over a source: the wanted frames in order, each with the counters it has in any run.
+
+A fresh run decodes from the start, or from the last keyframe before the range. A resumed run goes
+to a keyframe before the last processed frame, and trusts the place only when a frame with the
+logged pts turns up there; otherwise it decodes from the start and checks by index. Keyframe mode
+reads all packets and decodes keyframes alone, unless the packets carry no usable times.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from math import ceil
+from typing import Any
+
+from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.source import locate
+from streamproc.source.decode import FrameDecoder, Seen
+from streamproc.source.errors import SourceChangedError, SourceEmptyError, SourceTruncatedError
+from streamproc.source.sample import Place, Selection
+from streamproc.source.stream import VideoStream
+from streamproc.source.types import ResumePoint, SourceUsage
+
+
+@dataclass(slots=True)
+class Counters:
+    """Frames of the range so far."""
+
+    decoded: int = 0
+    failed: int = 0
+    skipped_sampled: int = 0
+    skipped_undecoded: int = 0
+
+    @property
+    def skipped(self) -> int:
+        return self.skipped_sampled + self.skipped_undecoded
+
+
+@dataclass(slots=True)
+class Picked:
+    """A frame to deliver. `frame` is libav's own; the counters are `Walk.counters` now."""
+
+    frame: Any
+    index: int
+    pts: int
+    time_s: float
+
+
+class _LostPlaceError(Exception):
+    """The frame that was to be found at a place is not there."""
+
+
+class Walk:
+    """Decodes the head of the source at once; `pictures()` walks over the rest, one time."""
+
+    def __init__(
+        self,
+        stream: VideoStream,
+        sampling: Sampling,
+        frames: FrameRange,
+        resume: ResumePoint | None,
+    ) -> None:
+        self._stream = stream
+        self._by_key = sampling.mode == "keyframe"
+        self._sampling = sampling
+        self._range = frames
+        self._selection = Selection(sampling, frames)
+        self._decoder = FrameDecoder(stream)
+        self._last = resume
+        self.counters = self._restored(resume)
+        self.truncated = False
+        self._head_packets: list[Any] = []
+        self._rest: Iterator[Any] = iter(())
+        self.head_frame: Any = None
+        self.head = self._find_head()
+
+    @property
+    def usage(self) -> SourceUsage:
+        c = self.counters
+        return SourceUsage(
+            c.decoded,
+            c.failed,
+            c.skipped_sampled,
+            c.skipped_undecoded,
+            self._decoder.packets_sent,
+        )
+
+    def pictures(self) -> Iterator[Picked]:
+        """Yield the wanted frames in presentation order.
+
+        Sets `truncated` when the file ended before its own header said it would. Raises
+        `SourceChangedError` when the resume point is not a frame of this source.
+        """
+        try:
+            yield from self._picked(self._first_plan())
+        except (_LostPlaceError, locate.UnrankableError):
+            self._selection = Selection(self._sampling, self._range)
+            self.counters = self._restored(self._last)
+            self._by_key = False
+            yield from self._picked(self._from_the_start())
+
+    def _restored(self, resume: ResumePoint | None) -> Counters:
+        if resume is None:
+            return Counters()
+        if self._by_key:
+            return Counters(resume.decoded, resume.failed, 0, resume.skipped)
+        return Counters(resume.decoded, resume.failed, resume.skipped, 0)
+
+    # Where to begin
+
+    def _first_plan(self) -> Iterator[tuple[int, Seen]]:
+        if self._last is not None:
+            return self._resumed(self._last)
+        if self._selection.starts_at_zero:
+            return self._from_the_head()
+        return self._from_the_range()
+
+    def _from_the_head(self) -> Iterator[tuple[int, Seen]]:
+        if self._by_key:
+            packets = chain(self._head_packets, self._rest)
+            seen = locate.in_presentation_order(packets, self._stream)
+            return _counted(seen, self.head.pts, self.head.index)
+        return enumerate(chain(self._head_packets, self._rest))
+
+    def _from_the_start(self) -> Iterator[tuple[int, Seen]]:
+        self._rewind()
+        return enumerate(self._decoder.run(self._stream.packets()))
+
+    def _from_the_range(self) -> Iterator[tuple[int, Seen]]:
+        landing = locate.by_index(self._stream, self.head, self._target())
+        if landing is None:
+            self._rewind()
+            landing = locate.by_reading(self._stream, self.head, self._target())
+        if landing is None:
+            return self._from_the_start()
+        self._decoder.reset()
+        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+
+    def _resumed(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        if self._selection.starts_at_zero:
+            self._selection.place(0, Fraction(0))
+        else:
+            for index, seen in self._from_the_range():
+                if self._selection.place(index, self._time_s(seen.pts)) is not Place.BEFORE:
+                    break
+        packets = locate.before_pts(self._stream, last.pts)
+        if packets is None:
+            raise _LostPlaceError
+        self._decoder.reset()
+        yield from _counted(self._sequence(packets), last.pts, last.index)
+
+    def _sequence(self, packets: Iterator[Any]) -> Iterator[Seen]:
+        if self._by_key:
+            return locate.in_presentation_order(packets, self._stream)
+        return self._decoder.run(packets)
+
+    def _target(self) -> locate.Target:
+        index = self._selection.start_index
+        if index is not None:
+            return locate.Target(index=index)
+        start_s = self._selection.start_s or Fraction(0)
+        return locate.Target(pts=self.head.pts + ceil(start_s / self._stream.time_base))
+
+    def _rewind(self) -> None:
+        self._stream.rewind()
+        self._decoder.reset()
+
+    # What to do with each frame
+
+    def _picked(self, frames: Iterator[tuple[int, Seen]]) -> Iterator[Picked]:
+        for index, seen in frames:
+            time_s = self._time_s(seen.pts)
+            place = self._selection.place(index, time_s)
+            if self._last is not None and index <= self._last.index:
+                self._pass_again(index, seen, self._last, time_s)
+            elif place is Place.AFTER:
+                return
+            elif place is Place.INSIDE:
+                picked = self._decide(index, seen, time_s)
+                if picked is not None:
+                    yield picked
+                    self._remember(picked)
+            if self._selection.ends_with(index):
+                return
+        self.truncated = self._stream.truncated
+
+    def _pass_again(self, index: int, seen: Seen, last: ResumePoint, time_s: Fraction) -> None:
+        if index == last.index:
+            if seen.pts != last.pts:
+                raise SourceChangedError("the source is not the one this task began with")
+            self._selection.takes(index, time_s, is_key=True)
+
+    def _decide(self, index: int, seen: Seen, time_s: Fraction) -> Picked | None:
+        counters = self.counters
+        frame = seen.frame
+        if seen.packet is not None:
+            if not seen.is_key:
+                counters.skipped_undecoded += 1
+                return None
+            frame = self._decoder.decode_alone(seen.packet)
+        if frame is None:
+            counters.failed += 1
+            return None
+        counters.decoded += 1
+        if not self._selection.takes(index, time_s, is_key=seen.is_key):
+            counters.skipped_sampled += 1
+            return None
+        return Picked(frame, index, seen.pts, float(time_s))
+
+    def _remember(self, picked: Picked) -> None:
+        c = self.counters
+        self._last = ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped)
+
+    def _time_s(self, pts: int) -> Fraction:
+        return max(Fraction(0), (pts - self.head.pts) * self._stream.time_base)
+
+    def _find_head(self) -> locate.Head:
+        packets = self._stream.packets()
+        if self._by_key:
+            head = self._key_head(packets)
+            if head is not None:
+                return head
+            self._by_key = False
+            self._rewind()
+            packets = self._stream.packets()
+        earlier: list[int] = []
+        self._rest = self._decoder.run(_noting(packets, earlier))
+        for n_lost, seen in enumerate(self._rest):
+            self._head_packets.append(seen)
+            if seen.frame is not None:
+                self.head_frame = seen.frame
+                n_unshown = sum(pts < seen.pts for pts in earlier) - n_lost
+                return locate.Head(seen.pts, n_lost, max(0, n_unshown))
+        if self._stream.truncated:
+            raise SourceTruncatedError("the file ends before its first frame")
+        raise SourceEmptyError("the source has no frame that can be decoded")
+
+    def _key_head(self, packets: Iterator[Any]) -> locate.Head | None:
+        self._rest = packets
+        for packet in packets:
+            self._head_packets.append(packet)
+            if packet.pts is None:
+                return None
+            if packet.is_keyframe and self._stream.is_shown(packet):
+                self.head_frame = self._decoder.decode_alone(packet)
+                return None if self.head_frame is None else locate.Head(packet.pts)
+        return None
+
+
+def _counted(
+    seen: Iterator[Seen], anchor_pts: int, anchor_index: int
+) -> Iterator[tuple[int, Seen]]:
+    """Number frames from the anchor on, dropping what is shown before it."""
+    for first in seen:
+        if first.pts == anchor_pts:
+            yield anchor_index, first
+            yield from enumerate(seen, anchor_index + 1)
+            return
+        if first.pts > anchor_pts:
+            break
+    raise _LostPlaceError
+
+
+def _noting(packets: Iterator[Any], pts_seen: list[int]) -> Iterator[Any]:
+    for packet in packets:
+        if packet.pts is not None:
+            pts_seen.append(packet.pts)
+        yield packet

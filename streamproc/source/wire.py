@@ -1,0 +1,103 @@
+"""What the worker and its decoder child say to each other: msgpack over a SEQPACKET socket.
+
+The child is not trusted: the parent checks every value it receives (`ring.Layout.check`).
+A second socket (STREAM) carries the bytes of a source the child cannot read by itself:
+the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPLY` (length, or
+-1 on failure, -2 when the size is unknown) and the bytes; length 0 in a request asks for the size.
+"""
+
+import struct
+from typing import Final
+
+import msgspec
+
+from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.source.types import FrameOutputs, ResumePoint
+
+READ_REQUEST: Final = struct.Struct("<qq")
+READ_REPLY: Final = struct.Struct("<q")
+MAX_MESSAGE_BYTES: Final = 65536
+READ_FAILED: Final = "source_read_failed"
+"""Code of a `Failed` whose reason the parent knows better: its own reader raised it."""
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    pass
+
+
+class Open(_Message):
+    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS)."""
+
+    local: bool
+    sampling: Sampling
+    range: FrameRange
+    outputs: FrameOutputs
+    resume: ResumePoint | None
+    max_pixels: int
+    cpu_limit_s: int
+
+
+class Release(_Message):
+    """Parent: these slots may be written again."""
+
+    slots: list[int]
+
+
+class Ready(_Message):
+    """Child: imported and sandboxed. `isolated`: no network, by an own namespace."""
+
+    isolated: bool
+
+
+class Opened(_Message):
+    """Child: the first frame was decoded; pictures follow in slots of this layout."""
+
+    width: int
+    height: int
+    fps: float
+    total_frames: int | None
+    duration_s: float | None
+    rotation: int
+    codec: str
+    container: str
+    time_base: tuple[int, int]
+    start_pts: int
+    n_slots: int
+
+
+class Shown(_Message):
+    """Child: a frame is in `slot`; counters include it."""
+
+    slot: int
+    index: int
+    pts: int
+    time_s: float
+    decoded: int
+    failed: int
+    skipped: int
+
+
+class Ended(_Message):
+    """Child: no more frames. `truncated`: the file was shorter than its own header says."""
+
+    decoded: int
+    failed: int
+    skipped_sampled: int
+    skipped_undecoded: int
+    packets_sent: int
+    truncated: bool
+
+
+class Failed(_Message):
+    """Child: cannot go on."""
+
+    code: str
+    message: str
+
+
+ToChild = Open | Release
+FromChild = Ready | Opened | Shown | Ended | Failed
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_child = msgspec.msgpack.Decoder(ToChild).decode
+decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
