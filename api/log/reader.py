@@ -1,0 +1,209 @@
+"""The logs of all tasks, as the rest of the api reads them: by byte offset, from S3 and Kafka.
+
+`LogReader` is one per process. It owns the consumer, the hub and the cache, and drives them; what
+happens next for a reader is decided in `cursor.next_step`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from api.errors import UnavailableError
+from api.log.archive import Archive, LogRef
+from api.log.cache import BlockCache
+from api.log.consumer import Assigned, Batch, LogConsumer
+from api.log.cursor import LogCursor
+from api.log.deadline import SendDeadlines
+from api.log.hub import Hub
+from api.log.state import LogState, first_chunk, last_chunk, read_claim
+from api.log.wakes import Wakes
+from api.store.objects import Objects
+from streamproc.contract.chunk import Chunk
+
+_MAX_LISTINGS = 8
+
+
+class ReaderSettings(Protocol):
+    """What the reader needs of the process's settings."""
+
+    @property
+    def kafka(self) -> str: ...
+    @property
+    def kafka_options(self) -> dict[str, Any]: ...
+    @property
+    def ring_bytes(self) -> int: ...
+    @property
+    def cache_bytes(self) -> int: ...
+    @property
+    def send_deadline_s(self) -> float: ...
+
+
+class Readiness(NamedTuple):
+    """Whether the tail has caught up with Kafka; `detail` says why not."""
+
+    ready: bool
+    detail: str | None = None
+
+
+class LogReader:
+    """Every log of the process. `start` and `close` frame its life, on one event loop."""
+
+    def __init__(self, settings: ReaderSettings, store: Objects) -> None:
+        self.hub = Hub(settings.ring_bytes)
+        self.cache = BlockCache(store, settings.cache_bytes)
+        self.archive = Archive(store, self.cache)
+        self.wakes = Wakes()
+        self.deadlines = SendDeadlines(settings.send_deadline_s)
+        self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
+        self._locating: dict[LogRef, asyncio.Task[None]] = {}
+        self._ends: dict[int, int] | None = None
+        self._trouble: str | None = None
+
+    def start(self) -> None:
+        """Begin to follow Kafka; returns at once, `ready` tells when the tail is there."""
+        self.deadlines.start()
+        self._consumer.start()
+
+    async def close(self) -> None:
+        """End all readers' waits and stop."""
+        self.wakes.stop()
+        await self._consumer.close()
+        locating = list(self._locating.values())
+        for task in locating:
+            task.cancel()
+        await asyncio.gather(*locating, return_exceptions=True)
+        await self.cache.close()
+        await self.deadlines.close()
+
+    def ready(self) -> Readiness:
+        if self._ends is None:
+            return Readiness(ready=False, detail=self._trouble or "The log is not read yet.")
+        if self._trouble is not None:
+            return Readiness(ready=False, detail=self._trouble)
+        if any(self.hub.position(p) < end for p, end in self._ends.items()):
+            return Readiness(ready=False, detail="The log is being caught up with.")
+        return Readiness(ready=True)
+
+    @property
+    def n_partitions(self) -> int | None:
+        """How many partitions video.chunks has; None until Kafka told."""
+        return None if self._ends is None else len(self._ends)
+
+    def position(self, partition: int) -> int:
+        """Return a Kafka offset of the partition: all before it was taken in here.
+
+        A record that is written from now on has this offset or a later one. Raises
+        `UnavailableError` before the first contact with Kafka.
+        """
+        self._require(partition)
+        return self.hub.position(partition)
+
+    async def state(
+        self, project: str, task: str, partition: int, *, with_last_chunk: bool = False
+    ) -> LogState:
+        """Return what the log says now; `with_last_chunk` may cost a read of S3.
+
+        A task without any record gives an empty, unclaimed log: whether it exists is for
+        `request.json` to say. Raises `UnavailableError`.
+        """
+        ref = LogRef(project, task, partition)
+        segments = self.archive.segments(ref)
+        if self.hub.view(task) is None and not segments.closed:
+            await self.locate(ref)
+        tail = self.hub.view(task)
+        length, closed = (
+            (segments.end, segments.closed) if tail is None else (tail.end, tail.closed)
+        )
+        facts = self.hub.facts(task)
+        claim = read_claim(facts.claim)
+        final = await self.archive.final(ref) if closed else None
+        provider = final.provider if final else claim.provider if claim else None
+        if provider is None and length:
+            provider = await self._first_provider(ref, facts.first)
+        return LogState(
+            length=length,
+            closed=closed,
+            claimed=claim is not None or length > 0,
+            started_ms=segments.started_ms if facts.started_ms is None else facts.started_ms,
+            finished_ms=final.finished_ms if final else facts.finished_ms,
+            provider=provider,
+            attempts=claim.attempts if claim else (),
+            last_chunk=await self._last_chunk(ref, facts.last) if with_last_chunk else None,
+            final=final,
+        )
+
+    def cursor(self, project: str, task: str, partition: int, offset: int) -> LogCursor:
+        """Return a reader of the log whose first byte is at `offset`."""
+        return LogCursor(self, LogRef(project, task, partition), offset)
+
+    async def open(
+        self, project: str, task: str, partition: int, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
+        """Yield log bytes from `offset` to `end`, without `end` to where the closed log ends.
+
+        An open log is waited for. Raises `UnavailableError`, `StoppingError`.
+        """
+        cursor = self.cursor(project, task, partition, offset)
+        while (piece := await cursor.read(end)) is not None:
+            if piece:
+                yield piece
+            elif end is not None and cursor.offset >= end:
+                return
+            else:
+                await cursor.wait()
+
+    async def locate(self, ref: LogRef) -> None:
+        """List what is new in S3 and seed the hub; readers that want this at once share it."""
+        running = self._locating.get(ref)
+        if running is None:
+            running = self._locating[ref] = asyncio.create_task(self._list_and_seed(ref))
+            running.add_done_callback(lambda done: self._located(ref, done))
+        await asyncio.shield(running)
+
+    def on_assigned(self, assigned: Assigned) -> None:
+        for partition, start in assigned.starts.items():
+            self.hub.start(partition, start)
+        self._ends = dict(assigned.ends)
+
+    def on_batches(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            for task in self.hub.feed(batch.partition, batch.records, batch.position):
+                self.wakes.wake(task)
+        self._consumer.hold(self.hub.saturated)
+
+    def on_archived(self, positions: Mapping[int, int]) -> None:
+        for partition, position in positions.items():
+            self.hub.archived(partition, position)
+        self._consumer.hold(self.hub.saturated)
+
+    def on_trouble(self, detail: str | None) -> None:
+        self._trouble = detail
+
+    async def _list_and_seed(self, ref: LogRef) -> None:
+        self._require(ref.partition)
+        for _ in range(_MAX_LISTINGS):
+            ticket = self.hub.ticket(ref.partition)
+            segments = await self.archive.extend(ref)
+            if segments.closed or self.hub.seed(
+                ref.task, ref.partition, ticket, segments.fold(), segments.started_ms
+            ):
+                return
+        raise UnavailableError("The archive does not keep up with the log.")
+
+    def _located(self, ref: LogRef, done: asyncio.Task[None]) -> None:
+        self._locating.pop(ref, None)
+        if not done.cancelled():
+            done.exception()
+
+    def _require(self, partition: int) -> None:
+        if self._ends is None or partition not in self._ends:
+            raise UnavailableError("The log is not read yet.")
+
+    async def _first_provider(self, ref: LogRef, first: bytes | None) -> str | None:
+        if first is None:
+            first = bytes(await self.cursor(*ref, offset=0).read() or b"")
+        chunk = first_chunk(first)
+        return chunk.provider or None if chunk is not None else None
+
+    async def _last_chunk(self, ref: LogRef, last: bytes | None) -> Chunk | None:
+        return await self.archive.last_chunk(ref) if last is None else last_chunk(last)

@@ -1,0 +1,121 @@
+"""Where a task's archived bytes are: its segments in S3, and the state of its fold after them."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from streamproc.contract.fold import Fold
+from streamproc.contract.objects import SegmentInfo
+
+BLOCK_BYTES = 1024 * 1024
+
+
+class Segment(NamedTuple):
+    """A segment as a listing shows it: log bytes `[start, start + size_bytes)`, immutable."""
+
+    start: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size_bytes
+
+
+class Block(NamedTuple):
+    """What is read of S3 in one go: bytes `[begin, end)` of the segment that starts at `segment`.
+
+    A block never depends on who reads it, so that it can be shared and kept.
+    """
+
+    segment: int
+    begin: int
+    end: int
+
+    @property
+    def log_start(self) -> int:
+        return self.segment + self.begin
+
+    @property
+    def log_end(self) -> int:
+        return self.segment + self.end
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end - self.begin
+
+
+class SegmentMap:
+    """One task's segments, in order and without holes; it only ever grows."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._end = 0
+        self._info: SegmentInfo | None = None
+
+    @property
+    def end(self) -> int:
+        """The log offset up to which S3 is known to hold the log."""
+        return self._end
+
+    @property
+    def last_start(self) -> int | None:
+        """The start of the last known segment: a listing goes on after it."""
+        return self._starts[-1] if self._starts else None
+
+    @property
+    def closed(self) -> bool:
+        return self._info is not None and self._info.closed
+
+    @property
+    def started_ms(self) -> int | None:
+        return None if self._info is None else self._info.started_ms
+
+    def missing(self, listed: Iterable[Segment]) -> list[Segment]:
+        """Return the segments of a listing that go on where this map ends.
+
+        A segment behind a hole is left out: archivers write in order, so the hole is a listing
+        that another one will heal.
+        """
+        found: list[Segment] = []
+        end = self._end
+        for segment in listed:
+            if segment.start == end and segment.size_bytes:
+                found.append(segment)
+                end = segment.end
+        return found
+
+    def extend(self, found: list[Segment], info: SegmentInfo) -> None:
+        """Add what `missing` returned, `info` being of the last one; the second time: nothing."""
+        for segment in self.missing(found):
+            self._starts.append(segment.start)
+            self._end = segment.end
+        if found and found[-1].end == self._end:
+            self._info = info
+
+    def fold(self) -> Fold:
+        """Return the state to fold on from: after the last segment, or the very beginning."""
+        if self._info is None:
+            return Fold()
+        return Fold(
+            position=self._info.next_position,
+            epoch=self._info.epoch,
+            next_off=self._end,
+            next_seq=self._info.next_seq,
+            last_frame=self._info.last_frame,
+            closed=self._info.closed,
+        )
+
+    def blocks(self, offset: int) -> Iterator[Block]:
+        """Yield the blocks from the one that holds `offset` on, to the end of what is known."""
+        if not 0 <= offset < self._end:
+            return
+        at = bisect_right(self._starts, offset) - 1
+        begin = (offset - self._starts[at]) // BLOCK_BYTES * BLOCK_BYTES
+        while at < len(self._starts):
+            start = self._starts[at]
+            size_bytes = (self._starts[at + 1] if at + 1 < len(self._starts) else self._end) - start
+            while begin < size_bytes:
+                yield Block(start, begin, min(begin + BLOCK_BYTES, size_bytes))
+                begin += BLOCK_BYTES
+            begin = 0
+            at += 1

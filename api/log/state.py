@@ -1,0 +1,80 @@
+"""What a task's log says about the task: the part of its status that only the log knows."""
+
+import msgspec
+
+from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.framing import DONE
+from streamproc.contract.objects import Final
+from streamproc.contract.records import Attempt, Claim
+
+_DATA = b"\ndata: "
+
+
+class LogState(msgspec.Struct, frozen=True, kw_only=True):
+    """A log at one moment; `length` bytes of it exist. Times are Unix milliseconds.
+
+    `claimed`: a worker took the task. `closed`: the terminal is in, nothing follows. `final` is
+    there once a closed log is archived, a little after it closed. `attempts` are the providers
+    that failed before the first chunk, as long as this process remembers the claim that says so.
+    `last_chunk` is the newest chunk (the terminal, when closed): only when it was asked for.
+    """
+
+    length: int
+    closed: bool
+    claimed: bool
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    provider: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    last_chunk: Chunk | None = None
+    final: Final | None = None
+
+
+def read_claim(value: bytes | None) -> Claim | None:
+    """Return the claim that a record's value holds, None for none or one that cannot be read."""
+    if value is None:
+        return None
+    try:
+        return _CLAIMS.decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_final(data: bytes | None) -> Final | None:
+    """Raises `msgspec.DecodeError` on bytes that are no `final.json`."""
+    return None if data is None else _FINALS.decode(data)
+
+
+def first_chunk(log: bytes) -> Chunk | None:
+    """Return the chunk of the first whole event of `log`, which starts at an event."""
+    end = log.find(b"\n\n")
+    return None if end < 0 else _chunk(log[:end])
+
+
+def last_chunk(log: bytes) -> Chunk | None:
+    """Return the chunk of the last event that carries one; `log` ends with an event.
+
+    It may start inside an event. None: it holds no whole chunk event.
+    """
+    end = len(log)
+    while (stop := log.rfind(b"\n\n", 0, end)) >= 0:
+        start = log.rfind(b"\n\n", 0, stop)
+        event = log[start + 2 if start >= 0 else 0 : stop]
+        if event.startswith(b"id: ") and (found := _chunk(event)) is not None:
+            return found
+        end = stop
+    return None
+
+
+def _chunk(event: bytes) -> Chunk | None:
+    _, _, data = event.partition(_DATA)
+    if data == DONE:
+        return None
+    try:
+        return decode_chunk(data)
+    except msgspec.DecodeError:
+        return None
+
+
+_CLAIMS = msgspec.msgpack.Decoder(Claim)
+_FINALS = msgspec.json.Decoder(Final)

@@ -1,0 +1,201 @@
+"""The bucket: requests, uploads and log segments, read and written without blocking the loop.
+
+boto3 is synchronous: every call runs in a thread pool of this store's own, so that a slow S3
+takes no thread from anybody else. Whatever botocore raises becomes `StoreUnavailableError`
+(503), apart from a missing object, which is an answer and no error.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from api.errors import UnavailableError
+from api.log.segments import Segment
+from streamproc.contract import objects
+
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_EXISTS = frozenset({"412", "PreconditionFailed"})
+_CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+_MAX_CONFLICTS = 5
+
+T = TypeVar("T")
+
+
+class StoreUnavailableError(UnavailableError):
+    """S3 did not answer, or refused: try again later."""
+
+    code = "store_unavailable"
+
+
+class StoreSettings(Protocol):
+    """What the store needs of the process's settings."""
+
+    @property
+    def s3_endpoint(self) -> str | None: ...
+    @property
+    def s3_bucket(self) -> str: ...
+    @property
+    def s3_key(self) -> str | None: ...
+    @property
+    def s3_secret(self) -> str | None: ...
+    @property
+    def s3_region(self) -> str: ...
+
+
+class Objects:
+    """One bucket. All methods may be called at once from many tasks of one loop."""
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        *,
+        max_parallel: int = 16,
+        connect_timeout_s: float = 3.0,
+        read_timeout_s: float = 20.0,
+    ) -> None:
+        self._bucket = settings.s3_bucket
+        self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
+        self._client: Any = boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.s3_endpoint,
+            aws_access_key_id=settings.s3_key,
+            aws_secret_access_key=settings.s3_secret,
+            region_name=settings.s3_region,
+            config=Config(
+                connect_timeout=connect_timeout_s,
+                read_timeout=read_timeout_s,
+                max_pool_connections=max_parallel,
+                retries={"max_attempts": 4, "mode": "standard"},
+                signature_version="s3v4",
+                s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def close(self) -> None:
+        """Drop the connections; calls under way still end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, None when there is no such object."""
+        return await self._call(lambda: self._get(key, None))
+
+    async def get_range(self, key: str, start: int, end: int) -> bytes | None:
+        """Return the object's bytes `[start, end)`, None when there is no such object."""
+        return await self._call(lambda: self._get(key, f"bytes={start}-{end - 1}"))
+
+    async def metadata(self, key: str) -> Mapping[str, str] | None:
+        """Return the object's own metadata, None when there is no such object."""
+
+        def head() -> Mapping[str, str] | None:
+            found = self._known(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
+            return None if found is None else found["Metadata"]
+
+        return await self._call(head)
+
+    async def exists(self, key: str) -> bool:
+        return await self.metadata(key) is not None
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Write the object, whatever was there."""
+        await self._call(
+            lambda: self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=data, ContentType=content_type
+            )
+        )
+
+    async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
+        """Write the object unless there is one; return whether `data` is what stands there now.
+
+        An SDK retry can turn our own success into a 412, so the winner's bytes are compared: the
+        same bytes are the same success.
+        """
+        return await self._call(lambda: self._put_if_absent(key, data, content_type))
+
+    async def list_segments(
+        self, project: str, task: str, after_start: int | None = None
+    ) -> list[Segment]:
+        """Return the task's segments by start, all or those that start after `after_start`."""
+        return await self._call(lambda: self._list_segments(project, task, after_start))
+
+    def presign(self, key: str, ttl_s: int) -> str:
+        """Return a URL that reads the object for `ttl_s` seconds; asks nobody."""
+        url: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=ttl_s
+        )
+        return url
+
+    async def probe(self) -> None:
+        """Raise `StoreUnavailableError` unless the bucket can be reached."""
+        await self._call(lambda: self._client.head_bucket(Bucket=self._bucket))
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except (BotoCoreError, ClientError) as exc:
+            raise StoreUnavailableError("The object store does not answer.") from exc
+
+    def _get(self, key: str, byte_range: str | None) -> bytes | None:
+        options = {} if byte_range is None else {"Range": byte_range}
+        found = self._known(
+            lambda: self._client.get_object(Bucket=self._bucket, Key=key, **options)
+        )
+        if found is None:
+            return None
+        with found["Body"] as body:
+            data: bytes = body.read()
+        return data
+
+    def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
+        for attempt in range(_MAX_CONFLICTS):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=data,
+                    ContentType=content_type,
+                    IfNoneMatch="*",
+                )
+            except ClientError as exc:
+                if _code(exc) in _EXISTS:
+                    return self._get(key, None) == data
+                if _code(exc) not in _CONFLICT or attempt == _MAX_CONFLICTS - 1:
+                    raise
+            else:
+                return True
+        return False
+
+    def _list_segments(self, project: str, task: str, after_start: int | None) -> list[Segment]:
+        options: dict[str, str] = {"Prefix": objects.segment_prefix(project, task)}
+        if after_start is not None:
+            options["StartAfter"] = objects.segment_key(project, task, after_start)
+        found: list[Segment] = []
+        while True:
+            page = self._client.list_objects_v2(Bucket=self._bucket, **options)
+            found.extend(
+                Segment(objects.segment_start(entry["Key"]), entry["Size"])
+                for entry in page.get("Contents", ())
+            )
+            if not page.get("IsTruncated"):
+                return found
+            options["ContinuationToken"] = page["NextContinuationToken"]
+
+    @staticmethod
+    def _known(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        try:
+            return call()
+        except ClientError as exc:
+            if _code(exc) in _MISSING:
+                return None
+            raise
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
