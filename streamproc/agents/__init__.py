@@ -1,1 +1,1 @@
-"""streamproc.agents"""
+"""The worker: claims, slices, sessions; thin edges to Faust and Kafka."""

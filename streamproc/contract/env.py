@@ -30,6 +30,8 @@ PRECISION = "FRAMEWIRE_PRECISION"  # auto | f32 | bf16 | f16
 SLOTS = "FRAMEWIRE_SLOTS"  # tasks worked on at once in one worker
 SLICE_S = "FRAMEWIRE_SLICE_S"  # length of a slice of work, seconds
 WORKER_ID = "FRAMEWIRE_WORKER_ID"
+SESSION_TIMEOUT_S = "FRAMEWIRE_SESSION_TIMEOUT_S"  # Kafka evicts a silent worker after this long
+MAX_SOURCE_BYTES = "FRAMEWIRE_MAX_SOURCE_BYTES"  # largest source that is fetched
 READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here once it is ready
 
 # console

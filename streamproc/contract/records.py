@@ -8,7 +8,7 @@
 `video.workers`  key worker id, value msgpack `WorkerBeat`
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,6 +20,7 @@ Kind = Literal["claim", "chunk", "terminal"]
 _KINDS: dict[bytes, Kind] = {b"claim": "claim", b"chunk": "chunk", b"terminal": "terminal"}
 
 Header = tuple[str, bytes]
+Headers = Iterable[tuple[str, bytes | str | None]] | Mapping[str, bytes | str | None] | None
 
 
 class BadRecordError(ValueError):
@@ -52,22 +53,6 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     point: FoldPoint
 
 
-class Continue(msgspec.Struct, frozen=True, tag="continue"):
-    """A slice ended and the task goes on: carries the submission, so nothing is looked up.
-
-    `point` is the fold at the claim of the slice that wrote this message.
-    """
-
-    submitted: Submitted
-    slice: int
-    expect_off: int
-    point: FoldPoint
-    attempt: int = 0
-
-
-TaskMessage = Submitted | Continue
-
-
 class Attempt(msgspec.Struct, frozen=True):
     """One try of one provider that ended before the first chunk."""
 
@@ -80,7 +65,9 @@ class Claim(msgspec.Struct, frozen=True):
     """A worker takes a task's slice: from this record on, only its epoch may write the log.
 
     `precision` is what `auto` resolved to at the first claim, so that a resume elsewhere computes
-    the same numbers. `attempts` are the providers that failed before this one, oldest first.
+    the same numbers. `parent` is the epoch of the slice whose message began this one, -1 for a
+    submission: it tells a message that was delivered twice from one that was overtaken.
+    `attempts` are the providers that failed before this one, oldest first.
     """
 
     worker: str
@@ -88,7 +75,27 @@ class Claim(msgspec.Struct, frozen=True):
     provider: str
     precision: str
     device: str
+    parent: int = -1
     attempts: tuple[Attempt, ...] = ()
+
+
+class Continue(msgspec.Struct, frozen=True, tag="continue"):
+    """A slice ended and the task goes on: carries the submission, so nothing is looked up.
+
+    `point` is the fold just after the claim of the slice that wrote this message, `parent` that
+    claim's epoch, `claim` what it said. `started_ms` is when the task was first claimed.
+    """
+
+    submitted: Submitted
+    slice: int
+    expect_off: int
+    point: FoldPoint
+    parent: int
+    claim: Claim
+    started_ms: int
+
+
+TaskMessage = Submitted | Continue
 
 
 class CancelRequested(msgspec.Struct, frozen=True):
@@ -195,7 +202,7 @@ def read_chunk_record(
     *,
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes | str | None]] | None,
+    headers: Headers,
     position: int,
     time_ms: int,
 ) -> ChunkRecord:
@@ -204,7 +211,8 @@ def read_chunk_record(
     A claim's epoch is its own position, whatever its header says. Raises `BadRecordError` when a
     header is missing or the checksum does not fit.
     """
-    found = {name: data for name, data in headers or () if isinstance(data, bytes)}
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    found = {name: data for name, data in pairs if isinstance(data, bytes)}
     try:
         kind = _KINDS[found["kind"]]
         if key is None or value is None:

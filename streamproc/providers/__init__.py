@@ -1,1 +1,1 @@
-"""streamproc.providers"""
+"""Who computes a task: this machine's models, or another Video API."""

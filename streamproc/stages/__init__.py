@@ -1,1 +1,1 @@
-"""streamproc.stages"""
+"""From a picture to targets: perception, tracking, assembling, checkpoints."""

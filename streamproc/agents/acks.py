@@ -1,0 +1,46 @@
+"""In which order events may be acknowledged: per partition by offset, whatever finishes first.
+
+Faust commits past an offset that is still in work when a later one is acked before it. So an
+event is only released once all earlier ones of its partition are done. Sans-IO.
+"""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class OrderedAcks(Generic[T]):
+    """Events in work, per partition in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, dict[int, T]] = {}
+        self._done: dict[Hashable, set[int]] = {}
+
+    def begin(self, partition: Hashable, offset: int, event: T) -> None:
+        """Note an event; one that comes again takes the place of its former delivery."""
+        self._waiting.setdefault(partition, {})[offset] = event
+        self._done.setdefault(partition, set()).discard(offset)
+
+    def finish(self, partition: Hashable, offset: int) -> list[T]:
+        """Note that an event is done and return the events to acknowledge now, in order."""
+        waiting = self._waiting.get(partition, {})
+        done = self._done.get(partition, set())
+        if offset not in waiting:
+            return []
+        done.add(offset)
+        released = []
+        for place in sorted(waiting):
+            if place not in done:
+                break
+            done.discard(place)
+            released.append(waiting.pop(place))
+        return released
+
+    def drop(self, partition: Hashable) -> None:
+        """Forget a partition that was taken away: its events will be delivered elsewhere."""
+        self._waiting.pop(partition, None)
+        self._done.pop(partition, None)
+
+    def __len__(self) -> int:
+        return sum(len(events) for events in self._waiting.values())

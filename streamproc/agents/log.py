@@ -1,0 +1,231 @@
+"""The worker's access to Kafka: append records and read a partition back up to a place.
+
+Appends are pipelined: `append` returns at once, `settle` waits. After one failed append nothing
+that followed it may count, so `settle` raises and the caller claims and folds anew.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from streamproc.contract.records import (
+    BadRecordError,
+    ChunkRecord,
+    DeadLetter,
+    TaskMessage,
+    encode_task_message,
+    read_chunk_record,
+)
+from streamproc.contract.topics import CHUNKS, DLQ, TASKS
+from streamproc.errors import LogUnavailableError
+from streamproc.kafka import consumer_config, producer_config
+
+_ACK_TIMEOUT_S = 30.0
+_READ_TIMEOUT_S = 30.0
+_POLL_S = 0.1
+
+
+class Pending:
+    """Records on their way to one partition. Used by one task's slice; thread-safe."""
+
+    def __init__(self) -> None:
+        self._done = threading.Condition()
+        self._n_open = 0
+        self._failure: KafkaError | None = None
+        self.last_position = -1
+
+    def opened(self) -> None:
+        with self._done:
+            self._n_open += 1
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Take librdkafka's delivery report; called on the poll thread."""
+        with self._done:
+            self._n_open -= 1
+            if error is not None:
+                self._failure = self._failure or error
+            else:
+                self.last_position = max(self.last_position, message.offset() or 0)
+            self._done.notify_all()
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    def settle(self, timeout_s: float = _ACK_TIMEOUT_S) -> int:
+        """Wait for every ack and return the last record's Kafka offset.
+
+        Raises `LogUnavailableError` when one failed or is missing after `timeout_s`.
+        """
+        with self._done:
+            if not self._done.wait_for(lambda: self._n_open == 0 or self.failed, timeout_s):
+                raise LogUnavailableError(f"no acknowledgement within {timeout_s:g} s")
+            if self._failure is not None:
+                raise LogUnavailableError(f"Kafka refused a record: {self._failure.name()}")
+            return self.last_position
+
+
+class LogWriter:
+    """One idempotent producer for the process, and the thread that takes its delivery reports."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._producer = Producer(producer_config(environ))
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="delivery", daemon=True)
+        self._thread.start()
+
+    def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
+        """Send a record of video.chunks. Raises `LogUnavailableError` when it cannot be queued."""
+        self._produce(
+            pending,
+            topic=CHUNKS,
+            partition=partition,
+            key=record.task.encode(),
+            value=record.value,
+            headers=record.headers(),
+        )
+
+    def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
+        """Append a message to video.tasks and wait for its ack."""
+        pending = Pending()
+        self._produce(
+            pending,
+            topic=TASKS,
+            partition=partition,
+            key=task.encode(),
+            value=encode_task_message(message),
+        )
+        pending.settle()
+
+    def send_dead(self, letter: DeadLetter) -> None:
+        """Append an entry to video.dlq and wait for its ack."""
+        pending = Pending()
+        self._produce(
+            pending,
+            topic=DLQ,
+            partition=0,
+            key=letter.task.encode(),
+            value=msgspec.msgpack.encode(letter),
+        )
+        pending.settle()
+
+    def publish(self, topic: str, key: str, value: bytes) -> None:
+        """Send a record that nobody waits for; one that cannot be queued is left out."""
+        try:
+            self._producer.produce(topic, key=key.encode(), value=value)
+        except (BufferError, KafkaException):
+            return
+
+    def close(self, timeout_s: float) -> None:
+        self._producer.flush(timeout_s)
+        self._stopping.set()
+        self._thread.join()
+
+    def _produce(self, pending: Pending, **record: Any) -> None:
+        pending.opened()
+        deadline = time.monotonic() + _ACK_TIMEOUT_S
+        while True:
+            try:
+                self._producer.produce(**record, on_delivery=pending.delivered)
+            except BufferError as exc:
+                if time.monotonic() >= deadline:
+                    raise LogUnavailableError("the producer's queue stays full") from exc
+                self._stopping.wait(_POLL_S)
+            except KafkaException as exc:
+                raise LogUnavailableError(f"Kafka refused a record: {exc.args[0]}") from exc
+            else:
+                return
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_S)
+
+
+class LogReader:
+    """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._consumer = Consumer(consumer_config(environ, "framewire-standing"))
+
+    def end(self, partition: int) -> int:
+        """Return the offset that the next record of the partition will get.
+
+        Raises `LogUnavailableError` when Kafka does not tell.
+        """
+        try:
+            _, high = self._consumer.get_watermark_offsets(
+                TopicPartition(CHUNKS, partition), timeout=_READ_TIMEOUT_S
+            )
+        except KafkaException as exc:
+            raise LogUnavailableError(f"Kafka does not answer: {exc.args[0]}") from exc
+        return int(high)
+
+    def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
+        """Yield the task's records at offsets `[start, end)`; what is not a record is left out.
+
+        Raises `LogUnavailableError` when they do not all come in time.
+        """
+        if start >= end:
+            return
+        key = task.encode()
+        try:
+            self._consumer.assign([TopicPartition(CHUNKS, partition, start)])
+            deadline = time.monotonic() + _READ_TIMEOUT_S
+            position = start
+            while position < end:
+                for message in self._consumer.consume(500, timeout=_POLL_S):
+                    if message.error() is not None:
+                        continue
+                    position = (message.offset() or 0) + 1
+                    if position <= end and message.key() == key:
+                        record = _record(message)
+                        if record is not None:
+                            yield record
+                if position < end and self._passed(partition, end):
+                    return
+                if time.monotonic() >= deadline:
+                    raise LogUnavailableError("the log could not be read back in time")
+        except KafkaException as exc:
+            raise LogUnavailableError(f"the log could not be read: {exc.args[0]}") from exc
+        finally:
+            self._consumer.unassign()
+
+    def record_at(self, partition: int, position: int, task: str) -> ChunkRecord | None:
+        """Return the task's record at one offset, None when it is no longer there."""
+        for record in self.read(partition, position, position + 1, task):
+            if record.position == position:
+                return record
+        return None
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _passed(self, partition: int, end: int) -> bool:
+        """Whether the consumer stands at or after `end` though no record said so."""
+        (place,) = self._consumer.position([TopicPartition(CHUNKS, partition)])
+        return place.offset != OFFSET_END and place.offset >= end
+
+
+def _record(message: Message) -> ChunkRecord | None:
+    try:
+        return read_chunk_record(
+            key=message.key(),
+            value=message.value(),
+            headers=message.headers(),
+            position=message.offset() or 0,
+            time_ms=message.timestamp()[1],
+        )
+    except BadRecordError:
+        return None

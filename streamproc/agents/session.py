@@ -1,0 +1,296 @@
+"""One task, warm in a worker: from frame results to the bytes of its log.
+
+A session is made for a standing and lives over many slices while its worker keeps the task. It
+counts bytes, sequence and time; the engine does the rest. After anything unexpected it is thrown
+away, and the next slice starts from the log.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET, UnsetType
+
+from streamproc.agents.log import LogWriter, Pending
+from streamproc.agents.standing import Standing
+from streamproc.contract.chunk import (
+    CHUNK_OBJECT,
+    Chunk,
+    ChunkError,
+    Delta,
+    FinishReason,
+    Result,
+    StreamInfo,
+    Usage,
+    encode_chunk,
+)
+from streamproc.contract.framing import DONE, frame_event
+from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
+from streamproc.errors import LogUnavailableError, TaskFailedError
+from streamproc.providers.base import EndOfStream, Engine, FrameResult
+from streamproc.stages.checkpoint import Checkpoint, encode_checkpoint
+
+_WAIT_S = 0.25
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where the next record goes."""
+
+    epoch: int
+    off: int
+    seq: int
+    last_frame: int
+
+
+class Session:
+    """Writes one task's log, a slice at a time. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        submitted: Submitted,
+        standing: Standing,
+        claim: Claim,
+        engine: Engine,
+        *,
+        processed: int,
+        now_ms: Callable[[], int],
+        info: StreamInfo | None = None,
+    ) -> None:
+        """`info` are the log's last counters, for a session that will only end the task.
+
+        `processed` frames are behind the engine; those up to the log's end are not sent again.
+        """
+        self.submitted = submitted
+        self.claim = claim
+        self._engine = engine
+        self._processed = processed
+        self._now_ms = now_ms
+        self._started_ms = standing.started_ms if standing.started_ms is not None else now_ms()
+        last_frame = max(standing.fold.last_frame, 0)
+        self._info = info or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
+        self._counts: tuple[int, int, int] | None = None
+        self.cursor = Cursor(-1, 0, 0, -1)
+        self.finished = False
+        self.adopt(standing, claim)
+
+    @property
+    def started_ms(self) -> int:
+        return self._started_ms
+
+    @property
+    def processed(self) -> int:
+        return self._processed
+
+    def adopt(self, standing: Standing, claim: Claim) -> None:
+        """Go on under a new claim from where the fold stands."""
+        fold = standing.fold
+        self.claim = claim
+        self.cursor = Cursor(fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
+
+    def run(
+        self,
+        writer: LogWriter,
+        *,
+        deadline_s: float,
+        cancelled: Callable[[], bool],
+        stopping: Callable[[], bool],
+    ) -> int:
+        """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
+
+        All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
+        not, `TaskFailedError` when the task cannot go on (its terminal is not written then).
+        """
+        pending = Pending()
+        try:
+            n_frames = self._work(writer, pending, deadline_s, cancelled, stopping)
+        except TaskFailedError:
+            pending.settle()
+            raise
+        pending.settle()
+        return n_frames
+
+    def _work(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        deadline_s: float,
+        cancelled: Callable[[], bool],
+        stopping: Callable[[], bool],
+    ) -> int:
+        n_frames = 0
+        while not self.finished:
+            if cancelled():
+                self.finish(writer, pending, "cancelled")
+                break
+            item = self._engine.next(_WAIT_S)
+            last = stopping() or time.monotonic() >= deadline_s
+            if item is None:
+                if last:
+                    break
+                continue
+            if isinstance(item, EndOfStream):
+                self._end(writer, pending, item)
+                break
+            n_frames += 1
+            self._emit(writer, pending, item, last=last)
+            if pending.failed:
+                raise LogUnavailableError("a chunk was not acknowledged")
+            if last:
+                break
+        return n_frames
+
+    def finish(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        reason: FinishReason,
+        error: ChunkError | None = None,
+    ) -> None:
+        """Write the terminal: the last chunk with its usage, and `[DONE]`, in one record."""
+        elapsed_ms = self._elapsed_ms()
+        info = self._info
+        chunk = self._chunk(
+            StreamInfo(
+                frame_index=info.frame_index,
+                total_frames=info.total_frames,
+                decoded_frames=info.decoded_frames,
+                dropped_frames=info.dropped_frames,
+                fps=info.fps,
+                elapsed_ms=elapsed_ms,
+            ),
+            (),
+            reason,
+            usage=Usage(self._processed, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
+            error=UNSET if error is None else error,
+        )
+        start = self.cursor.off
+        value = frame_event(encode_chunk(chunk), start)
+        value += frame_event(DONE, start + len(value))
+        self._append(writer, pending, "terminal", value, frame=-1, pts=-1)
+        self.finished = True
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _end(self, writer: LogWriter, pending: Pending, end: EndOfStream) -> None:
+        self._info = StreamInfo(
+            frame_index=self._info.frame_index,
+            total_frames=end.total_frames,
+            decoded_frames=end.decoded,
+            dropped_frames=end.failed + end.skipped,
+            fps=end.fps,
+            elapsed_ms=0,
+        )
+        self._counts = (end.decoded, end.failed, end.skipped)
+        self.finish(writer, pending, end.reason)
+
+    def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
+        """Append a frame's chunk; one that the log holds already is only counted."""
+        self._processed += 1
+        self._info = StreamInfo(
+            frame_index=item.frame_index,
+            total_frames=item.total_frames,
+            decoded_frames=item.decoded,
+            dropped_frames=item.failed + item.skipped,
+            fps=item.fps,
+            elapsed_ms=self._elapsed_ms(),
+        )
+        self._counts = (item.decoded, item.failed, item.skipped)
+        if item.frame_index <= self.cursor.last_frame:
+            return
+        chunk = self._chunk(self._info, (Result(0, item.targets),), None)
+        value = frame_event(encode_chunk(chunk), self.cursor.off)
+        self._append(
+            writer,
+            pending,
+            "chunk",
+            value,
+            frame=item.frame_index,
+            pts=item.pts,
+            ckpt=self._checkpoint() if last else None,
+            vectors=encode_vectors(item.vectors) if item.vectors else None,
+        )
+
+    def _chunk(
+        self,
+        info: StreamInfo,
+        results: tuple[Result, ...],
+        reason: FinishReason | None,
+        *,
+        usage: Usage | UnsetType = UNSET,
+        error: ChunkError | UnsetType = UNSET,
+    ) -> Chunk:
+        first = self.cursor.off == 0
+        return Chunk(
+            id=f"mm-pipe-{self.submitted.task.removeprefix('vt_')}",
+            object=CHUNK_OBJECT,
+            stream_info=info,
+            delta=Delta(results or (Result(0, ()),)),
+            finish_reason=reason,
+            model=self.submitted.spec.model_hint if first else UNSET,
+            provider=self.claim.provider if first else UNSET,
+            usage=usage,
+            error=error,
+        )
+
+    def _append(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        kind: str,
+        value: bytes,
+        *,
+        frame: int,
+        pts: int,
+        ckpt: bytes | None = None,
+        vectors: bytes | None = None,
+    ) -> None:
+        cursor = self.cursor
+        record = ChunkRecord(
+            task=self.submitted.task,
+            project=self.submitted.project,
+            kind="terminal" if kind == "terminal" else "chunk",
+            epoch=cursor.epoch,
+            seq=cursor.seq,
+            off=cursor.off,
+            frame=frame,
+            pts=pts,
+            value=value,
+            ckpt=ckpt,
+            vectors=vectors,
+            pin=self._engine.pin.encode() if cursor.off == 0 else None,
+        )
+        writer.append(record, self.submitted.partition, pending)
+        cursor.off += len(value)
+        cursor.seq += 1
+        cursor.last_frame = max(cursor.last_frame, frame)
+
+    def _checkpoint(self) -> bytes:
+        return encode_checkpoint(
+            Checkpoint(
+                provider=self.claim.provider,
+                started_ms=self._started_ms,
+                processed=self._processed,
+                pin=self._engine.pin,
+                engine=self._engine.state(),
+            )
+        )
+
+    def _elapsed_ms(self) -> int:
+        return max(self._now_ms() - self._started_ms, self._info.elapsed_ms, 0)
+
+
+class NoEngine:
+    """The engine of a task that ends before any provider could open it."""
+
+    pin = ""
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        raise TaskFailedError("internal_error", f"nothing to wait {timeout_s:g} s for")
+
+    def state(self) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,302 @@
+"""One slice of work, from a message of video.tasks to its acknowledgement.
+
+    read the log ► may this message go on? ► claim ► read up to the claim ► open or keep the
+    session ► work until the slice's end ► `continue` message, or the terminal
+
+Everything is synchronous and runs in a slot's thread. Whatever happens inside a task ends in its
+log; what Kafka cannot take now is tried again. `run` returns whether the message is done.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from streamproc.agents.cancels import Cancels
+from streamproc.agents.log import LogReader, LogWriter, Pending
+from streamproc.agents.session import NoEngine, Session
+from streamproc.agents.sessions import Sessions
+from streamproc.agents.standing import (
+    MAX_CRASHES,
+    Standing,
+    parent_of,
+    slice_of,
+    submission,
+)
+from streamproc.contract.chunk import ChunkError
+from streamproc.contract.records import (
+    Attempt,
+    ChunkRecord,
+    Claim,
+    Continue,
+    DeadLetter,
+    Submitted,
+    TaskMessage,
+)
+from streamproc.errors import StandingLostError, TaskFailedError
+from streamproc.providers.engines import Engines
+from streamproc.stages.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claimed task: where it stands, under which claim."""
+
+    standing: Standing
+    claim: Claim
+
+
+class SliceRunner:
+    """Runs slices; shared by all slots, each with a log reader of its own."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        slice_s: float,
+        writer: LogWriter,
+        cancels: Cancels,
+        engines: Engines,
+        sessions: Sessions,
+        *,
+        stopping: Callable[[], bool],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._worker_id, self._slice_s = worker_id, slice_s
+        self._writer, self._cancels, self._engines = writer, cancels, engines
+        self._sessions, self._stopping, self._now_ms = sessions, stopping, now_ms
+
+    def run(self, message: TaskMessage, reader: LogReader) -> int:
+        """Run the slice that `message` begins; returns the frames processed.
+
+        When it returns, the message may be acknowledged. Raises `LogUnavailableError` or
+        `StandingLostError` when it must be tried again.
+        """
+        submitted = submission(message)
+        log = _log.bind(task=submitted.task, slice=slice_of(message))
+        standing = self._stand(message, reader)
+        if not standing.may_go_on(message):
+            log.info("slice dropped", closed=standing.fold.closed)
+            self._sessions.discard(submitted.task)
+            return 0
+        if standing.crashes(message) >= MAX_CRASHES:
+            self._bury(message, standing, reader)
+            return 0
+        if isinstance(message, Submitted):
+            self._cancels.catch_up()
+        return self._work(message, standing, reader)
+
+    def _stand(self, message: TaskMessage, reader: LogReader) -> Standing:
+        """Fold the task's log up to its present end."""
+        submitted = submission(message)
+        standing = Standing.at(message)
+        end = reader.end(submitted.partition)
+        for record in reader.read(submitted.partition, standing.fold.position, end, submitted.task):
+            standing.take(record)
+        return standing
+
+    def _claim(
+        self, submitted: Submitted, standing: Standing, claim: Claim, reader: LogReader
+    ) -> None:
+        """Append the claim and fold up to it; raises `StandingLostError` if the log has closed."""
+        pending = Pending()
+        record = ChunkRecord(
+            task=submitted.task,
+            project=submitted.project,
+            kind="claim",
+            epoch=-1,
+            seq=standing.fold.next_seq,
+            off=standing.fold.next_off,
+            frame=-1,
+            pts=-1,
+            value=msgspec.msgpack.encode(claim),
+        )
+        self._writer.append(record, submitted.partition, pending)
+        position = pending.settle()
+        for found in reader.read(
+            submitted.partition, standing.fold.position, position + 1, submitted.task
+        ):
+            standing.take(found)
+        if standing.fold.epoch != position and not standing.fold.closed:
+            raise StandingLostError(f"the claim of {submitted.task} was not read back")
+
+    def _work(self, message: TaskMessage, standing: Standing, reader: LogReader) -> int:
+        """Claim and work, with the next provider when one fails before the first chunk."""
+        submitted = submission(message)
+        deadline_s = time.monotonic() + self._slice_s
+        while True:
+            claim = self._next_claim(message, standing)
+            self._claim(submitted, standing, claim, reader)
+            if standing.fold.closed:
+                self._sessions.discard(submitted.task)
+                return 0
+            taken = Taken(standing, claim)
+            # After this, the standing is folded no further: its point is the claim's.
+            after_claim = standing.fold.point()
+            try:
+                session = self._session(submitted, taken, reader)
+                n_frames = self._run_session(session, deadline_s)
+            except TaskFailedError as failure:
+                if self._failed(submitted, taken, failure, reader):
+                    return 0
+                continue
+            if session.finished:
+                self._sessions.discard(submitted.task)
+                session.close()
+                return n_frames
+            self._sessions.keep(submitted.task, session)
+            self._writer.send_task(
+                Continue(
+                    submitted=submitted,
+                    slice=slice_of(message) + 1,
+                    expect_off=session.cursor.off,
+                    point=after_claim,
+                    parent=after_claim.epoch,
+                    claim=claim,
+                    started_ms=session.started_ms,
+                ),
+                submitted.task,
+                submitted.partition,
+            )
+            return n_frames
+
+    def _next_claim(self, message: TaskMessage, standing: Standing) -> Claim:
+        """Return the claim to make: same provider and precision as before, if any was chosen."""
+        submitted = submission(message)
+        last = standing.last_claim
+        attempts = standing.attempts
+        order = submitted.spec.providers
+        name = order[min(len(attempts), len(order) - 1)]
+        if last is not None and last.provider == name and last.precision:
+            device, precision = last.device, last.precision
+        else:
+            try:
+                device, precision = self._engines.resolve(name)
+            except TaskFailedError:
+                device, precision = "", ""  # opening it will fail and say why
+        return Claim(
+            worker=self._worker_id,
+            slice=slice_of(message),
+            provider=name,
+            precision=precision,
+            device=device,
+            parent=parent_of(message),
+            attempts=attempts,
+        )
+
+    def _session(self, submitted: Submitted, taken: Taken, reader: LogReader) -> Session:
+        """Return the warm session if it stands exactly where the log does, else a new one."""
+        fold = taken.standing.fold
+        warm = self._sessions.take(submitted.task)
+        if warm is not None:
+            if (warm.cursor.off, warm.claim.provider) == (fold.next_off, taken.claim.provider):
+                warm.adopt(taken.standing, taken.claim)
+                return warm
+            warm.close()
+        if self._cancels.requested(submitted.task):
+            return self._bare(submitted, taken)
+        checkpoint = self._checkpoint(submitted, taken.standing, reader)
+        pin = taken.standing.pin
+        engine = self._engines.open(
+            taken.claim.provider,
+            submitted,
+            taken.claim.precision,
+            None if checkpoint is None else checkpoint.engine,
+            checkpoint.pin if checkpoint else (pin.decode() if pin else None),
+        )
+        return Session(
+            submitted,
+            taken.standing,
+            taken.claim,
+            engine,
+            processed=0 if checkpoint is None else checkpoint.processed,
+            now_ms=self._now_ms,
+        )
+
+    def _checkpoint(
+        self, submitted: Submitted, standing: Standing, reader: LogReader
+    ) -> Checkpoint | None:
+        """Return the last accepted checkpoint; None starts over, silently up to the log's end."""
+        data = standing.ckpt
+        if data is None and standing.fold.ckpt_position is not None:
+            record = reader.record_at(
+                submitted.partition, standing.fold.ckpt_position, submitted.task
+            )
+            data = None if record is None else record.ckpt
+        if data is None:
+            return None
+        try:
+            return decode_checkpoint(data)
+        except BadCheckpointError as exc:
+            _log.warning("checkpoint refused", task=submitted.task, reason=str(exc))
+            return None
+
+    def _run_session(self, session: Session, deadline_s: float) -> int:
+        task = session.submitted.task
+        try:
+            return session.run(
+                self._writer,
+                deadline_s=max(deadline_s, time.monotonic()),
+                cancelled=lambda: self._cancels.requested(task),
+                stopping=self._stopping,
+            )
+        except BaseException:
+            session.close()
+            raise
+
+    def _failed(
+        self, submitted: Submitted, taken: Taken, failure: TaskFailedError, reader: LogReader
+    ) -> bool:
+        """Write the error's terminal, or note the attempt and return False: try the next."""
+        standing, claim = taken.standing, taken.claim
+        for record in reader.read(
+            submitted.partition,
+            standing.fold.position,
+            reader.end(submitted.partition),
+            submitted.task,
+        ):
+            standing.take(record)
+        if standing.fold.closed or standing.last_claim != claim:
+            return True
+        attempts = (*claim.attempts, Attempt(claim.provider, failure.code, failure.message))
+        if standing.fold.next_off == 0 and len(attempts) < len(submitted.spec.providers):
+            standing.last_claim = msgspec.structs.replace(claim, attempts=attempts, precision="")
+            return False
+        _log.info("task failed", task=submitted.task, code=failure.code)
+        self._terminate(submitted, taken, failure.code, failure.message)
+        return True
+
+    def _terminate(self, submitted: Submitted, taken: Taken, code: str, message: str) -> None:
+        session = self._bare(submitted, taken)
+        pending = Pending()
+        session.finish(self._writer, pending, "error", ChunkError(code, message))
+        pending.settle()
+
+    def _bare(self, submitted: Submitted, taken: Taken) -> Session:
+        """Return a session that can do no more than end the task."""
+        return Session(
+            submitted,
+            taken.standing,
+            taken.claim,
+            NoEngine(),
+            processed=taken.standing.processed,
+            info=taken.standing.info(),
+            now_ms=self._now_ms,
+        )
+
+    def _bury(self, message: TaskMessage, standing: Standing, reader: LogReader) -> None:
+        """End a task that took its worker down time and again."""
+        submitted = submission(message)
+        text = f"the worker was lost {MAX_CRASHES} times on the same part of this task"
+        claim = self._next_claim(message, standing)
+        self._claim(submitted, standing, claim, reader)
+        if standing.fold.closed:
+            return
+        _log.error("task buried", task=submitted.task)
+        self._writer.send_dead(
+            DeadLetter(submitted.task, submitted.project, "worker_crash", text, self._now_ms())
+        )
+        self._terminate(submitted, Taken(standing, claim), "worker_crash", text)

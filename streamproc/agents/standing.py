@@ -1,0 +1,114 @@
+"""Where a task stands: the fold up to a worker's own claim, and who may go on from there.
+
+Each message of video.tasks begins one slice. A message names the epoch of the slice that wrote it
+(`parent`, -1 for a submission); a claim repeats it. A message that is delivered again, or a copy,
+has the same parent as the claim it finds; the message of a slice that was shut out by another
+claim has a parent that is neither the last claim nor that claim's parent, and is dropped. So of
+all the messages of a task exactly one goes on, whoever died. The rules are sans-IO: `Standing`
+takes records, the claimer does the reading.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from streamproc.contract.chunk import StreamInfo, decode_chunk
+from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import parse_events
+from streamproc.contract.records import (
+    Attempt,
+    ChunkRecord,
+    Claim,
+    Continue,
+    FoldPoint,
+    Submitted,
+    TaskMessage,
+)
+from streamproc.errors import StandingLostError
+
+MAX_CRASHES = 3
+_CLAIM = msgspec.msgpack.Decoder(Claim)
+
+
+def submission(message: TaskMessage) -> Submitted:
+    return message if isinstance(message, Submitted) else message.submitted
+
+
+def parent_of(message: TaskMessage) -> int:
+    return -1 if isinstance(message, Submitted) else message.parent
+
+
+def slice_of(message: TaskMessage) -> int:
+    return 0 if isinstance(message, Submitted) else message.slice
+
+
+@dataclass(slots=True)
+class Standing:
+    """A task's fold with what only a worker cares about."""
+
+    fold: Fold
+    claims: list[Claim] = field(default_factory=list)
+    last_claim: Claim | None = None
+    ckpt: bytes | None = None
+    pin: bytes | None = None
+    started_ms: int | None = None
+    last_chunk: bytes | None = None
+
+    @classmethod
+    def at(cls, message: TaskMessage) -> "Standing":
+        """Return the standing before the records that must be read for `message`."""
+        point: FoldPoint = message.point
+        standing = cls(Fold.at(point))
+        if isinstance(message, Continue):
+            standing.last_claim = message.claim
+            standing.started_ms = message.started_ms
+        return standing
+
+    def take(self, record: ChunkRecord) -> Verdict:
+        """Fold one record. Raises `StandingLostError` on a gap: the hint did not fit the log."""
+        self.fold, verdict = step(self.fold, record)
+        if verdict is Verdict.GAP:
+            raise StandingLostError(f"a gap in the log of {record.task} at {record.off}")
+        if verdict is Verdict.CLAIMED:
+            self.last_claim = _CLAIM.decode(record.value)
+            self.claims.append(self.last_claim)
+            if self.started_ms is None:
+                self.started_ms = record.time_ms
+        elif verdict is Verdict.ACCEPTED:
+            self.ckpt = record.ckpt or self.ckpt
+            self.pin = record.pin or self.pin
+            self.last_chunk = record.value
+        return verdict
+
+    def may_go_on(self, message: TaskMessage) -> bool:
+        """Whether `message` is the one that carries the task: see the module's first lines."""
+        if self.fold.closed:
+            return False
+        if self.last_claim is None:
+            return True
+        parent = parent_of(message)
+        return parent in (self.fold.epoch, self.last_claim.parent)
+
+    def crashes(self, message: TaskMessage) -> int:
+        """Return how often this very slice was claimed before and did not get to its end."""
+        return sum(
+            1
+            for claim in self.claims
+            if claim.parent == parent_of(message) and claim.attempts == self.attempts
+        )
+
+    @property
+    def processed(self) -> int:
+        """Return how many frames' chunks the log holds."""
+        return self.fold.next_seq
+
+    def info(self) -> StreamInfo | None:
+        """Return the counters of the last chunk that was read, if any was."""
+        if self.last_chunk is None:
+            return None
+        event = next(parse_events(self.last_chunk, self.fold.next_off - len(self.last_chunk)))
+        return decode_chunk(event.data).stream_info
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.last_claim.attempts if self.last_claim else ()

@@ -1,0 +1,195 @@
+"""The worker role: `python -m streamproc worker`."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import msgspec
+import psutil
+import structlog
+
+from models.errors import ModelError
+from models.registry import Registry
+from streamproc.agents.cancels import Cancels
+from streamproc.agents.log import LogReader, LogWriter
+from streamproc.agents.sessions import Sessions
+from streamproc.agents.slices import SliceRunner
+from streamproc.agents.uploads import BucketUploads
+from streamproc.app import TaskStream
+from streamproc.contract import env
+from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.records import TaskMessage, WorkerBeat
+from streamproc.contract.topics import WORKERS
+from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailedError
+from streamproc.providers.engines import Engines
+from streamproc.providers.plan import ModelShelf
+from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
+
+_log = structlog.get_logger()
+_BEAT_S = 2.0
+_RETRY_S = 1.0
+_DRAIN_SLICES = 3
+
+
+class Worker:
+    """All parts of one worker process, and their order of starting and stopping."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._stopping = False
+        self._started_ms = now_ms()
+        self._busy = 0
+        self._processed = 0
+        n_threads = (os.cpu_count() or 2) + 1
+        self._pool = ThreadPoolExecutor(n_threads, "perceive")
+        self._slots = ThreadPoolExecutor(settings.slots, "slot")
+        self._providers = load_providers(settings.providers_file)
+        self._shelf = ModelShelf(Registry(settings.models_dir))
+        self._writer = LogWriter(settings.environ)
+        self._cancels = Cancels(settings.environ)
+        self._sessions = Sessions(limit=4 * settings.slots)
+        self._readers: SimpleQueue[LogReader] = SimpleQueue()
+        self._engines = Engines(
+            settings,
+            self._providers,
+            self._shelf,
+            self._pool,
+            BucketUploads(settings.environ),
+            depth=2 * n_threads,
+        )
+        self._runner = SliceRunner(
+            settings.worker_id,
+            settings.slice_s,
+            self._writer,
+            self._cancels,
+            self._engines,
+            self._sessions,
+            stopping=lambda: self._stopping,
+            now_ms=now_ms,
+        )
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then hand everything over and leave."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        for _ in range(self._settings.slots):
+            self._readers.put(LogReader(self._settings.environ))
+        await asyncio.to_thread(self._warm)
+        stream = TaskStream(self._settings, self._settings.environ[env.KAFKA], self._handle)
+        await stream.start()
+        _log.info("worker takes tasks", worker=self._settings.worker_id)
+        if self._settings.ready_file is not None:
+            self._settings.ready_file.write_text(str(os.getpid()))
+        beats = asyncio.create_task(self._beat(stream))
+        await stop.wait()
+        self._stopping = True
+        beats.cancel()
+        await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
+        await asyncio.to_thread(self._close)
+
+    async def _handle(self, message: TaskMessage) -> bool:
+        """Run a slice in a slot; what Kafka cannot take now is tried again until it can."""
+        loop = asyncio.get_running_loop()
+        self._busy += 1
+        try:
+            while not self._stopping:
+                try:
+                    self._processed += await loop.run_in_executor(self._slots, self._run, message)
+                except (LogUnavailableError, StandingLostError) as exc:
+                    _log.warning("slice is tried again", reason=str(exc))
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    return True
+            return False
+        finally:
+            self._busy -= 1
+
+    def _run(self, message: TaskMessage) -> int:
+        reader = self._readers.get()
+        try:
+            return self._runner.run(message, reader)
+        finally:
+            self._readers.put(reader)
+
+    def _warm(self) -> None:
+        """Load the default detector, so that a first task finds it compiled."""
+        try:
+            device, precision = self._engines.resolve(self._providers[0].name)
+            if device != "upstream":
+                self._shelf.load(Registry().resolve("detect").ref, device, precision)
+        except (ModelError, TaskFailedError) as exc:
+            _log.warning("the default detector is not ready", reason=str(exc))
+
+    async def _beat(self, stream: TaskStream) -> None:
+        process = psutil.Process()
+        before, before_s = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            self._sessions.sweep()
+            at_s = time.monotonic()
+            fps = (self._processed - before) / (at_s - before_s)
+            before, before_s = self._processed, at_s
+            beat = self._status(stream, fps, process.memory_info().rss)
+            self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
+
+    def _status(self, stream: TaskStream, fps: float, rss_bytes: int) -> WorkerBeat:
+        try:
+            device, precision = self._engines.resolve(self._providers[0].name)
+        except TaskFailedError:
+            device, precision = "none", ""
+        return WorkerBeat(
+            worker=self._settings.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_ms=self._started_ms,
+            beat_ms=now_ms(),
+            device=device,
+            precision=precision,
+            models=self._shelf.loaded_refs(),
+            slots=self._settings.slots,
+            busy=self._busy,
+            fps=round(fps, 2),
+            processed_frames=self._processed,
+            partitions=stream.partitions,
+            rss_bytes=rss_bytes,
+        )
+
+    def _close(self) -> None:
+        self._sessions.close()
+        self._slots.shutdown(wait=True)
+        self._pool.shutdown(wait=True)
+        self._cancels.close()
+        while not self._readers.empty():
+            self._readers.get().close()
+        self._writer.close(10.0)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the worker role; exit code 2: a setting cannot be used."""
+    if argv:
+        sys.stderr.write("the worker is configured by FRAMEWIRE_* variables alone\n")
+        return 2
+    try:
+        settings = read_settings(os.environ)
+        level = getattr(logging, settings.log_level.upper(), logging.INFO)
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+        worker = Worker(settings)
+    except (InvalidSettingError, InvalidProvidersError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    asyncio.run(worker.run())
+    return 0

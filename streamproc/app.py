@@ -1,0 +1,112 @@
+"""The Faust application: video.tasks in, slices out to the worker's slots.
+
+Faust gives partitions, rebalancing and offsets. Everything else is ours, since an exception in an
+agent would acknowledge its event: events are taken unacknowledged, handed to slots, and
+acknowledged per partition in offset order once their slice is done.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+
+from streamproc.agents.acks import OrderedAcks
+from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
+from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.settings import WorkerSettings
+
+_log = structlog.get_logger()
+
+Handle = Callable[[TaskMessage], Awaitable[bool]]
+
+
+class TaskStream:
+    """The worker's share of video.tasks. Create it inside the running event loop."""
+
+    def __init__(self, settings: WorkerSettings, bootstrap: str, handle: Handle) -> None:
+        """`handle` runs one slice and returns whether its message is done."""
+        self._handle = handle
+        self._slots = asyncio.Semaphore(settings.slots)
+        self._acks: OrderedAcks[Any] = OrderedAcks()
+        self._running: set[asyncio.Task[None]] = set()
+        self._assigned = asyncio.Event()
+        self._stopping = False
+        self.partitions: tuple[int, ...] = ()
+        self.app = faust.App(
+            WORKER_GROUP,
+            broker=[f"kafka://{host}" for host in bootstrap.split(",")],
+            broker_client_id=settings.worker_id,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
+            broker_request_timeout=max(10.0, settings.session_timeout_s + 5),
+            broker_commit_interval=0.5,
+            stream_wait_empty=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            store="memory://",
+            datadir=str(settings.state_dir / f"framewire-{settings.worker_id}"),
+            key_serializer="raw",
+            value_serializer="raw",
+            autodiscover=False,
+        )
+        topic = self.app.topic(TASKS, key_type=bytes, value_type=bytes, internal=False)
+        self.app.agent(topic, name="slices", concurrency=1)(self._consume)
+        self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
+        self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
+
+    async def start(self) -> None:
+        """Join the group; returns once partitions (or none) have been assigned."""
+        self.app.finalize()
+        await self.app.start()
+        await self._assigned.wait()
+
+    async def stop(self, drain_s: float) -> None:
+        """Take nothing more, let the running slices end, then leave the group."""
+        self._stopping = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=drain_s)
+        await self.app.stop()
+
+    async def _on_assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
+        self.partitions = tuple(sorted(tp.partition for tp in assigned))
+        self._assigned.set()
+
+    async def _on_revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
+        for tp in revoked:
+            self._acks.drop(tp)
+
+    async def _consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            await self._slots.acquire()
+            if self._stopping:
+                self._slots.release()
+                continue  # not acknowledged: it is delivered to another worker
+            message = event.message
+            self._acks.begin(message.tp, message.offset, event)
+            task = asyncio.create_task(self._work(stream, event))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _work(self, stream: Any, event: Any) -> None:
+        """Run one event's slice. No exception may leave: Faust would acknowledge the event."""
+        message = event.message
+        try:
+            done = await self._handled(event.value)
+            if done:
+                for ready in self._acks.finish(message.tp, message.offset):
+                    await stream.ack(ready)
+        except Exception:  # noqa: BLE001 - the process's edge: the event stays unacknowledged
+            _log.exception("slice was not acknowledged", offset=message.offset)
+        finally:
+            self._slots.release()
+
+    async def _handled(self, value: bytes | None) -> bool:
+        try:
+            message = decode_task_message(value or b"")
+        except BadRecordError:
+            _log.warning("a record of video.tasks was not understood and is left out")
+            return True
+        return await self._handle(message)

@@ -1,0 +1,77 @@
+"""The provider list (`providers.toml`): who may run a task, in which order.
+
+[[provider]]
+name = "local"          # what a task's `provider` field says
+kind = "openvino"       # this machine's models; or "upstream": another Video API over HTTP
+priority = 0            # lowest first
+device = "AUTO:GPU,CPU" # openvino
+precision = "auto"      # openvino: auto | f32 | bf16 | f16
+
+[[provider]]
+name = "cloud"
+kind = "upstream"
+priority = 1
+url = "https://video.example.com"
+key_env = "CLOUD_KEY"   # the environment variable that holds the bearer key
+models = ["qwen-vl-max"]
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+MAX_RETRIES = 2
+
+
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the list. `models` are routing hints that name it, beside its own name."""
+
+    name: str
+    kind: Literal["openvino", "upstream"] = "openvino"
+    priority: int = 0
+    device: str | None = None
+    precision: str = "auto"
+    url: str | None = None
+    key_env: str | None = None
+    models: tuple[str, ...] = ()
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    provider: tuple[Provider, ...]
+
+
+class InvalidProvidersError(ValueError):
+    """The provider list cannot be used; the message names the file and the field."""
+
+
+LOCAL = Provider(name="local")
+
+
+def load_providers(path: Path | None) -> tuple[Provider, ...]:
+    """Return the providers by priority; without a file, this machine's models alone."""
+    if path is None:
+        return (LOCAL,)
+    try:
+        listed = msgspec.convert(tomllib.loads(path.read_text()), _File).provider
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+        raise InvalidProvidersError(f"{path.name}: {exc}") from exc
+    names = [provider.name for provider in listed]
+    if not listed or len(set(names)) != len(names):
+        raise InvalidProvidersError(f"{path.name}: needs providers, each with its own name")
+    for provider in listed:
+        if provider.kind == "upstream" and not provider.url:
+            raise InvalidProvidersError(f"{path.name}: provider {provider.name} needs a url")
+    return tuple(sorted(listed, key=lambda provider: provider.priority))
+
+
+def provider_order(providers: Sequence[Provider], hint: str | None) -> tuple[str, ...]:
+    """Return the names to try, in order: those that the hint names first, then the others.
+
+    At most one first try and two retries.
+    """
+    named = [p.name for p in providers if hint is not None and hint in (p.name, *p.models)]
+    others = [p.name for p in providers if p.name not in named]
+    return tuple((named + others)[: 1 + MAX_RETRIES])

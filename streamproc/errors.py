@@ -1,0 +1,28 @@
+"""Errors of a task's processing.
+
+StreamprocError
+├── TaskFailedError        the task ends as failed, with this stable code and message
+├── LogUnavailableError    Kafka did not take a record: stop, claim again, fold again
+└── StandingLostError      another worker has claimed the task, or its log has a gap
+"""
+
+
+class StreamprocError(Exception):
+    """Base of what the worker raises on purpose."""
+
+
+class TaskFailedError(StreamprocError):
+    """A task cannot go on. The message is free of URLs and credentials."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class LogUnavailableError(StreamprocError):
+    """A record was not acknowledged: what was sent after it must not count."""
+
+
+class StandingLostError(StreamprocError):
+    """The slice must not go on: somebody else writes this task's log now."""

@@ -1,0 +1,57 @@
+"""What a provider is to the session: an engine that yields processed frames, one after another."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from streamproc.contract.chunk import Target
+from streamproc.contract.records import TrackVector
+
+
+class FrameResult(msgspec.Struct, frozen=True):
+    """One processed frame: the content of a chunk, but for the wall clock.
+
+    `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
+    source's time base.
+    """
+
+    frame_index: int
+    pts: int
+    total_frames: int | None
+    decoded: int
+    failed: int
+    skipped: int
+    fps: float
+    targets: tuple[Target, ...]
+    vectors: tuple[TrackVector, ...] = ()
+
+
+class EndOfStream(msgspec.Struct, frozen=True):
+    """No frame follows. Counters are of the whole range, as far as it was read."""
+
+    reason: Literal["stop", "max_frames"]
+    decoded: int
+    failed: int
+    skipped: int
+    total_frames: int | None = None
+    fps: float = 0.0
+
+
+class Engine(Protocol):
+    """A running task on one provider. Used by one thread at a time, `close` by any."""
+
+    @property
+    def pin(self) -> str:
+        """The source's fingerprint; empty until it is open."""
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        """Return what comes next, None when nothing came in time.
+
+        Raises `TaskFailedError` when the task cannot go on.
+        """
+
+    def state(self) -> bytes:
+        """Return all that is needed to go on after the frame that `next` gave last."""
+
+    def close(self) -> None:
+        """Give everything back, and abort what runs. The second time does nothing."""

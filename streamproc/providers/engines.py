@@ -1,0 +1,124 @@
+"""Opens the engine of a provider for a task, afresh or from a checkpoint."""
+
+from concurrent.futures import Executor
+from typing import Protocol
+
+from models.errors import ModelError
+from streamproc.contract.providers import Provider
+from streamproc.contract.records import Submitted
+from streamproc.errors import TaskFailedError
+from streamproc.providers.base import Engine
+from streamproc.providers.local import LocalEngine
+from streamproc.providers.plan import (
+    ModelShelf,
+    build_plan,
+    includes_vectors,
+    track_parameters,
+)
+from streamproc.settings import WorkerSettings
+from streamproc.source.fetch import FetchPolicy
+from streamproc.source.frames import FrameSource, open_source
+from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
+
+
+class Uploads(Protocol):
+    """Where staged inputs lie."""
+
+    def url(self, object_key: str) -> str:
+        """Return a short-lived URL of the object."""
+
+    @property
+    def host(self) -> str | None:
+        """host:port of the store, exempt from the guard against private addresses."""
+
+
+class Engines:
+    """Makes engines; one for the worker process."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        providers: tuple[Provider, ...],
+        shelf: ModelShelf,
+        pool: Executor,
+        uploads: Uploads,
+        *,
+        depth: int,
+    ) -> None:
+        self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
+        self._providers = {provider.name: provider for provider in providers}
+        self._depth = depth
+        self._policy = FetchPolicy(
+            allowed_file_roots=settings.file_roots,
+            allowed_private_hosts=settings.private_hosts,
+            max_bytes=settings.max_source_bytes,
+        )
+        self._upload_policy = FetchPolicy(
+            allowed_private_hosts=frozenset({uploads.host} if uploads.host else ()),
+            max_bytes=settings.max_source_bytes,
+        )
+
+    def resolve(self, name: str) -> tuple[str, str]:
+        """Return (device, precision) that the provider uses here, nothing left at `auto`.
+
+        Raises `TaskFailedError` when there is no such provider or device.
+        """
+        provider = self._provider(name)
+        if provider.kind == "upstream":
+            return "upstream", ""
+        device = provider.device or self._settings.device
+        wanted = provider.precision if provider.precision != "auto" else self._settings.precision
+        try:
+            runtime = self._shelf.runtime(device)
+            return device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
+        except ModelError as exc:
+            raise TaskFailedError("device_unavailable", str(exc)) from exc
+
+    def open(
+        self, name: str, submitted: Submitted, precision: str, state: bytes | None, pin: str | None
+    ) -> Engine:
+        """Return the engine, its source open, standing after `state`.
+
+        Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
+        not the one that `pin` names any more.
+        """
+        provider = self._provider(name)
+        spec = submitted.spec
+        device = provider.device or self._settings.device
+        plan = build_plan(spec, self._shelf, device, precision)
+        first = plan.first_detector
+        outputs = FrameOutputs(
+            full=plan.needs_full,
+            scaled=None if first is None else first.input_size,
+            letterbox=first is not None and first.resize == "letterbox",
+        )
+
+        def opened(resume: ResumePoint | None) -> FrameSource:
+            url, policy = self._place(submitted)
+            return open_source(SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume)
+
+        engine = LocalEngine(
+            opened,
+            plan,
+            self._pool,
+            tracking=track_parameters(spec, plan),
+            max_frames=spec.max_frames,
+            include_vector=includes_vectors(spec),
+            depth=self._depth,
+            state=state,
+        )
+        if pin and engine.pin != pin:
+            engine.close()
+            raise TaskFailedError("source_changed", "the source is not what it was at the start")
+        return engine
+
+    def _place(self, submitted: Submitted) -> tuple[str, FetchPolicy]:
+        source = submitted.spec.source
+        if source.object_key is not None:
+            return self._uploads.url(source.object_key), self._upload_policy
+        return source.url or "", self._policy
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            raise TaskFailedError("provider_unknown", f"this worker has no provider {name}")
+        return self._providers[name]

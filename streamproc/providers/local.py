@@ -1,0 +1,227 @@
+"""The `openvino` provider: this machine decodes, perceives and tracks.
+
+A feeder thread takes frames from the decoder, hands each to the shared perception pool and queues
+the futures in frame order; the session's thread takes them in that order and folds them through
+the tracker. The queue is bounded, so a task holds a few frames at most, and it stays warm between
+slices.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from models.errors import ModelError
+from streamproc.contract.records import TrackVector
+from streamproc.errors import TaskFailedError
+from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.source.errors import SourceError
+from streamproc.source.frames import Frame, FrameSource
+from streamproc.source.types import ResumePoint
+from streamproc.stages.assemble import best_vectors, targets
+from streamproc.stages.steps import Perception, Plan, View, perceive
+from streamproc.stages.track import Tracker
+from streamproc.stages.track_parameters import TrackParameters
+from streamproc.stages.track_state import TrackerState
+
+
+class LocalState(msgspec.Struct, frozen=True):
+    """The engine's checkpoint: where the source stands, and the tracker's whole memory."""
+
+    frame: ResumePoint
+    emitted: int
+    tracker: TrackerState
+    best: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame on its way: its place and counters, and what perception will have seen."""
+
+    index: int
+    pts: int
+    time_s: float
+    decoded: int
+    failed: int
+    skipped: int
+    perception: Future[Perception]
+
+
+_Item = _Seen | EndOfStream | Exception
+_STATE = msgspec.msgpack.Decoder(LocalState)
+_POLL_S = 0.1
+
+
+class LocalEngine:
+    """Implements `providers.base.Engine` over a source, a plan and the worker's shared pool."""
+
+    def __init__(
+        self,
+        open_source: Callable[[ResumePoint | None], FrameSource],
+        plan: Plan,
+        pool: Executor,
+        *,
+        tracking: TrackParameters,
+        max_frames: int,
+        include_vector: bool,
+        depth: int,
+        state: bytes | None,
+    ) -> None:
+        """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened."""
+        self._plan, self._pool, self._max_frames = plan, pool, max_frames
+        self._include_vector = include_vector
+        restored = None if state is None else _STATE.decode(state)
+        self._tracker = Tracker(tracking, None if restored is None else restored.tracker)
+        self._best = {} if restored is None else dict(restored.best)
+        self._emitted = 0 if restored is None else restored.emitted
+        self._last = None if restored is None else restored.frame
+        self._given_out = self._emitted
+        try:
+            self._source = open_source(self._last)
+        except SourceError as exc:
+            raise TaskFailedError(exc.code, str(exc)) from exc
+        self._items: queue.Queue[_Item] = queue.Queue(depth)
+        self._closing = threading.Event()
+        self._feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
+        self._feeder.start()
+
+    @property
+    def pin(self) -> str:
+        return self._source.info.fingerprint
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        try:
+            item = self._items.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, EndOfStream):
+            return item
+        if isinstance(item, Exception):
+            raise _failure(item) from item
+        try:
+            seen = item.perception.result()
+        except (ModelError, SourceError, CancelledError) as exc:
+            raise _failure(exc) from exc
+        return self._tracked(item, seen)
+
+    def state(self) -> bytes:
+        if self._last is None:
+            raise ValueError("there is no state before the first frame")
+        return msgspec.msgpack.encode(
+            LocalState(self._last, self._emitted, self._tracker.state(), self._best)
+        )
+
+    def close(self) -> None:
+        self._closing.set()
+        self._source.close()
+        while self._feeder.is_alive():
+            with suppress(queue.Empty):
+                self._items.get(timeout=_POLL_S)
+        self._feeder.join()
+
+    def _tracked(self, item: _Seen, seen: Perception) -> FrameResult:
+        info = self._source.info
+        size = (info.width, info.height)
+        ids = self._tracker.update(
+            seen.boxes_px,
+            seen.scores,
+            seen.class_ids,
+            seen.features,
+            item.time_s,
+            item.index,
+            size,
+        )
+        names = self._plan.class_names
+        shown = targets(
+            seen,
+            ids,
+            size,
+            lambda track_id, _: names[self._tracker.track_class(track_id)],
+            include_vector=self._include_vector,
+        )
+        vectors: list[TrackVector] = best_vectors(seen, ids, self._best)
+        self._emitted += 1
+        self._last = ResumePoint(item.index, item.pts, item.decoded, item.failed, item.skipped)
+        return FrameResult(
+            frame_index=item.index,
+            pts=item.pts,
+            total_frames=info.total_frames,
+            decoded=item.decoded,
+            failed=item.failed,
+            skipped=item.skipped,
+            fps=round(info.fps, 3),
+            targets=shown,
+            vectors=tuple(vectors),
+        )
+
+    def _feed(self) -> None:
+        """Read frames and submit them, until the end, an error or `close`."""
+        try:
+            frames = iter(self._source)
+            for frame in frames:
+                if self._given_out == self._max_frames:
+                    frame.release()
+                    self._put(self._end("max_frames"))
+                    return
+                self._given_out += 1
+                if not self._put(self._submitted(frame)):
+                    return
+            self._put(self._end("stop"))
+        except Exception as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+            self._put(exc)
+
+    def _submitted(self, frame: Frame) -> _Seen:
+        info = self._source.info
+        view = View(frame.image, frame.scaled, (info.width, info.height))
+        future = self._pool.submit(_perceive, frame, view, self._plan)
+        return _Seen(
+            frame.index,
+            frame.pts,
+            frame.time_s,
+            frame.decoded,
+            frame.failed,
+            frame.skipped,
+            future,
+        )
+
+    def _end(self, reason: str) -> EndOfStream:
+        usage, info = self._source.usage(), self._source.info
+        return EndOfStream(
+            reason="max_frames" if reason == "max_frames" else "stop",
+            decoded=usage.decoded,
+            failed=usage.failed,
+            skipped=usage.skipped,
+            total_frames=info.total_frames,
+            fps=round(info.fps, 3),
+        )
+
+    def _put(self, item: _Item) -> bool:
+        """Queue an item; False when the engine is being closed."""
+        while not self._closing.is_set():
+            try:
+                self._items.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
+    try:
+        return perceive(view, plan)
+    finally:
+        frame.release()
+
+
+def _failure(exc: BaseException) -> TaskFailedError:
+    if isinstance(exc, TaskFailedError):
+        return exc
+    if isinstance(exc, SourceError):
+        return TaskFailedError(exc.code, str(exc))
+    if isinstance(exc, ModelError):
+        return TaskFailedError("model_failed", "a model could not be run on a frame")
+    return TaskFailedError("internal_error", f"unexpected {type(exc).__name__} while processing")

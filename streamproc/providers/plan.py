@@ -1,0 +1,146 @@
+"""From a task's steps to loaded models: one per model, device and precision in the process."""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from models.detect import Detector
+from models.errors import ModelError
+from models.feature import FeatureExtractor
+from models.manifest import Manifest
+from models.ocr import TextReader
+from models.registry import Registry
+from models.runtime import Runtime
+from streamproc.contract.spec import Step, TaskSpec
+from streamproc.errors import TaskFailedError
+from streamproc.stages.steps import (
+    TEXT_CLASS,
+    DetectStep,
+    FeatureStep,
+    Plan,
+    PlanStep,
+    ReadStep,
+)
+from streamproc.stages.track_parameters import TrackParameters
+
+_VEHICLES = frozenset({"automobile", "truck", "bus"})
+_TWO_WHEELERS = frozenset({"bicycle", "motorcycle"})
+
+LoadedModel = Detector | TextReader | FeatureExtractor
+
+
+class ModelShelf:
+    """Loaded models, shared by all tasks of the process; thread-safe."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._runtimes: dict[str, Runtime] = {}
+        self._loaded: dict[tuple[str, str, str], LoadedModel] = {}
+        self._lock = threading.Lock()
+
+    def runtime(self, device: str) -> Runtime:
+        """Return the runtime of a device. Raises ModelError when the machine has none such."""
+        with self._lock:
+            if device not in self._runtimes:
+                self._runtimes[device] = Runtime(device)
+            return self._runtimes[device]
+
+    def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
+        """Return the model, warm. Raises ModelError when it cannot be loaded."""
+        runtime = self.runtime(device)
+        with self._lock:
+            key = (ref, device, precision)
+            if key not in self._loaded:
+                self._loaded[key] = _load(runtime, self._manifest(ref), precision)
+            return self._loaded[key]
+
+    def loaded_refs(self) -> tuple[str, ...]:
+        """Return the refs of all loaded models, sorted."""
+        with self._lock:
+            return tuple(sorted({ref for ref, _, _ in self._loaded}))
+
+    def _manifest(self, ref: str) -> Manifest:
+        try:
+            return self._registry.resolve(ref)
+        except ModelError:
+            self._registry.reload()  # it may have been added since
+            return self._registry.resolve(ref)
+
+
+def build_plan(spec: TaskSpec, shelf: ModelShelf, device: str, precision: str) -> Plan:
+    """Return the plan of a task; raises `TaskFailedError` when a model cannot be had."""
+    try:
+        loaded = [shelf.load(step.model, device, precision) for step in spec.steps]
+    except ModelError as exc:
+        raise TaskFailedError("model_unavailable", str(exc)) from exc
+    names: list[str] = []
+    for model in loaded:
+        if isinstance(model, Detector):
+            names.extend(name for name in model.manifest.classes if name not in names)
+    if not names:
+        names = [TEXT_CLASS]
+    steps = tuple(
+        _plan_step(step, model, names) for step, model in zip(spec.steps, loaded, strict=True)
+    )
+    return Plan(steps, tuple(names), _threshold(spec))
+
+
+def track_parameters(spec: TaskSpec, plan: Plan) -> TrackParameters:
+    """Return the tracker's settings for a task: the detector's thresholds, which classes waver."""
+    ids = {name: i for i, name in enumerate(plan.class_names)}
+    groups = tuple(
+        members
+        for group in (_VEHICLES, _TWO_WHEELERS)
+        if len(members := tuple(sorted(ids[name] for name in group if name in ids))) > 1
+    )
+    detects = [step.parameters for step in spec.steps if step.kind == "detect"]
+    if not detects:
+        threshold = _threshold(spec)
+        return TrackParameters(
+            high_threshold=threshold,
+            low_threshold=threshold,
+            birth_threshold=threshold,
+            instant_threshold=threshold,
+        )
+    threshold = _threshold(spec)
+    return TrackParameters(
+        high_threshold=threshold,
+        low_threshold=min(parameters["low_threshold"] for parameters in detects),
+        birth_threshold=min(1.0, threshold + 0.05),
+        instant_threshold=min(1.0, threshold + 0.2),
+        class_groups=groups,
+    )
+
+
+def includes_vectors(spec: TaskSpec) -> bool:
+    return any(step.parameters.get("include_vector") for step in spec.steps)
+
+
+def _threshold(spec: TaskSpec) -> float:
+    kind = "detect" if any(step.kind == "detect" for step in spec.steps) else "ocr"
+    return min(
+        (float(step.parameters["threshold"]) for step in spec.steps if step.kind == kind),
+        default=0.0,
+    )
+
+
+def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:
+    model: LoadedModel
+    if manifest.kind == "detect":
+        model = Detector(runtime, manifest, precision)
+    elif manifest.kind == "ocr":
+        model = TextReader(runtime, manifest, precision)
+    else:
+        model = FeatureExtractor(runtime, manifest, precision)
+    model.warm()
+    return model
+
+
+def _plan_step(step: Step, model: LoadedModel, names: list[str]) -> PlanStep:
+    if isinstance(model, Detector):
+        class_ids = np.array([names.index(n) for n in model.manifest.classes], np.int32)
+        return DetectStep(model, step.parameters, class_ids, step.when)
+    if isinstance(model, TextReader):
+        return ReadStep(model, step.parameters, step.when)
+    return FeatureStep(model, step.parameters, step.when)

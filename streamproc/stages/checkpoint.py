@@ -1,0 +1,50 @@
+"""The checkpoint that travels with a slice's last chunk: all a task needs to go on elsewhere.
+
+Versioned msgpack, zstd; no pickle. A checkpoint of another version is refused, and the task is
+recomputed from its start, silently up to the log's end: slower, never wrong.
+"""
+
+import msgspec
+import zstandard
+
+VERSION = 1
+_LEVEL = 3
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A task's state just after the chunk that carries it.
+
+    `engine` is the provider's own state; `started_ms` is the stream's start, Unix milliseconds;
+    `pin` is the source's fingerprint.
+    """
+
+    provider: str
+    started_ms: int
+    processed: int
+    pin: str
+    engine: bytes
+    version: int = VERSION
+
+
+class BadCheckpointError(ValueError):
+    """The bytes are no checkpoint of this version."""
+
+
+_DECODER = msgspec.msgpack.Decoder(Checkpoint)
+
+
+def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(msgspec.msgpack.encode(checkpoint))
+
+
+def decode_checkpoint(data: bytes) -> Checkpoint:
+    """Raises `BadCheckpointError` on anything but a checkpoint of this version."""
+    try:
+        plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
+        checkpoint = _DECODER.decode(plain)
+    except (zstandard.ZstdError, msgspec.DecodeError) as exc:
+        raise BadCheckpointError(f"not a checkpoint: {exc}") from exc
+    if checkpoint.version != VERSION:
+        raise BadCheckpointError(f"checkpoint version {checkpoint.version}, not {VERSION}")
+    return checkpoint
