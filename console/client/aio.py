@@ -1,0 +1,82 @@
+"""The client for an event loop: what `sync` does, awaited."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Self, TypeVar
+
+import httpx
+
+from console.client.answers import read_answer, read_problem
+from console.client.calls import Call
+from console.client.log import Following, Piece
+from console.client.wire import STREAM_TIMEOUT, TIMEOUT, auth_headers, call_headers, translate
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Speaks to one api with one key; an async context manager."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(headers=auth_headers(key), timeout=TIMEOUT, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Send the call and return its answer; raises `ApiProblem` or `UnreachableError`."""
+        try:
+            response = await self._http.request(
+                call.method,
+                self.url + call.target,
+                json=call.body,
+                headers=call_headers(call),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        return read_answer(call, response.status_code, response.content)
+
+    async def follow(
+        self,
+        following: Following,
+        *,
+        on_cut: Callable[[float], None] = lambda _pause_s: None,
+    ) -> AsyncIterator[Piece]:
+        """Yield the log from `following.offset` to its end, over any number of cuts.
+
+        `on_cut` is told the pause in seconds before each new attempt. Raises `ApiProblem`,
+        `UnreachableError`, `LogMismatchError`.
+        """
+        while not following.finished:
+            reason = "the connection was closed"
+            try:
+                async for piece in self._connection(following):
+                    yield piece
+            except httpx.ReadTimeout:
+                following.idle()
+                continue
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                reason = str(translate(exc, self.url))
+            if not following.finished:
+                pause_s = following.cut(time.monotonic(), reason)
+                on_cut(pause_s)
+                await asyncio.sleep(pause_s)
+
+    async def _connection(self, following: Following) -> AsyncIterator[Piece]:
+        call = following.call()
+        async with self._http.stream(
+            call.method,
+            self.url + call.target,
+            headers=call_headers(call),
+            timeout=STREAM_TIMEOUT,
+        ) as response:
+            if following.is_refusal(response.status_code):
+                raise read_problem(response.status_code, await response.aread())
+            if following.opened(response.status_code, response.headers):
+                async for data in response.aiter_raw():
+                    yield following.feed(data)

@@ -1,0 +1,149 @@
+"""Every call of the api as a value: what is sent, and the type of its answer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from api.contract import paths
+from api.contract.resources import (
+    Accepted,
+    CancelAccepted,
+    KeyPage,
+    KeyResource,
+    ModelPage,
+    ProjectResource,
+    ResultResource,
+    SystemResource,
+    TaskPage,
+    TaskResource,
+    TrackPage,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request; `query` values are text, `body` is sent as JSON. `answer` decodes a 2xx."""
+
+    answer: type[T]
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Return path and query as they stand in the request line."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+def submit(body: dict[str, Any], *, idempotency_key: str | None = None) -> Call[Accepted]:
+    headers = (("Idempotency-Key", idempotency_key),) if idempotency_key else ()
+    return Call(Accepted, "POST", paths.PROCESS, body=body, headers=headers)
+
+
+def task(task_id: str, *, include_request: bool = False) -> Call[TaskResource]:
+    query = (("include", "request"),) if include_request else ()
+    return Call(TaskResource, "GET", paths.task(_part(task_id)), query)
+
+
+def tasks(
+    *,
+    status: Iterable[str] = (),
+    created_from: str | None = None,
+    created_to: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Call[TaskPage]:
+    """One page of tasks, newest first; times are RFC 3339 or Unix milliseconds."""
+    query = [("status", value) for value in status]
+    query += _given(
+        ("from", created_from), ("to", created_to), ("cursor", cursor), ("limit", limit)
+    )
+    return Call(TaskPage, "GET", paths.TASKS, tuple(query))
+
+
+def after_cursor(call: Call[T], cursor: str) -> Call[T]:
+    """Return the call for the page that follows `cursor`."""
+    query = [pair for pair in call.query if pair[0] != "cursor"]
+    return replace(call, query=(*query, ("cursor", cursor)))
+
+
+def stream(task_id: str, offset: int) -> Call[bytes]:
+    return Call(
+        bytes,
+        "GET",
+        paths.stream(_part(task_id)),
+        (("offset", str(offset)),),
+        headers=(("Accept", "text/event-stream"),),
+    )
+
+
+def results(task_id: str) -> Call[ResultResource]:
+    return Call(ResultResource, "GET", paths.results(_part(task_id)))
+
+
+def cancel(task_id: str) -> Call[CancelAccepted]:
+    return Call(CancelAccepted, "POST", f"{paths.task(_part(task_id))}/cancel")
+
+
+def tracks(
+    *,
+    task_id: str | None = None,
+    class_name: str | None = None,
+    text: str | None = None,
+    similar_to: str | None = None,
+    min_dwell_s: float | None = None,
+    min_confidence: float | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Call[TrackPage]:
+    """One page of tracks of the project; `similar_to` is `task:track`."""
+    query = _given(
+        ("task", task_id),
+        ("class", class_name),
+        ("text", text),
+        ("similar_to", similar_to),
+        ("min_dwell_s", min_dwell_s),
+        ("min_confidence", min_confidence),
+        ("cursor", cursor),
+        ("limit", limit),
+    )
+    return Call(TrackPage, "GET", paths.TRACKS, tuple(query))
+
+
+def models() -> Call[ModelPage]:
+    return Call(ModelPage, "GET", paths.MODELS)
+
+
+def system() -> Call[SystemResource]:
+    return Call(SystemResource, "GET", paths.SYSTEM)
+
+
+def create_project(name: str, *, project_id: str | None = None) -> Call[ProjectResource]:
+    body = {"name": name} | ({"id": project_id} if project_id else {})
+    return Call(ProjectResource, "POST", paths.PROJECTS, body=body)
+
+
+def create_key(project: str, *, name: str = "") -> Call[KeyResource]:
+    return Call(KeyResource, "POST", paths.KEYS, body={"project": project, "name": name})
+
+
+def keys(project: str | None = None) -> Call[KeyPage]:
+    return Call(KeyPage, "GET", paths.KEYS, tuple(_given(("project", project))))
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    return Call(type(None), "DELETE", f"{paths.KEYS}/{_part(key_id)}")
+
+
+def _given(*pairs: tuple[str, object | None]) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in pairs if value is not None]
+
+
+def _part(value: str) -> str:
+    """Return one path segment: an id from a command line may hold anything."""
+    return quote(value, safe="")
