@@ -71,7 +71,8 @@ class Detector:
         shape = (1, self._options.height, self._options.width, 3)
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         for frame in (np.full(shape, 114, np.uint8), noise):
-            boxes, scores, _ = self._infer(frame, -np.inf)
+            with np.errstate(over="ignore", invalid="ignore"):
+                boxes, scores, _ = self._infer(frame, -np.inf)
             if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
                 raise InvalidModelFileError(f"{self.manifest.ref}: gives boxes that are not finite")
             if len(scores) and (scores.min() < 0 or scores.max() > 1):
