@@ -1,0 +1,57 @@
+# Everything a person or the CI does here. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: install demo test check lock chaos kafka conformance bench clean help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PACKAGES := api console models streamproc
+PATHS := $(PACKAGES) tests benchmarks
+
+install: $(STAMP) ## Make .venv from the hash-pinned locks; at once when nothing changed
+
+$(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Process the bundled clip on an embedded stack and show its tracks
+	@$(BIN)/framewire demo
+
+test: install ## Run all tests but the chaos runs
+	$(BIN)/pytest -m "not chaos"
+
+check: install ## Lint, format, types, import directions
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/ruff format --check $(PATHS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: install ## Resolve pyproject.toml into requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--extra embedded --group dev pyproject.toml --output-file requirements.lock
+
+chaos: install ## Kill processes at random and check that no byte is lost
+	$(BIN)/pytest -m chaos tests/chaos
+
+kafka: install ## Test against a three-node Apache Kafka
+	$(BIN)/pytest tests/kafka
+
+conformance: install ## Check the protocol, byte for byte, against a running stack
+	$(BIN)/pytest tests/contract tests/e2e
+
+bench: install ## Measure every figure that the documentation names
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove caches and .venv, never data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
