@@ -31,11 +31,15 @@ _COMPACT_AFTER = 256
 
 
 class TailView(NamedTuple):
-    """What the ring knows of a seeded task: log bytes `[start, end)` can be read here."""
+    """What the ring knows of a seeded task: log bytes `[start, end)` can be read here.
+
+    `n_records` is how many records make up `[0, end)`, the terminal among them.
+    """
 
     start: int
     end: int
     closed: bool
+    n_records: int = 0
 
 
 class TailFacts(NamedTuple):
@@ -136,7 +140,7 @@ class Hub:
         tail = self._tails.get(task)
         if tail is None or tail.fold is None:
             return None
-        return TailView(tail.start, tail.fold.next_off, tail.fold.closed)
+        return TailView(tail.start, tail.fold.next_off, tail.fold.closed, tail.fold.next_seq)
 
     def facts(self, task: str) -> TailFacts:
         tail = self._tails.get(task)

@@ -107,13 +107,8 @@ class LogReader:
         `request.json` to say. Raises `UnavailableError`.
         """
         ref = LogRef(project, task, partition)
+        length, closed, n_records = await self.extent(ref)
         segments = self.archive.segments(ref)
-        if self.hub.view(task) is None and not segments.closed:
-            await self.locate(ref)
-        tail = self.hub.view(task)
-        length, closed = (
-            (segments.end, segments.closed) if tail is None else (tail.end, tail.closed)
-        )
         facts = self.hub.facts(task)
         claim = read_claim(facts.claim)
         final = await self.archive.final(ref) if closed else None
@@ -124,6 +119,7 @@ class LogReader:
             length=length,
             closed=closed,
             claimed=claim is not None or length > 0,
+            n_chunks=n_records - closed,
             started_ms=segments.started_ms if facts.started_ms is None else facts.started_ms,
             finished_ms=final.finished_ms if final else facts.finished_ms,
             provider=provider,
@@ -131,6 +127,33 @@ class LogReader:
             last_chunk=await self._last_chunk(ref, facts.last) if with_last_chunk else None,
             final=final,
         )
+
+    async def extent(self, ref: LogRef) -> tuple[int, bool, int]:
+        """Return the log's length, whether it is closed, and how many records it has."""
+        segments = self.archive.segments(ref)
+        if self.hub.view(ref.task) is None and not segments.closed:
+            await self.locate(ref)
+        tail = self.hub.view(ref.task)
+        if tail is None:
+            return segments.end, segments.closed, segments.n_records
+        return tail.end, tail.closed, tail.n_records
+
+    async def reach(
+        self, project: str, task: str, partition: int, length: int, timeout_s: float
+    ) -> tuple[int, bool]:
+        """Wait until the log has `length` bytes or is closed; return its length and whether.
+
+        After `timeout_s` what is there is returned all the same.
+        """
+        ref = LogRef(project, task, partition)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while True:
+            end, closed, _ = await self.extent(ref)
+            left_s = until_s - loop.time()
+            if end >= length or closed or left_s <= 0:
+                return end, closed
+            await LogCursor(self, ref, end).wait(left_s)
 
     def cursor(self, project: str, task: str, partition: int, offset: int) -> LogCursor:
         """Return a reader of the log whose first byte is at `offset`."""

@@ -67,6 +67,11 @@ class SegmentMap:
         return self._info is not None and self._info.closed
 
     @property
+    def n_records(self) -> int:
+        """How many records make up the known segments, a terminal among them."""
+        return 0 if self._info is None else self._info.next_seq
+
+    @property
     def started_ms(self) -> int | None:
         return None if self._info is None else self._info.started_ms
 

@@ -1,0 +1,29 @@
+"""uvicorn's HTTP protocol, telling the application which transport a request came on.
+
+ASGI has no way to cut a connection off or to see how much of it the client took. Both are needed
+for readers that stop reading, and for logs that must not look finished when they are not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.log.deadline import Outlet
+
+EXTENSION = "framewire.transport"
+
+
+class LogProtocol(HttpToolsProtocol):
+    """Pass as `http=LogProtocol` to `uvicorn.Config`."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: {"transport": self.transport}}
+
+
+def outlet_of(scope: Mapping[str, Any]) -> Outlet | None:
+    """Return the request's transport, None under another server."""
+    extension = (scope.get("extensions") or {}).get(EXTENSION)
+    outlet: Outlet | None = extension["transport"] if extension else None
+    return outlet

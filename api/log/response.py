@@ -1,0 +1,124 @@
+"""The ASGI response that sends log bytes: headers at once, nothing copied, ended at once."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from litestar.response.base import ASGIResponse
+
+from api.errors import ProblemError
+from api.log.cursor import LogCursor
+from api.log.deadline import Lease, Outlet, SendDeadlines
+from api.log.negotiate import Body
+from api.log.protocol import outlet_of
+from api.log.wakes import StoppingError
+
+if TYPE_CHECKING:
+    from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
+
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+HEARTBEAT = b":" + b" " * 2046 + b"\n"
+_RETRY_MS = (1000, 4000)
+
+_log = structlog.get_logger("framewire.api.log")
+
+
+class LogResponse(ASGIResponse):
+    """Sends what `body` says through a cursor.
+
+    With a known end the length is declared, so that pieces go out as they lie in memory. A log
+    that could not be sent to its end is cut off, never ended as if it were whole: the client sees
+    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence and a
+    `retry:` line; both stand between events, since the log's end always does.
+    """
+
+    _should_set_content_length = False
+
+    def __init__(
+        self,
+        cursor: LogCursor,
+        body: Body,
+        deadlines: SendDeadlines,
+        *,
+        heartbeat_s: float | None = None,
+    ) -> None:
+        headers = HEADERS | body.headers
+        self._plain = heartbeat_s is None
+        if body.end is not None and self._plain:
+            headers["Content-Length"] = str(body.end - body.start)
+        super().__init__(status_code=body.status, headers=headers)
+        self._cursor = cursor
+        self._end = body.end
+        self._deadlines = deadlines
+        self._heartbeat_s = heartbeat_s
+        self._outlet: Outlet | None = None
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        self._outlet = outlet_of(scope)
+        await super().__call__(scope, receive, send)
+
+    async def send_body(self, send: "Send", receive: "Receive") -> None:
+        """Send the log until its end, the client's departure, the deadline or the stop."""
+        loop = asyncio.get_running_loop()
+        gone = asyncio.create_task(_disconnected(receive))
+        lease: Lease | None = None
+        whole = False
+        try:
+            async with asyncio.timeout(None) as scope:
+                lease = Lease(scope, self._outlet)
+                self._deadlines.add(lease)
+
+                def leave(_: Any) -> None:
+                    scope.reschedule(loop.time())
+
+                gone.add_done_callback(leave)
+                try:
+                    await self._send_log(send, lease, loop)
+                    whole = True
+                finally:
+                    gone.remove_done_callback(leave)
+                    self._deadlines.remove(lease)
+        except TimeoutError:
+            if lease is not None and lease.expired:
+                _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
+        except StoppingError:
+            pass
+        except ProblemError as exc:
+            _log.warning("a stream broke off", code=exc.code, detail=exc.detail)
+        finally:
+            gone.cancel()
+        if not whole and self._outlet is not None:
+            self._outlet.abort()
+            await asyncio.sleep(0)  # the server learns of it before the response returns
+
+    async def _send_log(self, send: "Send", lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+        async def out(data: bytes | memoryview, *, more: bool = True) -> None:
+            lease.sending_since_s = loop.time()
+            await send(_event(data, more=more))
+            lease.sending_since_s = None
+
+        cursor = self._cursor
+        await out(b"" if self._plain else b"retry: %d\n" % random.randint(*_RETRY_MS))  # noqa: S311
+        while (piece := await cursor.read(self._end)) is not None:
+            if piece:
+                await out(piece)
+            elif self._end is not None and cursor.offset >= self._end:
+                break
+            elif not await cursor.wait(self._heartbeat_s):
+                await out(HEARTBEAT)
+        await out(b"", more=False)
+
+
+def _event(data: bytes | memoryview, *, more: bool) -> "HTTPResponseBodyEvent":
+    """Return the ASGI event; a server takes any buffer, a memoryview saves the copy."""
+    return {"type": "http.response.body", "body": cast("bytes", data), "more_body": more}
+
+
+async def _disconnected(receive: "Receive") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
