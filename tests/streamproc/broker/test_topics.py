@@ -1,0 +1,23 @@
+"""Topics on a real Apache Kafka: made once, refused when they are not as they must be."""
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from streamproc.broker.errors import TopicPolicyError
+from streamproc.broker.topics import count_partitions, ensure_topics
+from tests.brokers import N_PARTITIONS, KafkaNode
+
+
+@pytest.fixture
+def admin(kafka: KafkaNode) -> AdminClient:
+    return AdminClient({"bootstrap.servers": kafka.bootstrap})
+
+
+def test_topics_that_are_right_are_left_alone(admin: AdminClient) -> None:
+    ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
+    assert count_partitions(admin) == N_PARTITIONS
+
+
+def test_another_partition_count_is_refused(admin: AdminClient) -> None:
+    with pytest.raises(TopicPolicyError, match=r"has 4 partitions, not 5: the count is frozen"):
+        ensure_topics(admin, n_partitions=5, replication=1)
