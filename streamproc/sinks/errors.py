@@ -1,0 +1,31 @@
+"""Errors of the sinks.
+
+StreamprocError
+└── SinkError
+    ├── SinkSettingsError     a variable is missing or cannot be read; names it, never its value
+    ├── StoreUnavailableError S3 did not answer as it should: try again later
+    ├── TablesUnavailableError ClickHouse did not answer as it should: try again later
+    └── DamagedLogError       an archive contradicts itself: nothing may be built on it
+"""
+
+from streamproc.errors import StreamprocError
+
+
+class SinkError(StreamprocError):
+    """Base of what archive, index, reindex and verify raise on purpose."""
+
+
+class SinkSettingsError(SinkError):
+    """A setting is missing or cannot be read. The message names the variable, never its value."""
+
+
+class StoreUnavailableError(SinkError):
+    """S3 is away, busy or refuses: nothing was lost, the same request may be sent again."""
+
+
+class TablesUnavailableError(SinkError):
+    """ClickHouse is away, busy or refuses: the same statement may be sent again."""
+
+
+class DamagedLogError(SinkError):
+    """A task's segments, vectors or final.json contradict each other."""

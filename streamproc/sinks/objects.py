@@ -1,0 +1,128 @@
+"""S3 as the sinks use it: objects that are written once, listed and read.
+
+Everything that is not an answer becomes `StoreUnavailableError`; retries are the caller's, because
+an SDK's own retry turns a success whose answer was lost into a 412.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from streamproc.sinks.errors import StoreUnavailableError
+from streamproc.sinks.settings import StoreSettings
+
+_EXISTS = 412
+_NOT_FOUND = 404
+
+
+class ObjectHead(NamedTuple):
+    size: int
+    metadata: Mapping[str, str]
+
+
+class ListedObject(NamedTuple):
+    key: str
+    size: int
+
+
+class Objects(Protocol):
+    """What the sinks need of an object store."""
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        """Store the object and return True, or return False when the key is taken."""
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Return the object's size and metadata, None when there is none."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, None when there is none."""
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        """Yield the objects below `prefix` in the order of their keys."""
+
+
+class S3Objects:
+    """`Objects` over boto3; one instance may be shared by threads."""
+
+    def __init__(self, settings: StoreSettings, *, pool_size: int = 8) -> None:
+        self._bucket = settings.bucket
+        self._client: Any = boto3.client(
+            "s3",
+            endpoint_url=settings.endpoint,
+            aws_access_key_id=settings.key,
+            aws_secret_access_key=settings.secret,
+            region_name=settings.region,
+            config=Config(
+                retries={"total_max_attempts": 1},
+                connect_timeout=3,
+                read_timeout=20,
+                max_pool_connections=pool_size,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": "path" if settings.endpoint else "auto"},
+            ),
+        )
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, Metadata=dict(metadata), IfNoneMatch="*"
+            )
+        except ClientError as exc:
+            if _status(exc) == _EXISTS:
+                return False
+            raise _unavailable("PUT", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("PUT", exc) from exc
+        return True
+
+    def head(self, key: str) -> ObjectHead | None:
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if _status(exc) == _NOT_FOUND:
+                return None
+            raise _unavailable("HEAD", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("HEAD", exc) from exc
+        return ObjectHead(int(answer["ContentLength"]), dict(answer["Metadata"]))
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as exc:
+            if _code(exc) == "NoSuchKey":
+                return None
+            raise _unavailable("GET", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("GET", exc) from exc
+        return body
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        pages = self._client.get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield ListedObject(item["Key"], int(item["Size"]))
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable("LIST", exc) from exc
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:
+    """Name what failed without the address or the key: only task ids reach the logs."""
+    what = f"{_status(exc)} {_code(exc)}" if isinstance(exc, ClientError) else type(exc).__name__
+    return StoreUnavailableError(f"S3 {verb}: {what}")
