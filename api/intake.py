@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,11 +20,11 @@ from api.contract.resources import (
 )
 from api.errors import FieldError, InvalidRequestError, TooLargeError
 from api.pipeline import read_steps
-from api.providers import provider_order
 from api.reading import convert, read_json
 from models.registry import Registry
 from streamproc.contract import spec
 from streamproc.contract.objects import upload_key
+from streamproc.contract.providers import LOCAL, Provider, provider_order
 from streamproc.contract.spec import TaskSpec
 
 _SCHEMES = ("http", "https", "file")
@@ -56,7 +57,12 @@ class Intake(msgspec.Struct, frozen=True):
 
 
 def read_intake(
-    body: bytes, registry: Registry, *, max_upload_bytes: int, allow_live: bool = False
+    body: bytes,
+    registry: Registry,
+    *,
+    max_upload_bytes: int,
+    allow_live: bool = False,
+    providers: Sequence[Provider] = (LOCAL,),
 ) -> Intake:
     """Read and check a request.
 
@@ -81,23 +87,25 @@ def read_intake(
     if errors:
         raise InvalidRequestError(errors)
     return Intake(
-        spec=_spec(request, source, steps),
+        spec=_spec(request, source, steps, provider_order(providers, request.model)),
         body=value,
         body_sha256=hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest(),
         upload=upload,
     )
 
 
-def _spec(request: ProcessRequest, source: Input, steps: tuple[spec.Step, ...]) -> spec.TaskSpec:
+def _spec(
+    request: ProcessRequest, source: Input, steps: tuple[spec.Step, ...], providers: tuple[str, ...]
+) -> TaskSpec:
     wanted = source.range or Range()
-    return spec.TaskSpec(
+    return TaskSpec(
         source=spec.SourceRef(url=source.url if isinstance(source, VideoUrl) else None),
         steps=steps,
         sampling=_sampling(source.sampling or FpsSampling()),
         range=spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
         max_frames=source.max_frames or spec.DEFAULT_MAX_FRAMES,
         model_hint=request.model,
-        providers=provider_order(request.model),
+        providers=providers,
     )
 
 

@@ -16,7 +16,7 @@ CACHE_BYTES = "FRAMEWIRE_CACHE_BYTES"
 SEND_DEADLINE_S = "FRAMEWIRE_SEND_DEADLINE_S"
 MAX_BODY_BYTES = "FRAMEWIRE_MAX_BODY_BYTES"
 MAX_UPLOAD_BYTES = "FRAMEWIRE_MAX_UPLOAD_BYTES"
-ALLOW_RTSP = "FRAMEWIRE_ALLOW_RTSP"
+ALLOW_LIVE = "FRAMEWIRE_ALLOW_LIVE"
 
 _SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
 
@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body that is read; base64 makes four bytes of three."""
     max_upload_bytes: int = 64 * MIB
     """Largest video that a request may carry as base64, decoded."""
-    allow_rtsp: bool = False
+    allow_live: bool = False
     """Accept rtsp:// and HLS URLs."""
 
     ring_bytes: int = 64 * MIB
@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "kafka": _required(source, env.KAFKA),
             "clickhouse": _required(source, env.CLICKHOUSE),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
-            "allow_rtsp": source.get(ALLOW_RTSP) == "1",
+            "allow_live": source.get(ALLOW_LIVE) == "1",
         }
         if options := source.get(env.KAFKA_OPTIONS):
             fields["kafka_options"] = _options(options)

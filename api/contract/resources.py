@@ -125,6 +125,14 @@ class Accepted(msgspec.Struct, frozen=True):
     stream_url: str
 
 
+class StreamToken(msgspec.Struct, frozen=True):
+    """A token that opens one task's stream in a URL, until `expires_at`."""
+
+    token: str
+    expires_at: str
+    stream_url: str
+
+
 class Progress(msgspec.Struct, frozen=True):
     """`fps` is the source's frame rate; null until the first chunk says it."""
 
@@ -241,6 +249,10 @@ class ProjectResource(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class ProjectPage(msgspec.Struct, frozen=True):
+    data: list[ProjectResource]
+
+
 class KeyResource(msgspec.Struct, frozen=True):
     """A project key. `key` is the key itself: shown once; only its hash is kept."""
 
@@ -310,7 +322,7 @@ class LagResource(msgspec.Struct, frozen=True):
 class PartResource(msgspec.Struct, frozen=True):
     """One part that the service leans on; `detail` names the fault, without addresses."""
 
-    name: Literal["kafka", "s3", "clickhouse", "directory"]
+    name: str
     ready: bool
     detail: str | None = None
 

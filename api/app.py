@@ -1,0 +1,69 @@
+"""`create_app`: the routes, the errors and the process's services, put together."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler
+
+from api.errors import ProblemError, TooLargeError, problem_response
+from api.observe import ObserveRequests
+from api.routes import admin, models, stream, system, tasks, tracks
+from api.routes.dependencies import DEPENDENCIES, AnyRequest
+from api.routes.openapi import openapi_config
+from api.services import Services
+from api.settings import Settings
+from api.store.rows import Rows
+from api.version import VERSION
+
+HANDLERS: Sequence[ControllerRouterHandler] = (
+    *tasks.HANDLERS,
+    stream.stream,
+    stream.stream_token,
+    *tracks.HANDLERS,
+    *models.HANDLERS,
+    *system.HANDLERS,
+    *admin.HANDLERS,
+)
+
+
+def create_app(settings: Settings, rows: Rows | None = None) -> Litestar:
+    """Return the application; its services start and stop with it, on the serving loop.
+
+    `rows` is given when another role of this process shares ClickHouse; the app then closes it.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        services = Services.create(settings, rows)
+        app.state.services = services
+        try:
+            await services.start()
+            yield
+        finally:
+            await services.stop()
+
+    def answer(request: AnyRequest, error: Exception) -> Response[bytes]:
+        if isinstance(error, HTTPException) and error.status_code == 413:
+            error = _too_large(settings)
+        return problem_response(request, error)
+
+    return Litestar(
+        route_handlers=[*HANDLERS],
+        dependencies=DEPENDENCIES,
+        exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
+        middleware=[ObserveRequests()],
+        lifespan=[lifespan],
+        openapi_config=openapi_config(VERSION),
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _too_large(settings: Settings) -> TooLargeError:
+    limit = settings.max_body_bytes
+    extra: dict[str, Any] = {"limit_bytes": limit}
+    return TooLargeError(f"The body is larger than {limit} bytes.", extra=extra)

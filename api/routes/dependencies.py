@@ -1,0 +1,45 @@
+"""What handlers are given: the process's services, and who asks."""
+
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+
+from api.auth import Connection, Principal
+from api.services import Services
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def get_services(state: State) -> Services:
+    services: Services = state.services
+    return services
+
+
+def get_principal(request: AnyRequest, services: Services) -> Principal:
+    """Return who asks; raises UnauthorizedError."""
+    return services.authenticator.authenticate(request)
+
+
+def get_project(principal: Principal) -> str:
+    """Return the project that asks; raises ForbiddenError for the operator."""
+    return principal.require_project()
+
+
+def known_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let projects and the operator in; raises UnauthorizedError."""
+    get_services(connection.app.state).authenticator.authenticate(connection)
+
+
+def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let the operator in; raises UnauthorizedError or ForbiddenError for anyone else."""
+    get_services(connection.app.state).authenticator.require_admin(connection)
+
+
+DEPENDENCIES = {
+    "services": Provide(get_services, sync_to_thread=False),
+    "principal": Provide(get_principal, sync_to_thread=False),
+    "project": Provide(get_project, sync_to_thread=False),
+}

@@ -1,0 +1,54 @@
+"""The models that steps may name."""
+
+from litestar import get
+
+from api.contract import paths
+from api.contract.resources import ModelPage, ModelResource
+from api.directory import WORKER_ALIVE_MS
+from api.routes.dependencies import known_only
+from api.routes.openapi import problems
+from api.services import Services
+from api.submission import now_ms
+from models.manifest import Manifest, parameters_schema
+
+
+@get(paths.MODELS, operation_id="listModels", guards=[known_only], responses=problems())
+async def list_models(services: Services) -> ModelPage:
+    """List all models with their licence, classes, and the schema of their parameters.
+
+    `devices` are those of the workers that have the model loaded now.
+    """
+    now = now_ms()
+    beats = [
+        beat for beat in services.directory.workers(now) if beat.beat_ms > now - WORKER_ALIVE_MS
+    ]
+    return ModelPage(
+        [
+            _resource(
+                manifest,
+                default=services.registry.is_default(manifest),
+                devices=sorted({beat.device for beat in beats if manifest.ref in beat.models}),
+            )
+            for manifest in services.registry.list()
+        ]
+    )
+
+
+def _resource(manifest: Manifest, *, default: bool, devices: list[str]) -> ModelResource:
+    return ModelResource(
+        id=manifest.ref,
+        object="model",
+        name=manifest.name,
+        version=manifest.version,
+        kind=manifest.kind,
+        description=manifest.description,
+        licence=manifest.licence,
+        source=manifest.source,
+        default=default,
+        classes=list(manifest.classes),
+        parameters=parameters_schema(manifest),
+        devices=devices,
+    )
+
+
+HANDLERS = [list_models]

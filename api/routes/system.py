@@ -1,0 +1,82 @@
+"""The state of the service: workers, lag, parts, probes, metrics."""
+
+from litestar import MediaType, Response, get
+
+from api.contract import paths
+from api.contract.resources import HealthResource, SystemResource, WorkerResource
+from api.directory import WORKER_ALIVE_MS
+from api.errors import UnavailableError
+from api.metrics import CONTENT_TYPE
+from api.routes.dependencies import known_only
+from api.routes.openapi import PUBLIC, problems
+from api.services import Services
+from api.submission import now_ms
+from api.times import rfc3339
+from api.version import VERSION
+from streamproc.contract.records import WorkerBeat
+
+
+@get(paths.SYSTEM, operation_id="getSystem", guards=[known_only], responses=problems())
+async def get_system(services: Services) -> SystemResource:
+    """Return workers and devices, how far the roles are behind, and every part's state."""
+    try:
+        n_partitions = await services.publisher.n_partitions()
+        lag = list(await services.lag.get(n_partitions))
+    except UnavailableError:
+        n_partitions, lag = None, []
+    now = now_ms()
+    workers = [_worker(beat, now) for beat in services.directory.workers(now)]
+    return SystemResource(
+        version=VERSION,
+        partitions=n_partitions,
+        parts=await services.parts(),
+        workers=workers,
+        devices=sorted({worker.device for worker in workers if worker.alive}),
+        lag=lag,
+    )
+
+
+@get("/health/live", operation_id="live", security=PUBLIC)
+async def live() -> HealthResource:
+    """Answer: the process runs."""
+    return HealthResource("live", [])
+
+
+@get("/health/ready", operation_id="ready", security=PUBLIC)
+async def ready(services: Services) -> Response[HealthResource]:
+    """Answer 200 when every part is there, else 503 with the part that is not."""
+    parts = await services.parts()
+    is_ready = all(part.ready for part in parts)
+    return Response(
+        HealthResource("ready" if is_ready else "not_ready", parts),
+        status_code=200 if is_ready else 503,
+    )
+
+
+@get("/metrics", operation_id="metrics", media_type=MediaType.TEXT, security=PUBLIC)
+async def metrics(services: Services) -> Response[bytes]:
+    """Return what this process counted, for Prometheus."""
+    return Response(services.metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
+    return WorkerResource(
+        id=beat.worker,
+        host=beat.host,
+        pid=beat.pid,
+        alive=beat.beat_ms > now - WORKER_ALIVE_MS,
+        started_at=rfc3339(beat.started_ms),
+        seen_at=rfc3339(beat.beat_ms),
+        device=beat.device,
+        precision=beat.precision,
+        models=list(beat.models),
+        slots=beat.slots,
+        busy=beat.busy,
+        fps=beat.fps,
+        processed_frames=beat.processed_frames,
+        partitions=list(beat.partitions),
+        rss_bytes=beat.rss_bytes,
+    )
+
+
+HANDLERS = [get_system, live, ready, metrics]

@@ -1,0 +1,159 @@
+"""Tasks: submit, list, status, cancel, results."""
+
+import asyncio
+from functools import partial
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from api.contract import paths
+from api.contract.resources import (
+    STATUSES,
+    Accepted,
+    CancelAccepted,
+    ProcessRequest,
+    ResultResource,
+    Status,
+    TaskPage,
+    TaskResource,
+)
+from api.cursors import TaskCursor, decode_cursor
+from api.errors import BadRequestError, InvalidRequestError
+from api.intake import read_intake
+from api.routes.dependencies import AnyRequest
+from api.routes.openapi import body_operation, problems
+from api.services import Services
+from api.tasks import TaskFilter
+from api.times import parse_time_ms
+
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 50
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
+_INLINE_BYTES = 64 * 1024
+
+Limit = Annotated[int, Parameter(query="limit", ge=1, le=MAX_LIMIT, required=False)]
+Cursor = Annotated[str | None, Parameter(query="cursor", required=False)]
+From = Annotated[
+    str | None,
+    Parameter(query="from", required=False, description="RFC 3339 or Unix ms, inclusive"),
+]
+To = Annotated[
+    str | None,
+    Parameter(query="to", required=False, description="RFC 3339 or Unix ms, exclusive"),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Parameter(
+        header="Idempotency-Key",
+        required=False,
+        max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
+        description="The same key and body within 24 hours are the same task",
+    ),
+]
+
+
+@post(
+    paths.PROCESS,
+    status_code=202,
+    operation_id="processVideo",
+    operation_class=body_operation(ProcessRequest),
+    responses=problems(400, 403, 409, 413, 422),
+)
+async def process_video(
+    request: AnyRequest, services: Services, project: str, idempotency_key: IdempotencyKey = None
+) -> Accepted:
+    """Submit a video. The answer means that the task will be done."""
+    if idempotency_key is not None and not (
+        idempotency_key.strip() and idempotency_key.isprintable()
+    ):
+        raise BadRequestError("The Idempotency-Key must hold 1 to 255 printable characters.")
+    body = await request.body()
+    read = partial(
+        read_intake,
+        body,
+        services.registry,
+        max_upload_bytes=services.settings.max_upload_bytes,
+        allow_live=services.settings.allow_live,
+        providers=services.providers,
+    )
+    intake = read() if len(body) < _INLINE_BYTES else await asyncio.to_thread(read)
+    stored = await services.submissions.submit(project, intake, idempotency_key)
+    services.metrics.submitted.inc()
+    return Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
+
+
+@get(
+    paths.TASKS,
+    operation_id="listTasks",
+    responses=problems(400, 403, 422),
+)
+async def list_tasks(
+    services: Services,
+    project: str,
+    status: Annotated[list[str] | None, Parameter(query="status", required=False)] = None,
+    created_from: From = None,
+    created_to: To = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> TaskPage:
+    """List the project's tasks, newest first."""
+    wanted = TaskFilter(
+        statuses=_statuses(status or []),
+        from_ms=None if created_from is None else parse_time_ms(created_from, "from"),
+        to_ms=None if created_to is None else parse_time_ms(created_to, "to"),
+    )
+    after = None if cursor is None else decode_cursor(cursor, TaskCursor)
+    return await services.tasks.list(project, wanted, after, limit)
+
+
+@get(
+    f"{paths.TASKS}/{{task_id:str}}",
+    operation_id="getTask",
+    responses=problems(403, 404, 422),
+)
+async def get_task(
+    services: Services,
+    project: str,
+    task_id: str,
+    include: Annotated[list[str] | None, Parameter(query="include", required=False)] = None,
+) -> TaskResource:
+    """Return a task's status as its log has it; `include=request` echoes the request."""
+    for value in include or []:
+        if value != "request":
+            raise InvalidRequestError.at("include", "there is only: request")
+    return await services.tasks.get(project, task_id, with_request=bool(include))
+
+
+@post(
+    f"{paths.TASKS}/{{task_id:str}}/cancel",
+    status_code=202,
+    operation_id="cancelTask",
+    responses=problems(403, 404, 409),
+)
+async def cancel_task(services: Services, project: str, task_id: str) -> CancelAccepted:
+    """Ask for a task's end. What it streamed stays readable."""
+    return await services.tasks.cancel(project, task_id)
+
+
+@get(
+    f"{paths.TASKS}/{{task_id:str}}/results",
+    operation_id="getResults",
+    responses=problems(403, 404),
+)
+async def get_results(services: Services, project: str, task_id: str) -> ResultResource:
+    """Return a succeeded task's tracks, summed up over its whole stream."""
+    return await services.tasks.results(project, task_id)
+
+
+def _statuses(given: list[str]) -> frozenset[Status]:
+    wanted = {known for known in STATUSES if known in given}
+    for i, text in enumerate(given):
+        if text not in wanted:
+            raise InvalidRequestError.at(
+                f"status[{i}]", f"no such status; there are: {', '.join(STATUSES)}"
+            )
+    return frozenset(wanted)
+
+
+HANDLERS = [process_video, list_tasks, get_task, cancel_task, get_results]

@@ -1,0 +1,51 @@
+"""Tracks of all tasks, by what they are and what they look like."""
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import Parameter
+
+from api.contract import paths
+from api.contract.resources import TrackPage
+from api.cursors import TrackCursor, decode_cursor
+from api.routes.openapi import problems
+from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
+from api.services import Services
+from api.store.track_rows import TrackQuery
+from api.times import parse_time_ms
+from api.tracks import parse_similar_to, public_classes, search_tracks
+
+Text = Annotated[str | None, Parameter(query="text", required=False, max_length=256)]
+
+
+@get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422))
+async def get_tracks(
+    services: Services,
+    project: str,
+    task: Annotated[list[str] | None, Parameter(query="task", required=False)] = None,
+    class_name: Annotated[list[str] | None, Parameter(query="class", required=False)] = None,
+    created_from: From = None,
+    created_to: To = None,
+    min_dwell_s: Annotated[float | None, Parameter(query="min_dwell_s", ge=0)] = None,
+    min_confidence: Annotated[float | None, Parameter(query="min_confidence", ge=0, le=1)] = None,
+    text: Text = None,
+    similar_to: Annotated[str | None, Parameter(query="similar_to", required=False)] = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> TrackPage:
+    """Find tracks over all tasks of the project; `similar_to=task:track` orders by likeness."""
+    query = TrackQuery(
+        tasks=tuple(task or ()),
+        classes=public_classes(class_name or ()),
+        from_ms=None if created_from is None else parse_time_ms(created_from, "from"),
+        to_ms=None if created_to is None else parse_time_ms(created_to, "to"),
+        min_dwell_s=min_dwell_s,
+        min_confidence=min_confidence,
+        text=text,
+        similar_to=None if similar_to is None else parse_similar_to(similar_to),
+    )
+    after = None if cursor is None else decode_cursor(cursor, TrackCursor)
+    return await search_tracks(services.rows, project, query, after, limit)
+
+
+HANDLERS = [get_tracks]

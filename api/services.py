@@ -1,0 +1,142 @@
+"""All that a running api process consists of, made once and handed to the routes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from api.auth import Authenticator
+from api.contract.resources import PartResource
+from api.directory import Directory, DirectoryReader
+from api.errors import ProblemError
+from api.lag import Lag
+from api.log.reader import LogReader
+from api.metrics import Metrics
+from api.projects import Projects
+from api.publish import Publisher
+from api.requests import Requests
+from api.settings import Settings
+from api.store.objects import Objects
+from api.store.rows import Rows
+from api.submission import RecentTasks, Submissions
+from api.tasks import Tasks
+from models.registry import Registry
+from streamproc.contract.providers import Provider, load_providers
+
+LOAD_WAIT_S = 10.0
+PROBE_S = 4.0
+_log = structlog.get_logger("framewire.api")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One process's parts. Make it on the event loop that uses it."""
+
+    settings: Settings
+    registry: Registry
+    providers: Sequence[Provider]
+    metrics: Metrics
+    directory: Directory
+    directory_reader: DirectoryReader
+    authenticator: Authenticator
+    publisher: Publisher
+    objects: Objects
+    rows: Rows
+    log: LogReader
+    requests: Requests
+    submissions: Submissions
+    tasks: Tasks
+    projects: Projects
+    lag: Lag
+
+    @classmethod
+    def create(cls, settings: Settings, rows: Rows | None = None) -> "Services":
+        """Make the parts; `rows` when another role of this process shares ClickHouse.
+
+        Raises `models.errors.ModelError` and `InvalidProvidersError` on files that cannot be used.
+        """
+        directory = Directory()
+        directory_reader = DirectoryReader(settings, directory)
+        publisher = Publisher(settings)
+        objects = Objects(settings)
+        rows = rows or Rows(settings.clickhouse)
+        log = LogReader(settings, objects)
+        requests = Requests(objects)
+        recent = RecentTasks(settings.recent_tasks_s)
+        return cls(
+            settings=settings,
+            registry=Registry(Path(settings.models) if settings.models else None),
+            providers=load_providers(Path(settings.providers) if settings.providers else None),
+            metrics=Metrics(),
+            directory=directory,
+            directory_reader=directory_reader,
+            authenticator=Authenticator(
+                directory, settings.admin_key, loaded=lambda: directory_reader.loaded
+            ),
+            publisher=publisher,
+            objects=objects,
+            rows=rows,
+            log=log,
+            requests=requests,
+            submissions=Submissions(
+                publisher=publisher, objects=objects, requests=requests, log=log, recent=recent
+            ),
+            tasks=Tasks(
+                requests=requests,
+                log=log,
+                directory=directory,
+                publisher=publisher,
+                rows=rows,
+                recent=recent,
+                results_wait_s=settings.results_wait_s,
+            ),
+            projects=Projects(directory, publisher),
+            lag=Lag(settings),
+        )
+
+    async def start(self) -> None:
+        """Begin to read Kafka and wait a while for the keys; without Kafka the api starts too."""
+        self.directory_reader.start()
+        self.log.start()
+        if not await asyncio.to_thread(self.directory_reader.wait, LOAD_WAIT_S):
+            _log.warning("started without Kafka: not ready")
+
+    async def stop(self) -> None:
+        """Stop all parts, the ones that write last."""
+        await self.log.close()
+        await asyncio.to_thread(self.directory_reader.stop)
+        await self.publisher.close()
+        await asyncio.to_thread(self.rows.close)
+        self.objects.close()
+
+    async def parts(self) -> list[PartResource]:
+        """Ask every part that the service leans on, all at once, a few seconds at most."""
+        kafka, s3, clickhouse = await asyncio.gather(
+            _part("kafka", self.publisher.check),
+            _part("s3", self.objects.probe),
+            _part("clickhouse", self.rows.probe),
+        )
+        loaded = self.directory_reader.loaded
+        log = self.log.ready()
+        return [
+            kafka,
+            s3,
+            clickhouse,
+            PartResource("directory", loaded, None if loaded else "The keys are still being read."),
+            PartResource("log", log.ready, log.detail),
+        ]
+
+
+async def _part(name: str, probe: Callable[[], Awaitable[None]]) -> PartResource:
+    started_s = time.monotonic()
+    try:
+        await asyncio.wait_for(probe(), PROBE_S)
+    except ProblemError as exc:
+        return PartResource(name, ready=False, detail=exc.detail)
+    except TimeoutError:
+        waited_s = time.monotonic() - started_s
+        return PartResource(name, ready=False, detail=f"No answer within {waited_s:.0f} s.")
+    return PartResource(name, ready=True)

@@ -1,0 +1,110 @@
+"""ClickHouse, a server or chDB in this process: bounded, and never on the event loop.
+
+A client serves one query at a time, so each thread of a small pool of its own has one. The
+factory is public because chDB's path has one owner process: the index role, when it runs here,
+makes its clients with it too.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from api.errors import UnavailableError
+
+MAX_PARALLEL = 4
+MAX_QUERY_S = 20
+
+Row = Sequence[Any]
+_log = structlog.get_logger("framewire.api.rows")
+
+
+class RowsUnavailableError(UnavailableError):
+    """ClickHouse did not answer, or its tables are not there yet."""
+
+    code = "clickhouse_unavailable"
+
+
+class BadClickhouseUrlError(ValueError):
+    """The URL names no ClickHouse; the message never holds it."""
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """Return clickhouse-connect's arguments for `url`.
+
+    `chdb:///path` is the engine in this process; `http(s)://user:password@host:port/database` a
+    server. Raises BadClickhouseUrlError on anything else.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "chdb":
+        path = unquote(parts.netloc + parts.path)
+        if not path:
+            raise BadClickhouseUrlError("chdb:// needs a path")
+        return {"interface": "chdb", "path": path}
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadClickhouseUrlError("give chdb:///path or http(s)://user:password@host:port/db")
+    return {
+        "interface": parts.scheme,
+        "host": parts.hostname,
+        "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+        "username": unquote(parts.username or "default"),
+        "password": unquote(parts.password or ""),
+        "database": parts.path.strip("/") or "default",
+        "autogenerate_session_id": False,
+        "connect_timeout": 3,
+        "send_receive_timeout": MAX_QUERY_S + 5,
+    }
+
+
+class Rows:
+    """Queries over the tables that the index writes. Use from one event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._options = client_options(url)
+        self._threads = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="clickhouse")
+        self._local = threading.local()
+        self._clients: list[Any] = []
+        self._lock = threading.Lock()
+
+    def new_client(self) -> Any:
+        """Return a client for one user at a time, who closes it."""
+        with self._lock:
+            return clickhouse_connect.get_client(**self._options)
+
+    async def query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        """Return the rows of `sql`, whose `{name:Type}` places are filled by ClickHouse itself.
+
+        Raises RowsUnavailableError.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._query, sql, dict(parameters))
+
+    async def probe(self) -> None:
+        """Raise RowsUnavailableError unless the tables can be read."""
+        await self.query("SELECT 1 FROM tasks LIMIT 1", {})
+
+    def close(self) -> None:
+        """Drop all clients; waits for the queries under way."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for client in self._clients:
+            client.close()
+
+    def _query(self, sql: str, parameters: dict[str, Any]) -> Sequence[Row]:
+        try:
+            client = getattr(self._local, "client", None)
+            if client is None:
+                client = self._local.client = self.new_client()
+                with self._lock:
+                    self._clients.append(client)
+            settings = {"max_execution_time": MAX_QUERY_S}
+            rows: Sequence[Row] = client.query(sql, parameters, settings=settings).result_rows
+        except (ClickHouseError, OSError) as exc:
+            _log.warning("query failed", error=type(exc).__name__, text=str(exc)[:300])
+            raise RowsUnavailableError("ClickHouse does not answer.") from exc
+        return rows

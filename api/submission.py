@@ -1,0 +1,160 @@
+"""The submission of tasks: stored in S3, staged, acknowledged by Kafka, in this order.
+
+With an Idempotency-Key the id is derived, so the first `request.json` wins and everybody else
+reads it: the same request is the same task, another one a conflict. What was stored and not
+acknowledged is submitted again by the next try; a message that is there twice does no harm.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from api.contract.stored import StoredRequest
+from api.errors import ConflictError
+from api.ids import DAY_MS, derived_task_ids, new_task_id
+from api.intake import Intake
+from api.log.reader import LogReader
+from api.publish import Publisher
+from api.requests import Requests
+from api.store.objects import Objects
+from streamproc.contract import topics
+from streamproc.contract.objects import upload_key
+from streamproc.contract.records import FoldPoint, encode_task_message
+
+_log = structlog.get_logger("framewire.api.submission")
+
+
+def now_ms() -> int:
+    """Return the wall clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class RecentTasks:
+    """Tasks that this process acknowledged lately: the index may not have them yet."""
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep_ms = int(keep_s * 1000)
+        self._tasks: OrderedDict[str, tuple[int, StoredRequest]] = OrderedDict()
+
+    def __contains__(self, task: str) -> bool:
+        return task in self._tasks
+
+    def add(self, stored: StoredRequest, at_ms: int) -> None:
+        self._tasks[stored.task] = (at_ms, stored)
+        self._prune(at_ms)
+
+    def of(self, project: str, at_ms: int) -> list[StoredRequest]:
+        self._prune(at_ms)
+        return [stored for _, stored in self._tasks.values() if stored.project == project]
+
+    def drop(self, task: str) -> None:
+        """Forget a task that the index has."""
+        self._tasks.pop(task, None)
+
+    def _prune(self, at_ms: int) -> None:
+        while self._tasks:
+            task, (added_ms, _) = next(iter(self._tasks.items()))
+            if added_ms > at_ms - self._keep_ms:
+                return
+            del self._tasks[task]
+
+
+class Submissions:
+    """Accepts requests. Use from one event loop."""
+
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        objects: Objects,
+        requests: Requests,
+        log: LogReader,
+        recent: RecentTasks,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._publisher = publisher
+        self._objects = objects
+        self._requests = requests
+        self._log = log
+        self._recent = recent
+        self._clock_ms = clock_ms
+        self._sending: dict[str, asyncio.Task[None]] = {}
+
+    async def submit(
+        self, project: str, intake: Intake, idempotency_key: str | None = None
+    ) -> StoredRequest:
+        """Return the accepted task: acknowledged by Kafka, never to be lost.
+
+        Raises ConflictError when the key was used for another request within 24 hours, and
+        UnavailableError when Kafka or S3 is away: the same call may then be made again.
+        """
+        created_ms = self._clock_ms()
+        if idempotency_key is None:
+            task = new_task_id(created_ms)
+        else:
+            task, earlier = derived_task_ids(project, idempotency_key, created_ms)
+            found = await self._requests.find(project, earlier)
+            if found is not None and found.created_ms > created_ms - DAY_MS:
+                return await self._again(found, intake)
+        partition = topics.partition_of(task.encode(), await self._publisher.n_partitions())
+        spec, body = intake.placed(project, task)
+        wanted = StoredRequest(
+            task=task,
+            project=project,
+            partition=partition,
+            created_ms=created_ms,
+            point=FoldPoint(position=self._log.position(partition)),
+            body=body,
+            body_sha256=intake.body_sha256,
+            spec=spec,
+        )
+        stored = await self._requests.add(wanted)
+        if stored is not wanted:
+            return await self._again(stored, intake)
+        await self._send_once(stored, intake)
+        return stored
+
+    async def _again(self, stored: StoredRequest, intake: Intake) -> StoredRequest:
+        if stored.body_sha256 != intake.body_sha256:
+            raise ConflictError(
+                "This Idempotency-Key was used for another request within the last 24 hours.",
+                code="idempotency_conflict",
+            )
+        if stored.task in self._recent:
+            return stored
+        state = await self._log.state(stored.project, stored.task, stored.partition)
+        if not state.claimed:
+            await self._send_once(stored, intake)
+        return stored
+
+    async def _send_once(self, stored: StoredRequest, intake: Intake) -> None:
+        """Stage and produce; calls for one task at the same time share one message.
+
+        The work goes on when a caller hangs up: what was stored is then submitted all the same.
+        """
+        task = self._sending.get(stored.task)
+        if task is None:
+            task = asyncio.create_task(self._send(stored, intake))
+            self._sending[stored.task] = task
+            task.add_done_callback(lambda done: self._sent(stored.task, done))
+        await asyncio.shield(task)
+
+    async def _send(self, stored: StoredRequest, intake: Intake) -> None:
+        if intake.upload is not None:
+            key = upload_key(stored.project, stored.task)
+            await self._objects.put(key, intake.upload, "application/octet-stream")
+        await self._publisher.send(
+            topics.TASKS,
+            stored.task,
+            encode_task_message(stored.submission()),
+            partition=stored.partition,
+        )
+        self._recent.add(stored, self._clock_ms())
+
+    def _sent(self, task: str, done: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.warning("submission failed", task=task, error=type(error).__name__)
