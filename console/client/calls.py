@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from api.contract import paths
 from api.contract.resources import (
     Accepted,
@@ -12,6 +14,7 @@ from api.contract.resources import (
     KeyPage,
     KeyResource,
     ModelPage,
+    ProjectPage,
     ProjectResource,
     ResultResource,
     SystemResource,
@@ -21,6 +24,22 @@ from api.contract.resources import (
 )
 
 T = TypeVar("T")
+SQL_PATH = "/v1/admin/sql"
+
+
+class SqlColumn(msgspec.Struct, frozen=True):
+    """A column of an answer; `type` is ClickHouse's word."""
+
+    name: str
+    type: str
+
+
+class SqlAnswer(msgspec.Struct, frozen=True):
+    """The rows of a question; `truncated` when the row limit cut them."""
+
+    columns: list[SqlColumn]
+    rows: list[list[Any]]
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +155,17 @@ def keys(project: str | None = None) -> Call[KeyPage]:
     return Call(KeyPage, "GET", paths.KEYS, tuple(_given(("project", project))))
 
 
-def revoke_key(key_id: str) -> Call[None]:
-    return Call(type(None), "DELETE", f"{paths.KEYS}/{_part(key_id)}")
+def projects() -> Call[ProjectPage]:
+    return Call(ProjectPage, "GET", paths.PROJECTS)
+
+
+def sql(query: str) -> Call[SqlAnswer]:
+    """One read-only question to ClickHouse; needs the operator's key."""
+    return Call(SqlAnswer, "POST", SQL_PATH, body={"query": query})
+
+
+def revoke_key(key_id: str) -> Call[KeyResource]:
+    return Call(KeyResource, "DELETE", f"{paths.KEYS}/{_part(key_id)}")
 
 
 def _given(*pairs: tuple[str, object | None]) -> list[tuple[str, str]]:

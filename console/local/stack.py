@@ -20,6 +20,7 @@ from console.local.supervisor import GiveUp, Kill, Phase, Restart, Spawn, Superv
 
 _TICK_STARTING_S = 0.05
 _TICK_STEADY_S = 0.5
+_PROBE_PAUSE_S = 0.2  # between two looks at one child: each may cost it a query
 _ACCESS_DEADLINE_S = 30.0
 
 
@@ -47,6 +48,7 @@ class Stack:
         self._directory = DataDirectory(options.data)
         self._children: dict[str, Child] = {}
         self._specs: dict[str, ChildSpec] = {}
+        self._probed_s: dict[str, float] = {}
         self._signals = 0
         self._started_s = 0.0
 
@@ -120,9 +122,14 @@ class Stack:
     def _probe(self, supervisor: Supervisor) -> None:
         for name in self._children:
             probe = self._specs[name].probe
-            if supervisor.phase(name) is Phase.STARTING and probe is not None and probe():
+            if probe is None or supervisor.phase(name) is not Phase.STARTING:
+                continue
+            if time.monotonic() - self._probed_s.get(name, 0.0) < _PROBE_PAUSE_S:
+                continue
+            if probe():
                 supervisor.ready(name, time.monotonic())
                 self._reporter.child_ready(name, self._age_s())
+            self._probed_s[name] = time.monotonic()
 
     def _announce(self, plan: Plan) -> StackState:
         """Make sure of the project and its key, and tell the world where the stack is."""

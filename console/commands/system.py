@@ -1,0 +1,46 @@
+"""`framewire system`."""
+
+import click
+
+from console.client import calls
+from console.commands.options import asks_api
+from console.terminal import Terminal
+
+
+@click.command
+@asks_api
+def system(terminal: Terminal) -> None:
+    """Show the service's parts, its workers and what waits in Kafka."""
+    found = terminal.send(calls.system())
+    if terminal.as_json:
+        terminal.show(found)
+        return
+    click.echo(f"framewire {found.version}\n")
+    terminal.table(
+        ("PART", "READY", "DETAIL"),
+        [(part.name, "yes" if part.ready else "no", part.detail) for part in found.parts],
+    )
+    click.echo()
+    terminal.table(
+        ("WORKER", "ALIVE", "DEVICE", "PRECISION", "BUSY", "FPS", "FRAMES", "MIB"),
+        [
+            (
+                worker.id,
+                "yes" if worker.alive else "no",
+                worker.device,
+                worker.precision,
+                f"{worker.busy}/{worker.slots}",
+                round(worker.fps, 1),
+                worker.processed_frames,
+                worker.rss_bytes // 2**20,
+            )
+            for worker in found.workers
+        ],
+    )
+    waiting = [lag for lag in found.lag if lag.lag]
+    if waiting:
+        click.echo()
+        terminal.table(
+            ("GROUP", "TOPIC", "PARTITION", "LAG"),
+            [(lag.group, lag.topic, lag.partition, lag.lag) for lag in waiting],
+        )
