@@ -15,15 +15,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.stages.association import Floats, Indices, assigned, cosine_distances, overlaps
-from streamproc.stages.motion import (
-    POSITION,
-    POSITION_VAR,
-    Motion,
-    centre_form,
-    corner_form,
-    object_sizes,
-)
+from streamproc.stages.association import Indices, overlaps
+from streamproc.stages.matching import matched
+from streamproc.stages.motion import POSITION, Motion, centre_form
 from streamproc.stages.track_classes import ClassGroups
 from streamproc.stages.track_detections import Detections, unit
 from streamproc.stages.track_parameters import TrackParameters
@@ -45,10 +39,11 @@ class Tracker:
         if state.version != STATE_VERSION:
             raise ValueError(f"tracker state has version {state.version}, not {STATE_VERSION}")
         self._next_id = state.next_id
+        self._n_frames = state.n_frames
         self._last_time_s = state.last_time_s
         self._last_frame_index = state.last_frame_index
         self._table = (
-            TrackTable.unpacked(state.columns)
+            TrackTable.unpacked(state.columns, self._groups.largest)
             if state.columns
             else TrackTable.empty(self._groups.largest)
         )
@@ -57,6 +52,7 @@ class Tracker:
         """Return everything the tracker knows; it shares no memory with the tracker."""
         return TrackerState(
             next_id=self._next_id,
+            n_frames=self._n_frames,
             last_time_s=self._last_time_s,
             last_frame_index=self._last_frame_index,
             columns=self._table.packed(),
@@ -112,6 +108,7 @@ class Tracker:
         )
         if found.features.shape[1] != n_features:
             self._table.features = np.zeros((len(self._table), found.features.shape[1]), np.float32)
+        self._n_frames += 1
         last_time_s = time_s if self._last_time_s is None else self._last_time_s
         time_s = max(time_s, last_time_s)
         self._last_time_s, self._last_frame_index = time_s, frame_index
@@ -119,7 +116,7 @@ class Tracker:
         self._table.kinematics = self._motion.predicted(
             self._table.kinematics, time_s - last_time_s
         )
-        rows, columns = self._associated(found)
+        rows, columns = matched(self._parameters, self._table, found)
         self._correct(rows, columns, found, time_s)
         born = self._born(columns, found, time_s)
         row_of = np.full(len(found), -1, dtype=np.intp)
@@ -132,66 +129,6 @@ class Tracker:
         self._expire(time_s, image_size)
         return ids
 
-    def _associated(self, found: Detections) -> tuple[Indices, Indices]:
-        """Return matched rows of the table and places in `found`, from the three passes."""
-        p, table = self._parameters, self._table
-        rows_made: list[Indices] = []
-        columns_made: list[Indices] = []
-        free_rows = np.ones(len(table), dtype=bool)
-        free_columns = np.ones(len(found), dtype=bool)
-        high = np.greater_equal(found.scores, p.high_threshold)
-        confirmed = table.ids > 0
-        recent = confirmed & (table.missed <= p.low_unseen_frames)
-        for row_mask, column_mask, floor, is_high in (
-            (confirmed, high, p.match_floor, True),
-            (recent, ~high, p.low_match_floor, False),
-            (~confirmed, high, p.tentative_match_floor, True),
-        ):
-            rows = np.flatnonzero(row_mask & free_rows)
-            columns = np.flatnonzero(column_mask & free_columns)
-            if not len(rows) or not len(columns):
-                continue
-            costs = self._costs(rows, columns, found, floor, with_appearance=is_high)
-            left, right = assigned(costs, 1.0)
-            rows_made.append(rows[left])
-            columns_made.append(columns[right])
-            free_rows[rows[left]] = False
-            free_columns[columns[right]] = False
-        if not rows_made:
-            nothing = np.empty(0, dtype=np.intp)
-            return nothing, nothing
-        return np.concatenate(rows_made), np.concatenate(columns_made)
-
-    def _costs(
-        self,
-        rows: Indices,
-        columns: Indices,
-        found: Detections,
-        floor: float,
-        *,
-        with_appearance: bool,
-    ) -> Floats:
-        """Return costs `(rows, columns)`: 0 perfect, 1 and more impossible."""
-        p, table = self._parameters, self._table
-        kinematics = table.kinematics[rows]
-        position = kinematics[:, POSITION]
-        widening = np.minimum(
-            p.widening * np.sqrt(kinematics[:, POSITION_VAR, :2]),
-            p.max_widening * object_sizes(position),
-        )
-        overlap = overlaps(corner_form(position), found.boxes_px[columns], widening)
-        overlap *= 1.0 - p.score_weight * (1.0 - found.scores[columns])
-        costs = (1.0 - overlap) / (1.0 - floor)
-        if with_appearance and p.appearance_weight and found.features.shape[1]:
-            tracks = table.features[rows].astype(np.float64)
-            theirs = found.features[columns].astype(np.float64)
-            known = tracks.any(axis=1)[:, None] & theirs.any(axis=1)
-            apart = cosine_distances(tracks, theirs) / p.appearance_limit
-            fused = (1.0 - p.appearance_weight) * costs + p.appearance_weight * apart
-            costs = np.where(known & (costs < 1.0), fused, costs)
-        costs += p.class_penalty * (table.classes[rows][:, None] != found.classes[columns])
-        return np.where(table.groups[rows][:, None] == found.groups[columns], costs, 2.0)
-
     def _correct(self, rows: Indices, columns: Indices, found: Detections, time_s: float) -> None:
         p, table = self._parameters, self._table
         table.missed += 1
@@ -203,9 +140,8 @@ class Tracker:
         table.hits[rows] += 1
         table.last_seen_s[rows] = time_s
         votes = table.votes[rows] * p.class_vote_decay
-        votes[np.arange(len(rows)), self._groups.places(found.classes[columns])] += found.scores[
-            columns
-        ]
+        slots = self._groups.places(found.classes[columns])
+        votes[np.arange(len(rows)), slots] += found.scores[columns]
         table.votes[rows] = votes
         table.classes[rows] = self._groups.elected(
             table.classes[rows], table.groups[rows], votes, p.class_switch_ratio
@@ -231,19 +167,15 @@ class Tracker:
         fresh = np.flatnonzero(~claimed & (found.scores >= p.birth_threshold))
         if not len(fresh):
             return fresh
-        groups = found.groups
-        taken = list(np.flatnonzero(claimed))
+        taken = claimed.copy()
         chosen = []
-        for place in fresh:
-            others = [o for o in taken if groups[o] == groups[place]]
-            if (
-                others
-                and overlaps(found.boxes_px[[place]], found.boxes_px[others]).max()
-                > p.duplicate_iou
-            ):
+        for place in fresh.tolist():
+            rivals = taken & (found.groups == found.groups[place])
+            shared = overlaps(found.boxes_px[[place]], found.boxes_px[rivals])
+            if shared.size and shared.max() > p.duplicate_iou:
                 continue
             chosen.append(place)
-            taken.append(place)
+            taken[place] = True
         born = np.array(chosen, dtype=np.intp)
         n = len(born)
         classes = found.classes[born]
@@ -252,10 +184,11 @@ class Tracker:
         self._table = self._table.followed_by(
             TrackTable(
                 ids=np.zeros(n, np.int32),
-                groups=groups[born],
+                groups=found.groups[born],
                 classes=classes,
                 votes=votes,
                 kinematics=self._motion.born(centre_form(found.boxes_px[born])),
+                first_seen_s=np.full(n, time_s),
                 last_seen_s=np.full(n, time_s),
                 missed=np.zeros(n, np.int32),
                 hits=np.ones(n, np.int32),
@@ -267,11 +200,12 @@ class Tracker:
     def _confirm(self, row_of: Indices, found: Detections) -> None:
         """Give the next ids to tentative tracks that are sure enough now, best detection first."""
         p, table = self._parameters, self._table
+        instant = 0.0 if self._n_frames == 1 else p.instant_threshold
+        lasting = np.greater_equal(table.hits, p.confirm_hits)
+        lasting &= table.last_seen_s - table.first_seen_s >= p.confirm_s
         for place in np.flatnonzero(row_of >= 0):
             row = row_of[place]
-            if table.ids[row] == 0 and (
-                table.hits[row] >= p.confirm_hits or found.scores[place] >= p.instant_threshold
-            ):
+            if table.ids[row] == 0 and (lasting[row] or found.scores[place] >= instant):
                 table.ids[row] = self._next_id
                 self._next_id += 1
 
@@ -284,9 +218,7 @@ class Tracker:
         old |= (table.ids == 0) & (table.missed > 0)
         if p.drop_outside:
             centre = table.kinematics[:, POSITION, :2]
-            outside = ((centre < 0.0) | (centre > np.array(image_size, dtype=np.float64))).any(
-                axis=1
-            )
-            old |= outside & (table.missed > 0)
+            inside = (centre >= 0.0) & (centre <= np.array(image_size, dtype=np.float64))
+            old |= ~inside.all(axis=1) & (table.missed > 0)
         if old.any():
             self._table = table.rows(~old)

@@ -76,7 +76,7 @@ def unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 def _unit_features(
     features: npt.NDArray[Any] | None, n: int, places: npt.NDArray[np.intp], n_features: int
 ) -> npt.NDArray[np.float32]:
-    if features is None:
+    if features is None or n == 0:
         return np.zeros((len(places), n_features), np.float32)
     if features.ndim != 2 or len(features) != n:
         raise ValueError(f"features {features.shape} for {n} detections")

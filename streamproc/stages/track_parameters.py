@@ -5,6 +5,8 @@ setting serves near and far objects; times are in seconds, so that one setting s
 frames per second. `docs/tracking.md` shows how the defaults were measured.
 """
 
+from typing import Self
+
 import msgspec
 
 
@@ -14,17 +16,21 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     high_threshold: float = 0.5
     """Detections with this score or more may start tracks and are associated first."""
 
-    low_threshold: float = 0.3
+    low_threshold: float = 0.25
     """Detections below `high_threshold` and not below this only continue visible tracks."""
 
     birth_threshold: float = 0.6
     """Score from which an unmatched detection starts a tentative track."""
 
-    instant_threshold: float = 0.6
-    """Score from which a new track is confirmed by its first detection."""
+    instant_threshold: float = 0.75
+    """Score from which a new track is confirmed by its first detection. On a task's first frame
+    every new track is: there is no track yet to mistake it for, and it may be the only frame."""
 
     confirm_hits: int = 2
-    """Consecutive detections that confirm a tentative track of any score."""
+    """Detections in a row that confirm a tentative track of any score, when they ..."""
+
+    confirm_s: float = 0.15
+    """... also span this time: one flicker of the detector lasts several frames at a high rate."""
 
     max_unseen_s: float = 2.0
     """An object unseen for longer than this loses its id ..."""
@@ -39,7 +45,8 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Forget an unseen track when its predicted centre has left the image."""
 
     match_floor: float = 0.2
-    """Least overlap (of boxes widened by the position's uncertainty) in the first pass."""
+    """Least overlap in the first pass: IoU of boxes widened by the position's uncertainty,
+    scaled by `score_weight`."""
 
     low_match_floor: float = 0.5
     """Least overlap for low detections, which are often parts of occluded objects."""
@@ -50,10 +57,10 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low_unseen_frames: int = 1
     """Low detections continue only tracks seen at most this many processed frames ago."""
 
-    score_weight: float = 0.0
+    score_weight: float = 0.5
     """How far a detection's score scales its overlap: 0 not at all, 1 as a factor."""
 
-    widening: float = 1.0
+    widening: float = 1.5
     """Standard deviations of the predicted position by which boxes are widened to match."""
 
     max_widening: float = 2.0
@@ -86,7 +93,7 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size_acceleration_std: float = 0.3
     """As `acceleration_std`, for the box's width and height."""
 
-    measurement_std: float = 0.06
+    measurement_std: float = 0.1
     """Standard deviation of a detected centre, object sizes."""
 
     size_measurement_std: float = 0.1
@@ -106,3 +113,23 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     appearance_memory: float = 0.9
     """Weight of the old feature in the moving average of a track's feature."""
+
+    @classmethod
+    def for_detector(
+        cls,
+        threshold: float,
+        low_threshold: float,
+        class_groups: tuple[tuple[int, ...], ...] = (),
+    ) -> Self:
+        """Return the parameters for a detector's thresholds, at the measured distances from them.
+
+        `threshold` is the score from which a detection counts as an object; a new track asks for
+        0.1 more, and for 0.25 more to be believed at first sight.
+        """
+        return cls(
+            high_threshold=threshold,
+            low_threshold=min(low_threshold, threshold),
+            birth_threshold=min(threshold + 0.1, 1.0),
+            instant_threshold=min(threshold + 0.25, 1.0),
+            class_groups=class_groups,
+        )

@@ -27,6 +27,7 @@ class TrackerState(msgspec.Struct, frozen=True):
     """Everything a tracker knows after a frame; `columns` are those of `TrackTable`."""
 
     next_id: int = 1
+    n_frames: int = 0
     last_time_s: float | None = None
     last_frame_index: int | None = None
     columns: dict[str, PackedArray] = {}
@@ -47,6 +48,8 @@ class TrackTable:
     """`(n, largest group)` decayed sums of scores by place in the group."""
     kinematics: npt.NDArray[np.float64]
     """`(n, 5, 4)`, see `motion`."""
+    first_seen_s: npt.NDArray[np.float64]
+    """`(n,)` media time of the first detection."""
     last_seen_s: npt.NDArray[np.float64]
     """`(n,)` media time of the last detection."""
     missed: npt.NDArray[np.int32]
@@ -67,6 +70,7 @@ class TrackTable:
             classes=np.empty(0, np.int32),
             votes=np.empty((0, n_votes)),
             kinematics=np.empty((0, 5, 4)),
+            first_seen_s=np.empty(0),
             last_seen_s=np.empty(0),
             missed=np.empty(0, np.int32),
             hits=np.empty(0, np.int32),
@@ -89,8 +93,18 @@ class TrackTable:
         return {field.name: _packed(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
-    def unpacked(cls, columns: dict[str, PackedArray]) -> Self:
-        return cls(*(_unpacked(columns[field.name]) for field in fields(cls)))
+    def unpacked(cls, columns: dict[str, PackedArray], n_votes: int) -> Self:
+        """Return the table of a state.
+
+        Raises ValueError when a column is missing, broken or of another length or number of votes.
+        """
+        if missing := [field.name for field in fields(cls) if field.name not in columns]:
+            raise ValueError(f"the tracker state lacks {', '.join(missing)}")
+        table = cls(*(_unpacked(columns[field.name]) for field in fields(cls)))
+        lengths = {len(getattr(table, field.name)) for field in fields(cls)}
+        if len(lengths) > 1 or table.votes.shape[1:] != (n_votes,):
+            raise ValueError("the columns of the tracker state do not belong together")
+        return table
 
 
 def _packed(array: npt.NDArray[Any]) -> PackedArray:
