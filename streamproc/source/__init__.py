@@ -1,1 +1,1 @@
-"""streamproc.source"""
+"""A video as frames: guarded fetching, sandboxed decoding, exact sampling."""

@@ -16,15 +16,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Final
 
 from streamproc.source import sandbox
 
-if __name__ == "__main__":
-    # Namespaces are only for a process with one thread; numpy brings threads of its own.
-    ISOLATED = sandbox.isolate(int(sys.argv[1]))
-else:
-    ISOLATED = False
+# Namespaces are only for a process with one thread; numpy brings threads of its own.
+ISOLATED = __name__ == "__main__" and sandbox.isolate(int(sys.argv[1]))
 
 import av
 import av.logging
@@ -33,9 +29,8 @@ import numpy as np
 from streamproc.source import picture, ring, wire
 from streamproc.source.errors import SourceError, SourceTooLargeError
 from streamproc.source.stream import VideoStream
+from streamproc.source.types import FrameOutputs
 from streamproc.source.walk import Walk
-
-_READ_PIECE_BYTES: Final = 1 << 20
 
 
 class SourceReadError(Exception):
@@ -257,7 +252,7 @@ def _warm_up() -> None:
             importlib.import_module(module.name)
     np.rot90(np.zeros((2, 2, 3), np.uint8))
     frame = av.VideoFrame(16, 16, "yuv420p")
-    outputs = ring.FrameOutputs(full=True, scaled=(8, 8))
+    outputs = FrameOutputs(full=True, scaled=(8, 8))
     painter = picture.Painter(1, outputs, 16, 16)
     painter.paint(frame, np.zeros((16, 16, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
 

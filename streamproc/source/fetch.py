@@ -1,38 +1,29 @@
-"""Open the bytes of a source behind a guard: which schemes, folders and addresses may be read."""
+"""Open the bytes of a source behind a guard: which schemes, folders and addresses may be read.
+
+file        plain files strictly below an allowed folder, links resolved
+http(s)     public addresses only, at every redirect; ranged requests where the server
+            honours them, else a copy to a temporary file while decoding goes on
+"""
 
 import os
 import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
 from streamproc.source.errors import (
+    SourceEmptyError,
     SourceForbiddenError,
+    SourceStatusError,
     SourceTooLargeError,
     SourceUnreachableError,
 )
+from streamproc.source.http import Fetcher
+from streamproc.source.policy import FetchPolicy
+from streamproc.source.ranged import RangedReader
 from streamproc.source.reader import ByteReader, LocalReader
+from streamproc.source.spool import SpoolReader
 
-
-class FetchPolicy(msgspec.Struct, frozen=True):
-    """What a worker may fetch, and how long it may take.
-
-    `allowed_file_roots`: folders below which `file://` is allowed (none: no local files).
-    `allowed_private_hosts`: `host` or `host:port` exempt from the public-address rule, for the
-    own S3. Times in seconds; `stall_timeout_s` bounds the silence between two pieces of data.
-    """
-
-    allowed_file_roots: tuple[Path, ...] = ()
-    allowed_private_hosts: frozenset[str] = frozenset()
-    max_bytes: int = 8 << 30
-    max_pixels: int = 36_000_000
-    max_redirects: int = 5
-    connect_timeout_s: float = 10.0
-    stall_timeout_s: float = 20.0
-    total_timeout_s: float = 6 * 3600.0
-    decode_stall_timeout_s: float = 120.0
-    cpu_limit_s: int = 6 * 3600
+__all__ = ["FetchPolicy", "open_reader"]
 
 
 def open_reader(url: str, policy: FetchPolicy) -> ByteReader:
@@ -47,7 +38,25 @@ def open_reader(url: str, policy: FetchPolicy) -> ByteReader:
         if host not in {None, "", "localhost"}:
             raise SourceForbiddenError("a file URL may not name a host")
         return _open_file(unquote(parts.path), policy)
+    if scheme in {"http", "https"}:
+        return _open_http(url, policy)
     raise SourceForbiddenError("only http, https and allowed file URLs can be read")
+
+
+def _open_http(url: str, policy: FetchPolicy) -> ByteReader:
+    fetcher = Fetcher(url, policy)
+    answer = fetcher.get({"Range": "bytes=0-"})
+    try:
+        if answer.status == 206:
+            return RangedReader(fetcher, answer, policy)
+        if answer.status == 200:
+            return SpoolReader(fetcher, answer, policy)
+        if answer.status == 416:
+            raise SourceEmptyError("the source has no bytes")
+        raise SourceStatusError(f"{answer.host} answered with status {answer.status}")
+    except BaseException:
+        answer.close()
+        raise
 
 
 def _open_file(path: str, policy: FetchPolicy) -> LocalReader:
@@ -65,13 +74,16 @@ def _open_file(path: str, policy: FetchPolicy) -> LocalReader:
         raise SourceUnreachableError("the file cannot be opened") from exc
     try:
         # The descriptor's own path: a folder swapped for a link meanwhile is seen here.
-        opened = Path(os.readlink(f"/proc/self/fd/{fd}"))
-        status = os.fstat(fd)
-        if opened != resolved or not stat.S_ISREG(status.st_mode):
-            raise refusal
-        if status.st_size > policy.max_bytes:
-            raise SourceTooLargeError(f"the file is over the limit of {policy.max_bytes} bytes")
+        _check_file(fd, resolved, refusal, policy)
     except BaseException:
         os.close(fd)
         raise
     return LocalReader(fd)
+
+
+def _check_file(fd: int, path: Path, refusal: SourceForbiddenError, policy: FetchPolicy) -> None:
+    status = os.fstat(fd)
+    if Path(f"/proc/self/fd/{fd}").readlink() != path or not stat.S_ISREG(status.st_mode):
+        raise refusal
+    if status.st_size > policy.max_bytes:
+        raise SourceTooLargeError(f"the file is over the limit of {policy.max_bytes} bytes")

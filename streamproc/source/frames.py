@@ -9,12 +9,11 @@
 At most `source.n_slots` frames may be unreleased at once: one more blocks until one is released.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from streamproc.source import process, ring, wire
 from streamproc.source.errors import (
@@ -24,7 +23,8 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     from_code,
 )
-from streamproc.source.fetch import FetchPolicy, open_reader
+from streamproc.source.fetch import open_reader
+from streamproc.source.policy import FetchPolicy
 from streamproc.source.reader import ByteReader, fingerprint
 from streamproc.source.ring import Image
 from streamproc.source.serve import ByteServer
@@ -120,6 +120,14 @@ class FrameSource:
         """The decoder has no network (the host allows namespaces)."""
         return self._child.isolated
 
+    def open_spool(self) -> BinaryIO | None:
+        """Return the whole source as a file, to be staged, when it cannot be fetched again.
+
+        Waits until it has all arrived; None when the source is seekable where it is. The caller
+        closes the file, which may outlive this source.
+        """
+        return self._reader.open_spool()
+
     def usage(self) -> SourceUsage:
         """Return how the frames of the range were spent; only after the iteration ended."""
         if self._usage is None:
@@ -176,6 +184,8 @@ class FrameSource:
 
     def _start(self, spec: SourceSpec, outputs: FrameOutputs, resume: ResumePoint | None) -> None:
         fd = self._reader.fileno()
+        # Before the child reads: head and tail are what its demuxer asks for first, too.
+        self._fingerprint = fingerprint(self._reader)
         if fd is None:
             self._server = ByteServer(self._reader, self._child.bytes)
             self._server.start()
@@ -211,16 +221,10 @@ class FrameSource:
             container=opened.container,
             seekable=self._reader.seekable,
             size_bytes=self._reader.size_bytes,
-            fingerprint=self._fingerprint(),
+            fingerprint=self._fingerprint,
             time_base=opened.time_base,
             start_pts=opened.start_pts,
         )
-
-    def _fingerprint(self) -> str:
-        if self._server is None:
-            return fingerprint(self._reader)
-        with self._server.lock:
-            return fingerprint(self._reader)
 
     def _lend(self, shown: wire.Shown) -> Frame:
         with self._lock:
@@ -282,9 +286,6 @@ class FrameSource:
             return self._server.error
         if failed.code == wire.READ_FAILED:
             return DecoderCrashedError(failed.message)
-        with contextlib.suppress(SourceError):
-            self._reader.check_unchanged()
-            return from_code(failed.code, failed.message)
         try:
             self._reader.check_unchanged()
         except SourceError as exc:

@@ -48,7 +48,9 @@ class Painter:
             frame, width, height, "bgr24", interpolation=Interpolation.BILINEAR, threads=1
         )
         plane = drawn.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            :height, : width * 3
+        ]
         if self._turns:
             np.copyto(target, np.rot90(rows.reshape(height, width, 3), self._turns))
         elif target.flags.c_contiguous:

@@ -2,7 +2,8 @@
 
 A child serves one source. `take()` hands out the warm spare, so a task does not wait for the
 imports (about .3 s); `prepare()` has the next one started in the background. Children are started by one
-long-lived thread: Linux sends a child its parent-death signal when the *thread* that forked ends.
+long-lived thread: Linux sends a child its parent-death signal when the *thread* that
+forked it ends.
 """
 
 import array

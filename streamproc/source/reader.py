@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from streamproc.source.errors import SourceChangedError
 
@@ -35,6 +35,12 @@ class ByteReader(Protocol):
 
     def check_unchanged(self) -> None:
         """Raise `SourceChangedError` when the source is not what it was when opened."""
+
+    def open_spool(self) -> BinaryIO | None:
+        """Wait for the whole of a source that cannot be read again, and open it (to stage it).
+
+        None when the source can be read again from where it is.
+        """
 
     def close(self) -> None:
         """Abort a running read from any thread, and let everything go."""
@@ -71,9 +77,18 @@ class LocalReader:
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
         self._stat = os.fstat(fd)
-        self.size_bytes: int | None = self._stat.st_size
-        self.seekable = True
-        self.etag: str | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self._stat.st_size
+
+    @property
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def etag(self) -> str | None:
+        return None
 
     def fileno(self) -> int | None:
         return self._fd
@@ -90,6 +105,9 @@ class LocalReader:
         now = os.fstat(self._fd)
         if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
             raise SourceChangedError("the file was changed while it was being read")
+
+    def open_spool(self) -> None:
+        """Nothing is spooled: the file itself can be read again."""
 
     def close(self) -> None:
         fd, self._fd = self._fd, None

@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 import signal
+from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -31,8 +32,9 @@ def isolate(parent_pid: int) -> bool:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with_user = libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
-    return with_user or libc.unshare(_CLONE_NEWNET) == 0
+    return any(
+        libc.unshare(flags) == 0 for flags in (_CLONE_NEWUSER | _CLONE_NEWNET, _CLONE_NEWNET)
+    )
 
 
 def lock_down(cpu_limit_s: int) -> None:
@@ -40,7 +42,7 @@ def lock_down(cpu_limit_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit_s, cpu_limit_s + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
     while (fd := os.open(os.devnull, os.O_RDONLY)) < highest:
         pass
     resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, fd + 1))

@@ -16,7 +16,6 @@ class ByteServer(threading.Thread):
         super().__init__(name="source-bytes", daemon=True)
         self._reader = reader
         self._connection = connection
-        self.lock = threading.Lock()
         self.error: SourceError | None = None
         self.busy = False
 
@@ -31,10 +30,9 @@ class ByteServer(threading.Thread):
 
     def _answer(self, position: int, length: int) -> tuple[int, bytes]:
         try:
-            with self.lock:
-                if length == 0:
-                    return self._size(force=position < 0), b""
-                data = self._reader.read_at(position, min(length, 1 << 20))
+            if length == 0:
+                return self._size(force=position < 0), b""
+            data = self._reader.read_at(position, min(length, 1 << 20))
         except SourceError as exc:
             self.error = self.error or exc
             return -1, b""

@@ -254,7 +254,9 @@ def _counted(
     for first in seen:
         if first.pts == anchor_pts:
             yield anchor_index, first
-            yield from enumerate(seen, anchor_index + 1)
+            # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
+            following = (later for later in seen if later.pts >= anchor_pts)
+            yield from enumerate(following, anchor_index + 1)
             return
         if first.pts > anchor_pts:
             break

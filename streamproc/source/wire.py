@@ -7,6 +7,7 @@ the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPL
 """
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -21,11 +22,7 @@ READ_FAILED: Final = "source_read_failed"
 """Code of a `Failed` whose reason the parent knows better: its own reader raised it."""
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    pass
-
-
-class Open(_Message):
+class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS)."""
 
     local: bool
@@ -37,19 +34,19 @@ class Open(_Message):
     cpu_limit_s: int
 
 
-class Release(_Message):
+class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Parent: these slots may be written again."""
 
     slots: list[int]
 
 
-class Ready(_Message):
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: imported and sandboxed. `isolated`: no network, by an own namespace."""
 
     isolated: bool
 
 
-class Opened(_Message):
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: the first frame was decoded; pictures follow in slots of this layout."""
 
     width: int
@@ -65,7 +62,7 @@ class Opened(_Message):
     n_slots: int
 
 
-class Shown(_Message):
+class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: a frame is in `slot`; counters include it."""
 
     slot: int
@@ -77,7 +74,7 @@ class Shown(_Message):
     skipped: int
 
 
-class Ended(_Message):
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: no more frames. `truncated`: the file was shorter than its own header says."""
 
     decoded: int
@@ -88,7 +85,7 @@ class Ended(_Message):
     truncated: bool
 
 
-class Failed(_Message):
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: cannot go on."""
 
     code: str
@@ -99,5 +96,5 @@ ToChild = Open | Release
 FromChild = Ready | Opened | Shown | Ended | Failed
 
 encode = msgspec.msgpack.Encoder().encode
-decode_to_child = msgspec.msgpack.Decoder(ToChild).decode
-decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
+decode_to_child: Callable[[bytes], ToChild] = msgspec.msgpack.Decoder(ToChild).decode
+decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode

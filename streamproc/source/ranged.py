@@ -1,0 +1,184 @@
+"""Read an HTTP source at any position by ranged requests, through a small block cache.
+
+One long response is kept open and read in order: a demuxer mostly goes forward. A jump opens a
+new one; the end of the file, where indexes and the fingerprint are, is asked for separately.
+"""
+
+import contextlib
+import re
+from collections import OrderedDict
+from typing import Final
+
+from streamproc.source.errors import (
+    SourceChangedError,
+    SourceError,
+    SourceTooLargeError,
+    SourceUnreachableError,
+)
+from streamproc.source.http import Answer, Fetcher
+from streamproc.source.policy import FetchPolicy
+
+_BLOCK_BYTES: Final = 128 * 1024
+_MAX_BLOCKS: Final = 128
+_READ_THROUGH_BYTES: Final = 1 << 20
+_MAX_ATTEMPTS: Final = 3
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class RangedReader:
+    """A source on a server that honours `Range`; made from its first answer (206)."""
+
+    def __init__(self, fetcher: Fetcher, first: Answer, policy: FetchPolicy) -> None:
+        self._fetcher = fetcher
+        self._stream: Answer | None = first
+        self._stream_at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        start, self._size = _content_range(first)
+        if start != 0:
+            raise SourceUnreachableError(f"{first.host} answered with another range")
+        if self._size > policy.max_bytes:
+            raise SourceTooLargeError(f"the source is over the limit of {policy.max_bytes} bytes")
+        self._etag = strong_etag(first)
+        self._modified = first.header("last-modified")
+        self._closed = False
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self._size
+
+    @property
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def etag(self) -> str | None:
+        return self._etag
+
+    def fileno(self) -> int | None:
+        return None
+
+    def find_size(self) -> int:
+        return self._size
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """Read within one block: 1 to `length` bytes, none at the end."""
+        if not 0 <= position < self._size:
+            return b""
+        start = position - position % _BLOCK_BYTES
+        block = self._blocks.get(start)
+        if block is None:
+            block = self._fetch(start)
+        else:
+            self._blocks.move_to_end(start)
+        offset = position - start
+        return block[offset : offset + length]
+
+    def check_unchanged(self) -> None:
+        """Ask once more for the first byte; an origin that no longer answers is not a change."""
+        if self._closed:
+            return
+        try:
+            answer = self._ask(0, 0)
+        except SourceChangedError:
+            raise
+        except SourceError:
+            return
+        answer.close()
+
+    def open_spool(self) -> None:
+        """Nothing is spooled: the source itself can be read again."""
+
+    def close(self) -> None:
+        self._closed = True
+        self._fetcher.abort()
+
+    def _fetch(self, start: int) -> bytes:
+        failure: SourceError | None = None
+        for _ in range(_MAX_ATTEMPTS):
+            try:
+                if self._is_tail(start):
+                    return self._tail_block(start)
+                return self._stream_block(start)
+            except SourceUnreachableError as exc:
+                failure = exc
+                self._drop_stream()
+                if self._closed:
+                    break
+        raise failure or SourceUnreachableError("the source could not be read")
+
+    def _is_tail(self, start: int) -> bool:
+        ahead = start - self._stream_at
+        return start + 2 * _BLOCK_BYTES >= self._size and not 0 <= ahead <= _READ_THROUGH_BYTES
+
+    def _tail_block(self, start: int) -> bytes:
+        answer = self._ask(start, min(start + _BLOCK_BYTES, self._size) - 1)
+        with contextlib.closing(answer):
+            return self._keep(start, self._read_block(answer, start))
+
+    def _stream_block(self, start: int) -> bytes:
+        ahead = start - self._stream_at
+        if self._stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
+            self._drop_stream()
+            self._stream = self._ask(start, None)
+            self._stream_at = start
+        while True:
+            at = self._stream_at
+            block = self._read_block(self._stream, at)
+            self._stream_at += len(block)
+            self._keep(at, block)
+            if at >= start:
+                return block
+
+    def _read_block(self, answer: Answer, start: int) -> bytes:
+        missing = min(_BLOCK_BYTES, self._size - start)
+        parts = []
+        while missing > 0:
+            part = answer.read(missing)
+            if not part:
+                raise SourceUnreachableError(f"{answer.host} ended its answer early")
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _keep(self, start: int, block: bytes) -> bytes:
+        self._blocks[start] = block
+        while len(self._blocks) > _MAX_BLOCKS:
+            self._blocks.popitem(last=False)
+        return block
+
+    def _ask(self, start: int, last: int | None) -> Answer:
+        """Send a ranged request; raises `SourceChangedError` unless it is still the same file."""
+        headers = {"Range": f"bytes={start}-{'' if last is None else last}"}
+        if self._etag is not None:
+            headers["If-Range"] = self._etag
+        answer = self._fetcher.get(headers)
+        try:
+            if answer.status != 206:
+                raise SourceChangedError(f"{answer.host} has other bytes than at the start")
+            at, size = _content_range(answer)
+            same = size == self._size and strong_etag(answer) == self._etag
+            if not same or answer.header("last-modified") != self._modified:
+                raise SourceChangedError(f"{answer.host} has other bytes than at the start")
+            if at != start:
+                raise SourceUnreachableError(f"{answer.host} answered with another range")
+        except SourceError:
+            answer.close()
+            raise
+        return answer
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+def strong_etag(answer: Answer) -> str | None:
+    etag = answer.header("etag")
+    return etag if etag and etag.startswith('"') else None
+
+
+def _content_range(answer: Answer) -> tuple[int, int]:
+    match = _CONTENT_RANGE.fullmatch((answer.header("content-range") or "").strip())
+    if match is None:
+        raise SourceUnreachableError(f"{answer.host} answered a range without saying which")
+    return int(match[1]), int(match[3])

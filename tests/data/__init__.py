@@ -1,0 +1,1 @@
+"""Data for tests, and the makers of more."""

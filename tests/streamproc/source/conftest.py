@@ -1,0 +1,151 @@
+"""Clips (made once per run) and the plain decode that everything is compared with."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import av
+import pytest
+
+from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.source import process
+from streamproc.source.child import LocalFile
+from streamproc.source.frames import open_source
+from streamproc.source.policy import FetchPolicy
+from streamproc.source.stream import VideoStream
+from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec, SourceUsage
+from streamproc.source.walk import Walk
+from tests.data import clips
+
+ALL = Sampling("interval", 1)
+WHOLE = FrameRange()
+
+
+@dataclass(frozen=True)
+class Plain:
+    """One frame of an independent decode: PyAV, from the start, nothing skipped."""
+
+    index: int
+    pts: int
+    time_s: float
+    is_key: bool
+    digest: str
+
+
+@dataclass(frozen=True)
+class Got:
+    index: int
+    pts: int
+    time_s: float
+    digest: str
+    counters: tuple[int, int, int]
+    resume: ResumePoint
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_child_left() -> Iterator[None]:
+    yield
+    process.end_spare()
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    recipes = {recipe.name: recipe for recipe in clips.RECIPES}
+
+    @cache
+    def make(name: str) -> Path:
+        return clips.write(folder / name, recipes[name])
+
+    return make
+
+
+@cache
+def plain_decode(path: Path) -> tuple[Plain, ...]:
+    frames = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        first = None
+        for packet in container.demux(stream):
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            for frame in decoded:
+                first = frame.pts if first is None else first
+                image = frame.to_ndarray(format="bgr24")
+                frames.append(
+                    Plain(
+                        len(frames),
+                        frame.pts,
+                        float((frame.pts - first) * stream.time_base),
+                        bool(frame.key_frame),
+                        digest(image),
+                    )
+                )
+    return tuple(frames)
+
+
+def digest(image) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def policy(path: Path, **changes) -> FetchPolicy:
+    return FetchPolicy(allowed_file_roots=(path.parent,), **changes)
+
+
+def run(
+    path: Path,
+    sampling: Sampling = ALL,
+    frames: FrameRange = WHOLE,
+    resume: ResumePoint | None = None,
+) -> tuple[list[Got], SourceUsage]:
+    got = []
+    spec = SourceSpec(path.as_uri(), sampling, frames)
+    with open_source(spec, policy(path), FrameOutputs(), resume) as source:
+        for frame in source:
+            counters = (frame.decoded, frame.failed, frame.skipped)
+            got.append(
+                Got(
+                    frame.index,
+                    frame.pts,
+                    frame.time_s,
+                    digest(frame.image),
+                    counters,
+                    frame.resume_point,
+                )
+            )
+            frame.release()
+        return got, source.usage()
+
+
+def walk(
+    path: Path,
+    sampling: Sampling = ALL,
+    frames: FrameRange = WHOLE,
+    resume: ResumePoint | None = None,
+) -> tuple[list[Got], SourceUsage]:
+    """Do what the child does, in this process: the same answer as `run`, without its start."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        stream = VideoStream(LocalFile(fd), max_pixels=1_000_000)
+        walking = Walk(stream, sampling, frames, resume)
+        got = []
+        for picked in walking.pictures():
+            c = walking.counters
+            point = ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped)
+            pixels = digest(picked.frame.to_ndarray(format="bgr24"))
+            counters = (c.decoded, c.failed, c.skipped)
+            got.append(Got(picked.index, picked.pts, picked.time_s, pixels, counters, point))
+        stream.close()
+        return got, walking.usage
+    finally:
+        os.close(fd)
+
+
+def seen(frames) -> list[tuple[int, int, str]]:
+    return [(f.index, f.pts, f.digest) for f in frames]

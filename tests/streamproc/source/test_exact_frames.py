@@ -1,0 +1,124 @@
+"""Every frame that is delivered is the frame an independent decode has at that index."""
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.source.errors import SourceChangedError
+from streamproc.source.types import ResumePoint
+from tests.data import clips
+from tests.streamproc.source.conftest import ALL, WHOLE, plain_decode, run, seen, walk
+
+NAMES = [recipe.name for recipe in clips.RECIPES]
+LONG = [name for name in NAMES if name != "one_frame.mp4"]
+SAMPLINGS = [
+    Sampling("interval", 1),
+    Sampling("interval", 7),
+    Sampling("fps", 4),
+    Sampling("fps", 0.3),
+    Sampling("fps", 100),
+    Sampling("keyframe"),
+]
+RANGES = [
+    WHOLE,
+    FrameRange(30, None, "frames"),
+    FrameRange(25, 37, "frames"),
+    FrameRange(0, 5, "frames"),
+    FrameRange(1.2, None, "seconds"),
+    FrameRange(0.5, 1.7, "seconds"),
+    FrameRange(500, 600, "seconds"),
+]
+
+
+def expected(plain, sampling, frames):
+    """The specification, written the slow way."""
+    inside = []
+    for frame in plain:
+        position = frame.index if frames.unit == "frames" else frame.time_s
+        if position >= frames.start - 1e-9 and (frames.end is None or position < frames.end - 1e-9):
+            inside.append(frame)
+    if not inside:
+        return inside, []
+    if sampling.mode == "keyframe":
+        return inside, [f for f in inside if f.is_key]
+    if sampling.mode == "interval":
+        return inside, inside[:: int(sampling.value)]
+    start_s = inside[0].time_s if frames.unit == "frames" else frames.start
+    wanted, tick = [], 0
+    step_s = Fraction(1) / Fraction(sampling.value).limit_denominator(1000)
+    for frame in inside:
+        if frame.time_s - start_s >= float(tick * step_s) - 1e-9:
+            wanted.append(frame)
+            while float(tick * step_s) <= frame.time_s - start_s + 1e-9:
+                tick += 1
+    return inside, wanted
+
+
+@pytest.mark.parametrize("frames", RANGES, ids=lambda r: f"{r.start}-{r.end}{r.unit[0]}")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sampling_delivers_the_frames_of_a_plain_decode(clip, name, frames):
+    path = clip(name)
+    for sampling in SAMPLINGS:
+        inside, wanted = expected(plain_decode(path), sampling, frames)
+        got, usage = walk(path, sampling, frames)
+        assert seen(got) == seen(wanted), sampling
+        assert usage.decoded + usage.failed + usage.skipped_undecoded == len(inside)
+        assert usage.failed == 0
+        assert usage.decoded + usage.skipped_undecoded - usage.skipped == len(wanted)
+        order = {frame.index: place for place, frame in enumerate(inside)}
+        for nth, frame in enumerate(got):
+            place = order[frame.index] + 1
+            decoded = nth + 1 if sampling.mode == "keyframe" else place
+            assert frame.counters == (decoded, 0, place - nth - 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_child_delivers_what_the_walk_finds(clip, name):
+    sampling, frames = Sampling("interval", 2), FrameRange(0, 40, "frames")
+    got, usage = run(clip(name), sampling, frames)
+    assert (got, usage) == walk(clip(name), sampling, frames)
+    if len(got) > 10:
+        rest, _ = run(clip(name), sampling, frames, got[9].resume)
+        assert rest == got[10:]
+
+
+@pytest.mark.parametrize("sampling", [ALL, Sampling("fps", 6), Sampling("keyframe")], ids=str)
+@pytest.mark.parametrize("name", LONG)
+def test_resuming_anywhere_equals_the_uninterrupted_run(clip, name, sampling):
+    path = clip(name)
+    chance = random.Random(f"{name}{sampling}")
+    for frames in (WHOLE, FrameRange(10, 55, "frames"), FrameRange(0.3, None, "seconds")):
+        whole, usage = walk(path, sampling, frames)
+        for place in sorted(chance.sample(range(len(whole)), min(4, len(whole)))):
+            rest, rest_usage = walk(path, sampling, frames, whole[place].resume)
+            assert rest == whole[place + 1 :]
+            assert (rest_usage.decoded, rest_usage.failed, rest_usage.skipped) == (
+                usage.decoded,
+                usage.failed,
+                usage.skipped,
+            )
+
+
+def test_a_resume_point_that_seeking_cannot_find_is_checked_from_the_start(clip):
+    path = clip("plain.mp4")
+    whole, _ = walk(path)
+    right = whole[30].resume
+    with pytest.raises(SourceChangedError):
+        walk(path, resume=ResumePoint(30, right.pts + 1, *whole[30].counters))
+
+
+@pytest.mark.parametrize("name", ["open_gop.mp4", "open_gop.mkv", "mpeg4_b.avi", "hevc.mp4"])
+def test_keyframe_mode_sends_only_keyframes_to_the_decoder(clip, name):
+    got, usage = walk(clip(name), Sampling("keyframe"))
+    assert len(got) >= 3
+    assert usage.packets_sent <= len(got) + 1
+    assert usage.skipped_undecoded == len(plain_decode(clip(name))) - len(got)
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", "open_gop.mp4", "mpeg4.avi", "open_gop.mkv"])
+def test_a_late_range_does_not_decode_what_lies_before_it(clip, name):
+    _, usage = walk(clip(name), ALL, FrameRange(50, None, "frames"))
+    assert usage.decoded == 10
+    assert usage.packets_sent <= 10 + 12 + 8
