@@ -1,3 +1,3 @@
 """Fixtures of all suites: the real engines, started once a session, when a test asks for them."""
 
-pytest_plugins = ["tests.brokers"]
+pytest_plugins = ["tests.brokers", "tests.engines"]

@@ -4,7 +4,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from litestar import delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.contract import paths
 from api.contract.resources import (
@@ -16,9 +16,8 @@ from api.contract.resources import (
     ProjectResource,
 )
 from api.reading import convert, read_json
-from api.routes.dependencies import AnyRequest, admin_only
+from api.routes.dependencies import AnyRequest, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
-from api.services import Services
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -30,13 +29,13 @@ T = TypeVar("T", bound=msgspec.Struct)
     operation_class=body_operation(ProjectRequest),
     responses=problems(400, 403, 409, 422),
 )
-async def create_project(request: AnyRequest, services: Services) -> ProjectResource:
+async def create_project(request: AnyRequest, services: TheServices) -> ProjectResource:
     """Create a project."""
     return await services.projects.create_project(await _read(request, ProjectRequest))
 
 
 @get(paths.PROJECTS, operation_id="listProjects", guards=[admin_only], responses=problems(403))
-async def list_projects(services: Services) -> ProjectPage:
+async def list_projects(services: TheServices) -> ProjectPage:
     """List all projects."""
     return ProjectPage(services.projects.list_projects())
 
@@ -48,15 +47,15 @@ async def list_projects(services: Services) -> ProjectPage:
     operation_class=body_operation(KeyRequest),
     responses=problems(400, 403, 422),
 )
-async def create_key(request: AnyRequest, services: Services) -> KeyResource:
+async def create_key(request: AnyRequest, services: TheServices) -> KeyResource:
     """Create a key; its text is in this answer and nowhere else."""
     return await services.projects.create_key(await _read(request, KeyRequest))
 
 
 @get(paths.KEYS, operation_id="listKeys", guards=[admin_only], responses=problems(403))
 async def list_keys(
-    services: Services,
-    of_project: Annotated[str | None, Parameter(query="project", required=False)] = None,
+    services: TheServices,
+    of_project: Annotated[str | None, QueryParameter(name="project", required=False)] = None,
 ) -> KeyPage:
     """List keys without their texts, revoked ones too."""
     return KeyPage(services.projects.list_keys(of_project))
@@ -69,7 +68,7 @@ async def list_keys(
     guards=[admin_only],
     responses=problems(403, 404),
 )
-async def revoke_key(services: Services, key_id: str) -> KeyResource:
+async def revoke_key(services: TheServices, key_id: FromPath[str]) -> KeyResource:
     """Revoke a key for ever."""
     return await services.projects.revoke_key(key_id)
 

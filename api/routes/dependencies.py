@@ -4,13 +4,16 @@ from typing import Any
 
 from litestar import Request
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
 
 from api.auth import Connection, Principal
 from api.services import Services
 
 AnyRequest = Request[Any, Any, Any]
+TheServices = NamedDependency[Services]
+ThePrincipal = NamedDependency[Principal]
+TheProject = NamedDependency[str]
 
 
 def get_services(state: State) -> Services:
@@ -18,12 +21,12 @@ def get_services(state: State) -> Services:
     return services
 
 
-def get_principal(request: AnyRequest, services: Services) -> Principal:
+def get_principal(request: AnyRequest, services: TheServices) -> Principal:
     """Return who asks; raises UnauthorizedError."""
     return services.authenticator.authenticate(request)
 
 
-def get_project(principal: Principal) -> str:
+def get_project(principal: ThePrincipal) -> str:
     """Return the project that asks; raises ForbiddenError for the operator."""
     return principal.require_project()
 

@@ -5,15 +5,14 @@ from litestar import get
 from api.contract import paths
 from api.contract.resources import ModelPage, ModelResource
 from api.directory import WORKER_ALIVE_MS
-from api.routes.dependencies import known_only
+from api.routes.dependencies import TheServices, known_only
 from api.routes.openapi import problems
-from api.services import Services
 from api.submission import now_ms
 from models.manifest import Manifest, parameters_schema
 
 
 @get(paths.MODELS, operation_id="listModels", guards=[known_only], responses=problems())
-async def list_models(services: Services) -> ModelPage:
+async def list_models(services: TheServices) -> ModelPage:
     """List all models with their licence, classes, and the schema of their parameters.
 
     `devices` are those of the workers that have the model loaded now.

@@ -7,9 +7,8 @@ from api.contract.resources import HealthResource, SystemResource, WorkerResourc
 from api.directory import WORKER_ALIVE_MS
 from api.errors import UnavailableError
 from api.metrics import CONTENT_TYPE
-from api.routes.dependencies import known_only
+from api.routes.dependencies import TheServices, known_only
 from api.routes.openapi import PUBLIC, problems
-from api.services import Services
 from api.submission import now_ms
 from api.times import rfc3339
 from api.version import VERSION
@@ -17,7 +16,7 @@ from streamproc.contract.records import WorkerBeat
 
 
 @get(paths.SYSTEM, operation_id="getSystem", guards=[known_only], responses=problems())
-async def get_system(services: Services) -> SystemResource:
+async def get_system(services: TheServices) -> SystemResource:
     """Return workers and devices, how far the roles are behind, and every part's state."""
     try:
         n_partitions = await services.publisher.n_partitions()
@@ -43,7 +42,7 @@ async def live() -> HealthResource:
 
 
 @get("/health/ready", operation_id="ready", security=PUBLIC)
-async def ready(services: Services) -> Response[HealthResource]:
+async def ready(services: TheServices) -> Response[HealthResource]:
     """Answer 200 when every part is there, else 503 with the part that is not."""
     parts = await services.parts()
     is_ready = all(part.ready for part in parts)
@@ -54,7 +53,7 @@ async def ready(services: Services) -> Response[HealthResource]:
 
 
 @get("/metrics", operation_id="metrics", media_type=MediaType.TEXT, security=PUBLIC)
-async def metrics(services: Services) -> Response[bytes]:
+async def metrics(services: TheServices) -> Response[bytes]:
     """Return what this process counted, for Prometheus."""
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from api.contract import paths
 from api.contract.resources import (
@@ -21,9 +21,8 @@ from api.contract.resources import (
 from api.cursors import TaskCursor, decode_cursor
 from api.errors import BadRequestError, InvalidRequestError
 from api.intake import read_intake
-from api.routes.dependencies import AnyRequest
+from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.openapi import body_operation, problems
-from api.services import Services
 from api.tasks import TaskFilter
 from api.times import parse_time_ms
 
@@ -32,20 +31,20 @@ DEFAULT_LIMIT = 50
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 _INLINE_BYTES = 64 * 1024
 
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=MAX_LIMIT, required=False)]
-Cursor = Annotated[str | None, Parameter(query="cursor", required=False)]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=MAX_LIMIT, required=False)]
+Cursor = Annotated[str | None, QueryParameter(name="cursor", required=False)]
 From = Annotated[
     str | None,
-    Parameter(query="from", required=False, description="RFC 3339 or Unix ms, inclusive"),
+    QueryParameter(name="from", required=False, description="RFC 3339 or Unix ms, inclusive"),
 ]
 To = Annotated[
     str | None,
-    Parameter(query="to", required=False, description="RFC 3339 or Unix ms, exclusive"),
+    QueryParameter(name="to", required=False, description="RFC 3339 or Unix ms, exclusive"),
 ]
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         required=False,
         max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
         description="The same key and body within 24 hours are the same task",
@@ -61,7 +60,10 @@ IdempotencyKey = Annotated[
     responses=problems(400, 403, 409, 413, 422),
 )
 async def process_video(
-    request: AnyRequest, services: Services, project: str, idempotency_key: IdempotencyKey = None
+    request: AnyRequest,
+    services: TheServices,
+    project: TheProject,
+    idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Submit a video. The answer means that the task will be done."""
     if idempotency_key is not None and not (
@@ -89,9 +91,9 @@ async def process_video(
     responses=problems(400, 403, 422),
 )
 async def list_tasks(
-    services: Services,
-    project: str,
-    status: Annotated[list[str] | None, Parameter(query="status", required=False)] = None,
+    services: TheServices,
+    project: TheProject,
+    status: Annotated[list[str] | None, QueryParameter(name="status", required=False)] = None,
     created_from: From = None,
     created_to: To = None,
     cursor: Cursor = None,
@@ -113,10 +115,10 @@ async def list_tasks(
     responses=problems(403, 404, 422),
 )
 async def get_task(
-    services: Services,
-    project: str,
-    task_id: str,
-    include: Annotated[list[str] | None, Parameter(query="include", required=False)] = None,
+    services: TheServices,
+    project: TheProject,
+    task_id: FromPath[str],
+    include: Annotated[list[str] | None, QueryParameter(name="include", required=False)] = None,
 ) -> TaskResource:
     """Return a task's status as its log has it; `include=request` echoes the request."""
     for value in include or []:
@@ -131,7 +133,9 @@ async def get_task(
     operation_id="cancelTask",
     responses=problems(403, 404, 409),
 )
-async def cancel_task(services: Services, project: str, task_id: str) -> CancelAccepted:
+async def cancel_task(
+    services: TheServices, project: TheProject, task_id: FromPath[str]
+) -> CancelAccepted:
     """Ask for a task's end. What it streamed stays readable."""
     return await services.tasks.cancel(project, task_id)
 
@@ -141,7 +145,9 @@ async def cancel_task(services: Services, project: str, task_id: str) -> CancelA
     operation_id="getResults",
     responses=problems(403, 404),
 )
-async def get_results(services: Services, project: str, task_id: str) -> ResultResource:
+async def get_results(
+    services: TheServices, project: TheProject, task_id: FromPath[str]
+) -> ResultResource:
     """Return a succeeded task's tracks, summed up over its whole stream."""
     return await services.tasks.results(project, task_id)
 

@@ -3,33 +3,35 @@
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import TrackPage
 from api.cursors import TrackCursor, decode_cursor
+from api.routes.dependencies import TheProject, TheServices
 from api.routes.openapi import problems
 from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
-from api.services import Services
 from api.store.track_rows import TrackQuery
 from api.times import parse_time_ms
 from api.tracks import parse_similar_to, public_classes, search_tracks
 
-Text = Annotated[str | None, Parameter(query="text", required=False, max_length=256)]
+Text = Annotated[str | None, QueryParameter(name="text", required=False, max_length=256)]
 
 
 @get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422))
 async def get_tracks(
-    services: Services,
-    project: str,
-    task: Annotated[list[str] | None, Parameter(query="task", required=False)] = None,
-    class_name: Annotated[list[str] | None, Parameter(query="class", required=False)] = None,
+    services: TheServices,
+    project: TheProject,
+    task: Annotated[list[str] | None, QueryParameter(name="task", required=False)] = None,
+    class_name: Annotated[list[str] | None, QueryParameter(name="class", required=False)] = None,
     created_from: From = None,
     created_to: To = None,
-    min_dwell_s: Annotated[float | None, Parameter(query="min_dwell_s", ge=0)] = None,
-    min_confidence: Annotated[float | None, Parameter(query="min_confidence", ge=0, le=1)] = None,
+    min_dwell_s: Annotated[float | None, QueryParameter(name="min_dwell_s", ge=0)] = None,
+    min_confidence: Annotated[
+        float | None, QueryParameter(name="min_confidence", ge=0, le=1)
+    ] = None,
     text: Text = None,
-    similar_to: Annotated[str | None, Parameter(query="similar_to", required=False)] = None,
+    similar_to: Annotated[str | None, QueryParameter(name="similar_to", required=False)] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> TrackPage:

@@ -1,0 +1,105 @@
+"""Two real api servers over real Kafka, S3 and ClickHouse, shared by the session."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+from api.settings import Settings
+from api.store.rows import Rows
+from streamproc.contract import tables
+from tests.api.server import LiveApi
+from tests.api.worker import StandInWorker
+from tests.brokers import KafkaNode
+from tests.engines import S3Server
+
+ADMIN_KEY = "admin-key-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def settings(
+    kafka: KafkaNode, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    return Settings(
+        kafka=kafka.bootstrap,
+        s3_endpoint=s3_server.endpoint,
+        s3_bucket=s3_server.bucket,
+        s3_key=s3_server.access_key,
+        s3_secret=s3_server.secret_key,
+        clickhouse=f"chdb://{tmp_path_factory.mktemp('chdb')}",
+        admin_key=ADMIN_KEY,
+        token_secret="a secret that signs",
+        max_body_bytes=2_000_000,
+        max_upload_bytes=1_000_000,
+        results_wait_s=1.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def clickhouse(settings: Settings) -> Iterator[Any]:
+    """A client of the tables, which the index role would have made."""
+    client = Rows(settings.clickhouse).new_client()
+    for statement in tables.DDL:
+        client.command(statement)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def live(settings: Settings, clickhouse: Any) -> Iterator[LiveApi]:
+    api = LiveApi(settings)
+    api.start()
+    yield api
+    api.stop()
+
+
+@pytest.fixture(scope="session")
+def other_live(settings: Settings, live: LiveApi) -> Iterator[LiveApi]:
+    """A second api process's worth, over the same engines."""
+    api = LiveApi(settings)
+    api.start()
+    yield api
+    api.stop()
+
+
+@pytest.fixture
+async def admin(live: LiveApi) -> AsyncIterator[httpx.AsyncClient]:
+    async with live.admin() as client:
+        yield client
+
+
+@pytest.fixture
+def new_key(admin: httpx.AsyncClient) -> Callable[[], Any]:
+    """Make a project and return its id and a key of it."""
+
+    async def make() -> tuple[str, str]:
+        project = (await admin.post("/v1/admin/projects", json={"name": "tests"})).json()
+        answer = await admin.post("/v1/admin/keys", json={"project": project["id"]})
+        return project["id"], answer.json()["key"]
+
+    return make
+
+
+@pytest.fixture
+async def project(new_key: Callable[[], Any], live: LiveApi) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the key of a project of its own; `.project` is the project's id."""
+    project_id, key = await new_key()
+    async with live.client(key) as client:
+        client.project = project_id  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture
+def worker(settings: Settings) -> Iterator[StandInWorker]:
+    producer = Producer({"bootstrap.servers": settings.kafka, "acks": "all"})
+    yield StandInWorker(producer)
+    producer.flush(10)
+
+
+@pytest.fixture
+def unreachable(tmp_path: Path, settings: Settings) -> dict[str, Any]:
+    """Settings of a server whose Kafka is away."""
+    return {"kafka": "127.0.0.1:9", "kafka_deadline_s": 1.0, "clickhouse": settings.clickhouse}

@@ -1,0 +1,75 @@
+"""A real server in this process: uvicorn in a thread, over the engines that it is given."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import httpx
+import uvicorn
+
+from api.app import create_app
+from api.services import Services
+from api.settings import Settings
+from tests.brokers import free_ports
+
+T = TypeVar("T")
+READY_S = 30.0
+
+
+class LiveApi:
+    """One api process's worth of app, with its services within reach."""
+
+    def __init__(self, settings: Settings) -> None:
+        (port,) = free_ports(1)
+        self.settings = settings
+        self.app = create_app(settings)
+        self.url = f"http://127.0.0.1:{port}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self.app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, name="api-under-test")
+
+    @property
+    def services(self) -> Services:
+        return self.app.state.services
+
+    def start(self) -> None:
+        """Serve; return once every part is ready."""
+        self._thread.start()
+        deadline_s = time.monotonic() + READY_S
+        while time.monotonic() < deadline_s:
+            try:
+                answer = httpx.get(f"{self.url}/health/ready", timeout=10)
+            except httpx.TransportError:
+                answer = None
+            if answer is not None and answer.status_code == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not ready: {answer and answer.text}")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def admin(self) -> httpx.AsyncClient:
+        return self.client(self.settings.admin_key)
+
+    def client(self, key: str | None) -> httpx.AsyncClient:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+
+
+async def until(ask: Callable[[], Awaitable[T]], *, within_s: float = 10.0) -> T:
+    """Return the first truthy answer; fails when there is none in time."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        found: Any = await ask()
+        if found:
+            return found
+        assert time.monotonic() < deadline_s, f"{found!r} for {within_s} s"
+        await asyncio.sleep(0.02)

@@ -1,0 +1,189 @@
+"""The life of a task over HTTP, on real Kafka, S3 and ClickHouse."""
+
+import base64
+from typing import Any
+
+import httpx
+
+from api.ids import is_task_id
+from api.times import rfc3339
+from tests.api.server import LiveApi, until
+from tests.api.worker import StandInWorker
+from tests.streamproc.sinks.logs import target
+
+BODY = {
+    "input": [{"type": "video_url", "url": "https://example.com/clip.mp4"}],
+    "steps": [{"model": "detect", "parameters": {"classes": ["person"]}}, {"model": "feature"}],
+    "model": "qwen-vl-max",
+}
+
+
+async def submit(client: httpx.AsyncClient, body: Any = None, **headers: str) -> str:
+    answer = await client.post("/v1/video/process", json=body or BODY, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+async def status(client: httpx.AsyncClient, task: str) -> dict[str, Any]:
+    answer = await client.get(f"/v1/video/tasks/{task}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_accepted_task_is_pending_with_every_field(project: httpx.AsyncClient) -> None:
+    answer = await project.post("/v1/video/process", json=BODY)
+    assert answer.status_code == 202
+    task = answer.json()["id"]
+    assert is_task_id(task)
+    assert answer.json() == {
+        "id": task,
+        "status": "pending",
+        "stream_url": f"/v1/video/tasks/{task}/stream",
+    }
+    found = await status(project, task)
+    created_at = found.pop("created_at")
+    assert created_at.endswith("Z")
+    assert len(created_at) == len(rfc3339(0))
+    assert found == {
+        "id": task,
+        "object": "video.task",
+        "status": "pending",
+        "started_at": None,
+        "finished_at": None,
+        "model": "qwen-vl-max",
+        "provider": None,
+        "attempts": [],
+        "progress": {"processed_frames": 0, "total_frames": None, "fps": None},
+        "error": None,
+        "stream_url": f"/v1/video/tasks/{task}/stream",
+        "results_url": f"/v1/video/tasks/{task}/results",
+    }
+
+
+async def test_status_follows_the_log(project: Any, worker: StandInWorker) -> None:
+    task = await submit(project)
+    worker.claim(project.project, task)
+
+    async def running() -> bool:
+        return (await status(project, task))["status"] == "running"
+
+    await until(running)
+    for _ in range(3):
+        worker.chunk(task, target())
+
+    async def progressed() -> bool:
+        return (await status(project, task))["progress"]["processed_frames"] == 3
+
+    await until(progressed)
+    worker.end(task)
+
+    async def ended() -> Any:
+        found = await status(project, task)
+        return found if found["status"] == "succeeded" else None
+
+    found = await until(ended)
+    assert found["provider"] == "local"
+    assert found["started_at"] is not None
+    assert found["finished_at"] is not None
+    assert found["progress"] == {"processed_frames": 3, "total_frames": 100, "fps": 10.0}
+
+
+async def test_failed_task_says_why(project: Any, worker: StandInWorker) -> None:
+    task = await submit(project)
+    worker.claim(project.project, task)
+    worker.end(task, "error", ("source_not_found", "The source does not exist."))
+
+    async def ended() -> Any:
+        found = await status(project, task)
+        return found if found["finished_at"] else None
+
+    found = await until(ended)
+    assert found["status"] == "failed"
+    assert found["error"] == {"code": "source_not_found", "message": "The source does not exist."}
+    answer = await project.post(f"/v1/video/tasks/{task}/cancel")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "task_failed"
+
+
+async def test_cancel_is_idempotent_and_ends_cancelled(project: Any, worker: StandInWorker) -> None:
+    task = await submit(project)
+    for _ in range(2):
+        answer = await project.post(f"/v1/video/tasks/{task}/cancel")
+        assert (answer.status_code, answer.json()) == (202, {"id": task, "status": "cancelling"})
+    assert (await status(project, task))["status"] == "cancelling"
+    worker.claim(project.project, task)
+    worker.end(task, "cancelled")
+
+    async def cancelled() -> bool:
+        return (await status(project, task))["status"] == "cancelled"
+
+    await until(cancelled)
+    answer = await project.post(f"/v1/video/tasks/{task}/cancel")
+    assert (answer.status_code, answer.json()) == (202, {"id": task, "status": "cancelled"})
+
+
+async def test_cancel_reaches_the_other_server(
+    project: Any, live: LiveApi, other_live: LiveApi
+) -> None:
+    task = await submit(project)
+    await project.post(f"/v1/video/tasks/{task}/cancel")
+    async with other_live.client(project.headers["authorization"].split()[1]) as other:
+
+        async def seen() -> bool:
+            return (await status(other, task))["status"] == "cancelling"
+
+        await until(seen, within_s=2)
+
+
+async def test_request_is_echoed_on_demand(project: httpx.AsyncClient) -> None:
+    task = await submit(project)
+    assert "request" not in await status(project, task)
+    answer = await project.get(f"/v1/video/tasks/{task}?include=request")
+    assert answer.json()["request"] == BODY
+    answer = await project.get(f"/v1/video/tasks/{task}?include=everything")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "include"
+
+
+async def test_base64_is_staged_and_the_echo_names_it(project: Any, live: LiveApi) -> None:
+    video = b"not really a video" * 1000
+    data = base64.b64encode(video).decode()
+    body = {**BODY, "input": [{"type": "video_base64", "data": data, "max_frames": 5}]}
+    task = await submit(project, body)
+    key = f"{project.project}/{task}/upload"
+    echoed = (await project.get(f"/v1/video/tasks/{task}?include=request")).json()["request"]
+    assert echoed["input"] == [{"type": "video_base64", "data": f"staged:{key}", "max_frames": 5}]
+    stored = live.settings
+    assert stored.s3_bucket
+    client = live.services.objects._client
+    assert client.get_object(Bucket=stored.s3_bucket, Key=key)["Body"].read() == video
+
+
+async def test_foreign_and_unknown_ids_answer_the_same_bytes(
+    project: httpx.AsyncClient, live: LiveApi, new_key: Any
+) -> None:
+    task = await submit(project)
+    _, stranger_key = await new_key()
+    unknown = "vt_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    async with live.client(stranger_key) as stranger:
+        for method, path in (
+            ("GET", "/v1/video/tasks/{}"),
+            ("GET", "/v1/video/tasks/{}/results"),
+            ("GET", "/v1/video/tasks/{}/stream"),
+            ("POST", "/v1/video/tasks/{}/cancel"),
+        ):
+            answers = [
+                await stranger.request(method, path.format(found))
+                for found in (task, unknown, "vt_x")
+            ]
+            assert {answer.status_code for answer in answers} == {404}, path
+            assert len({answer.content for answer in answers}) == 1, path
+            assert answers[0].headers["content-type"] == "application/problem+json"
+
+
+async def test_results_are_a_404_problem_until_succeeded(project: Any) -> None:
+    task = await submit(project)
+    answer = await project.get(f"/v1/video/tasks/{task}/results")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "results_not_ready"
+    assert answer.json()["task_status"] == "pending"

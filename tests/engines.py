@@ -1,0 +1,144 @@
+"""A real S3 for tests: one SeaweedFS for the whole session, a bucket of its own for each asker."""
+
+import itertools
+import json
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from streamproc.contract import env
+from tests.brokers import die_with_parent, free_ports
+
+_START_S = 60.0
+_PORTS = (
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "s3.port",
+    "s3.port.grpc",
+)
+
+
+class S3Server(NamedTuple):
+    """Where a server is and how to get in; `bucket` exists."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+    region: str = "us-east-1"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            env.S3_ENDPOINT: self.endpoint,
+            env.S3_BUCKET: self.bucket,
+            env.S3_KEY: self.access_key,
+            env.S3_SECRET: self.secret_key,
+            env.S3_REGION: self.region,
+        }
+
+    def client(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            config=Config(
+                connect_timeout=2,
+                read_timeout=10,
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
+        )
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with one bucket, `framewire-tests`."""
+    directory = tmp_path_factory.mktemp("seaweedfs")
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    server = S3Server(
+        endpoint=f"http://127.0.0.1:{ports['s3.port']}",
+        access_key=secrets.token_hex(8),
+        secret_key=secrets.token_hex(16),
+        bucket="framewire-tests",
+    )
+    identities = directory / "identities.json"
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    identities.write_text(json.dumps({"identities": [identity]}))
+    with (directory / "weed.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("weed")),
+                "-logtostderr=true",
+                "server",
+                f"-dir={directory}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-master.telemetry=false",
+                "-master.volumeSizeLimitMB=256",
+                "-volume.max=0",
+                "-filer=true",
+                "-filer.disableHttp=true",
+                "-s3=true",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                f"-s3.config={identities}",
+                *(f"-{name}={port}" for name, port in ports.items()),
+            ],
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread runs yet that could hold a lock
+        )
+    try:
+        _make_bucket(server)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def new_bucket(s3_server: S3Server) -> Callable[[], S3Server]:
+    """Make an empty bucket of the session's server, as often as it is called."""
+
+    def make() -> S3Server:
+        server = s3_server._replace(bucket=f"framewire-{secrets.token_hex(6)}")
+        _make_bucket(server)
+        return server
+
+    return make
+
+
+def _make_bucket(server: S3Server) -> None:
+    client = server.client()
+    deadline_s = time.monotonic() + _START_S
+    for attempt in itertools.count():
+        try:
+            client.create_bucket(Bucket=server.bucket)
+            client.put_object(Bucket=server.bucket, Key="probe", Body=b"")
+            client.delete_object(Bucket=server.bucket, Key="probe")
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(min(0.5, 0.05 * 2**attempt))
+        else:
+            return
