@@ -126,11 +126,11 @@ def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
 def follow_to_end(terminal: Terminal, task_id: str) -> int:
     """Show the task's progress, then its tracks or why there are none; return the exit code."""
     with terminal.client() as client:
-        with chunk_progress(terminal) as update:
+        with chunk_progress(terminal) as progress:
             for piece in client.follow(Following(task_id)):
                 for event in piece.events:
                     if event.data != DONE:
-                        update(read_chunk(event.data))
+                        progress.update(read_chunk(event.data))
         task = wait_for_end(client, task_id)
         if task.status == "succeeded":
             print_results(terminal, fetch_results(client, task_id))

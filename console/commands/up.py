@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from console.local.plan import EMBEDDED, MEMORY, StackOptions
-from console.local.stack import Stack
+from console.local.stack import run_stack
 from console.local.state import StackState, default_data_dir
 
 
@@ -94,4 +94,4 @@ def up(
         file_roots=file_roots,
     )
     click.echo(f"framewire: starting on {options.data}", err=True)
-    Stack(options, os.environ, LineReporter(as_json=as_json, in_memory=kafka == MEMORY)).run()
+    run_stack(options, os.environ, LineReporter(as_json=as_json, in_memory=kafka == MEMORY))

@@ -53,7 +53,7 @@ class Child:
                 env=dict(spec.environ),
                 cwd=cwd,
                 process_group=0,
-                preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 - no other thread exists
+                preexec_fn=bound_to(os.getpid()),  # noqa: PLW1509 - no other thread exists
             )
 
     @property
@@ -86,6 +86,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def wait(self) -> int:
+        """Wait for the process's end and return its exit code."""
+        return self._process.wait()
+
     def last_lines(self, n_lines: int = 12) -> list[str]:
         """Return the last lines that this process wrote, the oldest first."""
         try:
@@ -103,7 +107,7 @@ def rotate(log: Path) -> None:
         log.replace(log.with_name(f"{log.name}.1"))
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
+def bound_to(parent: int) -> Callable[[], None] | None:
     """Return what runs in the fork before exec: bind the child's life to `parent`'s."""
     if not sys.platform.startswith("linux"):
         return None
