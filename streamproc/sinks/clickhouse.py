@@ -1,0 +1,211 @@
+"""ClickHouse, server or chDB, as the index writes it: one client, one thread at a time.
+
+Inserts are synchronous and carry a deduplication token, so that one whose answer was lost can be
+sent again. Whatever is not an answer becomes `TablesUnavailableError`.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from streamproc.contract import env
+from streamproc.contract.tables import (
+    DDL,
+    DETECTIONS,
+    EMBEDDINGS,
+    ROW_TYPES,
+    TABLES,
+    TASKS,
+    TRACKS,
+    TaskRow,
+    TrackRow,
+)
+from streamproc.contract.tables import columns as columns_of
+from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
+
+LOG = logging.getLogger("framewire.index")
+
+Row = msgspec.Struct
+ClientFactory = Callable[[], Any]
+
+_KEYS = {
+    TASKS: "project, task_id",
+    TRACKS: "project, task_id, track_id",
+    DETECTIONS: "project, task_id, frame, det_idx",
+    EMBEDDINGS: "project, task_id, track_id",
+}
+_MILLISECONDS = {"DateTime64": "int"}
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Which vector of a track is stored: that of the chunk ending at `off`."""
+
+    track_id: int
+    confidence: float
+    off: int
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """All that the tables say of one task."""
+
+    row: TaskRow
+    tracks: tuple[TrackRow, ...]
+    embedded: tuple[Embedded, ...]
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """Return the keyword arguments of `clickhouse_connect.get_client` that `url` means.
+
+    Raises `SinkSettingsError` on any other scheme; the message does not show the URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "chdb" and parts.path:
+        return {"interface": "chdb", "path": unquote(parts.path)}
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return {
+            "interface": parts.scheme,
+            "host": parts.hostname,
+            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "database": unquote(parts.path.strip("/")) or "default",
+            "autogenerate_session_id": False,
+        }
+    raise SinkSettingsError(
+        f"{env.CLICKHOUSE} is chdb:///path or http(s)://user@host:port/database"
+    )
+
+
+def client_factory(url: str) -> ClientFactory:
+    """Return a function that opens a client; a server's database is made when it is missing."""
+    options = client_options(url)
+
+    def connect() -> Any:
+        database = options.get("database", "default")
+        if database != "default":
+            first = clickhouse_connect.get_client(**{**options, "database": "default"})
+            first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", {"db": database})
+            first.close()
+        return clickhouse_connect.get_client(**options)
+
+    return connect
+
+
+def ensure_schema(client: Any) -> None:
+    """Create the tables and views that are missing, and renew the views."""
+    for statement in DDL:
+        client.command(statement)
+
+
+class IndexTables:
+    """The index's reads and writes; connects when it is first used and after a failure."""
+
+    def __init__(self, connect: ClientFactory) -> None:
+        self._connect = connect
+        self._client: Any = None
+        self._types: dict[str, list[str]] = {}
+
+    def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> None:
+        """Insert the rows; the same rows with the same salt may be inserted again.
+
+        Raises `TablesUnavailableError`.
+        """
+        if not rows:
+            return
+        data = [msgspec.structs.astuple(row) for row in rows]
+        token = hashlib.sha256(salt.encode() + msgspec.msgpack.encode((table, data))).hexdigest()
+        self._run(
+            lambda client: client.insert(
+                table,
+                data,
+                column_names=columns_of(table),
+                column_type_names=self._types[table],
+                settings={"insert_deduplication_token": token},
+            )
+        )
+
+    def recover(self, tasks: Sequence[str]) -> dict[str, Recovered]:
+        """Return what the tables hold of these tasks. Raises `TablesUnavailableError`."""
+        if not tasks:
+            return {}
+        rows = self.select(TASKS, tasks)
+        known = [row.task_id for row in rows]
+        tracks = self.select(TRACKS, known) if known else []
+        embedded = self._dicts(
+            f"SELECT task_id, track_id, confidence, off FROM {EMBEDDINGS} FINAL"  # noqa: S608
+            " WHERE task_id IN {tasks:Array(String)}",
+            {"tasks": known},
+        )
+        return {
+            row.task_id: Recovered(
+                row,
+                tuple(track for track in tracks if track.task_id == row.task_id),
+                tuple(
+                    Embedded(found["track_id"], found["confidence"], found["off"])
+                    for found in embedded
+                    if found["task_id"] == row.task_id
+                ),
+            )
+            for row in rows
+        }
+
+    def select(self, table: str, tasks: Sequence[str] | None = None) -> list[Any]:
+        """Return the table's current rows as its row type, of these tasks or of all, by key.
+
+        Raises `TablesUnavailableError`.
+        """
+        where = "" if tasks is None else " WHERE task_id IN {tasks:Array(String)}"
+        sql = f"SELECT * FROM {table} FINAL{where} ORDER BY {_KEYS[table]}"  # noqa: S608 - our names
+        found = self._dicts(sql, {} if tasks is None else {"tasks": list(tasks)})
+        row_type: Any = ROW_TYPES[table]
+        return [msgspec.convert(row, row_type) for row in found]
+
+    def truncate(self) -> None:
+        """Empty every table."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"TRUNCATE TABLE {table}")
+
+        self._run(run)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _dicts(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        def run(client: Any) -> list[dict[str, Any]]:
+            result = client.query(sql, parameters=dict(parameters), query_formats=_MILLISECONDS)
+            return list(result.named_results())
+
+        found: list[dict[str, Any]] = self._run(run)
+        return found
+
+    def _run(self, call: Callable[[Any], Any]) -> Any:
+        try:
+            if self._client is None:
+                self._client = self._connect()
+                ensure_schema(self._client)
+                for table in TABLES:
+                    described = self._client.query(f"DESCRIBE TABLE {table}").result_rows
+                    self._types[table] = [row[1] for row in described]
+            return call(self._client)
+        except (ClickHouseError, HTTPError, OSError) as exc:
+            self._forget()
+            raise TablesUnavailableError(f"ClickHouse: {type(exc).__name__}: {exc}") from exc
+
+    def _forget(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                client.close()
+            except (ClickHouseError, HTTPError, OSError):
+                LOG.debug("the failed client did not close")

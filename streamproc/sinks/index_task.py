@@ -1,0 +1,367 @@
+"""One task's rows: the fold of its log into a task row, track rows, detections and vectors.
+
+Everything here is a pure function of the submission and of the log's bytes, and each row says how
+far it goes (`log_length`, `last_off`, `off`). So a task may be taken up from what the tables hold,
+also after a batch that reached only some of them: a track row whose `last_off` is at or behind a
+chunk's end has that chunk in it already.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from streamproc.contract.chunk import Chunk, Target, decode_chunk
+from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.records import ChunkRecord, Submitted, TrackVector, decode_vectors
+from streamproc.contract.spec import SourceRef
+from streamproc.contract.tables import (
+    DetectionRow,
+    EmbeddingRow,
+    TaskRow,
+    TrackRow,
+    created_ms_of,
+    month_of,
+)
+from streamproc.sinks.clickhouse import Recovered
+from streamproc.sinks.finals import UNREADABLE, status_of
+
+
+class TaskRows(msgspec.Struct, frozen=True):
+    """New rows of one task, in the order in which their tables are written."""
+
+    detections: list[DetectionRow]
+    embeddings: list[EmbeddingRow]
+    tracks: list[TrackRow]
+    tasks: list[TaskRow]
+
+
+class IndexedTask:
+    """The state of one task in the index; `take_rows` hands out what changed.
+
+    Raises ValueError on an id that no api gave out.
+    """
+
+    def __init__(self, project: str, task_id: str) -> None:
+        self.row = TaskRow(
+            project=project,
+            task_id=task_id,
+            month=month_of(task_id),
+            created_ms=created_ms_of(task_id),
+            status="pending",
+            started_ms=None,
+            finished_ms=None,
+            model=None,
+            provider=None,
+            steps=(),
+            models=(),
+            source="",
+            processed_frames=0,
+            total_frames=None,
+            fps=0.0,
+            finish_reason=None,
+            processing_time_ms=None,
+            decoded_frames=None,
+            failed_frames=None,
+            skipped_frames=None,
+            error_code=None,
+            error_message=None,
+            log_length=0,
+            log_epoch=-1,
+            log_position=0,
+            last_frame=-1,
+            rev=0,
+        )
+        self.fold = Fold()
+        self.tracks: dict[int, TrackRow] = {}
+        self._embedded: dict[int, tuple[float, int]] = {}  # track id: confidence, off
+        self._claims: list[int] = []
+        self._is_submitted = False
+        self._task_changed = False
+        self._detections: list[DetectionRow] = []
+        self._changed_tracks: set[int] = set()
+        self._embeddings: dict[int, EmbeddingRow] = {}
+
+    @classmethod
+    def recover(cls, found: Recovered) -> "IndexedTask":
+        task = cls(found.row.project, found.row.task_id)
+        row = task.row = found.row
+        task.tracks = {track.track_id: track for track in found.tracks}
+        task._embedded = {e.track_id: (e.confidence, e.off) for e in found.embedded}
+        task._is_submitted = row.rev % 2 == 1
+        task.fold = Fold(
+            position=row.log_position,
+            epoch=row.log_epoch,
+            next_off=row.log_length,
+            last_frame=row.last_frame,
+            closed=row.finish_reason is not None,
+        )
+        return task
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether the submission is known; without it, no chunk should be indexed."""
+        return self._is_submitted
+
+    @property
+    def hold(self) -> int | None:
+        """Return the Kafka offset of the first claim whose epoch has no indexed record yet."""
+        return self._claims[0] if self._claims else None
+
+    def submit(self, submitted: Submitted) -> None:
+        """Take the submission; the second time changes nothing."""
+        if self._is_submitted:
+            return
+        self._is_submitted = True
+        spec = submitted.spec
+        self._change(
+            created_ms=submitted.created_ms,
+            model=spec.model_hint,
+            steps=tuple(one.kind for one in spec.steps),
+            models=tuple(one.model for one in spec.steps),
+            source=source_host(spec.source),
+        )
+
+    def accept(self, record: ChunkRecord) -> Verdict:
+        """Fold one record of the task, in Kafka order; a gap changes nothing."""
+        before = self.fold
+        self.fold, verdict = step(before, record)
+        if verdict in {Verdict.CLAIMED, Verdict.ACCEPTED} and self.row.started_ms is None:
+            self._change(started_ms=record.time_ms, status="running")
+        if verdict is Verdict.CLAIMED:
+            self._claims.append(record.position)
+        elif verdict is Verdict.ACCEPTED:
+            self._claims.clear()
+            self.add_bytes(
+                record.value, before.next_off, epoch=record.epoch, time_ms=record.time_ms
+            )
+            if record.vectors is not None:
+                self.add_vectors(decode_vectors(record.vectors), record.frame, record.end)
+            self._change(log_epoch=record.epoch, log_position=record.position + 1)
+        return verdict
+
+    def add_bytes(self, log: bytes, start: int, *, epoch: int, time_ms: int | None) -> None:
+        """Index whole events of the log, from byte `start`; `time_ms` is the end's, if it ends."""
+        for event in parse_events(log, start):
+            self._change(log_length=event.end)
+            if event.data == DONE:
+                continue
+            try:
+                chunk = decode_chunk(event.data)
+            except msgspec.DecodeError:
+                self._change(error_code=UNREADABLE)
+                continue
+            self._add_chunk(chunk, event.end, epoch)
+            if chunk.finish_reason is not None:
+                self._finish(chunk, time_ms)
+
+    def add_vectors(self, vectors: Iterable[TrackVector], frame: int, end: int) -> None:
+        """Keep each track's most confident vector, the first of equals."""
+        for found in vectors:
+            confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
+            if off >= end or found.confidence <= confidence:
+                continue
+            vector = normalised(found.vector)
+            if vector is None:
+                continue
+            self._embedded[found.track_id] = (found.confidence, end)
+            self._embeddings[found.track_id] = EmbeddingRow(
+                project=self.row.project,
+                task_id=self.row.task_id,
+                month=self.row.month,
+                track_id=found.track_id,
+                frame=max(frame, 0),
+                confidence=found.confidence,
+                vector=vector,
+                off=end,
+            )
+
+    def close(self, **fields: object) -> None:
+        """Set fields of the task row that the log's bytes do not hold (reindex)."""
+        self._change(**fields)
+
+    def take_rows(self) -> TaskRows:
+        """Return the rows that changed since the last call."""
+        rows = TaskRows(
+            detections=self._detections,
+            embeddings=list(self._embeddings.values()),
+            tracks=[self.tracks[track_id] for track_id in sorted(self._changed_tracks)],
+            tasks=[self._versioned()] if self._task_changed else [],
+        )
+        self._detections, self._embeddings, self._changed_tracks = [], {}, set()
+        self._task_changed = False
+        return rows
+
+    def _versioned(self) -> TaskRow:
+        """Order the row's versions: what is indexed, then whether the submission is in it."""
+        progress = self.row.log_length + 1 if self.row.started_ms is not None else 0
+        self.row = msgspec.structs.replace(self.row, rev=2 * progress + self._is_submitted)
+        return self.row
+
+    def _change(self, **fields: object) -> None:
+        self.row = msgspec.structs.replace(self.row, **fields)
+        self._task_changed = True
+
+    def _add_chunk(self, chunk: Chunk, end: int, epoch: int) -> None:
+        info = chunk.stream_info
+        frame = max(info.frame_index, 0)
+        if chunk.provider is not UNSET:
+            self._change(provider=chunk.provider)
+        if chunk.finish_reason is None:
+            self._change(
+                processed_frames=self.row.processed_frames + 1,
+                last_frame=max(self.row.last_frame, frame),
+            )
+        self._change(total_frames=info.total_frames, fps=info.fps)
+        time_s = frame_time_s(frame, info.fps)
+        targets = [target for result in chunk.delta.results for target in result.targets]
+        for det_idx, target in enumerate(targets):
+            self._detections.append(self._detection(target, det_idx, frame, time_s, epoch))
+            known = self.tracks.get(target.track_id)
+            if known is None or known.last_off < end:
+                self.tracks[target.track_id] = self._track(known, target, frame, time_s, end)
+                self._changed_tracks.add(target.track_id)
+
+    def _detection(
+        self, target: Target, det_idx: int, frame: int, time_s: float, epoch: int
+    ) -> DetectionRow:
+        return DetectionRow(
+            project=self.row.project,
+            task_id=self.row.task_id,
+            month=self.row.month,
+            frame=frame,
+            det_idx=det_idx,
+            time_s=time_s,
+            track_id=target.track_id,
+            class_name=target.class_name,
+            confidence=target.confidence,
+            left=target.roi.left,
+            top=target.roi.top,
+            width=target.roi.width,
+            height=target.roi.height,
+            text=target.text or None,
+            text_confidence=(target.text_confidence or 0.0) if target.text else None,
+            epoch=epoch,
+        )
+
+    def _track(
+        self, known: TrackRow | None, target: Target, frame: int, time_s: float, end: int
+    ) -> TrackRow:
+        track = known or _first_seen(self.row, target, frame, time_s)
+        fields: dict[str, object] = {
+            "last_frame": frame,
+            "last_s": time_s,
+            "dwell_s": round(time_s - track.first_s, 6),
+            "frames_seen": track.frames_seen + 1,
+            "last_off": end,
+        }
+        if target.confidence > track.best_confidence:
+            fields |= {
+                "class_name": target.class_name,
+                "best_confidence": target.confidence,
+                "best_frame": frame,
+                "best_left": target.roi.left,
+                "best_top": target.roi.top,
+                "best_width": target.roi.width,
+                "best_height": target.roi.height,
+            }
+        if target.feature_digest and _better(target.confidence, track.feature_confidence):
+            fields["feature_digest"] = target.feature_digest
+            fields["feature_confidence"] = target.confidence
+        if target.text and _better(target.text_confidence or 0.0, track.text_confidence):
+            fields["text"] = target.text
+            fields["text_confidence"] = target.text_confidence or 0.0
+        return msgspec.structs.replace(track, **fields)
+
+    def _finish(self, chunk: Chunk, time_ms: int | None) -> None:
+        usage = chunk.usage or None
+        error = chunk.error or None
+        reason = str(chunk.finish_reason)
+        self._change(
+            status=status_of(reason),
+            finish_reason=reason,
+            finished_ms=time_ms,
+            error_code=error.code if error else None,
+            error_message=error.message if error else None,
+        )
+        if usage is not None:
+            self._change(
+                processed_frames=usage.processed_frames,
+                processing_time_ms=usage.processing_time_ms,
+                decoded_frames=_given(usage.decoded_frames),
+                failed_frames=_given(usage.failed_frames),
+                skipped_frames=_given(usage.skipped_frames),
+            )
+
+
+def summarise(project: str, task_id: str, log: bytes) -> dict[int, TrackRow]:
+    """Return the track rows, by track id, that a whole log has: what `/results` must say."""
+    task = IndexedTask(project, task_id)
+    task.add_bytes(log, 0, epoch=0, time_ms=None)
+    return task.tracks
+
+
+def source_host(source: SourceRef) -> str:
+    """Return what may be told of a source: its host, `file` or `upload`."""
+    if source.url is None:
+        return "upload"
+    try:
+        return urlsplit(source.url).hostname or "file"
+    except ValueError:
+        return ""
+
+
+def frame_time_s(frame: int, fps: float) -> float:
+    """Return the media time of a frame; 0 where the frame rate is not known."""
+    return round(frame / fps, 6) if fps > 0 else 0.0
+
+
+def normalised(vector: bytes) -> tuple[float, ...] | None:
+    """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
+    if len(vector) % 2:
+        return None
+    values = np.frombuffer(vector, "<f2").astype(np.float32)
+    norm = float(np.linalg.norm(values))
+    if not np.isfinite(norm) or norm == 0:
+        return None
+    return tuple((values / norm).tolist())
+
+
+def _first_seen(row: TaskRow, target: Target, frame: int, time_s: float) -> TrackRow:
+    """Return the row of a track without its first target: any confidence is better than its."""
+    return TrackRow(
+        project=row.project,
+        task_id=row.task_id,
+        month=row.month,
+        track_id=target.track_id,
+        created_ms=row.created_ms,
+        class_name=target.class_name,
+        first_frame=frame,
+        last_frame=frame,
+        first_s=time_s,
+        last_s=time_s,
+        dwell_s=0.0,
+        frames_seen=0,
+        best_confidence=-1.0,
+        best_frame=frame,
+        best_left=target.roi.left,
+        best_top=target.roi.top,
+        best_width=target.roi.width,
+        best_height=target.roi.height,
+        feature_digest=None,
+        feature_confidence=None,
+        text=None,
+        text_confidence=None,
+        last_off=0,
+    )
+
+
+def _better(confidence: float, than: float | None) -> bool:
+    return than is None or confidence > than
+
+
+def _given(value: int | msgspec.UnsetType) -> int | None:
+    return None if value is UNSET else value

@@ -1,0 +1,218 @@
+"""Builders of task logs as records of video.chunks, and an object store in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streamproc.contract.chunk import (
+    Chunk,
+    ChunkError,
+    Delta,
+    FinishReason,
+    Result,
+    Roi,
+    StreamInfo,
+    Target,
+    Usage,
+    encode_chunk,
+)
+from streamproc.contract.framing import DONE, frame_event
+from streamproc.contract.records import (
+    ChunkRecord,
+    Claim,
+    FoldPoint,
+    Submitted,
+    TrackVector,
+    encode_vectors,
+)
+from streamproc.contract.spec import SourceRef, Step, TaskSpec
+from streamproc.contract.tables import created_ms_of
+from streamproc.sinks.errors import StoreUnavailableError
+from streamproc.sinks.objects import ListedObject, ObjectHead
+
+PROJECT = "proj_1"
+TOTAL_FRAMES = 100
+FPS = 10.0
+
+
+def task_id(n: int) -> str:
+    """A task id of 22 November 2026; ids of other `n` differ."""
+    return f"vt_01KAN7W000{n:016d}"
+
+
+def target(track_id: int = 1, **fields: Any) -> Target:
+    defaults = {"class_name": "pedestrian", "confidence": 0.5, "roi": Roi(10, 20, 30, 40)}
+    return Target(track_id=track_id, **{**defaults, **fields})
+
+
+def unit(*values: float) -> bytes:
+    """A feature vector of 4 dimensions as records carry it; not normalised."""
+    vector = np.zeros(4, "<f2")
+    vector[: len(values)] = values
+    return vector.tobytes()
+
+
+class LogBuilder:
+    """Writes one task's records the way a worker does; positions are given by `Partition`."""
+
+    def __init__(self, task: str, project: str = PROJECT) -> None:
+        self.task = task
+        self.project = project
+        self.end = 0
+        self.seq = 0
+        self.frame = -1
+        self.n_frames = 0
+        self.log = b""
+
+    def claim(self, *, time_ms: int = 0, worker: str = "w") -> ChunkRecord:
+        value = msgspec.msgpack.encode(Claim(worker, 0, "local", "f32", "CPU"))
+        return self._record("claim", value, frame=-1, time_ms=time_ms)
+
+    def chunk(
+        self,
+        *targets: Target,
+        frame: int | None = None,
+        vectors: Sequence[TrackVector] = (),
+        time_ms: int = 0,
+    ) -> ChunkRecord:
+        self.frame = self.frame + 1 if frame is None else frame
+        self.n_frames += 1
+        chunk = self._chunk(targets, first=self.end == 0)
+        record = self._record(
+            "chunk",
+            frame_event(encode_chunk(chunk), self.end),
+            frame=self.frame,
+            time_ms=time_ms,
+            vectors=encode_vectors(vectors) if vectors else None,
+        )
+        return self._append(record)
+
+    def terminal(
+        self,
+        reason: FinishReason = "stop",
+        *,
+        time_ms: int = 0,
+        error: tuple[str, str] | None = None,
+    ) -> ChunkRecord:
+        chunk = msgspec.structs.replace(
+            self._chunk((), first=self.end == 0),
+            finish_reason=reason,
+            usage=Usage(self.n_frames, 1200, self.n_frames, 0, 0),
+        )
+        if error is not None:
+            chunk = msgspec.structs.replace(chunk, error=ChunkError(*error))
+        first = frame_event(encode_chunk(chunk), self.end)
+        value = first + frame_event(DONE, self.end + len(first))
+        return self._append(self._record("terminal", value, frame=self.frame, time_ms=time_ms))
+
+    def _append(self, record: ChunkRecord) -> ChunkRecord:
+        self.log += record.value
+        self.end += len(record.value)
+        self.seq += 1
+        return record
+
+    def _record(
+        self, kind: Any, value: bytes, *, frame: int, time_ms: int, vectors: bytes | None = None
+    ) -> ChunkRecord:
+        return ChunkRecord(
+            task=self.task,
+            project=self.project,
+            kind=kind,
+            epoch=-1,
+            seq=self.seq,
+            off=self.end,
+            frame=frame,
+            pts=frame,
+            value=value,
+            vectors=vectors,
+            time_ms=time_ms,
+        )
+
+    def _chunk(self, targets: Sequence[Target], *, first: bool) -> Chunk:
+        return Chunk(
+            id="mm-pipe-" + self.task[-8:],
+            object="mm.pipeline.chunk",
+            stream_info=StreamInfo(self.frame, TOTAL_FRAMES, self.n_frames, 0, FPS, 40),
+            delta=Delta((Result(0, tuple(targets)),)),
+            finish_reason=None,
+            **({"model": "hint", "provider": "local"} if first else {}),
+        )
+
+
+class Partition:
+    """A partition of video.chunks: gives records their offsets, as Kafka would."""
+
+    def __init__(self) -> None:
+        self.records: list[ChunkRecord] = []
+        self._epochs: dict[str, int] = {}
+
+    def write(self, record: ChunkRecord, *, epoch: int | None = None) -> ChunkRecord:
+        """Append the record; `epoch` None is that of the task's last claim."""
+        position = len(self.records)
+        if record.kind == "claim":
+            epoch = self._epochs[record.task] = position
+        elif epoch is None:
+            epoch = self._epochs[record.task]
+        time_ms = record.time_ms or 1_800_000_000_000 + position
+        written = msgspec.structs.replace(
+            record, position=position, epoch=epoch, time_ms=time_ms
+        )
+        self.records.append(written)
+        return written
+
+    def write_all(self, *records: ChunkRecord) -> None:
+        for record in records:
+            self.write(record)
+
+
+def submitted(task: str, project: str = PROJECT, **spec: Any) -> Submitted:
+    defaults: dict[str, Any] = {
+        "source": SourceRef(url="https://user:secret@videos.example.com/a/clip.mp4?sig=1"),
+        "steps": (Step("detect", "detect@1"), Step("feature", "feature@2")),
+        "model_hint": "hint",
+    }
+    return Submitted(
+        task=task,
+        project=project,
+        partition=0,
+        created_ms=created_ms_of(task) + 5,
+        spec=TaskSpec(**{**defaults, **spec}),
+        point=FoldPoint(position=0),
+    )
+
+
+class MemoryObjects:
+    """The `Objects` boundary over a dict; `away` makes every request fail."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.away = False
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        self._answer()
+        if key in self.stored:
+            return False
+        self.stored[key] = (body, dict(metadata))
+        return True
+
+    def head(self, key: str) -> ObjectHead | None:
+        self._answer()
+        found = self.stored.get(key)
+        return None if found is None else ObjectHead(len(found[0]), found[1])
+
+    def get(self, key: str) -> bytes | None:
+        self._answer()
+        found = self.stored.get(key)
+        return None if found is None else found[0]
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        self._answer()
+        for key in sorted(self.stored):
+            if key.startswith(prefix):
+                yield ListedObject(key, len(self.stored[key][0]))
+
+    def _answer(self) -> None:
+        if self.away:
+            raise StoreUnavailableError("S3 is away")
