@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.manifest import Manifest, NanodetOptions, Resize, SsdOptions
@@ -32,6 +33,7 @@ class Detector:
         self._options = manifest.input
         self._decoder = manifest.decoder
         self._class_ids = {name: i for i, name in enumerate(manifest.classes)}
+        self._all_classes = np.ones(len(manifest.classes), bool)
         self._network = runtime.network(
             manifest,
             NetworkInput(
@@ -61,7 +63,8 @@ class Detector:
 
     def warm(self) -> None:
         """One inference on a grey frame, so that a task's first frame costs what others cost."""
-        self._infer(np.full((1, self._options.height, self._options.width, 3), 114, np.uint8), 1.0)
+        frame = np.full((1, self._options.height, self._options.width, 3), 114, np.uint8)
+        self._infer(frame, 1.0, self._all_classes)
 
     def check(self) -> None:
         """Run on a flat and a noisy frame; raises InvalidModelFileError for what is no detection.
@@ -72,7 +75,7 @@ class Detector:
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         for frame in (np.full(shape, 114, np.uint8), noise):
             with np.errstate(over="ignore", invalid="ignore"):
-                boxes, scores, _ = self._infer(frame, -np.inf)
+                boxes, scores, _ = self._infer(frame, -np.inf, self._all_classes)
             if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
                 raise InvalidModelFileError(f"{self.manifest.ref}: gives boxes that are not finite")
             if len(scores) and (scores.min() < 0 or scores.max() > 1):
@@ -92,21 +95,25 @@ class Detector:
         """
         size = source_size or (image_bgr.shape[1], image_bgr.shape[0])
         batch = fit(image_bgr, self._options, size)[None]
-        boxes, scores, class_ids = self._infer(batch, parameters["low_threshold"])
-        wanted = parameters["classes"]
-        if len(wanted) < len(self._class_ids):
-            keep = np.isin(class_ids, [self._class_ids[name] for name in wanted])
-            boxes, scores, class_ids = boxes[keep], scores[keep], class_ids[keep]
+        wanted = np.zeros(len(self._class_ids), bool)
+        wanted[[self._class_ids[name] for name in parameters["classes"]]] = True
+        boxes, scores, class_ids = self._infer(batch, parameters["low_threshold"], wanted)
         kept = suppress(boxes, class_ids, parameters["iou_threshold"], parameters["max_targets"])
         boxes_px = geometry(self._options, size).to_source(boxes[kept])
         return Detections(boxes_px, scores[kept], class_ids[kept])
 
-    def _infer(self, batch: Image, threshold: float) -> tuple[Floats, Floats, Ints]:
-        """Boxes (ltrb, network pixels), scores and class ids from `threshold` on, best first."""
+    def _infer(
+        self, batch: Image, threshold: float, wanted: npt.NDArray[np.bool_]
+    ) -> tuple[Floats, Floats, Ints]:
+        """Boxes (ltrb, network pixels), scores and class ids from `threshold` on, best first.
+
+        `wanted` (classes,) says which classes count; the others are dropped before they cost time.
+        """
         with self._network.infer(batch) as outputs:
             if isinstance(self._decoder, SsdOptions):
-                return self._read_rows(outputs, self._decoder, threshold)
+                return self._read_rows(outputs, self._decoder, threshold, wanted)
             keep = select(outputs[0][0], threshold)
+            keep = keep[wanted[outputs[1][0, keep]]]
             scores, class_ids = outputs[0][0, keep], outputs[1][0, keep]
             regression = outputs[2][0, keep]
         grid = anchors(self._options.width, self._options.height, self._decoder.strides)
@@ -118,16 +125,21 @@ class Detector:
         return boxes, scores, class_ids
 
     def _read_rows(
-        self, outputs: Outputs, decoder: SsdOptions, threshold: float
+        self,
+        outputs: Outputs,
+        decoder: SsdOptions,
+        threshold: float,
+        wanted: npt.NDArray[np.bool_],
     ) -> tuple[Floats, Floats, Ints]:
         boxes, scores, class_ids = decode_ssd(
             outputs[0], self._options.width, self._options.height, decoder.first_label
         )
-        if len(class_ids) and int(class_ids.max()) >= len(self._class_ids):
+        if len(class_ids) and int(class_ids.max()) >= len(wanted):
             raise InvalidModelFileError(
                 f"{self.manifest.ref}: the network gives label "
                 f"{int(class_ids.max()) + decoder.first_label}, but there are only "
-                f"{len(self._class_ids)} classes from label {decoder.first_label} on"
+                f"{len(wanted)} classes from label {decoder.first_label} on"
             )
         keep = select(scores, threshold)
+        keep = keep[wanted[class_ids[keep]]]
         return boxes[keep], scores[keep], class_ids[keep]
