@@ -35,6 +35,7 @@ PORTS = tuple(
 # and its volume files by then, so it is not waited for: kill -9 loses nothing of it.
 _STOP_DEADLINE_S = 1.0
 _VOLUME_SIZE_MB = 256
+_PROBE_KEY = ".framewire/ready"
 
 
 def access(ports: Mapping[str, int], access_key: str, secret_key: str) -> S3Access:
@@ -67,7 +68,7 @@ def spec(
 
 
 def has_bucket(s3: S3Access, region: str = "us-east-1") -> Callable[[], bool]:
-    """Return a probe that makes the bucket when it is missing, and is ready once it is there."""
+    """Return a probe that makes the bucket when it is missing, and is ready once it takes objects."""
     clients: list[Any] = []
 
     def probe() -> bool:
@@ -82,10 +83,22 @@ def has_bucket(s3: S3Access, region: str = "us-east-1") -> Callable[[], bool]:
                 with contextlib.suppress(ClientError):
                     clients[0].create_bucket(Bucket=s3.bucket)
                 return False
-            return True
+            return _takes_objects(clients[0], s3.bucket)
         return False
 
     return probe
+
+
+def _takes_objects(client: Any, bucket: str) -> bool:
+    """Return whether an object can be written and read: volumes come later than the S3 port."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow import
+
+    try:
+        client.put_object(Bucket=bucket, Key=_PROBE_KEY, Body=b"ready")
+        answer = client.get_object(Bucket=bucket, Key=_PROBE_KEY)
+    except ClientError:
+        return False
+    return bool(answer["Body"].read() == b"ready")
 
 
 def sockets(ports: Mapping[str, int]) -> list[Path]:
