@@ -49,9 +49,7 @@ def _explain(text: str, value: Any, into: type) -> InvalidRequestError:
         return InvalidRequestError.at(_join(path, missing["name"]), "is required")
     if invalid := _INVALID.match(what):
         choices = ", ".join(_choices(into, value, path))
-        return InvalidRequestError.at(
-            _tagged(into, value, path), f"{invalid['value']} is none of: {choices}"
-        )
+        return InvalidRequestError.at(path, f"{invalid['value']} is none of: {choices}")
     return InvalidRequestError.at(path, _plain(what))
 
 
@@ -84,15 +82,6 @@ def _choices(into: type, value: Any, path: str) -> list[str]:
     if isinstance(at, inspect.LiteralType):
         return [str(choice) for choice in at.values]
     return [str(struct.tag) for struct in _structs(at)]
-
-
-def _tagged(into: type, value: Any, path: str) -> str:
-    """A wrong tag is reported at its own field; msgspec's path may stop at the object."""
-    at, found = _walk(into, value, path)
-    structs = _structs(at)
-    if structs and isinstance(found, dict) and structs[0].tag_field:
-        return _join(path, structs[0].tag_field)
-    return path
 
 
 def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
