@@ -6,6 +6,7 @@ new one; the end of the file, where indexes and the fingerprint are, is asked fo
 
 import contextlib
 import re
+import threading
 from collections import OrderedDict
 from typing import Final
 
@@ -41,6 +42,7 @@ class RangedReader:
         self._etag = strong_etag(first)
         self._modified = first.header("last-modified")
         self._closed = False
+        self._reading = threading.Lock()
 
     @property
     def size_bytes(self) -> int | None:
@@ -65,11 +67,12 @@ class RangedReader:
         if not 0 <= position < self._size:
             return b""
         start = position - position % _BLOCK_BYTES
-        block = self._blocks.get(start)
-        if block is None:
-            block = self._fetch(start)
-        else:
-            self._blocks.move_to_end(start)
+        with self._reading:
+            block = self._blocks.get(start)
+            if block is None:
+                block = self._fetch(start)
+            else:
+                self._blocks.move_to_end(start)
         offset = position - start
         return block[offset : offset + length]
 
@@ -91,6 +94,8 @@ class RangedReader:
     def close(self) -> None:
         self._closed = True
         self._fetcher.abort()
+        with self._reading:
+            self._drop_stream()
 
     def _fetch(self, start: int) -> bytes:
         failure: SourceError | None = None

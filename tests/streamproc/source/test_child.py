@@ -1,0 +1,172 @@
+"""The decoder child: its death is an error, its end leaves nothing, it can reach nothing."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from streamproc.contract.spec import Sampling
+from streamproc.source import process
+from streamproc.source.errors import DecoderCrashedError, SourceClosedError
+from streamproc.source.frames import open_source
+from streamproc.source.types import FrameOutputs, SourceSpec, letterbox_size
+from tests.data import clips
+from tests.streamproc.source.conftest import ALL, policy
+
+SMALL = FrameOutputs(full=False, scaled=(32, 32))
+
+
+def opened(path, outputs=SMALL, **changes):
+    return open_source(SourceSpec(path.as_uri(), ALL), policy(path, **changes), outputs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_killed_child_is_a_crashed_decoder(clip, number):
+    with opened(clip("plain.mp4")) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(source.n_slots)]
+        os.kill(source.decoder_pid, number)
+        with pytest.raises(DecoderCrashedError, match=number.name):
+            next(frames)
+        assert held[0].scaled.shape == (32, 32, 3)
+
+
+def test_a_decoder_without_progress_is_ended(clip):
+    with opened(clip("plain.mp4"), decode_stall_timeout_s=0.2) as source:
+        frames = iter(source)
+        next(frames).release()
+        os.kill(source.decoder_pid, signal.SIGSTOP)
+        with pytest.raises(DecoderCrashedError, match="no progress"):
+            for frame in frames:
+                frame.release()
+
+
+def test_close_from_another_thread_wakes_the_iterator(clip):
+    source = opened(clip("plain.mp4"))
+    frames = iter(source)
+    held = [next(frames) for _ in range(source.n_slots)]
+    ended = []
+
+    def wait():
+        try:
+            next(frames)
+        except SourceClosedError:
+            ended.append(time.monotonic())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    started = time.monotonic()
+    source.close()
+    thread.join()
+    assert ended[0] - started < 1
+    assert not psutil.pid_exists(source.decoder_pid)
+    assert held[0].scaled.any()
+    source.close()
+
+
+def test_a_frame_keeps_its_pixels_until_it_is_released(clip):
+    with opened(clip("plain.mp4")) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(source.n_slots - 1)]
+        before = [frame.scaled.copy() for frame in held]
+        for frame in frames:
+            frame.release()
+        assert all(np.array_equal(f.scaled, b) for f, b in zip(held, before, strict=True))
+
+
+def test_a_letterbox_keeps_the_aspect_ratio(clip):
+    with opened(
+        clip("plain.mp4"), FrameOutputs(full=True, scaled=(80, 80), letterbox=True)
+    ) as source:
+        frame = next(iter(source))
+        assert letterbox_size(160, 96, (80, 80)) == (80, 48)
+        assert (frame.scaled[48:] == 114).all()
+        rough = frame.image.reshape(48, 2, 80, 2, 3).mean((1, 3))
+        assert np.abs(frame.scaled[:48] - rough).mean() < 8
+
+
+def test_nothing_is_left_behind_after_thirty_videos(clip):
+    me = psutil.Process()
+
+    def count():
+        gc.collect()
+        maps = sum("framewire-frames" in line for line in Path("/proc/self/maps").open())
+        return me.num_fds(), len(me.children()), threading.active_count(), maps
+
+    process.end_spare()
+    before = None
+    for turn in range(30):
+        with opened(clip("plain.mp4")) as source:
+            frame = next(iter(source))
+            frame.release()
+            del frame
+        process.end_spare()
+        del source
+        if turn == 1:
+            before = count()
+    assert count() == before
+
+
+def test_the_child_has_no_secrets_and_no_files_and_no_network(clip, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    process.end_spare()
+    with opened(clip("plain.mp4")) as source:
+        child = Path(f"/proc/{source.decoder_pid}")
+        assert b"secret" not in (child / "environ").read_bytes()
+        limits = (child / "limits").read_text()
+        n_open = len(list((child / "fd").iterdir()))
+        assert f"Max open files            {n_open} " in limits
+        assert "Max core file size        0 " in limits
+        mine = os.readlink("/proc/self/ns/net")
+        assert source.isolated == (os.readlink(child / "ns/net") != mine)
+
+
+def test_the_child_does_not_outlive_its_parent(clip):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from streamproc.source.frames import *\n"
+        "from streamproc.source.types import *\n"
+        "path = Path(sys.argv[1])\n"
+        "policy = FetchPolicy(allowed_file_roots=(path.parent,))\n"
+        "source = open_source(SourceSpec(path.as_uri()), policy, FrameOutputs())\n"
+        "print(source.decoder_pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[3]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(clip("plain.mp4"))],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+    )
+    with parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    assert not psutil.wait_procs([child], timeout=10)[1]
+
+
+def test_a_ten_minute_video_shows_its_first_frame_soon(tmp_path):
+    recipe = clips.Recipe(
+        "long.mp4", n_frames=1500, rate=5, size=(64, 48), gop=50, options={"preset": "ultrafast"}
+    )
+    path = clips.write(tmp_path / "long.mp4", recipe)
+    process.prepare()
+    with opened(path) as source:
+        assert source.info.total_frames == 1500
+        assert source.info.duration_s == pytest.approx(300)
+        started = time.monotonic()
+        assert next(iter(source)).index == 0
+        assert time.monotonic() - started < 0.5
+    with open_source(
+        SourceSpec(path.as_uri(), Sampling("keyframe")), policy(path), SMALL
+    ) as source:
+        assert sum(1 for _ in source) == 30
+        assert source.usage().packets_sent <= 31
