@@ -72,7 +72,9 @@ class Network:
 
         The outputs are views into the request: copy what is needed before the context ends.
         """
-        tensor = ov.Tensor(np.ascontiguousarray(batch), shared_memory=True)
+        # OpenVINO shares no read-only memory (a decoder's frame may be): that is copied once.
+        shared = np.require(batch, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
+        tensor = ov.Tensor(shared, shared_memory=True)
         request = self._free.get()
         try:
             try:

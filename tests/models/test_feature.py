@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,6 +55,25 @@ def test_four_threads_extract_what_one_extracts(
             pool.map(lambda i: extractor.extract(street_frames[i % 3], BOXES_PX), range(12))
         )
     assert all(np.array_equal(vectors, alone[i % 3]) for i, vectors in enumerate(found))
+
+
+def test_f32_matches_the_network_run_by_hand(
+    runtime: Runtime, registry: Registry, street_frames: list[Image]
+) -> None:
+    """The graph's additions (u8 input, channel order, normalisation) against numpy on the IR."""
+    import openvino as ov
+
+    manifest = registry.resolve("feature")
+    left, top, right, bottom = BOXES_PX[0].astype(int)
+    crop = cv2.resize(street_frames[0][top:bottom, left:right], (128, 256))
+    rgb = crop[..., ::-1].astype(np.float32) / 255
+    mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    blob = ((rgb - mean) / deviation).astype(np.float32).transpose(2, 0, 1)[None]
+    path = manifest.directory / manifest.file("network").path
+    plain = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    expected = plain(blob)[0]
+    found = FeatureExtractor(runtime, manifest, "f32").extract(street_frames[0], BOXES_PX[:1])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_digest_states_size_and_length() -> None:

@@ -26,9 +26,9 @@ def signs() -> dict[int, Image]:
     frames = {}
     with av.open(str(DATA / "text_signs.mp4")) as container:
         for i, frame in enumerate(container.decode(video=0)):
-            if i in (0, 15, 45, 105):
+            if i in (0, 15, 45, 75, 105):
                 frames[i] = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-    assert len(frames) == 4
+    assert len(frames) == 5
     return frames
 
 
@@ -55,6 +55,15 @@ def test_a_whole_frame_reads_its_sign(reader: TextReader, signs: dict[int, Image
             assert line.confidence >= 0.5
             assert line.quad_px.min() >= -20
             assert (line.quad_px <= (660, 500)).all()
+
+
+def test_the_words_of_four_signs_are_read_exactly(
+    reader: TextReader, signs: dict[int, Image]
+) -> None:
+    read = set().union(*(plain(lines) for frame in signs.values() for lines in reader.read(frame)))
+    words = "NOTICE DOUBLE PARKING PROHIBITED ATALLTIMES SPORTSCENTRE CONFERENCECENTRE CARPARKS"
+    expected = {*words.split(), "NOPARKING", "COPYCENTRE"}
+    assert len(expected & read) >= 9, read
 
 
 def test_a_target_is_read_within_its_box(reader: TextReader, signs: dict[int, Image]) -> None:
