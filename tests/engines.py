@@ -116,6 +116,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         process.wait()
 
 
+@pytest.fixture(scope="session")
+def chdb_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one directory of this process's chDB: a process has one engine. Use a database each."""
+    return tmp_path_factory.mktemp("chdb")
+
+
 @pytest.fixture
 def new_bucket(s3_server: S3Server) -> Callable[[], S3Server]:
     """Make an empty bucket of the session's server, as often as it is called."""

@@ -1,0 +1,255 @@
+"""The byte log under every race that hypothesis finds: one log, whoever reads it from wherever.
+
+The three planted faults show that the machine sees what it is there for.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from api.log import hub as hub_module
+from api.log.hub import Hub
+from api.log.segments import Segment
+from streamproc.contract.fold import Fold, Verdict
+from streamproc.contract.fold import step as true_step
+from streamproc.contract.objects import segment_prefix
+from streamproc.contract.records import ChunkRecord
+from streamproc.sinks.objects import ListedObject, ObjectHead
+from tests.api.log.builders import PROJECT
+from tests.api.log.world import PARTITION, TASKS, MemoryStore, Reader, World, Writer
+
+index = st.integers(0, 7)
+tasks = st.sampled_from(TASKS)
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Any process may do its next thing, or die, at any time."""
+
+    world_type: type[World] = World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = self.world_type()
+
+    @rule(task=tasks, n=st.integers(0, 4))
+    def claim(self, task: str, n: int) -> None:
+        self.world.claim(task)
+        for _ in range(n):
+            self.world.write(self.world.writers[-1])
+
+    @precondition(lambda self: self.world.writers)
+    @rule(at=index, n=st.integers(1, 5))
+    def write(self, at: int, n: int) -> None:
+        for _ in range(n):
+            self.world.write(self._writer(at))
+
+    @precondition(lambda self: self.world.writers)
+    @rule(at=index, of=index)
+    def repeat(self, at: int, of: int) -> None:
+        self.world.repeat(self._writer(at), of)
+
+    @precondition(lambda self: len(self.world.kafka) > 12)
+    @rule(at=index)
+    def finish(self, at: int) -> None:
+        self.world.write(self._writer(at), terminal=True)
+
+    @rule(at=index, deeds=st.lists(st.sampled_from(["read", "tick", "store", "learn"]), min_size=4))
+    def archive(self, at: int, deeds: list[str]) -> None:
+        """One archiver does some of its work, in any order: zombies too."""
+        process = self.world.archives[-1 - at % len(self.world.archives)]
+        for deed in deeds:
+            if deed == "read":
+                self.world.archive_read(process)
+                self.world.archive_read(process)
+            elif deed == "tick":
+                self.world.archive_tick(process)
+            elif deed == "store":
+                self.world.archive_store(process, at)
+            else:
+                self.world.archive_learn(process, at)
+
+    @rule()
+    def archive_commit(self) -> None:
+        self.world.archive_commit()
+
+    @rule()
+    def archive_replace(self) -> None:
+        self.world.archive_replace()
+
+    @rule(n_old=st.integers(0, 6), n_new=st.integers(0, 6))
+    def archive_taken_over(self, n_old: int, n_new: int) -> None:
+        """The old owner and the new one store the same bytes, cut as far as each has read."""
+        old = self.world.archives[-1]
+        self.world.archive_replace()
+        new = self.world.archives[-1]
+        for process, n in ((old, n_old), (new, n_new)):
+            for _ in range(n):
+                self.world.archive_read(process)
+                self.world.archive_store(process, 0)
+                self.world.archive_learn(process, 0)
+        for process in (old, new):
+            self.world.archive_tick(process)
+        for process in (old, new):
+            self.world.archive_store(process, 0)
+            self.world.archive_learn(process, 0)
+
+    @rule(n=st.integers(1, 12), archived=st.booleans())
+    def api_read(self, n: int, archived: bool) -> None:
+        self.world.api_read(n)
+        if archived:
+            self.world.api_learn_archived()
+
+    @rule()
+    def api_restart(self) -> None:
+        self.world.api_restart()
+
+    @rule(task=tasks, deed=st.sampled_from(["ask", "list", "seed"]))
+    def api_locates(self, task: str, deed: str) -> None:
+        if deed == "ask":
+            self.world.state_asked(task)
+        elif deed == "list":
+            self.world.api_list(task)
+        else:
+            self.world.api_seed(task)
+
+    @precondition(lambda self: len(self.world.readers) < 6)
+    @rule(task=tasks, part=st.integers(0, 100))
+    def reader_comes(self, task: str, part: int) -> None:
+        length = len(self.world.truth(task)[0])
+        self.world.readers.append(Reader(task, length * part // 100))
+
+    @precondition(lambda self: self.world.readers)
+    @rule(at=index, n=st.integers(1, 4))
+    def reader_reads(self, at: int, n: int) -> None:
+        for _ in range(n):
+            self.world.read(self.world.readers[at % len(self.world.readers)])
+
+    @precondition(lambda self: self.world.readers)
+    @rule(at=index, n=st.integers(1, 30))
+    def reader_is_served(self, at: int, n: int) -> None:
+        self.world.api_serves(self.world.readers[at % len(self.world.readers)], n)
+
+    @invariant()
+    def store_is_the_log(self) -> None:
+        self.world.check_store()
+
+    def teardown(self) -> None:
+        self.world.settle()
+
+    def _writer(self, at: int) -> Writer:
+        return self.world.writers[-1 - at % len(self.world.writers)]
+
+
+RUN = settings(
+    max_examples=150,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    print_blob=False,
+)
+HUNT = settings(RUN, max_examples=3000, phases=(Phase.generate,))
+
+
+def test_every_reader_gets_one_contiguous_part_of_one_log() -> None:
+    run_state_machine_as_test(LogMachine, settings=RUN)
+
+
+def _step_without_epochs(fold: Fold, record: ChunkRecord) -> tuple[Fold, Verdict]:
+    """The fold as it would be if zombies were not shut out."""
+    if record.kind == "claim" or record.position < fold.position or fold.closed:
+        return true_step(fold, record)
+    if record.off != fold.next_off:
+        return true_step(fold, record)
+    as_new = ChunkRecord(
+        **{name: getattr(record, name) for name in record.__struct_fields__ if name != "epoch"},
+        epoch=max(record.epoch, fold.epoch),
+    )
+    return true_step(fold, as_new)
+
+
+class StoreKeyedByEnd(MemoryStore):
+    """Segment keys that hold their end: two archivers no longer meet at one key.
+
+    A listing shows keys as ever; which of two segments at one start is read is chance.
+    """
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        if "/seg/" in key:
+            key = f"{key}-{int(key.rpartition('/')[2]) + len(body):020d}"
+        return super().put_if_absent(key, body, metadata)
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        for listed in super().keys(prefix):
+            yield ListedObject(listed.key.partition("-")[0], listed.size)
+
+    def head(self, key: str) -> ObjectHead | None:
+        return super().head(self._any(key))
+
+    def get(self, key: str) -> bytes | None:
+        return super().get(self._any(key))
+
+    def segments(self, task: str) -> list[tuple[Segment, str]]:
+        return [(segment, self._any(key)) for segment, key in super().segments(task)]
+
+    def log(self, task: str) -> bytes:
+        prefix = segment_prefix(PROJECT, task)
+        return b"".join(self.bodies[key] for key in sorted(self.bodies) if key.startswith(prefix))
+
+    def _any(self, key: str) -> str:
+        return next((found for found in sorted(self.bodies) if found.startswith(key)), key)
+
+
+class HubThatTailsFirst(Hub):
+    """The tail begins where Kafka stands before the listing, not where the listing ends."""
+
+    def ticket(self, partition: int) -> int:
+        return self.position(partition)
+
+    def seed(
+        self, task: str, partition: int, ticket: int, fold: Fold, started_ms: int | None = None
+    ) -> bool:
+        late = Fold(ticket, fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
+        return super().seed(task, partition, ticket, late, started_ms)
+
+
+def _hunt(world: type[World]) -> None:
+    class Mutant(LogMachine):
+        world_type = world
+
+    run_state_machine_as_test(Mutant, settings=HUNT)
+
+
+def test_a_fold_without_epochs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "step", _step_without_epochs)
+    with pytest.raises(AssertionError, match=r"a reader|never came"):
+        _hunt(World)
+
+
+def test_segment_keys_that_hold_their_end_are_caught() -> None:
+    class Broken(World):
+        store_type = StoreKeyedByEnd
+
+    with pytest.raises(AssertionError, match=r"S3 holds|segment"):
+        _hunt(Broken)
+
+
+def test_a_tail_that_begins_before_the_listing_is_caught() -> None:
+    class Broken(World):
+        hub_type = HubThatTailsFirst
+
+    with pytest.raises(AssertionError, match="a reader"):
+        _hunt(Broken)
+
+
+def test_the_partition_of_the_world_is_the_hubs() -> None:
+    assert World().api.hub.position(PARTITION) == 0

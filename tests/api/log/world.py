@@ -1,0 +1,354 @@
+"""A whole Framewire in one thread: writers, Kafka, archivers, S3, api processes and readers.
+
+Everything that decides is the real code; everything that waits is a step that the caller takes
+when it likes, so that any interleaving can be played. One partition, several tasks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from api.log.cursor import Next, next_step
+from api.log.hub import Hub
+from api.log.segments import Segment, SegmentMap
+from streamproc.contract import objects
+from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.records import ChunkRecord
+from streamproc.sinks.archive import Archiver
+from streamproc.sinks.archive_actions import Action, GiveUp, Outcome, Seek, StoreAction, perform
+from streamproc.sinks.objects import ListedObject, ObjectHead
+from tests.api.log.builders import PROJECT, chunk_value, record, terminal_value
+
+TASKS = ("vt_1", "vt_2")
+PARTITION = 0
+READ_BYTES = 300
+RING_BYTES = 3000
+MAX_DRAIN_STEPS = 3000
+
+
+class MemoryStore:
+    """`streamproc.sinks.objects.Objects` in a dict."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.metadata: dict[str, Mapping[str, str]] = {}
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        if key in self.bodies:
+            return False
+        self.bodies[key] = body
+        self.metadata[key] = metadata
+        return True
+
+    def head(self, key: str) -> ObjectHead | None:
+        if key not in self.bodies:
+            return None
+        return ObjectHead(len(self.bodies[key]), self.metadata[key])
+
+    def get(self, key: str) -> bytes | None:
+        return self.bodies.get(key)
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        for key in sorted(self.bodies):
+            if key.startswith(prefix):
+                yield ListedObject(key, len(self.bodies[key]))
+
+    def segments(self, task: str) -> list[tuple[Segment, str]]:
+        """Return the task's segments as a listing shows them, with their keys."""
+        return [
+            (Segment(int(listed.key.rpartition("/")[2][:20]), listed.size), listed.key)
+            for listed in self.keys(objects.segment_prefix(PROJECT, task))
+        ]
+
+    def log(self, task: str) -> bytes:
+        """Return what the task's segments hold, one after the other."""
+        return b"".join(self.bodies[key] for _, key in self.segments(task))
+
+
+class Writer:
+    """A worker on one task: it claimed, folded, and writes on, however long it is a zombie."""
+
+    def __init__(self, task: str, fold: Fold) -> None:
+        self.task = task
+        self.epoch = fold.epoch
+        self.seq = fold.next_seq
+        self.off = fold.next_off
+        self.done = fold.closed
+        self.sent: list[ChunkRecord] = []
+
+
+class ArchiveProcess:
+    """An archiver with a consumer, S3 requests under way and answers on their way back."""
+
+    def __init__(self, position: int) -> None:
+        self.archiver = Archiver(position)
+        self.next = position
+        self.now_s = 0.0
+        self.actions: list[StoreAction] = []
+        self.outcomes: list[Outcome] = []
+
+    def take(self, actions: list[Action]) -> None:
+        for action in actions:
+            assert not isinstance(action, GiveUp), action.reason
+            if isinstance(action, Seek):
+                self.next = action.position
+            else:
+                self.actions.append(action)
+
+
+class Locating(NamedTuple):
+    """A listing under way: the ticket came first."""
+
+    ticket: int
+    listed: list[tuple[Segment, str]] | None = None
+
+
+class ApiProcess:
+    """The reading side of one api process."""
+
+    def __init__(self, hub: Hub, position: int) -> None:
+        self.hub = hub
+        self.hub.start(PARTITION, position)
+        self.maps = {task: SegmentMap() for task in TASKS}
+        self.locating: dict[str, Locating] = {}
+
+
+class Reader:
+    """A client: it counts its bytes, and comes again at `start + len(got)` after a cut."""
+
+    def __init__(self, task: str, start: int) -> None:
+        self.task = task
+        self.start = start
+        self.got = b""
+        self.ended = False
+
+    @property
+    def offset(self) -> int:
+        return self.start + len(self.got)
+
+
+class World:
+    """All of it. Every method is one step of one process."""
+
+    hub_type: type[Hub] = Hub
+    store_type: type[MemoryStore] = MemoryStore
+
+    def __init__(self) -> None:
+        self.kafka: list[ChunkRecord] = []
+        self.store = self.store_type()
+        self.committed = 0
+        self.writers: list[Writer] = []
+        self.archives = [ArchiveProcess(0)]
+        self.api = ApiProcess(self.hub_type(RING_BYTES), 0)
+        self.readers: list[Reader] = []
+        self._truths = {task: (b"", Fold()) for task in TASKS}
+
+    # The truth: what a fold of Kafka from the very beginning accepts.
+
+    def truth(self, task: str) -> tuple[bytes, Fold]:
+        return self._truths[task]
+
+    def append(self, made: ChunkRecord) -> None:
+        """Append to Kafka; a writer never leaves a gap."""
+        self.kafka.append(made)
+        log, fold = self._truths[made.task]
+        fold, verdict = step(fold, made)
+        assert verdict is not Verdict.GAP
+        if verdict is Verdict.ACCEPTED:
+            log += made.value
+        self._truths[made.task] = (log, fold)
+
+    # Writers.
+
+    def claim(self, task: str) -> None:
+        self.append(record("claim", len(self.kafka), task=task))
+        self.writers.append(Writer(task, self.truth(task)[1]))
+
+    def write(self, writer: Writer, *, terminal: bool = False) -> None:
+        """Append what comes next for this writer, zombie or not."""
+        if writer.done:
+            return
+        value = (
+            terminal_value(writer.seq, writer.off)
+            if terminal
+            else chunk_value(writer.seq, writer.off, padding=writer.epoch % 7)
+        )
+        made = record(
+            "terminal" if terminal else "chunk",
+            len(self.kafka),
+            epoch=writer.epoch,
+            seq=writer.seq,
+            off=writer.off,
+            value=value,
+            task=writer.task,
+        )
+        self.append(made)
+        writer.sent.append(made)
+        writer.seq += 1
+        writer.off += len(value)
+        writer.done = terminal
+
+    def repeat(self, writer: Writer, at: int) -> None:
+        """Append an earlier record of this writer again, as a retried send may do."""
+        if writer.sent:
+            old = writer.sent[at % len(writer.sent)]
+            self.append(
+                record(
+                    old.kind,
+                    len(self.kafka),
+                    epoch=old.epoch,
+                    seq=old.seq,
+                    off=old.off,
+                    value=old.value,
+                    task=old.task,
+                )
+            )
+
+    # Archivers. The last one owns the partition: it alone may commit, all may write to S3.
+
+    def archive_read(self, process: ArchiveProcess) -> None:
+        if process.next < len(self.kafka):
+            found = self.kafka[process.next]
+            process.next += 1
+            process.take(process.archiver.accept(found, process.now_s))
+
+    def archive_tick(self, process: ArchiveProcess) -> None:
+        process.now_s += 1.1
+        process.take(process.archiver.tick(process.now_s))
+
+    def archive_store(self, process: ArchiveProcess, at: int) -> None:
+        if process.actions:
+            action = process.actions.pop(at % len(process.actions))
+            process.outcomes.append(perform(self.store, action))
+
+    def archive_learn(self, process: ArchiveProcess, at: int) -> None:
+        if process.outcomes:
+            outcome = process.outcomes.pop(at % len(process.outcomes))
+            process.take(process.archiver.done(outcome, process.now_s))
+
+    def archive_commit(self) -> None:
+        self.committed = max(self.committed, self.archives[-1].archiver.committable())
+
+    def archive_replace(self) -> None:
+        """A new archiver takes over; the old ones live on as zombies, the oldest dies."""
+        self.archives = [*self.archives[-2:], ArchiveProcess(self.committed)]
+
+    # The api.
+
+    def api_read(self, n_records: int) -> None:
+        hub = self.api.hub
+        at = hub.position(PARTITION)
+        batch = self.kafka[at : at + n_records]
+        hub.feed(PARTITION, batch, at + len(batch))
+
+    def api_learn_archived(self) -> None:
+        self.api.hub.archived(PARTITION, self.committed)
+
+    def api_restart(self) -> None:
+        self.api = ApiProcess(self.hub_type(RING_BYTES), self.committed)
+
+    def api_list(self, task: str) -> None:
+        """S3 answers a listing."""
+        locating = self.api.locating.get(task)
+        if locating is not None and locating.listed is None:
+            self.api.locating[task] = locating._replace(listed=self.store.segments(task))
+
+    def api_seed(self, task: str) -> None:
+        """The listing's answer reaches the api."""
+        locating = self.api.locating.get(task)
+        if locating is None or locating.listed is None:
+            return
+        del self.api.locating[task]
+        segments = self.api.maps[task]
+        found = segments.missing(segment for segment, _ in locating.listed)
+        if found:
+            key = dict(locating.listed)[found[-1]]
+            segments.extend(found, SegmentInfo.from_metadata(self.store.metadata[key]))
+        if not segments.closed:
+            self.api.hub.seed(task, PARTITION, locating.ticket, segments.fold())
+
+    def state_asked(self, task: str) -> None:
+        """Somebody asks for the task's status: that seeds it too."""
+        if self.api.hub.view(task) is None:
+            self._locate(task)
+
+    def api_serves(self, reader: Reader, n_steps: int) -> None:
+        """S3 answers quickly and a reader goes on as far as it comes."""
+        for _ in range(n_steps):
+            if self.read(reader) in {Next.WAIT, Next.END}:
+                return
+            self.api_list(reader.task)
+            self.api_seed(reader.task)
+
+    # Readers.
+
+    def read(self, reader: Reader) -> Next:
+        """Take one step of a reader; whatever it gets must be what the log holds there."""
+        hub, segments = self.api.hub, self.api.maps[reader.task]
+        todo = next_step(reader.offset, hub.view(reader.task), segments)
+        piece = b""
+        if todo is Next.TAIL:
+            piece = hub.read(reader.task, reader.offset, READ_BYTES)
+        elif todo is Next.BLOCK:
+            block = next(segments.blocks(reader.offset))
+            keys = {segment.start: key for segment, key in self.store.segments(reader.task)}
+            body = self.store.bodies[keys[block.segment]]
+            piece = body[block.begin : block.end][reader.offset - block.log_start :]
+        elif todo is Next.LOCATE:
+            self._locate(reader.task)
+        elif todo is Next.END:
+            reader.ended = True
+        assert bool(piece) == (todo in {Next.TAIL, Next.BLOCK})
+        reader.got += piece
+        self.check_reader(reader)
+        return todo
+
+    def check_reader(self, reader: Reader) -> None:
+        log, fold = self.truth(reader.task)
+        assert log[reader.start : reader.offset] == reader.got, "a reader got other bytes"
+        if reader.ended:
+            assert fold.closed
+            assert reader.offset == len(log), "a reader was sent away too early"
+
+    def check_store(self) -> None:
+        for task in TASKS:
+            log, _ = self.truth(task)
+            assert log.startswith(self.store.log(task)), "S3 holds other bytes than the log"
+
+    def _locate(self, task: str) -> None:
+        if task not in self.api.locating:
+            self.api.locating[task] = Locating(self.api.hub.ticket(PARTITION))
+
+    # The end: everybody does their work, nobody dies any more.
+
+    def settle(self) -> None:
+        """Read the tail as it is, then close and archive every log and read all to the end."""
+        for reader in self.readers:
+            self.api_serves(reader, MAX_DRAIN_STEPS)
+        for task in TASKS:
+            if not self.truth(task)[1].closed:
+                self.claim(task)
+                self.write(self.writers[-1])
+                self.write(self.writers[-1], terminal=True)
+        self.archive_replace()
+        process = self.archives[-1]
+        for _ in range(MAX_DRAIN_STEPS):
+            self.archive_read(process)
+            self.archive_tick(process)
+            self.archive_store(process, 0)
+            self.archive_learn(process, 0)
+            if process.next == len(self.kafka) and not (process.actions or process.outcomes):
+                break
+        self.archive_commit()
+        assert self.committed == len(self.kafka), "the archive did not come to the end"
+        self.api_read(len(self.kafka))
+        self.api_learn_archived()
+        for reader in self.readers:
+            self.api_serves(reader, MAX_DRAIN_STEPS)
+            assert reader.ended, "a reader never came to the end"
+            log, _ = self.truth(reader.task)
+            assert reader.got == log[reader.start :]
+        for task in TASKS:
+            log, _ = self.truth(task)
+            assert self.store.log(task) == log
+            assert objects.final_key(PROJECT, task) in self.store.bodies
