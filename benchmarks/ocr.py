@@ -1,9 +1,9 @@
 """How much of a clip's known text is read exactly, frame by frame, whole frames.
 
-python benchmarks/ocr.py tests/data/text_signs.mp4 [--every 1] [--precision auto] [--text NOTICE --text ...]
+python benchmarks/ocr.py tests/data/text_signs.mp4 [--every 1] [--precision auto] [--text WORD ...]
 
-A string counts when, case and spaces ignored, it is the text of one line of one frame. Prints each string
-with the frames it was read in, and `read exactly: N of M`; exits 1 below --at-least.
+A string counts when, case and spaces ignored, it is the text of one line of one frame. Prints each
+string with the frames it was read in, and `read exactly: N of M`; exits 1 below --at-least.
 """
 
 import argparse
