@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import msgspec
@@ -67,7 +67,8 @@ def client_options(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme == "chdb" and parts.path:
-        return {"interface": "chdb", "path": unquote(parts.path)}
+        database = parse_qs(parts.query).get("database", ["default"])[0]
+        return {"interface": "chdb", "path": unquote(parts.path), "database": database}
     if parts.scheme in {"http", "https"} and parts.hostname:
         return {
             "interface": parts.scheme,
@@ -79,7 +80,7 @@ def client_options(url: str) -> dict[str, Any]:
             "autogenerate_session_id": False,
         }
     raise SinkSettingsError(
-        f"{env.CLICKHOUSE} is chdb:///path or http(s)://user@host:port/database"
+        f"{env.CLICKHOUSE} is chdb:///path[?database=name] or http(s)://user@host:port/database"
     )
 
 
@@ -88,7 +89,7 @@ def client_factory(url: str) -> ClientFactory:
     options = client_options(url)
 
     def connect() -> Any:
-        database = options.get("database", "default")
+        database = options["database"]
         if database != "default":
             first = clickhouse_connect.get_client(**{**options, "database": "default"})
             first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", {"db": database})

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from streamproc.contract.records import (
     decode_task_message,
     read_chunk_record,
 )
-from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TASKS, TRACKS
+from streamproc.contract.tables import TASKS
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.kafka import consumer_config
@@ -233,13 +234,8 @@ class IndexRole:
 
     def _write(self, rows: TaskRows) -> bool:
         """Insert the rows, task rows last; False when the process is to stop before that."""
-        for table, part in (
-            (DETECTIONS, rows.detections),
-            (EMBEDDINGS, rows.embeddings),
-            (TRACKS, rows.tracks),
-            (TASKS, rows.tasks),
-        ):
-            if self._patiently(lambda table=table, part=part: self._insert(table, part)) is None:  # type: ignore[misc]
+        for table, part in rows.by_table():
+            if self._patiently(partial(self._insert, table, part)) is None:
                 return False
         return True
 

@@ -6,7 +6,7 @@ also after a batch that reached only some of them: a track row whose `last_off` 
 chunk's end has that chunk in it already.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +19,10 @@ from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import ChunkRecord, Submitted, TrackVector, decode_vectors
 from streamproc.contract.spec import SourceRef
 from streamproc.contract.tables import (
+    DETECTIONS,
+    EMBEDDINGS,
+    TASKS,
+    TRACKS,
     DetectionRow,
     EmbeddingRow,
     TaskRow,
@@ -37,6 +41,15 @@ class TaskRows(msgspec.Struct, frozen=True):
     embeddings: list[EmbeddingRow]
     tracks: list[TrackRow]
     tasks: list[TaskRow]
+
+    def by_table(self) -> tuple[tuple[str, Sequence[msgspec.Struct]], ...]:
+        """Return `(table, rows)` in the order of writing: `tasks` says what is complete."""
+        return (
+            (DETECTIONS, self.detections),
+            (EMBEDDINGS, self.embeddings),
+            (TRACKS, self.tracks),
+            (TASKS, self.tasks),
+        )
 
 
 class IndexedTask:

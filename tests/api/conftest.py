@@ -20,16 +20,14 @@ ADMIN_KEY = "admin-key-of-the-tests"
 
 
 @pytest.fixture(scope="session")
-def settings(
-    kafka: KafkaNode, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
+def settings(kafka: KafkaNode, s3_server: S3Server, chdb_path: Path) -> Settings:
     return Settings(
         kafka=kafka.bootstrap,
         s3_endpoint=s3_server.endpoint,
         s3_bucket=s3_server.bucket,
         s3_key=s3_server.access_key,
         s3_secret=s3_server.secret_key,
-        clickhouse=f"chdb://{tmp_path_factory.mktemp('chdb')}",
+        clickhouse=f"chdb://{chdb_path}",
         admin_key=ADMIN_KEY,
         token_secret="a secret that signs",
         max_body_bytes=2_000_000,

@@ -38,7 +38,7 @@ FPS = 10.0
 
 
 def task_id(n: int) -> str:
-    """A task id of 22 November 2026; ids of other `n` differ."""
+    """A task id of November 2025; ids of other `n` differ."""
     return f"vt_01KAN7W000{n:016d}"
 
 
@@ -156,9 +156,7 @@ class Partition:
         elif epoch is None:
             epoch = self._epochs[record.task]
         time_ms = record.time_ms or 1_800_000_000_000 + position
-        written = msgspec.structs.replace(
-            record, position=position, epoch=epoch, time_ms=time_ms
-        )
+        written = msgspec.structs.replace(record, position=position, epoch=epoch, time_ms=time_ms)
         self.records.append(written)
         return written
 

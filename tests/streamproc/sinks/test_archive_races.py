@@ -144,7 +144,7 @@ def check_commit(partition: Partition, committed: int, store: MemoryObjects) -> 
 @given(seed=st.integers(0, 2**32))
 def test_any_race_of_archivers_leaves_the_fold_in_s3(seed: int) -> None:
     rng = random.Random(seed)
-    partition, logs = random_partition(rng, closed=rng.random() < 0.5)
+    partition, _ = random_partition(rng, closed=rng.random() < 0.5)
     store = MemoryObjects()
     committed, now_s = 0, 0.0
     alive = [Process(partition, 0, store)]
@@ -234,7 +234,7 @@ def test_the_commit_waits_for_final_json() -> None:
     process = Process(partition, 0, store)
     for _ in range(3):
         process.read(0.0)
-    while not final_key(PROJECT, log.task) in store.stored:
+    while final_key(PROJECT, log.task) not in store.stored:
         assert process.archiver.committable() <= 2
         process.work(0, 0.0)
     assert process.archiver.committable() == 3

@@ -185,9 +185,7 @@ def test_two_archivers_of_one_topic_agree(kafka: KafkaNode, store: Switchable) -
             vectors = [TrackVector(1, 0.5, unit(1))]
             writer.write(log.claim(), *(log.chunk(target(), vectors=vectors) for _ in range(4)))
             writer.write(log.terminal())
-        wait_until(
-            lambda: all(store.get(final_key(PROJECT, log.task)) is not None for log in logs)
-        )
+        wait_until(lambda: all(store.get(final_key(PROJECT, log.task)) is not None for log in logs))
     for log in logs:
         assert archived(store, log.task) == log.log
     for group in (one, two):
