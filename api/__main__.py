@@ -3,20 +3,26 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
 
 from api.app import create_app
 from api.settings import Settings, SettingsError
-from api.store.rows import BadClickhouseUrlError, Rows
-from models.errors import ModelError
-from streamproc.contract.providers import InvalidProvidersError
+from api.store.rows import BadClickhouseUrlError, client_options
+from streamproc.contract import env
+from streamproc.sinks.clickhouse import client_factory
+from streamproc.sinks.errors import SinkError
+from streamproc.sinks.index_role import run_index
 
 EXIT_USAGE = 2
 GRACE_S = 5
@@ -40,14 +46,41 @@ class AnnouncingServer(uvicorn.Server):
         _log.info("serving", host=self.config.host, port=port)
 
 
+class IndexThread(threading.Thread):
+    """The index role beside the server: one end without the other would serve old answers."""
+
+    def __init__(self, connect: Callable[[], Any], server: uvicorn.Server) -> None:
+        super().__init__(name="index", daemon=True)
+        self.failed = False
+        self._connect = connect
+        self._server = server
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        # The file is for roles of their own process: the port file says that this one is ready.
+        environ = {name: value for name, value in os.environ.items() if name != env.READY_FILE}
+        try:
+            run_index(environ, self._connect, self._stopping)
+        except Exception:  # noqa: BLE001 - the edge of a thread: without it the api would go on
+            _log.exception("the index role failed: the process ends")
+            self.failed = True
+            self._server.should_exit = True
+
+    def stop(self) -> None:
+        """End the role; what it has not committed is read again at the next start."""
+        self._stopping.set()
+        self.join(GRACE_S)
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT; exit code 2: the settings cannot be used."""
     try:
         settings = Settings.from_environ()
         configure_logging(settings.log)
-        rows = Rows(settings.clickhouse)
-        app = create_app(settings, rows)
-    except (SettingsError, BadClickhouseUrlError, InvalidProvidersError, ModelError) as exc:
+        client_options(settings.clickhouse)
+        app = create_app(settings)
+        connect = client_factory(settings.clickhouse)
+    except (SettingsError, BadClickhouseUrlError, SinkError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_USAGE
     config = uvicorn.Config(
@@ -64,9 +97,17 @@ def main() -> int:
     server = AnnouncingServer(config, Path(settings.port_file) if settings.port_file else None)
     # uvicorn raises its signals again once it has stopped: that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
-    return 0 if server.started else 1
+    index = IndexThread(connect, server) if settings.index_in_api else None
+    try:
+        if index is not None:
+            index.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        if index is not None:
+            index.stop()
+    failed = not server.started or (index is not None and index.failed)
+    return 1 if failed else 0
 
 
 def configure_logging(level: str) -> None:

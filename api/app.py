@@ -15,7 +15,6 @@ from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.services import Services
 from api.settings import Settings
-from api.store.rows import Rows
 from api.version import VERSION
 
 HANDLERS: Sequence[ControllerRouterHandler] = (
@@ -29,15 +28,12 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
 )
 
 
-def create_app(settings: Settings, rows: Rows | None = None) -> Litestar:
-    """Return the application; its services start and stop with it, on the serving loop.
-
-    `rows` is given when another role of this process shares ClickHouse; the app then closes it.
-    """
+def create_app(settings: Settings) -> Litestar:
+    """Return the application; its services start and stop with it, on the serving loop."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        services = Services.create(settings, rows)
+        services = Services.create(settings)
         app.state.services = services
         try:
             await services.start()

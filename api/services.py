@@ -53,8 +53,8 @@ class Services:
     lag: Lag
 
     @classmethod
-    def create(cls, settings: Settings, rows: Rows | None = None) -> "Services":
-        """Make the parts; `rows` when another role of this process shares ClickHouse.
+    def create(cls, settings: Settings) -> "Services":
+        """Make the parts; nothing is connected yet.
 
         Raises `models.errors.ModelError` and `InvalidProvidersError` on files that cannot be used.
         """
@@ -62,7 +62,7 @@ class Services:
         directory_reader = DirectoryReader(settings, directory)
         publisher = Publisher(settings)
         objects = Objects(settings)
-        rows = rows or Rows(settings.clickhouse)
+        rows = Rows(settings.clickhouse)
         log = LogReader(settings, objects)
         requests = Requests(objects)
         recent = RecentTasks(settings.recent_tasks_s)

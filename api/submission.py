@@ -123,8 +123,6 @@ class Submissions:
                 "This Idempotency-Key was used for another request within the last 24 hours.",
                 code="idempotency_conflict",
             )
-        if stored.task in self._recent:
-            return stored
         state = await self._log.state(stored.project, stored.task, stored.partition)
         if not state.claimed:
             await self._send_once(stored, intake)
@@ -135,6 +133,8 @@ class Submissions:
 
         The work goes on when a caller hangs up: what was stored is then submitted all the same.
         """
+        if stored.task in self._recent:
+            return
         task = self._sending.get(stored.task)
         if task is None:
             task = asyncio.create_task(self._send(stored, intake))

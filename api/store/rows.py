@@ -1,8 +1,7 @@
 """ClickHouse, a server or chDB in this process: bounded, and never on the event loop.
 
-A client serves one query at a time, so each thread of a small pool of its own has one. The
-factory is public because chDB's path has one owner process: the index role, when it runs here,
-makes its clients with it too.
+A client serves one query at a time, so each thread of a small pool of its own has one. chDB's path
+has one owner process: the index role then runs in this process, with clients of its own.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import structlog
@@ -38,15 +37,15 @@ class BadClickhouseUrlError(ValueError):
 def client_options(url: str) -> dict[str, Any]:
     """Return clickhouse-connect's arguments for `url`.
 
-    `chdb:///path` is the engine in this process; `http(s)://user:password@host:port/database` a
-    server. Raises BadClickhouseUrlError on anything else.
+    `chdb:///path[?database=name]` is the engine in this process, one path for all its clients;
+    `http(s)://user:password@host:port/database` a server. Raises BadClickhouseUrlError on others.
     """
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        path = unquote(parts.netloc + parts.path)
-        if not path:
-            raise BadClickhouseUrlError("chdb:// needs a path")
-        return {"interface": "chdb", "path": path}
+        database = parse_qs(parts.query).get("database", ["default"])[0]
+        if parts.netloc or not parts.path:
+            raise BadClickhouseUrlError("chdb:// needs an absolute path: chdb:///path")
+        return {"interface": "chdb", "path": unquote(parts.path), "database": database}
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise BadClickhouseUrlError("give chdb:///path or http(s)://user:password@host:port/db")
     return {
@@ -55,7 +54,7 @@ def client_options(url: str) -> dict[str, Any]:
         "port": parts.port or (8443 if parts.scheme == "https" else 8123),
         "username": unquote(parts.username or "default"),
         "password": unquote(parts.password or ""),
-        "database": parts.path.strip("/") or "default",
+        "database": unquote(parts.path.strip("/")) or "default",
         "autogenerate_session_id": False,
         "connect_timeout": 3,
         "send_receive_timeout": MAX_QUERY_S + 5,
@@ -71,11 +70,6 @@ class Rows:
         self._local = threading.local()
         self._clients: list[Any] = []
         self._lock = threading.Lock()
-
-    def new_client(self) -> Any:
-        """Return a client for one user at a time, who closes it."""
-        with self._lock:
-            return clickhouse_connect.get_client(**self._options)
 
     async def query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of `sql`, whose `{name:Type}` places are filled by ClickHouse itself.
@@ -95,13 +89,17 @@ class Rows:
         for client in self._clients:
             client.close()
 
+    def _connect(self) -> Any:
+        with self._lock:
+            client = clickhouse_connect.get_client(**self._options)
+            self._clients.append(client)
+        return client
+
     def _query(self, sql: str, parameters: dict[str, Any]) -> Sequence[Row]:
         try:
             client = getattr(self._local, "client", None)
             if client is None:
-                client = self._local.client = self.new_client()
-                with self._lock:
-                    self._clients.append(client)
+                client = self._local.client = self._connect()
             settings = {"max_execution_time": MAX_QUERY_S}
             rows: Sequence[Row] = client.query(sql, parameters, settings=settings).result_rows
         except (ClickHouseError, OSError) as exc:

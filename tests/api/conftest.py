@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import httpx
 import pytest
 from confluent_kafka import Producer
 
 from api.settings import Settings
-from api.store.rows import Rows
+from api.store.rows import client_options
 from streamproc.contract import tables
 from tests.api.server import LiveApi
 from tests.api.worker import StandInWorker
@@ -39,7 +40,7 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_path: Path) -> Settings
 @pytest.fixture(scope="session")
 def clickhouse(settings: Settings) -> Iterator[Any]:
     """A client of the tables, which the index role would have made."""
-    client = Rows(settings.clickhouse).new_client()
+    client = clickhouse_connect.get_client(**client_options(settings.clickhouse))
     for statement in tables.DDL:
         client.command(statement)
     yield client
@@ -95,9 +96,3 @@ def worker(settings: Settings) -> Iterator[StandInWorker]:
     producer = Producer({"bootstrap.servers": settings.kafka, "acks": "all"})
     yield StandInWorker(producer)
     producer.flush(10)
-
-
-@pytest.fixture
-def unreachable(tmp_path: Path, settings: Settings) -> dict[str, Any]:
-    """Settings of a server whose Kafka is away."""
-    return {"kafka": "127.0.0.1:9", "kafka_deadline_s": 1.0, "clickhouse": settings.clickhouse}
