@@ -3,24 +3,21 @@
 import hashlib
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from streamproc.contract import env
 from streamproc.contract.objects import final_key
-from streamproc.contract.records import ChunkRecord, TrackVector
+from streamproc.contract.records import TrackVector
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
-from streamproc.kafka import consumer_config, producer_config
+from streamproc.kafka import consumer_config
 from streamproc.sinks.archive_actions import segment_info, segments
 from streamproc.sinks.archive_role import ArchiveRole
 from streamproc.sinks.errors import StoreUnavailableError
@@ -29,45 +26,8 @@ from streamproc.sinks.settings import StoreSettings
 from tests.brokers import KafkaNode, die_with_parent
 from tests.engines import S3Server
 
+from .kafka_logs import Writer, new_group, new_task, wait_until
 from .logs import PROJECT, LogBuilder, target, unit
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "not in time"
-        time.sleep(0.02)
-
-
-def new_task() -> str:
-    return "vt_01KAN7W0" + secrets.token_hex(9).upper()
-
-
-class Writer:
-    """Writes a task's records to a real topic, as a worker does."""
-
-    def __init__(self, kafka: KafkaNode) -> None:
-        self._producer = Producer(producer_config(kafka.environ))
-        self._epoch = -1
-        self.offsets: list[tuple[int, int]] = []
-
-    def write(self, *records: ChunkRecord) -> None:
-        for record in records:
-            written = msgspec.structs.replace(record, epoch=self._epoch)
-            self._producer.produce(
-                CHUNKS,
-                key=record.task.encode(),
-                value=record.value,
-                headers=written.headers(),
-                on_delivery=self._acked,
-            )
-            self._producer.flush(10)
-            if record.kind == "claim":
-                self._epoch = self.offsets[-1][1]
-
-    def _acked(self, error: object, message: object) -> None:
-        assert error is None
-        self.offsets.append((message.partition(), message.offset()))
 
 
 class Switchable(S3Objects):
@@ -120,7 +80,7 @@ def committed(kafka: KafkaNode, group: str, partition: int) -> int:
 
 
 def test_a_log_reaches_s3_byte_for_byte(kafka: KafkaNode, store: Switchable) -> None:
-    log, writer, group = LogBuilder(new_task()), Writer(kafka), "t-" + secrets.token_hex(4)
+    log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
     with running(kafka, store, group):
         writer.write(log.claim(), *(log.chunk(target()) for _ in range(3)))
         wait_until(lambda: archived(store, log.task) == log.log)
@@ -140,7 +100,7 @@ def test_a_log_reaches_s3_byte_for_byte(kafka: KafkaNode, store: Switchable) -> 
 
 
 def test_s3_away_loses_nothing_and_commits_nothing(kafka: KafkaNode, store: Switchable) -> None:
-    log, writer, group = LogBuilder(new_task()), Writer(kafka), "t-" + secrets.token_hex(4)
+    log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
     store.away = True
     with running(kafka, store, group):
         writer.write(log.claim(), *(log.chunk(target()) for _ in range(5)), log.terminal())
@@ -163,7 +123,7 @@ def _end_of(kafka: KafkaNode, partition: int) -> int:
 
 
 def test_a_restart_in_the_middle_goes_on_from_s3(kafka: KafkaNode, store: Switchable) -> None:
-    log, writer, group = LogBuilder(new_task()), Writer(kafka), "t-" + secrets.token_hex(4)
+    log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
     with running(kafka, store, group):
         writer.write(log.claim(), *(log.chunk(target()) for _ in range(3)))
         wait_until(lambda: archived(store, log.task) == log.log)
@@ -179,7 +139,7 @@ def test_a_restart_in_the_middle_goes_on_from_s3(kafka: KafkaNode, store: Switch
 def test_two_archivers_of_one_topic_agree(kafka: KafkaNode, store: Switchable) -> None:
     logs = [LogBuilder(new_task()) for _ in range(6)]
     writers = [Writer(kafka) for _ in logs]
-    one, two = "t-" + secrets.token_hex(4), "t-" + secrets.token_hex(4)
+    one, two = new_group(), new_group()
     with running(kafka, store, one), running(kafka, store, two):  # zombies of each other
         for log, writer in zip(logs, writers, strict=True):
             vectors = [TrackVector(1, 0.5, unit(1))]
