@@ -113,6 +113,7 @@ class Tracker:
         time_s = max(time_s, last_time_s)
         self._last_time_s, self._last_frame_index = time_s, frame_index
 
+        self._forget(time_s - self._table.last_seen_s > self._parameters.max_gap_s)
         self._table.kinematics = self._motion.predicted(
             self._table.kinematics, time_s - last_time_s
         )
@@ -214,11 +215,13 @@ class Tracker:
         p, table = self._parameters, self._table
         unseen_s = time_s - table.last_seen_s
         old = (unseen_s > p.max_unseen_s) & (table.missed > p.min_unseen_frames)
-        old |= unseen_s > p.max_gap_s
         old |= (table.ids == 0) & (table.missed > 0)
         if p.drop_outside:
             centre = table.kinematics[:, POSITION, :2]
             inside = (centre >= 0.0) & (centre <= np.array(image_size, dtype=np.float64))
             old |= ~inside.all(axis=1) & (table.missed > 0)
-        if old.any():
-            self._table = table.rows(~old)
+        self._forget(old)
+
+    def _forget(self, rows: npt.NDArray[np.bool_]) -> None:
+        if rows.any():
+            self._table = self._table.rows(~rows)
