@@ -35,6 +35,8 @@ PORTS = tuple(
 # and its volume files by then, so it is not waited for: kill -9 loses nothing of it.
 _STOP_DEADLINE_S = 1.0
 _VOLUME_SIZE_MB = 256
+# There is one master: its default of 10 s would only delay a second start by up to 20 s.
+_ELECTION_TIMEOUT = "300ms"
 _PROBE_KEY = ".framewire/ready"
 
 
@@ -68,7 +70,7 @@ def spec(
 
 
 def has_bucket(s3: S3Access, region: str = "us-east-1") -> Callable[[], bool]:
-    """Return a probe that makes the bucket when it is missing, and is ready once it takes objects."""
+    """Return a probe that makes a missing bucket, and is ready once it takes objects."""
     clients: list[Any] = []
 
     def probe() -> bool:
@@ -137,6 +139,7 @@ def _command(program: str, data: Path, identities: Path, ports: Mapping[str, int
         "ip.bind": LOOPBACK,
         "master.port": port["master"],
         "master.port.grpc": port["master-grpc"],
+        "master.electionTimeout": _ELECTION_TIMEOUT,
         "master.volumeSizeLimitMB": _VOLUME_SIZE_MB,
         "master.telemetry": "false",
         "volume.port": port["volume"],
