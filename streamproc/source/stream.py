@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import av
 import av.error
+import av.logging
 
 from streamproc.source import sniff
 from streamproc.source.errors import (
@@ -64,21 +65,25 @@ class VideoStream:
         """(Re)open the container: the state is that of a file nobody has read from."""
         self.close()
         self._file.seek(0)
+        av.logging.set_level(av.logging.ERROR)
         try:
-            self._container = av.open(
-                self._file,
-                "r",
-                format=self.format,
-                options={"max_pixels": str(self._max_pixels), "threads": "1"},
-                container_options={"protocol_whitelist": "none"},
-                buffer_size=_IO_BUFFER_BYTES,
-                io_open=_refuse_to_open,
-            )
+            with av.logging.Capture() as log:
+                self._container = av.open(
+                    self._file,
+                    "r",
+                    format=self.format,
+                    options={"threads": "1"},
+                    container_options={"protocol_whitelist": "none"},
+                    buffer_size=_IO_BUFFER_BYTES,
+                    io_open=_refuse_to_open,
+                )
         except av.error.FFmpegError as exc:
             if self.truncated:
                 raise SourceTruncatedError("the file ends before its headers do") from exc
             raise SourceUnsupportedError("the file cannot be read as a video") from exc
-        self._choose()
+        finally:
+            av.logging.set_level(None)
+        self._choose(size_complaint=any("Picture size" in line for _, _, line in log))
 
     def close(self) -> None:
         """Close the container, not the file. Twice is fine."""
@@ -161,7 +166,7 @@ class VideoStream:
             return bool(memoryview(packet)[0] & _VISIBLE_VP8)
         return True
 
-    def _choose(self) -> None:
+    def _choose(self, *, size_complaint: bool) -> None:
         streams = self._container.streams
         videos = [
             s for s in streams.video if not s.disposition & av.stream.Disposition.attached_pic
@@ -173,11 +178,13 @@ class VideoStream:
         if self.codec is None or self.codec.name not in _CODECS:
             raise SourceUnsupportedError("the video's codec is not supported")
         pixels = self.codec.width * self.codec.height
-        if pixels > self._max_pixels:
+        if pixels > self._max_pixels or (pixels == 0 and size_complaint):
+            # Beyond 2**28 pixels libav itself refuses, and reports no size.
+            size = f"{self.codec.width}x{self.codec.height}" if pixels else "larger than any codec"
             raise SourceTooLargeError(
-                f"the video is {self.codec.width}x{self.codec.height}; "
-                f"the limit is {self._max_pixels} pixels"
+                f"the video is {size}; the limit is {self._max_pixels} pixels"
             )
+        self.codec.options = {"max_pixels": str(self._max_pixels)}
         self.codec.thread_count = 1 if pixels <= _MANY_PIXELS else _THREADS_FOR_MANY_PIXELS
         self.codec.copy_opaque = True
         for other in streams:
