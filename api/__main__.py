@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.log.protocol import LogProtocol
 from api.settings import Settings, SettingsError
 from api.store.rows import BadClickhouseUrlError, client_options
 from streamproc.contract import env
@@ -88,7 +89,7 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=LogProtocol,
         access_log=False,
         log_config=None,
         server_header=False,

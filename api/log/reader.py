@@ -107,7 +107,7 @@ class LogReader:
         `request.json` to say. Raises `UnavailableError`.
         """
         ref = LogRef(project, task, partition)
-        length, closed, n_records = await self.extent(ref)
+        length, closed, n_records = await self._extent(ref)
         segments = self.archive.segments(ref)
         facts = self.hub.facts(task)
         claim = read_claim(facts.claim)
@@ -128,15 +128,10 @@ class LogReader:
             final=final,
         )
 
-    async def extent(self, ref: LogRef) -> tuple[int, bool, int]:
-        """Return the log's length, whether it is closed, and how many records it has."""
-        segments = self.archive.segments(ref)
-        if self.hub.view(ref.task) is None and not segments.closed:
-            await self.locate(ref)
-        tail = self.hub.view(ref.task)
-        if tail is None:
-            return segments.end, segments.closed, segments.n_records
-        return tail.end, tail.closed, tail.n_records
+    async def extent(self, project: str, task: str, partition: int) -> tuple[int, bool]:
+        """Return the log's length and whether it is closed; mostly this asks nobody."""
+        length, closed, _ = await self._extent(LogRef(project, task, partition))
+        return length, closed
 
     async def reach(
         self, project: str, task: str, partition: int, length: int, timeout_s: float
@@ -149,7 +144,7 @@ class LogReader:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         while True:
-            end, closed, _ = await self.extent(ref)
+            end, closed, _ = await self._extent(ref)
             left_s = until_s - loop.time()
             if end >= length or closed or left_s <= 0:
                 return end, closed
@@ -201,6 +196,16 @@ class LogReader:
 
     def on_trouble(self, detail: str | None) -> None:
         self._trouble = detail
+
+    async def _extent(self, ref: LogRef) -> tuple[int, bool, int]:
+        """Return the log's length, whether it is closed, and how many records it has."""
+        segments = self.archive.segments(ref)
+        if self.hub.view(ref.task) is None and not segments.closed:
+            await self.locate(ref)
+        tail = self.hub.view(ref.task)
+        if tail is None:
+            return segments.end, segments.closed, segments.n_records
+        return tail.end, tail.closed, tail.n_records
 
     async def _list_and_seed(self, ref: LogRef) -> None:
         self._require(ref.partition)

@@ -4,6 +4,7 @@ import time
 from typing import Protocol
 
 from litestar import get, post
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from api.auth import Authenticator
@@ -44,7 +45,7 @@ class StreamParts(Protocol):
     media_type="text/event-stream",
     responses=problems(400, 403, 404, 409, 416),
 )
-async def stream(request: AnyRequest, task_id: str) -> ASGIResponse:
+async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Read the task's log as server-sent events, from any byte offset.
 
     `Last-Event-ID` or `offset` is where to start, `live` is false or long-poll, `heartbeat` asks
@@ -64,7 +65,7 @@ async def stream(request: AnyRequest, task_id: str) -> ASGIResponse:
     operation_id="createStreamToken",
     responses=problems(400, 403, 404),
 )
-async def stream_token(request: AnyRequest, task_id: str) -> StreamToken:
+async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamToken:
     """Make a short-lived token that opens the task's stream without headers.
 
     `ttl_s` is how many seconds it lives, an hour unless given.
@@ -87,9 +88,8 @@ async def stream_token(request: AnyRequest, task_id: str) -> StreamToken:
 
 async def answer(log: LogReader, ask: Ask, project: str, task: str, partition: int) -> ASGIResponse:
     """Return the response to `ask`, after the one wait that it may need."""
-    state = await log.state(project, task, partition)
-    extent = LogExtent(task, state.length, state.closed)
-    found = negotiate(ask, extent)
+    length, closed = await log.extent(project, task, partition)
+    found = negotiate(ask, LogExtent(task, length, closed))
     if isinstance(found, Hold):
         timeout_s = AHEAD_WAIT_S if found.ahead else LONG_POLL_S
         length, closed = await log.reach(project, task, partition, found.length, timeout_s)

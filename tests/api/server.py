@@ -10,6 +10,7 @@ import httpx
 import uvicorn
 
 from api.app import create_app
+from api.log.protocol import LogProtocol
 from api.services import Services
 from api.settings import Settings
 from tests.brokers import free_ports
@@ -28,7 +29,12 @@ class LiveApi:
         self.url = f"http://127.0.0.1:{port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self.app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1
+                self.app,
+                host="127.0.0.1",
+                port=port,
+                http=LogProtocol,
+                log_config=None,
+                timeout_graceful_shutdown=1,
             )
         )
         self._thread = threading.Thread(target=self._server.run, name="api-under-test")
