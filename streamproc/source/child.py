@@ -5,6 +5,8 @@ ends: what a hostile video may have done to its memory dies with it. The parent 
 closing the control socket or by SIGKILL.
 """
 
+# ruff: noqa: E402 - isolate() has to run before numpy starts threads
+
 import array
 import contextlib
 import importlib

@@ -17,7 +17,7 @@ from streamproc.source.errors import (
     SourceTooLargeError,
     SourceUnreachableError,
 )
-from streamproc.source.http import Fetcher
+from streamproc.source.http import Answer, Fetcher
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.ranged import RangedReader
 from streamproc.source.reader import ByteReader, LocalReader
@@ -47,16 +47,20 @@ def _open_http(url: str, policy: FetchPolicy) -> ByteReader:
     fetcher = Fetcher(url, policy)
     answer = fetcher.get({"Range": "bytes=0-"})
     try:
-        if answer.status == 206:
-            return RangedReader(fetcher, answer, policy)
-        if answer.status == 200:
-            return SpoolReader(fetcher, answer, policy)
-        if answer.status == 416:
-            raise SourceEmptyError("the source has no bytes")
-        raise SourceStatusError(f"{answer.host} answered with status {answer.status}")
+        return _reader_for(fetcher, answer, policy)
     except BaseException:
         answer.close()
         raise
+
+
+def _reader_for(fetcher: Fetcher, answer: Answer, policy: FetchPolicy) -> ByteReader:
+    if answer.status == 206:
+        return RangedReader(fetcher, answer, policy)
+    if answer.status == 200:
+        return SpoolReader(fetcher, answer, policy)
+    if answer.status == 416:
+        raise SourceEmptyError("the source has no bytes")
+    raise SourceStatusError(f"{answer.host} answered with status {answer.status}")
 
 
 def _open_file(path: str, policy: FetchPolicy) -> LocalReader:

@@ -1,9 +1,9 @@
 """Decoder children: start them ahead of time, talk to one, and make sure it is gone after.
 
 A child serves one source. `take()` hands out the warm spare, so a task does not wait for the
-imports (about .3 s); `prepare()` has the next one started in the background. Children are started by one
-long-lived thread: Linux sends a child its parent-death signal when the *thread* that
-forked it ends.
+imports (about .3 s); `prepare()` has the next one started in the background. Children are
+started by one long-lived thread: Linux sends a child its parent-death signal when the *thread*
+that forked it ends.
 """
 
 import array

@@ -32,7 +32,7 @@ _PICTURES: Final = (
 )
 _SOUNDS: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"#!AMR")
 _PICTURE_BRANDS: Final = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
-_MOV_BOXES: Final = (b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp")
+_MOV_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp")
 _PREFIXES: Final = (
     (b"\x1a\x45\xdf\xa3", "matroska"),
     (b"FLV\x01", "flv"),
@@ -57,10 +57,11 @@ def container_format(head: bytes) -> str:
     """
     if not head:
         raise SourceEmptyError("the source has no bytes")
-    if head[4:8] == b"ftyp":
-        if head[8:12] in _PICTURE_BRANDS:
-            raise SourceNotVideoError("the source is a picture, not a video")
-        return "mov"
+    is_picture = head.startswith(_PICTURES) or (
+        head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS
+    )
+    if is_picture:
+        raise SourceNotVideoError("the source is a picture, not a video")
     if head[4:8] in _MOV_BOXES:
         return "mov"
     if head[:4] == b"RIFF":
@@ -70,8 +71,6 @@ def container_format(head: bytes) -> str:
             return name
     if _is_transport_stream(head):
         return "mpegts"
-    if head.startswith(_PICTURES):
-        raise SourceNotVideoError("the source is a picture, not a video")
     if head.startswith(_SOUNDS):
         raise SourceNotVideoError("the source has sound only, no video")
     return _elementary_stream(head) or _refuse(head)

@@ -81,7 +81,7 @@ class SpoolReader:
         The caller closes it; it may outlive this reader.
         """
         self._wait(None)
-        return open(f"/proc/self/fd/{self._file.fileno()}", "rb")  # noqa: PTH123, SIM115
+        return open(f"/proc/self/fd/{self._file.fileno()}", "rb")  # noqa: PTH123
 
     def close(self) -> None:
         with self._grown:

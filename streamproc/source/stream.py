@@ -30,10 +30,51 @@ _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
 _CODECS: Final = frozenset(
     # A string of names reads better than sixty lines.
-    "h264 hevc av1 libdav1d vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4 msmpeg4v1 msmpeg4v2 "
-    "msmpeg4v3 h263 h263p flv wmv1 wmv2 wmv3 vc1 theora mjpeg prores dnxhd ffv1 rawvideo huffyuv "
-    "ffvhuff utvideo svq1 svq3 cinepak dvvideo qtrle png vp6 vp6f vp6a v210 cfhd libvpx "
-    "libvpx-vp9 wrapped_avframe".split()  # noqa: SIM905
+    [
+        "h264",
+        "hevc",
+        "av1",
+        "libdav1d",
+        "vp8",
+        "vp9",
+        "mpeg1video",
+        "mpeg2video",
+        "mpeg4",
+        "msmpeg4",
+        "msmpeg4v1",
+        "msmpeg4v2",
+        "msmpeg4v3",
+        "h263",
+        "h263p",
+        "flv",
+        "wmv1",
+        "wmv2",
+        "wmv3",
+        "vc1",
+        "theora",
+        "mjpeg",
+        "prores",
+        "dnxhd",
+        "ffv1",
+        "rawvideo",
+        "huffyuv",
+        "ffvhuff",
+        "utvideo",
+        "svq1",
+        "svq3",
+        "cinepak",
+        "dvvideo",
+        "qtrle",
+        "png",
+        "vp6",
+        "vp6f",
+        "vp6a",
+        "v210",
+        "cfhd",
+        "libvpx",
+        "libvpx-vp9",
+        "wrapped_avframe",
+    ]
 )
 
 

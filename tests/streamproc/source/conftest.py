@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from streamproc.contract.spec import FrameRange, Sampling
@@ -19,6 +21,9 @@ from streamproc.source.stream import VideoStream
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec, SourceUsage
 from streamproc.source.walk import Walk
 from tests.data import clips
+
+Clip = Callable[[str], Path]
+"""Makes the clip of a recipe, once per run."""
 
 ALL = Sampling("interval", 1)
 WHOLE = FrameRange()
@@ -52,7 +57,7 @@ def _no_child_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     folder = tmp_path_factory.mktemp("clips")
     recipes = {recipe.name: recipe for recipe in clips.RECIPES}
 
@@ -90,11 +95,12 @@ def plain_decode(path: Path) -> tuple[Plain, ...]:
     return tuple(frames)
 
 
-def digest(image) -> str:
+def digest(image: np.ndarray | None) -> str:
+    assert image is not None
     return hashlib.sha256(image.tobytes()).hexdigest()
 
 
-def policy(path: Path, **changes) -> FetchPolicy:
+def policy(path: Path, **changes: Any) -> FetchPolicy:
     return FetchPolicy(allowed_file_roots=(path.parent,), **changes)
 
 
@@ -147,5 +153,5 @@ def walk(
         os.close(fd)
 
 
-def seen(frames) -> list[tuple[int, int, str]]:
+def seen(frames: Iterable[Plain | Got]) -> list[tuple[int, int, str]]:
     return [(f.index, f.pts, f.digest) for f in frames]

@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.requests.append(self.headers.get("Range"))
         self.server.behave(self)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Keep quiet."""
 
     def handle(self) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import struct
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,18 +16,18 @@ from streamproc.source.frames import open_source
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
-from tests.streamproc.source.conftest import ALL, plain_decode, policy, run, seen, walk
+from tests.streamproc.source.conftest import ALL, Clip, plain_decode, policy, run, seen, walk
 
 
-def code_of(path, content: bytes | None = None, **changes) -> str:
+def code_of(path: Path, content: bytes | None = None, **changes: Any) -> str:
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SourceError) as caught:
-        with open_source(
-            SourceSpec(path.as_uri()), policy(path, **changes), FrameOutputs()
-        ) as source:
-            for _ in source:
-                pass
+    with (
+        pytest.raises(SourceError) as caught,
+        open_source(SourceSpec(path.as_uri()), policy(path, **changes), FrameOutputs()) as source,
+    ):
+        for _ in source:
+            pass
     assert str(path.parent) not in str(caught.value)
     return caught.value.code
 
@@ -49,11 +51,11 @@ def code_of(path, content: bytes | None = None, **changes) -> str:
         (b"\x1a\x45\xdf\xa3" + b"\x80" * 500, "source_unsupported"),
     ],
 )
-def test_what_is_no_video_is_refused(tmp_path, content, code):
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
     assert code_of(tmp_path / "file.mp4", content) == code
 
 
-def test_sound_alone_is_no_video(tmp_path):
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
@@ -64,7 +66,7 @@ def test_sound_alone_is_no_video(tmp_path):
     assert code_of(path) == "source_not_video"
 
 
-def test_a_video_without_frames_is_empty(tmp_path):
+def test_a_video_without_frames_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "empty.avi"
     clips.write(path, clips.Recipe("empty.avi", codec="mpeg4", n_frames=1))
     with av.open(str(path)) as container:
@@ -76,7 +78,7 @@ def test_a_video_without_frames_is_empty(tmp_path):
     assert code_of(tmp_path / "none.avi", bytes(data)) == "source_empty"
 
 
-def test_too_many_pixels_are_refused_before_any_is_decoded(clip, tmp_path):
+def test_too_many_pixels_are_refused_before_any_is_decoded(clip: Clip, tmp_path: Path) -> None:
     data = bytearray(clip("mjpeg.avi").read_bytes())
     at = data.index(b"strf") + 12
     data[at : at + 8] = struct.pack("<ii", 16384, 16384)
@@ -87,7 +89,7 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(clip, tmp_path):
     assert code_of(clip("plain.mp4"), max_bytes=1000) == "source_too_large"
 
 
-def test_files_outside_the_allowed_folders_are_forbidden(clip, tmp_path):
+def test_files_outside_the_allowed_folders_are_forbidden(clip: Clip, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "link.mp4").symlink_to(clip("plain.mp4"))
@@ -109,7 +111,9 @@ def test_files_outside_the_allowed_folders_are_forbidden(clip, tmp_path):
 
 
 @pytest.mark.parametrize("told", [1, 20, 100_000])
-def test_a_header_that_lies_about_the_frame_count_does_not_matter(clip, tmp_path, told):
+def test_a_header_that_lies_about_the_frame_count_does_not_matter(
+    clip: Clip, tmp_path: Path, told: int
+) -> None:
     path = clips.lie_about_frames(clip("mpeg4.avi"), tmp_path / "liar.avi", told)
     for sampling in (ALL, Sampling("keyframe")):
         got, usage = run(path, sampling)
@@ -119,7 +123,9 @@ def test_a_header_that_lies_about_the_frame_count_does_not_matter(clip, tmp_path
 
 
 @pytest.mark.parametrize("name", ["plain.mp4", "b_frames.mp4", "mpeg4.avi", "open_gop.mkv"])
-def test_a_truncated_file_gives_what_decodes_and_then_an_error(clip, tmp_path, name):
+def test_a_truncated_file_gives_what_decodes_and_then_an_error(
+    clip: Clip, tmp_path: Path, name: str
+) -> None:
     whole = clip(name)
     if name.endswith("mp4"):
         whole = clips.faststart(whole, tmp_path / "front.mp4")
@@ -138,7 +144,7 @@ def test_a_truncated_file_gives_what_decodes_and_then_an_error(clip, tmp_path, n
     assert usage.decoded == len(found)
 
 
-def test_a_range_that_ends_before_the_cut_has_no_error(clip, tmp_path):
+def test_a_range_that_ends_before_the_cut_has_no_error(clip: Clip, tmp_path: Path) -> None:
     whole = clips.faststart(clip("plain.mp4"), tmp_path / "front.mp4")
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
@@ -146,12 +152,12 @@ def test_a_range_that_ends_before_the_cut_has_no_error(clip, tmp_path):
     assert len(got) == 20
 
 
-def test_an_index_cut_off_is_truncated(clip, tmp_path):
+def test_an_index_cut_off_is_truncated(clip: Clip, tmp_path: Path) -> None:
     data = clip("plain.mp4").read_bytes()
     assert code_of(tmp_path / "cut.mp4", data[: len(data) // 2]) == "source_truncated"
 
 
-def test_a_broken_frame_is_counted_and_the_rest_keeps_its_index(clip, tmp_path):
+def test_a_broken_frame_is_counted_and_the_rest_keeps_its_index(clip: Clip, tmp_path: Path) -> None:
     path = clips.damage(clip("mjpeg.avi"), tmp_path / "hurt.avi", [20, 41], lambda b: bytes(len(b)))
     got, usage = walk(path)
     assert [frame.index for frame in got] == [i for i in range(60) if i not in {20, 41}]
@@ -170,7 +176,9 @@ def test_a_broken_frame_is_counted_and_the_rest_keeps_its_index(clip, tmp_path):
 @pytest.mark.parametrize(
     "name", ["b_frames.mp4", "open_gop.mp4", "mpeg4_b.mp4", "hevc.mp4", "mpeg4.avi"]
 )
-def test_every_frame_of_a_broken_file_is_accounted_for(clip, tmp_path, name):
+def test_every_frame_of_a_broken_file_is_accounted_for(
+    clip: Clip, tmp_path: Path, name: str
+) -> None:
     n_frames = len(plain_decode(clip(name)))
     noise = np.random.default_rng(3)
     path = clips.damage(
@@ -186,7 +194,7 @@ def test_every_frame_of_a_broken_file_is_accounted_for(clip, tmp_path, name):
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_rotated_video_comes_out_upright(clip, tmp_path, degrees):
+def test_a_rotated_video_comes_out_upright(clip: Clip, tmp_path: Path, degrees: int) -> None:
     path = clips.rotate_mp4(clip("plain.mp4"), tmp_path / "turned.mp4", degrees)
     outputs = FrameOutputs(full=True, scaled=(64, 64))
     turns = {90: 3, 180: 2, 270: 1}[degrees]

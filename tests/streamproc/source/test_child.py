@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,20 +17,20 @@ import pytest
 from streamproc.contract.spec import Sampling
 from streamproc.source import process
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError
-from streamproc.source.frames import open_source
+from streamproc.source.frames import Frame, FrameSource, open_source
 from streamproc.source.types import FrameOutputs, SourceSpec, letterbox_size
 from tests.data import clips
-from tests.streamproc.source.conftest import ALL, policy
+from tests.streamproc.source.conftest import ALL, Clip, policy
 
 SMALL = FrameOutputs(full=False, scaled=(32, 32))
 
 
-def opened(path, outputs=SMALL, **changes):
+def opened(path: Path, outputs: FrameOutputs = SMALL, **changes: Any) -> FrameSource:
     return open_source(SourceSpec(path.as_uri(), ALL), policy(path, **changes), outputs)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_a_killed_child_is_a_crashed_decoder(clip, number):
+def test_a_killed_child_is_a_crashed_decoder(clip: Clip, number: signal.Signals) -> None:
     with opened(clip("plain.mp4")) as source:
         frames = iter(source)
         held = [next(frames) for _ in range(source.n_slots)]
@@ -39,23 +40,22 @@ def test_a_killed_child_is_a_crashed_decoder(clip, number):
         assert held[0].scaled.shape == (32, 32, 3)
 
 
-def test_a_decoder_without_progress_is_ended(clip):
+def test_a_decoder_without_progress_is_ended(clip: Clip) -> None:
     with opened(clip("plain.mp4"), decode_stall_timeout_s=0.2) as source:
         frames = iter(source)
         next(frames).release()
         os.kill(source.decoder_pid, signal.SIGSTOP)
         with pytest.raises(DecoderCrashedError, match="no progress"):
-            for frame in frames:
-                frame.release()
+            list(map(Frame.release, frames))
 
 
-def test_close_from_another_thread_wakes_the_iterator(clip):
+def test_close_from_another_thread_wakes_the_iterator(clip: Clip) -> None:
     source = opened(clip("plain.mp4"))
     frames = iter(source)
     held = [next(frames) for _ in range(source.n_slots)]
     ended = []
 
-    def wait():
+    def wait() -> None:
         try:
             next(frames)
         except SourceClosedError:
@@ -72,7 +72,7 @@ def test_close_from_another_thread_wakes_the_iterator(clip):
     source.close()
 
 
-def test_a_frame_keeps_its_pixels_until_it_is_released(clip):
+def test_a_frame_keeps_its_pixels_until_it_is_released(clip: Clip) -> None:
     with opened(clip("plain.mp4")) as source:
         frames = iter(source)
         held = [next(frames) for _ in range(source.n_slots - 1)]
@@ -82,7 +82,7 @@ def test_a_frame_keeps_its_pixels_until_it_is_released(clip):
         assert all(np.array_equal(f.scaled, b) for f, b in zip(held, before, strict=True))
 
 
-def test_a_letterbox_keeps_the_aspect_ratio(clip):
+def test_a_letterbox_keeps_the_aspect_ratio(clip: Clip) -> None:
     with opened(
         clip("plain.mp4"), FrameOutputs(full=True, scaled=(80, 80), letterbox=True)
     ) as source:
@@ -93,12 +93,12 @@ def test_a_letterbox_keeps_the_aspect_ratio(clip):
         assert np.abs(frame.scaled[:48] - rough).mean() < 8
 
 
-def test_nothing_is_left_behind_after_thirty_videos(clip):
+def test_nothing_is_left_behind_after_thirty_videos(clip: Clip) -> None:
     me = psutil.Process()
 
-    def count():
+    def count() -> tuple[int, ...]:
         gc.collect()
-        maps = sum("framewire-frames" in line for line in Path("/proc/self/maps").open())
+        maps = Path("/proc/self/maps").read_text().count("framewire-frames")
         return me.num_fds(), len(me.children()), threading.active_count(), maps
 
     process.end_spare()
@@ -115,7 +115,9 @@ def test_nothing_is_left_behind_after_thirty_videos(clip):
     assert all(now <= then for now, then in zip(count(), before, strict=True)), (before, count())
 
 
-def test_the_child_has_no_secrets_and_no_files_and_no_network(clip, monkeypatch):
+def test_the_child_has_no_secrets_and_no_files_and_no_network(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     process.end_spare()
     with opened(clip("plain.mp4")) as source:
@@ -125,11 +127,11 @@ def test_the_child_has_no_secrets_and_no_files_and_no_network(clip, monkeypatch)
         n_open = len(list((child / "fd").iterdir()))
         assert f"Max open files            {n_open} " in limits
         assert "Max core file size        0 " in limits
-        mine = os.readlink("/proc/self/ns/net")
-        assert source.isolated == (os.readlink(child / "ns/net") != mine)
+        mine = Path("/proc/self/ns/net").readlink()
+        assert source.isolated == ((child / "ns/net").readlink() != mine)
 
 
-def test_the_child_does_not_outlive_its_parent(clip):
+def test_the_child_does_not_outlive_its_parent(clip: Clip) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
         "from streamproc.source.frames import *\n"
@@ -153,7 +155,7 @@ def test_the_child_does_not_outlive_its_parent(clip):
     assert not psutil.wait_procs([child], timeout=10)[1]
 
 
-def test_a_ten_minute_video_shows_its_first_frame_soon(tmp_path):
+def test_a_ten_minute_video_shows_its_first_frame_soon(tmp_path: Path) -> None:
     recipe = clips.Recipe(
         "long.mp4", n_frames=1500, rate=5, size=(64, 48), gop=50, options={"preset": "ultrafast"}
     )

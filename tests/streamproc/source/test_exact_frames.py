@@ -1,6 +1,7 @@
 """Every frame that is delivered is the frame an independent decode has at that index."""
 
 import random
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source.errors import SourceChangedError
 from streamproc.source.types import ResumePoint
 from tests.data import clips
-from tests.streamproc.source.conftest import ALL, WHOLE, plain_decode, run, seen, walk
+from tests.streamproc.source.conftest import ALL, WHOLE, Clip, Plain, plain_decode, run, seen, walk
 
 NAMES = [recipe.name for recipe in clips.RECIPES]
 LONG = [name for name in NAMES if name != "one_frame.mp4"]
@@ -32,7 +33,9 @@ RANGES = [
 ]
 
 
-def expected(plain, sampling, frames):
+def expected(
+    plain: Sequence[Plain], sampling: Sampling, frames: FrameRange
+) -> tuple[list[Plain], list[Plain]]:
     """The specification, written the slow way."""
     inside = []
     for frame in plain:
@@ -58,7 +61,9 @@ def expected(plain, sampling, frames):
 
 @pytest.mark.parametrize("frames", RANGES, ids=lambda r: f"{r.start}-{r.end}{r.unit[0]}")
 @pytest.mark.parametrize("name", NAMES)
-def test_every_sampling_delivers_the_frames_of_a_plain_decode(clip, name, frames):
+def test_every_sampling_delivers_the_frames_of_a_plain_decode(
+    clip: Clip, name: str, frames: FrameRange
+) -> None:
     path = clip(name)
     for sampling in SAMPLINGS:
         inside, wanted = expected(plain_decode(path), sampling, frames)
@@ -75,7 +80,7 @@ def test_every_sampling_delivers_the_frames_of_a_plain_decode(clip, name, frames
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_child_delivers_what_the_walk_finds(clip, name):
+def test_the_child_delivers_what_the_walk_finds(clip: Clip, name: str) -> None:
     sampling, frames = Sampling("interval", 2), FrameRange(0, 40, "frames")
     got, usage = run(clip(name), sampling, frames)
     assert (got, usage) == walk(clip(name), sampling, frames)
@@ -86,7 +91,9 @@ def test_the_child_delivers_what_the_walk_finds(clip, name):
 
 @pytest.mark.parametrize("sampling", [ALL, Sampling("fps", 6), Sampling("keyframe")], ids=str)
 @pytest.mark.parametrize("name", LONG)
-def test_resuming_anywhere_equals_the_uninterrupted_run(clip, name, sampling):
+def test_resuming_anywhere_equals_the_uninterrupted_run(
+    clip: Clip, name: str, sampling: Sampling
+) -> None:
     path = clip(name)
     chance = random.Random(f"{name}{sampling}")
     for frames in (WHOLE, FrameRange(10, 55, "frames"), FrameRange(0.3, None, "seconds")):
@@ -101,7 +108,7 @@ def test_resuming_anywhere_equals_the_uninterrupted_run(clip, name, sampling):
             )
 
 
-def test_a_resume_point_that_seeking_cannot_find_is_checked_from_the_start(clip):
+def test_a_resume_point_that_seeking_cannot_find_is_checked_from_the_start(clip: Clip) -> None:
     path = clip("plain.mp4")
     whole, _ = walk(path)
     right = whole[30].resume
@@ -110,7 +117,7 @@ def test_a_resume_point_that_seeking_cannot_find_is_checked_from_the_start(clip)
 
 
 @pytest.mark.parametrize("name", ["open_gop.mp4", "open_gop.mkv", "mpeg4_b.avi", "hevc.mp4"])
-def test_keyframe_mode_sends_only_keyframes_to_the_decoder(clip, name):
+def test_keyframe_mode_sends_only_keyframes_to_the_decoder(clip: Clip, name: str) -> None:
     got, usage = walk(clip(name), Sampling("keyframe"))
     assert len(got) >= 3
     assert usage.packets_sent <= len(got) + 1
@@ -118,7 +125,7 @@ def test_keyframe_mode_sends_only_keyframes_to_the_decoder(clip, name):
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "open_gop.mp4", "mpeg4.avi", "open_gop.mkv"])
-def test_a_late_range_does_not_decode_what_lies_before_it(clip, name):
+def test_a_late_range_does_not_decode_what_lies_before_it(clip: Clip, name: str) -> None:
     _, usage = walk(clip(name), ALL, FrameRange(50, None, "frames"))
     assert usage.decoded == 10
     assert usage.packets_sent <= 10 + 12 + 8

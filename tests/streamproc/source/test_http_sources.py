@@ -1,5 +1,8 @@
 """Videos over HTTP: ranges, no ranges, and everything an origin can do wrong."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from streamproc.contract.spec import Sampling
@@ -9,19 +12,19 @@ from streamproc.source.frames import open_source
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
-from tests.streamproc.source.conftest import digest, plain_decode
-from tests.streamproc.source.origin import serving
+from tests.streamproc.source.conftest import Clip, digest, plain_decode
+from tests.streamproc.source.origin import Behaviour, Handler, Origin, serving
 
 ALL = Sampling("interval", 1)
 
 
-def policy(origin, **changes) -> FetchPolicy:
+def policy(origin: Origin, **changes: Any) -> FetchPolicy:
     defaults = {"connect_timeout_s": 2.0, "stall_timeout_s": 8.0, "total_timeout_s": 20.0}
     hosts = frozenset({origin.authority})
     return FetchPolicy(allowed_private_hosts=hosts, **(defaults | changes))
 
 
-def digests(origin, **changes) -> list[str]:
+def digests(origin: Origin, **changes: Any) -> list[str]:
     with open_source(
         SourceSpec(origin.url, ALL), policy(origin, **changes), FrameOutputs()
     ) as source:
@@ -32,7 +35,7 @@ def digests(origin, **changes) -> list[str]:
         return found
 
 
-def failure(origin, **changes) -> SourceError:
+def failure(origin: Origin, **changes: Any) -> SourceError:
     with pytest.raises(SourceError) as caught:
         digests(origin, **changes)
     told = str(caught.value)
@@ -42,10 +45,10 @@ def failure(origin, **changes) -> SourceError:
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "mpeg4.avi", "open_gop.mkv"])
 @pytest.mark.parametrize("ranged", [True, False], ids=["ranges", "no ranges"])
-def test_frames_over_http_are_those_of_the_file(clip, name, ranged):
+def test_frames_over_http_are_those_of_the_file(clip: Clip, name: str, ranged: bool) -> None:
     body = clip(name).read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         handler.answer_range(body) if ranged else handler.answer(200, body)
 
     with serving(behave) as origin:
@@ -53,10 +56,10 @@ def test_frames_over_http_are_those_of_the_file(clip, name, ranged):
         assert len(origin.requests) <= (4 if ranged else 1)
 
 
-def test_a_body_of_unknown_length_is_decoded_and_can_be_staged(clip):
+def test_a_body_of_unknown_length_is_decoded_and_can_be_staged(clip: Clip) -> None:
     body = clip("open_gop.ts").read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
@@ -75,12 +78,12 @@ def test_a_body_of_unknown_length_is_decoded_and_can_be_staged(clip):
     assert found == [frame.digest for frame in plain_decode(clip("open_gop.ts"))]
 
 
-def test_the_first_frame_comes_before_the_rest_was_sent(clip, tmp_path):
+def test_the_first_frame_comes_before_the_rest_was_sent(clip: Clip, tmp_path: Path) -> None:
     body = clips.faststart(clip("plain.mp4"), tmp_path / "front.mp4").read_bytes()
     half = len(body) + 100_000
     body += (500_000).to_bytes(4, "big") + b"free" + bytes(499_992)
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -98,10 +101,10 @@ def test_the_first_frame_comes_before_the_rest_was_sent(clip, tmp_path):
             assert [frame.index for frame in frames] == list(range(1, 60))
 
 
-def test_a_dropped_connection_is_taken_up_again(clip):
+def test_a_dropped_connection_is_taken_up_again(clip: Clip) -> None:
     body = clip("plain.mp4").read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         if len(handler.server.requests) == 1:
             handler.send_response(206)
             handler.send_header("Content-Range", f"bytes 0-{len(body) - 1}/{len(body)}")
@@ -141,19 +144,19 @@ def test_a_dropped_connection_is_taken_up_again(clip):
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_a_bad_origin_has_a_clear_error(behave, code):
+def test_a_bad_origin_has_a_clear_error(behave: Behaviour, code: str) -> None:
     with serving(behave) as origin:
         stall_timeout_s = 0.3 if code == "source_timeout" else 8.0
         assert failure(origin, stall_timeout_s=stall_timeout_s).code == code
 
 
-def test_nobody_listening_is_unreachable():
+def test_nobody_listening_is_unreachable() -> None:
     with serving(lambda handler: handler.answer(200, b"")) as origin:
         pass
     assert failure(origin).code == "source_unreachable"
 
 
-def test_a_body_over_the_limit_is_refused(clip):
+def test_a_body_over_the_limit_is_refused(clip: Clip) -> None:
     body = clip("plain.mp4").read_bytes()
     for behave in (lambda h: h.answer_range(body), lambda h: h.answer(200, body)):
         with serving(behave) as origin:
@@ -163,10 +166,10 @@ def test_a_body_over_the_limit_is_refused(clip):
 
 
 @pytest.mark.parametrize("how", ["size", "etag", "shrunk"])
-def test_a_file_that_changes_midway_is_noticed(clip, how):
+def test_a_file_that_changes_midway_is_noticed(clip: Clip, how: str) -> None:
     body = clip("b_frames.mp4").read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         if len(handler.server.requests) == 1:
             handler.answer_range(body)
         elif how == "size":
@@ -180,10 +183,10 @@ def test_a_file_that_changes_midway_is_noticed(clip, how):
         assert failure(origin).code == "source_changed"
 
 
-def test_a_body_shorter_than_promised_is_truncated(clip, tmp_path):
+def test_a_body_shorter_than_promised_is_truncated(clip: Clip, tmp_path: Path) -> None:
     body = clips.faststart(clip("plain.mp4"), tmp_path / "front.mp4").read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -193,17 +196,19 @@ def test_a_body_shorter_than_promised_is_truncated(clip, tmp_path):
     with serving(behave) as origin:
         spec = SourceSpec(origin.url, ALL)
         found = []
-        with open_source(spec, policy(origin), FrameOutputs()) as source:
-            with pytest.raises(SourceError) as caught:
-                found.extend(frame.index for frame in source)
+        with (
+            open_source(spec, policy(origin), FrameOutputs()) as source,
+            pytest.raises(SourceError) as caught,
+        ):
+            found.extend(frame.index for frame in source)
         assert caught.value.code == "source_truncated"
         assert 5 < len(found) < 60
 
 
-def test_a_silence_in_the_middle_is_a_timeout(clip, tmp_path):
+def test_a_silence_in_the_middle_is_a_timeout(clip: Clip, tmp_path: Path) -> None:
     body = clips.faststart(clip("plain.mp4"), tmp_path / "front.mp4").read_bytes()
 
-    def behave(handler):
+    def behave(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -215,7 +220,7 @@ def test_a_silence_in_the_middle_is_a_timeout(clip, tmp_path):
         assert failure(origin, stall_timeout_s=1).code == "source_timeout"
 
 
-def test_the_fingerprint_follows_the_bytes_and_the_etag(clip):
+def test_the_fingerprint_follows_the_bytes_and_the_etag(clip: Clip) -> None:
     body = clip("plain.mp4").read_bytes()
     found = set()
     for content, etag in ((body, '"1"'), (body, '"1"'), (body, '"2"'), (body[:-1] + b"x", '"1"')):
@@ -250,7 +255,7 @@ def test_the_fingerprint_follows_the_bytes_and_the_etag(clip):
         "",
     ],
 )
-def test_what_may_not_be_fetched_is_forbidden(url):
+def test_what_may_not_be_fetched_is_forbidden(url: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_reader(url, FetchPolicy())
     assert caught.value.code == "source_forbidden"
