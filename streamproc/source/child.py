@@ -204,7 +204,6 @@ def _pictures(
         stream.format,
         (stream.time_base.numerator, stream.time_base.denominator),
         walk.head.pts,
-        layout.n_slots,
     )
     painter = picture.Painter(turns, message.outputs, width, height)
     slots = Slots(control, layout.n_slots)

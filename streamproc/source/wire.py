@@ -1,6 +1,7 @@
 """What the worker and its decoder child say to each other: msgpack over a SEQPACKET socket.
 
-The child is not trusted: the parent checks every value it receives (`ring.Layout.check`).
+The child is not trusted: the parent computes the ring's layout itself, from a size within its
+limits, and takes no slot that it has not given back.
 A second socket (STREAM) carries the bytes of a source the child cannot read by itself:
 the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPLY` (length, or
 -1 on failure, -2 when the size is unknown) and the bytes; length 0 in a request asks for the size.
@@ -59,7 +60,6 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     container: str
     time_base: tuple[int, int]
     start_pts: int
-    n_slots: int
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -155,7 +155,7 @@ def test_the_child_does_not_outlive_its_parent(clip: Clip) -> None:
     assert not psutil.wait_procs([child], timeout=10)[1]
 
 
-def test_a_ten_minute_video_shows_its_first_frame_soon(tmp_path: Path) -> None:
+def test_a_long_video_shows_its_first_frame_soon(tmp_path: Path) -> None:
     recipe = clips.Recipe(
         "long.mp4", n_frames=1500, rate=5, size=(64, 48), gop=50, options={"preset": "ultrafast"}
     )
