@@ -1,0 +1,34 @@
+"""`POST /v1/sql`: the operator's questions to the tables, read-only."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from clickhouse_connect import get_client
+from litestar import post
+
+from api.reading import convert, read_json
+from api.routes.dependencies import AnyRequest, TheServices, admin_only
+from api.routes.openapi import body_operation, problems
+from api.store.rows import client_options
+from api.store.sql import SqlAnswer, SqlRequest, run_sql
+
+SQL = "/v1/sql"
+
+
+@post(
+    SQL,
+    status_code=200,
+    operation_id="runSql",
+    guards=[admin_only],
+    operation_class=body_operation(SqlRequest),
+    responses=problems(400, 403, 422),
+)
+async def run_query(request: AnyRequest, services: TheServices) -> SqlAnswer:
+    """Run one read-only query over the tables and views of all projects."""
+    asked = convert(read_json(await request.body()), SqlRequest)
+    connect = partial(get_client, **client_options(services.settings.clickhouse))
+    return await asyncio.to_thread(run_sql, connect, asked.query)
+
+
+HANDLERS: tuple[Any, ...] = (run_query,)

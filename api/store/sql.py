@@ -1,0 +1,119 @@
+"""Run a checked query and answer it as JSON-ready values. Synchronous: call it off the loop."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from api.errors import ProblemError, UnavailableError
+from api.store.sql_guard import LIMITS, MAX_ROWS, check
+
+MAX_PARALLEL = 2
+_TIMEOUT_CODE = 159
+
+_ZERO = timedelta(0)
+_AWAY = "ClickHouse does not answer."
+_AWAY_CODE = "clickhouse_unavailable"
+_slots = threading.BoundedSemaphore(MAX_PARALLEL)
+
+
+class QueryFailedError(ProblemError):
+    """ClickHouse refuses the query; its own words are the detail."""
+
+    status = 422
+    code = "sql_failed"
+    title = "Query Failed"
+
+
+class SqlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One read-only query over Framewire's tables and views."""
+
+    query: str
+
+
+class SqlAnswer(msgspec.Struct, frozen=True):
+    """The query's result. `truncated`: there are more rows than the limit lets through."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    row_count: int
+    elapsed_ms: int
+    truncated: bool
+
+
+def run_sql(new_client: Callable[[], Any], query: str) -> SqlAnswer:
+    """Check the query and run it on a client of its own.
+
+    Raises `QueryRefusedError`, `QueryFailedError`, and `UnavailableError` when `MAX_PARALLEL`
+    queries run already or ClickHouse is away.
+    """
+    if not _slots.acquire(blocking=False):
+        raise UnavailableError(f"{MAX_PARALLEL} queries run already.", code="sql_busy")
+    try:
+        client = new_client()
+        try:
+            return _run(client, query)
+        finally:
+            client.close()
+    except OperationalError as exc:
+        raise UnavailableError(
+            "ClickHouse does not answer.", code="clickhouse_unavailable"
+        ) from exc
+    except DatabaseError as exc:
+        raise QueryFailedError(_own_words(exc)) from exc
+    except (ClickHouseError, OSError) as exc:
+        raise UnavailableError(
+            "ClickHouse does not answer.", code="clickhouse_unavailable"
+        ) from exc
+    finally:
+        _slots.release()
+
+
+def _run(client: Any, query: str) -> SqlAnswer:
+    started_s = time.monotonic()
+    checked = check(client, query)
+    result = client.query(checked.sql, settings=LIMITS)
+    rows = result.result_rows
+    return SqlAnswer(
+        columns=tuple(result.column_names),
+        types=tuple(kind.name for kind in result.column_types),
+        rows=tuple(tuple(_plain(value) for value in row) for row in rows[:MAX_ROWS]),
+        row_count=min(len(rows), MAX_ROWS),
+        elapsed_ms=round((time.monotonic() - started_s) * 1000),
+        truncated=len(rows) > MAX_ROWS,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a ClickHouse value as JSON has it; moments as RFC 3339 in UTC, others as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        text = value.isoformat(timespec="milliseconds")
+        return text.replace("+00:00", "") + "Z" if value.utcoffset() in {None, _ZERO} else text
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _own_words(exc: DatabaseError) -> str:
+    """Return ClickHouse's message without the driver's preface and the server's version."""
+    if exc.code == _TIMEOUT_CODE:
+        return "The query ran into the time limit."
+    text = str(exc)
+    _, _, rest = text.partition("DB::Exception: ")
+    return (rest or text).split(" (version ")[0].strip()[:2000]
