@@ -71,6 +71,7 @@ class LogConsumer:
         ]
         self._partitions: list[int] = []
         self._assigned = threading.Event()
+        self._failed = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -114,6 +115,10 @@ class LogConsumer:
         try:
             if self._assign(consumer):
                 self._run(consumer)
+        except Exception:  # noqa: BLE001 - a thread's edge: readiness tells the operator
+            _log.exception("the log's reader failed")
+            self._failed = True
+            self._tell(self._receiver.on_trouble, "The reader of the log failed: restart.")
         finally:
             consumer.close()
 
@@ -192,7 +197,8 @@ class LogConsumer:
                     self._tell(self._receiver.on_trouble, "Kafka does not answer.")
                     continue
                 self._tell(self._receiver.on_archived, positions)
-                self._tell(self._receiver.on_trouble, None)
+                if not self._failed:
+                    self._tell(self._receiver.on_trouble, None)
         finally:
             asker.close()
 

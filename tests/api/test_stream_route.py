@@ -155,6 +155,9 @@ async def test_every_offset_of_an_archived_log_gives_exactly_the_suffix_elsewher
     api = await fresh()
     async with api.client(project.headers["authorization"].split()[1]) as client:
         await asyncio.to_thread(every_suffix, client, task, log)
+        assert (await client.get(f"/v1/video/tasks/{task}")).json() == (
+            await project.get(f"/v1/video/tasks/{task}")
+        ).json()
     cache = api.services.log.cache
     assert cache.n_reads <= 3, "the segments of a small log are read once each"
 
@@ -189,6 +192,33 @@ async def test_readers_of_a_growing_log_get_exactly_the_suffix(
     log = await asyncio.to_thread(worker.end, task)
     for offset, got in zip(offsets, await asyncio.gather(*reading), strict=True):
         assert got == log[offset:], f"from offset {offset}"
+
+
+async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
+    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+) -> None:
+    api = await fresh(ring_bytes=20_000)
+    task = await submit(project)
+    begin(worker, project, task, 1)
+    async with httpx.AsyncClient(base_url=api.url, headers=project.headers, timeout=60) as client:
+        reading = [asyncio.create_task(client.get(stream_path(task))) for _ in range(5)]
+        for n in range(200):
+            await asyncio.to_thread(worker.chunk, task, target())
+            if n % 50 == 49:
+                reading.append(asyncio.create_task(client.get(stream_path(task))))
+                await asyncio.to_thread(archive_waits, live, project.project, task)
+        log = await asyncio.to_thread(worker.end, task)
+        for answer in await asyncio.gather(*reading):
+            assert answer.content == log
+        await archived(live, project.project, task)
+
+        async def evicted() -> bool:
+            return api.services.log.hub.size_bytes <= 20_000
+
+        await until(evicted)
+        again = await client.get(stream_path(task, "offset=5"))
+        assert again.content == log[5:]
+    assert api.services.log.cache.n_reads > 0
 
 
 async def test_headers_come_before_the_first_chunk(
