@@ -113,6 +113,10 @@ class IndexTables:
         self._client: Any = None
         self._types: dict[str, list[str]] = {}
 
+    def prepare(self) -> None:
+        """Connect and bring the schema about; raises `TablesUnavailableError`."""
+        self._run(lambda client: client.command("SELECT 1"))
+
     def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> None:
         """Insert the rows; the same rows with the same salt may be inserted again.
 

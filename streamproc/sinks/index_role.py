@@ -27,7 +27,6 @@ from streamproc.contract.records import (
     decode_task_message,
     read_chunk_record,
 )
-from streamproc.contract.tables import TASKS
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.kafka import consumer_config
@@ -119,7 +118,7 @@ class IndexRole:
             on_lost=self._forget,
         )
         try:
-            self._patiently(lambda: self._tables.insert(TASKS, []))
+            self._patiently(self._tables.prepare)
             while not stop.is_set():
                 self._turn()
         finally:
