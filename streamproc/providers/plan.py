@@ -104,13 +104,8 @@ def track_parameters(spec: TaskSpec, plan: Plan) -> TrackParameters:
             instant_threshold=threshold,
         )
     threshold = _threshold(spec)
-    return TrackParameters(
-        high_threshold=threshold,
-        low_threshold=min(parameters["low_threshold"] for parameters in detects),
-        birth_threshold=min(1.0, threshold + 0.05),
-        instant_threshold=min(1.0, threshold + 0.2),
-        class_groups=groups,
-    )
+    low_threshold = min(parameters["low_threshold"] for parameters in detects)
+    return TrackParameters.for_detector(threshold, low_threshold, groups)
 
 
 def includes_vectors(spec: TaskSpec) -> bool:
