@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from api.errors import ProblemError, TooLargeError, problem_response
 from api.observe import ObserveRequests
-from api.routes import admin, models, stream, system, tasks, tracks
+from api.routes import admin, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.services import Services
@@ -25,6 +25,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *models.HANDLERS,
     *system.HANDLERS,
     *admin.HANDLERS,
+    *sql.HANDLERS,
 )
 
 

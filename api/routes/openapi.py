@@ -18,10 +18,11 @@ from litestar.openapi.spec import (
 
 from api.contract.resources import KeyRequest, Problem, ProcessRequest, ProjectRequest
 from api.errors import PROBLEM_JSON
+from api.store.sql import SqlRequest
 
 BEARER = "bearer"
 PUBLIC: list[dict[str, list[str]]] = [{}]
-_BODIES = (ProcessRequest, ProjectRequest, KeyRequest)
+_BODIES = (ProcessRequest, ProjectRequest, KeyRequest, SqlRequest)
 _REF = "#/components/schemas/{name}"
 
 

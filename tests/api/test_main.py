@@ -1,0 +1,104 @@
+"""`python -m api` as a process: its port file, the index inside it, its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.settings import Settings
+from streamproc.contract import env
+from tests.api.conftest import ADMIN_KEY
+from tests.api.server import until
+from tests.api.test_tasks_route import BODY
+from tests.brokers import die_with_parent
+
+
+@pytest.fixture
+def environ(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FRAMEWIRE_")},
+        env.KAFKA: settings.kafka,
+        env.S3_ENDPOINT: str(settings.s3_endpoint),
+        env.S3_BUCKET: settings.s3_bucket,
+        env.S3_KEY: str(settings.s3_key),
+        env.S3_SECRET: str(settings.s3_secret),
+        env.CLICKHOUSE: f"chdb://{tmp_path / 'chdb'}",
+        env.INDEX_IN_API: "1",
+        env.PORT: "0",
+        env.PORT_FILE: str(tmp_path / "port"),
+        env.ADMIN_KEY: ADMIN_KEY,
+    }
+
+
+@pytest.fixture
+def process(environ: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (tmp_path / "log").open("wb") as log:
+        found = subprocess.Popen(
+            [sys.executable, "-m", "api"],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no lock is held here
+        )
+    yield found
+    found.kill()
+    found.wait()
+
+
+async def test_process_announces_its_port_indexes_and_ends_cleanly(
+    process: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    port_file = tmp_path / "port"
+
+    async def announced() -> bool:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        return port_file.exists()
+
+    await until(announced, within_s=40)
+    url = f"http://127.0.0.1:{int(port_file.read_text())}"
+    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        assert (await client.get("/health/live")).status_code == 200
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        await until(ready, within_s=30)
+        client.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+        project = (await client.post("/v1/admin/projects", json={"name": "m"})).json()["id"]
+        key = (await client.post("/v1/admin/keys", json={"project": project})).json()["key"]
+        client.headers["Authorization"] = f"Bearer {key}"
+        task = (await client.post("/v1/video/process", json=BODY)).json()["id"]
+
+        async def indexed() -> Any:
+            rows = (await client.get("/v1/video/tracks?limit=1")).status_code
+            listed = (await client.get("/v1/video/tasks")).json()["data"]
+            return rows == 200 and [found["id"] for found in listed] == [task]
+
+        await until(indexed)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    log = (tmp_path / "log").read_text()
+    assert key not in log
+    assert ADMIN_KEY not in log
+    assert "Traceback" not in log
+
+
+def test_unusable_settings_end_with_2_and_the_variable(environ: dict[str, str]) -> None:
+    for name, value in ((env.KAFKA, ""), (env.PORT, "eighty"), (env.CLICKHOUSE, "mysql://u:pw@h")):
+        done = subprocess.run(
+            [sys.executable, "-m", "api"],
+            env={**environ, name: value},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        assert "pw" not in done.stderr
+        assert len(done.stderr.splitlines()) == 1
