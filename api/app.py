@@ -26,6 +26,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *system.HANDLERS,
     *admin.HANDLERS,
     *sql.HANDLERS,
+    *sql.HANDLERS,
 )
 
 

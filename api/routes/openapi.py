@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
     SecurityScheme,
 )
 
-from api.contract.resources import KeyRequest, Problem, ProcessRequest, ProjectRequest
+from api.contract.resources import Problem
 from api.errors import PROBLEM_JSON
 from api.store.sql import SqlRequest
 
@@ -24,6 +24,7 @@ BEARER = "bearer"
 PUBLIC: list[dict[str, list[str]]] = [{}]
 _BODIES = (ProcessRequest, ProjectRequest, KeyRequest, SqlRequest)
 _REF = "#/components/schemas/{name}"
+_BODIES: dict[str, type[msgspec.Struct]] = {}
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
@@ -38,6 +39,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
 
 def body_operation(body: type[msgspec.Struct]) -> type[Operation]:
     """Return an operation whose request body is `body`: handlers read bodies themselves."""
+    _BODIES[body.__name__] = body
 
     @dataclass
     class BodyOperation(Operation):
@@ -54,7 +56,7 @@ class DocumentPlugin(JsonRenderPlugin):
     """The document as JSON, with the schemas of the bodies that handlers read themselves."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        _, bodies = msgspec.json.schema_components(_BODIES, ref_template=_REF)
+        _, bodies = msgspec.json.schema_components(_BODIES.values(), ref_template=_REF)
         components = openapi_schema["components"]
         schemas = {**components["schemas"], **bodies}
         return super().render(
