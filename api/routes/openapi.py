@@ -18,11 +18,9 @@ from litestar.openapi.spec import (
 
 from api.contract.resources import Problem
 from api.errors import PROBLEM_JSON
-from api.store.sql import SqlRequest
 
 BEARER = "bearer"
 PUBLIC: list[dict[str, list[str]]] = [{}]
-_BODIES = (ProcessRequest, ProjectRequest, KeyRequest, SqlRequest)
 _REF = "#/components/schemas/{name}"
 _BODIES: dict[str, type[msgspec.Struct]] = {}
 
