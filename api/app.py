@@ -26,7 +26,6 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *system.HANDLERS,
     *admin.HANDLERS,
     *sql.HANDLERS,
-    *sql.HANDLERS,
 )
 
 
