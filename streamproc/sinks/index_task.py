@@ -6,7 +6,7 @@ also after a batch that reached only some of them: a track row whose `last_off` 
 chunk's end has that chunk in it already.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import UNSET
 from streamproc.contract.chunk import Chunk, Target, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
-from streamproc.contract.records import ChunkRecord, Submitted, TrackVector, decode_vectors
+from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
 from streamproc.contract.spec import SourceRef
 from streamproc.contract.tables import (
     DETECTIONS,
@@ -30,6 +30,7 @@ from streamproc.contract.tables import (
     created_ms_of,
     month_of,
 )
+from streamproc.sinks.archive_actions import VectorEntry
 from streamproc.sinks.clickhouse import Recovered
 from streamproc.sinks.finals import UNREADABLE, status_of
 
@@ -152,7 +153,7 @@ class IndexedTask:
                 record.value, before.next_off, epoch=record.epoch, time_ms=record.time_ms
             )
             if record.vectors is not None:
-                self.add_vectors(decode_vectors(record.vectors), record.frame, record.end)
+                self.add_vectors(VectorEntry(record.end, record.frame, record.vectors))
             self._change(log_epoch=record.epoch, log_position=record.position + 1)
         return verdict
 
@@ -171,9 +172,13 @@ class IndexedTask:
             if chunk.finish_reason is not None:
                 self._finish(chunk, time_ms)
 
-    def add_vectors(self, vectors: Iterable[TrackVector], frame: int, end: int) -> None:
-        """Keep each track's most confident vector, the first of equals."""
-        for found in vectors:
+    def add_vectors(self, entry: VectorEntry) -> None:
+        """Keep each track's most confident vector, the first of equals.
+
+        Raises `msgspec.DecodeError` on vectors that cannot be read.
+        """
+        frame, end = entry.frame, entry.end
+        for found in decode_vectors(entry.vectors):
             confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
             if off >= end or found.confidence <= confidence:
                 continue
@@ -192,8 +197,8 @@ class IndexedTask:
                 off=end,
             )
 
-    def close(self, **fields: object) -> None:
-        """Set fields of the task row that the log's bytes do not hold (reindex)."""
+    def set_fields(self, **fields: object) -> None:
+        """Set fields of the task row that the log's bytes do not hold."""
         self._change(**fields)
 
     def take_rows(self) -> TaskRows:

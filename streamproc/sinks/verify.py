@@ -1,0 +1,102 @@
+"""`verify`: whether S3 is whole, and whether the tables say what S3 says.
+
+Per task: segments without gap, whole events with right offsets, readable vectors, final.json with
+the log's true length and SHA-256; then every row that the log means against the tables. A task
+that is still running is compared as far as it is archived only where the index is not ahead.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streamproc.contract import env
+from streamproc.contract.tables import DETECTIONS, TASKS
+from streamproc.sinks.archived import archived_tasks, rebuild
+from streamproc.sinks.clickhouse import IndexTables, client_factory
+from streamproc.sinks.errors import DamagedLogError, SinkError
+from streamproc.sinks.index_task import IndexedTask
+from streamproc.sinks.objects import Objects, S3Objects
+from streamproc.sinks.settings import StoreSettings, log_level, required
+
+
+class Finding(NamedTuple):
+    """What is wrong with a task; `where` is `archive` or the table."""
+
+    task: str
+    where: str
+    what: str
+
+
+def verify(store: Objects, tables: IndexTables | None) -> Iterator[Finding]:
+    """Yield what is wrong; `tables` None checks S3 alone.
+
+    Raises `StoreUnavailableError` and `TablesUnavailableError`.
+    """
+    for project, task in archived_tasks(store):
+        try:
+            indexed = rebuild(store, project, task)
+        except (DamagedLogError, ValueError) as exc:
+            yield Finding(task, "archive", str(exc))
+            continue
+        if tables is not None:
+            yield from _compare(indexed, tables)
+
+
+def main(argv: list[str]) -> int:
+    """Print the findings; return 0 without any, 1 with some or when an engine does not answer."""
+    if argv:
+        sys.stderr.write("usage: python -m streamproc verify\n")
+        return 2
+    n_findings = 0
+    try:
+        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        store = S3Objects(StoreSettings.from_environ())
+        tables = IndexTables(client_factory(required(os.environ, env.CLICKHOUSE)))
+        try:
+            for found in verify(store, tables):
+                n_findings += 1
+                sys.stdout.write(f"{found.task} {found.where}: {found.what}\n")
+        finally:
+            tables.close()
+            store.close()
+    except SinkError as exc:
+        sys.stderr.write(f"verify: {exc}\n")
+        return 1
+    sys.stdout.write(f"{n_findings} findings\n")
+    return 1 if n_findings else 0
+
+
+def _compare(indexed: IndexedTask, tables: IndexTables) -> Iterator[Finding]:
+    task = indexed.row.task_id
+    rows = indexed.take_rows()
+    (wanted,) = rows.tasks
+    (found,) = tables.select(TASKS, [task]) or (None,)
+    if found is None:
+        yield Finding(task, TASKS, "is missing")
+        return
+    if found.log_length > wanted.log_length:
+        return  # the index is ahead of the archive: both are right
+    for table, expected in rows.by_table():
+        if table != TASKS:
+            difference = _difference(table, expected, tables.select(table, [task]))
+        else:
+            difference = _difference(table, [wanted], [found])
+        if difference:
+            yield Finding(task, table, difference)
+
+
+def _difference(table: str, expected: Sequence[Any], found: Sequence[Any]) -> str:
+    """Return what is different, empty when nothing is; the writers' claims are not compared."""
+    if table == DETECTIONS:
+        expected = [msgspec.structs.replace(row, epoch=0) for row in expected]
+        found = [msgspec.structs.replace(row, epoch=0) for row in found]
+    wanted = {msgspec.json.encode(row) for row in expected}
+    stored = {msgspec.json.encode(row) for row in found}
+    n_missing, n_foreign = len(wanted - stored), len(stored - wanted)
+    if not n_missing and not n_foreign:
+        return ""
+    return f"{n_missing} rows are missing or differ, {n_foreign} rows do not belong there"
