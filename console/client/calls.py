@@ -24,22 +24,18 @@ from api.contract.resources import (
 )
 
 T = TypeVar("T")
-SQL_PATH = "/v1/admin/sql"
-
-
-class SqlColumn(msgspec.Struct, frozen=True):
-    """A column of an answer; `type` is ClickHouse's word."""
-
-    name: str
-    type: str
+SQL_PATH = "/v1/sql"
 
 
 class SqlAnswer(msgspec.Struct, frozen=True):
-    """The rows of a question; `truncated` when the row limit cut them."""
+    """The rows of a question; `types` are ClickHouse's words, `truncated`: there are more rows."""
 
-    columns: list[SqlColumn]
+    columns: list[str]
+    types: list[str]
     rows: list[list[Any]]
-    truncated: bool = False
+    row_count: int
+    elapsed_ms: int
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

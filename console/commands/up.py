@@ -10,6 +10,9 @@ from console.local.plan import EMBEDDED, MEMORY, StackOptions
 from console.local.stack import run_stack
 from console.local.state import StackState, default_data_dir
 
+_SHOWN_LINES = 8
+_SHOWN_COLUMNS = 300
+
 
 class LineReporter:
     """Tells of a stack's life on stderr, of its addresses on stdout."""
@@ -25,8 +28,8 @@ class LineReporter:
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
         what = "will not be started again" if restart_s is None else f"again in {restart_s:g} s"
         click.echo(f"  {name:<12} ended with {code}, {what}", err=True)
-        for line in log:
-            click.echo(f"    | {line}", err=True)
+        for line in log[-_SHOWN_LINES:]:
+            click.echo(f"    | {line[:_SHOWN_COLUMNS]}", err=True)
 
     def stack_ready(self, state: StackState, after_s: float) -> None:
         self._is_up = True

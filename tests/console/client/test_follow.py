@@ -1,0 +1,94 @@
+from random import Random
+
+import pytest
+
+from console.client.aio import AsyncClient
+from console.client.log import Following
+from console.client.sync import Client
+from console.errors import ApiProblem, LogMismatchError, UnreachableError
+from streamproc.contract.framing import parse_events
+from tests.console.client.logs import CuttingServer, make_log
+
+LOG = make_log()
+
+
+def no_pause(_seconds: float) -> None:
+    """Go on at once."""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_log_cut_at_random_bytes_comes_whole(seed: int) -> None:
+    random = Random(seed)
+    with (
+        CuttingServer(LOG, lambda _k: random.randint(0, 900)) as server,
+        Client(server.url, "key") as client,
+    ):
+        following = Following("vt_x", jitter=Random(0))
+        pieces = list(client.follow(following, sleep=no_pause))
+    assert b"".join(piece.data for piece in pieces) == LOG
+    assert [event for piece in pieces for event in piece.events] == list(parse_events(LOG))
+    assert len(server.offsets) > 5
+    assert following.finished
+
+
+@pytest.mark.parametrize("offset", [1, 17, len(LOG) // 2, len(LOG) - 1, len(LOG)])
+def test_any_byte_offset_gives_the_rest(offset: int) -> None:
+    with (
+        CuttingServer(LOG, lambda k: 1 if k == 0 else None) as server,
+        Client(server.url, "key") as client,
+    ):
+        pieces = list(client.follow(Following("vt_x", offset), sleep=no_pause))
+    assert b"".join(piece.data for piece in pieces) == LOG[offset:]
+    whole = [event for event in parse_events(LOG) if event.start >= offset]
+    assert [event for piece in pieces for event in piece.events] == whole
+
+
+async def test_the_async_client_reads_the_same_bytes() -> None:
+    random = Random(3)
+    cuts: list[float] = []
+    with CuttingServer(LOG, lambda k: random.randint(0, 2000) if k < 4 else None) as server:
+        async with AsyncClient(server.url, "key") as client:
+            following = Following("vt_x", jitter=Random(0))
+            data = [piece.data async for piece in client.follow(following, on_cut=cuts.append)]
+    assert b"".join(data) == LOG
+    assert len(cuts) == 4
+
+
+def test_a_passing_refusal_is_waited_out() -> None:
+    with (
+        CuttingServer(LOG, lambda _k: None) as server,
+        Client(server.url, "key") as client,
+    ):
+        server.statuses = {0: 503, 1: 502}
+        data = b"".join(p.data for p in client.follow(Following("vt_x"), sleep=no_pause))
+    assert data == LOG
+    assert server.offsets == [0, 0, 0]
+
+
+def test_a_refusal_is_raised_at_once() -> None:
+    with (
+        CuttingServer(LOG, lambda _k: None) as server,
+        Client(server.url, "key") as client,
+    ):
+        server.statuses = {0: 404}
+        with pytest.raises(ApiProblem) as raised:
+            list(client.follow(Following("vt_x"), sleep=no_pause))
+    assert raised.value.status == 404
+    assert server.offsets == [0]
+
+
+def test_bytes_from_elsewhere_are_never_shown() -> None:
+    with (
+        CuttingServer(LOG, lambda _k: None) as server,
+        Client(server.url, "key") as client,
+    ):
+        server.shift = 5
+        with pytest.raises(LogMismatchError):
+            list(client.follow(Following("vt_x"), sleep=no_pause))
+
+
+def test_an_api_that_is_not_there_is_told_at_once() -> None:
+    with CuttingServer(LOG, lambda _k: None) as server:
+        url = server.url
+    with Client(url, "key") as client, pytest.raises(UnreachableError):
+        list(client.follow(Following("vt_x"), sleep=no_pause))

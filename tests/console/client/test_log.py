@@ -1,0 +1,57 @@
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.client.log import MAX_PAUSE_S, EventSplitter, Following
+from console.errors import LogMismatchError, UnreachableError
+from streamproc.contract.framing import parse_events
+from tests.console.client.logs import make_log
+
+LOG = make_log(12)
+
+
+@given(st.lists(st.integers(0, len(LOG))), st.integers(0, len(LOG)))
+def test_events_do_not_depend_on_how_the_bytes_are_cut(cuts: list[int], start: int) -> None:
+    edges = [start, *sorted(cut for cut in cuts if cut > start), len(LOG)]
+    splitter = EventSplitter(start)
+    events = [event for left, right in pairwise(edges) for event in splitter.feed(LOG[left:right])]
+    assert events == [event for event in parse_events(LOG) if event.start >= start]
+
+
+@given(st.integers(0, len(LOG) - 1))
+def test_a_changed_byte_count_is_noticed(at: int) -> None:
+    with pytest.raises(LogMismatchError):
+        EventSplitter(0).feed(LOG[:at] + b"x" + LOG[at:])
+
+
+def opened(**options: float) -> Following:
+    following = Following("vt_x", jitter=Random(1), **options)
+    assert following.opened(200, {"stream-start-offset": "0"})
+    return following
+
+
+def test_pauses_grow_to_a_bound_and_begin_anew_with_the_next_byte() -> None:
+    following = opened(patience_s=1e9)
+    pauses_s = [following.cut(0.0, "cut") for _ in range(20)]
+    assert all(0 < pause_s <= MAX_PAUSE_S for pause_s in pauses_s)
+    assert max(pauses_s) > MAX_PAUSE_S / 2
+    following.feed(LOG[:10])
+    assert following.cut(0.0, "cut") <= 0.25
+    assert following.offset == 10
+
+
+def test_patience_ends_when_no_byte_comes() -> None:
+    following = opened(patience_s=5.0)
+    following.cut(100.0, "cut")
+    following.cut(104.9, "cut")
+    with pytest.raises(UnreachableError, match="byte 0"):
+        following.cut(105.0, "cut")
+
+
+def test_no_content_is_the_logs_end() -> None:
+    following = Following("vt_x", len(LOG))
+    assert not following.opened(204, {})
+    assert following.finished

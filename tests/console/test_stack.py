@@ -1,0 +1,132 @@
+"""The command line against a real embedded stack (with Kafka in memory, which is the quickest)."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from console.cli import run
+from console.commands.demo import CLIP
+from console.local.session import running_stack
+from console.local.state import DataDirectory
+from streamproc.contract.framing import parse_events
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    data = tmp_path_factory.mktemp("stack") / "data"
+    log = data.parent / "up.log"
+    arguments = [f"--data={data}", "--kafka=memory", f"--file-root={CLIP.parent}"]
+    with running_stack(arguments, os.environ, stderr=log):
+        children = [psutil.Process(pid) for pid in DataDirectory(data).running().children.values()]
+        yield data
+    assert not [child for child in children if child.is_running()], log.read_text()
+    assert DataDirectory(data).running() is None
+
+
+@pytest.fixture
+def ask(data: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
+    """Run a command and return its exit code and what it wrote to stdout."""
+    monkeypatch.setenv("FRAMEWIRE_DATA", str(data))
+    monkeypatch.delenv("FRAMEWIRE_URL", raising=False)
+
+    def ask(*arguments: str) -> tuple[int, bytes]:
+        capfdbinary.readouterr()
+        code = run(list(arguments))
+        return code, capfdbinary.readouterr().out
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def task(data: Path) -> str:
+    """Return a task that has succeeded."""
+    environ = os.environ | {"FRAMEWIRE_DATA": str(data)}
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "console", "start", str(CLIP), "--detect", "pedestrian"]
+    done = subprocess.run(
+        [*command, "--feature", "--end", "4"], env=environ, capture_output=True, check=True
+    )
+    task = done.stdout.decode().strip()
+    subprocess.run([sys.executable, "-m", "console", "wait", task], env=environ, check=True)
+    return task
+
+
+def test_the_log_and_its_chunks_are_the_same_story(ask, task: str) -> None:
+    code, log = ask("stream", task)
+    assert code == 0
+    events = list(parse_events(log))
+    assert events[-1].data == b"[DONE]"
+    assert events[-1].end == len(log)
+    assert ask("stream", task, "--offset", "100") == (0, log[100:])
+    code, lines = ask("stream", task, "--json")
+    assert lines.splitlines() == [event.data for event in events[:-1]]
+
+
+def test_results_are_a_table_or_json(ask, task: str) -> None:
+    code, table = ask("results", task)
+    assert code == 0
+    lines = table.decode().splitlines()
+    assert lines[0].split() == ["TRACK", "CLASS", "FIRST", "LAST", "FRAMES", "CONFIDENCE",
+                                "DWELL", "S", "FEATURE"]  # fmt: skip
+    code, text = ask("results", task, "--json")
+    tracks = json.loads(text)["tracks"]
+    assert len(tracks) == len(lines) - 1 > 0
+    assert {track["class"] for track in tracks} == {"pedestrian"}
+
+
+def test_run_follows_to_the_end_and_prints_the_tracks(ask) -> None:
+    code, table = ask("run", str(CLIP), "--detect", "pedestrian", "--end", "2")
+    assert code == 0
+    assert b"pedestrian" in table
+
+
+def test_a_failed_task_is_1_and_says_why(ask, tmp_path: Path, capfdbinary) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all" * 100)
+    assert run(["run", str(broken)]) == 1
+    assert b"failed" in capfdbinary.readouterr().err
+
+
+def test_lists_and_status_agree(ask, task: str) -> None:
+    code, text = ask("list", "--json", "--status", "succeeded")
+    assert code == 0
+    assert task in [found["id"] for found in json.loads(text)]
+    code, text = ask("status", task, "--json")
+    assert (code, json.loads(text)["status"]) == (0, "succeeded")
+    assert ask("cancel", task)[0] == 1
+
+
+def test_the_operator_makes_and_revokes_keys(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, text = ask("keys", "create", "--name", "camera", "--json")
+    assert code == 0
+    key = json.loads(text)
+    monkeypatch.setenv("FRAMEWIRE_KEY", key["key"])
+    assert ask("list")[0] == 0
+    assert ask("keys", "revoke", key["id"])[0] == 0
+    assert ask("list")[0] == 1
+
+
+def test_sql_asks_the_tables(ask, task: str) -> None:
+    code, text = ask("sql", f"select count() as n from tasks where task_id = '{task}'", "--json")
+    assert code == 0
+    answer = json.loads(text)
+    assert (answer["columns"], answer["rows"]) == (["n"], [[1]])
+
+
+def test_system_shows_the_worker(ask) -> None:
+    code, text = ask("system")
+    assert code == 0
+    assert b"worker-1" in text
+
+
+def test_another_stack_on_the_same_directory_is_refused(data: Path, capfdbinary) -> None:
+    assert run(["up", "--data", str(data), "--kafka", "memory"]) == 1
+    assert b"another stack runs" in capfdbinary.readouterr().err
