@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def free_ports(n: int) -> list[int]:
             one.close()
 
 
+def wait_for_port(port: int) -> None:
+    """Return once somebody listens: librdkafka complains loudly as long as nobody does."""
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def die_with_parent() -> None:
     """Make the kernel kill this child when the test process ends, however it ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -55,6 +70,7 @@ class KafkaNode:
             self._process = subprocess.Popen(
                 argv, stdout=log, stderr=log, preexec_fn=die_with_parent  # noqa: PLW1509 - before any thread
             )
+        wait_for_port(self.node.port)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         wait_for_kafka(admin, _START_S)
         ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)

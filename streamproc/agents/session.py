@@ -24,6 +24,7 @@ from streamproc.contract.chunk import (
     Usage,
     encode_chunk,
 )
+from streamproc.contract.fold import Fold
 from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
 from streamproc.errors import LogUnavailableError, TaskFailedError
@@ -81,6 +82,15 @@ class Session:
     @property
     def processed(self) -> int:
         return self._processed
+
+    def stands_at(self, fold: Fold) -> bool:
+        """Whether the session has written, or seen, exactly what the log holds."""
+        cursor = self.cursor
+        return (cursor.off, cursor.seq, cursor.last_frame) == (
+            fold.next_off,
+            fold.next_seq,
+            fold.last_frame,
+        )
 
     def adopt(self, standing: Standing, claim: Claim) -> None:
         """Go on under a new claim from where the fold stands."""

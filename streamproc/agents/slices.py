@@ -192,7 +192,7 @@ class SliceRunner:
         fold = taken.standing.fold
         warm = self._sessions.take(submitted.task)
         if warm is not None:
-            if (warm.cursor.off, warm.claim.provider) == (fold.next_off, taken.claim.provider):
+            if warm.stands_at(fold) and warm.claim.provider == taken.claim.provider:
                 warm.adopt(taken.standing, taken.claim)
                 return warm
             warm.close()

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
+import structlog
 
 from models.errors import ModelError
 from streamproc.contract.records import TrackVector
@@ -52,6 +54,7 @@ class _Seen:
 
 
 _Item = _Seen | EndOfStream | Exception
+_log = structlog.get_logger()
 _STATE = msgspec.msgpack.Decoder(LocalState)
 _POLL_S = 0.1
 
@@ -130,7 +133,7 @@ class LocalEngine:
             seen.boxes_px,
             seen.scores,
             seen.class_ids,
-            seen.features,
+            seen.appearances(self._plan.threshold),
             item.time_s,
             item.index,
             size,
@@ -161,17 +164,21 @@ class LocalEngine:
     def _feed(self) -> None:
         """Read frames and submit them, until the end, an error or `close`."""
         try:
-            frames = iter(self._source)
-            for frame in frames:
+            counters = (0, 0, 0)
+            for frame in self._source:
                 if self._given_out == self._max_frames:
                     frame.release()
-                    self._put(self._end("max_frames"))
+                    self._put(self._end("max_frames", counters))
                     return
                 self._given_out += 1
+                counters = (frame.decoded, frame.failed, frame.skipped)
                 if not self._put(self._submitted(frame)):
                     return
-            self._put(self._end("stop"))
+            usage = self._source.usage()
+            self._put(self._end("stop", (usage.decoded, usage.failed, usage.skipped)))
         except Exception as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+            if not isinstance(exc, SourceError):
+                _log.exception("the feeder failed")
             self._put(exc)
 
     def _submitted(self, frame: Frame) -> _Seen:
@@ -188,13 +195,15 @@ class LocalEngine:
             future,
         )
 
-    def _end(self, reason: str) -> EndOfStream:
-        usage, info = self._source.usage(), self._source.info
+    def _end(
+        self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
+    ) -> EndOfStream:
+        info = self._source.info
         return EndOfStream(
-            reason="max_frames" if reason == "max_frames" else "stop",
-            decoded=usage.decoded,
-            failed=usage.failed,
-            skipped=usage.skipped,
+            reason=reason,
+            decoded=counters[0],
+            failed=counters[1],
+            skipped=counters[2],
             total_frames=info.total_frames,
             fps=round(info.fps, 3),
         )

@@ -89,7 +89,7 @@ class DecoderProcess:
             poll.register(self.control, select.POLLIN)
             if not poll.poll(timeout_s * 1000):
                 return None
-            data = self.control.recv(wire.MAX_MESSAGE_BYTES)
+            data = self._receive_message()
         except (OSError, ValueError):  # ended meanwhile by another thread
             data = b""
         if not data:
@@ -98,6 +98,17 @@ class DecoderProcess:
             return wire.decode_from_child(data)
         except msgspec.MsgspecError as exc:
             raise DecoderCrashedError("the decoder sent a message that cannot be read") from exc
+
+    def _receive_message(self) -> bytes:
+        """Return a message's bytes, none when the child has hung up.
+
+        A child that ends with releases unread in its queue resets the connection, and Linux
+        reports that once, ahead of the messages that are still there.
+        """
+        try:
+            return self.control.recv(wire.MAX_MESSAGE_BYTES)
+        except ConnectionResetError:
+            return self.control.recv(wire.MAX_MESSAGE_BYTES)
 
     def end(self) -> None:
         """Kill the child, reap it, close everything. Any thread, any number of times."""

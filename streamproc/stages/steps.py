@@ -88,8 +88,7 @@ PlanStep = DetectStep | ReadStep | FeatureStep
 class Plan:
     """The steps of a task with their models. `class_names` are indexed by the plan's class ids.
 
-    `threshold` is the score from which a target gets text and a feature: weaker ones only help
-    the tracker over an occlusion.
+    `threshold` is the score from which a target may start a track and teach it an appearance.
     """
 
     steps: Sequence[PlanStep]
@@ -147,6 +146,18 @@ class Perception:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def appearances(self, threshold: float) -> Floats | None:
+        """Return the features of targets with a score from `threshold` on; NaN for the others.
+
+        A weak target is often half hidden: its looks are not the object's.
+        """
+        if self.features is None:
+            return None
+        clear: Floats = np.where(
+            (self.scores >= threshold)[:, None], self.features, np.float32(np.nan)
+        )
+        return clear
+
 
 def nothing() -> Perception:
     """Return the perception of a frame without targets."""
@@ -167,8 +178,8 @@ def perceive(view: View, plan: Plan) -> Perception:
 
 
 def chosen(seen: Perception, when: When | None, plan: Plan) -> npt.NDArray[np.intp]:
-    """Return the places of the targets a step works on: strong enough, and all of `when`."""
-    mask = seen.scores >= plan.threshold
+    """Return the places of the targets a step works on: those for which all of `when` holds."""
+    mask = np.ones(len(seen), np.bool_)
     if when is not None:
         if when.class_is is not None:
             ids = [i for i, name in enumerate(plan.class_names) if name in when.class_is]

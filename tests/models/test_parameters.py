@@ -14,7 +14,7 @@ DETECT = REGISTRY.resolve("detect")
 def test_defaults_are_filled_in() -> None:
     values = validate_parameters(DETECT, {})
     assert values["classes"] == list(DETECT.classes)
-    assert (values["threshold"], values["low_threshold"]) == (0.4, 0.1)
+    assert (values["threshold"], values["low_threshold"]) == (0.5, 0.1)
     assert values["max_targets"] == 100
     assert validate_parameters(REGISTRY.resolve("ocr"), {}) == {"threshold": 0.5, "min_length": 2}
     assert validate_parameters(REGISTRY.resolve("feature"), {}) == {"include_vector": False}

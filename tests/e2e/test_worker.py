@@ -1,0 +1,176 @@
+"""Real workers on a real Kafka: whole tasks, cancel, failures, kills, zombies, hand-over."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streamproc.contract.chunk import Chunk
+from tests.brokers import KafkaNode
+from tests.workers import (
+    CLIP,
+    WorkerProcess,
+    cancel,
+    chunks_of,
+    make_spec,
+    submit,
+    timeless,
+    workers,
+)
+
+pytestmark = pytest.mark.stack
+SPEC = make_spec(
+    f"file://{CLIP}", ("detect", "feature"), parameters={"detect": {"classes": ["pedestrian"]}}
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def worker(kafka: KafkaNode, directory: Path) -> Iterator[WorkerProcess]:
+    with workers(kafka, directory, "steady") as (one,):
+        yield one
+
+
+@pytest.fixture(scope="module")
+def undisturbed(kafka: KafkaNode, worker: WorkerProcess) -> list[Chunk]:
+    return chunks_of(submit(kafka, SPEC).follow())
+
+
+def test_every_frame_has_its_chunk_and_the_terminal_its_usage(undisturbed: list[Chunk]) -> None:
+    *frames, terminal = undisturbed
+    n_frames = terminal.stream_info.total_frames
+    assert [chunk.stream_info.frame_index for chunk in frames] == list(range(n_frames or 0))
+    assert all(chunk.finish_reason is None for chunk in frames)
+    assert terminal.finish_reason == "stop"
+    assert terminal.usage.processed_frames == n_frames  # type: ignore[union-attr]
+    assert frames[0].provider == "local"
+    assert {t.class_name for c in frames for t in c.delta.results[0].targets} == {"pedestrian"}
+    assert all(t.feature_digest for t in frames[-1].delta.results[0].targets)
+
+
+def test_a_second_run_says_the_same(
+    kafka: KafkaNode, worker: WorkerProcess, undisturbed: list[Chunk]
+) -> None:
+    assert timeless(chunks_of(submit(kafka, SPEC).follow())) == timeless(undisturbed)
+
+
+def test_max_frames_ends_the_task_when_there_was_more(
+    kafka: KafkaNode, worker: WorkerProcess
+) -> None:
+    spec = make_spec(f"file://{CLIP}", max_frames=7)
+    *frames, terminal = chunks_of(submit(kafka, spec).follow())
+    assert len(frames) == 7
+    assert terminal.finish_reason == "max_frames"
+    assert terminal.usage.processed_frames == 7  # type: ignore[union-attr]
+
+
+def test_cancel_ends_the_task_and_keeps_what_was_written(
+    kafka: KafkaNode, worker: WorkerProcess
+) -> None:
+    tail = submit(kafka, SPEC)
+    tail.follow(until_length=3000)
+    cancel(kafka, tail.submitted.task)
+    *frames, terminal = chunks_of(tail.follow())
+    assert terminal.finish_reason == "cancelled"
+    assert 0 < len(frames) < 90
+
+
+def test_cancel_before_pickup_leaves_a_terminal_alone(
+    kafka: KafkaNode, worker: WorkerProcess
+) -> None:
+    task = f"vt_{time.time_ns()}"
+    cancel(kafka, task)
+    (terminal,) = chunks_of(submit(kafka, SPEC, task).follow())
+    assert terminal.finish_reason == "cancelled"
+    assert terminal.usage.processed_frames == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("page.mp4", b"<!doctype html><html>no video</html>" * 50, "source_not_video"),
+        ("empty.mp4", b"", None),
+        ("missing.mp4", None, None),
+    ],
+)
+def test_what_is_no_video_fails_with_its_code_and_the_worker_goes_on(
+    kafka: KafkaNode,
+    worker: WorkerProcess,
+    directory: Path,
+    name: str,
+    content: bytes | None,
+    code: str | None,
+) -> None:
+    path = directory / name
+    if content is not None:
+        path.write_bytes(content)
+    (terminal,) = chunks_of(submit(kafka, make_spec(f"file://{path}")).follow())
+    assert terminal.finish_reason == "error"
+    error = terminal.error
+    assert error.code.startswith("source_")  # type: ignore[union-attr]
+    assert code is None or error.code == code  # type: ignore[union-attr]
+    assert str(directory) not in error.message  # type: ignore[union-attr]
+    assert worker.process.poll() is None
+
+
+def test_a_truncated_video_is_processed_as_far_as_it_goes_then_fails(
+    kafka: KafkaNode, worker: WorkerProcess, directory: Path
+) -> None:
+    whole = CLIP.read_bytes()
+    path = directory / "cut.mp4"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    *frames, terminal = chunks_of(submit(kafka, make_spec(f"file://{path}")).follow())
+    assert terminal.finish_reason == "error"
+    assert len(frames) > 10 or terminal.error.code == "source_not_video"  # type: ignore[union-attr]
+
+
+def test_a_killed_workers_task_goes_on_with_the_same_tracks(
+    kafka: KafkaNode, worker: WorkerProcess, directory: Path, undisturbed: list[Chunk]
+) -> None:
+    worker.stop()
+    with workers(kafka, directory, "first", "second") as (first, second):
+        by_name = {"first": first, "second": second}
+        tail = submit(kafka, SPEC)
+        tail.follow(until_length=20_000)
+        killed = by_name.pop(tail.claims[-1][1].worker)
+        killed.send(signal.SIGKILL)
+        log = tail.follow()
+        assert timeless(chunks_of(log)) == timeless(undisturbed)
+        (survivor,) = by_name
+        assert tail.claims[-1][1].worker == survivor
+
+
+def test_a_stopped_worker_that_wakes_up_late_changes_nothing(
+    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+) -> None:
+    with workers(kafka, directory, "third", "fourth") as (third, fourth):
+        by_name = {"third": third, "fourth": fourth}
+        tail = submit(kafka, SPEC)
+        tail.follow(until_length=20_000)
+        zombie = by_name[tail.claims[-1][1].worker]
+        zombie.send(signal.SIGSTOP)
+        n_claims = len(tail.claims)
+        while len(tail.claims) == n_claims:
+            tail.follow(until_length=len(tail.log) + 1)
+        zombie.send(signal.SIGCONT)
+        assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
+
+
+def test_a_terminated_worker_hands_over_within_a_slice(
+    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+) -> None:
+    with workers(kafka, directory, "fifth", "sixth") as (fifth, sixth):
+        by_name = {"fifth": fifth, "sixth": sixth}
+        tail = submit(kafka, SPEC)
+        tail.follow(until_length=20_000)
+        leaving = by_name[tail.claims[-1][1].worker]
+        leaving.send(signal.SIGTERM)
+        assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
+        assert leaving.process.wait(20) == 0
+        assert tail.claims[-1][1].worker != leaving.name
