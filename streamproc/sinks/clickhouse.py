@@ -113,9 +113,10 @@ class IndexTables:
         self._client: Any = None
         self._types: dict[str, list[str]] = {}
 
-    def prepare(self) -> None:
-        """Connect and bring the schema about; raises `TablesUnavailableError`."""
-        self._run(lambda client: client.command("SELECT 1"))
+    def prepare(self) -> bool:
+        """Connect and make what is missing of the schema. Raises `TablesUnavailableError`."""
+        self._run(lambda _: None)
+        return True
 
     def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> None:
         """Insert the rows; the same rows with the same salt may be inserted again.
