@@ -35,7 +35,6 @@ COMMANDS = {
     "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),
     "cancel": Entry("tasks", "cancel", "Cancel a task."),
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
-    "console": Entry("console", "console", "Open the full-screen console."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
     "models": Entry("models", "models", "List models, or add your own."),
@@ -44,7 +43,7 @@ COMMANDS = {
     "sql": Entry("sql", "sql", "Ask ClickHouse through the api, read-only."),
     "system": Entry("system", "system", "Show workers, parts and lag."),
     "reindex": Entry("maintenance", "reindex", "Rebuild ClickHouse's rows from the archive."),
-    "verify": Entry("maintenance", "verify", "Check archived logs against their hashes."),
+    "verify": Entry("maintenance", "verify", "Check the archive and ClickHouse's rows."),
 }
 
 
@@ -75,8 +74,21 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"framewire {importlib.import_module('api.version').VERSION}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="framewire", prog_name="framewire")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and end.",
+)
 def cli() -> None:
     """Framewire: a Video API whose result stream is a durable log.
 

@@ -54,8 +54,10 @@ class EventSplitter:
     def _event(self, block: bytes, size: int) -> Event | None:
         start, end = self._at, self._at + size
         self._at = end
-        head, sep, data = block.partition(b"\ndata: ")
         joined_inside, self._joined_inside = self._joined_inside, False
+        if joined_inside and block.startswith(b"\n"):  # an event's last byte, then a whole one
+            start, block = start + 1, block[1:]
+        head, sep, data = block.partition(b"\ndata: ")
         if sep and head == b"id: %d" % end:
             return Event(start, end, data)
         if joined_inside:

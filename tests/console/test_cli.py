@@ -1,4 +1,3 @@
-import importlib.metadata
 import json
 import os
 import subprocess
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from api.version import VERSION
 from console.cli import COMMANDS, cli, run
 
 KEY = "fw_0123456789abcdef"
@@ -34,7 +34,7 @@ def test_the_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from console.cli import run; run(['--help']);"
         "heavy = {'httpx', 'rich', 'textual', 'boto3', 'msgspec', 'numpy'} & set(sys.modules);"
-        "sys.exit(', '.join(heavy))"
+        "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -153,4 +153,4 @@ def test_the_operators_commands_say_that_they_need_the_operators_key(
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("--version") == 0
-    assert importlib.metadata.version("framewire") in capsys.readouterr().out
+    assert capsys.readouterr().out == f"framewire {VERSION}\n"

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,8 @@ from console.local.state import DataDirectory
 from streamproc.contract.framing import parse_events
 
 pytestmark = pytest.mark.stack
+
+Ask = Callable[..., tuple[int, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def ask(data: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
+def ask(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Ask:
     """Run a command and return its exit code and what it wrote to stdout."""
     monkeypatch.setenv("FRAMEWIRE_DATA", str(data))
     monkeypatch.delenv("FRAMEWIRE_URL", raising=False)
@@ -47,9 +53,6 @@ def ask(data: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Capture
 def task(data: Path) -> str:
     """Return a task that has succeeded."""
     environ = os.environ | {"FRAMEWIRE_DATA": str(data)}
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "console", "start", str(CLIP), "--detect", "pedestrian"]
     done = subprocess.run(
         [*command, "--feature", "--end", "4"], env=environ, capture_output=True, check=True
@@ -59,7 +62,7 @@ def task(data: Path) -> str:
     return task
 
 
-def test_the_log_and_its_chunks_are_the_same_story(ask, task: str) -> None:
+def test_the_log_and_its_chunks_are_the_same_story(ask: Ask, task: str) -> None:
     code, log = ask("stream", task)
     assert code == 0
     events = list(parse_events(log))
@@ -70,7 +73,7 @@ def test_the_log_and_its_chunks_are_the_same_story(ask, task: str) -> None:
     assert lines.splitlines() == [event.data for event in events[:-1]]
 
 
-def test_results_are_a_table_or_json(ask, task: str) -> None:
+def test_results_are_a_table_or_json(ask: Ask, task: str) -> None:
     code, table = ask("results", task)
     assert code == 0
     lines = table.decode().splitlines()
@@ -82,20 +85,22 @@ def test_results_are_a_table_or_json(ask, task: str) -> None:
     assert {track["class"] for track in tracks} == {"pedestrian"}
 
 
-def test_run_follows_to_the_end_and_prints_the_tracks(ask) -> None:
+def test_run_follows_to_the_end_and_prints_the_tracks(ask: Ask) -> None:
     code, table = ask("run", str(CLIP), "--detect", "pedestrian", "--end", "2")
     assert code == 0
     assert b"pedestrian" in table
 
 
-def test_a_failed_task_is_1_and_says_why(ask, tmp_path: Path, capfdbinary) -> None:
+def test_a_failed_task_is_1_and_says_why(
+    ask: Ask, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all" * 100)
     assert run(["run", str(broken)]) == 1
     assert b"failed" in capfdbinary.readouterr().err
 
 
-def test_lists_and_status_agree(ask, task: str) -> None:
+def test_lists_and_status_agree(ask: Ask, task: str) -> None:
     code, text = ask("list", "--json", "--status", "succeeded")
     assert code == 0
     assert task in [found["id"] for found in json.loads(text)]
@@ -104,7 +109,7 @@ def test_lists_and_status_agree(ask, task: str) -> None:
     assert ask("cancel", task)[0] == 1
 
 
-def test_the_operator_makes_and_revokes_keys(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_makes_and_revokes_keys(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     code, text = ask("keys", "create", "--name", "camera", "--json")
     assert code == 0
     key = json.loads(text)
@@ -114,19 +119,21 @@ def test_the_operator_makes_and_revokes_keys(ask, monkeypatch: pytest.MonkeyPatc
     assert ask("list")[0] == 1
 
 
-def test_sql_asks_the_tables(ask, task: str) -> None:
+def test_sql_asks_the_tables(ask: Ask, task: str) -> None:
     code, text = ask("sql", f"select count() as n from tasks where task_id = '{task}'", "--json")
     assert code == 0
     answer = json.loads(text)
     assert (answer["columns"], answer["rows"]) == (["n"], [[1]])
 
 
-def test_system_shows_the_worker(ask) -> None:
+def test_system_shows_the_worker(ask: Ask) -> None:
     code, text = ask("system")
     assert code == 0
     assert b"worker-1" in text
 
 
-def test_another_stack_on_the_same_directory_is_refused(data: Path, capfdbinary) -> None:
+def test_another_stack_on_the_same_directory_is_refused(
+    data: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert run(["up", "--data", str(data), "--kafka", "memory"]) == 1
     assert b"another stack runs" in capfdbinary.readouterr().err

