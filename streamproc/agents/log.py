@@ -122,9 +122,13 @@ class LogWriter:
         pending.settle()
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
-        """Send a record that nobody waits for; one that cannot be queued is left out."""
+        """Send a record that nobody waits for; one that cannot be queued is left out.
+
+        For the topics of one partition: readers look at partition 0 alone, and an in-process
+        cluster has more.
+        """
         try:
-            self._producer.produce(topic, key=key.encode(), value=value)
+            self._producer.produce(topic, key=key.encode(), value=value, partition=0)
         except (BufferError, KafkaException):
             return
 
