@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import msgspec
-import numpy as np
 from msgspec import UNSET
 
-from streamproc.contract.chunk import Chunk, Target, decode_chunk
+from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
@@ -33,6 +32,13 @@ from streamproc.contract.tables import (
 from streamproc.sinks.archive_actions import VectorEntry
 from streamproc.sinks.clickhouse import Recovered
 from streamproc.sinks.finals import UNREADABLE, status_of
+from streamproc.sinks.track_rows import (
+    Sighting,
+    detection_row,
+    embedding_row,
+    frame_time_s,
+    track_row,
+)
 
 
 class TaskRows(msgspec.Struct, frozen=True):
@@ -182,20 +188,10 @@ class IndexedTask:
             confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
             if off >= end or found.confidence <= confidence:
                 continue
-            vector = normalised(found.vector)
-            if vector is None:
-                continue
-            self._embedded[found.track_id] = (found.confidence, end)
-            self._embeddings[found.track_id] = EmbeddingRow(
-                project=self.row.project,
-                task_id=self.row.task_id,
-                month=self.row.month,
-                track_id=found.track_id,
-                frame=max(frame, 0),
-                confidence=found.confidence,
-                vector=vector,
-                off=end,
-            )
+            row = embedding_row(self.row, found, max(frame, 0), end)
+            if row is not None:
+                self._embedded[found.track_id] = (found.confidence, end)
+                self._embeddings[found.track_id] = row
 
     def set_fields(self, **fields: object) -> None:
         """Set fields of the task row that the log's bytes do not hold."""
@@ -237,62 +233,12 @@ class IndexedTask:
         time_s = frame_time_s(frame, info.fps)
         targets = [target for result in chunk.delta.results for target in result.targets]
         for det_idx, target in enumerate(targets):
-            self._detections.append(self._detection(target, det_idx, frame, time_s, epoch))
+            seen = Sighting(target, frame, time_s, end)
+            self._detections.append(detection_row(self.row, seen, det_idx, epoch))
             known = self.tracks.get(target.track_id)
             if known is None or known.last_off < end:
-                self.tracks[target.track_id] = self._track(known, target, frame, time_s, end)
+                self.tracks[target.track_id] = track_row(self.row, known, seen)
                 self._changed_tracks.add(target.track_id)
-
-    def _detection(
-        self, target: Target, det_idx: int, frame: int, time_s: float, epoch: int
-    ) -> DetectionRow:
-        return DetectionRow(
-            project=self.row.project,
-            task_id=self.row.task_id,
-            month=self.row.month,
-            frame=frame,
-            det_idx=det_idx,
-            time_s=time_s,
-            track_id=target.track_id,
-            class_name=target.class_name,
-            confidence=target.confidence,
-            left=target.roi.left,
-            top=target.roi.top,
-            width=target.roi.width,
-            height=target.roi.height,
-            text=target.text or None,
-            text_confidence=(target.text_confidence or 0.0) if target.text else None,
-            epoch=epoch,
-        )
-
-    def _track(
-        self, known: TrackRow | None, target: Target, frame: int, time_s: float, end: int
-    ) -> TrackRow:
-        track = known or _first_seen(self.row, target, frame, time_s)
-        fields: dict[str, object] = {
-            "last_frame": frame,
-            "last_s": time_s,
-            "dwell_s": round(time_s - track.first_s, 6),
-            "frames_seen": track.frames_seen + 1,
-            "last_off": end,
-        }
-        if target.confidence > track.best_confidence:
-            fields |= {
-                "class_name": target.class_name,
-                "best_confidence": target.confidence,
-                "best_frame": frame,
-                "best_left": target.roi.left,
-                "best_top": target.roi.top,
-                "best_width": target.roi.width,
-                "best_height": target.roi.height,
-            }
-        if target.feature_digest and _better(target.confidence, track.feature_confidence):
-            fields["feature_digest"] = target.feature_digest
-            fields["feature_confidence"] = target.confidence
-        if target.text and _better(target.text_confidence or 0.0, track.text_confidence):
-            fields["text"] = target.text
-            fields["text_confidence"] = target.text_confidence or 0.0
-        return msgspec.structs.replace(track, **fields)
 
     def _finish(self, chunk: Chunk, time_ms: int | None) -> None:
         usage = chunk.usage or None
@@ -330,55 +276,6 @@ def source_host(source: SourceRef) -> str:
         return urlsplit(source.url).hostname or "file"
     except ValueError:
         return ""
-
-
-def frame_time_s(frame: int, fps: float) -> float:
-    """Return the media time of a frame; 0 where the frame rate is not known."""
-    return round(frame / fps, 6) if fps > 0 else 0.0
-
-
-def normalised(vector: bytes) -> tuple[float, ...] | None:
-    """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
-    if len(vector) % 2:
-        return None
-    values = np.frombuffer(vector, "<f2").astype(np.float32)
-    norm = float(np.linalg.norm(values))
-    if not np.isfinite(norm) or norm == 0:
-        return None
-    return tuple((values / norm).tolist())
-
-
-def _first_seen(row: TaskRow, target: Target, frame: int, time_s: float) -> TrackRow:
-    """Return the row of a track without its first target: any confidence is better than its."""
-    return TrackRow(
-        project=row.project,
-        task_id=row.task_id,
-        month=row.month,
-        track_id=target.track_id,
-        created_ms=row.created_ms,
-        class_name=target.class_name,
-        first_frame=frame,
-        last_frame=frame,
-        first_s=time_s,
-        last_s=time_s,
-        dwell_s=0.0,
-        frames_seen=0,
-        best_confidence=-1.0,
-        best_frame=frame,
-        best_left=target.roi.left,
-        best_top=target.roi.top,
-        best_width=target.roi.width,
-        best_height=target.roi.height,
-        feature_digest=None,
-        feature_confidence=None,
-        text=None,
-        text_confidence=None,
-        last_off=0,
-    )
-
-
-def _better(confidence: float, than: float | None) -> bool:
-    return than is None or confidence > than
 
 
 def _given(value: int | msgspec.UnsetType) -> int | None:

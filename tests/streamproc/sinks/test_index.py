@@ -24,7 +24,8 @@ from streamproc.contract.tables import (
 )
 from streamproc.sinks.clickhouse import Embedded, IndexTables, Recovered
 from streamproc.sinks.index import Gap, Indexer
-from streamproc.sinks.index_task import TaskRows, normalised, source_host, summarise
+from streamproc.sinks.index_task import TaskRows, source_host, summarise
+from streamproc.sinks.track_rows import normalised
 
 from .logs import PROJECT, LogBuilder, Partition, submitted, target, task_id, unit
 

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from confluent_kafka import Consumer, Producer
 
 from streamproc.contract.records import Submitted, TrackVector, encode_task_message
-from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TASKS, TRACKS
+from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TABLES, TASKS, TRACKS
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.kafka import consumer_config, producer_config
 from streamproc.sinks.clickhouse import ClientFactory, IndexTables
@@ -72,6 +72,13 @@ def test_a_task_is_indexed_from_submission_to_end(
     assert [row.frames_seen for row in tables.select(TRACKS, [log.task])] == [2, 1]
     assert len(tables.select(DETECTIONS, [log.task])) == 3
     assert len(tables.select(EMBEDDINGS, [log.task])) == 1
+
+
+def test_the_tables_exist_before_the_first_task(kafka: KafkaNode, connect: ClientFactory) -> None:
+    client = connect()
+    with running(kafka, connect, new_group()):
+        wait_until(lambda: {row[0] for row in client.query("SHOW TABLES").result_rows} >= {*TABLES})
+    client.close()
 
 
 def test_chunks_wait_for_their_submission(

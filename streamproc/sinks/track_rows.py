@@ -1,0 +1,138 @@
+"""Rows of tracks, detections and vectors: pure functions of a task's row and one sighting."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from streamproc.contract.chunk import Target
+from streamproc.contract.records import TrackVector
+from streamproc.contract.tables import DetectionRow, EmbeddingRow, TaskRow, TrackRow
+
+
+class Sighting(NamedTuple):
+    """One target of a chunk that ends at log offset `end`; `time_s` is media time."""
+
+    target: Target
+    frame: int
+    time_s: float
+    end: int
+
+
+def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> DetectionRow:
+    target = seen.target
+    return DetectionRow(
+        project=task.project,
+        task_id=task.task_id,
+        month=task.month,
+        frame=seen.frame,
+        det_idx=det_idx,
+        time_s=seen.time_s,
+        track_id=target.track_id,
+        class_name=target.class_name,
+        confidence=target.confidence,
+        left=target.roi.left,
+        top=target.roi.top,
+        width=target.roi.width,
+        height=target.roi.height,
+        text=target.text or None,
+        text_confidence=(target.text_confidence or 0.0) if target.text else None,
+        epoch=epoch,
+    )
+
+
+def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow:
+    """Return the track's row with one more sighting in it, its first when `known` is None."""
+    target = seen.target
+    track = known or _first_seen(task, seen)
+    fields: dict[str, object] = {
+        "last_frame": seen.frame,
+        "last_s": seen.time_s,
+        "dwell_s": round(seen.time_s - track.first_s, 6),
+        "frames_seen": track.frames_seen + 1,
+        "last_off": seen.end,
+    }
+    if target.confidence > track.best_confidence:
+        fields |= {
+            "class_name": target.class_name,
+            "best_confidence": target.confidence,
+            "best_frame": seen.frame,
+            "best_left": target.roi.left,
+            "best_top": target.roi.top,
+            "best_width": target.roi.width,
+            "best_height": target.roi.height,
+        }
+    if target.feature_digest and _better(target.confidence, track.feature_confidence):
+        fields["feature_digest"] = target.feature_digest
+        fields["feature_confidence"] = target.confidence
+    if target.text and _better(target.text_confidence or 0.0, track.text_confidence):
+        fields["text"] = target.text
+        fields["text_confidence"] = target.text_confidence or 0.0
+    return msgspec.structs.replace(track, **fields)
+
+
+def embedding_row(task: TaskRow, found: TrackVector, frame: int, end: int) -> EmbeddingRow | None:
+    """Return the vector's row, None for a vector without a direction."""
+    vector = normalised(found.vector)
+    if vector is None:
+        return None
+    return EmbeddingRow(
+        project=task.project,
+        task_id=task.task_id,
+        month=task.month,
+        track_id=found.track_id,
+        frame=frame,
+        confidence=found.confidence,
+        vector=vector,
+        off=end,
+    )
+
+
+def frame_time_s(frame: int, fps: float) -> float:
+    """Return the media time of a frame; 0 where the frame rate is not known."""
+    return round(frame / fps, 6) if fps > 0 else 0.0
+
+
+def normalised(vector: bytes) -> tuple[float, ...] | None:
+    """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
+    if len(vector) % 2:
+        return None
+    values = np.frombuffer(vector, "<f2").astype(np.float32)
+    norm = float(np.linalg.norm(values))
+    if not np.isfinite(norm) or norm == 0:
+        return None
+    return tuple((values / norm).tolist())
+
+
+def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
+    """Return the row of a track without its first target: any confidence is better than its."""
+    roi = seen.target.roi
+    return TrackRow(
+        project=task.project,
+        task_id=task.task_id,
+        month=task.month,
+        track_id=seen.target.track_id,
+        created_ms=task.created_ms,
+        class_name=seen.target.class_name,
+        first_frame=seen.frame,
+        last_frame=seen.frame,
+        first_s=seen.time_s,
+        last_s=seen.time_s,
+        dwell_s=0.0,
+        frames_seen=0,
+        best_confidence=-1.0,
+        best_frame=seen.frame,
+        best_left=roi.left,
+        best_top=roi.top,
+        best_width=roi.width,
+        best_height=roi.height,
+        feature_digest=None,
+        feature_confidence=None,
+        text=None,
+        text_confidence=None,
+        last_off=0,
+    )
+
+
+def _better(confidence: float, than: float | None) -> bool:
+    return than is None or confidence > than
