@@ -17,5 +17,9 @@ def stream(task_id: str) -> str:
     return f"{TASKS}/{task_id}/stream"
 
 
+def frame(task_id: str, index: int | str) -> str:
+    return f"{TASKS}/{task_id}/frames/{index}.jpg"
+
+
 def results(task_id: str) -> str:
     return f"{TASKS}/{task_id}/results"

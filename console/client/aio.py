@@ -7,10 +7,12 @@ from typing import Self, TypeVar
 
 import httpx
 
+from console.client import calls
 from console.client.answers import read_answer, read_problem
 from console.client.calls import Call
-from console.client.log import Following, Piece
+from console.client.log import EventSplitter, Following, Piece
 from console.client.wire import STREAM_TIMEOUT, TIMEOUT, auth_headers, call_headers, translate
+from streamproc.contract.framing import Event
 
 T = TypeVar("T")
 
@@ -66,6 +68,33 @@ class AsyncClient:
                 pause_s = following.cut(time.monotonic(), reason)
                 on_cut(pause_s)
                 await asyncio.sleep(pause_s)
+
+    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
+        """Return the whole events of about `at_most_bytes` of log from byte `offset` on.
+
+        The event that `offset` lies inside is left out; none means that nothing follows. Raises
+        `ApiProblem` (416 beyond the end), `UnreachableError`, `LogMismatchError`.
+        """
+        call = calls.stream(task_id, offset, live=False)
+        splitter = EventSplitter(offset)
+        events: list[Event] = []
+        n_bytes = 0
+        try:
+            async with self._http.stream(
+                call.method, self.url + call.target, headers=call_headers(call)
+            ) as response:
+                if response.status_code == 204:
+                    return ()
+                if response.status_code >= 300:
+                    raise read_problem(response.status_code, await response.aread())
+                async for data in response.aiter_raw():
+                    events += splitter.feed(data)
+                    n_bytes += len(data)
+                    if n_bytes >= at_most_bytes and events:
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        return tuple(events)
 
     async def _connection(self, following: Following) -> AsyncIterator[Piece]:
         call = following.call()

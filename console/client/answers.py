@@ -1,6 +1,6 @@
 """From an HTTP answer to a value or an `ApiProblem`."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -20,6 +20,8 @@ def read_answer(call: Call[T], status: int, body: bytes) -> T:
         raise read_problem(status, body)
     if call.answer is type(None):
         return None
+    if call.answer is bytes:
+        return cast("T", body)
     try:
         return msgspec.json.decode(body, type=call.answer)
     except msgspec.DecodeError as exc:

@@ -87,13 +87,25 @@ def after_cursor(call: Call[T], cursor: str) -> Call[T]:
     return replace(call, query=(*query, ("cursor", cursor)))
 
 
-def stream(task_id: str, offset: int) -> Call[bytes]:
+def stream(task_id: str, offset: int, *, live: bool = True) -> Call[bytes]:
+    """The log from byte `offset`; not `live`: what exists now, then the answer ends."""
     return Call(
         bytes,
         "GET",
         paths.stream(_part(task_id)),
-        (("offset", str(offset)),),
+        (("offset", str(offset)), *(() if live else (("live", "false"),))),
         headers=(("Accept", "text/event-stream"),),
+    )
+
+
+def frame(task_id: str, index: int, *, width_px: int | None = None) -> Call[bytes]:
+    """A processed frame as JPEG, at most `width_px` wide."""
+    return Call(
+        bytes,
+        "GET",
+        paths.frame(_part(task_id), index),
+        tuple(_given(("width", width_px))),
+        headers=(("Accept", "image/jpeg, application/problem+json"),),
     )
 
 
@@ -111,6 +123,8 @@ def tracks(
     class_name: str | None = None,
     text: str | None = None,
     similar_to: str | None = None,
+    created_from: str | None = None,
+    created_to: str | None = None,
     min_dwell_s: float | None = None,
     min_confidence: float | None = None,
     cursor: str | None = None,
@@ -122,6 +136,8 @@ def tracks(
         ("class", class_name),
         ("text", text),
         ("similar_to", similar_to),
+        ("from", created_from),
+        ("to", created_to),
         ("min_dwell_s", min_dwell_s),
         ("min_confidence", min_confidence),
         ("cursor", cursor),

@@ -11,12 +11,16 @@ from streamproc.contract import env
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An api and the keys for it. `file_roots` are what a local stack may read by file://."""
+    """An api and the keys for it. `file_roots` are what a local stack may read by file://.
+
+    `project` is known of a local stack alone: an api does not tell whose key it was given.
+    """
 
     url: str
     key: str = field(repr=False)
     admin_key: str | None = field(default=None, repr=False)
     file_roots: tuple[Path, ...] = ()
+    project: str | None = None
 
 
 def discover(environ: Mapping[str, str]) -> Endpoint:
@@ -33,9 +37,11 @@ def discover(environ: Mapping[str, str]) -> Endpoint:
         raise UnreachableError(
             "no api is known: start one with `framewire up`, or set FRAMEWIRE_URL and FRAMEWIRE_KEY"
         )
+    own_key = key is None or key == local.key
     return Endpoint(
         local.url,
         key or local.key,
         admin_key or local.admin_key,
         tuple(Path(root) for root in local.file_roots),
+        local.project if own_key else None,
     )

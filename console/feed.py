@@ -1,0 +1,283 @@
+"""A task's stream as the Live tab shows it: events in, one frozen snapshot out. No I/O, no UI.
+
+Everything is bounded: the lines of the log by number and bytes, tracks by number, the index of
+frames by halving its resolution. A stream of any length costs the same memory.
+"""
+
+from bisect import bisect_right
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from streamproc.contract.chunk import Chunk, StreamInfo, Target, decode_chunk
+from streamproc.contract.framing import DONE, Event
+
+MAX_LINES = 2000
+MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_TRACKS = 2000
+MAX_SPANS = 24
+MAX_INDEX = 8192
+SERIES_S = 60
+LATENCIES = 120
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One event of the log, at bytes `[start, end)`; `frame` None for `[DONE]`."""
+
+    start: int
+    end: int
+    frame: int | None
+    n_targets: int
+    elapsed_ms: int
+    finish: str | None
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end - self.start
+
+    def chunk(self) -> Chunk | None:
+        """Return the event's chunk, None for `[DONE]`."""
+        return None if self.frame is None else decode_chunk(self.data)
+
+
+class TrackLife(msgspec.Struct, frozen=True):
+    """One track so far; `spans` are the closed intervals of frames in which it was seen."""
+
+    track_id: int
+    class_name: str
+    first_frame: int
+    last_frame: int
+    n_seen: int
+    best_confidence: float
+    text: str | None
+    spans: tuple[tuple[int, int], ...]
+
+
+class LiveSnapshot(msgspec.Struct, frozen=True):
+    """What was read of a stream up to byte `offset`.
+
+    `rates`: chunks per second of the last `SERIES_S` whole seconds, oldest first; `latencies_ms`:
+    processing time between the last chunks. `n_lost_lines` are no longer held in `lines`.
+    """
+
+    offset: int = 0
+    n_chunks: int = 0
+    info: StreamInfo | None = None
+    targets: tuple[Target, ...] = ()
+    provider: str | None = None
+    finish: str | None = None
+    error: str | None = None
+    processing_ms: int | None = None
+    lines: tuple[LogLine, ...] = ()
+    n_lost_lines: int = 0
+    tracks: tuple[TrackLife, ...] = ()
+    n_tracks: int = 0
+    classes_now: Mapping[str, int] = MappingProxyType({})
+    classes_ever: Mapping[str, int] = MappingProxyType({})
+    first_frame: int = 0
+    last_frame: int = 0
+    rates: tuple[float, ...] = ()
+    latencies_ms: tuple[float, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        return self.finish is not None
+
+
+def read_line(event: Event) -> LogLine:
+    """Return the event as a line; raises `msgspec.DecodeError` on what is no chunk."""
+    if event.data == DONE:
+        return LogLine(event.start, event.end, None, 0, 0, None, event.data)
+    chunk = decode_chunk(event.data)
+    return LogLine(
+        event.start,
+        event.end,
+        chunk.stream_info.frame_index,
+        sum(len(result.targets) for result in chunk.delta.results),
+        chunk.stream_info.elapsed_ms,
+        chunk.finish_reason,
+        event.data,
+    )
+
+
+def targets_of(chunk: Chunk) -> tuple[Target, ...]:
+    return tuple(target for result in chunk.delta.results for target in result.targets)
+
+
+class FrameIndex:
+    """Where frames begin in the log: exact at first, every 2nd, 4th … event when it grows."""
+
+    def __init__(self, most: int = MAX_INDEX) -> None:
+        self._most = most
+        self._frames: list[int] = []
+        self._starts: list[int] = []
+        self._every = 1
+        self._n_events = 0
+
+    def add(self, frame: int, start: int) -> None:
+        """Take the next event in log order; one that lies before the last known is left out."""
+        if self._starts and start <= self._starts[-1]:
+            return
+        if self._n_events % self._every == 0:
+            self._frames.append(frame)
+            self._starts.append(start)
+            if len(self._frames) > self._most:
+                del self._frames[1::2], self._starts[1::2]
+                self._every *= 2
+        self._n_events += 1
+
+    def start_before(self, frame: int) -> int:
+        """Return the start of the last known event whose frame is `frame` or earlier; else 0."""
+        at = bisect_right(self._frames, frame)
+        return self._starts[at - 1] if at else 0
+
+
+class LiveFold:
+    """Folds one stream, read from its first byte. Used by one task at a time."""
+
+    def __init__(self, *, max_lines: int = MAX_LINES, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self.index = FrameIndex()
+        self._max_lines = max_lines
+        self._max_line_bytes = max_line_bytes
+        self._lines: deque[LogLine] = deque()
+        self._line_bytes = 0
+        self._n_lost = 0
+        self._offset = 0
+        self._n_chunks = 0
+        self._last: Chunk | None = None
+        self._finish: Chunk | None = None
+        self._provider: str | None = None
+        self._first_frame: int | None = None
+        self._step = 1
+        self._tracks: OrderedDict[int, TrackLife] = OrderedDict()
+        self._n_tracks = 0
+        self._classes: Counter[str] = Counter()
+        self._rates: deque[tuple[int, int]] = deque(maxlen=SERIES_S)
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+
+    @property
+    def n_chunks(self) -> int:
+        return self._n_chunks
+
+    def apply(self, events: Iterable[Event], now_s: float) -> None:
+        """Take the next events, read at the monotonic time `now_s`.
+
+        Raises `msgspec.DecodeError` on what is no chunk.
+        """
+        for event in events:
+            self._offset = event.end
+            self._keep(read_line(event))
+            if event.data != DONE:
+                self._take(decode_chunk(event.data), event.start, int(now_s))
+
+    def snapshot(self, now_s: float) -> LiveSnapshot:
+        last, finish = self._last, self._finish
+        targets = () if last is None else targets_of(last)
+        info = (finish or last).stream_info if finish or last else None  # type: ignore[union-attr]
+        failure = finish.error if finish is not None else msgspec.UNSET
+        usage = finish.usage if finish is not None else msgspec.UNSET
+        return LiveSnapshot(
+            offset=self._offset,
+            n_chunks=self._n_chunks,
+            info=info,
+            targets=targets,
+            provider=self._provider,
+            finish=None if finish is None else finish.finish_reason,
+            error=f"{failure.message} ({failure.code})" if failure else None,
+            processing_ms=usage.processing_time_ms if usage else None,
+            lines=tuple(self._lines),
+            n_lost_lines=self._n_lost,
+            tracks=tuple(self._tracks.values()),
+            n_tracks=self._n_tracks,
+            classes_now=Counter(target.class_name for target in targets),
+            classes_ever=dict(self._classes),
+            first_frame=self._first_frame or 0,
+            last_frame=0 if last is None else last.stream_info.frame_index,
+            rates=self._rate_series(int(now_s)),
+            latencies_ms=tuple(self._latencies),
+        )
+
+    def _keep(self, line: LogLine) -> None:
+        self._lines.append(line)
+        self._line_bytes += line.size_bytes
+        while len(self._lines) > self._max_lines or (
+            self._line_bytes > self._max_line_bytes and len(self._lines) > 1
+        ):
+            self._line_bytes -= self._lines.popleft().size_bytes
+            self._n_lost += 1
+
+    def _take(self, chunk: Chunk, start: int, second: int) -> None:
+        if chunk.provider:
+            self._provider = chunk.provider
+        if chunk.finish_reason is not None:
+            self._finish = chunk
+            return
+        frame = chunk.stream_info.frame_index
+        if self._last is not None:
+            self._step = max(1, frame - self._last.stream_info.frame_index)
+            passed_ms = chunk.stream_info.elapsed_ms - self._last.stream_info.elapsed_ms
+            self._latencies.append(float(max(0, passed_ms)))
+        if self._first_frame is None:
+            self._first_frame = frame
+        self.index.add(frame, start)
+        self._n_chunks += 1
+        self._last = chunk
+        if self._rates and self._rates[-1][0] == second:
+            self._rates[-1] = (second, self._rates[-1][1] + 1)
+        else:
+            self._rates.append((second, 1))
+        for target in targets_of(chunk):
+            if target.track_id > 0:
+                self._see(target, frame)
+
+    def _see(self, target: Target, frame: int) -> None:
+        known = self._tracks.get(target.track_id)
+        text = target.text if isinstance(target.text, str) else None
+        if known is None:
+            self._n_tracks += 1
+            self._classes[target.class_name] += 1
+            self._tracks[target.track_id] = TrackLife(
+                target.track_id,
+                target.class_name,
+                frame,
+                frame,
+                1,
+                target.confidence,
+                text,
+                ((frame, frame),),
+            )
+            if len(self._tracks) > MAX_TRACKS:
+                self._tracks.popitem(last=False)
+            return
+        self._tracks[target.track_id] = TrackLife(
+            known.track_id,
+            target.class_name,
+            known.first_frame,
+            frame,
+            known.n_seen + 1,
+            max(known.best_confidence, target.confidence),
+            text or known.text,
+            _with_frame(known.spans, frame, self._step),
+        )
+
+    def _rate_series(self, second: int) -> tuple[float, ...]:
+        """Return the last whole seconds; the running one is left out, it would look like a fall."""
+        counts = dict(self._rates)
+        if not counts:
+            return ()
+        first = max(min(counts), second - SERIES_S)
+        whole = tuple(float(counts.get(at, 0)) for at in range(first, second))
+        return whole or (float(counts.get(second, 0)),)
+
+
+def _with_frame(
+    spans: tuple[tuple[int, int], ...], frame: int, step: int
+) -> tuple[tuple[int, int], ...]:
+    """Lengthen the last span, or begin another after a gap; too many are joined to one."""
+    first, last = spans[-1]
+    if frame - last <= 2 * step or len(spans) >= MAX_SPANS:
+        return (*spans[:-1], (first, frame))
+    return (*spans, (frame, frame))

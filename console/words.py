@@ -1,0 +1,87 @@
+"""How the console writes quantities: short, aligned, the same everywhere. Pure."""
+
+from collections.abc import Sequence
+
+NARROW_SPACE = "\u202f"
+_BARS = " ▏▎▍▌▋▊▉█"
+_STEPS = "▁▂▃▄▅▆▇█"
+STATUS_MARKS = {
+    "pending": "○",
+    "running": "●",
+    "cancelling": "◐",
+    "succeeded": "✔",
+    "failed": "✖",
+    "cancelled": "◌",
+}
+
+
+def grouped(number: int) -> str:
+    """Return the number with its thousands apart: `48 213`."""
+    return f"{number:,}".replace(",", " ")
+
+
+def short_id(task_id: str) -> str:
+    """Return the end of a task's id: its beginning is the time and alike for neighbours."""
+    return f"…{task_id[-6:]}" if len(task_id) > 8 else task_id
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in at most 6 characters: `4.2s`, `3m 07s`, `2h 05m`, `4d`."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d"
+
+
+def rate(fps: float | None) -> str:
+    if fps is None:
+        return "-"
+    return f"{fps:.1f}" if fps < 100 else f"{fps:.0f}"
+
+
+def size(n_bytes: float) -> str:
+    """Return bytes in binary units: `812 B`, `47.1 KiB`, `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(n_bytes) < 1024:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.1f} GiB"
+
+
+def bar(fraction: float, width: int) -> tuple[str, str]:
+    """Return (done, rest) of a progress bar, together `width` cells, in eighths of a cell."""
+    eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
+    full, part = divmod(eighths, 8)
+    done = "█" * full + (_BARS[part] if part else "")
+    return done, "─" * (width - len(done))
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Return the last values as one line of `width` cells, the highest a full block."""
+    shown = list(values)[-width:]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return "▁" * len(shown)
+    last = len(_STEPS) - 1
+    return "".join(_STEPS[max(0, min(last, round(value / top * last)))] for value in shown)
+
+
+def cut(text: str, width: int) -> str:
+    """Return the text in at most `width` characters, the rest told by an ellipsis."""
+    return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"
+
+
+def quantile(values: Sequence[float], part: float) -> float | None:
+    """Return the value below which `part` (0..1) of the values lie."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
