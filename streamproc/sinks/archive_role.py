@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
     """Archive until `stop` is set, then store what waits, commit and leave the group."""
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
-    role = ArchiveRole(Consumer(consumer_config(environ, ARCHIVE_GROUP)), store)
+    role = ArchiveRole(Consumer(consumer_config(environ, ARCHIVE_GROUP, patient=True)), store)
     if ready_file := environ.get(env.READY_FILE):
         role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
     try:

@@ -39,7 +39,7 @@ from streamproc.sinks.settings import log_level, required
 LOG = logging.getLogger("framewire.index")
 
 BATCH_RECORDS = 2000
-BATCH_S = 0.25
+BATCH_S = 0.5
 KAFKA_TIMEOUT_S = 10.0
 BACKOFF_S = (0.1, 5.0)
 
@@ -76,7 +76,7 @@ def run_index(
     """
     tables = IndexTables(connect)
     config = {
-        **consumer_config(environ, INDEX_GROUP),
+        **consumer_config(environ, INDEX_GROUP, patient=True),
         "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
     role = IndexRole(Consumer(config), tables)
