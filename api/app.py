@@ -19,8 +19,7 @@ from api.version import VERSION
 
 HANDLERS: Sequence[ControllerRouterHandler] = (
     *tasks.HANDLERS,
-    stream.stream,
-    stream.stream_token,
+    *stream.HANDLERS,
     *tracks.HANDLERS,
     *models.HANDLERS,
     *system.HANDLERS,

@@ -5,6 +5,7 @@ happens next for a reader is decided in `cursor.next_step`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ from api.store.objects import Objects
 from streamproc.contract.chunk import Chunk
 
 _MAX_LISTINGS = 8
+_CATCH_UP_S = 10.0
 
 
 class ReaderSettings(Protocol):
@@ -57,6 +59,7 @@ class LogReader:
         self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
         self._ends: dict[int, int] | None = None
+        self._caught_up = asyncio.Event()
         self._trouble: str | None = None
 
     def start(self) -> None:
@@ -80,7 +83,7 @@ class LogReader:
             return Readiness(ready=False, detail=self._trouble or "The log is not read yet.")
         if self._trouble is not None:
             return Readiness(ready=False, detail=self._trouble)
-        if any(self.hub.position(p) < end for p, end in self._ends.items()):
+        if not self._caught_up.is_set():
             return Readiness(ready=False, detail="The log is being caught up with.")
         return Readiness(ready=True)
 
@@ -182,11 +185,13 @@ class LogReader:
         for partition, start in assigned.starts.items():
             self.hub.start(partition, start)
         self._ends = dict(assigned.ends)
+        self._note_progress()
 
     def on_batches(self, batches: list[Batch]) -> None:
         for batch in batches:
             for task in self.hub.feed(batch.partition, batch.records, batch.position):
                 self.wakes.wake(task)
+        self._note_progress()
         self._consumer.hold(self.hub.saturated)
 
     def on_archived(self, positions: Mapping[int, int]) -> None:
@@ -208,6 +213,7 @@ class LogReader:
         return tail.end, tail.closed, tail.n_records
 
     async def _list_and_seed(self, ref: LogRef) -> None:
+        await self._catch_up()
         self._require(ref.partition)
         for _ in range(_MAX_LISTINGS):
             ticket = self.hub.ticket(ref.partition)
@@ -222,6 +228,23 @@ class LogReader:
         self._locating.pop(ref, None)
         if not done.cancelled():
             done.exception()
+
+    def _note_progress(self) -> None:
+        """Note once that all is read that stood in Kafka when this process began."""
+        if self._ends is not None and not self._caught_up.is_set():
+            behind = any(self.hub.position(p) < end for p, end in self._ends.items())
+            if not behind:
+                self._caught_up.set()
+
+    async def _catch_up(self) -> None:
+        """Wait a while for a process that has just started, so that nobody is refused.
+
+        Browsers give a stream up for good when it is answered with an error, and a tail that
+        lags behind would call an offset ahead of the log that lies well within it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._caught_up.wait()
 
     def _require(self, partition: int) -> None:
         if self._ends is None or partition not in self._ends:

@@ -3,7 +3,7 @@
 import time
 from typing import Protocol
 
-from litestar import get, post
+from litestar import HttpMethod, get, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
@@ -12,7 +12,8 @@ from api.contract import paths
 from api.contract.streams import StreamToken
 from api.errors import BadRequestError, ForbiddenError, UnauthorizedError
 from api.log import token as tokens
-from api.log.negotiate import Ask, Empty, Hold, LogExtent, negotiate, read_ask
+from api.log.archive import LogRef
+from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.reader import LogReader
 from api.log.response import HEADERS, LogResponse
 from api.requests import Requests
@@ -52,11 +53,26 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     for a comment line after so many seconds of silence, `token` stands for the key.
     """
     parts: StreamParts = request.app.state.services
-    query = request.query_params.dict()
-    ask = read_ask(query, request.headers)
-    project = _project(parts, request, query.get("token", []), task_id)
-    stored = await parts.requests.get(project, task_id)
-    return await answer(parts.log, ask, project, task_id, stored.partition)
+    ask, ref = await _asked(parts, request, task_id)
+    return await answer(parts.log, ask, ref)
+
+
+@route(
+    paths.TASKS + "/{task_id:str}/stream",
+    http_method=HttpMethod.HEAD,
+    operation_id="headStream",
+    media_type="text/event-stream",
+    status_code=200,
+)
+async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
+    """Learn how long the task's log is, and whether it is closed: a GET's headers, at once.
+
+    What a GET would wait for is answered as of now.
+    """
+    parts: StreamParts = request.app.state.services
+    ask, ref = await _asked(parts, request, task_id)
+    length, closed = await parts.log.extent(*ref)
+    return head_answer(ask, LogExtent(task_id, length, closed))
 
 
 @post(
@@ -86,18 +102,42 @@ async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamTok
     )
 
 
-async def answer(log: LogReader, ask: Ask, project: str, task: str, partition: int) -> ASGIResponse:
+async def answer(log: LogReader, ask: Ask, ref: LogRef) -> ASGIResponse:
     """Return the response to `ask`, after the one wait that it may need."""
-    length, closed = await log.extent(project, task, partition)
-    found = negotiate(ask, LogExtent(task, length, closed))
+    length, closed = await log.extent(*ref)
+    found = negotiate(ask, LogExtent(ref.task, length, closed))
     if isinstance(found, Hold):
         timeout_s = AHEAD_WAIT_S if found.ahead else LONG_POLL_S
-        length, closed = await log.reach(project, task, partition, found.length, timeout_s)
-        found = negotiate(ask, LogExtent(task, length, closed), waited=True)
+        length, closed = await log.reach(*ref, found.length, timeout_s)
+        found = negotiate(ask, LogExtent(ref.task, length, closed), waited=True)
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=HEADERS | found.headers)
-    cursor = log.cursor(project, task, partition, found.start)
+    cursor = log.cursor(*ref, found.start)
     return LogResponse(cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s)
+
+
+def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:
+    """Return what `answer` would, without its body and without waiting."""
+    found = negotiate(ask, extent, waited=True)
+    headers = HEADERS | {"Stream-Next-Offset": str(extent.length)} | found.headers
+    if isinstance(found, Body) and found.end is not None and ask.heartbeat_s is None:
+        headers["Content-Length"] = str(found.end - found.start)
+    return HeadResponse(status_code=found.status, headers=headers, is_head_response=True)
+
+
+class HeadResponse(ASGIResponse):
+    """A response whose length is that of the body which it leaves out."""
+
+    _should_set_content_length = False
+
+
+async def _asked(parts: StreamParts, request: AnyRequest, task_id: str) -> tuple[Ask, LogRef]:
+    """Return what is asked for, and of which log, once it is clear who asks."""
+    query = request.query_params.dict()
+    ask = read_ask(query, request.headers)
+    project = _project(parts, request, query.get("token", []), task_id)
+    stored = await parts.requests.get(project, task_id)
+    return ask, LogRef(project, task_id, stored.partition)
 
 
 def _project(parts: StreamParts, request: AnyRequest, token: list[str], task_id: str) -> str:
@@ -126,4 +166,4 @@ def _ttl_s(values: list[str]) -> int:
     return int(text)
 
 
-HANDLERS = [stream, stream_token]
+HANDLERS = [stream, stream_head, stream_token]

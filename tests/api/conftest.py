@@ -1,17 +1,22 @@
 """Two real api servers over real Kafka, S3 and ClickHouse, shared by the session."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 import httpx
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
 from api.settings import Settings
 from api.store.rows import client_options
 from streamproc.contract import tables
+from streamproc.contract.env import KAFKA
+from streamproc.sinks.archive_role import run_archive
 from tests.api.server import LiveApi
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode
@@ -96,3 +101,32 @@ def worker(settings: Settings) -> Iterator[StandInWorker]:
     producer = Producer({"bootstrap.servers": settings.kafka, "acks": "all"})
     yield StandInWorker(producer)
     producer.flush(10)
+
+
+@pytest.fixture(scope="module")
+def archive(settings: Settings, s3_server: S3Server) -> Iterator[None]:
+    """The archive role, at work in this process."""
+    stop = threading.Event()
+    environ = {**s3_server.environ, KAFKA: settings.kafka}
+    thread = threading.Thread(target=run_archive, args=(environ, stop))
+    thread.start()
+    yield
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+async def fresh(settings: Settings, live: LiveApi) -> AsyncIterator[Callable[..., Any]]:
+    """Start another server, which knows nothing but what Kafka and S3 tell it."""
+    started: list[LiveApi] = []
+
+    async def start(**changes: Any) -> LiveApi:
+        api = LiveApi(msgspec.structs.replace(settings, **changes))
+        started.append(api)
+        await asyncio.to_thread(api.start)
+        return api
+
+    yield start
+    for api in started:
+        await asyncio.to_thread(api.stop)

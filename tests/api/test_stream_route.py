@@ -1,197 +1,19 @@
-"""A task's stream over HTTP, on real Kafka and S3: every offset, every mode, every cut."""
+"""A task's stream over HTTP, on real Kafka and S3: every mode, every refusal."""
 
 import asyncio
-import http.client
-import random
 import socket
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
-import pytest
 
-from api.settings import Settings
-from streamproc.contract import objects
-from streamproc.contract.env import KAFKA
-from streamproc.sinks.archive_role import run_archive
 from tests.api.server import LiveApi, until
+from tests.api.streams import archive_waits, archived, begin, seen, stream_path
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
-from tests.engines import S3Server
 from tests.streamproc.sinks.logs import target
 
 N_CHUNKS = 20
-SEED = 20
-
-
-@pytest.fixture(scope="module")
-def archive(settings: Settings, s3_server: S3Server) -> Iterator[None]:
-    """The archive role, at work in this process."""
-    stop = threading.Event()
-    environ = {**s3_server.environ, KAFKA: settings.kafka}
-    thread = threading.Thread(target=run_archive, args=(environ, stop))
-    thread.start()
-    yield
-    stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
-
-
-@pytest.fixture
-async def fresh(settings: Settings, live: LiveApi) -> AsyncIterator[Callable[..., Any]]:
-    """Start another server, which knows nothing but what Kafka and S3 tell it."""
-    started: list[LiveApi] = []
-
-    async def start(**changes: Any) -> LiveApi:
-        api = LiveApi(msgspec.structs.replace(settings, **changes))
-        started.append(api)
-        await asyncio.to_thread(api.start)
-        return api
-
-    yield start
-    for api in started:
-        await asyncio.to_thread(api.stop)
-
-
-class Raw:
-    """Requests over one kept connection of the standard library's client."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(str(client.base_url)).netloc)
-        self._key = client.headers["authorization"]
-
-    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
-        self._connection.request("GET", path, headers={"Authorization": self._key, **headers})
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def stream_path(task: str, query: str = "") -> str:
-    return f"/v1/video/tasks/{task}/stream" + (f"?{query}" if query else "")
-
-
-def begin(worker: StandInWorker, client: Any, task: str, n_chunks: int) -> None:
-    worker.claim(client.project, task)
-    for _ in range(n_chunks):
-        worker.chunk(task, target())
-
-
-async def seen(client: httpx.AsyncClient, task: str, length: int) -> None:
-    """Wait until the server's tail holds `length` bytes of the task."""
-
-    async def there() -> bool:
-        answer = await client.get(stream_path(task, "live=false"))
-        return answer.headers.get("stream-next-offset") == str(length)
-
-    await until(there)
-
-
-async def archived(api: LiveApi, project: str, task: str) -> None:
-    """Wait until the log is closed in S3."""
-
-    async def there() -> bool:
-        found = await asyncio.to_thread(
-            lambda: api.services.objects._get(objects.final_key(project, task), None)
-        )
-        return found is not None
-
-    await until(there, within_s=30)
-
-
-def every_suffix(client: httpx.AsyncClient, task: str, log: bytes, query: str = "") -> None:
-    raw = Raw(client)
-    more = f"&{query}" if query else ""
-    for offset in range(len(log)):
-        answer = raw.get(stream_path(task, f"offset={offset}{more}"))
-        assert answer == (200, log[offset:]), f"at offset {offset}"
-    raw.close()
-
-
-async def test_every_offset_of_a_closed_log_gives_exactly_the_suffix(
-    project: Any, worker: StandInWorker
-) -> None:
-    task = await submit(project)
-    begin(worker, project, task, N_CHUNKS)
-    log = worker.end(task)
-    await seen(project, task, len(log))
-    await asyncio.to_thread(every_suffix, project, task, log)
-    assert (await project.get(stream_path(task, f"offset={len(log)}"))).status_code == 204
-    beyond = await project.get(stream_path(task, f"offset={len(log) + 1}"))
-    assert beyond.status_code == 416
-    assert beyond.json()["length"] == len(log)
-
-
-async def test_every_offset_of_an_open_log_gives_exactly_the_suffix(
-    project: Any, worker: StandInWorker
-) -> None:
-    task = await submit(project)
-    begin(worker, project, task, N_CHUNKS)
-    log = worker.logs[task].log
-    await seen(project, task, len(log))
-    await asyncio.to_thread(every_suffix, project, task, log, "live=false")
-    at_end = await project.get(stream_path(task, f"offset={len(log)}&live=false"))
-    assert (at_end.status_code, at_end.content) == (200, b"")
-    assert at_end.headers["stream-next-offset"] == str(len(log))
-    assert at_end.headers["stream-closed"] == "false"
-
-
-async def test_every_offset_of_an_archived_log_gives_exactly_the_suffix_elsewhere(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
-) -> None:
-    task = await submit(project)
-    begin(worker, project, task, N_CHUNKS // 2)
-    await asyncio.to_thread(archive_waits, live, project.project, task)
-    for _ in range(N_CHUNKS // 2):
-        worker.chunk(task, target())
-    log = worker.end(task)
-    await archived(live, project.project, task)
-    api = await fresh()
-    async with api.client(project.headers["authorization"].split()[1]) as client:
-        await asyncio.to_thread(every_suffix, client, task, log)
-        assert (await client.get(f"/v1/video/tasks/{task}")).json() == (
-            await project.get(f"/v1/video/tasks/{task}")
-        ).json()
-    cache = api.services.log.cache
-    assert cache.n_reads <= 3, "the segments of a small log are read once each"
-
-
-def archive_waits(api: LiveApi, project: str, task: str) -> None:
-    """Wait until the archive has a first segment, so that the log has two of them."""
-    until_s = time.monotonic() + 30
-    while not api.services.objects._list_segments(project, task, None):
-        assert time.monotonic() < until_s, "no segment"
-        time.sleep(0.02)
-
-
-async def test_readers_of_a_growing_log_get_exactly_the_suffix(
-    project: Any, worker: StandInWorker, archive: None
-) -> None:
-    task = await submit(project)
-    begin(worker, project, task, 5)
-    chance = random.Random(SEED)
-    so_far = len(worker.logs[task].log)
-    offsets = [0, so_far, *(chance.randrange(so_far) for _ in range(30))]
-    await seen(project, task, so_far)
-
-    async def read(offset: int) -> bytes:
-        answer = await project.get(stream_path(task, f"offset={offset}"), timeout=60)
-        assert answer.status_code == 200
-        assert answer.headers["stream-start-offset"] == str(offset)
-        return answer.content
-
-    reading = [asyncio.create_task(read(offset)) for offset in offsets]
-    for _ in range(40):
-        await asyncio.to_thread(worker.chunk, task, target())
-    log = await asyncio.to_thread(worker.end, task)
-    for offset, got in zip(offsets, await asyncio.gather(*reading), strict=True):
-        assert got == log[offset:], f"from offset {offset}"
 
 
 async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
@@ -416,3 +238,48 @@ async def test_a_reader_that_takes_nothing_is_let_go(
             taken += piece
     assert len(taken) < len(worker.logs[task].log)
     assert not taken.endswith(b"0\r\n\r\n"), "a log that was cut off looked whole"
+
+
+async def test_head_gives_the_headers_of_a_get_and_no_body(
+    project: Any, worker: StandInWorker
+) -> None:
+    task = await submit(project)
+    begin(worker, project, task, 2)
+    length = len(worker.logs[task].log)
+    await seen(project, task, length)
+    for query, status, headers in (
+        ("", 200, {"stream-start-offset": "0"}),
+        ("offset=7", 200, {"stream-start-offset": "7"}),
+        ("offset=7&live=false", 200, {"content-length": str(length - 7)}),
+        (f"offset={length}&live=long-poll", 204, {}),
+        (f"offset={length + 1}", 409, {}),
+    ):
+        answer = await project.head(stream_path(task, query))
+        assert (answer.status_code, answer.content) == (status, b""), query
+        assert answer.headers["stream-closed"] == "false"
+        assert answer.headers.items() >= headers.items(), query
+        if status < 400:
+            assert answer.headers["stream-next-offset"] == str(length)
+
+
+async def test_head_of_a_closed_log_tells_its_length(project: Any, worker: StandInWorker) -> None:
+    task = await submit(project)
+    begin(worker, project, task, 2)
+    log = worker.end(task)
+    await seen(project, task, len(log))
+    whole = await project.head(stream_path(task, "live=false"))
+    got = await project.get(stream_path(task, "live=false"))
+    for headers in (whole.headers, got.headers):
+        headers.pop("date")
+    assert whole.headers == got.headers
+    assert (whole.status_code, whole.content) == (200, b"")
+    assert whole.headers["content-length"] == str(len(log))
+    at_end = await project.head(stream_path(task, f"offset={len(log)}"))
+    assert (at_end.status_code, at_end.content) == (204, b"")
+    assert at_end.headers["stream-next-offset"] == str(len(log))
+    beyond = await project.head(stream_path(task, f"offset={len(log) + 1}"))
+    assert (beyond.status_code, beyond.content) == (416, b"")
+    assert beyond.headers["content-range"] == f"bytes */{len(log)}"
+    part = await project.head(stream_path(task, "live=false"), headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.headers["content-length"]) == (206, "3")
+    assert (await project.head(stream_path("vt_01KAN7W0000000000000000000"))).status_code == 404
