@@ -95,8 +95,7 @@ def prepare(node: Node, classes: str, *, cluster_id: str | None = None) -> Path:
         "format",
         *standalone,
         "--ignore-formatted",
-        "-t",
-        cluster_id or _uuid(uuid.uuid4().bytes),
+        f"--cluster-id={cluster_id or _uuid(uuid.uuid4().bytes)}",  # it may begin with a dash
         "-c",
         str(settings),
     ]
