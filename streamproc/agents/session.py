@@ -132,6 +132,7 @@ class Session:
         while not self.finished:
             if cancelled():
                 self.finish(writer, pending, "cancelled")
+                self._engine.abandon()
                 break
             item = self._engine.next(_WAIT_S)
             last = stopping() or time.monotonic() >= deadline_s
@@ -218,7 +219,7 @@ class Session:
             value,
             frame=item.frame_index,
             pts=item.pts,
-            ckpt=self._checkpoint() if last else None,
+            ckpt=self._checkpoint() if last or self._engine.light else None,
             vectors=encode_vectors(item.vectors) if item.vectors else None,
         )
 
@@ -295,12 +296,16 @@ class NoEngine:
     """The engine of a task that ends before any provider could open it."""
 
     pin = ""
+    light = False
 
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
         raise TaskFailedError("internal_error", f"nothing to wait {timeout_s:g} s for")
 
     def state(self) -> bytes:
         return b""
+
+    def abandon(self) -> None:
+        """Nothing runs."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -196,16 +196,18 @@ class SliceRunner:
                 warm.adopt(taken.standing, taken.claim)
                 return warm
             warm.close()
-        if self._cancels.requested(submitted.task):
-            return self._bare(submitted, taken)
         checkpoint = self._checkpoint(submitted, taken.standing, reader)
         pin = taken.standing.pin
+        known = checkpoint.pin if checkpoint else (pin.decode() if pin else None)
+        if self._cancels.requested(submitted.task):
+            self._engines.abandon(taken.claim.provider, known)
+            return self._bare(submitted, taken)
         engine = self._engines.open(
             taken.claim.provider,
             submitted,
             taken.claim.precision,
             None if checkpoint is None else checkpoint.engine,
-            checkpoint.pin if checkpoint else (pin.decode() if pin else None),
+            known,
         )
         return Session(
             submitted,

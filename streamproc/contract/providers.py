@@ -14,14 +14,18 @@ priority = 1
 url = "https://video.example.com"
 key_env = "CLOUD_KEY"   # the environment variable that holds the bearer key
 models = ["qwen-vl-max"]
+answer_s = 10           # upstream: longest wait for a connection, or for an answer to a request
+first_chunk_s = 120     # upstream: longest wait for the first chunk, its queue there included
+silence_s = 60          # upstream: longest wait for the next chunk, over any number of cuts
 """
 
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 MAX_RETRIES = 2
 
@@ -37,6 +41,9 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
     key_env: str | None = None
     models: tuple[str, ...] = ()
+    answer_s: Annotated[float, Meta(gt=0)] = 10.0
+    first_chunk_s: Annotated[float, Meta(gt=0)] = 120.0
+    silence_s: Annotated[float, Meta(gt=0)] = 60.0
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

@@ -42,7 +42,11 @@ class Engine(Protocol):
 
     @property
     def pin(self) -> str:
-        """The source's fingerprint; empty until it is open."""
+        """What the log was computed from: the source's fingerprint, or the upstream's task."""
+
+    @property
+    def light(self) -> bool:
+        """Whether `state` is small enough to travel with every chunk, not with a slice's last."""
 
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
         """Return what comes next, None when nothing came in time.
@@ -53,5 +57,11 @@ class Engine(Protocol):
     def state(self) -> bytes:
         """Return all that is needed to go on after the frame that `next` gave last."""
 
+    def abandon(self) -> None:
+        """Stop what runs elsewhere: the task ends before the engine does. Never raises."""
+
     def close(self) -> None:
-        """Give everything back, and abort what runs. The second time does nothing."""
+        """Give back all that is held here; what runs elsewhere may be gone on with from `state`.
+
+        The second time does nothing.
+        """

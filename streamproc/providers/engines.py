@@ -15,6 +15,9 @@ from streamproc.providers.plan import (
     includes_vectors,
     track_parameters,
 )
+from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
+from streamproc.providers.upstream_client import UpstreamClient
+from streamproc.providers.upstream_request import public_request
 from streamproc.settings import WorkerSettings
 from streamproc.source.fetch import FetchPolicy
 from streamproc.source.frames import FrameSource, open_source
@@ -83,6 +86,8 @@ class Engines:
         not the one that `pin` names any more.
         """
         provider = self._provider(name)
+        if provider.kind == "upstream":
+            return self._open_upstream(provider, submitted, state, pin)
         spec = submitted.spec
         device = provider.device or self._settings.device
         plan = build_plan(spec, self._shelf, device, precision)
@@ -111,6 +116,45 @@ class Engines:
             engine.close()
             raise TaskFailedError("source_changed", "the source is not what it was at the start")
         return engine
+
+    def abandon(self, name: str, pin: str | None) -> None:
+        """Stop what a provider still does for a task that ends without an engine. Never raises."""
+        provider = self._providers.get(name)
+        if provider is None or provider.kind != "upstream" or not pin:
+            return
+        try:
+            client = UpstreamClient(provider, self._settings.environ)
+        except TaskFailedError:
+            return
+        client.cancel(pin)
+        client.close()
+
+    def _open_upstream(
+        self, provider: Provider, submitted: Submitted, state: bytes | None, pin: str | None
+    ) -> UpstreamEngine:
+        """Submit the task, or go on with the upstream's task that the log was begun with."""
+        spec = submitted.spec
+        client = UpstreamClient(provider, self._settings.environ)
+        if state is not None:
+            resumed = decode_state(state)
+        elif pin:
+            resumed = UpstreamState(pin, 0)
+        else:
+            hint = spec.model_hint if spec.model_hint != provider.name else None
+            url, _ = self._place(submitted)
+            try:
+                body = public_request(spec, url, self._shelf.registry, hint=hint)
+                resumed = UpstreamState(client.submit(body, submitted.task), 0)
+            except BaseException:
+                client.close()
+                raise
+        return UpstreamEngine(
+            client,
+            resumed,
+            first_chunk_s=provider.first_chunk_s,
+            silence_s=provider.silence_s,
+            has_chunks=bool(pin),
+        )
 
     def _place(self, submitted: Submitted) -> tuple[str, FetchPolicy]:
         source = submitted.spec.source

@@ -96,6 +96,10 @@ class LocalEngine:
     def pin(self) -> str:
         return self._source.info.fingerprint
 
+    @property
+    def light(self) -> bool:
+        return False
+
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
         try:
             item = self._items.get(timeout=timeout_s)
@@ -117,6 +121,9 @@ class LocalEngine:
         return msgspec.msgpack.encode(
             LocalState(self._last, self._emitted, self._tracker.state(), self._best)
         )
+
+    def abandon(self) -> None:
+        """Nothing runs elsewhere."""
 
     def close(self) -> None:
         self._closing.set()

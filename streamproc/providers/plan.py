@@ -34,7 +34,7 @@ class ModelShelf:
     """Loaded models, shared by all tasks of the process; thread-safe."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self.registry = registry
         self._runtimes: dict[str, Runtime] = {}
         self._loaded: dict[tuple[str, str, str], LoadedModel] = {}
         self._lock = threading.Lock()
@@ -62,10 +62,10 @@ class ModelShelf:
 
     def _manifest(self, ref: str) -> Manifest:
         try:
-            return self._registry.resolve(ref)
+            return self.registry.resolve(ref)
         except ModelError:
-            self._registry.reload()  # it may have been added since
-            return self._registry.resolve(ref)
+            self.registry.reload()  # it may have been added since
+            return self.registry.resolve(ref)
 
 
 def build_plan(spec: TaskSpec, shelf: ModelShelf, device: str, precision: str) -> Plan:

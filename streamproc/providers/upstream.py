@@ -1,0 +1,196 @@
+"""The `upstream` provider: another Video API computes, its stream is relayed as our own log.
+
+A thread follows the upstream's stream, reconnects by byte offset after every cut, and queues what
+the events say; the session's thread takes it from there. The upstream's task id is the pin, and
+stands with the offset of the last relayed event in the checkpoint, so a worker that takes the task
+over goes on with the very same upstream task.
+
+Before the first chunk every failure has a code of its own and lets the next provider try. After it
+the failure is `upstream_failed`, or the code with which the upstream's own task ended.
+"""
+
+import queue
+import threading
+import time
+from contextlib import closing, suppress
+
+import msgspec
+import structlog
+
+from streamproc.errors import TaskFailedError
+from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.providers.upstream_client import UpstreamClient, UpstreamCutError
+from streamproc.providers.upstream_events import ChunkReader, EventSplitter, UpstreamEvent
+
+_DEPTH = 64
+_POLL_S = 0.1
+_JOIN_S = 1.0
+_FIRST_PAUSE_S = 0.2
+_MAX_PAUSE_S = 5.0
+_MAX_REFUSALS = 3  # before the first chunk, when another provider may still be tried
+_log = structlog.get_logger()
+
+
+class UpstreamState(msgspec.Struct, frozen=True):
+    """The engine's checkpoint: the upstream's task, and the bytes of its stream relayed so far."""
+
+    task_id: str
+    offset: int
+
+
+_STATE = msgspec.msgpack.Decoder(UpstreamState)
+_Item = tuple[FrameResult | EndOfStream | TaskFailedError, int]
+
+
+def decode_state(state: bytes) -> UpstreamState:
+    """Return what `UpstreamEngine.state` gave."""
+    return _STATE.decode(state)
+
+
+class UpstreamEngine:
+    """Implements `providers.base.Engine` over a task that exists at the upstream."""
+
+    light = True
+
+    def __init__(
+        self,
+        client: UpstreamClient,
+        state: UpstreamState,
+        *,
+        first_chunk_s: float,
+        silence_s: float,
+        has_chunks: bool,
+    ) -> None:
+        """Follow the task from `state` on; `has_chunks`: some of it was relayed before."""
+        self._client, self._state = client, state
+        self._first_chunk_s, self._silence_s = first_chunk_s, silence_s
+        self._has_chunks = has_chunks
+        self._offset = state.offset
+        self._chunks = ChunkReader()
+        self._items: queue.Queue[_Item] = queue.Queue(_DEPTH)
+        self._closing = threading.Event()
+        self._ended = False
+        self._progress_s = time.monotonic()
+        self._thread = threading.Thread(target=self._relay, name="upstream", daemon=True)
+        self._thread.start()
+
+    @property
+    def pin(self) -> str:
+        return self._state.task_id
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        try:
+            item, offset = self._items.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, TaskFailedError):
+            raise item
+        self._state = UpstreamState(self._state.task_id, offset)
+        return item
+
+    def state(self) -> bytes:
+        return msgspec.msgpack.encode(self._state)
+
+    def abandon(self) -> None:
+        """Stop following and cancel the upstream's task, unless it has ended."""
+        self.close()
+        if not self._ended and not self._client.cancel(self._state.task_id):
+            _log.warning("the upstream did not take the cancel", upstream=self._state.task_id)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._client.abort()
+        self._thread.join(_JOIN_S)
+
+    def _relay(self) -> None:
+        """Follow to the end; a failure here also ends the upstream's task."""
+        try:
+            self._follow()
+        except TaskFailedError as exc:
+            self._put((exc, self._offset))
+            if not self._ended:
+                self._client.cancel(self._state.task_id)
+        except Exception as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+            if not self._closing.is_set():
+                _log.exception("the relay failed")
+                failure = TaskFailedError(
+                    "internal_error", f"unexpected {type(exc).__name__} while relaying"
+                )
+                self._put((failure, self._offset))
+        finally:
+            self._client.close()
+
+    def _follow(self) -> None:
+        pause_s, n_refusals = _FIRST_PAUSE_S, 0
+        while not self._closing.is_set():
+            before = self._offset
+            try:
+                self._connection()
+            except UpstreamCutError as exc:
+                _log.debug("the upstream's stream broke", reason=str(exc))
+                n_refusals = 0 if exc.opened else n_refusals + 1
+                if n_refusals == _MAX_REFUSALS and not self._has_chunks:
+                    raise TaskFailedError(
+                        "upstream_unavailable", "the upstream does not give its stream"
+                    ) from exc
+            except TaskFailedError as exc:
+                raise self._placed(exc) from exc
+            if self._ended:
+                return
+            if self._left_s() <= 0:
+                raise self._silent()
+            pause_s = _FIRST_PAUSE_S if self._offset > before else min(2 * pause_s, _MAX_PAUSE_S)
+            self._closing.wait(min(pause_s, max(0.0, self._left_s())))
+
+    def _connection(self) -> None:
+        """Relay one connection's events. Raises `UpstreamCutError` and `TaskFailedError`."""
+        splitter = EventSplitter(self._offset)
+        left_s = max(_POLL_S, self._left_s())
+        with closing(self._client.stream(self._state.task_id, self._offset, left_s)) as stream:
+            for data in stream:
+                for event in splitter.feed(data):
+                    self._take(event)
+                    if self._ended or self._closing.is_set():
+                        return
+                if self._left_s() <= 0:
+                    return
+
+    def _take(self, event: UpstreamEvent) -> None:
+        try:
+            item = self._chunks.read(event.data)
+        except TaskFailedError as exc:
+            self._ended = exc.code != "upstream_invalid"
+            raise
+        self._ended = isinstance(item, EndOfStream)
+        if self._put((item, event.end)):
+            self._offset = event.end
+            self._has_chunks = self._has_chunks or isinstance(item, FrameResult)
+        self._progress_s = time.monotonic()
+
+    def _left_s(self) -> float:
+        """Return how long the upstream may still be silent; waiting for a reader is no silence."""
+        limit_s = self._silence_s if self._has_chunks else self._first_chunk_s
+        return limit_s - (time.monotonic() - self._progress_s)
+
+    def _silent(self) -> TaskFailedError:
+        if self._has_chunks:
+            return TaskFailedError(
+                "upstream_failed", f"the upstream sent nothing for {self._silence_s:g} s"
+            )
+        return TaskFailedError(
+            "upstream_timeout", f"the upstream sent no chunk within {self._first_chunk_s:g} s"
+        )
+
+    def _placed(self, exc: TaskFailedError) -> TaskFailedError:
+        """Return the failure as it counts here: the upstream's own word, or ours by its time."""
+        if self._ended or not self._has_chunks:
+            return exc
+        return TaskFailedError("upstream_failed", exc.message)
+
+    def _put(self, item: _Item) -> bool:
+        """Queue an item; False when the engine is being closed."""
+        while not self._closing.is_set():
+            with suppress(queue.Full):
+                self._items.put(item, timeout=_POLL_S)
+                return True
+        return False

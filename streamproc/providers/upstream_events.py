@@ -1,0 +1,151 @@
+"""What an upstream's event stream means: bytes to events, events to frame results. No I/O.
+
+Events may carry only `data:` lines, as in the public reference: the place of an event is then the
+number of bytes before it, counted here. A numeric `id:` says the same place and is believed.
+"""
+
+import base64
+import binascii
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from streamproc.contract.chunk import Chunk, ChunkError, Target, decode_chunk
+from streamproc.contract.framing import DONE
+from streamproc.contract.records import TrackVector
+from streamproc.contract.topics import MAX_MESSAGE_BYTES
+from streamproc.errors import TaskFailedError
+from streamproc.providers.base import EndOfStream, FrameResult
+
+MAX_EVENT_BYTES = MAX_MESSAGE_BYTES // 2  # a chunk has to fit a record of our own
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ADDRESS = re.compile(r"\S*://\S*")
+_MAX_MESSAGE = 300
+
+
+class UpstreamEvent(NamedTuple):
+    """One event; `end` is the stream's byte offset just after it."""
+
+    data: bytes
+    end: int
+
+
+class EventSplitter:
+    """Splits a stream's bytes, from byte `offset` on, which is an event's first."""
+
+    def __init__(self, offset: int) -> None:
+        self._at = offset
+        self._pending = bytearray()
+        self._data: list[bytes] = []
+        self._id: int | None = None
+        self._n_bytes = 0
+
+    def feed(self, data: bytes) -> list[UpstreamEvent]:
+        """Return the events that `data` completes.
+
+        Raises `TaskFailedError` on an event larger than `MAX_EVENT_BYTES`.
+        """
+        self._pending += data
+        events: list[UpstreamEvent] = []
+        start = 0
+        while (stop := self._pending.find(b"\n", start)) >= 0:
+            line = bytes(self._pending[start:stop]).removesuffix(b"\r")
+            self._at += stop + 1 - start
+            start = stop + 1
+            if line:
+                self._field(line)
+            elif self._data:
+                end = self._at if self._id is None else self._id
+                self._at = end
+                events.append(UpstreamEvent(b"\n".join(self._data), end))
+                self._data, self._id, self._n_bytes = [], None, 0
+        del self._pending[:start]
+        if self._n_bytes + len(self._pending) > MAX_EVENT_BYTES:
+            raise TaskFailedError("upstream_invalid", "the upstream sent an event beyond all size")
+        return events
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._n_bytes += len(value)
+        elif name == b"id" and value.isdigit() and len(value) < 20:
+            self._id = int(value)
+
+
+class ChunkReader:
+    """Turns one task's events into what an engine yields."""
+
+    def __init__(self) -> None:
+        self._best: dict[int, float] = {}
+
+    def read(self, data: bytes) -> FrameResult | EndOfStream:
+        """Return what an event says.
+
+        Raises `TaskFailedError` when it says that the upstream's task failed, or says nothing
+        that a Video API would say.
+        """
+        if data == DONE:
+            raise TaskFailedError("upstream_failed", "the upstream ended without a finish_reason")
+        try:
+            chunk = decode_chunk(data)
+        except msgspec.DecodeError as exc:
+            raise TaskFailedError("upstream_invalid", "the upstream sent what is no chunk") from exc
+        if chunk.finish_reason is None:
+            return self._frame(chunk)
+        if chunk.finish_reason in {"stop", "max_frames"}:
+            return _end(chunk)
+        raise _failure(chunk)
+
+    def _frame(self, chunk: Chunk) -> FrameResult:
+        info = chunk.stream_info
+        targets = chunk.delta.results[0].targets if chunk.delta.results else ()
+        return FrameResult(
+            frame_index=info.frame_index,
+            pts=-1,
+            total_frames=info.total_frames,
+            decoded=info.decoded_frames,
+            failed=0,
+            skipped=info.dropped_frames,
+            fps=info.fps,
+            targets=targets,
+            vectors=tuple(self._vectors(targets)),
+        )
+
+    def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:
+        """Return the vectors of targets that carry one, when a track was never seen as well."""
+        out: list[TrackVector] = []
+        for target in targets:
+            if not target.feature or target.confidence <= self._best.get(target.track_id, -1.0):
+                continue
+            try:
+                vector = base64.b64decode(target.feature, validate=True)
+            except (binascii.Error, ValueError):
+                continue
+            self._best[target.track_id] = target.confidence
+            out.append(TrackVector(target.track_id, target.confidence, vector))
+        return out
+
+
+def _end(chunk: Chunk) -> EndOfStream:
+    info, usage = chunk.stream_info, chunk.usage or None
+    failed = 0 if usage is None else usage.failed_frames or 0
+    return EndOfStream(
+        reason="max_frames" if chunk.finish_reason == "max_frames" else "stop",
+        decoded=info.decoded_frames,
+        failed=min(failed, info.dropped_frames),
+        skipped=max(0, info.dropped_frames - failed),
+        total_frames=info.total_frames,
+        fps=info.fps,
+    )
+
+
+def _failure(chunk: Chunk) -> TaskFailedError:
+    """Return the upstream's own error, its code kept when it is one, its message scrubbed."""
+    if chunk.finish_reason == "cancelled":
+        return TaskFailedError("upstream_cancelled", "the task was cancelled at the upstream")
+    error = chunk.error or ChunkError("upstream_failed", "the upstream gave no reason")
+    code = error.code if _CODE.fullmatch(error.code) else "upstream_failed"
+    return TaskFailedError(code, _ADDRESS.sub("[address]", error.message)[:_MAX_MESSAGE])

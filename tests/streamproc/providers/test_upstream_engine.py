@@ -1,0 +1,242 @@
+"""The upstream engine over real connections: relayed, resumed, refused, silent, cancelled."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from streamproc.contract.providers import Provider
+from streamproc.errors import TaskFailedError
+from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
+from streamproc.providers.upstream_client import UpstreamClient
+from tests.streamproc.providers.video_api import (
+    KEY,
+    Handler,
+    VideoApi,
+    end_event,
+    frame_event,
+    video_api,
+)
+
+FRAMES = [frame_event(i) for i in range(6)]
+LOG = b"".join(FRAMES) + end_event("stop", 6)
+HALF = len(b"".join(FRAMES[:3]))
+
+
+def _client(server: VideoApi, answer_s: float = 2.0) -> UpstreamClient:
+    provider = Provider("cloud", "upstream", url=server.url, key_env="CLOUD", answer_s=answer_s)
+    return UpstreamClient(provider, {"CLOUD": KEY})
+
+
+@contextmanager
+def _engine(
+    server: VideoApi,
+    *,
+    offset: int = 0,
+    first_chunk_s: float = 5.0,
+    silence_s: float = 5.0,
+) -> Iterator[UpstreamEngine]:
+    engine = UpstreamEngine(
+        _client(server),
+        UpstreamState("up_1", offset),
+        first_chunk_s=first_chunk_s,
+        silence_s=silence_s,
+        has_chunks=offset > 0,
+    )
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _next(engine: UpstreamEngine) -> FrameResult | EndOfStream:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        item = engine.next(0.2)
+        if item is not None:
+            return item
+    raise AssertionError("nothing came")
+
+
+def _indices(engine: UpstreamEngine) -> list[int]:
+    frames: list[int] = []
+    while isinstance(item := _next(engine), FrameResult):
+        frames.append(item.frame_index)
+    return frames
+
+
+def _failure(engine: UpstreamEngine) -> TaskFailedError:
+    while True:
+        try:
+            _next(engine)
+        except TaskFailedError as exc:
+            return exc
+
+
+def test_the_stream_is_relayed_and_its_state_says_how_far() -> None:
+    with video_api(stream=lambda h: h.serve(LOG)) as server, _engine(server) as engine:
+        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert decode_state(engine.state()) == UpstreamState("up_1", HALF)
+        assert engine.pin == "up_1"
+        assert _indices(engine) == [3, 4, 5]
+
+
+def test_a_later_engine_goes_on_at_the_byte_where_the_first_one_stood() -> None:
+    with (
+        video_api(stream=lambda h: h.serve(LOG)) as server,
+        _engine(server, offset=HALF) as engine,
+    ):
+        assert _indices(engine) == [3, 4, 5]
+        assert server.offsets == [HALF]
+
+
+def test_a_cut_stream_goes_on_where_it_broke_also_inside_an_event() -> None:
+    cuts = iter([HALF + 17, HALF + 30, len(LOG)])
+
+    def cut(handler: Handler) -> None:
+        handler.begin()
+        handler.wfile.write(LOG[handler.offset : next(cuts)])
+        handler.reset()
+
+    with video_api(stream=cut) as server, _engine(server) as engine:
+        assert _indices(engine) == list(range(6))
+        assert server.offsets == [0, HALF, HALF]
+
+
+def test_a_dead_upstream_ends_the_task_after_its_silence() -> None:
+    def three(handler: Handler) -> None:
+        handler.begin()
+        handler.wfile.write(LOG[:HALF])
+        handler.server.stream = Handler.reset
+        handler.reset()
+
+    with video_api(stream=three) as server, _engine(server, silence_s=1.0) as engine:
+        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert _failure(engine).code == "upstream_failed"
+        server.wait(lambda: server.cancels == ["/v1/video/tasks/up_1/cancel"])
+
+
+@pytest.mark.parametrize(
+    ("stream", "code"),
+    [
+        (lambda h: (h.begin(), h.hang()), "upstream_timeout"),
+        (lambda h: h.answer(500, b""), "upstream_unavailable"),
+        (Handler.reset, "upstream_unavailable"),
+        (lambda h: h.answer(404, b""), "upstream_refused"),
+        (lambda h: h.answer(204, b""), "upstream_failed"),
+        (lambda h: h.serve(b"data: what?\n\n"), "upstream_invalid"),
+        (
+            lambda h: h.serve(end_event("error", 0, error={"code": "source_empty", "message": ""})),
+            "source_empty",
+        ),
+    ],
+)
+def test_a_stream_that_never_gives_a_chunk_has_its_own_code(
+    stream: Callable[[Handler], None], code: str
+) -> None:
+    with video_api(stream=stream) as server, _engine(server, first_chunk_s=1.5) as engine:
+        assert _failure(engine).code == code
+
+
+def test_a_failure_after_the_first_chunk_is_the_upstreams_whatever_it_was() -> None:
+    def forgotten(handler: Handler) -> None:
+        handler.server.stream = lambda h: h.answer(404, b"")
+        handler.serve(LOG[:HALF])
+
+    with video_api(stream=forgotten) as server, _engine(server) as engine:
+        assert _failure(engine).code == "upstream_failed"
+
+
+def test_a_failed_upstream_task_keeps_its_own_code() -> None:
+    error = {"code": "source_truncated", "message": "cut"}
+    log = LOG[:HALF] + end_event("error", 3, error=error)
+    with video_api(stream=lambda h: h.serve(log)) as server, _engine(server) as engine:
+        assert _failure(engine).code == "source_truncated"
+        engine.abandon()
+        assert server.cancels == []  # it has ended: there is nothing to cancel
+
+
+def test_abandoning_hangs_up_at_once_and_cancels() -> None:
+    def endless(handler: Handler) -> None:
+        handler.begin()
+        handler.wfile.write(FRAMES[0])
+        handler.hang()
+
+    with video_api(stream=endless) as server, _engine(server) as engine:
+        _next(engine)
+        started_s = time.monotonic()
+        engine.abandon()
+        assert time.monotonic() - started_s < 2
+        assert server.cancels == ["/v1/video/tasks/up_1/cancel"]
+        server.wait(lambda: server.n_hung_up == 1)
+
+
+def test_closing_hangs_up_and_leaves_the_upstreams_task_alone() -> None:
+    def endless(handler: Handler) -> None:
+        handler.begin()
+        handler.wfile.write(FRAMES[0])
+        handler.hang()
+
+    with video_api(stream=endless) as server:
+        with _engine(server) as engine:
+            _next(engine)
+        server.wait(lambda: server.n_hung_up == 1)
+        assert server.cancels == []
+
+
+def test_a_reader_that_takes_its_time_is_no_silence() -> None:
+    many = b"".join(frame_event(i) for i in range(300)) + end_event("stop", 300)
+    with (
+        video_api(stream=lambda h: h.serve(many)) as server,
+        _engine(server, silence_s=0.3) as engine,
+    ):
+        _next(engine)
+        assert engine._items.full() or engine._items.qsize() > 0
+        started_s = time.monotonic()
+        while time.monotonic() - started_s < 0.6:  # longer than the silence that is allowed
+            assert engine._thread.is_alive()
+        assert len(_indices(engine)) == 299
+
+
+def test_a_submission_carries_the_key_and_is_one_task_however_often_it_is_sent() -> None:
+    with video_api(stream=Handler.reset) as server:
+        client = _client(server)
+        assert client.submit({"a": 1}, "vt_1") == client.submit({"a": 1}, "vt_1") == "up_1"
+        client.submit({"a": 1}, "vt_2")
+        client.close()
+        keys = [headers["idempotency-key"] for headers, _ in server.submissions]
+        assert keys[0] == keys[1] != keys[2]
+        assert server.submissions[0][0]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("submit", "code"),
+    [
+        (lambda h: h.answer(401, b"{}"), "upstream_refused"),
+        (lambda h: h.answer(422, b"{}"), "upstream_refused"),
+        (lambda h: h.answer(302, b""), "upstream_refused"),
+        (lambda h: h.answer(500, b""), "upstream_unavailable"),
+        (lambda h: h.answer(202, b"<html>"), "upstream_invalid"),
+        (lambda h: h.answer(202, b'{"id": "../../v1/admin/keys"}'), "upstream_invalid"),
+        (Handler.hang, "upstream_timeout"),
+        (Handler.reset, "upstream_unreachable"),
+    ],
+)
+def test_a_refused_submission_has_its_code(submit: Callable[[Handler], None], code: str) -> None:
+    with video_api(submit=submit, stream=Handler.reset) as server:
+        client = _client(server, answer_s=0.5)
+        with pytest.raises(TaskFailedError) as failure:
+            client.submit({}, "vt_1")
+        client.close()
+        assert failure.value.code == code
+        assert KEY not in str(failure.value)
+        assert server.url not in str(failure.value)
+
+
+def test_a_provider_without_its_key_is_not_asked() -> None:
+    provider = Provider("cloud", "upstream", url="http://127.0.0.1:9", key_env="CLOUD")
+    with pytest.raises(TaskFailedError) as failure:
+        UpstreamClient(provider, {})
+    assert failure.value.code == "upstream_unconfigured"
