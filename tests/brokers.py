@@ -68,12 +68,19 @@ class KafkaNode:
         argv = command(self.node)
         with (self.node.directory / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
-                argv, stdout=log, stderr=log, preexec_fn=die_with_parent  # noqa: PLW1509 - before any thread
+                argv,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - before any thread
             )
         wait_for_port(self.node.port)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         wait_for_kafka(admin, _START_S)
         ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         assert self._process is not None
