@@ -42,6 +42,7 @@ COMMANDS = {
     "projects": Entry("admin", "projects", "Create projects."),
     "sql": Entry("sql", "sql", "Ask ClickHouse through the api, read-only."),
     "system": Entry("system", "system", "Show workers, parts and lag."),
+    "console": Entry("console", "console", "Open the operator console in this terminal."),
     "reindex": Entry("maintenance", "reindex", "Rebuild ClickHouse's rows from the archive."),
     "verify": Entry("maintenance", "verify", "Check the archive and ClickHouse's rows."),
 }

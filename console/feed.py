@@ -159,8 +159,9 @@ class LiveFold:
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
 
     @property
-    def n_chunks(self) -> int:
-        return self._n_chunks
+    def offset(self) -> int:
+        """The byte after the last whole event."""
+        return self._offset
 
     def apply(self, events: Iterable[Event], now_s: float) -> None:
         """Take the next events, read at the monotonic time `now_s`.

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import httpx
 
@@ -12,9 +12,18 @@ from console.client.answers import read_answer, read_problem
 from console.client.calls import Call
 from console.client.log import EventSplitter, Following, Piece
 from console.client.wire import STREAM_TIMEOUT, TIMEOUT, auth_headers, call_headers, translate
+from console.errors import ConsoleError
 from streamproc.contract.framing import Event
 
 T = TypeVar("T")
+
+
+class FramePicture(NamedTuple):
+    """A frame as JPEG; `width_px`, `height_px` of the source's frame, which may be larger."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
 
 
 class AsyncClient:
@@ -68,6 +77,22 @@ class AsyncClient:
                 pause_s = following.cut(time.monotonic(), reason)
                 on_cut(pause_s)
                 await asyncio.sleep(pause_s)
+
+    async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
+        """Return a frame at most `width_px` wide; raises `ApiProblem` or `UnreachableError`."""
+        call = calls.frame(task_id, index, width_px=width_px)
+        try:
+            response = await self._http.request(
+                call.method, self.url + call.target, headers=call_headers(call)
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        jpeg = read_answer(call, response.status_code, response.content)
+        try:
+            size = (int(response.headers["frame-width"]), int(response.headers["frame-height"]))
+        except (KeyError, ValueError) as exc:
+            raise ConsoleError(f"{call.path} answered without the frame's size") from exc
+        return FramePicture(jpeg, *size)
 
     async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
         """Return the whole events of about `at_most_bytes` of log from byte `offset` on.

@@ -1,0 +1,149 @@
+"""The operator console: a Textual application over the HTTP api."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import msgspec
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Footer
+
+from console.backend import Backend
+from console.client.endpoint import Endpoint
+from console.link import Link
+from console.messages import LinkChanged, OpenSimilar, OpenTask
+from console.screens.help import HelpScreen
+from console.screens.live import LiveTab
+from console.screens.system import SystemTab
+from console.screens.tasks import TasksTab
+from console.screens.tracks import TracksTab
+from console.themes import THEMES
+from console.widgets.notice import Notice
+from console.widgets.topbar import TABS, TopBar
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True):
+    """How often the console asks; seconds."""
+
+    tasks_s: float = 1.0
+    """While tasks run; three times as long when none does."""
+    system_s: float = 2.0
+    draw_s: float = 0.08
+    """Least time between two drawings of a followed stream."""
+    graphics: bool = True
+    """Use the terminal's graphics protocol where it has one."""
+    theme: str = "framewire-dark"
+
+
+class ConsoleApp(App[None]):
+    """Tabs over one api with one key."""
+
+    CSS_PATH = "console.tcss"
+    TITLE = "framewire"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (110, "-normal"),
+        (170, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (32, "-high")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show('tasks')", "Tasks", show=False),
+        Binding("2", "show('live')", "Live", show=False),
+        Binding("3", "show('tracks')", "Tracks", show=False),
+        Binding("4", "show('system')", "System", show=False),
+        Binding("ctrl+t", "next_theme", "Theme", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    link: reactive[Link] = reactive(Link())
+    active: reactive[str] = reactive("tasks")
+
+    def __init__(self, endpoint: Endpoint, settings: ConsoleSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or ConsoleSettings()
+        self.backend = Backend(endpoint, lambda link: self.post_message(LinkChanged(link)))
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme
+
+    def compose(self) -> ComposeResult:
+        endpoint = self.backend.endpoint
+        yield TopBar(endpoint.project, endpoint.url)
+        yield Notice(id="notice")
+        with ContentSwitcher(initial="tasks", id="tabs"):
+            yield TasksTab(self.backend, self.settings.tasks_s)
+            yield LiveTab(
+                self.backend, draw_s=self.settings.draw_s, graphics=self.settings.graphics
+            )
+            yield TracksTab(self.backend, graphics=self.settings.graphics)
+            yield SystemTab(self.backend, self.settings.system_s)
+        yield Footer(show_command_palette=True)
+
+    def on_mount(self) -> None:
+        self.query_one(TasksTab).on_shown()
+
+    async def on_unmount(self) -> None:
+        await self.backend.close()
+
+    def on_link_changed(self, message: LinkChanged) -> None:
+        self.link = message.link
+
+    def watch_link(self, link: Link) -> None:
+        if self.is_mounted:
+            self.query_one(TopBar).link = link
+            self.query_one(Notice).link = link
+
+    def watch_active(self, old: str, new: str) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one(ContentSwitcher).current = new
+        self.query_one(TopBar).active = new
+        for name, _ in TABS:
+            tab = self.query_one(f"#{name}")
+            if name == new:
+                tab.on_shown()  # type: ignore[attr-defined] # every tab has both
+            elif name == old:
+                tab.on_hidden()  # type: ignore[attr-defined]
+
+    def on_top_bar_tab_clicked(self, message: TopBar.TabClicked) -> None:
+        self.active = message.tab
+
+    def on_open_task(self, message: OpenTask) -> None:
+        self.query_one(LiveTab).task_id = message.task_id
+        self.active = "live"
+
+    def on_open_similar(self, message: OpenSimilar) -> None:
+        self.active = "tracks"
+        self.query_one(TracksTab).search_similar(message.track)
+
+    def action_show(self, tab: str) -> None:
+        self.active = tab
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(at + 1) % len(names)]
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer the tabs and every action of the shown one."""
+        for name, title in TABS:
+            yield SystemCommand(
+                f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)
+            )
+        tab = self.query_one(f"#{self.active}")
+        for binding in tab._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list
+            for bound in binding:
+                if bound.description:
+                    yield SystemCommand(
+                        bound.description,
+                        bound.tooltip or f"Key {bound.key}",
+                        lambda bound=bound, tab=tab: self.call_later(tab.run_action, bound.action),
+                    )
+        yield from super().get_system_commands(screen)

@@ -1,0 +1,74 @@
+"""The api as the console's tabs use it: calls that also tell how the connection stands."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from console.client.aio import AsyncClient, FramePicture
+from console.client.calls import Call
+from console.client.endpoint import Endpoint
+from console.client.log import Following, Piece
+from console.errors import ApiProblem, ConsoleError, UnreachableError
+from console.link import Link
+from streamproc.contract.framing import Event
+
+T = TypeVar("T")
+_WATCH_S = 1.0
+
+
+class Backend:
+    """One api for all tabs; `on_link` is told of every change of the connection."""
+
+    def __init__(self, endpoint: Endpoint, on_link: Callable[[Link], object]) -> None:
+        self.endpoint = endpoint
+        self.link = Link()
+        self._on_link = on_link
+        self._client = AsyncClient(endpoint.url, endpoint.key)
+
+    async def close(self) -> None:
+        await self._client.__aexit__(None, None, None)
+
+    async def ask(self, call: Call[T]) -> T:
+        """Send a call; raises `ConsoleError`. Says after a while that the api is slow."""
+        started_s = time.monotonic()
+        watch = asyncio.create_task(self._watch(started_s))
+        try:
+            answer = await self._client.send(call)
+        except ConsoleError as exc:
+            if _concerns_link(exc):
+                self._tell(self.link.failed(exc))
+            raise
+        finally:
+            watch.cancel()
+        self._tell(self.link.answered(time.monotonic() - started_s))
+        return answer
+
+    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
+        """See `AsyncClient.read_log`."""
+        return await self._client.read_log(task_id, offset, at_most_bytes)
+
+    async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
+        """See `AsyncClient.read_frame`."""
+        return await self._client.read_frame(task_id, index, width_px)
+
+    def follow(self, following: Following, on_cut: Callable[[float], None]) -> AsyncIterator[Piece]:
+        """See `AsyncClient.follow`."""
+        return self._client.follow(following, on_cut=on_cut)
+
+    async def _watch(self, started_s: float) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            self._tell(self.link.waiting(time.monotonic() - started_s))
+
+    def _tell(self, link: Link) -> None:
+        if link != self.link:
+            self.link = link
+            self._on_link(link)
+
+
+def _concerns_link(error: ConsoleError) -> bool:
+    """Whether the error is about the connection, not about what was asked."""
+    if isinstance(error, ApiProblem):
+        return error.status in {401, 403} or error.status >= 500
+    return isinstance(error, UnreachableError)

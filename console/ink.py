@@ -1,0 +1,102 @@
+"""Coloured lines as plain data, and the colours that a theme gives them.
+
+Drawing functions return lines of `(text, tone)`; a tone is a word of `TONES`, a track's colour
+`t0` … `t7`, and bold with a trailing `!`. Only `Ink` knows colours.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.strip import Strip
+
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+
+TONES = ("", "dim", "faint", "good", "warn", "bad", "info", "accent", "primary")
+N_TRACK_TONES = 8
+_ON_DARK = (
+    *("#4cc9f0", "#f9c74f", "#90e07b", "#ff8fab"),
+    *("#b9a4ff", "#ff9f57", "#5eead4", "#e879f9"),
+)
+_ON_LIGHT = (
+    *("#0369a1", "#a16207", "#3f7d20", "#be185d"),
+    *("#6d28d9", "#c2410c", "#0f766e", "#a21caf"),
+)
+
+
+def track_tone(number: int) -> str:
+    """Return the tone of a track: neighbours differ."""
+    return f"t{number % N_TRACK_TONES}"
+
+
+def track_colours(*, dark: bool) -> tuple[str, ...]:
+    """Return the tracks' colours as `#rrggbb`, for a dark or a light background."""
+    return _ON_DARK if dark else _ON_LIGHT
+
+
+def length(line: Iterable[Span]) -> int:
+    return sum(cell_len(text) for text, _ in line)
+
+
+def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
+    """Return the line in exactly `width` cells; what is too long ends in an ellipsis."""
+    spans: list[Span] = []
+    left = width
+    for text, tone in line:
+        n_cells = cell_len(text)
+        if n_cells > left:
+            if left > 0:
+                spans.append((set_cell_size(text, left - 1) + "…", tone))
+            left = 0
+            break
+        spans.append((text, tone))
+        left -= n_cells
+    pad = ((" " * left, ""),) if left else ()
+    return (*pad, *spans) if right else (*spans, *pad)
+
+
+class Ink:
+    """The styles of one theme."""
+
+    def __init__(self, variables: Mapping[str, str], *, dark: bool) -> None:
+        """`variables` are a Textual app's `theme_variables`."""
+        foreground = _colour(variables, "foreground", "#e0e0e0" if dark else "#1f1f1f")
+        background = _colour(variables, "background", "#101010" if dark else "#ffffff")
+        colours = {
+            "": foreground,
+            "dim": foreground.blend(background, 0.38),
+            "faint": foreground.blend(background, 0.68),
+            "good": _colour(variables, "success", "#4ec97b"),
+            "warn": _colour(variables, "warning", "#e5b84b"),
+            "bad": _colour(variables, "error", "#e5534b"),
+            "info": _colour(variables, "secondary", "#5aa9e6"),
+            "accent": _colour(variables, "accent", "#f2a65a"),
+            "primary": _colour(variables, "primary", "#5aa9e6"),
+        }
+        self.track_colours = track_colours(dark=dark)
+        for i, colour in enumerate(self.track_colours):
+            colours[f"t{i}"] = Color.parse(colour)
+        self._styles = {name: Style(color=c.rich_color) for name, c in colours.items()}
+        self._styles |= {
+            f"{name}!": Style(color=c.rich_color, bold=True) for name, c in colours.items()
+        }
+
+    def style(self, tone: str) -> Style:
+        return self._styles[tone]
+
+    def strip(self, line: Iterable[Span], width: int, base: Style) -> Strip:
+        """Return the line as a strip of `width` cells on the background of `base`."""
+        segments = [
+            Segment(text, base + self._styles[tone]) for text, tone in fitted(line, width) if text
+        ]
+        return Strip(segments, width)
+
+
+def _colour(variables: Mapping[str, str], name: str, default: str) -> Color:
+    try:
+        return Color.parse(variables.get(name, default))
+    except ColorParseError:
+        return Color.parse(default)

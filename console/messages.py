@@ -1,0 +1,79 @@
+"""What workers and widgets tell: workers post these, handlers assign, watchers draw."""
+
+from textual.message import Message
+
+from api.contract.resources import SystemResource, TaskPage, TaskResource
+from console.link import Link
+
+
+class LinkChanged(Message):
+    """The state of the connection to the api."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LinkChanged)
+
+
+class TasksRead(Message):
+    """A page of tasks: the newest (`is_first`), or the one after the list's cursor.
+
+    `generation` tells pages of an earlier filter apart.
+    """
+
+    def __init__(self, page: TaskPage, *, is_first: bool, generation: int) -> None:
+        super().__init__()
+        self.page = page
+        self.is_first = is_first
+        self.generation = generation
+
+
+class TaskRead(Message):
+    """One task's newer state."""
+
+    def __init__(self, task: TaskResource) -> None:
+        super().__init__()
+        self.task = task
+
+
+class SystemRead(Message):
+    """The state of the service and its latest failed tasks."""
+
+    def __init__(self, system: SystemResource, failures: tuple[TaskResource, ...]) -> None:
+        super().__init__()
+        self.system = system
+        self.failures = failures
+
+
+class FeedMoved(Message):
+    """The followed stream has more: any number of these waiting are one."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, FeedMoved)
+
+
+class FeedNote(Message):
+    """A sentence on the stream's connection; `tone` is of `console.ink`."""
+
+    def __init__(self, text: str, tone: str = "dim") -> None:
+        super().__init__()
+        self.text = text
+        self.tone = tone
+
+
+class OpenTask(Message):
+    """Show this task in the Live tab."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__()
+        self.task_id = task_id
+
+
+class OpenSimilar(Message):
+    """Search for tracks that look like this one: `task:track`."""
+
+    def __init__(self, track: str) -> None:
+        super().__init__()
+        self.track = track

@@ -1,0 +1,1 @@
+"""The console's tabs and its modal screens."""

@@ -1,0 +1,291 @@
+"""A table that draws only what is seen: any number of rows, columns that fit the width."""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.columns import GAP, Column, fit
+from console.ink import Line, fitted
+from console.widgets.canvas import ink_of
+
+
+class Row(NamedTuple):
+    """One row; `cells` in the order of the table's columns."""
+
+    key: str
+    cells: tuple[Line, ...]
+
+
+class Listing(ScrollView, can_focus=True):
+    """Rows with a cursor. Assign `rows`; the cursor stays at its row's key."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "listing--header",
+        "listing--cursor",
+        "listing--cursor-blurred",
+        "listing--hover",
+    }
+    DEFAULT_CSS = """
+    Listing {
+        height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; overflow-x: hidden;
+        & > .listing--header { background: $panel; text-style: bold; }
+        & > .listing--cursor { background: $primary 30%; }
+        & > .listing--cursor-blurred { background: $primary 13%; }
+        & > .listing--hover { background: $foreground 5%; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "edge(-1)", "First", show=False),
+        Binding("end,G", "edge(1)", "Last", show=False),
+        Binding("enter", "choose", "Choose", show=False),
+    ]
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+    hovered: reactive[int] = reactive(-1, repaint=False)
+
+    class Moved(Message):
+        """The cursor stands on another row, or on the same place in other rows."""
+
+        def __init__(self, listing: "Listing", key: str | None, *, by_person: bool) -> None:
+            super().__init__()
+            self.listing = listing
+            self.key = key
+            self.by_person = by_person
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class Chosen(Message):
+        """A row was chosen: Enter, or a second click."""
+
+        def __init__(self, listing: "Listing", key: str) -> None:
+            super().__init__()
+            self.listing = listing
+            self.key = key
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class NearEnd(Message):
+        """The last rows are in sight."""
+
+        def __init__(self, listing: "Listing") -> None:
+            super().__init__()
+            self.listing = listing
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class TitleClicked(Message):
+        def __init__(self, listing: "Listing", column: str) -> None:
+            super().__init__()
+            self.listing = listing
+            self.column = column
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self.empty = empty
+        self._rows: Sequence[Row] = ()
+        self._by_person = False
+        self._sorted_by: tuple[str, bool] | None = None
+        self._told: str | None = None
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        return self._rows
+
+    @property
+    def key(self) -> str | None:
+        """The key of the cursor's row."""
+        return self._rows[self.cursor].key if self._rows else None
+
+    def show(
+        self,
+        rows: Sequence[Row],
+        *,
+        sorted_by: tuple[str, bool] | None = None,
+        at: int | None = None,
+    ) -> None:
+        """Take new rows, which may be made when they are asked for.
+
+        `sorted_by` is (column, descending) for the header's mark. The cursor stays on its row's
+        key; with `at` it goes to that place (-1: the last).
+        """
+        held = self.key
+        self._rows = rows
+        self._sorted_by = sorted_by
+        self.virtual_size = Size(self.size.width, len(rows) + 1)
+        place = self._place(held) if at is None else at % max(1, len(rows))
+        moved = place != self.cursor
+        self.set_reactive(Listing.cursor, place)
+        if at is not None and moved:
+            self._reveal()
+        self.refresh()
+        self._tell()
+
+    def say_empty(self, text: str) -> None:
+        """Show this sentence while there are no rows."""
+        if text != self.empty:
+            self.empty = text
+            self.refresh()
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, len(self._rows) - 1))
+
+    def watch_cursor(self) -> None:
+        if not self.is_mounted:
+            return
+        self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True, x_axis=False)
+        self.refresh()
+        self._tell()
+
+    def watch_hovered(self) -> None:
+        self.refresh()
+
+    def action_move(self, n: int) -> None:
+        self._go(self.cursor + n)
+
+    def action_page(self, n: int) -> None:
+        self._go(self.cursor + n * max(1, self.size.height - 2))
+
+    def action_edge(self, n: int) -> None:
+        self._go(0 if n < 0 else len(self._rows) - 1)
+
+    def action_choose(self) -> None:
+        if self._rows:
+            self.post_message(self.Chosen(self, self._rows[self.cursor].key))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.get_content_offset(self)
+        if at is None:
+            return
+        if at.y == 0:
+            column = self._column_at(at.x)
+            if column is not None:
+                self.post_message(self.TitleClicked(self, column))
+            return
+        row = at.y - 1 + self.scroll_offset.y
+        if row < len(self._rows):
+            same = row == self.cursor
+            self._go(row)
+            if same and event.chain > 1:
+                self.action_choose()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self.hovered = event.y - 1 + self.scroll_offset.y if event.y else -1
+
+    def on_leave(self) -> None:
+        self.hovered = -1
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        if new + self.size.height >= len(self._rows) - 3 and self._rows:
+            self.post_message(self.NearEnd(self))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        ink = ink_of(self)
+        if y == 0:
+            return ink.strip(
+                self._titles(width), width, self.get_component_rich_style("listing--header")
+            )
+        at = y - 1 + self.scroll_offset.y
+        if at >= len(self._rows):
+            line: Line = ()
+            if not self._rows and y == max(1, self.size.height // 3):
+                line = (
+                    (" " * max(0, (width - len(self.empty)) // 2), ""),
+                    (self.empty, "dim"),
+                )
+            return ink.strip(line, width, self.rich_style)
+        base = self.rich_style
+        if at == self.cursor:
+            name = "listing--cursor" if self.has_focus else "listing--cursor-blurred"
+            base += self.get_component_rich_style(name)
+        elif at == self.hovered:
+            base += self.get_component_rich_style("listing--hover")
+        cells: list[tuple[str, str]] = []
+        for place, cell_width in fit(self.columns, width):
+            if cells:
+                cells.append((" " * GAP, ""))
+            cells += fitted(
+                self._rows[at].cells[place], cell_width, right=self.columns[place].right
+            )
+        return ink.strip(cells, width, base)
+
+    def _titles(self, width: int) -> Line:
+        cells: list[tuple[str, str]] = []
+        for place, cell_width in fit(self.columns, width):
+            column = self.columns[place]
+            mark = ""
+            if self._sorted_by and self._sorted_by[0] == column.key:
+                mark = "▲" if self._sorted_by[1] else "▼"
+            if cells:
+                cells.append((" " * GAP, ""))
+            tone = "accent!" if mark else "dim!"
+            cells += fitted(((f"{column.title}{mark}", tone),), cell_width, right=column.right)
+        return tuple(cells)
+
+    def _column_at(self, x: int) -> str | None:
+        left = 0
+        for place, cell_width in fit(self.columns, self.size.width):
+            if left <= x < left + cell_width + GAP:
+                return self.columns[place].key
+            left += cell_width + GAP
+        return None
+
+    def _go(self, place: int) -> None:
+        """Move the cursor for a person."""
+        self._by_person = True
+        self.cursor = place
+        self._by_person = False
+
+    def _place(self, key: str | None) -> int:
+        """Return where the row of `key` is now, else the cursor's place, within the rows."""
+        at = min(self.cursor, len(self._rows) - 1)
+        if at < 0 or key is None or self._rows[at].key == key:
+            return max(0, at)
+        return next((i for i, row in enumerate(self._rows) if row.key == key), at)
+
+    def _reveal(self) -> None:
+        """Scroll as little as shows the cursor's row; the header covers the first line."""
+        self.scroll_to_region(
+            Region(0, self.cursor, 1, 2), animate=False, force=True, immediate=True, x_axis=False
+        )
+
+    def _tell(self) -> None:
+        key = self.key
+        if key != self._told:
+            self._told = key
+            self.post_message(self.Moved(self, key, by_person=self._by_person))
+        if self._rows and self.cursor >= len(self._rows) - 3:
+            self.post_message(self.NearEnd(self))
