@@ -138,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class VideoApi(ThreadingHTTPServer):
-    """What it was asked is kept: `submissions` (headers in lower case, body), `offsets`, `cancels`."""
+    """What it was asked is kept: `submissions` (lower-case headers, body), `offsets`, `cancels`."""
 
     def __init__(self, *, submit: Behaviour = Handler.accept, stream: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
