@@ -126,7 +126,7 @@ class LogReader:
             started_ms=segments.started_ms if facts.started_ms is None else facts.started_ms,
             finished_ms=final.finished_ms if final else facts.finished_ms,
             provider=provider,
-            attempts=claim.attempts if claim else (),
+            attempts=final.attempts if final else claim.attempts if claim else (),
             last_chunk=await self._last_chunk(ref, facts.last) if with_last_chunk else None,
             final=final,
         )

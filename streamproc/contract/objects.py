@@ -8,10 +8,15 @@
 `{project}/{task}/final.json`          written after the last segment of a closed log
 """
 
+import base64
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 
 import msgspec
+
+from streamproc.contract.records import Attempt
 
 REQUEST = "request.json"
 UPLOAD = "upload"
@@ -61,10 +66,20 @@ def segment_start(key: str) -> int:
     return int(match["start"])
 
 
+def content_md5(body: bytes) -> str:
+    """Return the `Content-MD5` that every PUT of ours carries.
+
+    A connection that breaks between a PUT's head and its body must leave no object: SeaweedFS
+    (4.48) would keep an empty one, whole to all who find it.
+    """
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
 class SegmentInfo(msgspec.Struct, frozen=True):
     """The fold's state just after a segment's last byte; all S3 metadata, so all text there.
 
     `next_position` is the Kafka offset to go on reading at, in the task's chunks partition.
+    `attempts` are the providers that failed before the one that wrote the segment, oldest first.
     """
 
     epoch: int
@@ -73,9 +88,10 @@ class SegmentInfo(msgspec.Struct, frozen=True):
     next_position: int
     started_ms: int
     closed: bool
+    attempts: tuple[Attempt, ...] = ()
 
     def to_metadata(self) -> dict[str, str]:
-        return {
+        metadata = {
             "epoch": str(self.epoch),
             "next-seq": str(self.next_seq),
             "last-frame": str(self.last_frame),
@@ -83,6 +99,10 @@ class SegmentInfo(msgspec.Struct, frozen=True):
             "started-ms": str(self.started_ms),
             "closed": "1" if self.closed else "0",
         }
+        if self.attempts:
+            packed = msgspec.msgpack.encode(self.attempts)
+            metadata["attempts"] = base64.b64encode(packed).decode()
+        return metadata
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "SegmentInfo":
@@ -95,13 +115,18 @@ class SegmentInfo(msgspec.Struct, frozen=True):
             next_position=int(fields["next-position"]),
             started_ms=int(fields["started-ms"]),
             closed=fields["closed"] == "1",
+            attempts=_ATTEMPTS.decode(base64.b64decode(fields.get("attempts", "kA=="))),
         )
+
+
+_ATTEMPTS = msgspec.msgpack.Decoder(tuple[Attempt, ...])
 
 
 class Final(msgspec.Struct, frozen=True):
     """`final.json`: what a closed log is, without reading it.
 
     `sha256` (hex) is over the `length` bytes of the whole log. Times are Unix milliseconds.
+    `attempts` are the providers that failed before the first chunk, oldest first.
     """
 
     length: int
@@ -115,3 +140,4 @@ class Final(msgspec.Struct, frozen=True):
     error_message: str | None = None
     total_frames: int | None = None
     fps: float = 0.0
+    attempts: tuple[Attempt, ...] = ()

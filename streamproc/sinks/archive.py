@@ -184,4 +184,5 @@ def _read_final(task: TaskArchive, read: LogRead) -> Final:
         sha256=read.sha256,
         started_ms=task.started_ms or 0,
         finished_ms=task.finished_ms,
+        attempts=task.attempts,
     )

@@ -5,15 +5,18 @@ import hashlib
 from collections import deque
 from typing import Any
 
+import msgspec
+
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import parse_events
 from streamproc.contract.objects import Final, SegmentInfo
-from streamproc.contract.records import ChunkRecord
+from streamproc.contract.records import Attempt, ChunkRecord, Claim
 from streamproc.sinks.archive_actions import PutSegment, PutVectors, VectorEntry
 from streamproc.sinks.finals import final_of
 
 FLUSH_BYTES = 1024 * 1024
 FLUSH_AFTER_S = 1.0
+_CLAIM = msgspec.msgpack.Decoder(Claim)
 
 
 class Phase(enum.Enum):
@@ -38,6 +41,7 @@ class TaskArchive:
         self.stored_end = 0
         self.started_ms: int | None = None
         self.finished_ms: int | None = None
+        self.attempts: tuple[Attempt, ...] = ()
         self.reseeded = True  # whether S3 was asked since the last accepted record
         self.sought_from: int | None = None
         self._claims: list[int] = []  # positions of claims after the last stored record
@@ -93,6 +97,7 @@ class TaskArchive:
             self.finished_ms = record.time_ms
         if verdict is Verdict.CLAIMED:
             self._claims.append(record.position)
+            self.attempts = _attempts(record.value) or self.attempts
         elif verdict is Verdict.ACCEPTED:
             self.reseeded = False
             self.sought_from = None
@@ -142,6 +147,7 @@ class TaskArchive:
             next_position=last.position + 1,
             started_ms=self.started_ms or 0,
             closed=last.kind == "terminal",
+            attempts=self.attempts,
         )
         body = b"".join(record.value for record in taken)
         return PutSegment(self.id, self.project, self.stored_end, body, info)
@@ -170,6 +176,7 @@ class TaskArchive:
         self.stored_end = end
         self._stored_frame = info.last_frame
         self.started_ms = info.started_ms
+        self.attempts = self.attempts or info.attempts
         self._claims = [position for position in self._claims if position >= info.next_position]
         if self.fold.closed and self._closing is None:
             self._closing = min([info.next_position - 1, *(r.position for r in self.queue)])
@@ -185,6 +192,7 @@ class TaskArchive:
             sha256=self._digest.hexdigest(),
             started_ms=self.started_ms or 0,
             finished_ms=self.finished_ms,
+            attempts=self.attempts,
         )
 
     def _digest_record(self, record: ChunkRecord) -> None:
@@ -195,6 +203,13 @@ class TaskArchive:
             self._first = _first_event(record.value, 0)
         if record.kind == "terminal":
             self._terminal = _first_event(record.value, record.off)
+
+
+def _attempts(claim: bytes) -> tuple[Attempt, ...]:
+    try:
+        return _CLAIM.decode(claim).attempts
+    except msgspec.DecodeError:
+        return ()
 
 
 def _first_event(value: bytes, start: int) -> bytes:

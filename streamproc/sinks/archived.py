@@ -159,6 +159,7 @@ def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str
         sha256=sha256,
         started_ms=final.started_ms,
         finished_ms=final.finished_ms,
+        attempts=last.info.attempts,
     )
     if final != expected:
         wrong = [

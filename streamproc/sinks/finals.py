@@ -5,6 +5,7 @@ from msgspec import UNSET
 
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.objects import Final
+from streamproc.contract.records import Attempt
 from streamproc.contract.tables import TaskStatus
 
 _STATUS: dict[str, TaskStatus] = {
@@ -29,6 +30,7 @@ def final_of(
     sha256: str,
     started_ms: int,
     finished_ms: int | None,
+    attempts: tuple[Attempt, ...] = (),
 ) -> Final:
     """Return what `final.json` says; `first` and `terminal` are event data (JSON).
 
@@ -47,6 +49,7 @@ def final_of(
             processed_frames=0,
             error_code=UNREADABLE,
             error_message="the log's terminal chunk cannot be read",
+            attempts=attempts,
         )
     error = last.error or None
     provider = None if head is None or head.provider is UNSET else head.provider
@@ -62,6 +65,7 @@ def final_of(
         error_message=error.message if error else None,
         total_frames=last.stream_info.total_frames,
         fps=last.stream_info.fps,
+        attempts=attempts,
     )
 
 

@@ -20,6 +20,7 @@ from streamproc.contract.chunk import (
 )
 from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import (
+    Attempt,
     ChunkRecord,
     Claim,
     FoldPoint,
@@ -66,8 +67,11 @@ class LogBuilder:
         self.n_frames = 0
         self.log = b""
 
-    def claim(self, *, time_ms: int = 0, worker: str = "w") -> ChunkRecord:
-        value = msgspec.msgpack.encode(Claim(worker, 0, "local", "f32", "CPU"))
+    def claim(
+        self, *, time_ms: int = 0, worker: str = "w", attempts: tuple[Attempt, ...] = ()
+    ) -> ChunkRecord:
+        claim = Claim(worker, 0, "local", "f32", "CPU", attempts=attempts)
+        value = msgspec.msgpack.encode(claim)
         return self._record("claim", value, frame=-1, time_ms=time_ms)
 
     def chunk(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.objects import Final, final_key, vectors_key
-from streamproc.contract.records import ChunkRecord, TrackVector
+from streamproc.contract.records import Attempt, ChunkRecord, TrackVector
 from streamproc.sinks.archive import Archiver
 from streamproc.sinks.archive_actions import (
     GiveUp,
@@ -238,3 +238,16 @@ def test_the_commit_waits_for_final_json() -> None:
         assert process.archiver.committable() <= 2
         process.work(0, 0.0)
     assert process.archiver.committable() == 3
+
+
+def test_the_providers_that_failed_are_in_the_final_also_after_a_restart() -> None:
+    """The claim that names them lies before what the second process still has to read."""
+    failed = (Attempt("cloud", "upstream_refused", "the upstream answered with status 401"),)
+    partition, store, log = Partition(), MemoryObjects(), LogBuilder(task_id(0))
+    partition.write(log.claim(attempts=failed))
+    partition.write(log.chunk(target()))
+    Process(partition, 0, store).finish(0.0)
+    partition.write(log.terminal())
+    Process(partition, 2, store).finish(0.0)
+    final = msgspec.json.decode(store.get(final_key(PROJECT, log.task)) or b"", type=Final)
+    assert final.attempts == failed
