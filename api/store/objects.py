@@ -107,7 +107,11 @@ class Objects:
         """Write the object, whatever was there."""
         await self._call(
             lambda: self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=data, ContentType=content_type
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ContentMD5=objects.content_md5(data),
+                ContentType=content_type,
             )
         )
 
@@ -160,6 +164,7 @@ class Objects:
                     Bucket=self._bucket,
                     Key=key,
                     Body=data,
+                    ContentMD5=objects.content_md5(data),
                     ContentType=content_type,
                     IfNoneMatch="*",
                 )

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from streamproc.contract.objects import content_md5
 from streamproc.sinks.errors import StoreUnavailableError
 from streamproc.sinks.settings import StoreSettings
 
@@ -69,7 +70,12 @@ class S3Objects:
     def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
         try:
             self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, Metadata=dict(metadata), IfNoneMatch="*"
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentMD5=content_md5(body),
+                Metadata=dict(metadata),
+                IfNoneMatch="*",
             )
         except ClientError as exc:
             if _status(exc) == _EXISTS:
