@@ -9,8 +9,9 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from api.errors import ProblemError, TooLargeError, problem_response
+from api.frames import Frames
 from api.observe import ObserveRequests
-from api.routes import admin, models, sql, stream, system, tasks, tracks
+from api.routes import admin, frames, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.services import Services
@@ -21,6 +22,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *tasks.HANDLERS,
     *stream.HANDLERS,
     *tracks.HANDLERS,
+    *frames.HANDLERS,
     *models.HANDLERS,
     *system.HANDLERS,
     *admin.HANDLERS,
@@ -35,10 +37,12 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         services = Services.create(settings)
         app.state.services = services
+        app.state.frames = Frames(services.objects, settings, services.rows)
         try:
             await services.start()
             yield
         finally:
+            await app.state.frames.close()
             await services.stop()
 
     def answer(request: AnyRequest, error: Exception) -> Response[bytes]:

@@ -9,6 +9,7 @@ ROLES = {
     "index": ("streamproc.sinks.index_role", "main"),
     "reindex": ("streamproc.sinks.reindex", "main"),
     "verify": ("streamproc.sinks.verify", "main"),
+    "frame": ("streamproc.frame", "main"),
     "broker": ("streamproc.broker.commands", "broker_main"),
     "topics": ("streamproc.broker.commands", "topics_main"),
 }

@@ -1,0 +1,220 @@
+"""Previews: one frame of a task's video as JPEG, made by a child process, kept for a while.
+
+The api decodes nothing itself. A child (`python -m streamproc frame`) opens the source behind the
+same guard as a worker; it is kept for the next order and ends when nobody asked for a while. A
+child that takes too long is killed.
+"""
+
+import asyncio
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from api.contract.stored import StoredRequest
+from api.errors import NotFoundError, ProblemError, UnavailableError
+from api.settings import MIB, Settings
+from api.store.frame_rows import boxes_of_frame
+from api.store.objects import Objects
+from api.store.rows import Rows
+from streamproc.contract import env
+from streamproc.contract.frame import NO_SUCH_FRAME, PASSING_ERRORS, Box, FrameAnswer, FrameOrder
+
+MAX_CHILDREN = 2
+MAX_WAITING = 16
+TIMEOUT_S = 20.0
+IDLE_S = 30.0
+CACHE_BYTES = 32 * MIB
+_SOURCE_TTL_S = 300
+_LINE_BYTES = 64 * 1024
+_INHERITED = (
+    *(env.FILE_ROOTS, env.PRIVATE_HOSTS, env.MAX_SOURCE_BYTES),
+    *("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+_ROOT = Path(__file__).resolve().parents[1]
+_log = structlog.get_logger("framewire.api.frames")
+
+
+class FrameGoneError(ProblemError):
+    """The source cannot be read any more."""
+
+    status = 410
+    code = "source_gone"
+    title = "Gone"
+
+
+class Picture(NamedTuple):
+    """JPEG bytes; width and height of the source's frame in pixels."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
+class _Key(NamedTuple):
+    project: str
+    task: str
+    frame: int
+    width_px: int | None
+    boxes: tuple[Box, ...]
+
+
+class Frames:
+    """Use from one event loop; at most `MAX_CHILDREN` frames are made at once."""
+
+    def __init__(self, objects: Objects, settings: Settings, rows: Rows) -> None:
+        self._objects = objects
+        self._rows = rows
+        endpoint = settings.s3_endpoint
+        self._own_host = urlsplit(endpoint).netloc if endpoint else None
+        self._turns = asyncio.Semaphore(MAX_CHILDREN)
+        self._n_waiting = 0
+        self._idle: list[FrameChild] = []
+        self._kept: OrderedDict[_Key, Picture] = OrderedDict()
+        self._kept_bytes = 0
+
+    async def get(
+        self, stored: StoredRequest, index: int, *, width_px: int | None, with_boxes: bool
+    ) -> Picture:
+        """Return the frame, its targets drawn as far as they are indexed.
+
+        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError.
+        """
+        boxes: tuple[Box, ...] = ()
+        if with_boxes:
+            boxes = await boxes_of_frame(self._rows, stored.project, stored.task, index)
+        key = _Key(stored.project, stored.task, index, width_px, boxes)
+        known = self._kept.get(key)
+        if known is not None:
+            self._kept.move_to_end(key)
+            return known
+        if self._n_waiting >= MAX_WAITING:
+            raise UnavailableError("Too many frames are asked for at once.", code="frames_busy")
+        self._n_waiting += 1
+        try:
+            async with self._turns:
+                picture = await self._make(self._order(stored, key))
+        finally:
+            self._n_waiting -= 1
+        self._keep(key, picture)
+        return picture
+
+    async def close(self) -> None:
+        """End the children."""
+        for child in self._idle:
+            await child.end()
+        self._idle.clear()
+
+    def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
+        source = stored.spec.source
+        if source.object_key is None:
+            return FrameOrder(source.url or "", key.frame, key.width_px, None, key.boxes)
+        url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
+        own_host = self._own_host or urlsplit(url).netloc
+        return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes)
+
+    async def _make(self, order: FrameOrder) -> Picture:
+        child = self._idle.pop() if self._idle else FrameChild()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer, jpeg = await child.answer(order)
+        except TimeoutError as exc:
+            await child.end()
+            raise UnavailableError("The frame took too long.", code="frame_timeout") from exc
+        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
+            await child.end()
+            _log.warning("the frame child failed", error=type(exc).__name__)
+            raise UnavailableError("The frame could not be made.", code="frame_failed") from exc
+        except BaseException:
+            await child.end()
+            raise
+        child.rest(IDLE_S, self._drop)
+        self._idle.append(child)
+        return _picture(answer, jpeg)
+
+    def _drop(self, child: "FrameChild") -> None:
+        if child in self._idle:
+            self._idle.remove(child)
+
+    def _keep(self, key: _Key, picture: Picture) -> None:
+        self._kept[key] = picture
+        self._kept_bytes += len(picture.jpeg)
+        while self._kept_bytes > CACHE_BYTES:
+            _, old = self._kept.popitem(last=False)
+            self._kept_bytes -= len(old.jpeg)
+
+
+class FrameChild:
+    """One child process, started with its first order; one order at a time."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    async def answer(self, order: FrameOrder) -> tuple[FrameAnswer, bytes]:
+        """Return what the child says; after any exception it must be ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        process = self._process
+        if process is None:
+            process = self._process = await self._start()
+        if process.stdin is None or process.stdout is None:
+            raise OSError("the child has no pipes")
+        process.stdin.write(msgspec.json.encode(order) + b"\n")
+        await process.stdin.drain()
+        line = await process.stdout.readuntil(b"\n")
+        answer = msgspec.json.decode(line, type=FrameAnswer)
+        return answer, await process.stdout.readexactly(answer.size_bytes)
+
+    def rest(self, idle_s: float, ended: Callable[["FrameChild"], None]) -> None:
+        """End the child unless there is another order within `idle_s`."""
+
+        def end() -> None:
+            ended(self)
+            self._ending = asyncio.create_task(self.end())
+
+        self._timer = asyncio.get_running_loop().call_later(idle_s, end)
+
+    async def end(self) -> None:
+        """Kill the child and take its exit; the second time nothing happens."""
+        if self._timer is not None:
+            self._timer.cancel()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+    @staticmethod
+    async def _start() -> asyncio.subprocess.Process:
+        environ = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environ["PYTHONPATH"] = str(_ROOT)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "streamproc", "frame"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environ,
+            limit=_LINE_BYTES,
+        )
+
+
+def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:
+    if answer.error_code is None:
+        return Picture(jpeg, answer.width_px, answer.height_px)
+    if answer.error_code == NO_SUCH_FRAME:
+        raise NotFoundError("The video has no such frame.", code="frame_not_found")
+    if answer.error_code in PASSING_ERRORS:
+        raise UnavailableError(answer.error or "The frame could not be made.", code="frame_failed")
+    raise FrameGoneError(
+        f"The video cannot be read any more: {answer.error}.",
+        extra={"source_error": answer.error_code},
+    )

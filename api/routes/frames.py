@@ -1,0 +1,59 @@
+"""Previews of a task's frames."""
+
+import re
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+
+from api.contract import paths
+from api.errors import NotFoundError
+from api.frames import Frames
+from api.routes.dependencies import TheProject, TheServices
+from api.routes.openapi import problems
+
+MAX_WIDTH_PX = 4096
+_NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)
+
+
+@get(
+    f"{paths.TASKS}/{{task_id:str}}/frames/{{name:str}}",
+    operation_id="getFrame",
+    media_type="image/jpeg",
+    responses=problems(403, 404, 410, 422),
+)
+async def get_frame(
+    services: TheServices,
+    state: State,
+    project: TheProject,
+    task_id: FromPath[str],
+    name: FromPath[str],
+    boxes: Annotated[int, QueryParameter(name="boxes", ge=0, le=1, required=False)] = 0,
+    width: Annotated[
+        int | None, QueryParameter(name="width", ge=16, le=MAX_WIDTH_PX, required=False)
+    ] = None,
+) -> Response[bytes]:
+    """Return frame `n` of the task's video, `n.jpg`; `boxes=1` draws what was found in it.
+
+    `width` bounds the picture's width. `Frame-Width` and `Frame-Height` are the source's own size,
+    which targets' boxes refer to.
+    """
+    stored = await services.requests.get(project, task_id)
+    match = _NAME.match(name)
+    if match is None:
+        raise NotFoundError("A frame is named by its number: 0.jpg.", code="frame_not_found")
+    frames: Frames = state.frames
+    picture = await frames.get(stored, int(match["index"]), width_px=width, with_boxes=bool(boxes))
+    return Response(
+        picture.jpeg,
+        media_type="image/jpeg",
+        headers={
+            "Frame-Width": str(picture.width_px),
+            "Frame-Height": str(picture.height_px),
+            "Cache-Control": "private, max-age=60",
+        },
+    )
+
+
+HANDLERS = [get_frame]
