@@ -39,6 +39,7 @@ RUN = {
     'curl -sS -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream" -H "Authorization: Bearer '
     '$FRAMEWIRE_KEY" \\': r"the same bytes",
     'curl -sS "$FRAMEWIRE_URL/v1/video/tasks/$TASK/results"': r'(?s)"tracks": \[.*"track_id": 1,',
+    'curl -sS "$FRAMEWIRE_URL/v1/video/tasks/$TASK/frames': r"\A\s*\Z",
     "STREAM_URL=": r"\A\s*\Z",
     'echo "$STREAM_URL"': r"/v1/video/tasks/vt_\w+/stream\?token=",
     'curl -sS -N "$FRAMEWIRE_URL$STREAM_URL"': r"the same stream",
@@ -295,6 +296,10 @@ def test_a_command_does_what_its_document_says(
     wanted = expectation(command.text, RUN | STOPPED)
     assert wanted is not None
     assert re.search(wanted, outputs[command]), outputs[command]
+
+
+def test_the_frame_is_a_picture(outputs: dict[Command, str], folder: Path) -> None:
+    assert (folder / "frame.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
 def test_the_browser_s_code_gets_every_chunk(outputs: dict[Command, str]) -> None:
