@@ -9,7 +9,6 @@
 """
 
 import base64
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
