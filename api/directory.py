@@ -112,7 +112,7 @@ class DirectoryReader:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
+            "fetch.wait.max.ms": 500,
             "queued.max.messages.kbytes": 2048,
         }
         self._directory = directory

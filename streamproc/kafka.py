@@ -38,12 +38,18 @@ def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def consumer_config(
-    environ: Mapping[str, str], group: str, *, patient: bool = False
+    environ: Mapping[str, str],
+    group: str,
+    *,
+    patient: bool = False,
+    roving: bool = False,
 ) -> dict[str, Any]:
     """Return a consumer's properties: nothing is committed but by hand; small buffers.
 
-    A `patient` consumer lets records gather at the broker for up to a quarter of a second: it
-    costs everybody less, and suits those who write in batches anyway.
+    The broker answers as soon as there is a record, however long a fetch may wait. A `patient`
+    consumer lets records gather there for a quarter of a second: it costs everybody less, and
+    suits those who write in batches anyway. A `roving` one changes its assignment often, and a
+    fetch that waits would hold the next one up.
     """
     return {
         **client_config(environ),
@@ -53,7 +59,7 @@ def consumer_config(
         "auto.offset.reset": "earliest",
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 1500,
-        "fetch.wait.max.ms": 250 if patient else 50,
+        "fetch.wait.max.ms": 250 if patient else 50 if roving else 500,
         "fetch.min.bytes": 64 * 1024 if patient else 1,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
         "queued.max.messages.kbytes": 2048,

@@ -108,7 +108,7 @@ class LogConsumer:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
+                "fetch.wait.max.ms": 500,
                 "queued.max.messages.kbytes": 2048,
             }
         )

@@ -161,7 +161,7 @@ class LogReader:
     """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._consumer = Consumer(consumer_config(environ, "framewire-standing"))
+        self._consumer = Consumer(consumer_config(environ, "framewire-standing", roving=True))
 
     def end(self, partition: int) -> int:
         """Return the offset that the next record of the partition will get.

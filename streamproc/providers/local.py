@@ -145,12 +145,12 @@ class LocalEngine:
             item.index,
             size,
         )
-        names = self._plan.class_names
+        names, classes = self._plan.class_names, self._tracker.track_classes()
         shown = targets(
             seen,
             ids,
             size,
-            lambda track_id, _: names[self._tracker.track_class(track_id)],
+            lambda track_id: names[classes[track_id]],
             include_vector=self._include_vector,
         )
         vectors: list[TrackVector] = best_vectors(seen, ids, self._best)

@@ -1,6 +1,7 @@
 """From arrays to targets: what of a perceived and tracked frame a client gets to see."""
 
 import base64
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,13 +20,13 @@ def targets(
     seen: Perception,
     track_ids: npt.NDArray[np.int32],
     size: tuple[int, int],
-    class_name: Callable[[int, int], str],
+    class_name: Callable[[int], str],
     *,
     include_vector: bool,
 ) -> tuple[Target, ...]:
     """Return the frame's targets by track id: those of confirmed tracks alone.
 
-    `size` is (width, height) of the frame, px. `class_name(track_id, class_id)` names a target.
+    `size` is (width, height) of the frame, px. `class_name(track_id)` names a target's class.
     """
     out = []
     for place in sorted(np.flatnonzero(track_ids).tolist(), key=lambda i: int(track_ids[i])):
@@ -35,7 +36,7 @@ def targets(
         out.append(
             Target(
                 track_id=track_id,
-                class_name=class_name(track_id, int(seen.class_ids[place])),
+                class_name=class_name(track_id),
                 confidence=round(float(seen.scores[place]), 4),
                 roi=roi(seen.boxes_px[place], size),
                 text=UNSET if text is None else text[0],
@@ -70,10 +71,11 @@ def best_vectors(
 def roi(box_px: npt.NDArray[np.float32], size: tuple[int, int]) -> Roi:
     """Return a box (ltrb, px) in whole pixels, inside the frame, at least one pixel each way."""
     width, height = size
-    left = min(max(int(np.floor(box_px[0])), 0), width - 1)
-    top = min(max(int(np.floor(box_px[1])), 0), height - 1)
-    right = min(max(int(np.ceil(box_px[2])), left + 1), width)
-    bottom = min(max(int(np.ceil(box_px[3])), top + 1), height)
+    box_left, box_top, box_right, box_bottom = box_px.tolist()
+    left = min(max(math.floor(box_left), 0), width - 1)
+    top = min(max(math.floor(box_top), 0), height - 1)
+    right = min(max(math.ceil(box_right), left + 1), width)
+    bottom = min(max(math.ceil(box_bottom), top + 1), height)
     return Roi(left, top, right - left, bottom - top)
 
 

@@ -68,6 +68,12 @@ class Tracker:
             raise KeyError(track_id)
         return int(self._table.classes[rows[0]])
 
+    def track_classes(self) -> dict[int, int]:
+        """Return the class id that each confirmed living track reports, by track id."""
+        named = self._table.ids > 0
+        ids, classes = self._table.ids[named].tolist(), self._table.classes[named].tolist()
+        return dict(zip(ids, classes, strict=True))
+
     def update(
         self,
         boxes_px: npt.NDArray[np.float32],

@@ -53,8 +53,9 @@ class Detections:
         usable = np.isfinite(boxes).all(axis=1) & (scores >= least_score)
         usable &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         places = np.flatnonzero(usable)
-        keys = (class_ids, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -scores)
-        places = places[np.lexsort(tuple(key[places] for key in keys))]
+        if not (np.diff(scores[places]) < 0).all():  # detectors give them sorted, mostly
+            keys = (class_ids, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -scores)
+            places = places[np.lexsort(tuple(key[places] for key in keys))]
         classes = class_ids[places].astype(np.int32)
         return cls(
             places=places,
