@@ -1,0 +1,47 @@
+"""The worker's settings: every mistake names its variable."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streamproc.contract import env
+from streamproc.settings import InvalidSettingError, read_settings
+
+KAFKA = {env.KAFKA: "127.0.0.1:9092"}
+
+
+def test_defaults_hold_where_the_environment_is_silent() -> None:
+    settings = read_settings(KAFKA)
+    assert (settings.slots, settings.slice_s, settings.device) == (4, 3.0, "AUTO:GPU,CPU")
+    assert settings.file_roots == ()
+
+
+def test_lists_are_read_apart() -> None:
+    settings = read_settings(
+        {
+            **KAFKA,
+            env.FILE_ROOTS: os.pathsep.join(["/a", "/b"]),
+            env.PRIVATE_HOSTS: "nas.local, 10.0.0.1:80",
+        }
+    )
+    assert settings.file_roots == (Path("/a"), Path("/b"))
+    assert settings.private_hosts == frozenset({"nas.local", "10.0.0.1:80"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (env.SLOTS, "0", "at least 1"),
+        (env.SLOTS, "many", "must be a number"),
+        (env.SLICE_S, "-1", "at least 0.1"),
+        (env.KAFKA, "", "must name the Kafka"),
+    ],
+)
+def test_a_mistake_names_its_variable(name: str, value: str, says: str) -> None:
+    with pytest.raises(InvalidSettingError, match=f"{name} .*{says}"):
+        read_settings({**KAFKA, name: value})
+
+
+def test_secrets_do_not_show() -> None:
+    assert "hush" not in repr(read_settings({**KAFKA, env.S3_SECRET: "hush"}))
