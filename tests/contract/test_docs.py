@@ -43,6 +43,12 @@ def variables_in(*folders: str) -> set[str]:
     return {text for path in files for text in literals(path) if _NAME.fullmatch(text)}
 
 
+def variables_of_deployment() -> set[str]:
+    files = [ROOT / "compose.yaml", ROOT / "Dockerfile", *(ROOT / "deploy").rglob("*")]
+    texts = [path.read_text() for path in files if path.is_file()]
+    return {name for text in texts for name in _NAME.findall(text)}
+
+
 def slug(heading: str) -> str:
     """Return a heading's anchor as the usual renderers make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -87,7 +93,7 @@ def test_configuration_names_every_variable_that_code_reads() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=document_ids)
 def test_a_document_names_no_variable_that_does_not_exist(document: Path) -> None:
-    known = variables_in(*PACKAGES, "tests", "benchmarks")
+    known = variables_in(*PACKAGES, "tests", "benchmarks") | variables_of_deployment()
     assert set(_NAME.findall(document.read_text())) - known == set()
 
 
@@ -137,7 +143,7 @@ def test_the_topics_of_the_architecture_are_those_that_are_made() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=document_ids)
 def test_paths_and_commands_in_a_document_exist(document: Path) -> None:
     quoted = re.findall(r"`([^`\n]+)`", prose(document))
-    starts = tuple(f"{folder}/" for folder in (*PACKAGES, "tests", "docs", "benchmarks"))
+    starts = tuple(f"{folder}/" for folder in (*PACKAGES, "tests", "docs", "benchmarks", "deploy"))
     paths = [text.split(":")[0] for text in quoted if text.startswith(starts)]
     lost = [path for path in set(paths) - FOREIGN if not list(ROOT.glob(path.rstrip("/")))]
     words = [text.split()[1] for text in quoted if re.match(r"framewire [a-z]", text)]

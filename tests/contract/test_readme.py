@@ -103,6 +103,12 @@ def check_console(command: str) -> None:
     assert command.split()[1] in COMMANDS
 
 
+def check_compose(command: str) -> None:
+    """It wants Docker; `tests/deploy` reads the file. What is copied is there."""
+    assert (ROOT / "compose.yaml").is_file()
+    assert not command.startswith("cp ") or (ROOT / command.split()[1]).is_file()
+
+
 def check_activate(command: str) -> None:
     """The environment of this test is another one where `make install` did not make it."""
     assert command == "source .venv/bin/activate"
@@ -113,6 +119,8 @@ NOT_RUN: dict[str, Callable[[str], None]] = {
     "framewire up --data": check_options,
     ".venv/bin/pytest": check_pytest,
     "framewire console": check_console,
+    "cp deploy/.env.example .env": check_compose,
+    "docker compose ": check_compose,
     "source ": check_activate,
 }
 
