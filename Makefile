@@ -43,8 +43,8 @@ chaos: install ## Kill processes at random and check that no byte is lost
 kafka: install ## Test against a three-node Apache Kafka
 	$(BIN)/pytest tests/kafka
 
-conformance: install ## Check the protocol, byte for byte, against a running stack
-	$(BIN)/pytest tests/contract tests/e2e
+conformance: install ## Run the Durable Streams suite against the log (needs Node 20)
+	$(BIN)/python -m tests.conformance
 
 bench: install ## Measure every figure that the documentation names
 	$(BIN)/python -m benchmarks

@@ -10,12 +10,18 @@ from litestar.response.base import ASGIResponse
 from api.auth import Authenticator
 from api.contract import paths
 from api.contract.streams import StreamToken
-from api.errors import BadRequestError, ForbiddenError, UnauthorizedError
+from api.errors import (
+    BadRequestError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from api.log import token as tokens
 from api.log.archive import LogRef
 from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.reader import LogReader
 from api.log.response import HEADERS, LogResponse
+from api.log.wakes import StoppingError
 from api.requests import Requests
 from api.routes.dependencies import AnyRequest
 from api.routes.openapi import problems
@@ -108,7 +114,10 @@ async def answer(log: LogReader, ask: Ask, ref: LogRef) -> ASGIResponse:
     found = negotiate(ask, LogExtent(ref.task, length, closed))
     if isinstance(found, Hold):
         timeout_s = AHEAD_WAIT_S if found.ahead else LONG_POLL_S
-        length, closed = await log.reach(*ref, found.length, timeout_s)
+        try:
+            length, closed = await log.reach(*ref, found.length, timeout_s)
+        except StoppingError as exc:
+            raise UnavailableError("The server stops.", code="stopping") from exc
         found = negotiate(ask, LogExtent(ref.task, length, closed), waited=True)
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=HEADERS | found.headers)
