@@ -12,6 +12,7 @@ from textual.widgets import ContentSwitcher, Footer
 
 from console.backend import Backend
 from console.client.endpoint import Endpoint
+from console.clock import Clock
 from console.link import Link
 from console.messages import LinkChanged, OpenSimilar, OpenTask
 from console.screens.help import HelpScreen
@@ -43,12 +44,15 @@ class ConsoleApp(App[None]):
     CSS_PATH = "console.tcss"
     TITLE = "framewire"
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it for instances
         (0, "-narrow"),
         (110, "-normal"),
         (170, "-wide"),
     ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (32, "-high")]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - as above
+        (0, "-low"),
+        (32, "-high"),
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "show('tasks')", "Tasks", show=False),
         Binding("2", "show('live')", "Live", show=False),
@@ -59,13 +63,20 @@ class ConsoleApp(App[None]):
         Binding("q", "quit", "Quit"),
     ]
 
-    link: reactive[Link] = reactive(Link())
-    active: reactive[str] = reactive("tasks")
+    link: reactive[Link] = reactive(Link(), init=False)
+    active: reactive[str] = reactive("tasks", init=False)
 
-    def __init__(self, endpoint: Endpoint, settings: ConsoleSettings | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: ConsoleSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings or ConsoleSettings()
-        self.backend = Backend(endpoint, lambda link: self.post_message(LinkChanged(link)))
+        self.backend = Backend(
+            endpoint, lambda link: self.post_message(LinkChanged(link)), clock or Clock()
+        )
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.theme
@@ -93,13 +104,10 @@ class ConsoleApp(App[None]):
         self.link = message.link
 
     def watch_link(self, link: Link) -> None:
-        if self.is_mounted:
-            self.query_one(TopBar).link = link
-            self.query_one(Notice).link = link
+        self.query_one(TopBar).link = link
+        self.query_one(Notice).link = link
 
     def watch_active(self, old: str, new: str) -> None:
-        if not self.is_mounted:
-            return
         self.query_one(ContentSwitcher).current = new
         self.query_one(TopBar).active = new
         for name, _ in TABS:

@@ -1,7 +1,6 @@
 """The api as the console's tabs use it: calls that also tell how the connection stands."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -9,6 +8,7 @@ from console.client.aio import AsyncClient, FramePicture
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.log import Following, Piece
+from console.clock import Clock
 from console.errors import ApiProblem, ConsoleError, UnreachableError
 from console.link import Link
 from streamproc.contract.framing import Event
@@ -20,8 +20,9 @@ _WATCH_S = 1.0
 class Backend:
     """One api for all tabs; `on_link` is told of every change of the connection."""
 
-    def __init__(self, endpoint: Endpoint, on_link: Callable[[Link], object]) -> None:
+    def __init__(self, endpoint: Endpoint, on_link: Callable[[Link], object], clock: Clock) -> None:
         self.endpoint = endpoint
+        self.clock = clock
         self.link = Link()
         self._on_link = on_link
         self._client = AsyncClient(endpoint.url, endpoint.key)
@@ -31,7 +32,7 @@ class Backend:
 
     async def ask(self, call: Call[T]) -> T:
         """Send a call; raises `ConsoleError`. Says after a while that the api is slow."""
-        started_s = time.monotonic()
+        started_s = self.clock.monotonic_s()
         watch = asyncio.create_task(self._watch(started_s))
         try:
             answer = await self._client.send(call)
@@ -41,7 +42,7 @@ class Backend:
             raise
         finally:
             watch.cancel()
-        self._tell(self.link.answered(time.monotonic() - started_s))
+        self._tell(self.link.answered(self.clock.monotonic_s() - started_s))
         return answer
 
     async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
@@ -59,7 +60,7 @@ class Backend:
     async def _watch(self, started_s: float) -> None:
         while True:
             await asyncio.sleep(_WATCH_S)
-            self._tell(self.link.waiting(time.monotonic() - started_s))
+            self._tell(self.link.waiting(self.clock.monotonic_s() - started_s))
 
     def _tell(self, link: Link) -> None:
         if link != self.link:

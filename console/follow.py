@@ -1,7 +1,6 @@
 """Follows one task's log into a fold, over cuts and an api that is away, and says what happened."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -26,7 +25,7 @@ async def follow_log(backend: Backend, task_id: str, fold: LiveFold) -> AsyncIte
         following = Following(task_id, fold.offset)
         try:
             async for piece in backend.follow(following, cuts.append):
-                fold.apply(piece.events, time.monotonic())
+                fold.apply(piece.events, backend.clock.monotonic_s())
                 yield _resumed(piece.offset, cuts)
                 pause_s = FIRST_PAUSE_S
                 # A burst that is always ready would leave nobody else a turn.

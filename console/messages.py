@@ -2,8 +2,9 @@
 
 from textual.message import Message
 
-from api.contract.resources import SystemResource, TaskPage, TaskResource
+from api.contract.resources import SystemResource, TaskPage, TaskResource, TrackPage
 from console.link import Link
+from console.track_search import TrackSearch
 
 
 class LinkChanged(Message):
@@ -36,6 +37,16 @@ class TaskRead(Message):
     def __init__(self, task: TaskResource) -> None:
         super().__init__()
         self.task = task
+
+
+class TracksRead(Message):
+    """A page of what `search` found; the first, or the one after it."""
+
+    def __init__(self, search: TrackSearch, page: TrackPage, *, is_first: bool) -> None:
+        super().__init__()
+        self.search = search
+        self.page = page
+        self.is_first = is_first
 
 
 class SystemRead(Message):

@@ -1,14 +1,17 @@
-"""A frame with its boxes, as pixels and as half blocks of a terminal. No I/O.
+"""A frame with its boxes, as pixels and as block characters of a terminal. No I/O.
 
-Half blocks show two pixels in a cell: the upper one is the colour of `▀`, the lower one its
-background. Boxes are drawn after scaling, so that they stay one pixel thin.
+A cell shows four pixels in two colours by the half and quarter blocks (`▀ ▌ ▚ ▟` …): the pixels
+that are brighter than the cell's mean, and the others. Boxes are drawn after scaling, so that
+they stay one pixel thin, and win over the picture in their cells.
 """
 
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from PIL import Image, ImageDraw, UnidentifiedImageError
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageDraw, UnidentifiedImageError
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
@@ -16,6 +19,10 @@ from rich.style import Style
 from textual.strip import Strip
 
 from streamproc.contract.chunk import Target
+
+_BLOCKS: Final = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
+_BITS: Final = np.array([1, 2, 4, 8])
+_LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Shown(NamedTuple):
@@ -52,7 +59,7 @@ def fitting(width_px: int, height_px: int, cells: int, rows: int) -> tuple[int, 
     return max(1, int(width_px * ratio)), max(1, int(height_px * ratio / 2))
 
 
-def half_blocks(
+def blocks(
     shown: Shown, cells: int, rows: int, colours: Sequence[str], base: Style, chosen: int | None
 ) -> list[Strip]:
     """Return the picture in the middle of `cells` by `rows`, boxes and ids drawn.
@@ -60,28 +67,23 @@ def half_blocks(
     `chosen` is the track whose box alone is bright, None: all are.
     """
     width, height = fitting(shown.width_px, shown.height_px, cells, rows)
-    image = shown.image.resize((width, 2 * height), Image.Resampling.BILINEAR)
-    scale_x, scale_y = width / shown.width_px, 2 * height / shown.height_px
-    labels = _draw_boxes(image, shown.targets, scale_x, scale_y, colours, chosen)
-    data = image.tobytes()
+    image = shown.image.resize((2 * width, 2 * height), Image.Resampling.BOX)
+    scale_x, scale_y = 2 * width / shown.width_px, 2 * height / shown.height_px
+    lines, labels = _draw_boxes(image.size, shown.targets, scale_x, scale_y, colours, chosen)
+    marks, fronts, backs = _two_colours(np.asarray(image, np.float32), lines)
     left, above = (cells - width) // 2, (rows - height) // 2
     blank = Strip.blank(cells, base)
     strips = [blank] * above
     for y in range(height):
-        row = [_cell(data, width, x, y) for x in range(width)]
+        row = [
+            Segment(_BLOCKS[mark], Style(color=_rgb(front), bgcolor=_rgb(back)))
+            for mark, front, back in zip(marks[y], fronts[y], backs[y], strict=True)
+        ]
         for label in labels:
             if label.y == y:
                 _write(row, label)
-        strips.append(
-            Strip(
-                [
-                    Segment(" " * left, base),
-                    *row,
-                    Segment(" " * (cells - width - left), base),
-                ],
-                cells,
-            )
-        )
+        pads = Segment(" " * left, base), Segment(" " * (cells - width - left), base)
+        strips.append(Strip([pads[0], *row, pads[1]], cells))
     return strips + [blank] * (rows - len(strips))
 
 
@@ -122,24 +124,55 @@ def crop(shown: Shown, target: Target, margin: float = 0.15) -> Shown:
 
 
 def _draw_boxes(
-    image: Image.Image,
+    size: tuple[int, int],
     targets: Sequence[Target],
     scale_x: float,
     scale_y: float,
     colours: Sequence[str],
     chosen: int | None,
-) -> list[Label]:
-    draw = ImageDraw.Draw(image)
+) -> tuple[NDArray[np.uint8], list[Label]]:
+    """Return (height, width, 4) pixels, opaque where a box's line is, and the boxes' names."""
+    layer = Image.new("RGBA", size)
+    draw = ImageDraw.Draw(layer)
     labels: list[Label] = []
     for target in sorted(targets, key=lambda t: t.track_id == chosen):
         colour = _colour(target, colours, chosen)
-        box = _box(target, scale_x, scale_y, image)
-        draw.rectangle(box, outline=colour)
+        box = _box(target, scale_x, scale_y, layer)
+        draw.rectangle(box, outline=ImageColor.getrgb(colour))
         if target.track_id:
-            labels.append(
-                Label(int(box[0]), max(0, int(box[1]) // 2), f"{target.track_id}", colour)
-            )
-    return labels
+            labels.append(Label(box[0] // 2, box[1] // 2, str(target.track_id), colour))
+    return np.asarray(layer), labels
+
+
+def _two_colours(
+    pixels: NDArray[np.float32], lines: NDArray[np.uint8]
+) -> tuple[list[list[int]], list[list[list[int]]], list[list[list[int]]]]:
+    """Return each cell's block (index of `_BLOCKS`), its front and its back colour."""
+    quads, over = _by_cell(pixels), _by_cell(lines)
+    bright = quads @ _LUMINANCE
+    is_line = over[..., 3] > 0
+    has_line = is_line.any(axis=2, keepdims=True)
+    is_front = np.where(has_line, is_line, bright > bright.mean(axis=2, keepdims=True))
+    coloured = np.where(is_line[..., None], over[..., :3], quads)
+    n_front = is_front.sum(axis=2)[..., None]
+    whole = coloured.mean(axis=2)
+    front = (coloured * is_front[..., None]).sum(axis=2) / np.maximum(n_front, 1)
+    back = (coloured * ~is_front[..., None]).sum(axis=2) / np.maximum(4 - n_front, 1)
+    front = np.where(n_front == 0, whole, front)
+    back = np.where(n_front == 4, whole, back)
+    marks = (is_front * _BITS).sum(axis=2)
+    return (
+        marks.tolist(),
+        front.astype(np.uint8).tolist(),
+        back.astype(np.uint8).tolist(),
+    )
+
+
+def _by_cell(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return (rows, cells, 4, channels): upper left, upper right, lower left, lower right."""
+    height, width, channels = pixels.shape
+    split = pixels.reshape(height // 2, 2, width // 2, 2, channels)
+    return split.transpose(0, 2, 1, 3, 4).reshape(height // 2, width // 2, 4, channels)
 
 
 def _box(
@@ -161,14 +194,8 @@ def _colour(target: Target, colours: Sequence[str], chosen: int | None) -> str:
     return colours[target.track_id % len(colours)]
 
 
-def _cell(data: bytes, width: int, x: int, y: int) -> Segment:
-    upper = 3 * (2 * y * width + x)
-    lower = upper + 3 * width
-    return Segment("▀", Style(color=_rgb(data, upper), bgcolor=_rgb(data, lower)))
-
-
-def _rgb(data: bytes, at: int) -> Color:
-    return Color.from_triplet(ColorTriplet(data[at], data[at + 1], data[at + 2]))
+def _rgb(colour: Sequence[int]) -> Color:
+    return Color.from_triplet(ColorTriplet(*colour))
 
 
 def _write(row: list[Segment], label: Label) -> None:

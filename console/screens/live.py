@@ -1,7 +1,6 @@
 """The Live tab: one task's stream as it comes, and any earlier place of it."""
 
 import asyncio
-import time
 from collections import Counter
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.timer import Timer
 
+from api.contract.resources import TaskPage
 from console.backend import Backend
 from console.client import calls
 from console.client.log import is_final
@@ -125,13 +125,13 @@ class LiveTab(LiveSeek, Vertical):
         self.note = (message.text, message.tone)
 
     def on_task_read(self, message: TaskRead) -> None:
-        self._tasks.refresh(calls.TaskPage([message.task], None))
+        self._tasks.refresh(TaskPage([message.task], None))
         self._tasks.update(message.task)
         self._draw_head()
 
     def _take(self) -> None:
         self._timer = None
-        self.snapshot = self.fold.snapshot(time.monotonic())
+        self.snapshot = self.fold.snapshot(self.backend.clock.monotonic_s())
 
     # -- what is drawn
 

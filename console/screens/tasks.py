@@ -1,7 +1,7 @@
 """The Tasks tab: every task of the project, its details, and what can be done with it."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 
 from textual import on, work
@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
 from textual.widgets import Input
 
-from api.contract.resources import STATUSES, Status
+from api.contract.resources import STATUSES, Status, TaskPage
 from console.backend import Backend
 from console.client import calls
 from console.errors import ConsoleError
@@ -138,7 +138,7 @@ class TasksTab(TaskActions, Vertical):
 
     def draw(self) -> None:
         """Show the tasks as they are known now."""
-        now = datetime.now(UTC)
+        now = self.backend.clock.now()
         key, descending = self.sort
         views = self.tasks.rows(self.wanted.text, key, now, descending=descending)
         listing = self.query_one("#task-list", Listing)
@@ -231,11 +231,11 @@ class TasksTab(TaskActions, Vertical):
                 self._asked.add(task_id)
                 self._describe(task_id)
 
-    def _call(self) -> calls.Call[calls.TaskPage]:
+    def _call(self) -> calls.Call[TaskPage]:
         wanted = self.wanted
         return calls.tasks(
             status=sorted(wanted.statuses),
-            created_from=wanted.created_from(datetime.now(UTC)),
+            created_from=wanted.created_from(self.backend.clock.now()),
             limit=PAGE,
         )
 
@@ -243,7 +243,7 @@ class TasksTab(TaskActions, Vertical):
 
     @on(Listing.Moved, "#task-list")
     def _moved(self) -> None:
-        self._draw_details(datetime.now(UTC))
+        self._draw_details(self.backend.clock.now())
         self.query_one("#task-details").scroll_home(animate=False)
 
     @on(Listing.Chosen, "#task-list")

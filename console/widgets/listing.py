@@ -212,7 +212,7 @@ class Listing(ScrollView, can_focus=True):
             self.post_message(self.NearEnd(self))
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         ink = ink_of(self)
         if y == 0:
             return ink.strip(
@@ -257,7 +257,7 @@ class Listing(ScrollView, can_focus=True):
 
     def _column_at(self, x: int) -> str | None:
         left = 0
-        for place, cell_width in fit(self.columns, self.size.width):
+        for place, cell_width in fit(self.columns, self.scrollable_content_region.width):
             if left <= x < left + cell_width + GAP:
                 return self.columns[place].key
             left += cell_width + GAP

@@ -91,7 +91,7 @@ def _place_line(snapshot: LiveSnapshot, held: Held | None, note: Span) -> Line:
         behind = snapshot.offset - held.line.end
         where = f" frame {grouped(held.line.frame)}" if held.line.frame is not None else ""
         spans: list[Span] = [
-            ("⏸ HELD", "warn!"),
+            ("‖ HELD", "warn!"),
             (f" at byte {grouped(held.line.start)}{where}", "warn"),
             (f"  {grouped(max(0, behind))} bytes behind, l returns", "dim"),
         ]
@@ -99,7 +99,7 @@ def _place_line(snapshot: LiveSnapshot, held: Held | None, note: Span) -> Line:
         spans = [("■ END", "good!"), (f" at byte {grouped(snapshot.offset)}", "")]
         spans.append((f"  {snapshot.finish}", "bad" if snapshot.finish == "error" else "dim"))
     else:
-        spans = [("▶ LIVE", "good!"), (f" byte {grouped(snapshot.offset)}", "")]
+        spans = [("● LIVE", "good!"), (f" byte {grouped(snapshot.offset)}", "")]
     if note[0]:
         spans += [("  ·  ", "faint"), note]
     return tuple(spans)
@@ -147,7 +147,7 @@ def event_row(line: LogLine) -> Row:
 
 def _shown_data(data: bytes) -> str:
     """Return the part of the event that differs from its neighbours; all of it is one key away."""
-    at = max(0, data.find(b'"delta":'))
+    at = max(0, data.find(b'"targets":'))
     return ("…" if at else "") + data[at : at + 400].decode("utf-8", "replace")
 
 

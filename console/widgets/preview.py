@@ -1,4 +1,4 @@
-"""The picture of a frame: the terminal's graphics protocol where it has one, else half blocks."""
+"""The picture of a frame: by the terminal's graphics protocol, else by block characters."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from textual.containers import Container
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.picture import Shown, half_blocks, with_boxes
+from console.picture import Shown, blocks, with_boxes
 from console.widgets.canvas import Lines, ink_of
 
 
-class HalfBlockPicture(Widget):
-    """Two pixels to a cell; drawn anew when the picture or the size changes."""
+class BlockPicture(Widget):
+    """Four pixels to a cell; drawn anew when the picture or the size changes."""
 
-    DEFAULT_CSS = "HalfBlockPicture { width: 1fr; height: 1fr; }"
+    DEFAULT_CSS = "BlockPicture { width: 1fr; height: 1fr; }"
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class HalfBlockPicture(Widget):
             return Strip.blank(width, self.rich_style)
         if self._strips is None:
             colours = ink_of(self).track_colours
-            self._strips = half_blocks(
+            self._strips = blocks(
                 self._shown, width, height, colours, self.rich_style, self._chosen
             )
         return self._strips[y]
@@ -72,7 +72,7 @@ class Preview(Container):
     Preview { align: center middle; background: $surface;
         & > Lines { display: none; width: auto; max-width: 90%; }
         &.-empty > Lines { display: block; }
-        &.-empty > HalfBlockPicture, &.-empty > PixelPicture { display: none; }
+        &.-empty > BlockPicture, &.-empty > PixelPicture { display: none; }
     }
     """
 
@@ -124,6 +124,6 @@ def pixel_widget() -> type[Any] | None:
     return None
 
 
-def _picture(*, graphics: bool) -> HalfBlockPicture | PixelPicture:
+def _picture(*, graphics: bool) -> BlockPicture | PixelPicture:
     found = pixel_widget() if graphics else None
-    return HalfBlockPicture() if found is None else PixelPicture(found)
+    return BlockPicture() if found is None else PixelPicture(found)

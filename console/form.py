@@ -1,0 +1,243 @@
+"""The submit form's values as a request body, and errors back at their fields. Pure.
+
+A field is named by its path in the request, as the api's 422 names it: `input[0].range.end`,
+`steps[1].parameters.threshold`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from api.contract.resources import ModelResource
+
+SOURCE = "input[0].url"
+SAMPLING = "input[0].sampling"
+SAMPLING_VALUE = "input[0].sampling.value"
+RANGE_START = "input[0].range.start"
+RANGE_END = "input[0].range.end"
+RANGE_UNIT = "input[0].range.unit"
+MAX_FRAMES = "input[0].max_frames"
+HINT = "model"
+MODES = ("fps", "interval", "keyframe")
+UNITS = ("seconds", "frames")
+
+
+class StepValues(msgspec.Struct, frozen=True):
+    """One step as it was typed; `parameters` by name, empty ones are left out of the request."""
+
+    model: str
+    parameters: Mapping[str, str] = {}
+    class_is: str = ""
+    min_confidence: str = ""
+
+
+class FormValues(msgspec.Struct, frozen=True):
+    """The whole form as it was typed."""
+
+    source: str = ""
+    mode: str = "fps"
+    value: str = ""
+    start: str = ""
+    end: str = ""
+    unit: str = "seconds"
+    max_frames: str = ""
+    hint: str = ""
+    steps: tuple[StepValues, ...] = ()
+
+
+class FormError(ValueError):
+    """What cannot be sent; `errors` by field path."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {text}" for path, text in errors.items()))
+        self.errors = dict(errors)
+
+
+def build_body(
+    values: FormValues, video: Mapping[str, Any], models: Mapping[str, ModelResource]
+) -> dict[str, Any]:
+    """Return the request of the form; `video` is its input's type and url or data.
+
+    Raises `FormError` with every field whose text is no value of its kind; whether the values
+    make sense is the api's to say.
+    """
+    errors: dict[str, str] = {}
+    item: dict[str, Any] = dict(video)
+    sampling: dict[str, Any] = {"mode": values.mode}
+    if values.mode != "keyframe" and values.value.strip():
+        sampling["value"] = _number(values.value, SAMPLING_VALUE, errors)
+    if sampling != {"mode": "fps"}:
+        item["sampling"] = sampling
+    bounds = {
+        name: _number(text, path, errors)
+        for name, text, path in (
+            ("start", values.start, RANGE_START),
+            ("end", values.end, RANGE_END),
+        )
+        if text.strip()
+    }
+    if bounds:
+        item["range"] = bounds | {"unit": values.unit}
+    if values.max_frames.strip():
+        item["max_frames"] = _number(values.max_frames, MAX_FRAMES, errors)
+    body: dict[str, Any] = {
+        "input": [item],
+        "steps": [_step(i, step, models, errors) for i, step in enumerate(values.steps)],
+    }
+    if values.hint.strip():
+        body["model"] = values.hint.strip()
+    if errors:
+        raise FormError(errors)
+    return body
+
+
+def read_body(body: Mapping[str, Any]) -> FormValues:
+    """Return the form's values of a request; an uploaded video has to be chosen again."""
+    item = (body.get("input") or [{}])[0]
+    sampling = item.get("sampling") or {}
+    bounds = item.get("range") or {}
+    return FormValues(
+        source=item.get("url", ""),
+        mode=sampling.get("mode", "fps"),
+        value=_text(sampling.get("value")),
+        start=_text(bounds.get("start")),
+        end=_text(bounds.get("end")),
+        unit=bounds.get("unit", "seconds"),
+        max_frames=_text(item.get("max_frames")),
+        hint=body.get("model") or "",
+        steps=tuple(_read_step(step) for step in body.get("steps") or ()),
+    )
+
+
+def place_errors(
+    errors: Iterable[Mapping[str, str]], fields: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the api's errors by the form's field that each belongs to, and the others."""
+    placed: dict[str, str] = {}
+    others: list[str] = []
+    for error in errors:
+        path, message = error.get("field", ""), error.get("message", "")
+        homes = [field for field in fields if _covers(field, path)]
+        if homes:
+            home = max(homes, key=len)
+            placed[home] = f"{placed[home]}; {message}" if home in placed else message
+        else:
+            others.append(f"{path}: {message}" if path else message)
+    return placed, others
+
+
+def parameter_path(step: int, name: str) -> str:
+    return f"steps[{step}].parameters.{name}"
+
+
+def class_path(step: int) -> str:
+    return f"steps[{step}].when.class_is"
+
+
+def confidence_path(step: int) -> str:
+    return f"steps[{step}].when.min_confidence"
+
+
+def parameter_hint(schema: Mapping[str, Any]) -> str:
+    """Return what may stand in a parameter's field, from its JSON Schema."""
+    kind = schema.get("type")
+    default = schema.get("default")
+    if kind == "array":
+        return "all" if isinstance(default, list) and len(default) > 3 else "separated by commas"
+    if kind == "boolean":
+        return f"{_text(default)} (true, false)"
+    bounds = ""
+    if "minimum" in schema and "maximum" in schema:
+        bounds = f" ({schema['minimum']:g} to {schema['maximum']:g})"
+    return f"{_text(default)}{bounds}"
+
+
+def _step(
+    i: int, step: StepValues, models: Mapping[str, ModelResource], errors: dict[str, str]
+) -> dict[str, Any]:
+    out: dict[str, Any] = {"model": step.model}
+    schemas = properties(models, step.model)
+    parameters: dict[str, Any] = {}
+    for name, text in step.parameters.items():
+        if text.strip():
+            path = parameter_path(i, name)
+            parameters[name] = _value(text, schemas.get(name, {}), path, errors)
+    if parameters:
+        out["parameters"] = parameters
+    when: dict[str, Any] = {}
+    if names := _names(step.class_is):
+        when["class_is"] = names
+    if step.min_confidence.strip():
+        when["min_confidence"] = _number(step.min_confidence, confidence_path(i), errors)
+    if when:
+        out["when"] = when
+    return out
+
+
+def find_model(models: Mapping[str, ModelResource], name: str) -> ModelResource | None:
+    """Return the model that a step's `model` names: by its id, or the default of its kind."""
+    return models.get(name) or next(
+        (model for model in models.values() if model.kind == name and model.default), None
+    )
+
+
+def properties(models: Mapping[str, ModelResource], name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the JSON Schemas of the model's parameters, by name."""
+    model = find_model(models, name)
+    found: Mapping[str, Mapping[str, Any]] = (
+        {} if model is None else model.parameters.get("properties", {})
+    )
+    return found
+
+
+def _value(text: str, schema: Mapping[str, Any], path: str, errors: dict[str, str]) -> Any:
+    match schema.get("type"):
+        case "array":
+            return _names(text)
+        case "boolean":
+            word = text.strip().lower()
+            if word not in {"true", "false"}:
+                errors[path] = "must be true or false"
+            return word == "true"
+        case "number" | "integer":
+            return _number(text, path, errors)
+        case _:
+            return text.strip()
+
+
+def _number(text: str, path: str, errors: dict[str, str]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        errors[path] = "must be a number"
+        return 0
+    return int(value) if value.is_integer() else value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _read_step(step: Mapping[str, Any]) -> StepValues:
+    when = step.get("when") or {}
+    return StepValues(
+        model=step.get("model", "detect"),
+        parameters={name: _text(value) for name, value in (step.get("parameters") or {}).items()},
+        class_is=_text(when.get("class_is")),
+        min_confidence=_text(when.get("min_confidence")),
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _covers(field: str, path: str) -> bool:
+    return path == field or path.startswith((f"{field}.", f"{field}["))

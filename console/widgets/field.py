@@ -1,0 +1,81 @@
+"""One labelled field of a form, with the place for what is wrong with it."""
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input, Label, Select
+
+
+class Field(Vertical):
+    """`path` is the field's place in the request. Posts `Edited` on every change."""
+
+    DEFAULT_CSS = """
+    Field { height: auto;
+        & > Horizontal { height: 1; }
+        .field-label { width: 17; color: $text-muted; }
+        Input { width: 1fr; background: $panel; }
+        Select { width: 1fr; }
+        .field-error { color: $error; display: none; padding-left: 17; height: auto; }
+        &.-wrong .field-error { display: block; }
+        &.-wrong .field-label { color: $error; }
+    }
+    """
+
+    class Edited(Message):
+        """The field's value is another."""
+
+    def __init__(
+        self,
+        label: str,
+        path: str,
+        value: str = "",
+        *,
+        hint: str = "",
+        choices: Sequence[str] = (),
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        super().__init__(id=id)
+        self.path = path
+        self._label = label
+        self._control: Input | Select[str] = (
+            Select[str](
+                [(choice, choice) for choice in choices],
+                value=value or choices[0],
+                allow_blank=False,
+                compact=True,
+            )
+            if choices
+            else Input(value, placeholder=hint, compact=True)
+        )
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Label(self._label, classes="field-label", markup=False)
+            yield self._control
+        yield Label("", classes="field-error", markup=False)
+
+    @property
+    def value(self) -> str:
+        return str(self._control.value)
+
+    @value.setter
+    def value(self, value: str) -> None:
+        self._control.value = value
+
+    def say_wrong(self, text: str) -> None:
+        """Show what is wrong; an empty text takes it away."""
+        self.query_one(".field-error", Label).update(text)
+        self.set_class(bool(text), "-wrong")
+
+    def focus_control(self) -> None:
+        self._control.focus()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        message.stop()
+        self.post_message(self.Edited())
+
+    def on_select_changed(self, message: Select.Changed) -> None:
+        message.stop()
+        self.post_message(self.Edited())
