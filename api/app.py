@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Response
+from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
@@ -28,6 +29,10 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *admin.HANDLERS,
     *sql.HANDLERS,
 )
+
+
+CORS_MAX_AGE_S = 3600
+_EXPOSED = ("Stream-Start-Offset", "Stream-Next-Offset", "Stream-Closed", "Retry-After", "ETag")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -56,10 +61,23 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
         middleware=[ObserveRequests()],
         lifespan=[lifespan],
+        cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         openapi_config=openapi_config(VERSION),
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
         debug=False,
+    )
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig:
+    """Let pages of `origins` use the api; keys travel in headers, never in cookies."""
+    return CORSConfig(
+        allow_origins=[*origins],
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=[*_EXPOSED],
+        allow_credentials=False,
+        max_age=CORS_MAX_AGE_S,
     )
 
 

@@ -17,6 +17,7 @@ SEND_DEADLINE_S = "FRAMEWIRE_SEND_DEADLINE_S"
 MAX_BODY_BYTES = "FRAMEWIRE_MAX_BODY_BYTES"
 MAX_UPLOAD_BYTES = "FRAMEWIRE_MAX_UPLOAD_BYTES"
 ALLOW_LIVE = "FRAMEWIRE_ALLOW_LIVE"
+CORS_ORIGINS = "FRAMEWIRE_CORS_ORIGINS"
 
 _SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
 
@@ -58,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Port that the server listens on; 0 takes a free one."""
     port_file: str | None = None
     """File that receives the port, once the server answers."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call this server from a browser; `*` is every origin."""
 
     admin_key: str | None = None
     """Bearer key of the operator's endpoints; None turns them off."""
@@ -109,6 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
             "allow_live": source.get(ALLOW_LIVE) == "1",
         }
+        if origins := source.get(CORS_ORIGINS):
+            fields["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
         if options := source.get(env.KAFKA_OPTIONS):
             fields["kafka_options"] = _options(options)
         for field, name in _TEXTS.items():

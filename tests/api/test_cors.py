@@ -1,0 +1,44 @@
+"""Pages of other origins: let in by name, and not otherwise."""
+
+from typing import Any
+
+import httpx
+
+from tests.api.server import LiveApi
+from tests.api.streams import begin, stream_path
+from tests.api.test_tasks_route import submit
+from tests.api.worker import StandInWorker
+
+ORIGIN = "https://shop.example.com"
+
+
+async def test_a_named_origin_may_read_and_others_may_not(
+    project: Any, worker: StandInWorker, fresh: Any
+) -> None:
+    api = await fresh(cors_origins=(ORIGIN,))
+    task = await submit(project)
+    begin(worker, project, task, 1)
+    log = worker.end(task)
+    async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
+        answer = await client.get(stream_path(task), headers={"Origin": ORIGIN})
+        assert answer.content == log
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert "stream-next-offset" in answer.headers["access-control-expose-headers"].lower()
+        at_end = await client.get(
+            stream_path(task, f"offset={len(log)}"), headers={"Origin": ORIGIN}
+        )
+        assert at_end.status_code == 204
+        assert at_end.headers["access-control-allow-origin"] == ORIGIN
+        stranger = await client.get(stream_path(task), headers={"Origin": "https://other.example"})
+        assert stranger.headers.get("access-control-allow-origin") != "https://other.example"
+        asking = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+        asking["Access-Control-Request-Headers"] = "authorization, idempotency-key"
+        preflight = await client.options("/v1/video/process", headers=asking)
+        assert preflight.status_code in {200, 204}
+        assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+
+
+async def test_no_origin_is_let_in_unless_it_is_named(project: Any, live: LiveApi) -> None:
+    answer = await project.get("/v1/models", headers={"Origin": ORIGIN})
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers

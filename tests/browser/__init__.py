@@ -1,0 +1,1 @@
+"""A real browser reading a running task."""
