@@ -96,7 +96,7 @@ class TaskStream:
         try:
             done = await self._handled(event.value)
             if done:
-                for ready in self._acks.finish(message.tp, message.offset):
+                for ready in self._acks.finish(message.tp, message.offset, event):
                     await stream.ack(ready)
         except Exception:  # noqa: BLE001 - the process's edge: the event stays unacknowledged
             _log.exception("slice was not acknowledged", offset=message.offset)

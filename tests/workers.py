@@ -22,13 +22,14 @@ from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import (
     CancelRequested,
     Claim,
+    DeadLetter,
     FoldPoint,
     Submitted,
     encode_task_message,
     read_chunk_record,
 )
 from streamproc.contract.spec import Sampling, SourceRef, Step, TaskSpec, When
-from streamproc.contract.topics import CHUNKS, CONTROL, TASKS, partition_of
+from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode, die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
@@ -188,6 +189,24 @@ def submit(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> LogTail
 
 def cancel(kafka: KafkaNode, task: str) -> None:
     _produce(kafka, CONTROL, task, msgspec.msgpack.encode(CancelRequested(task, "p", 1)), 0)
+
+
+def dead_letters(kafka: KafkaNode) -> dict[str, DeadLetter]:
+    """Return what is in video.dlq by task."""
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "test-dlq"})
+    place = TopicPartition(DLQ, 0, 0)
+    _, high = consumer.get_watermark_offsets(place, timeout=10)
+    consumer.assign([place])
+    found: dict[str, DeadLetter] = {}
+    position = 0
+    while position < high:
+        message = consumer.poll(10)
+        assert message is not None
+        position = (message.offset() or 0) + 1
+        letter = msgspec.msgpack.decode(message.value() or b"", type=DeadLetter)
+        found[letter.task] = letter
+    consumer.close()
+    return found
 
 
 def chunks_of(log: bytes) -> list[Chunk]:

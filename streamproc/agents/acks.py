@@ -18,15 +18,20 @@ class OrderedAcks(Generic[T]):
         self._done: dict[Hashable, set[int]] = {}
 
     def begin(self, partition: Hashable, offset: int, event: T) -> None:
-        """Note an event; one that comes again takes the place of its former delivery."""
+        """Note an event; one that comes again takes the place of its former delivery.
+
+        The former delivery counts for nothing from then on. It may still be in work, overtaken by
+        the later one's claim: if it could acknowledge, and the later one died, nobody would be
+        left to go on with the task.
+        """
         self._waiting.setdefault(partition, {})[offset] = event
         self._done.setdefault(partition, set()).discard(offset)
 
-    def finish(self, partition: Hashable, offset: int) -> list[T]:
-        """Note that an event is done and return the events to acknowledge now, in order."""
+    def finish(self, partition: Hashable, offset: int, event: T) -> list[T]:
+        """Note that this delivery is done and return the events to acknowledge now, in order."""
         waiting = self._waiting.get(partition, {})
         done = self._done.get(partition, set())
-        if offset not in waiting:
+        if waiting.get(offset) is not event:
             return []
         done.add(offset)
         released = []

@@ -18,6 +18,7 @@ from streamproc.agents.cancels import Cancels
 from streamproc.agents.log import LogReader, LogWriter, Pending
 from streamproc.agents.session import NoEngine, Session
 from streamproc.agents.sessions import Sessions
+from streamproc.agents.solitude import Solitude
 from streamproc.agents.standing import (
     MAX_CRASHES,
     Standing,
@@ -68,6 +69,7 @@ class SliceRunner:
         self._worker_id, self._slice_s = worker_id, slice_s
         self._writer, self._cancels, self._engines = writer, cancels, engines
         self._sessions, self._stopping, self._now_ms = sessions, stopping, now_ms
+        self._solitude = Solitude()
 
     def run(self, message: TaskMessage, reader: LogReader) -> int:
         """Run the slice that `message` begins; returns the frames processed.
@@ -87,7 +89,8 @@ class SliceRunner:
             return 0
         if isinstance(message, Submitted):
             self._cancels.catch_up()
-        return self._work(message, standing, reader)
+        with self._solitude.entered(alone=standing.crashes(message) > 0):
+            return self._work(message, standing, reader)
 
     def _stand(self, message: TaskMessage, reader: LogReader) -> Standing:
         """Fold the task's log up to its present end."""

@@ -1,29 +1,45 @@
-"""Staged inputs in Framewire's own bucket, read through presigned URLs."""
+"""Staged inputs and sources in Framewire's own bucket, read through presigned URLs."""
 
+import base64
+import hashlib
+import os
 from collections.abc import Mapping
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from streamproc.contract import env
+from streamproc.providers.staging import UploadsUnavailableError
 
+MAX_STAGED_BYTES = 5 * 1024**3  # what S3 takes in one PUT
 _VALID_S = 6 * 3600
+_PIN = "pin"
 
 
 class BucketUploads:
-    """Implements `providers.engines.Uploads`."""
+    """Implements `providers.staging.Uploads`; one instance may be shared by threads."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         endpoint = environ.get(env.S3_ENDPOINT) or None
-        self._bucket = environ.get(env.S3_BUCKET, "framewire")
-        self._client = boto3.client(
+        self._bucket = environ.get(env.S3_BUCKET) or "framewire"
+        self._client: Any = boto3.client(
             "s3",
             endpoint_url=endpoint,
             region_name=environ.get(env.S3_REGION) or "us-east-1",
             aws_access_key_id=environ.get(env.S3_KEY),
             aws_secret_access_key=environ.get(env.S3_SECRET),
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=3,
+                read_timeout=30,
+                retries={"total_max_attempts": 2},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": "path"},
+            ),
         )
         self._host = urlsplit(endpoint).netloc if endpoint else None
 
@@ -38,3 +54,48 @@ class BucketUploads:
             ExpiresIn=_VALID_S,
         )
         return url
+
+    def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
+        """Store the file unless the key is taken; one above 5 GiB is not stored.
+
+        The digest goes along, so a PUT that breaks off leaves no half of an object.
+        """
+        if os.fstat(file.fileno()).st_size > MAX_STAGED_BYTES:
+            raise UploadsUnavailableError("the source is larger than one PUT may be")
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        file.seek(0)
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=object_key,
+                Body=file,
+                ContentMD5=base64.b64encode(digest.digest()).decode(),
+                Metadata={_PIN: pin},
+                IfNoneMatch="*",
+            )
+        except ClientError as exc:
+            if _status(exc) not in {409, 412}:  # somebody else has staged it, or is about to
+                raise _unavailable("PUT", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("PUT", exc) from exc
+
+    def staged_pin(self, object_key: str) -> str | None:
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=object_key)
+        except ClientError as exc:
+            if _status(exc) == 404:
+                return None
+            raise _unavailable("HEAD", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("HEAD", exc) from exc
+        pin: str | None = answer["Metadata"].get(_PIN)
+        return pin
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _unavailable(verb: str, exc: Exception) -> UploadsUnavailableError:
+    what = str(_status(exc)) if isinstance(exc, ClientError) else type(exc).__name__
+    return UploadsUnavailableError(f"S3 {verb}: {what}")

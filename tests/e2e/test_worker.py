@@ -14,6 +14,7 @@ from tests.workers import (
     WorkerProcess,
     cancel,
     chunks_of,
+    dead_letters,
     make_spec,
     submit,
     timeless,
@@ -174,3 +175,24 @@ def test_a_terminated_worker_hands_over_within_a_slice(
         assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
         assert leaving.process.wait(20) == 0
         assert tail.claims[-1][1].worker != leaving.name
+
+
+def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbour_finishes(
+    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+) -> None:
+    poison = submit(kafka, SPEC)
+    neighbour = submit(kafka, SPEC)
+    n_crashes = 0
+    while n_crashes < 3:
+        n_claims = len(poison.claims)
+        with workers(kafka, directory, f"doomed-{n_crashes}", FRAMEWIRE_SLICE_S="60") as (doomed,):
+            while len(poison.claims) == n_claims:
+                poison.follow(until_length=len(poison.log) + 1)
+            doomed.send(signal.SIGKILL)
+        n_crashes += 1
+    with workers(kafka, directory, "gravedigger"):
+        *_, terminal = chunks_of(poison.follow())
+        assert terminal.finish_reason == "error"
+        assert terminal.error.code == "worker_crash"  # type: ignore[union-attr]
+        assert timeless(chunks_of(neighbour.follow())) == timeless(undisturbed)
+    assert poison.submitted.task in dead_letters(kafka)
