@@ -4,7 +4,9 @@ from textual.message import Message
 
 from api.contract.resources import SystemResource, TaskPage, TaskResource, TrackPage
 from console.link import Link
+from console.picture import Shown
 from console.track_search import TrackSearch
+from console.trails import Trail
 
 
 class LinkChanged(Message):
@@ -49,6 +51,14 @@ class TracksRead(Message):
         self.is_first = is_first
 
 
+class SearchFailed(Message):
+    """Why a search for tracks has no answer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
 class SystemRead(Message):
     """The state of the service and its latest failed tasks."""
 
@@ -72,6 +82,32 @@ class FeedNote(Message):
         super().__init__()
         self.text = text
         self.tone = tone
+
+
+class PictureRead(Message):
+    """The picture of a frame, or why there is none.
+
+    `is_lasting`: asking again would not help. `key` says what it was asked for.
+    """
+
+    def __init__(
+        self, key: str, shown: Shown | None, why: str = "", *, is_lasting: bool = False
+    ) -> None:
+        super().__init__()
+        self.key = key
+        self.shown = shown
+        self.why = why
+        self.is_lasting = is_lasting
+
+
+class TrailRead(Message):
+    """A track's way, in a video of `size_px`; `key` is `task:track`."""
+
+    def __init__(self, key: str, trail: Trail, size_px: tuple[int, int]) -> None:
+        super().__init__()
+        self.key = key
+        self.trail = trail
+        self.size_px = size_px
 
 
 class OpenTask(Message):

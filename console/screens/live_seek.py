@@ -13,6 +13,7 @@ from console.curl import curl
 from console.errors import ApiProblem, ConsoleError
 from console.feed import LiveFold, LiveSnapshot, read_line
 from console.held import WINDOW_BYTES, Held, hold_last, parse_place
+from console.messages import PictureRead
 from console.picture import Shown, read_jpeg
 from console.screens.prompt import PromptScreen
 from console.widgets.preview import Preview
@@ -21,6 +22,7 @@ from streamproc.contract.chunk import Target
 
 PREVIEW_PX = 960
 _PREVIEW_PAUSE_S = 0.4
+_AGAIN_S = 2.0
 _MAX_WINDOWS = 64
 
 
@@ -34,9 +36,6 @@ class LiveSeek(Widget):
     fold: LiveFold
     snapshot: reactive[LiveSnapshot]
     task_id: reactive[str | None]
-
-    _no_picture: str | None = None
-    _pictured: tuple[str, int] | None = None
 
     def draw(self) -> None:
         """Draw everything that depends on the shown place."""
@@ -167,42 +166,47 @@ class LiveSeek(Widget):
         self.workers.cancel_group(self, "look")
 
     def forget_picture(self) -> None:
-        self._no_picture = None
-        self._pictured = None
         self.query_one(Preview).say("The picture comes with the first frame.")
 
     def action_preview(self) -> None:
         self.with_preview = not self.with_preview
         if self.with_preview:
-            self._pictured = None
             self.look()
         else:
             self.stop_looking()
             self.query_one(Preview).say("The preview is off: p turns it on.")
 
+    def on_picture_read(self, message: PictureRead) -> None:
+        if message.key != self.task_id or not self.with_preview:
+            return
+        preview = self.query_one(Preview)
+        if message.shown is not None:
+            preview.show(message.shown)
+        elif message.is_lasting or preview.shown is None:
+            preview.say(message.why)
+
     @work(exclusive=True, group="look")
     async def _look(self, task_id: str) -> None:
-        preview = self.query_one(Preview)
-        while self._no_picture is None:
+        pictured: int | None = None
+        while True:
             targets, frame = self.looked_at()
-            if frame is None or self._pictured == (task_id, frame):
+            if frame is None or frame == pictured:
                 await asyncio.sleep(_PREVIEW_PAUSE_S / 4)
                 continue
+            pause_s = _PREVIEW_PAUSE_S
             try:
                 found = await self.backend.read_frame(task_id, frame, PREVIEW_PX)
                 shown = Shown(
                     frame, read_jpeg(found.jpeg), found.width_px, found.height_px, targets
                 )
-            except ApiProblem as exc:
-                if exc.status in {404, 410, 422}:
-                    self._no_picture = exc.detail or "There is no picture of this task."
-                    preview.say(self._no_picture)
-                    return
-                await asyncio.sleep(2 * _PREVIEW_PAUSE_S)
             except (ConsoleError, ValueError) as exc:
-                preview.say(str(exc))
-                await asyncio.sleep(5 * _PREVIEW_PAUSE_S)
+                lasting = isinstance(exc, ApiProblem) and exc.status in {404, 410, 422}
+                why = exc.detail if isinstance(exc, ApiProblem) else str(exc)
+                self.post_message(PictureRead(task_id, None, why, is_lasting=lasting))
+                if lasting:
+                    return
+                pause_s = _AGAIN_S
             else:
-                self._pictured = (task_id, frame)
-                preview.show(shown)
-                await asyncio.sleep(_PREVIEW_PAUSE_S)
+                pictured = frame
+                self.post_message(PictureRead(task_id, shown))
+            await asyncio.sleep(pause_s)

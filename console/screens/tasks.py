@@ -65,6 +65,7 @@ class TasksTab(TaskActions, Vertical):
         self._poll_s = poll_s
         self._generation = 0
         self._more_asked = False
+        self._selected: str | None = None
         self._asked: set[str] = set()
         self._hurry = asyncio.Event()
 
@@ -98,7 +99,7 @@ class TasksTab(TaskActions, Vertical):
 
     @property
     def selected(self) -> str | None:
-        return self.query_one("#task-list", Listing).key
+        return self._selected
 
     def reload(self) -> None:
         """Ask at once instead of at the next turn."""
@@ -193,7 +194,7 @@ class TasksTab(TaskActions, Vertical):
 
     async def _refresh_selected(self) -> None:
         """Lists leave attempts out: the selected task is asked for itself while it runs."""
-        task = self.tasks.task(self.selected or "")
+        task = self.tasks.task(self._selected or "")
         if task is None or task.status not in ACTIVE:
             return
         try:
@@ -242,7 +243,8 @@ class TasksTab(TaskActions, Vertical):
     # -- what a person does
 
     @on(Listing.Moved, "#task-list")
-    def _moved(self) -> None:
+    def _moved(self, message: Listing.Moved) -> None:
+        self._selected = message.key
         self._draw_details(self.backend.clock.now())
         self.query_one("#task-details").scroll_home(animate=False)
 

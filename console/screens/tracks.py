@@ -16,10 +16,10 @@ from textual.widgets import Input, Label
 from api.contract.resources import TrackPage, TrackResource
 from console.backend import Backend
 from console.client import calls
-from console.errors import ConsoleError
+from console.errors import ApiProblem, ConsoleError
 from console.export import encode_rows
 from console.form import FormError
-from console.messages import OpenTask, TracksRead
+from console.messages import OpenTask, PictureRead, SearchFailed, TracksRead, TrailRead
 from console.picture import Shown, crop, read_jpeg
 from console.screens.prompt import PromptScreen
 from console.state import WINDOWS, source_name
@@ -136,6 +136,11 @@ class TracksTab(Vertical):
         self.query_one("#track-list", Listing).say_empty("No track fits.")
         self._draw()
 
+    def on_search_failed(self, message: SearchFailed) -> None:
+        self._more_asked = False
+        self.query_one("#track-list", Listing).say_empty(message.why)
+        self.notify(message.why, title="The search failed", severity="error")
+
     def _draw(self) -> None:
         now = self.backend.clock.now()
         similar = self.search is not None and self.search.similar_to is not None
@@ -153,14 +158,12 @@ class TracksTab(Vertical):
 
     @work(exclusive=True, group="search")
     async def _search(self, search: TrackSearch, cursor: str | None) -> None:
-        listing = self.query_one("#track-list", Listing)
         try:
             page: TrackPage = await self.backend.ask(search.call(self.backend.clock.now(), cursor))
         except FormError as exc:
-            listing.say_empty("; ".join(exc.errors.values()))
+            self.post_message(SearchFailed("; ".join(exc.errors.values())))
         except ConsoleError as exc:
-            listing.say_empty(str(exc))
-            self.notify(str(exc), title="The search failed", severity="error")
+            self.post_message(SearchFailed(str(exc)))
         else:
             self.post_message(TracksRead(search, page, is_first=cursor is None))
 
@@ -168,23 +171,37 @@ class TracksTab(Vertical):
     async def _show_track(self, track: TrackResource) -> None:
         """Read the track's way from its task's log, then the frame it is best seen in."""
         await asyncio.sleep(_SETTLE_S)  # a held arrow key passes over many tracks
-        preview = self.query_one("#crop", Preview)
-        plot = self.query_one(Trajectory)
+        key = track_key(track)
         try:
             await self._read_source(track.task)
-            self._draw_facts(track)
             trail = (await self._trails_of(track.task)).trail(track.track_id)
             if trail is None:
-                preview.say("The task's log has no such track.")
+                self.post_message(PictureRead(key, None, "The task's log has no such track."))
                 return
             found = await self.backend.read_frame(track.task, trail.best_frame, _CROP_PX)
-            plot.show(trail, (found.width_px, found.height_px))
-            frame = Shown(
-                trail.best_frame, read_jpeg(found.jpeg), found.width_px, found.height_px, ()
-            )
-            preview.show(crop(frame, trail.best))
+            size_px = (found.width_px, found.height_px)
+            frame = Shown(trail.best_frame, read_jpeg(found.jpeg), *size_px, ())
         except (ConsoleError, ValueError, msgspec.DecodeError) as exc:
-            preview.say(getattr(exc, "detail", "") or str(exc))
+            why = exc.detail if isinstance(exc, ApiProblem) else str(exc)
+            self.post_message(PictureRead(key, None, why))
+        else:
+            self.post_message(TrailRead(key, trail, size_px))
+            self.post_message(PictureRead(key, crop(frame, trail.best)))
+
+    def on_picture_read(self, message: PictureRead) -> None:
+        track = self.selected
+        if track is None or message.key != track_key(track):
+            return
+        self._draw_facts(track)
+        preview = self.query_one("#crop", Preview)
+        if message.shown is None:
+            preview.say(message.why)
+        else:
+            preview.show(message.shown)
+
+    def on_trail_read(self, message: TrailRead) -> None:
+        if self.selected is not None and message.key == track_key(self.selected):
+            self.query_one(Trajectory).show(message.trail, message.size_px)
 
     async def _read_source(self, task_id: str) -> None:
         if task_id not in self._sources:

@@ -23,13 +23,13 @@ STATUS_TONES = {
 COLUMNS = (
     Column("status", "STATUS", 11),
     Column("progress", "PROGRESS", 19),
-    Column("fps", "FPS", 5, right=True, rank=3),
+    Column("fps", "FPS", 5, right=True, rank=2),
     Column("eta", "ETA", 6, right=True, rank=4),
     Column("age", "AGE", 6, right=True),
     Column("source", "SOURCE", 18, flex=3),
-    Column("steps", "STEPS", 16, flex=2, rank=5),
+    Column("steps", "STEPS", 16, flex=2, rank=3),
     Column("provider", "PROVIDER", 9, rank=6),
-    Column("task", "TASK", 7, rank=2),
+    Column("task", "TASK", 7, rank=5),
 )
 _BAR_CELLS = 9
 _TOKEN = re.compile(

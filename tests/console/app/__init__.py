@@ -1,0 +1,1 @@
+"""The operator console, over a real local HTTP server with recorded answers."""

@@ -1,0 +1,64 @@
+"""The console over the recorded api, with stopped clocks."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.app import ConsoleApp, ConsoleSettings
+from console.client.endpoint import Endpoint
+from console.clock import Clock
+from tests.console.app.recorded_api import KEY, NOW, Script, recorded_api
+
+
+class StoppedClock(Clock):
+    """Always the moment of the recording."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic_s(self) -> float:
+        return 1000.0
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def url(script: Script) -> Iterator[str]:
+    with recorded_api(script) as url:
+        yield url
+
+
+@pytest.fixture
+def console(url: str) -> ConsoleApp:
+    return make_console(url)
+
+
+def make_console(url: str, key: str = KEY, **settings: Any) -> ConsoleApp:
+    endpoint = Endpoint(url, key, project="shop-floor")
+    given = {"tasks_s": 0.05, "system_s": 0.05, "draw_s": 0.01, "graphics": False} | settings
+    return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], object], *, within_s: float = 20.0) -> None:
+    """Let the app work until the condition holds; fails when it does not in time."""
+    import asyncio
+    import time
+
+    deadline_s = time.monotonic() + within_s
+    while True:
+        await pilot.pause()
+        if holds():
+            return
+        assert time.monotonic() < deadline_s, f"never held: {holds}"
+        await asyncio.sleep(0.01)
+
+
+def text_of(widget: Any) -> str:
+    """Return what a drawn widget shows, line by line."""
+    return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))

@@ -1,0 +1,220 @@
+"""A real HTTP server in a thread that answers as a recorded api did, and can misbehave on demand."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+RECORDED = Path(__file__).parent / "recorded"
+KEY = "fw_recorded"
+NOW = datetime(2026, 11, 22, 12, 5, 32, tzinfo=UTC)
+"""The moment of the recording: ages and rates are counted from here."""
+
+
+@dataclass
+class Script:
+    """What the server answers, and how. Tests change it while it runs."""
+
+    answers: dict[str, Any] = field(
+        default_factory=lambda: json.loads((RECORDED / "answers.json").read_text())
+    )
+    log: bytes = field(default_factory=(RECORDED / "stream.txt").read_bytes)
+    frame: bytes = field(default_factory=(RECORDED / "frame.jpg").read_bytes)
+    status: int | None = None
+    """Answer every request with this problem."""
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Problems by `METHOD path`."""
+    hold: threading.Event | None = None
+    """Answers wait until this is set."""
+    cut_after: list[int] = field(default_factory=list)
+    """Log bytes after which the next streams break off, one each."""
+    open_log: bool = False
+    """The stream goes on after the log's end, until `release` is set."""
+    feed: "Callable[[], Iterator[bytes]] | None" = None
+    """Makes the bytes of a stream from offset 0, instead of `log`."""
+    release: threading.Event = field(default_factory=threading.Event)
+    page: int = 50
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    @property
+    def log_task(self) -> str:
+        task: str = self.answers["log_task"]
+        return task
+
+    def asked(self, method: str, path: str) -> list[Any]:
+        """Return the bodies (POST) or queries (GET) of the requests to `path`."""
+        return [body for m, p, body in self.requests if (m, p) == (method, path)]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        tasks: list[dict[str, Any]] = self.answers["tasks"]["data"]
+        return tasks
+
+
+@contextmanager
+def recorded_api(script: Script) -> Iterator[str]:
+    """Serve the script; yield the URL."""
+
+    class Handler(_Handler):
+        pass
+
+    Handler.script = script
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        script.release.set()
+        if script.hold is not None:
+            script.hold.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    script: Script
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        pass
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = parse_qs(parts.query)
+        self.script.requests.append(("GET", parts.path, query))
+        self._serve(parts.path, query, None)
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        data = self.rfile.read(length)
+        body = json.loads(data) if data else None
+        path = urlsplit(self.path).path
+        self.script.requests.append(("POST", path, body))
+        self._serve(path, {}, body)
+
+    def _serve(self, path: str, query: dict[str, list[str]], body: Any) -> None:
+        script = self.script
+        try:
+            if script.hold is not None:
+                script.hold.wait(30)
+            if script.status is not None:
+                self._problem(script.status, "made_up", "made up for a test")
+            elif self.headers.get("Authorization") != f"Bearer {KEY}":
+                self._problem(401, "unauthorized", "A valid key is needed.")
+            elif (problem := script.refused.get(f"{self.command} {path}")) is not None:
+                self._json(problem, problem["status"])
+            else:
+                self._route(path.split("/")[1:], query, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _route(self, parts: list[str], query: dict[str, list[str]], body: Any) -> None:
+        script = self.script
+        match parts:
+            case ["v1", "video", "tasks"]:
+                self._tasks(query)
+            case ["v1", "video", "tasks", task] if task in script.answers["full"]:
+                full = script.answers["full"][task]
+                listed = next((t for t in script.tasks() if t["id"] == task), {})
+                merged = full | {k: v for k, v in listed.items() if k != "attempts"}
+                if "include" not in query:
+                    merged.pop("request", None)
+                self._json(merged)
+            case ["v1", "video", "tasks", task, "stream"] if task in script.answers["full"]:
+                self._stream(query)
+            case ["v1", "video", "tasks", task, "results"]:
+                found = script.answers["results"].get(task)
+                if found is None:
+                    self._problem(404, "results_not_ready", "There are no results.")
+                else:
+                    self._json(found)
+            case ["v1", "video", "tasks", task, "cancel"]:
+                self._json({"id": task, "status": "cancelling"}, 202)
+            case ["v1", "video", "tasks", _, "frames", _]:
+                self._bytes(
+                    script.frame, "image/jpeg", {"Frame-Width": "768", "Frame-Height": "576"}
+                )
+            case ["v1", "video", "process"]:
+                self._submit(body)
+            case ["v1", "video", "tracks"]:
+                self._json(script.answers["similar" if "similar_to" in query else "tracks"])
+            case ["v1", "models" | "system" as name]:
+                self._json(script.answers[name])
+            case _:
+                self._problem(404, "not_found", "There is no such task.")
+
+    def _tasks(self, query: dict[str, list[str]]) -> None:
+        wanted = query.get("status")
+        tasks = [t for t in self.script.tasks() if wanted is None or t["status"] in wanted]
+        start = int(query.get("cursor", ["0"])[0])
+        page = tasks[start : start + self.script.page]
+        more = start + len(page) < len(tasks)
+        self._json({"data": page, "next_cursor": str(start + len(page)) if more else None})
+
+    def _submit(self, body: dict[str, Any]) -> None:
+        script = self.script
+        task = f"vt_01M81JZ{len(script.tasks()):019d}"
+        made = json.loads(json.dumps(script.answers["full"][script.log_task]))
+        made |= {"id": task, "status": "pending", "created_at": "2026-11-22T12:05:49.000Z"}
+        made |= {"started_at": None, "finished_at": None, "request": body}
+        made["progress"] = {"processed_frames": 0, "total_frames": None, "fps": None}
+        script.answers["full"][task] = made
+        listed = {k: v for k, v in made.items() if k != "request"}
+        script.tasks().insert(0, listed)
+        self._json(
+            {"id": task, "status": "pending", "stream_url": f"/v1/video/tasks/{task}/stream"}, 202
+        )
+
+    def _stream(self, query: dict[str, list[str]]) -> None:
+        script = self.script
+        offset = int(query.get("offset", ["0"])[0])
+        if offset > len(script.log) and not script.open_log:
+            self._problem(416, "offset_out_of_range", "The log is shorter.")
+            return
+        live = query.get("live", ["true"])[0] != "false"
+        if offset == len(script.log) and not (live and script.open_log):
+            self.send_response(204)
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Stream-Start-Offset", str(offset))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        if script.feed is not None and live:
+            for piece in script.feed():
+                self.wfile.write(piece)
+            return
+        rest = script.log[offset:]
+        if live and script.cut_after:
+            self.wfile.write(rest[: script.cut_after.pop(0)])
+            return
+        self.wfile.write(rest)
+        self.wfile.flush()
+        if live and script.open_log:
+            script.release.wait(30)
+
+    def _problem(self, status: int, code: str, detail: str) -> None:
+        body = {"type": "about:blank", "title": code, "status": status, "code": code}
+        self._json(body | {"detail": detail}, status)
+
+    def _json(self, value: Any, status: int = 200) -> None:
+        self._bytes(json.dumps(value).encode(), "application/json", {}, status)
+
+    def _bytes(self, data: bytes, kind: str, headers: dict[str, str], status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
