@@ -16,6 +16,7 @@ from streamproc.providers.staging import UploadsUnavailableError
 
 MAX_STAGED_BYTES = 5 * 1024**3  # what S3 takes in one PUT
 _VALID_S = 6 * 3600
+_PIECE_BYTES = 1024 * 1024
 _PIN = "pin"
 
 
@@ -62,7 +63,9 @@ class BucketUploads:
         """
         if os.fstat(file.fileno()).st_size > MAX_STAGED_BYTES:
             raise UploadsUnavailableError("the source is larger than one PUT may be")
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        digest = hashlib.md5(usedforsecurity=False)
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
         file.seek(0)
         try:
             self._client.put_object(

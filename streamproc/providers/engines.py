@@ -1,20 +1,21 @@
 """Opens the engine of a provider for a task, afresh or from a checkpoint."""
 
 from concurrent.futures import Executor
-from typing import Protocol
 
 from models.errors import ModelError
+from streamproc.contract.objects import source_key
 from streamproc.contract.providers import Provider
 from streamproc.contract.records import Submitted
 from streamproc.errors import TaskFailedError
 from streamproc.providers.base import Engine
-from streamproc.providers.local import LocalEngine
+from streamproc.providers.local import LocalEngine, needs_staged
 from streamproc.providers.plan import (
     ModelShelf,
     build_plan,
     includes_vectors,
     track_parameters,
 )
+from streamproc.providers.staging import Uploads, is_staged, stage_behind
 from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
 from streamproc.providers.upstream_client import UpstreamClient
 from streamproc.providers.upstream_request import public_request
@@ -22,17 +23,6 @@ from streamproc.settings import WorkerSettings
 from streamproc.source.fetch import FetchPolicy
 from streamproc.source.frames import FrameSource, open_source
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
-
-
-class Uploads(Protocol):
-    """Where staged inputs lie."""
-
-    def url(self, object_key: str) -> str:
-        """Return a short-lived URL of the object."""
-
-    @property
-    def host(self) -> str | None:
-        """host:port of the store, exempt from the guard against private addresses."""
 
 
 class Engines:
@@ -98,9 +88,19 @@ class Engines:
             letterbox=first is not None and first.resize == "letterbox",
         )
 
+        key = source_key(submitted.project, submitted.task)
+        staged = bool(pin) and needs_staged(state) and is_staged(self._uploads, key, pin or "")
+
         def opened(resume: ResumePoint | None) -> FrameSource:
             url, policy = self._place(submitted)
-            return open_source(SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume)
+            if staged:
+                url, policy = self._uploads.url(key), self._upload_policy
+            source = open_source(
+                SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume
+            )
+            if not source.info.seekable:
+                stage_behind(source, self._uploads, key)
+            return source
 
         engine = LocalEngine(
             opened,
@@ -111,6 +111,7 @@ class Engines:
             include_vector=includes_vectors(spec),
             depth=self._depth,
             state=state,
+            staged_pin=pin if staged else None,
         )
         if pin and engine.pin != pin:
             engine.close()

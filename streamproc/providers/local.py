@@ -32,12 +32,16 @@ from streamproc.stages.track_state import TrackerState
 
 
 class LocalState(msgspec.Struct, frozen=True):
-    """The engine's checkpoint: where the source stands, and the tracker's whole memory."""
+    """The engine's checkpoint: where the source stands, and the tracker's whole memory.
+
+    `seekable`: the original can be read from its middle; if not, a copy may be staged.
+    """
 
     frame: ResumePoint
     emitted: int
     tracker: TrackerState
     best: dict[int, float]
+    seekable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ _STATE = msgspec.msgpack.Decoder(LocalState)
 _POLL_S = 0.1
 
 
+def needs_staged(state: bytes | None) -> bool:
+    """Whether a task with this checkpoint may have a staged source; without one nobody knows."""
+    return state is None or not _STATE.decode(state).seekable
+
+
 class LocalEngine:
     """Implements `providers.base.Engine` over a source, a plan and the worker's shared pool."""
 
@@ -73,8 +82,12 @@ class LocalEngine:
         include_vector: bool,
         depth: int,
         state: bytes | None,
+        staged_pin: str | None = None,
     ) -> None:
-        """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened."""
+        """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
+
+        `staged_pin`: what is opened is the staged copy of the source that this pin names.
+        """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._include_vector = include_vector
         restored = None if state is None else _STATE.decode(state)
@@ -87,6 +100,9 @@ class LocalEngine:
             self._source = open_source(self._last)
         except SourceError as exc:
             raise TaskFailedError(exc.code, str(exc)) from exc
+        info = self._source.info
+        self._pin = staged_pin or info.fingerprint
+        self._seekable = info.seekable and staged_pin is None
         self._items: queue.Queue[_Item] = queue.Queue(depth)
         self._closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
@@ -94,7 +110,7 @@ class LocalEngine:
 
     @property
     def pin(self) -> str:
-        return self._source.info.fingerprint
+        return self._pin
 
     @property
     def light(self) -> bool:
@@ -119,7 +135,7 @@ class LocalEngine:
         if self._last is None:
             raise ValueError("there is no state before the first frame")
         return msgspec.msgpack.encode(
-            LocalState(self._last, self._emitted, self._tracker.state(), self._best)
+            LocalState(self._last, self._emitted, self._tracker.state(), self._best, self._seekable)
         )
 
     def abandon(self) -> None:

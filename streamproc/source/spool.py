@@ -78,9 +78,10 @@ class SpoolReader:
     def open_spool(self) -> BinaryIO:
         """Wait until the whole source is there; return it as a file of its own position.
 
-        The caller closes it; it may outlive this reader.
+        The caller closes it; it may outlive this reader. Raises a `SourceError` when not all came.
         """
         self._wait(None)
+        self.check_unchanged()
         return open(f"/proc/self/fd/{self._file.fileno()}", "rb")  # noqa: PTH123
 
     def close(self) -> None:

@@ -1,0 +1,115 @@
+"""A source without ranged requests is fetched once, whoever works on it."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from streamproc.agents.uploads import BucketUploads
+from streamproc.contract import env
+from streamproc.contract.objects import source_key
+from streamproc.providers.staging import UploadsUnavailableError, is_staged, stage_behind
+from streamproc.source.frames import open_source
+from streamproc.source.policy import FetchPolicy
+from streamproc.source.types import FrameOutputs, SourceSpec
+from tests.brokers import KafkaNode
+from tests.engines import S3Server
+from tests.streamproc.source.origin import Handler, Origin, serving
+from tests.workers import CLIP, chunks_of, make_spec, submit, timeless, workers
+
+pytestmark = pytest.mark.stack
+VIDEO = CLIP.read_bytes()
+
+
+@pytest.fixture
+def bucket(new_bucket: Callable[[], S3Server]) -> S3Server:
+    return new_bucket()
+
+
+@pytest.fixture
+def whole_only() -> Iterator[Origin]:
+    """A server that gives the video from its first byte alone, and the length beforehand."""
+    with serving(lambda handler: handler.answer(200, VIDEO)) as origin:
+        yield origin
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def _exists(bucket: S3Server, key: str) -> bool:
+    try:
+        bucket.client().head_object(Bucket=bucket.bucket, Key=key)
+    except ClientError:
+        return False
+    return True
+
+
+def test_a_killed_workers_task_goes_on_from_the_staged_copy_alone(
+    kafka: KafkaNode, bucket: S3Server, whole_only: Origin, tmp_path: Path
+) -> None:
+    settings = {**bucket.environ, env.PRIVATE_HOSTS: whole_only.authority}
+    spec = make_spec(f"http://{whole_only.authority}/clip.mp4", ("detect",))
+    with workers(kafka, tmp_path, "one", "two", **settings) as (one, two):
+        undisturbed = chunks_of(submit(kafka, make_spec(f"file://{CLIP}")).follow())
+        by_name = {"one": one, "two": two}
+        tail = submit(kafka, spec)
+        key = source_key(tail.submitted.project, tail.submitted.task)
+        tail.follow(until_length=8000)
+        _until(lambda: _exists(bucket, key))
+        by_name[tail.claims[-1][1].worker].send(signal.SIGKILL)
+        chunks = chunks_of(tail.follow())
+    assert len({claim.worker for _, claim in tail.claims}) == 2
+    assert timeless(chunks) == timeless(undisturbed)
+    assert len(whole_only.requests) == 1
+    body = bucket.client().get_object(Bucket=bucket.bucket, Key=key)["Body"].read()
+    assert body == VIDEO
+
+
+def _spooled(origin: Origin, uploads: BucketUploads, key: str) -> str:
+    """Open the origin's video, stage it, and return its pin."""
+    policy = FetchPolicy(allowed_private_hosts=frozenset({origin.authority}))
+    url = f"http://{origin.authority}/clip.mp4"
+    with open_source(SourceSpec(url), policy, FrameOutputs()) as source:
+        stage_behind(source, uploads, key).join(20)
+        return source.info.fingerprint
+
+
+def test_what_is_staged_is_found_by_the_pin_of_the_original(
+    bucket: S3Server, whole_only: Origin
+) -> None:
+    uploads = BucketUploads(bucket.environ)
+    pin = _spooled(whole_only, uploads, "p/t/source")
+    assert is_staged(uploads, "p/t/source", pin)
+    assert not is_staged(uploads, "p/t/source", "another video's")
+    assert not is_staged(uploads, "p/other/source", pin)
+    _spooled(whole_only, uploads, "p/t/source")  # somebody was first: nothing is overwritten
+    assert is_staged(uploads, "p/t/source", pin)
+
+
+def test_a_body_that_breaks_off_is_not_staged(bucket: S3Server) -> None:
+    def short(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(VIDEO)))
+        handler.end_headers()
+        handler.wfile.write(VIDEO[: len(VIDEO) // 2])
+        handler.close_connection = True
+
+    with serving(short) as origin:
+        _spooled(origin, BucketUploads(bucket.environ), "p/t/source")
+    assert not _exists(bucket, "p/t/source")
+
+
+def test_without_s3_nothing_is_staged_and_nothing_is_found(whole_only: Origin) -> None:
+    environ = {env.S3_ENDPOINT: "http://127.0.0.1:9", env.S3_KEY: "k", env.S3_SECRET: "s"}
+    uploads = BucketUploads(environ)
+    pin = _spooled(whole_only, uploads, "p/t/source")
+    assert not is_staged(uploads, "p/t/source", pin)
+    with pytest.raises(UploadsUnavailableError):
+        uploads.staged_pin("p/t/source")
