@@ -13,6 +13,7 @@ from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
 from api.errors import ProblemError
 from api.lag import Lag
+from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
 from api.projects import Projects
@@ -64,13 +65,15 @@ class Services:
         objects = Objects(settings)
         rows = Rows(settings.clickhouse)
         log = LogReader(settings, objects)
+        metrics = Metrics()
+        metrics.registry.register(LogCollector(log))
         requests = Requests(objects)
         recent = RecentTasks(settings.recent_tasks_s)
         return cls(
             settings=settings,
             registry=Registry(Path(settings.models) if settings.models else None),
             providers=load_providers(Path(settings.providers) if settings.providers else None),
-            metrics=Metrics(),
+            metrics=metrics,
             directory=directory,
             directory_reader=directory_reader,
             authenticator=Authenticator(

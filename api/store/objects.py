@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api.errors import UnavailableError
 from api.log.segments import Segment
+from api.store.ranges import RangeReader
 from streamproc.contract import objects
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -60,12 +61,14 @@ class Objects:
     ) -> None:
         self._bucket = settings.s3_bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
-        self._client: Any = boto3.session.Session().client(
-            "s3",
-            endpoint_url=settings.s3_endpoint,
+        session = boto3.session.Session(
             aws_access_key_id=settings.s3_key,
             aws_secret_access_key=settings.s3_secret,
             region_name=settings.s3_region,
+        )
+        self._client: Any = session.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint,
             config=Config(
                 connect_timeout=connect_timeout_s,
                 read_timeout=read_timeout_s,
@@ -77,11 +80,20 @@ class Objects:
                 response_checksum_validation="when_required",
             ),
         )
+        self._ranges = RangeReader(
+            self._client.meta.endpoint_url,
+            settings.s3_bucket,
+            settings.s3_region,
+            session.get_credentials(),
+            max_parallel=max_parallel,
+            timeout_s=(connect_timeout_s, read_timeout_s),
+        )
 
     def close(self) -> None:
         """Drop the connections; calls under way still end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+        self._ranges.close()
 
     async def get(self, key: str) -> bytes | None:
         """Return the object's bytes, None when there is no such object."""
@@ -89,7 +101,12 @@ class Objects:
 
     async def get_range(self, key: str, start: int, end: int) -> bytes | None:
         """Return the object's bytes `[start, end)`, None when there is no such object."""
-        return await self._call(lambda: self._get(key, f"bytes={start}-{end - 1}"))
+
+        def get() -> bytes | None:
+            data = self._ranges.get(key, start, end)
+            return self._get(key, f"bytes={start}-{end - 1}") if data is None else data
+
+        return await self._call(get)
 
     async def metadata(self, key: str) -> Mapping[str, str] | None:
         """Return the object's own metadata, None when there is no such object."""

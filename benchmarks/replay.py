@@ -1,0 +1,208 @@
+"""How fast a finished log is replayed, against nginx over the same bytes in the same run.
+
+`python -m benchmarks.replay [MIB]` starts a stack and an nginx of its own, and compares
+
+- cold: the api reads the log from S3 for the first time; nginx proxies the same bytes as one
+  object of the same S3 (and, for information, as the same segments one after another);
+- warm: the api has the log in its cache; nginx serves it as a file;
+- 200 clients at once on a cold log: no error, and how often S3 was read.
+
+Every figure is the best of the rounds, and every round reads a copy of its own when cold.
+"""
+
+import asyncio
+import http.client
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.log_stack import MIB, LogStack, log_stack, make_log
+
+N_ROUNDS = 3
+N_AT_ONCE = 200
+CROWD_MIB = 8
+
+NGINX_CONF = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{}}
+http {{
+    access_log off;
+    sendfile on;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    upstream s3 {{ server {s3}; keepalive 4; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location /files/ {{ alias {directory}/; }}
+        location / {{
+            proxy_pass http://s3;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host {s3};
+        }}
+    }}
+}}
+"""
+
+
+def main() -> None:
+    size_bytes = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 200 * MIB
+    log = make_log(size_bytes)
+    with tempfile.TemporaryDirectory(prefix="framewire-replay-") as name:
+        directory = Path(name)
+        with log_stack(directory / "data") as stack:
+            nginx = Nginx(directory, stack)
+            try:
+                measure(stack, nginx, log)
+                crowd(stack, make_log(CROWD_MIB * MIB))
+            finally:
+                nginx.stop()
+
+
+class Nginx:
+    """nginx before the stack's S3 and beside a directory of files."""
+
+    def __init__(self, directory: Path, stack: LogStack) -> None:
+        self.directory = directory
+        self.netloc = f"127.0.0.1:{free_port()}"
+        conf = directory / "nginx.conf"
+        conf.write_text(
+            NGINX_CONF.format(
+                directory=directory,
+                s3=urlsplit(stack.told["s3"]["endpoint"]).netloc,
+                port=self.netloc.partition(":")[2],
+            )
+        )
+        directory.chmod(0o755)
+        binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+        if binary is None:
+            raise SystemExit("nginx is needed, to compare with")
+        self._process = subprocess.Popen([binary, "-p", str(directory), "-c", str(conf)])
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def measure(stack: LogStack, nginx: Nginx, log: bytes) -> None:
+    (nginx.directory / "log").write_bytes(log)
+    seconds: dict[str, list[float]] = {}
+
+    def timed(what: str, netloc: str, paths: list[str], key: str = "") -> None:
+        begun = time.perf_counter()
+        got = fetch(netloc, paths, key)
+        seconds.setdefault(what, []).append(time.perf_counter() - begun)
+        assert got == len(log), f"{what}: {got} of {len(log)} bytes"
+
+    api, key = urlsplit(stack.url).netloc, str(stack.told["key"])
+    for n in range(N_ROUNDS):
+        stack.s3.put_object(Bucket=stack.bucket, Key=f"whole/{n}", Body=log)
+        task = stack.stored_log(log)
+        path = f"/v1/video/tasks/{task}/stream?live=false"
+        keys = [
+            found["Key"]
+            for page in stack.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=stack.bucket, Prefix=f"{stack.told['project']}/{task}/seg/"
+            )
+            for found in page["Contents"]
+        ]
+        timed("nginx, one object of S3", nginx.netloc, [signed(stack, f"whole/{n}")])
+        timed("framewire, cold", api, [path], key)
+        timed("framewire, warm", api, [path], key)
+        timed("nginx, a file", nginx.netloc, ["/files/log"])
+        timed("nginx, segments of S3", nginx.netloc, [signed(stack, k) for k in keys])
+    for what, took in seconds.items():
+        rates = " ".join(f"{len(log) / MIB / s:7.0f}" for s in took)
+        print(f"{what:<28}{len(log) / MIB / min(took):7.0f} MiB/s   rounds {rates}")
+    best = {what: min(took) for what, took in seconds.items()}
+    cold = best["nginx, one object of S3"] / best["framewire, cold"]
+    warm = best["nginx, a file"] / best["framewire, warm"]
+    print(f"cold / nginx proxying S3  {cold:.2f}   (to reach: 0.60)")
+    print(f"warm / nginx and a file   {warm:.2f}   (to reach: 0.70)")
+
+
+def crowd(stack: LogStack, log: bytes) -> None:
+    """Let 200 clients read one cold log at once."""
+    task = stack.stored_log(log)
+    before = s3_read_bytes(stack)
+    target = urlsplit(stack.url)
+    request = (
+        f"GET /v1/video/tasks/{task}/stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Bearer {stack.told['key']}\r\n\r\n"
+    ).encode()
+
+    async def one() -> int:
+        reader, writer = await asyncio.open_connection(target.hostname, target.port)
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n")
+        n_bytes = 0
+        while data := await reader.read(256 * 1024):
+            n_bytes += len(data)
+        writer.close()
+        return n_bytes
+
+    async def all_of_them() -> list[int]:
+        return await asyncio.gather(*(one() for _ in range(N_AT_ONCE)))
+
+    begun = time.perf_counter()
+    got = asyncio.run(all_of_them())
+    took = time.perf_counter() - begun
+    n_whole = sum(n_bytes == len(log) for n_bytes in got)
+    read = (s3_read_bytes(stack) - before) / len(log)
+    print(
+        f"{N_AT_ONCE} clients at once: {n_whole} whole logs in {took:.1f} s, S3 read {read:.2f} x"
+    )
+    if n_whole != N_AT_ONCE:
+        raise SystemExit("a client did not get the log")
+
+
+def s3_read_bytes(stack: LogStack) -> float:
+    """Return how many bytes the api has read of segments, by its own metrics."""
+    for line in stack.http.get("/metrics").text.splitlines():
+        if line.startswith("framewire_api_segment_read_bytes_total"):
+            return float(line.split()[-1])
+    raise SystemExit("the api does not tell what it read of S3")
+
+
+def fetch(netloc: str, paths: list[str], key: str) -> int:
+    """Read all paths over one connection and return how many bytes came."""
+    connection = http.client.HTTPConnection(netloc)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    room = memoryview(bytearray(MIB))
+    total = 0
+    for path in paths:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise SystemExit(f"{netloc}{path}: {answer.status} {answer.read()[:300]!r}")
+        while n_bytes := answer.readinto(room):
+            total += n_bytes
+    connection.close()
+    return total
+
+
+def signed(stack: LogStack, key: str) -> str:
+    url = stack.s3.generate_presigned_url("get_object", {"Bucket": stack.bucket, "Key": key})
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
