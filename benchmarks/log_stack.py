@@ -51,7 +51,7 @@ class LogStack:
     def api(self) -> psutil.Process:
         """The api's process."""
         for process in psutil.Process(self.pid).children(recursive=True):
-            if process.cmdline()[1:] == ["-m", "api"]:
+            if process.cmdline()[-2:] == ["-m", "api"]:
                 return process
         raise SystemExit("the api does not run")
 

@@ -1,0 +1,255 @@
+"""Many subscribers of one live task: do all bytes come, how late, and what does it cost.
+
+`python -m benchmarks.fanout [SUBSCRIBERS …]` writes 25 chunks a second to one task of a stack of
+its own, for each number of subscribers, and prints the time from just before a chunk's append to
+Kafka until a subscriber has it. The subscribers are one process with one epoll loop: what it
+costs is part of the figures.
+"""
+
+import itertools
+import multiprocessing
+import resource
+import select
+import socket
+import sys
+import tempfile
+import time
+import zlib
+from array import array
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+from confluent_kafka import Producer
+
+from benchmarks.log_stack import MIB, LogStack, log_stack
+from streamproc.contract import topics
+from streamproc.contract.chunk import Chunk, Delta, Result, Roi, StreamInfo, Target, encode_chunk
+from streamproc.contract.framing import DONE, frame_event
+from streamproc.contract.records import ChunkRecord, Claim, Kind
+
+CHUNKS_PER_S = 25
+RUN_S = 15.0
+MAX_FILES = 8192
+TARGETS = tuple(Target(n, "pedestrian", 0.9, Roi(100 * n, 20, 30, 80)) for n in range(1, 9))
+
+
+class Outcome(NamedTuple):
+    """What the subscribers of one run saw."""
+
+    late_ms: Any
+    n_whole: int
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
+    counts = [int(text) for text in sys.argv[1:]] or [100, 300, 1000, 3000]
+    print(f"{'subscribers':>11}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'api MiB':>9}{'api cpu':>9}")
+    with (
+        tempfile.TemporaryDirectory(prefix="framewire-fanout-") as name,
+        log_stack(Path(name) / "data") as stack,
+    ):
+        run(stack, 10, 2.0)  # imports, first pages, first connections
+        for count in counts:
+            show(stack, count)
+
+
+def show(stack: LogStack, count: int) -> None:
+    """Run with so many subscribers and print a line of figures."""
+    rss_bytes, cpu_s = stack.api.memory_info().rss, cpu_of(stack)
+    outcome = run(stack, count, RUN_S)
+    grown = (stack.api.memory_info().rss - rss_bytes) / MIB
+    share = (cpu_of(stack) - cpu_s) / RUN_S
+    p50, p99 = np.percentile(outcome.late_ms, (50, 99))
+    worst = outcome.late_ms.max()
+    print(f"{count:>11}{p50:>9.1f}{p99:>9.1f}{worst:>9.0f}{grown:>9.0f}{share:>9.0%}", flush=True)
+    if outcome.n_whole != count:
+        raise SystemExit(f"{count - outcome.n_whole} subscribers did not get all bytes")
+
+
+def run(stack: LogStack, n_subscribers: int, seconds: float) -> Outcome:
+    """Write one live task for `seconds` while `n_subscribers` read it."""
+    task = stack.submit()
+    writer = Writer(stack, task)
+    writer.claim()
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=subscribe, args=(theirs, stack.url, str(stack.told["key"]), task, n_subscribers)
+    )
+    process.start()
+    if ours.recv() != "connected":
+        raise SystemExit("the subscribers could not connect")
+    begun_s = time.monotonic()
+    for n in range(int(seconds * CHUNKS_PER_S)):
+        time.sleep(max(0.0, begun_s + n / CHUNKS_PER_S - time.monotonic()))
+        writer.chunk()
+    writer.end()
+    ours.send((writer.length, zlib.crc32(writer.log), writer.ends, writer.times_ns))
+    late_ms, n_whole = ours.recv()
+    process.join()
+    return Outcome(late_ms, n_whole)
+
+
+class Writer:
+    """Appends records as a worker does; notes when each byte was handed to Kafka."""
+
+    def __init__(self, stack: LogStack, task: str) -> None:
+        self.log = b""
+        self.ends: list[int] = []
+        self.times_ns: list[int] = []
+        self._task = task
+        self._project = str(stack.told["project"])
+        self._producer = Producer(
+            {"bootstrap.servers": stack.told["kafka"], "acks": "all", "linger.ms": 0}
+        )
+        found = self._producer.list_topics(topics.CHUNKS, timeout=10).topics[topics.CHUNKS]
+        self._partition = topics.partition_of(task.encode(), len(found.partitions))
+        self._epoch = -1
+        self._seq = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.log)
+
+    def claim(self) -> None:
+        value = msgspec.msgpack.encode(Claim("w", 0, "local", "f32", "CPU"))
+        offsets: list[int] = []
+        self._produce("claim", value, lambda _, message: offsets.append(message.offset()))
+        self._producer.flush(10)
+        (self._epoch,) = offsets
+
+    def chunk(self) -> None:
+        n = self._seq
+        chunk = Chunk(
+            id="mm-pipe-benchmark",
+            object="mm.pipeline.chunk",
+            stream_info=StreamInfo(n, None, n + 1, 0, 25.0, n * 40),
+            delta=Delta((Result(0, TARGETS),)),
+            finish_reason=None,
+        )
+        self._append("chunk", frame_event(encode_chunk(chunk), self.length))
+        self._producer.poll(0)
+
+    def end(self) -> None:
+        self._append("terminal", frame_event(DONE, self.length))
+        self._producer.flush(10)
+
+    def _append(self, kind: Kind, value: bytes) -> None:
+        self.times_ns.append(time.monotonic_ns())
+        self._produce(kind, value, None)
+        self.log += value
+        self.ends.append(self.length)
+        self._seq += 1
+
+    def _produce(self, kind: Kind, value: bytes, delivered: Any) -> None:
+        record = ChunkRecord(
+            self._task,
+            self._project,
+            kind,
+            self._epoch,
+            self._seq,
+            self.length,
+            self._seq,
+            self._seq,
+            value,
+        )
+        self._producer.produce(
+            topics.CHUNKS,
+            key=record.task,
+            value=value,
+            headers=record.headers(),
+            partition=self._partition,
+            on_delivery=delivered,
+        )
+
+
+class Subscriber:
+    """One connection: counts and checks what it gets, notes when."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.offset = 0
+        self.crc = 0
+        self.ended = False
+        self.offsets = array("q")
+        self.times_ns = array("q")
+        self._rest = b""
+        self.in_body = False
+
+    def take(self, data: bytes) -> None:
+        """Take what the socket gave: a head first, then chunks of the chunked encoding."""
+        data = self._rest + data
+        if not self.in_body:
+            head, end, data = data.partition(b"\r\n\r\n")
+            if not end:
+                self._rest = head
+                return
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(head.decode())
+            self.in_body = True
+        at = 0
+        while (line := data.find(b"\r\n", at)) >= 0:
+            size_bytes = int(data[at:line], 16)
+            if len(data) < line + 4 + size_bytes:
+                break
+            piece = data[line + 2 : line + 2 + size_bytes]
+            at = line + 4 + size_bytes
+            self.ended = not size_bytes
+            self.crc = zlib.crc32(piece, self.crc)
+            self.offset += size_bytes
+        self._rest = data[at:]
+        self.offsets.append(self.offset)
+        self.times_ns.append(time.monotonic_ns())
+
+
+def subscribe(pipe: Connection, url: str, key: str, task: str, count: int) -> None:
+    """Read the task `count` times until it ends; send back how late every chunk was."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
+    target = urlsplit(url)
+    request = (
+        f"GET /v1/video/tasks/{task}/stream HTTP/1.1\r\nHost: {target.netloc}\r\n"
+        f"Authorization: Bearer {key}\r\n\r\n"
+    ).encode()
+    poll = select.epoll()
+    readers: dict[int, Subscriber] = {}
+    for _ in range(count):
+        connection = socket.create_connection((target.hostname, target.port), 30)
+        connection.sendall(request)
+        reader = Subscriber(connection)
+        while not reader.in_body:
+            reader.take(connection.recv(65536))
+        connection.setblocking(False)
+        readers[connection.fileno()] = reader
+        poll.register(connection, select.EPOLLIN)
+    pipe.send("connected")
+    n_open = count
+    while n_open:
+        for number, _ in poll.poll(60):
+            reader = readers[number]
+            data = reader.connection.recv(65536)
+            if data:
+                reader.take(data)
+            if not data or reader.ended:
+                poll.unregister(number)
+                n_open -= 1
+    length, crc, ends, appended_ns = pipe.recv()
+    whole = [r for r in readers.values() if (r.offset, r.crc) == (length, crc)]
+    late_ns = [
+        np.asarray(r.times_ns)[np.searchsorted(np.asarray(r.offsets), ends)] - np.array(appended_ns)
+        for r in whole
+    ]
+    pipe.send((np.concatenate(late_ns) / 1e6, len(whole)))
+    for reader in itertools.chain(readers.values()):
+        reader.connection.close()
+
+
+def cpu_of(stack: LogStack) -> float:
+    times = stack.api.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    main()
