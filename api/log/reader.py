@@ -16,10 +16,13 @@ from api.log.consumer import Assigned, Batch, LogConsumer
 from api.log.cursor import LogCursor
 from api.log.deadline import SendDeadlines
 from api.log.hub import Hub
+from api.log.segments import SegmentMap
 from api.log.state import LogState, first_chunk, last_chunk, read_claim
 from api.log.wakes import Wakes
 from api.store.objects import Objects
 from streamproc.contract.chunk import Chunk
+from streamproc.contract.objects import Final
+from streamproc.contract.records import Attempt, Claim
 
 _MAX_LISTINGS = 8
 _CATCH_UP_S = 10.0
@@ -258,3 +261,12 @@ class LogReader:
 
     async def _last_chunk(self, ref: LogRef, last: bytes | None) -> Chunk | None:
         return await self.archive.last_chunk(ref) if last is None else last_chunk(last)
+
+
+def _attempts(
+    final: Final | None, claim: Claim | None, segments: SegmentMap
+) -> tuple[Attempt, ...]:
+    """Return the failed providers by the best witness there is; all of them outlive restarts."""
+    if final is not None:
+        return final.attempts
+    return segments.attempts if claim is None else claim.attempts

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from streamproc.contract.fold import Fold
 from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.records import Attempt
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -74,6 +75,11 @@ class SegmentMap:
     @property
     def started_ms(self) -> int | None:
         return None if self._info is None else self._info.started_ms
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The providers that failed before the one that wrote the last known segment."""
+        return () if self._info is None else self._info.attempts
 
     def missing(self, listed: Iterable[Segment]) -> list[Segment]:
         """Return the segments of a listing that go on where this map ends.

@@ -15,7 +15,7 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
 
     `claimed`: a worker took the task. `closed`: the terminal is in, nothing follows. `final` is
     there once a closed log is archived, a little after it closed. `attempts` are the providers
-    that failed before the first chunk: of an open log as long as this process remembers its claim.
+    that failed before the first chunk: the claim, the last segment or `final.json` says so.
     `n_chunks` counts the frames' chunks: the terminal is none of them.
     `last_chunk` is the newest chunk (the terminal, when closed): only when it was asked for.
     """

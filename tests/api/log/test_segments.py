@@ -1,11 +1,13 @@
 """Segments become blocks, and the fold after the last of them."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.log.segments import BLOCK_BYTES, Segment, SegmentMap
 from streamproc.contract.fold import Fold
 from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.records import Attempt
 
 
 def info(position: int = 7, *, closed: bool = False) -> SegmentInfo:
@@ -57,3 +59,11 @@ def test_blocks_cover_the_rest_of_the_log_and_never_depend_on_the_reader(
     assert blocks[-1].log_end == segments.end
     assert all(0 < block.size_bytes <= BLOCK_BYTES for block in blocks)
     assert blocks == list(segments.blocks(0))[-len(blocks) :]
+
+
+def test_the_last_segment_tells_which_providers_failed() -> None:
+    segments = SegmentMap()
+    assert segments.attempts == ()
+    failed = (Attempt("first", "provider_unavailable", "no answer"),)
+    segments.extend([Segment(0, 10)], msgspec.structs.replace(info(), attempts=failed))
+    assert segments.attempts == failed
