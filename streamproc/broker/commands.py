@@ -53,6 +53,9 @@ def topics_main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m streamproc topics")
     parser.add_argument("--memory", action="store_true", help="the broker is the in-process one")
     args = parser.parse_args(argv)
+    if not os.environ.get(env.KAFKA):
+        sys.stderr.write(f"{env.KAFKA} must name the Kafka bootstrap servers\n")
+        return 2
     admin = AdminClient(client_config(os.environ))
     try:
         wait_for_kafka(admin, _STARTUP_S)
@@ -61,10 +64,18 @@ def topics_main(argv: Sequence[str]) -> int:
         else:
             ensure_topics(
                 admin,
-                n_partitions=int(os.environ.get(env.PARTITIONS, DEFAULT_PARTITIONS)),
-                replication=int(os.environ.get(env.REPLICATION, "1")),
+                n_partitions=_count(env.PARTITIONS, DEFAULT_PARTITIONS),
+                replication=_count(env.REPLICATION, 1),
             )
     except BrokerError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
     return 0
+
+
+def _count(name: str, default: int) -> int:
+    """Return a positive whole number from the environment; raises `BrokerError` naming it."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise BrokerError(f"{name} must be a whole number from 1 on")
+    return int(text)
