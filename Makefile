@@ -33,9 +33,13 @@ check: install ## Lint, format, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: install ## Resolve pyproject.toml into requirements.lock anew
+lock: install ## Resolve pyproject.toml into requirements.lock and the image's locks anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--constraints requirements.lock pyproject.toml --output-file deploy/server.lock
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
 
 chaos: install ## Kill processes at random and check that no byte is lost
 	$(BIN)/pytest -m chaos tests/chaos
