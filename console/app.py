@@ -31,7 +31,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     tasks_s: float = 1.0
     """While tasks run; three times as long when none does."""
     system_s: float = 2.0
-    draw_s: float = 0.08
+    draw_s: float = 0.1
     """Least time between two drawings of a followed stream."""
     graphics: bool = True
     """Use the terminal's graphics protocol where it has one."""
@@ -77,13 +77,13 @@ class ConsoleApp(App[None]):
         self.backend = Backend(
             endpoint, lambda link: self.post_message(LinkChanged(link)), clock or Clock()
         )
+        self.shown_url = endpoint.url
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.theme
 
     def compose(self) -> ComposeResult:
-        endpoint = self.backend.endpoint
-        yield TopBar(endpoint.project, endpoint.url)
+        yield TopBar(self.backend.endpoint.project, self.shown_url)
         yield Notice(id="notice")
         with ContentSwitcher(initial="tasks", id="tabs"):
             yield TasksTab(self.backend, self.settings.tasks_s)

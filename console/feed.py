@@ -89,9 +89,12 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
 def read_line(event: Event) -> LogLine:
     """Return the event as a line; raises `msgspec.DecodeError` on what is no chunk."""
-    if event.data == DONE:
+    return _line(event, None if event.data == DONE else decode_chunk(event.data))
+
+
+def _line(event: Event, chunk: Chunk | None) -> LogLine:
+    if chunk is None:
         return LogLine(event.start, event.end, None, 0, 0, None, event.data)
-    chunk = decode_chunk(event.data)
     return LogLine(
         event.start,
         event.end,
@@ -170,9 +173,10 @@ class LiveFold:
         """
         for event in events:
             self._offset = event.end
-            self._keep(read_line(event))
-            if event.data != DONE:
-                self._take(decode_chunk(event.data), event.start, int(now_s))
+            chunk = None if event.data == DONE else decode_chunk(event.data)
+            self._keep(_line(event, chunk))
+            if chunk is not None:
+                self._take(chunk, event.start, int(now_s))
 
     def snapshot(self, now_s: float) -> LiveSnapshot:
         last, finish = self._last, self._finish

@@ -231,9 +231,9 @@ class TracksTab(Vertical):
     @on(Listing.Moved, "#track-list")
     def _moved(self) -> None:
         track = self.selected
+        self.query_one("#crop", Preview).say("Choose a track." if track is None else "reading …")
+        self.query_one(Trajectory).show(None, (16, 9))
         if track is None:
-            self.query_one("#crop", Preview).say("Choose a track.")
-            self.query_one(Trajectory).show(None, (16, 9))
             self.query_one("#track-facts", Lines).show([])
             return
         self._draw_facts(track)

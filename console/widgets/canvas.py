@@ -37,8 +37,10 @@ class Canvas(Widget):
         if lines is None or getattr(self, "_drawn_at", None) != self.size:
             lines = self._lines = self.draw(width, height)
             self._drawn_at: Size = self.size
+            # Textual computes it anew each time it is asked.
+            self._base = self.rich_style
         line: Line = lines[y] if y < len(lines) else ()
-        return ink_of(self).strip(line, width, self.rich_style)
+        return ink_of(self).strip(line, width, self._base)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -115,6 +116,7 @@ class Listing(ScrollView, can_focus=True):
         self._by_person = False
         self._sorted_by: tuple[str, bool] | None = None
         self._told: str | None = None
+        self._base: Style | None = None
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -226,8 +228,8 @@ class Listing(ScrollView, can_focus=True):
                     (" " * max(0, (width - len(self.empty)) // 2), ""),
                     (self.empty, "dim"),
                 )
-            return ink.strip(line, width, self.rich_style)
-        base = self.rich_style
+            return ink.strip(line, width, self._base_style())
+        base = self._base_style()
         if at == self.cursor:
             name = "listing--cursor" if self.has_focus else "listing--cursor-blurred"
             base += self.get_component_rich_style(name)
@@ -241,6 +243,16 @@ class Listing(ScrollView, can_focus=True):
                 self._rows[at].cells[place], cell_width, right=self.columns[place].right
             )
         return ink.strip(cells, width, base)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._base = None
+
+    def _base_style(self) -> Style:
+        """Return the background's style; Textual computes it anew each time it is asked."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
 
     def _titles(self, width: int) -> Line:
         cells: list[tuple[str, str]] = []

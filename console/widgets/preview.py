@@ -37,7 +37,7 @@ class BlockPicture(Widget):
         width, height = self.size
         if self._shown is None or not width or not height:
             return Strip.blank(width, self.rich_style)
-        if self._strips is None:
+        if self._strips is None or len(self._strips) != height:
             colours = ink_of(self).track_colours
             self._strips = blocks(
                 self._shown, width, height, colours, self.rich_style, self._chosen

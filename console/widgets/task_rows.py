@@ -18,7 +18,7 @@ STATUS_TONES = {
     "cancelling": "warn",
     "succeeded": "good",
     "failed": "bad",
-    "cancelled": "faint",
+    "cancelled": "dim",
 }
 COLUMNS = (
     Column("status", "STATUS", 11),

@@ -1,4 +1,4 @@
-"""A real HTTP server in a thread that answers as a recorded api did, and can misbehave on demand."""
+"""A real HTTP server in a thread that answers as a recorded api did, or misbehaves on demand."""
 
 import json
 import threading
@@ -57,14 +57,14 @@ class Script:
 
 
 @contextmanager
-def recorded_api(script: Script) -> Iterator[str]:
-    """Serve the script; yield the URL."""
+def recorded_api(script: Script, port: int = 0) -> Iterator[str]:
+    """Serve the script, on a free port unless told; yield the URL."""
 
     class Handler(_Handler):
         pass
 
     Handler.script = script
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -116,7 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def _route(self, parts: list[str], query: dict[str, list[str]], body: Any) -> None:
+    def _route(  # noqa: C901, PLR0912 - one branch for each path
+        self, parts: list[str], query: dict[str, list[str]], body: Any
+    ) -> None:
         script = self.script
         match parts:
             case ["v1", "video", "tasks"]:

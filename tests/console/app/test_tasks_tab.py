@@ -240,7 +240,7 @@ async def test_an_export_names_only_formats_that_there_are(
         await pilot.press("enter")
         assert ".json or .csv" in str(console.screen.query_one("#wrong").render())
         await pilot.press("escape")
-        assert not list(tmp_path.iterdir())
+        assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - a test may block
 
 
 async def test_enter_follows_the_task(console: ConsoleApp, script: Script) -> None:

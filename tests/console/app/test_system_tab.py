@@ -1,0 +1,65 @@
+"""The System tab."""
+
+from console.app import ConsoleApp
+from console.screens.live import LiveTab
+from tests.console.app.conftest import text_of, until
+from tests.console.app.recorded_api import Script
+
+SIZE = (170, 44)
+
+
+async def test_workers_parts_lag_and_failures_are_shown(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        workers = console.query_one("#workers")
+        await until(pilot, lambda: "worker-1" in text_of(workers))
+        assert "AUTO:GPU,CPU" in text_of(workers)
+        assert "nanodet-g@1.0.0" in text_of(workers)
+        parts = text_of(console.query_one("#system-parts"))
+        assert "● Kafka" in parts
+        assert "● S3" in parts
+        assert "● ClickHouse" in parts
+        lag = text_of(console.query_one("#lag"))
+        assert "archive behind" in lag
+        assert "27" in lag
+        assert "source_forbidden" in text_of(console.query_one("#failures"))
+
+
+async def test_a_part_that_is_away_and_a_dead_worker_stand_out(
+    console: ConsoleApp, script: Script
+) -> None:
+    system = script.answers["system"]
+    system["parts"][1] |= {"ready": False, "detail": "The object store does not answer."}
+    system["workers"][0]["alive"] = False
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        parts = console.query_one("#system-parts")
+        await until(pilot, lambda: "✖ S3 The object store does not answer." in text_of(parts))
+        assert "✖ gone" in text_of(console.query_one("#workers"))
+        assert "0 workers" in text_of(parts)
+
+
+async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        failures = console.query_one("#failures")
+        await until(pilot, lambda: "source_forbidden" in text_of(failures))
+        failures.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: console.active == "live")
+        failed = [task["id"] for task in script.tasks() if task["status"] == "failed"]
+        assert console.query_one(LiveTab).task_id == failed[0]
+
+
+async def test_refresh_asks_at_once(url: str, script: Script) -> None:
+    from tests.console.app.conftest import make_console
+
+    console = make_console(url, system_s=3600.0)
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "worker-1" in text_of(console.query_one("#workers")))
+        assert len(script.asked("GET", "/v1/system")) == 1
+        await pilot.press("r")
+        await until(pilot, lambda: len(script.asked("GET", "/v1/system")) == 2)
