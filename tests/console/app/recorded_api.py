@@ -64,8 +64,7 @@ def recorded_api(script: Script, port: int = 0) -> Iterator[str]:
         pass
 
     Handler.script = script
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -77,6 +76,13 @@ def recorded_api(script: Script, port: int = 0) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A console that leaves resets its connections: nothing to tell."""
 
 
 class _Handler(BaseHTTPRequestHandler):
