@@ -67,20 +67,22 @@ class LogResponse(ASGIResponse):
         loop = asyncio.get_running_loop()
         gone = asyncio.create_task(_disconnected(receive))
         lease: Lease | None = None
-        whole = False
+        whole = sent = False
         try:
             async with asyncio.timeout(None) as scope:
                 lease = Lease(scope, self._outlet)
                 self._deadlines.add(lease)
 
                 def leave(_: Any) -> None:
-                    scope.reschedule(loop.time())
+                    if not sent:  # it may have been called for before it was taken back
+                        scope.reschedule(loop.time())
 
                 gone.add_done_callback(leave)
                 try:
                     await self._send_log(send, lease, loop)
                     whole = True
                 finally:
+                    sent = True
                     gone.remove_done_callback(leave)
                     self._deadlines.remove(lease)
         except TimeoutError:
