@@ -47,7 +47,7 @@ class TaskStream:
             topic_disable_leader=True,
             web_enabled=False,
             store="memory://",
-            datadir=str(settings.state_dir / f"framewire-{settings.worker_id}"),
+            datadir=str(settings.state_dir),
             key_serializer="raw",
             value_serializer="raw",
             autodiscover=False,

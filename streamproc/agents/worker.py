@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 
 import msgspec
@@ -31,6 +33,7 @@ from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailed
 from streamproc.providers.engines import Engines
 from streamproc.providers.plan import ModelShelf
 from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
+from streamproc.source.process import prepare
 
 _log = structlog.get_logger()
 _BEAT_S = 2.0
@@ -121,7 +124,8 @@ class Worker:
             self._readers.put(reader)
 
     def _warm(self) -> None:
-        """Load the default detector, so that a first task finds it compiled."""
+        """Load the default detector and start a decoder, so that a first task finds both."""
+        prepare()
         try:
             device, precision = self._engines.resolve(self._providers[0].name)
             if device != "upstream":
@@ -187,9 +191,10 @@ def main(argv: Sequence[str]) -> int:
         level = getattr(logging, settings.log_level.upper(), logging.INFO)
         logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
-        worker = Worker(settings)
+        with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
+            worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)))
+            asyncio.run(worker.run())
     except (InvalidSettingError, InvalidProvidersError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
-    asyncio.run(worker.run())
     return 0
