@@ -58,6 +58,25 @@ def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
     return (*pad, *spans) if right else (*spans, *pad)
 
 
+def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
+    """Return the line as lines of at most `width` cells, all but the first indented."""
+    lines: list[list[Span]] = [[]]
+    left = width
+    for text, tone in line:
+        rest = text
+        while cell_len(rest) > left:
+            head = set_cell_size(rest, left).rstrip() if left else ""
+            lines[-1].append((rest[: len(head)], tone))
+            rest = rest[len(head) :]
+            lines.append([(" " * indent, "")] if indent else [])
+            left = max(1, width - indent)
+            if not head and cell_len(rest[:1]) > left:
+                break
+        lines[-1].append((rest, tone))
+        left -= cell_len(rest)
+    return [tuple(spans) for spans in lines]
+
+
 class Ink:
     """The styles of one theme."""
 

@@ -22,6 +22,7 @@ from streamproc.contract.chunk import Target
 
 _BLOCKS: Final = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 _BITS: Final = np.array([1, 2, 4, 8])
+_BRIGHT: Final = 120
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -100,7 +101,7 @@ def with_boxes(shown: Shown, colours: Sequence[str], chosen: int | None) -> Imag
             text = f"#{target.track_id}"
             width = draw.textlength(text)
             draw.rectangle((box[0], box[1] - 12, box[0] + width + 4, box[1]), fill=colour)
-            draw.text((box[0] + 2, box[1] - 12), text, fill="black")
+            draw.text((box[0] + 2, box[1] - 12), text, fill=_on(colour))
     return image
 
 
@@ -199,7 +200,13 @@ def _rgb(colour: Sequence[int]) -> Color:
 
 
 def _write(row: list[Segment], label: Label) -> None:
-    style = Style(color="#101418", bgcolor=label.colour, bold=True)
+    style = Style(color=_on(label.colour), bgcolor=label.colour, bold=True)
     for i, letter in enumerate(label.text):
         if label.x + i < len(row):
             row[label.x + i] = Segment(letter, style)
+
+
+def _on(colour: str) -> str:
+    """Return the text colour that is read best on `colour`."""
+    bright = float(np.dot(ImageColor.getrgb(colour)[:3], _LUMINANCE))
+    return "#101418" if bright > _BRIGHT else "#ffffff"

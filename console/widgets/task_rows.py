@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.columns import Column
-from console.ink import Line
+from console.ink import Line, folded
 from console.state import TaskView, parse_time
 from console.widgets.listing import Row
 from console.words import STATUS_MARKS, bar, duration, grouped, rate, short_id
@@ -32,6 +32,7 @@ COLUMNS = (
     Column("task", "TASK", 7, rank=5),
 )
 _BAR_CELLS = 9
+_KEY_CELLS = 14  # about what stands before a value
 _TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)'
     r"|(?P<word>true|false|null)|(?P<mark>[{}\[\],:]+)|(?P<space>\s+)"
@@ -102,13 +103,17 @@ def details_lines(
     if request is None:
         lines.append((("being read …", "dim"),))
     else:
-        lines += json_lines(request)
+        lines += json_lines(request, max(20, width))
     return lines
 
 
-def json_lines(value: Any) -> list[Line]:
-    """Return the value as coloured JSON, small objects on one line."""
-    return [tuple(_coloured(line)) for line in _json_text(value).split("\n")]
+def json_lines(value: Any, width: int) -> list[Line]:
+    """Return the value as coloured JSON in `width` cells, what fits one line on one line."""
+    return [
+        part
+        for line in _json_text(value, width).split("\n")
+        for part in folded(_coloured(line), width, len(line) - len(line.lstrip()) + 2)
+    ]
 
 
 def _facts(view: TaskView, now: datetime) -> Iterator[tuple[str, str | None]]:
@@ -174,18 +179,19 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def _json_text(value: Any, indent: str = "", most: int = 34) -> str:
+def _json_text(value: Any, width: int, indent: str = "") -> str:
     flat = json.dumps(value, ensure_ascii=False)
-    if len(flat) <= most or not isinstance(value, dict | list) or not value:
+    room = width - len(indent) - _KEY_CELLS
+    if len(flat) <= room or not isinstance(value, dict | list) or not value:
         return flat
     inner = f"{indent}  "
     if isinstance(value, dict):
         parts = [
-            f"{inner}{json.dumps(k, ensure_ascii=False)}: {_json_text(v, inner, most)}"
+            f"{inner}{json.dumps(k, ensure_ascii=False)}: {_json_text(v, width, inner)}"
             for k, v in value.items()
         ]
         return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
-    parts = [f"{inner}{_json_text(v, inner, most)}" for v in value]
+    parts = [f"{inner}{_json_text(v, width, inner)}" for v in value]
     return "[\n" + ",\n".join(parts) + f"\n{indent}]"
 
 

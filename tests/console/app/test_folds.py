@@ -16,7 +16,7 @@ from console.curl import curl
 from console.errors import ApiProblem, UnreachableError
 from console.export import encode_rows
 from console.form import FormError, FormValues, StepValues, build_body, place_errors, read_body
-from console.ink import fitted, length
+from console.ink import fitted, folded, length
 from console.link import MAX_PAUSE_S, Link
 from console.picture import fitting
 from console.state import TaskList, expected_frames, source_name, steps_line
@@ -213,6 +213,15 @@ def test_a_line_is_cut_or_filled_to_its_width(text: str, width: int, right: bool
     clean = "".join(letter for letter in text if letter.isprintable())
     line = fitted(((clean, ""), ("tail", "dim")), width, right=right)
     assert length(line) == width
+
+
+@given(st.text(min_size=1, max_size=90), st.integers(6, 40))
+def test_a_folded_line_loses_nothing_and_fits(text: str, width: int) -> None:
+    clean = "".join(letter for letter in text if letter.isalnum())
+    lines = folded(((clean, "info"), (clean, "")), width, indent=2)
+    assert all(length(line) <= width for line in lines)
+    joined = "".join(span for line in lines for span, _ in line).replace(" ", "")
+    assert joined == 2 * clean
 
 
 @given(st.floats(0, 1), st.integers(1, 60))
