@@ -43,6 +43,12 @@ def undisturbed(kafka: KafkaNode, worker: WorkerProcess) -> list[Chunk]:
     return chunks_of(submit(kafka, SPEC).follow())
 
 
+@pytest.fixture
+def alone(worker: WorkerProcess, undisturbed: list[Chunk]) -> None:
+    """The steady worker has gone: a test starts its own. Such tests come last."""
+    worker.stop()
+
+
 def test_every_frame_has_its_chunk_and_the_terminal_its_usage(undisturbed: list[Chunk]) -> None:
     *frames, terminal = undisturbed
     n_frames = terminal.stream_info.total_frames
@@ -132,9 +138,8 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes_then_fails(
 
 
 def test_a_killed_workers_task_goes_on_with_the_same_tracks(
-    kafka: KafkaNode, worker: WorkerProcess, directory: Path, undisturbed: list[Chunk]
+    kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
 ) -> None:
-    worker.stop()
     with workers(kafka, directory, "first", "second") as (first, second):
         by_name = {"first": first, "second": second}
         tail = submit(kafka, SPEC)
@@ -148,7 +153,7 @@ def test_a_killed_workers_task_goes_on_with_the_same_tracks(
 
 
 def test_a_stopped_worker_that_wakes_up_late_changes_nothing(
-    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+    kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
 ) -> None:
     with workers(kafka, directory, "third", "fourth") as (third, fourth):
         by_name = {"third": third, "fourth": fourth}
@@ -164,7 +169,7 @@ def test_a_stopped_worker_that_wakes_up_late_changes_nothing(
 
 
 def test_a_terminated_worker_hands_over_within_a_slice(
-    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+    kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
 ) -> None:
     with workers(kafka, directory, "fifth", "sixth") as (fifth, sixth):
         by_name = {"fifth": fifth, "sixth": sixth}
@@ -178,7 +183,7 @@ def test_a_terminated_worker_hands_over_within_a_slice(
 
 
 def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbour_finishes(
-    kafka: KafkaNode, directory: Path, undisturbed: list[Chunk]
+    kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
 ) -> None:
     poison = submit(kafka, SPEC)
     neighbour = submit(kafka, SPEC)
