@@ -80,6 +80,10 @@ async def tracks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await pilot.press("3")
     tab = console.query_one(TracksTab)
     await until(pilot, lambda: tab.found)
+    await pilot.press("slash", *"pedestrian", "enter")
+    await until(pilot, lambda: tab.found and {t.class_name for t in tab.found} == {"pedestrian"})
+    while tab.selected is not None and tab.selected.feature_digest is None:
+        await pilot.press("down")
     await pilot.press(*["down"] * 3)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
     await pilot.press("m")
