@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -79,6 +80,10 @@ def committed(kafka: KafkaNode, group: str, partition: int) -> int:
         consumer.close()
 
 
+def is_past(kafka: KafkaNode, group: str, partition: int, position: int) -> bool:
+    return committed(kafka, group, partition) > position
+
+
 def test_a_log_reaches_s3_byte_for_byte(kafka: KafkaNode, store: Switchable) -> None:
     log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
     with running(kafka, store, group):
@@ -146,12 +151,12 @@ def test_two_archivers_of_one_topic_agree(kafka: KafkaNode, store: Switchable) -
             writer.write(log.claim(), *(log.chunk(target(), vectors=vectors) for _ in range(4)))
             writer.write(log.terminal())
         wait_until(lambda: all(store.get(final_key(PROJECT, log.task)) is not None for log in logs))
+        for group in (one, two):
+            for writer in writers:
+                partition, position = writer.offsets[-1]
+                wait_until(partial(is_past, kafka, group, partition, position))
     for log in logs:
         assert archived(store, log.task) == log.log
-    for group in (one, two):
-        for writer in writers:
-            partition, position = writer.offsets[-1]
-            assert committed(kafka, group, partition) > position
 
 
 def test_the_role_says_when_it_is_ready_and_leaves_on_sigterm(
