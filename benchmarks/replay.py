@@ -164,7 +164,8 @@ def crowd(stack: LogStack, log: bytes) -> None:
     n_whole = sum(n == len(log) - offset for n, offset in zip(got, offsets, strict=True))
     read = (s3_read_bytes(stack) - before) / len(log)
     print(
-        f"{N_AT_ONCE} clients at once: {n_whole} whole logs in {took:.1f} s, S3 read {read:.2f} x"
+        f"{N_AT_ONCE} clients at once: {n_whole} got all in {took:.1f} s; "
+        f"S3 was read {read:.2f} x the log   (at most 2)"
     )
     if n_whole != N_AT_ONCE:
         raise SystemExit("a client did not get the log")
