@@ -14,6 +14,8 @@ RUNS = (
     ("benchmarks.throughput", str(clip)),
     ("benchmarks.concurrency", str(clip)),
     ("benchmarks.memory",),
+    ("benchmarks.replay",),
+    ("benchmarks.fanout",),
     ("benchmarks.ocr", str(signs)),
 )
 for module, *arguments in RUNS:
