@@ -4,9 +4,10 @@
 
 In each round, one after another on the same machine: OpenVINO's own `benchmark_app` on the same
 network (throughput hint), the stack (detect, every frame, warm, all of Kafka, S3, ClickHouse and
-HTTP running), and a plain loop (decode, infer synchronously, track). Prints frames per second and
-the medians of the ratios. All three compute in the same precision: the faster it is on a processor,
-the more weigh decoding, tracking, Kafka and the rest of the stack on the same cores. Targets: >= 0.80 of benchmark_app, >= 1.3 x the loop.
+HTTP running), and a plain loop (decode, infer synchronously, track). All three compute in the same
+precision: the faster it is on a processor, the more weigh decoding, tracking, Kafka and the rest
+of the stack on the same cores. Prints frames per second and the medians of the ratios.
+Targets: >= 0.80 of benchmark_app, >= 1.3 x the loop.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """The api as the console's tabs use it: calls that also tell how the connection stands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from console.client.aio import AsyncClient, FramePicture
 from console.client.calls import Call
@@ -24,14 +25,42 @@ class Backend:
         self.endpoint = endpoint
         self.clock = clock
         self.link = Link()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._on_link = on_link
         self._client = AsyncClient(endpoint.url, endpoint.key)
 
     async def close(self) -> None:
+        """End what is under way, then the client: a connection made after it would stay open."""
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.__aexit__(None, None, None)
 
     async def ask(self, call: Call[T]) -> T:
         """Send a call; raises `ConsoleError`. Says after a while that the api is slow."""
+        with self._under_way():
+            return await self._ask(call)
+
+    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
+        """See `AsyncClient.read_log`."""
+        with self._under_way():
+            return await self._client.read_log(task_id, offset, at_most_bytes)
+
+    async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
+        """See `AsyncClient.read_frame`."""
+        with self._under_way():
+            return await self._client.read_frame(task_id, index, width_px)
+
+    async def follow(
+        self, following: Following, on_cut: Callable[[float], None]
+    ) -> AsyncIterator[Piece]:
+        """See `AsyncClient.follow`."""
+        with self._under_way():
+            async for piece in self._client.follow(following, on_cut=on_cut):
+                yield piece
+
+    async def _ask(self, call: Call[T]) -> T:
         started_s = self.clock.monotonic_s()
         watch = asyncio.create_task(self._watch(started_s))
         try:
@@ -45,17 +74,18 @@ class Backend:
         self._tell(self.link.answered(self.clock.monotonic_s() - started_s))
         return answer
 
-    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
-        """See `AsyncClient.read_log`."""
-        return await self._client.read_log(task_id, offset, at_most_bytes)
-
-    async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
-        """See `AsyncClient.read_frame`."""
-        return await self._client.read_frame(task_id, index, width_px)
-
-    def follow(self, following: Following, on_cut: Callable[[float], None]) -> AsyncIterator[Piece]:
-        """See `AsyncClient.follow`."""
-        return self._client.follow(following, on_cut=on_cut)
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Know the task that asks while it asks."""
+        task = asyncio.current_task()
+        is_new = task is not None and task not in self._tasks
+        if task is not None and is_new:
+            self._tasks.add(task)
+        try:
+            yield
+        finally:
+            if task is not None and is_new:
+                self._tasks.discard(task)
 
     async def _watch(self, started_s: float) -> None:
         while True:
