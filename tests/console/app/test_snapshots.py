@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from console.app import ConsoleApp
 from console.screens.live import LiveTab
@@ -67,7 +68,12 @@ async def system(pilot: Any, console: ConsoleApp, script: Script) -> None:
 async def submit(pilot: Any, console: ConsoleApp, script: Script) -> None:
     await tasks(pilot, console, script)
     screen = await opened(pilot, console)
-    await until(pilot, lambda: "curl" in str(screen.query_one("#submit-curl").render()))
+    await until(pilot, lambda: "feature" in str(screen.query_one("#submit-curl").render()))
+    for field in screen.query(Input):
+        field.cursor_blink = False
+    focused = screen.query_one("#source Input", Input)
+    focused.focus()
+    await until(pilot, lambda: focused.has_focus)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
