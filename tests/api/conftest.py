@@ -97,6 +97,18 @@ async def project(new_key: Callable[[], Any], live: LiveApi) -> AsyncIterator[ht
 
 
 @pytest.fixture
+async def other(
+    project: httpx.AsyncClient, other_live: LiveApi
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The project's client on the other server, which hears of a new key within a second."""
+    async with other_live.client(project.headers["authorization"].split()[1]) as client:
+        async with asyncio.timeout(10):
+            while (await client.get("/v1/models")).status_code == 401:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+        yield client
+
+
+@pytest.fixture
 def worker(settings: Settings) -> Iterator[StandInWorker]:
     producer = Producer({"bootstrap.servers": settings.kafka, "acks": "all"})
     yield StandInWorker(producer)

@@ -122,17 +122,14 @@ async def test_cancel_is_idempotent_and_ends_cancelled(project: Any, worker: Sta
     assert (answer.status_code, answer.json()) == (202, {"id": task, "status": "cancelled"})
 
 
-async def test_cancel_reaches_the_other_server(
-    project: Any, live: LiveApi, other_live: LiveApi
-) -> None:
+async def test_cancel_reaches_the_other_server(project: Any, other: httpx.AsyncClient) -> None:
     task = await submit(project)
     await project.post(f"/v1/video/tasks/{task}/cancel")
-    async with other_live.client(project.headers["authorization"].split()[1]) as other:
 
-        async def seen() -> bool:
-            return (await status(other, task))["status"] == "cancelling"
+    async def seen() -> bool:
+        return (await status(other, task))["status"] == "cancelling"
 
-        await until(seen, within_s=2)
+    await until(seen, within_s=10)
 
 
 async def test_request_is_echoed_on_demand(project: httpx.AsyncClient) -> None:
