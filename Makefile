@@ -42,7 +42,7 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
 
 chaos: install ## Kill processes at random and check that no byte is lost
-	$(BIN)/pytest -m chaos tests/chaos
+	$(BIN)/pytest -s -m chaos tests/chaos
 
 kafka: install ## Test against a three-node Apache Kafka
 	$(BIN)/pytest tests/kafka
