@@ -104,7 +104,10 @@ class SliceRunner:
     def _claim(
         self, submitted: Submitted, standing: Standing, claim: Claim, reader: LogReader
     ) -> None:
-        """Append the claim and fold up to it; raises `StandingLostError` if the log has closed."""
+        """Append the claim and fold up to it, or to the log's end if it has closed meanwhile.
+
+        Raises `StandingLostError` when the claim was not read back.
+        """
         pending = Pending()
         record = ChunkRecord(
             task=submitted.task,
