@@ -103,6 +103,9 @@ def test_a_video_is_submitted_followed_and_found_in_a_real_terminal(
         terminal.until("HELD at byte")
         terminal.resize(80, 24)
         terminal.until("HELD at byte")
+        with Client(environ["FRAMEWIRE_URL"], environ["FRAMEWIRE_KEY"]) as client:
+            (task,) = client.send(calls.tasks()).data
+            client.send(calls.results(task.id))  # waits until the tracks can be searched
         terminal.type("3")
         terminal.until("DWELL")
         terminal.until("○")
