@@ -144,10 +144,20 @@ class LogTail:
         place = TopicPartition(CHUNKS, submitted.partition, submitted.point.position)
         self._consumer.assign([place])
 
-    def follow(self, *, until_length: int | None = None, timeout_s: float = 60.0) -> bytes:
-        """Read on until the log is closed, or has `until_length` bytes."""
+    def follow(
+        self,
+        *,
+        until_length: int | None = None,
+        until_claims: int | None = None,
+        timeout_s: float = 60.0,
+    ) -> bytes:
+        """Read on until the log is closed, or has so many bytes, or so many claims were seen."""
         deadline = time.monotonic() + timeout_s
-        while not self.fold.closed and (until_length is None or len(self.log) < until_length):
+        while (
+            not self.fold.closed
+            and (until_length is None or len(self.log) < until_length)
+            and (until_claims is None or len(self.claims) < until_claims)
+        ):
             if time.monotonic() > deadline:
                 raise AssertionError(f"the log stands at {len(self.log)} after {timeout_s:g} s")
             message = self._consumer.poll(0.1)

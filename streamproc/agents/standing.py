@@ -47,7 +47,7 @@ class Standing:
     """A task's fold with what only a worker cares about."""
 
     fold: Fold
-    claims: list[Claim] = field(default_factory=list)
+    claims: list[tuple[Claim, int]] = field(default_factory=list)
     last_claim: Claim | None = None
     ckpt: bytes | None = None
     pin: bytes | None = None
@@ -71,7 +71,7 @@ class Standing:
             raise StandingLostError(f"a gap in the log of {record.task} at {record.off}")
         if verdict is Verdict.CLAIMED:
             self.last_claim = _CLAIM.decode(record.value)
-            self.claims.append(self.last_claim)
+            self.claims.append((self.last_claim, self.fold.next_off))
             if self.started_ms is None:
                 self.started_ms = record.time_ms
         elif verdict is Verdict.ACCEPTED:
@@ -90,11 +90,16 @@ class Standing:
         return parent in (self.fold.epoch, self.last_claim.parent)
 
     def crashes(self, message: TaskMessage) -> int:
-        """Return how often this very slice was claimed before and did not get to its end."""
+        """Return how often this slice was claimed in a row without a byte written after it.
+
+        A claim that wrote something was overtaken, by a rebalance say, or died of something else.
+        """
         return sum(
             1
-            for claim in self.claims
-            if claim.parent == parent_of(message) and claim.attempts == self.attempts
+            for claim, off in self.claims
+            if claim.parent == parent_of(message)
+            and claim.attempts == self.attempts
+            and off == self.fold.next_off
         )
 
     @property

@@ -187,14 +187,10 @@ def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbo
 ) -> None:
     poison = submit(kafka, SPEC)
     neighbour = submit(kafka, SPEC)
-    n_crashes = 0
-    while n_crashes < 3:
-        n_claims = len(poison.claims)
+    for n_crashes in range(3):
         with workers(kafka, directory, f"doomed-{n_crashes}", FRAMEWIRE_SLICE_S="60") as (doomed,):
-            while len(poison.claims) == n_claims:
-                poison.follow(until_length=len(poison.log) + 1)
+            poison.follow(until_claims=len(poison.claims) + 1)
             doomed.send(signal.SIGKILL)
-        n_crashes += 1
     with workers(kafka, directory, "gravedigger"):
         *_, terminal = chunks_of(poison.follow())
         assert terminal.finish_reason == "error"
