@@ -79,10 +79,6 @@ class Session:
     def started_ms(self) -> int:
         return self._started_ms
 
-    @property
-    def processed(self) -> int:
-        return self._processed
-
     def stands_at(self, fold: Fold) -> bool:
         """Whether the session has written, or seen, exactly what the log holds."""
         cursor = self.cursor

@@ -1,6 +1,6 @@
 """The JSON of one chunk, field for field and in the order of the public reference."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -111,9 +111,3 @@ def encode_chunk(chunk: Chunk) -> bytes:
 def decode_chunk(data: bytes | memoryview | str) -> Chunk:
     """Return the chunk that `data` holds; raises `msgspec.DecodeError` on anything else."""
     return _DECODER.decode(data)
-
-
-def chunk_to_builtins(chunk: Chunk) -> dict[str, Any]:
-    """Return the chunk as plain dicts and lists, as a JSON reader would see it."""
-    result: dict[str, Any] = msgspec.to_builtins(chunk)
-    return result
