@@ -15,6 +15,7 @@ import structlog
 from streamproc.agents.acks import OrderedAcks
 from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
 from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.security import KafkaSecurity
 from streamproc.settings import WorkerSettings
 
 _log = structlog.get_logger()
@@ -37,6 +38,7 @@ class TaskStream:
         self.app = faust.App(
             WORKER_GROUP,
             broker=[f"kafka://{host}" for host in bootstrap.split(",")],
+            broker_credentials=_credentials(settings.kafka_security),
             broker_client_id=settings.worker_id,
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
@@ -110,3 +112,15 @@ class TaskStream:
             _log.warning("a record of video.tasks was not understood and is left out")
             return True
         return await self._handle(message)
+
+
+def _credentials(security: KafkaSecurity) -> Any:
+    """Return what Faust calls credentials, None for a plain connection."""
+    if security.sasl is not None:
+        return faust.SASLCredentials(
+            mechanism=security.sasl.mechanism,
+            username=security.sasl.username,
+            password=security.sasl.password,
+            ssl_context=security.tls,
+        )
+    return None if security.tls is None else faust.SSLCredentials(security.tls)

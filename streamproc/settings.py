@@ -1,5 +1,6 @@
 """The worker's settings, read once from the environment (names in `contract.env`)."""
 
+import json
 import os
 import socket
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from streamproc.contract import env
+from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 
 class InvalidSettingError(ValueError):
@@ -22,6 +24,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """The whole environment, for the Kafka and S3 clients; never printed."""
     worker_id: str
     """Name of this worker in claims and on the System page."""
+    kafka_security: KafkaSecurity = KafkaSecurity()
+    """How Faust's consumer connects; the other clients read the options themselves."""
     device: str = "AUTO:GPU,CPU"
     """OpenVINO device of providers that name none."""
     precision: str = "auto"
@@ -60,6 +64,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     return WorkerSettings(
         environ=environ,
         worker_id=environ.get(env.WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}",
+        kafka_security=_security(environ),
         device=environ.get(env.DEVICE) or default.device,
         precision=environ.get(env.PRECISION) or default.precision,
         slots=int(_number(environ, env.SLOTS, default.slots, least=1)),
@@ -81,6 +86,19 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         ready_file=_path(environ, env.READY_FILE),
         log_level=environ.get(env.LOG) or default.log_level,
     )
+
+
+def _security(environ: Mapping[str, str]) -> KafkaSecurity:
+    try:
+        options = json.loads(environ.get(env.KAFKA_OPTIONS) or "{}")
+    except ValueError as exc:
+        raise InvalidSettingError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
+    if not isinstance(options, dict):
+        raise InvalidSettingError(f"{env.KAFKA_OPTIONS} must be a JSON object")
+    try:
+        return read_security(options)
+    except InvalidSecurityError as exc:
+        raise InvalidSettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

@@ -21,15 +21,18 @@ from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import (
     CancelRequested,
+    ChunkRecord,
     Claim,
     DeadLetter,
     FoldPoint,
+    Header,
     Submitted,
+    WorkerBeat,
     encode_task_message,
     read_chunk_record,
 )
 from streamproc.contract.spec import Sampling, SourceRef, Step, TaskSpec, When
-from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, partition_of
+from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, WORKERS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode, die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
@@ -197,6 +200,28 @@ def submit(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> LogTail
     return LogTail(kafka, submitted)
 
 
+def claim(kafka: KafkaNode, submitted: Submitted, claim: Claim) -> None:
+    """Claim a task's beginning in a worker's name."""
+    record = ChunkRecord(
+        task=submitted.task,
+        project=submitted.project,
+        kind="claim",
+        epoch=-1,
+        seq=0,
+        off=0,
+        frame=-1,
+        pts=-1,
+        value=msgspec.msgpack.encode(claim),
+    )
+    _produce(
+        kafka, CHUNKS, submitted.task, record.value, submitted.partition, headers=record.headers()
+    )
+
+
+def beat(kafka: KafkaNode, beat: WorkerBeat) -> None:
+    _produce(kafka, WORKERS, beat.worker, msgspec.msgpack.encode(beat), 0)
+
+
 def cancel(kafka: KafkaNode, task: str) -> None:
     _produce(kafka, CONTROL, task, msgspec.msgpack.encode(CancelRequested(task, "p", 1)), 0)
 
@@ -239,7 +264,15 @@ def timeless(chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
     return out
 
 
-def _produce(kafka: KafkaNode, topic: str, key: str, value: bytes, partition: int) -> None:
+def _produce(
+    kafka: KafkaNode,
+    topic: str,
+    key: str,
+    value: bytes,
+    partition: int,
+    *,
+    headers: Sequence[Header] = (),
+) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "acks": "all"})
-    producer.produce(topic, key=key.encode(), value=value, partition=partition)
+    producer.produce(topic, key=key.encode(), value=value, partition=partition, headers=[*headers])
     assert producer.flush(10) == 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from streamproc.agents.beats import Beats
 from streamproc.agents.cancels import Cancels
 from streamproc.agents.log import LogReader, LogWriter, Pending
 from streamproc.agents.session import NoEngine, Session
@@ -21,6 +22,7 @@ from streamproc.agents.sessions import Sessions
 from streamproc.agents.solitude import Solitude
 from streamproc.agents.standing import (
     MAX_CRASHES,
+    Life,
     Standing,
     parent_of,
     slice_of,
@@ -56,9 +58,10 @@ class SliceRunner:
 
     def __init__(
         self,
-        worker_id: str,
+        life: Life,
         slice_s: float,
         writer: LogWriter,
+        beats: Beats,
         cancels: Cancels,
         engines: Engines,
         sessions: Sessions,
@@ -66,9 +69,10 @@ class SliceRunner:
         stopping: Callable[[], bool],
         now_ms: Callable[[], int],
     ) -> None:
-        self._worker_id, self._slice_s = worker_id, slice_s
-        self._writer, self._cancels, self._engines = writer, cancels, engines
-        self._sessions, self._stopping, self._now_ms = sessions, stopping, now_ms
+        self._life, self._slice_s = life, slice_s
+        self._writer, self._beats, self._cancels = writer, beats, cancels
+        self._engines, self._sessions = engines, sessions
+        self._stopping, self._now_ms = stopping, now_ms
         self._solitude = Solitude()
 
     def run(self, message: TaskMessage, reader: LogReader) -> int:
@@ -84,12 +88,13 @@ class SliceRunner:
             log.info("slice dropped", closed=standing.fold.closed)
             self._sessions.discard(submitted.task)
             return 0
-        if standing.crashes(message) >= MAX_CRASHES:
+        suspects = standing.suspects(message, self._life)
+        if len(suspects) >= MAX_CRASHES and self._beats.crashed(suspects, MAX_CRASHES):
             self._bury(message, standing, reader)
             return 0
         if isinstance(message, Submitted):
             self._cancels.catch_up()
-        with self._solitude.entered(alone=standing.crashes(message) > 0):
+        with self._solitude.entered(alone=bool(suspects)):
             return self._work(message, standing, reader)
 
     def _stand(self, message: TaskMessage, reader: LogReader) -> Standing:
@@ -184,7 +189,8 @@ class SliceRunner:
             except TaskFailedError:
                 device, precision = "", ""  # opening it will fail and say why
         return Claim(
-            worker=self._worker_id,
+            worker=self._life.worker,
+            life=self._life.started_ms,
             slice=slice_of(message),
             provider=name,
             precision=precision,

@@ -8,7 +8,9 @@ all the messages of a task exactly one goes on, whoever died. The rules are sans
 takes records, the claimer does the reading.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +25,7 @@ from streamproc.contract.records import (
     FoldPoint,
     Submitted,
     TaskMessage,
+    WorkerBeat,
 )
 from streamproc.errors import StandingLostError
 
@@ -42,12 +45,56 @@ def slice_of(message: TaskMessage) -> int:
     return 0 if isinstance(message, Submitted) else message.slice
 
 
+class Life(NamedTuple):
+    """One process: a worker's name and the Unix milliseconds of its start."""
+
+    worker: str
+    started_ms: int
+
+
+class ClaimSeen(NamedTuple):
+    """A claim, the log's length when it was made, and when that was."""
+
+    claim: Claim
+    off: int
+    time_ms: int
+
+
+class Suspect(NamedTuple):
+    """A life that claimed a slice and wrote nothing; `overtaken_ms` None: nobody claimed since."""
+
+    life: Life
+    claimed_ms: int
+    overtaken_ms: int | None
+
+
+def crashed(
+    suspects: Iterable[Suspect], beats: Iterable[WorkerBeat], asked_ms: int
+) -> list[Suspect]:
+    """Return the suspects that no heartbeat acquits.
+
+    Whoever beats after its slice was claimed by another did not die of the slice: it lost its
+    partition, or Kafka. Takers come a session timeout after a death, which is what the hosts'
+    clocks may differ by. `asked_ms` stands for the claim that is about to be made.
+    """
+    last_beat_ms: dict[Life, int] = {}
+    for beat in beats:
+        life = Life(beat.worker, beat.started_ms)
+        last_beat_ms[life] = max(beat.beat_ms, last_beat_ms.get(life, 0))
+    return [
+        suspect
+        for suspect in suspects
+        if last_beat_ms.get(suspect.life, 0)
+        <= (asked_ms if suspect.overtaken_ms is None else suspect.overtaken_ms)
+    ]
+
+
 @dataclass(slots=True)
 class Standing:
     """A task's fold with what only a worker cares about."""
 
     fold: Fold
-    claims: list[tuple[Claim, int]] = field(default_factory=list)
+    claims: list[ClaimSeen] = field(default_factory=list)
     last_claim: Claim | None = None
     ckpt: bytes | None = None
     pin: bytes | None = None
@@ -71,7 +118,7 @@ class Standing:
             raise StandingLostError(f"a gap in the log of {record.task} at {record.off}")
         if verdict is Verdict.CLAIMED:
             self.last_claim = _CLAIM.decode(record.value)
-            self.claims.append((self.last_claim, self.fold.next_off))
+            self.claims.append(ClaimSeen(self.last_claim, self.fold.next_off, record.time_ms))
             if self.started_ms is None:
                 self.started_ms = record.time_ms
         elif verdict is Verdict.ACCEPTED:
@@ -89,18 +136,28 @@ class Standing:
         parent = parent_of(message)
         return parent in (self.fold.epoch, self.last_claim.parent)
 
-    def crashes(self, message: TaskMessage) -> int:
-        """Return how often this slice was claimed in a row without a byte written after it.
+    def suspects(self, message: TaskMessage, life: Life) -> list[Suspect]:
+        """Return the lives that may have ended by this slice, each once, oldest first.
 
-        A claim that wrote something was overtaken, by a rebalance say, or died of something else.
+        A life is suspected when it claimed the slice and not a byte was written since. It is not
+        when it is the asking `life`; and of several claims of one life only the last one counts,
+        for it lived to make that.
         """
-        return sum(
-            1
-            for claim, off in self.claims
-            if claim.parent == parent_of(message)
-            and claim.attempts == self.attempts
-            and off == self.fold.next_off
-        )
+        found: dict[Life, Suspect] = {}
+        for i, seen in enumerate(self.claims):
+            claim = seen.claim
+            if (
+                claim.parent != parent_of(message)
+                or claim.attempts != self.attempts
+                or seen.off != self.fold.next_off
+            ):
+                continue
+            overtaken_ms = self.claims[i + 1].time_ms if i + 1 < len(self.claims) else None
+            one = Life(claim.worker, claim.life)
+            found.pop(one, None)
+            found[one] = Suspect(one, seen.time_ms, overtaken_ms)
+        found.pop(life, None)
+        return list(found.values())
 
     @property
     def processed(self) -> int:

@@ -19,10 +19,12 @@ import structlog
 
 from models.errors import ModelError
 from models.registry import Registry
+from streamproc.agents.beats import BEAT_S, Beats
 from streamproc.agents.cancels import Cancels
 from streamproc.agents.log import LogReader, LogWriter
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slices import SliceRunner
+from streamproc.agents.standing import Life
 from streamproc.agents.uploads import BucketUploads
 from streamproc.app import TaskStream
 from streamproc.contract import env
@@ -36,7 +38,6 @@ from streamproc.settings import InvalidSettingError, WorkerSettings, read_settin
 from streamproc.source.process import prepare
 
 _log = structlog.get_logger()
-_BEAT_S = 2.0
 _RETRY_S = 1.0
 _DRAIN_SLICES = 3
 
@@ -68,9 +69,10 @@ class Worker:
             depth=2 * n_threads,
         )
         self._runner = SliceRunner(
-            settings.worker_id,
+            Life(settings.worker_id, self._started_ms),
             settings.slice_s,
             self._writer,
+            Beats(settings.environ),
             self._cancels,
             self._engines,
             self._sessions,
@@ -137,7 +139,7 @@ class Worker:
         process = psutil.Process()
         before, before_s = 0, time.monotonic()
         while True:
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(BEAT_S)
             self._sessions.sweep()
             at_s = time.monotonic()
             fps = (self._processed - before) / (at_s - before_s)

@@ -25,7 +25,11 @@ _LOGGING = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node's place: `controllers` maps every node id to its controller port, itself included."""
+    """A node's place: `controllers` maps every node id to its controller port, itself included.
+
+    `more` are further lines of `server.properties`; they stand where ours would: a listener for
+    other networks, say.
+    """
 
     directory: Path
     port: int
@@ -33,6 +37,7 @@ class Node:
     node_id: int = 1
     controllers: dict[int, int] = field(default_factory=dict)
     heap_mib: int = 256
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def quorum(self) -> dict[int, int]:
@@ -75,6 +80,7 @@ def properties(node: Node) -> dict[str, str]:
         "num.io.threads": "4",
         "log.cleaner.dedupe.buffer.size": str(4 * 1024 * 1024),
         "log.segment.bytes": str(128 * 1024 * 1024),
+        **node.more,
     }
 
 

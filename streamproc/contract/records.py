@@ -67,7 +67,8 @@ class Claim(msgspec.Struct, frozen=True):
     `precision` is what `auto` resolved to at the first claim, so that a resume elsewhere computes
     the same numbers. `parent` is the epoch of the slice whose message began this one, -1 for a
     submission: it tells a message that was delivered twice from one that was overtaken.
-    `attempts` are the providers that failed before this one, oldest first.
+    `attempts` are the providers that failed before this one, oldest first. `life` is the start of
+    the worker's process (`WorkerBeat.started_ms`): together with its name it is one process's life.
     """
 
     worker: str
@@ -77,6 +78,7 @@ class Claim(msgspec.Struct, frozen=True):
     device: str
     parent: int = -1
     attempts: tuple[Attempt, ...] = ()
+    life: int = 0
 
 
 class Continue(msgspec.Struct, frozen=True, tag="continue"):

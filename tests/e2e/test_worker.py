@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from streamproc.contract.chunk import Chunk
+from streamproc.contract.records import Claim, WorkerBeat
 from tests.brokers import KafkaNode
 from tests.workers import (
     CLIP,
     WorkerProcess,
+    beat,
     cancel,
     chunks_of,
+    claim,
     dead_letters,
     make_spec,
     submit,
@@ -197,3 +200,18 @@ def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbo
         assert terminal.error.code == "worker_crash"  # type: ignore[union-attr]
         assert timeless(chunks_of(neighbour.follow())) == timeless(undisturbed)
     assert poison.submitted.task in dead_letters(kafka)
+
+
+def test_a_slice_that_three_living_workers_lost_is_nobodys_crash(
+    kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
+) -> None:
+    """As when partitions wander while Kafka comes back: all claimed, none wrote, none died."""
+    tail = submit(kafka, SPEC)
+    for number in range(3):
+        lost = Claim(f"lost-{number}", 0, "local", "", "", life=1)
+        claim(kafka, tail.submitted, lost)
+        later_ms = (time.time_ns() // 1_000_000) + 600_000
+        beat(kafka, WorkerBeat(lost.worker, "h", 1, 1, later_ms, "CPU", "f32", (), 1, 0, 0.0, 0))
+    with workers(kafka, directory, "taker"):
+        assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
+    assert tail.submitted.task not in dead_letters(kafka)

@@ -1,14 +1,16 @@
 """Who goes on with a task: a model of messages, workers, crashes and zombies, run at random."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.agents.standing import Standing, slice_of
+from streamproc.agents.standing import Life, Standing, Suspect, crashed, slice_of
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.records import (
+    Attempt,
     ChunkRecord,
     Claim,
     Continue,
@@ -16,6 +18,7 @@ from streamproc.contract.records import (
     Kind,
     Submitted,
     TaskMessage,
+    WorkerBeat,
 )
 from streamproc.contract.spec import SourceRef, TaskSpec
 
@@ -166,12 +169,60 @@ def test_whoever_dies_or_wakes_up_late_the_task_ends_once_with_every_chunk(
     assert all(q.acked for q in world.queue)
 
 
-def test_a_slice_claimed_three_times_without_end_counts_its_crashes() -> None:
-    world = World()
-    for crashes in range(4):
-        standing = Standing.at(SUBMITTED)
-        for record in world.log:
-            standing.take(record)
-        assert standing.crashes(SUBMITTED) == crashes
-        world.deliver(world.queue[0], 2)
-        world.workers.clear()
+CLAIM = Claim("one", 0, "local", "f32", "CPU", life=1)
+ME = Life("me", 1)
+
+
+def _standing(*claims: Claim | str) -> Standing:
+    """Return the standing after claims at 0, 1000, 2000 … ms; a text in between is a chunk."""
+    world, standing = World(), Standing.at(SUBMITTED)
+    off = epoch = 0
+    for i, item in enumerate(claims):
+        if isinstance(item, Claim):
+            epoch = world.append("claim", -1, off, msgspec.msgpack.encode(item))
+        else:
+            world.append("chunk", epoch, off, item.encode())
+            off += len(item)
+        standing.take(msgspec.structs.replace(world.log[-1], time_ms=1000 * i))
+    return standing
+
+
+def _by(worker: str, life: int = 1, **changes: Any) -> Claim:
+    return msgspec.structs.replace(CLAIM, worker=worker, life=life, **changes)
+
+
+def test_each_life_that_claimed_a_slice_and_wrote_nothing_is_suspected_once() -> None:
+    standing = _standing(_by("a"), _by("b"), _by("a"), _by("a", 2))
+    assert standing.suspects(SUBMITTED, ME) == [
+        Suspect(Life("b", 1), 1000, 2000),
+        Suspect(Life("a", 1), 2000, 3000),
+        Suspect(Life("a", 2), 3000, None),
+    ]
+
+
+def test_a_worker_that_tries_its_slice_again_does_not_suspect_itself() -> None:
+    standing = _standing(_by("me"), _by("me"), _by("me"), _by("me"))
+    assert standing.suspects(SUBMITTED, ME) == []
+    assert len(standing.suspects(SUBMITTED, Life("me", 2))) == 1
+
+
+def test_who_wrote_a_byte_or_worked_on_something_else_is_not_suspected() -> None:
+    wrote = _standing(_by("a"), "0", _by("b"))
+    assert [s.life.worker for s in wrote.suspects(SUBMITTED, ME)] == ["b"]
+    other = _standing(_by("a", parent=7), _by("b", attempts=(Attempt("x", "c", ""),)), _by("c"))
+    assert [s.life.worker for s in other.suspects(SUBMITTED, ME)] == ["c"]
+
+
+def _beat(worker: str, beat_ms: int, started_ms: int = 1) -> WorkerBeat:
+    return WorkerBeat(worker, "h", 1, started_ms, beat_ms, "CPU", "f32", (), 1, 0, 0.0, 0)
+
+
+def test_a_heartbeat_after_the_next_claim_acquits_and_one_before_does_not() -> None:
+    suspects = _standing(_by("a"), _by("b"), _by("c")).suspects(SUBMITTED, ME)
+    assert len(crashed(suspects, [], asked_ms=3000)) == 3
+    late = [_beat("a", 1001), _beat("b", 2001), _beat("c", 3001)]
+    assert crashed(suspects, late, asked_ms=3000) == []
+    early = [_beat("a", 1000), _beat("b", 2000), _beat("c", 3000)]
+    assert crashed(suspects, early, asked_ms=3000) == suspects
+    next_life = [_beat("a", 9000, started_ms=2)]
+    assert crashed(suspects[:1], next_life, asked_ms=3000) == suspects[:1]
