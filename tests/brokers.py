@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -51,12 +53,26 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+class Listener(NamedTuple):
+    """A further way into a broker: `name` in upper case, and the port that clients are told."""
+
+    name: str
+    port: int
+    advertised_port: int
+    protocol: str = "PLAINTEXT"
+    more: Mapping[str, str] = MappingProxyType({})
+    """Lines of `server.properties` of this listener's own, without its prefix."""
+
+
 class KafkaNode:
     """A broker process that a test may kill and start again on its directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *listeners: Listener) -> None:
+        """`listeners` are beside the plain one that `bootstrap` names."""
         port, controller_port = free_ports(2)
-        self.node = Node(directory, port, controller_port)
+        self.node = Node(
+            directory, port, controller_port, more=_lines(port, controller_port, listeners)
+        )
         self.bootstrap = f"127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +87,7 @@ class KafkaNode:
                 argv,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - before any thread
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
         wait_for_port(self.node.port)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
@@ -91,6 +107,27 @@ class KafkaNode:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+def _lines(port: int, controller_port: int, listeners: Sequence[Listener]) -> dict[str, str]:
+    """Return the lines of `server.properties` that `listeners` need, none without any."""
+    if not listeners:
+        return {}
+    own = [Listener("PLAINTEXT", port, port), Listener("CONTROLLER", *2 * (controller_port,))]
+    every = [*own, *listeners]
+    return {
+        "listeners": ",".join(f"{one.name}://127.0.0.1:{one.port}" for one in every),
+        "advertised.listeners": ",".join(
+            f"{one.name}://127.0.0.1:{one.advertised_port}" for one in every
+        ),
+        "listener.security.protocol.map": ",".join(f"{one.name}:{one.protocol}" for one in every),
+        "inter.broker.listener.name": "PLAINTEXT",
+        **{
+            f"listener.name.{one.name.lower()}.{key}": value
+            for one in listeners
+            for key, value in one.more.items()
+        },
+    }
 
 
 @pytest.fixture(scope="session")

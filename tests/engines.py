@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,10 +67,9 @@ class S3Server(NamedTuple):
         )
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS with one bucket, `framewire-tests`."""
-    directory = tmp_path_factory.mktemp("seaweedfs")
+@contextmanager
+def seaweedfs(directory: Path) -> Iterator[S3Server]:
+    """Run SeaweedFS on a directory, with one bucket, `framewire-tests`."""
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     server = S3Server(
         endpoint=f"http://127.0.0.1:{ports['s3.port']}",
@@ -114,6 +114,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with one bucket, `framewire-tests`."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ import httpx
 
 from api.settings import RING_BYTES
 from streamproc.contract import env
-from tests.brokers import KafkaNode, die_with_parent, free_ports
+from tests.brokers import die_with_parent, free_ports
+from tests.chaos.kafka import ProxiedKafka
 from tests.chaos.proxy import FaultProxy
 from tests.engines import S3Server
 
@@ -61,7 +62,7 @@ class Member:
 class Fleet:
     """The members and the thread that keeps them alive: no human is needed."""
 
-    kafka: KafkaNode
+    kafka: ProxiedKafka
     s3: S3Server
     directory: Path
     n_workers: int = 3

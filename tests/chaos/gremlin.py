@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.chaos.fleet import Fleet, Member
+from tests.chaos.proxy import FaultProxy
 
 
 class Gremlin(threading.Thread):
@@ -22,7 +23,9 @@ class Gremlin(threading.Thread):
         self._halt = threading.Event()
         self.done: Counter[str] = Counter()
         self.worker_kills: list[tuple[int, str]] = []
-        self._faults = ["kill"] * 8 + ["freeze"] * 3 + ["terminate"] * 2 + ["cut", "slow", "away"]
+        self._faults = ["kill"] * 8 + ["freeze"] * 3 + ["terminate"] * 2
+        self._faults += ["cut s3", "slow s3", "s3 away"]
+        self._faults += ["cut kafka", "slow kafka", "kafka away"]
         if kills_kafka:
             self._faults.append("kill kafka")
 
@@ -36,8 +39,9 @@ class Gremlin(threading.Thread):
         """End, and put everything right that does not right itself."""
         self._halt.set()
         self.join()
-        self._fleet.s3_proxy.refuse(False)
-        self._fleet.s3_proxy.slow(0)
+        for proxy in (self._fleet.s3_proxy, self._fleet.kafka.proxy):
+            proxy.refuse(False)
+            proxy.slow(0)
         for member in self._fleet.members.values():
             if member.frozen:
                 member.send(signal.SIGCONT)
@@ -59,19 +63,34 @@ class Gremlin(threading.Thread):
     def _terminate(self) -> None:
         self._victim().send(signal.SIGTERM)
 
-    def _cut(self) -> None:
+    def _cut_s3(self) -> None:
         self._fleet.s3_proxy.cut()
 
-    def _slow(self) -> None:
-        self._fleet.s3_proxy.slow(0.05)
-        self._later(self._random.uniform(1, 4), lambda: self._fleet.s3_proxy.slow(0))
+    def _slow_s3(self) -> None:
+        self._slow(self._fleet.s3_proxy)
 
-    def _away(self) -> None:
-        self._fleet.s3_proxy.refuse(True)
-        self._later(self._random.uniform(1, 5), lambda: self._fleet.s3_proxy.refuse(False))
+    def _s3_away(self) -> None:
+        self._away(self._fleet.s3_proxy)
+
+    def _cut_kafka(self) -> None:
+        self._fleet.kafka.proxy.cut()
+
+    def _slow_kafka(self) -> None:
+        self._slow(self._fleet.kafka.proxy)
+
+    def _kafka_away(self) -> None:
+        self._away(self._fleet.kafka.proxy)
 
     def _kill_kafka(self) -> None:
         self._fleet.kafka.kill()
+
+    def _slow(self, proxy: FaultProxy) -> None:
+        proxy.slow(0.05)
+        self._later(self._random.uniform(1, 4), lambda: proxy.slow(0))
+
+    def _away(self, proxy: FaultProxy) -> None:
+        proxy.refuse(True)
+        self._later(self._random.uniform(1, 5), lambda: proxy.refuse(False))
 
     def _victim(self) -> Member:
         return self._random.choice(list(self._fleet.members.values()))
