@@ -21,6 +21,7 @@ from console.local.session import Addresses, running_stack
 from console.local.state import DataDirectory
 from streamproc.contract import env
 from streamproc.contract.chunk import Chunk
+from tests.clients.stack import looped_clip
 from tests.streamproc.providers.video_api import Handler, frame_event, video_api
 from tests.streamproc.source.origin import serving
 from tests.workers import CLIP, chunks_of, timeless
@@ -31,7 +32,10 @@ _WAIT_S = 90.0
 
 
 class Here(NamedTuple):
-    """The relaying stack; `there` is the other one's api, `clip` a URL that both can read."""
+    """The relaying stack; `there` is the other one's api, `clip` a URL that both can read.
+
+    The clip is the bundled one sixty times over: nobody is through with it before a test is.
+    """
 
     api: httpx.Client
     there: httpx.Client
@@ -114,7 +118,7 @@ def _silent(handler: Handler) -> None:
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     directory = tmp_path_factory.mktemp("upstream")
-    content = CLIP.read_bytes()
+    content = looped_clip(directory / "long.mp4", 60).read_bytes()
     with ExitStack() as stack:
         clip = stack.enter_context(serving(lambda handler: handler.answer_range(content)))
         environ = {**os.environ, env.PRIVATE_HOSTS: "127.0.0.1", env.SLICE_S: "0.5"}
@@ -197,7 +201,7 @@ def test_an_upload_is_read_by_the_upstream_through_a_presigned_url(here: Here) -
 
 
 def test_cancelling_here_cancels_there(here: Here) -> None:
-    task = here.submit("there", seconds=60, rate=100)
+    task = here.submit("there", seconds=720, rate=100)
     _until(lambda: here.task(task)["progress"]["processed_frames"] > 2)
     assert here.api.post(f"/v1/video/tasks/{task}/cancel").status_code == 202
     *frames, terminal = here.chunks(task)
