@@ -58,7 +58,7 @@ class Session:
         now_ms: Callable[[], int],
         info: StreamInfo | None = None,
     ) -> None:
-        """`info` are the log's last counters, for a session that will only end the task.
+        """`info` are the log's last counters; without it, those that the standing has seen.
 
         `processed` frames are behind the engine; those up to the log's end are not sent again.
         """
@@ -69,7 +69,7 @@ class Session:
         self._now_ms = now_ms
         self._started_ms = standing.started_ms if standing.started_ms is not None else now_ms()
         last_frame = max(standing.fold.last_frame, 0)
-        self._info = info or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
+        self._info = info or standing.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
         self._counts: tuple[int, int, int] | None = None
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False
@@ -154,7 +154,10 @@ class Session:
         reason: FinishReason,
         error: ChunkError | None = None,
     ) -> None:
-        """Write the terminal: the last chunk with its usage, and `[DONE]`, in one record."""
+        """Write the terminal: the last chunk with its usage, and `[DONE]`, in one record.
+
+        Usage counts the log's chunks: the engine may be behind it, on its way from a checkpoint.
+        """
         elapsed_ms = self._elapsed_ms()
         info = self._info
         chunk = self._chunk(
@@ -168,7 +171,7 @@ class Session:
             ),
             (),
             reason,
-            usage=Usage(self._processed, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
+            usage=Usage(self.cursor.seq, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
             error=UNSET if error is None else error,
         )
         start = self.cursor.off
@@ -195,6 +198,8 @@ class Session:
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
         """Append a frame's chunk; one that the log holds already is only counted."""
         self._processed += 1
+        if item.frame_index <= self.cursor.last_frame:
+            return
         self._info = StreamInfo(
             frame_index=item.frame_index,
             total_frames=item.total_frames,
@@ -204,8 +209,6 @@ class Session:
             elapsed_ms=self._elapsed_ms(),
         )
         self._counts = (item.decoded, item.failed, item.skipped)
-        if item.frame_index <= self.cursor.last_frame:
-            return
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)
         value = frame_event(encode_chunk(chunk), self.cursor.off)
         self._append(
