@@ -5,8 +5,9 @@ from typing import Protocol
 
 from api.errors import UnavailableError
 from api.log.archive import Archive, LogRef
-from api.log.hub import Hub, TailView
+from api.log.hub import Hub
 from api.log.segments import SegmentMap
+from api.log.tail import TailView
 from api.log.wakes import Wakes
 
 PIECE_BYTES = 1024 * 1024

@@ -9,7 +9,9 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from api.errors import UnavailableError
+import structlog
+
+from api.errors import ProblemError, UnavailableError
 from api.log.archive import Archive, LogRef
 from api.log.cache import BlockCache
 from api.log.consumer import Assigned, Batch, LogConsumer
@@ -26,6 +28,10 @@ from streamproc.contract.records import Attempt, Claim
 
 _MAX_LISTINGS = 8
 _CATCH_UP_S = 10.0
+_LISTED_AT_ONCE = 16
+_LIST_AGAIN_S = (0.1, 2.0)
+
+_log = structlog.get_logger("framewire.api.log")
 
 
 class ReaderSettings(Protocol):
@@ -61,6 +67,7 @@ class LogReader:
         self.deadlines = SendDeadlines(settings.send_deadline_s)
         self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
+        self._proving: asyncio.Task[None] | None = None
         self._ends: dict[int, int] | None = None
         self._caught_up = asyncio.Event()
         self._trouble: str | None = None
@@ -74,10 +81,12 @@ class LogReader:
         """End all readers' waits and stop."""
         self.wakes.stop()
         await self._consumer.close()
-        locating = list(self._locating.values())
-        for task in locating:
+        running = list(self._locating.values())
+        if self._proving is not None:
+            running.append(self._proving)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*locating, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await self.cache.close()
         await self.deadlines.close()
 
@@ -129,7 +138,7 @@ class LogReader:
             started_ms=segments.started_ms if facts.started_ms is None else facts.started_ms,
             finished_ms=final.finished_ms if final else facts.finished_ms,
             provider=provider,
-            attempts=final.attempts if final else claim.attempts if claim else (),
+            attempts=_attempts(final, claim, segments),
             last_chunk=await self._last_chunk(ref, facts.last) if with_last_chunk else None,
             final=final,
         )
@@ -195,12 +204,12 @@ class LogReader:
             for task in self.hub.feed(batch.partition, batch.records, batch.position):
                 self.wakes.wake(task)
         self._note_progress()
-        self._consumer.hold(self.hub.saturated)
+        self._make_room()
 
     def on_archived(self, positions: Mapping[int, int]) -> None:
         for partition, position in positions.items():
             self.hub.archived(partition, position)
-        self._consumer.hold(self.hub.saturated)
+        self._make_room()
 
     def on_trouble(self, detail: str | None) -> None:
         self._trouble = detail
@@ -219,13 +228,40 @@ class LogReader:
         await self._catch_up()
         self._require(ref.partition)
         for _ in range(_MAX_LISTINGS):
-            ticket = self.hub.ticket(ref.partition)
+            ticket = self.hub.ticket(ref.task, ref.partition)
             segments = await self.archive.extend(ref)
             if segments.closed or self.hub.seed(
-                ref.task, ref.partition, ticket, segments.fold(), segments.started_ms
+                ref.task, ticket, segments.fold(), segments.started_ms
             ):
                 return
         raise UnavailableError("The archive does not keep up with the log.")
+
+    def _make_room(self) -> None:
+        """Hold Kafka off while the ring is too full, and find out what may leave it."""
+        self._consumer.hold(self.hub.saturated)
+        if self.hub.is_stuck and (self._proving is None or self._proving.done()):
+            self._proving = asyncio.create_task(self._prove_stored())
+
+    async def _prove_stored(self) -> None:
+        """List the tasks that fill the ring, as long as the commit alone does not free it."""
+        pause_s, longest_s = _LIST_AGAIN_S
+        while places := self.hub.unproven(_LISTED_AT_ONCE):
+            before_bytes = self.hub.size_bytes
+            await asyncio.gather(*(self._prove_one(LogRef(*place)) for place in places))
+            self._consumer.hold(self.hub.saturated)
+            if self.hub.size_bytes < before_bytes:
+                pause_s = _LIST_AGAIN_S[0]
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, longest_s)
+
+    async def _prove_one(self, ref: LogRef) -> None:
+        try:
+            segments = await self.archive.extend(ref)
+        except ProblemError as exc:
+            _log.warning("a task that fills the ring cannot be listed", task=ref.task, why=str(exc))
+        else:
+            self.hub.stored(ref.task, segments.fold())
 
     def _located(self, ref: LogRef, done: asyncio.Task[None]) -> None:
         self._locating.pop(ref, None)

@@ -16,8 +16,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api.log import hub as hub_module
-from api.log.hub import Hub
+from api.log import tail as tail_module
+from api.log.hub import Hub, Ticket
 from api.log.segments import Segment
 from streamproc.contract.fold import Fold, Verdict
 from streamproc.contract.fold import step as true_step
@@ -107,6 +107,13 @@ class LogMachine(RuleBasedStateMachine):
         self.world.api_read(n)
         if archived:
             self.world.api_learn_archived()
+
+    @rule(deed=st.sampled_from(["ask", "learn"]))
+    def api_makes_room(self, deed: str) -> None:
+        if deed == "ask":
+            self.world.api_proves()
+        else:
+            self.world.api_learns_stored()
 
     @rule()
     def api_restart(self) -> None:
@@ -212,14 +219,12 @@ class StoreKeyedByEnd(MemoryStore):
 class HubThatTailsFirst(Hub):
     """The tail begins where Kafka stands before the listing, not where the listing ends."""
 
-    def ticket(self, partition: int) -> int:
-        return self.position(partition)
+    def ticket(self, task: str, partition: int) -> Ticket:
+        return super().ticket(task, partition)._replace(floor=self.position(partition))
 
-    def seed(
-        self, task: str, partition: int, ticket: int, fold: Fold, started_ms: int | None = None
-    ) -> bool:
-        late = Fold(ticket, fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
-        return super().seed(task, partition, ticket, late, started_ms)
+    def seed(self, task: str, ticket: Ticket, fold: Fold, started_ms: int | None = None) -> bool:
+        late = Fold(ticket.floor, fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
+        return super().seed(task, ticket, late, started_ms)
 
 
 def _hunt(world: type[World]) -> None:
@@ -230,7 +235,7 @@ def _hunt(world: type[World]) -> None:
 
 
 def test_a_fold_without_epochs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "step", _step_without_epochs)
+    monkeypatch.setattr(tail_module, "step", _step_without_epochs)
     with pytest.raises(AssertionError, match=r"a reader|never came"):
         _hunt(World)
 
@@ -249,6 +254,13 @@ def test_a_tail_that_begins_before_the_listing_is_caught() -> None:
 
     with pytest.raises(AssertionError, match="a reader"):
         _hunt(Broken)
+
+
+def test_a_tail_that_goes_by_the_commit_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One claim that nothing follows would hold all readers of the process up."""
+    monkeypatch.setattr(tail_module.Tail, "note_stored", lambda *_: None)
+    with pytest.raises(AssertionError, match="the tail stalls"):
+        _hunt(World)
 
 
 def test_the_partition_of_the_world_is_the_hubs() -> None:
