@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -26,6 +27,26 @@ ASK_S = 3.0
 FRESH_S = 1.0
 
 
+class Behind(NamedTuple):
+    """A group's place in a partition that holds messages `[first, end)`."""
+
+    group: str
+    topic: str
+    partition: int
+    first: int
+    end: int
+    committed: int | None
+
+    @property
+    def messages(self) -> int:
+        """Return how many are before the group: all of them when it never committed."""
+        return max(0, self.end - max(self.first, self.committed or 0))
+
+    def resource(self) -> LagResource:
+        lag = None if self.committed is None else self.messages
+        return LagResource(self.group, self.topic, self.partition, lag)
+
+
 class Lag:
     """Asks Kafka, at most once a second however many ask."""
 
@@ -34,33 +55,43 @@ class Lag:
         self._admin: AdminClient | None = None
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
-        self._known: Sequence[LagResource] = ()
+        self._known: Sequence[Behind] = ()
 
-    async def get(self, n_partitions: int) -> Sequence[LagResource]:
-        """Return every group's lag by partition; nothing while Kafka does not say."""
+    async def get(self, n_partitions: int) -> Sequence[Behind]:
+        """Return every group's place in every partition; nothing while Kafka does not say."""
         async with self._lock:
             if time.monotonic() - self._asked_s > FRESH_S:
                 self._known = await asyncio.to_thread(self._ask, n_partitions)
                 self._asked_s = time.monotonic()
             return self._known
 
-    def _ask(self, n_partitions: int) -> Sequence[LagResource]:
+    def _ask(self, n_partitions: int) -> Sequence[Behind]:
         if self._admin is None:
             self._admin = AdminClient(self._config)
         try:
-            ends = self._ends(self._admin, n_partitions)
+            firsts = self._offsets(self._admin, n_partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            ends = self._offsets(self._admin, n_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
             return [
-                LagResource(group, topic, partition, _behind(ends[topic, partition], committed))
+                Behind(
+                    group,
+                    topic,
+                    partition,
+                    firsts[topic, partition],
+                    ends[topic, partition],
+                    committed if committed >= 0 else None,
+                )
                 for group, topic in GROUPS
                 for partition, committed in self._committed(self._admin, group, topic, n_partitions)
             ]
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             return ()
 
     @staticmethod
-    def _ends(admin: AdminClient, n_partitions: int) -> dict[tuple[str, int], int]:
+    def _offsets(
+        admin: AdminClient, n_partitions: int, which: OffsetSpec
+    ) -> dict[tuple[str, int], int]:
         asked = {
-            TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            TopicPartition(topic, partition): which
             for topic in (topics.TASKS, topics.CHUNKS)
             for partition in range(n_partitions)
         }
@@ -82,7 +113,3 @@ class Lag:
         (future,) = admin.list_consumer_group_offsets([asked], request_timeout=ASK_S).values()
         found = future.result(ASK_S).topic_partitions
         return sorted((place.partition, place.offset) for place in found)
-
-
-def _behind(end: int, committed: int) -> int | None:
-    return None if committed < 0 else max(0, end - committed)

@@ -1,6 +1,10 @@
 """What the process counts, for Prometheus. Labels are routes and codes: never ids or projects."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from api.lag import Behind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -31,6 +35,19 @@ class Metrics:
             "Tasks acknowledged by Kafka, repeats with an Idempotency-Key among them",
             registry=self.registry,
         )
+
+        self.lag = Gauge(
+            "framewire_lag_messages",
+            "Messages of a topic that a role has not committed; nothing while Kafka is away",
+            ["group", "topic", "partition"],
+            registry=self.registry,
+        )
+
+    def set_lag(self, places: Iterable[Behind]) -> None:
+        """Replace what is said of every role."""
+        self.lag.clear()
+        for place in places:
+            self.lag.labels(place.group, place.topic, place.partition).set(place.messages)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

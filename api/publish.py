@@ -53,6 +53,11 @@ class Publisher:
         self._thread = threading.Thread(target=self._poll, name="kafka-publish", daemon=True)
         self._thread.start()
 
+    @property
+    def known_partitions(self) -> int | None:
+        """What `n_partitions` found; None: Kafka has not been asked with success yet."""
+        return self._n_partitions
+
     async def n_partitions(self) -> int:
         """Return the partitions of video.tasks and video.chunks, asked once.
 

@@ -11,8 +11,8 @@ import structlog
 from api.auth import Authenticator
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
-from api.errors import ProblemError
-from api.lag import Lag
+from api.errors import ProblemError, UnavailableError
+from api.lag import Behind, Lag
 from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
@@ -114,6 +114,16 @@ class Services:
         await self.publisher.close()
         await asyncio.to_thread(self.rows.close)
         self.objects.close()
+
+    async def how_far_behind(self) -> Sequence[Behind]:
+        """Return every role's place by partition; nothing while Kafka does not answer."""
+        try:
+            return await asyncio.wait_for(self._lag(), PROBE_S)
+        except (UnavailableError, TimeoutError):
+            return ()
+
+    async def _lag(self) -> Sequence[Behind]:
+        return await self.lag.get(await self.publisher.n_partitions())
 
     async def parts(self) -> list[PartResource]:
         """Ask every part that the service leans on, all at once, a few seconds at most."""

@@ -51,6 +51,11 @@ class S3Server(NamedTuple):
             env.S3_REGION: self.region,
         }
 
+    @property
+    def reader(self) -> "S3Server":
+        """The same server for somebody who may read and list, and write nothing."""
+        return self._replace(access_key=f"{self.access_key}-reader")
+
     def client(self) -> Any:
         return boto3.client(
             "s3",
@@ -78,12 +83,19 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
         bucket="framewire-tests",
     )
     identities = directory / "identities.json"
-    identity = {
-        "name": "tests",
-        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    actions = {
+        server: ["Admin", "Read", "Write", "List", "Tagging"],
+        server.reader: ["Read", "List"],
     }
-    identities.write_text(json.dumps({"identities": [identity]}))
+    people = [
+        {
+            "name": who.access_key,
+            "credentials": [{"accessKey": who.access_key, "secretKey": who.secret_key}],
+            "actions": may,
+        }
+        for who, may in actions.items()
+    ]
+    identities.write_text(json.dumps({"identities": people}))
     with (directory / "weed.log").open("wb") as log:
         process = subprocess.Popen(
             [

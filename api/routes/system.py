@@ -5,7 +5,6 @@ from litestar import MediaType, Response, get
 from api.contract import paths
 from api.contract.resources import HealthResource, SystemResource, WorkerResource
 from api.directory import WORKER_ALIVE_MS
-from api.errors import UnavailableError
 from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import TheServices, known_only
 from api.routes.openapi import PUBLIC, problems
@@ -18,16 +17,12 @@ from streamproc.contract.records import WorkerBeat
 @get(paths.SYSTEM, operation_id="getSystem", guards=[known_only], responses=problems())
 async def get_system(services: TheServices) -> SystemResource:
     """Return workers and devices, how far the roles are behind, and every part's state."""
-    try:
-        n_partitions = await services.publisher.n_partitions()
-        lag = list(await services.lag.get(n_partitions))
-    except UnavailableError:
-        n_partitions, lag = None, []
+    lag = [place.resource() for place in await services.how_far_behind()]
     now = now_ms()
     workers = [_worker(beat, now) for beat in services.directory.workers(now)]
     return SystemResource(
         version=VERSION,
-        partitions=n_partitions,
+        partitions=services.publisher.known_partitions,
         parts=await services.parts(),
         workers=workers,
         devices=sorted({worker.device for worker in workers if worker.alive}),
@@ -54,7 +49,8 @@ async def ready(services: TheServices) -> Response[HealthResource]:
 
 @get("/metrics", operation_id="metrics", media_type=MediaType.TEXT, security=PUBLIC)
 async def metrics(services: TheServices) -> Response[bytes]:
-    """Return what this process counted, for Prometheus."""
+    """Return what this process counted, and how far every role is behind, for Prometheus."""
+    services.metrics.set_lag(await services.how_far_behind())
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 
 

@@ -6,6 +6,7 @@ takes no thread from anybody else. Whatever botocore raises becomes `StoreUnavai
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
@@ -23,6 +24,11 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _EXISTS = frozenset({"412", "PreconditionFailed"})
 _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 _MAX_CONFLICTS = 5
+
+WRITE_PROBE_S = 60.0
+_PROBE_KEY = "health/write"
+_PROBE_BODY = bytes(8 * 1024)  # less may find room in the last block of a full disk
+_PROBE_TIMEOUT_S = 2.0
 
 T = TypeVar("T")
 
@@ -61,24 +67,30 @@ class Objects:
     ) -> None:
         self._bucket = settings.s3_bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
+        self._wrote_s = float("-inf")
         session = boto3.session.Session(
             aws_access_key_id=settings.s3_key,
             aws_secret_access_key=settings.s3_secret,
             region_name=settings.s3_region,
         )
-        self._client: Any = session.client(
-            "s3",
-            endpoint_url=settings.s3_endpoint,
-            config=Config(
-                connect_timeout=connect_timeout_s,
-                read_timeout=read_timeout_s,
-                max_pool_connections=max_parallel,
-                retries={"max_attempts": 4, "mode": "standard"},
-                signature_version="s3v4",
-                s3={"addressing_style": "path"} if settings.s3_endpoint else {},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
+        config = Config(
+            connect_timeout=connect_timeout_s,
+            read_timeout=read_timeout_s,
+            max_pool_connections=max_parallel,
+            retries={"max_attempts": 4, "mode": "standard"},
+            signature_version="s3v4",
+            s3={"addressing_style": "path"} if settings.s3_endpoint else {},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        at_once = Config(
+            connect_timeout=_PROBE_TIMEOUT_S,
+            read_timeout=_PROBE_TIMEOUT_S,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+        self._client: Any = session.client("s3", endpoint_url=settings.s3_endpoint, config=config)
+        self._prober: Any = session.client(
+            "s3", endpoint_url=settings.s3_endpoint, config=config.merge(at_once)
         )
         self._ranges = RangeReader(
             self._client.meta.endpoint_url,
@@ -93,6 +105,7 @@ class Objects:
         """Drop the connections; calls under way still end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+        self._prober.close()
         self._ranges.close()
 
     async def get(self, key: str) -> bytes | None:
@@ -122,15 +135,7 @@ class Objects:
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         """Write the object, whatever was there."""
-        await self._call(
-            lambda: self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=data,
-                ContentMD5=objects.content_md5(data),
-                ContentType=content_type,
-            )
-        )
+        await self._write(lambda: self._put(self._client, key, data, content_type))
 
     async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
         """Write the object unless there is one; return whether `data` is what stands there now.
@@ -138,7 +143,7 @@ class Objects:
         An SDK retry can turn our own success into a 412, so the winner's bytes are compared: the
         same bytes are the same success.
         """
-        return await self._call(lambda: self._put_if_absent(key, data, content_type))
+        return await self._write(lambda: self._put_if_absent(key, data, content_type))
 
     async def list_segments(
         self, project: str, task: str, after_start: int | None = None
@@ -154,14 +159,47 @@ class Objects:
         return url
 
     async def probe(self) -> None:
-        """Raise `StoreUnavailableError` unless the bucket can be reached."""
-        await self._call(lambda: self._client.head_bucket(Bucket=self._bucket))
+        """Raise `StoreUnavailableError` unless the bucket can be reached and takes objects.
+
+        A store whose disk is full still answers reads. So one that refused the last object, or has
+        not been given any for `WRITE_PROBE_S`, is given a small one.
+        """
+        await self._call(lambda: self._prober.head_bucket(Bucket=self._bucket))
+        if time.monotonic() - self._wrote_s < WRITE_PROBE_S:
+            return
+        try:
+            await self._write(
+                lambda: self._put(self._prober, _PROBE_KEY, _PROBE_BODY, "application/octet-stream")
+            )
+        except StoreUnavailableError as exc:
+            raise StoreUnavailableError(
+                "The object store answers, but takes no objects: it may be full."
+            ) from exc
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        """Do as `_call` does, and remember whether the store takes objects."""
+        try:
+            written = await self._call(work)
+        except StoreUnavailableError:
+            self._wrote_s = float("-inf")
+            raise
+        self._wrote_s = time.monotonic()
+        return written
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (BotoCoreError, ClientError) as exc:
             raise StoreUnavailableError("The object store does not answer.") from exc
+
+    def _put(self, client: Any, key: str, data: bytes, content_type: str) -> None:
+        client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=data,
+            ContentMD5=objects.content_md5(data),
+            ContentType=content_type,
+        )
 
     def _get(self, key: str, byte_range: str | None) -> bytes | None:
         options = {} if byte_range is None else {"Range": byte_range}

@@ -32,6 +32,9 @@ from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
 
 LOG = logging.getLogger("framewire.index")
 
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a silent server must not cost the group
+
 Row = msgspec.Struct
 ClientFactory = Callable[[], Any]
 
@@ -78,6 +81,8 @@ def client_options(url: str) -> dict[str, Any]:
             "password": unquote(parts.password or ""),
             "database": unquote(parts.path.strip("/")) or "default",
             "autogenerate_session_id": False,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "send_receive_timeout": ANSWER_TIMEOUT_S,
         }
     raise SinkSettingsError(
         f"{env.CLICKHOUSE} is chdb:///path[?database=name] or http(s)://user@host:port/database"
