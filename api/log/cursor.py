@@ -1,10 +1,12 @@
 """One reader's place in a log, and the one decision that joins S3 and the ring."""
 
+import asyncio
 import enum
 from typing import Protocol
 
 from api.errors import UnavailableError
 from api.log.archive import Archive, LogRef
+from api.log.broadcast import Broadcast, Member, Wire
 from api.log.hub import Hub
 from api.log.segments import SegmentMap
 from api.log.tail import TailView
@@ -52,6 +54,8 @@ class Seam(Protocol):
     def archive(self) -> Archive: ...
     @property
     def wakes(self) -> Wakes: ...
+    @property
+    def broadcast(self) -> Broadcast: ...
 
     async def locate(self, ref: LogRef) -> None: ...
 
@@ -106,6 +110,45 @@ class LogCursor:
             return await self._seam.wakes.wait(task, timeout_s)
         finally:
             hub.unwatch(task)
+
+    async def follow(self, wire: Wire, silence_s: float | None = None) -> bool:
+        """Let `wire` have what comes at the log's live end, until this reader has to go on itself.
+
+        True: see `read`. False when nothing came for `silence_s`. Raises `StoppingError` when the
+        process stops. Nobody else may write to `wire` meanwhile.
+        """
+        if self._next() is not Next.WAIT:
+            return True
+        released = asyncio.Event()
+        member = self._seam.broadcast.join(self._ref.task, self.offset, wire, released.set)
+        if member is None:
+            return await self.wait(silence_s)
+        hub = self._seam.hub
+        hub.watch(self._ref.task, self._ref.partition)
+        try:
+            if silence_s is None:
+                await released.wait()
+            elif not await self._released(member, released, silence_s):
+                return False
+        finally:
+            self.offset = self._seam.broadcast.leave(member)
+            hub.unwatch(self._ref.task)
+        self._seam.wakes.check()
+        return True
+
+    async def _released(self, member: Member, released: asyncio.Event, silence_s: float) -> bool:
+        """Wait for the release; False after a silence. One timer per silence, none per event."""
+        clock = asyncio.get_running_loop().time
+        heard_s = clock()
+        while (left_s := heard_s + silence_s - clock()) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await released.wait()
+            except TimeoutError:
+                heard_s = max(heard_s, self._seam.broadcast.pushed_s(member))
+            else:
+                return True
+        return False
 
     def _next(self) -> Next:
         seam, ref = self._seam, self._ref

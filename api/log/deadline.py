@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+from api.log.broadcast import Wire
 
-class Outlet(Protocol):
-    """A connection's transport, as far as a deadline looks at it."""
 
-    def get_write_buffer_size(self) -> int: ...
+class Outlet(Wire, Protocol):
+    """A connection's transport: written to past the server, and looked at by the deadline."""
 
     def abort(self) -> None: ...
 

@@ -13,6 +13,7 @@ import structlog
 
 from api.errors import ProblemError, UnavailableError
 from api.log.archive import Archive, LogRef
+from api.log.broadcast import Broadcast
 from api.log.cache import BlockCache
 from api.log.consumer import Assigned, Batch, LogConsumer
 from api.log.cursor import LogCursor
@@ -64,6 +65,7 @@ class LogReader:
         self.cache = BlockCache(store, settings.cache_bytes)
         self.archive = Archive(store, self.cache)
         self.wakes = Wakes()
+        self.broadcast = Broadcast(self.hub)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
         self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
@@ -80,6 +82,7 @@ class LogReader:
     async def close(self) -> None:
         """End all readers' waits and stop."""
         self.wakes.stop()
+        self.broadcast.stop()
         await self._consumer.close()
         running = list(self._locating.values())
         if self._proving is not None:
@@ -200,8 +203,10 @@ class LogReader:
         self._note_progress()
 
     def on_batches(self, batches: list[Batch]) -> None:
+        now_s = asyncio.get_running_loop().time()
         for batch in batches:
             for task in self.hub.feed(batch.partition, batch.records, batch.position):
+                self.broadcast.push(task, now_s)
                 self.wakes.wake(task)
         self._note_progress()
         self._make_room()

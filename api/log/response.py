@@ -31,7 +31,8 @@ _log = structlog.get_logger("framewire.api.log")
 class LogResponse(ASGIResponse):
     """Sends what `body` says through a cursor.
 
-    With a known end the length is declared, so that pieces go out as they lie in memory. A log
+    With a known end the length is declared, so that pieces go out as they lie in memory. Without
+    one the response is chunked, and at the live end `Broadcast` writes its chunks. A log
     that could not be sent to its end is cut off, never ended as if it were whole: the client sees
     a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence and a
     `retry:` line; both stand between events, since the log's end always does.
@@ -111,9 +112,15 @@ class LogResponse(ASGIResponse):
                 await out(piece)
             elif self._end is not None and cursor.offset >= self._end:
                 break
-            elif not await cursor.wait(self._heartbeat_s):
+            elif not await self._more():
                 await out(HEARTBEAT)
         await out(b"", more=False)
+
+    async def _more(self) -> bool:
+        """Wait at the log's live end; False after a silence."""
+        if self._outlet is None or self._end is not None:
+            return await self._cursor.wait(self._heartbeat_s)
+        return await self._cursor.follow(self._outlet, self._heartbeat_s)
 
 
 def _event(data: bytes | memoryview, *, more: bool) -> "HTTPResponseBodyEvent":

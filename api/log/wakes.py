@@ -27,13 +27,17 @@ class Wakes:
         for waiting in self._waiting.values():
             waiting.event.set()
 
+    def check(self) -> None:
+        """Raise `StoppingError` once `stop` was called."""
+        if self._stopping:
+            raise StoppingError
+
     async def wait(self, task: str, timeout_s: float | None) -> bool:
         """Wait for the next `wake`; False when `timeout_s` passed first.
 
         Raises `StoppingError` once `stop` was called.
         """
-        if self._stopping:
-            raise StoppingError
+        self.check()
         waiting = self._waiting.setdefault(task, _Waiting())
         waiting.n += 1
         try:
@@ -48,8 +52,7 @@ class Wakes:
             waiting.n -= 1
             if not waiting.n and self._waiting.get(task) is waiting:
                 del self._waiting[task]
-        if self._stopping:
-            raise StoppingError
+        self.check()
         return True
 
 

@@ -43,6 +43,34 @@ async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
     assert api.services.log.cache.n_reads > 0
 
 
+async def test_a_claim_that_nothing_follows_stalls_no_other_stream(
+    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+) -> None:
+    """It holds the archive's commit of its partition: the ring must not wait for that."""
+    api = await fresh(ring_bytes=20_000)
+
+    async def submitted() -> tuple[str, int]:
+        task = await submit(project)
+        return task, (await live.services.requests.get(project.project, task)).partition
+
+    idle, partition = await submitted()
+    worker.claim(project.project, idle)
+    task, there = await submitted()
+    while there != partition:
+        task, there = await submitted()
+    begin(worker, project, task, 1)
+    async with httpx.AsyncClient(base_url=api.url, headers=project.headers, timeout=90) as client:
+        reading = asyncio.create_task(client.get(stream_path(task)))
+        for _ in range(200):
+            await asyncio.to_thread(worker.chunk, task, target())
+        log = await asyncio.to_thread(worker.end, task)
+        assert len(log) > 40_000, "less than what stalls a ring that nothing leaves"
+        assert (await reading).content == log
+        status = (await client.get(f"/v1/video/tasks/{idle}")).json()["status"]
+        assert status == "running", "its claim is still known"
+    await asyncio.to_thread(worker.end, idle, "cancelled")
+
+
 async def test_headers_come_before_the_first_chunk(
     project: Any, live: LiveApi, worker: StandInWorker
 ) -> None:

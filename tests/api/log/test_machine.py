@@ -141,6 +141,13 @@ class LogMachine(RuleBasedStateMachine):
             self.world.read(self.world.readers[at % len(self.world.readers)])
 
     @precondition(lambda self: self.world.readers)
+    @rule(at=index, is_full=st.booleans())
+    def reader_follows(self, at: int, is_full: bool) -> None:
+        reader = self.world.readers[at % len(self.world.readers)]
+        self.world.follow(reader)
+        reader.is_full = is_full
+
+    @precondition(lambda self: self.world.readers)
     @rule(at=index, n=st.integers(1, 30))
     def reader_is_served(self, at: int, n: int) -> None:
         self.world.api_serves(self.world.readers[at % len(self.world.readers)], n)

@@ -7,6 +7,7 @@ when it likes, so that any interleaving can be played. One partition, several ta
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from api.log.broadcast import MAX_WAITING_BYTES, Broadcast, Member
 from api.log.cursor import Next, next_step
 from api.log.hub import Hub, Ticket
 from api.log.segments import Segment, SegmentMap
@@ -111,19 +112,42 @@ class ApiProcess:
     def __init__(self, hub: Hub, position: int) -> None:
         self.hub = hub
         self.hub.start(PARTITION, position)
+        self.broadcast = Broadcast(hub)
         self.maps = {task: SegmentMap() for task in (*TASKS, IDLE)}
         self.locating: dict[str, Locating] = {}
         self.proving: dict[str, list[tuple[Segment, str]]] = {}
 
 
 class Reader:
-    """A client: it counts its bytes, and comes again at `start + len(got)` after a cut."""
+    """A client: it counts its bytes, and comes again at `start + len(got)` after a cut.
+
+    It is its own connection, too: what the live end writes to it, it has got.
+    """
 
     def __init__(self, task: str, start: int) -> None:
         self.task = task
         self.start = start
         self.got = b""
         self.ended = False
+        self.member: Member | None = None
+        self.released = False
+        self.is_full = False
+
+    def write(self, data: bytes) -> None:
+        """Take one chunk of the chunked encoding."""
+        size, _, rest = data.partition(b"\r\n")
+        assert rest[-2:] == b"\r\n"
+        assert len(rest) == int(size, 16) + 2
+        self.got += rest[:-2]
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return MAX_WAITING_BYTES + 1 if self.is_full else 0
+
+    def release(self) -> None:
+        self.released = True
 
     @property
     def offset(self) -> int:
@@ -244,12 +268,17 @@ class World:
             return
         at = hub.position(PARTITION)
         batch = self.kafka[at : at + n_records]
-        hub.feed(PARTITION, batch, at + len(batch))
+        for task in hub.feed(PARTITION, batch, at + len(batch)):
+            self.api.broadcast.push(task, 0.0)
+        for reader in self.readers:
+            self.check_reader(reader)
 
     def api_learn_archived(self) -> None:
         self.api.hub.archived(PARTITION, self.committed)
 
     def api_restart(self) -> None:
+        for reader in self.readers:
+            reader.member = None  # cut: it comes again
         self.api = ApiProcess(self.hub_type(RING_BYTES), self.committed)
 
     def api_list(self, task: str) -> None:
@@ -317,6 +346,9 @@ class World:
 
     def read(self, reader: Reader) -> Next:
         """Take one step of a reader; whatever it gets must be what the log holds there."""
+        if reader.member is not None:
+            assert self.api.broadcast.leave(reader.member) == reader.offset
+            reader.member = None
         hub, segments = self.api.hub, self.api.maps[reader.task]
         todo = next_step(reader.offset, hub.view(reader.task), segments)
         piece = b""
@@ -335,6 +367,16 @@ class World:
         reader.got += piece
         self.check_reader(reader)
         return todo
+
+    def follow(self, reader: Reader) -> None:
+        """Join the live end, if the reader has come there."""
+        if self.read(reader) is Next.WAIT:
+            reader.released = False
+            task, offset = reader.task, reader.offset
+            reader.member = self.api.broadcast.join(task, offset, reader, reader.release)
+            tail = self.api.hub.view(task)
+            assert tail is not None
+            assert reader.member is not None or tail.end < offset, "a reader was not taken"
 
     def check_reader(self, reader: Reader) -> None:
         log, fold = self.truth(reader.task)
@@ -358,6 +400,7 @@ class World:
         """Read the tail as it is, then close and archive every log and read all to the end."""
         for reader in self.readers:
             self.api_serves(reader, MAX_DRAIN_STEPS)
+            self.follow(reader)
         self.go_on_beside_an_idle_claim()
         for task in (*TASKS, IDLE):
             if not self.truth(task)[1].closed:
@@ -368,6 +411,7 @@ class World:
         assert self.committed == len(self.kafka), "the archive did not come to the end"
         self.api_catches_up()
         for reader in self.readers:
+            assert reader.member is None or reader.released, "a live end outlived its log"
             self.api_serves(reader, MAX_DRAIN_STEPS)
             assert reader.ended, "a reader never came to the end"
             log, _ = self.truth(reader.task)
