@@ -2,7 +2,8 @@
 
 boto3 is synchronous: every call runs in a thread pool of this store's own, so that a slow S3
 takes no thread from anybody else. Whatever botocore raises becomes `StoreUnavailableError`
-(503), apart from a missing object, which is an answer and no error.
+(503), apart from a missing object, which is an answer and no error. So does silence: only an
+upload may take its time.
 """
 
 import asyncio
@@ -64,7 +65,10 @@ class Objects:
         max_parallel: int = 16,
         connect_timeout_s: float = 3.0,
         read_timeout_s: float = 20.0,
+        answer_s: float = 15.0,
     ) -> None:
+        """`answer_s` bounds every call but `put`, with its retries and its wait for a thread."""
+        self._answer_s = answer_s
         self._bucket = settings.s3_bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
         self._wrote_s = float("-inf")
@@ -135,7 +139,7 @@ class Objects:
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         """Write the object, whatever was there."""
-        await self._write(lambda: self._put(self._client, key, data, content_type))
+        await self._write(lambda: self._put(self._client, key, data, content_type), patient=True)
 
     async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
         """Write the object unless there is one; return whether `data` is what stands there now.
@@ -176,20 +180,21 @@ class Objects:
                 "The object store answers, but takes no objects: it may be full."
             ) from exc
 
-    async def _write(self, work: Callable[[], T]) -> T:
+    async def _write(self, work: Callable[[], T], *, patient: bool = False) -> T:
         """Do as `_call` does, and remember whether the store takes objects."""
         try:
-            written = await self._call(work)
+            written = await self._call(work, patient=patient)
         except StoreUnavailableError:
             self._wrote_s = float("-inf")
             raise
         self._wrote_s = time.monotonic()
         return written
 
-    async def _call(self, work: Callable[[], T]) -> T:
+    async def _call(self, work: Callable[[], T], *, patient: bool = False) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (BotoCoreError, ClientError) as exc:
+            return await asyncio.wait_for(running, None if patient else self._answer_s)
+        except (BotoCoreError, ClientError, TimeoutError) as exc:
             raise StoreUnavailableError("The object store does not answer.") from exc
 
     def _put(self, client: Any, key: str, data: bytes, content_type: str) -> None:

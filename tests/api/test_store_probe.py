@@ -1,5 +1,6 @@
 """Whether the bucket can be used: reading alone is not enough, and asking costs little."""
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -63,3 +64,16 @@ async def test_a_store_that_answers_and_takes_nothing_is_not_ready(
     assert await objects.get("p/vt_1/request.json") is None
     with pytest.raises(StoreUnavailableError, match="takes no objects"):
         await objects.probe()
+
+
+async def test_a_store_that_takes_the_connection_and_is_silent_is_away_after_a_while(
+    server: S3Server,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        base = {env.KAFKA: "127.0.0.1:9", env.CLICKHOUSE: "chdb:///nowhere"}
+        environ = {**base, **server._replace(endpoint=endpoint).environ}
+        objects = Objects(Settings.from_environ(environ), read_timeout_s=2.0, answer_s=0.2)
+        with pytest.raises(StoreUnavailableError):
+            await objects.put_if_absent("p/vt_1/request.json", b"{}", "application/json")
+        objects.close()

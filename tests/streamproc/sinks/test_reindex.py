@@ -108,6 +108,13 @@ def test_a_whole_archive_has_no_findings(store: S3Objects, tables: IndexTables) 
     assert list(verify(store, tables)) == []
 
 
+def test_a_request_that_was_refused_while_kafka_was_away_is_no_finding(
+    store: S3Objects, tables: IndexTables
+) -> None:
+    put_request(store, submitted(task_id(4)))
+    assert list(verify(store, tables)) == []
+
+
 def overwrite(bucket: S3Server, key: str, body: bytes, metadata: dict[str, str]) -> None:
     bucket.client().put_object(Bucket=bucket.bucket, Key=key, Body=body, Metadata=metadata)
 
