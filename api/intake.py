@@ -61,7 +61,6 @@ def read_intake(
     registry: Registry,
     *,
     max_upload_bytes: int,
-    allow_live: bool = False,
     providers: Sequence[Provider] = (LOCAL,),
 ) -> Intake:
     """Read and check a request.
@@ -75,7 +74,7 @@ def read_intake(
     source = request.input[0]
     upload: bytes | None = None
     if isinstance(source, VideoUrl):
-        _check_url(source.url, errors, allow_live=allow_live)
+        _check_url(source.url, errors)
     else:
         upload = _decode(source, max_upload_bytes, errors)
     _check_range(source.range, errors)
@@ -133,13 +132,13 @@ def _check_range(wanted: Range | None, errors: list[FieldError]) -> None:
                 )
 
 
-def _check_url(url: str, errors: list[FieldError], *, allow_live: bool) -> None:
-    problem = _url_problem(url, allow_live=allow_live)
+def _check_url(url: str, errors: list[FieldError]) -> None:
+    problem = _url_problem(url)
     if problem is not None:
         errors.append(FieldError(field="input[0].url", message=problem))
 
 
-def _url_problem(url: str, *, allow_live: bool) -> str | None:
+def _url_problem(url: str) -> str | None:
     if _CONTROL & set(url):
         return "must not hold spaces or control characters"
     try:
@@ -147,10 +146,9 @@ def _url_problem(url: str, *, allow_live: bool) -> str | None:
         _ = parts.port
     except ValueError:
         return "is not a URL"
-    live = parts.scheme in _LIVE_SCHEMES or parts.path.lower().endswith(".m3u8")
-    if live and not allow_live:
-        return "live sources (rtsp, HLS) are not enabled here"
-    if not live and parts.scheme not in _SCHEMES:
+    if parts.scheme in _LIVE_SCHEMES or parts.path.lower().endswith(".m3u8"):
+        return "live sources (rtsp, HLS) cannot be read: the video must be a file"
+    if parts.scheme not in _SCHEMES:
         return f"the scheme must be one of: {', '.join(_SCHEMES)}"
     if parts.scheme != "file" and not parts.hostname:
         return "names no host"

@@ -16,7 +16,6 @@ CACHE_BYTES = "FRAMEWIRE_CACHE_BYTES"
 SEND_DEADLINE_S = "FRAMEWIRE_SEND_DEADLINE_S"
 MAX_BODY_BYTES = "FRAMEWIRE_MAX_BODY_BYTES"
 MAX_UPLOAD_BYTES = "FRAMEWIRE_MAX_UPLOAD_BYTES"
-ALLOW_LIVE = "FRAMEWIRE_ALLOW_LIVE"
 CORS_ORIGINS = "FRAMEWIRE_CORS_ORIGINS"
 
 _SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
@@ -76,8 +75,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body that is read; base64 makes four bytes of three."""
     max_upload_bytes: int = 64 * MIB
     """Largest video that a request may carry as base64, decoded."""
-    allow_live: bool = False
-    """Accept rtsp:// and HLS URLs."""
 
     ring_bytes: int = 64 * MIB
     """Bytes of live log that one process keeps for its readers, all tasks together."""
@@ -111,7 +108,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "kafka": _required(source, env.KAFKA),
             "clickhouse": _required(source, env.CLICKHOUSE),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
-            "allow_live": source.get(ALLOW_LIVE) == "1",
         }
         if origins := source.get(CORS_ORIGINS):
             fields["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())

@@ -6,7 +6,6 @@ ModelError
 ├── InvalidManifestError     a manifest is not readable or contradicts itself
 ├── InvalidModelFileError    a file is missing, was changed, or is not what its manifest says
 ├── InferenceError           a loaded network failed on its input
-├── InferenceError           a loaded network failed on its input
 └── UnsupportedDeviceError   the device or the precision does not exist on this machine
 """
 

@@ -76,7 +76,6 @@ async def process_video(
         body,
         services.registry,
         max_upload_bytes=services.settings.max_upload_bytes,
-        allow_live=services.settings.allow_live,
         providers=services.providers,
     )
     intake = read() if len(body) < _INLINE_BYTES else await asyncio.to_thread(read)

@@ -64,8 +64,8 @@ BAD: list[tuple[Any, str, str]] = [
     (with_input(url="https://exa mple.com/a"), "input[0].url", "spaces"),
     (with_input(url="https://example.com:port/a"), "input[0].url", "is not a URL"),
     (with_input(url="https://[::1/a"), "input[0].url", "is not a URL"),
-    (with_input(url="rtsp://camera/1"), "input[0].url", "not enabled"),
-    (with_input(url="https://example.com/live.m3u8?x=1"), "input[0].url", "not enabled"),
+    (with_input(url="rtsp://camera/1"), "input[0].url", "live sources"),
+    (with_input(url="https://example.com/live.m3u8?x=1"), "input[0].url", "live sources"),
     (with_input(url="file://elsewhere/clip.mp4"), "input[0].url", "absolute path"),
     (with_input(url="https://e.com/" + "a" * 9000), "input[0].url", "length <= 8192"),
     (with_input(sampling={}), "input[0].sampling.mode", "is required"),
@@ -245,11 +245,6 @@ def test_keyframe_and_ocr_of_whole_frames_are_taken() -> None:
     spec = read(value).spec
     assert spec.sampling.mode == "keyframe"
     assert spec.steps[0].kind == "ocr"
-
-
-def test_live_urls_are_taken_when_enabled() -> None:
-    value = with_input(url="rtsp://camera.example.com/1")
-    assert read(value, allow_live=True).spec.source.url == "rtsp://camera.example.com/1"
 
 
 def test_upload_is_placed_below_its_task_and_never_echoed() -> None:
