@@ -6,7 +6,7 @@ Kafka until a subscriber has it. The subscribers are one process with one epoll 
 costs is part of the figures.
 """
 
-import itertools
+import gc
 import multiprocessing
 import resource
 import select
@@ -18,11 +18,12 @@ import zlib
 from array import array
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
+import psutil
 from confluent_kafka import Producer
 
 from benchmarks.log_stack import MIB, LogStack, log_stack
@@ -34,14 +35,21 @@ from streamproc.contract.records import ChunkRecord, Claim, Kind
 CHUNKS_PER_S = 25
 RUN_S = 15.0
 MAX_FILES = 8192
+RECEIVE_BYTES = 16 * 1024
 TARGETS = tuple(Target(n, "pedestrian", 0.9, Roi(100 * n, 20, 30, 80)) for n in range(1, 9))
 
 
 class Outcome(NamedTuple):
-    """What the subscribers of one run saw."""
+    """What the subscribers of one run saw, and what they cost the api.
+
+    `grown_bytes` is the api's resident memory with all of them connected, near the end, over what
+    it was before the first one; `cpu` the cores it took while chunks were written.
+    """
 
     late_ms: Any
     n_whole: int
+    grown_bytes: int
+    cpu: float
 
 
 def main() -> None:
@@ -59,12 +67,10 @@ def main() -> None:
 
 def show(stack: LogStack, count: int) -> None:
     """Run with so many subscribers and print a line of figures."""
-    rss_bytes, cpu_s = stack.api.memory_info().rss, cpu_of(stack)
     outcome = run(stack, count, RUN_S)
-    grown = (stack.api.memory_info().rss - rss_bytes) / MIB
-    share = (cpu_of(stack) - cpu_s) / RUN_S
     p50, p99 = np.percentile(outcome.late_ms, (50, 99))
-    worst = outcome.late_ms.max()
+    worst, grown = outcome.late_ms.max(), outcome.grown_bytes / MIB
+    share = outcome.cpu
     print(f"{count:>11}{p50:>9.1f}{p99:>9.1f}{worst:>9.0f}{grown:>9.0f}{share:>9.0%}", flush=True)
     if outcome.n_whole != count:
         raise SystemExit(f"{count - outcome.n_whole} subscribers did not get all bytes")
@@ -75,6 +81,8 @@ def run(stack: LogStack, n_subscribers: int, seconds: float) -> Outcome:
     task = stack.submit()
     writer = Writer(stack, task)
     writer.claim()
+    api = stack.api
+    before_bytes = api.memory_info().rss
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=subscribe, args=(theirs, stack.url, str(stack.told["key"]), task, n_subscribers)
@@ -82,15 +90,17 @@ def run(stack: LogStack, n_subscribers: int, seconds: float) -> Outcome:
     process.start()
     if ours.recv() != "connected":
         raise SystemExit("the subscribers could not connect")
-    begun_s = time.monotonic()
+    begun_s, begun_cpu_s = time.monotonic(), cpu_of(api)
     for n in range(int(seconds * CHUNKS_PER_S)):
         time.sleep(max(0.0, begun_s + n / CHUNKS_PER_S - time.monotonic()))
         writer.chunk()
+    cpu = (cpu_of(api) - begun_cpu_s) / (time.monotonic() - begun_s)
+    grown_bytes = api.memory_info().rss - before_bytes
     writer.end()
     ours.send((writer.length, zlib.crc32(writer.log), writer.ends, writer.times_ns))
     late_ms, n_whole = ours.recv()
     process.join()
-    return Outcome(late_ms, n_whole)
+    return Outcome(late_ms, n_whole, grown_bytes, cpu)
 
 
 class Writer:
@@ -166,47 +176,84 @@ class Writer:
         )
 
 
-class Subscriber:
-    """One connection: counts and checks what it gets, notes when."""
+class Place(NamedTuple):
+    """Where a subscriber is: so many log bytes with this checksum, and an unfinished chunk."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.offset = 0
-        self.crc = 0
-        self.ended = False
-        self.offsets = array("q")
-        self.times_ns = array("q")
-        self._rest = b""
-        self.in_body = False
+    offset: int = 0
+    crc: int = 0
+    rest: bytes = b""
+    ended: bool = False
 
-    def take(self, data: bytes) -> None:
-        """Take what the socket gave: a head first, then chunks of the chunked encoding."""
-        data = self._rest + data
-        if not self.in_body:
-            head, end, data = data.partition(b"\r\n\r\n")
-            if not end:
-                self._rest = head
-                return
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(head.decode())
-            self.in_body = True
+    def take(self, data: bytes) -> "Place":
+        """Return the place after `data`, which is in the chunked encoding."""
+        offset, crc, _, ended = self
+        data = self.rest + data
         at = 0
         while (line := data.find(b"\r\n", at)) >= 0:
             size_bytes = int(data[at:line], 16)
             if len(data) < line + 4 + size_bytes:
                 break
-            piece = data[line + 2 : line + 2 + size_bytes]
+            crc = zlib.crc32(data[line + 2 : line + 2 + size_bytes], crc)
             at = line + 4 + size_bytes
-            self.ended = not size_bytes
-            self.crc = zlib.crc32(piece, self.crc)
-            self.offset += size_bytes
-        self._rest = data[at:]
-        self.offsets.append(self.offset)
-        self.times_ns.append(time.monotonic_ns())
+            offset += size_bytes
+            ended = not size_bytes
+        return Place(offset, crc, data[at:], ended)
+
+
+class Step:
+    """A place, and the step that some subscriber took from there: others may take the same.
+
+    Whether the bytes are the same is compared, so that every byte of every subscriber is checked
+    and the second one costs no more than the comparison.
+    """
+
+    __slots__ = ("data", "next", "place")
+    known: ClassVar[dict[Place, "Step"]] = {}
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.data: bytes | None = None
+        self.next = self
+
+    def take(self, data: bytes) -> "Step":
+        if data == self.data:
+            return self.next
+        place = self.place.take(data)
+        found = Step.known.get(place)
+        if found is None:
+            found = Step.known[place] = Step(place)
+        self.data, self.next = data, found
+        return found
+
+
+class Subscriber:
+    """One connection: checks what it gets, notes when."""
+
+    __slots__ = ("connection", "offsets", "step", "times_ns")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, _, data = data.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(head.decode())
+        self.step = Step(Place()).take(data)
+        self.offsets = array("q")
+        self.times_ns = array("q")
+
+    def take(self, data: bytes, now_ns: int) -> bool:
+        """Take what the socket gave; return whether that was the end."""
+        self.step = self.step.take(data)
+        self.offsets.append(self.step.place.offset)
+        self.times_ns.append(now_ns)
+        return self.step.place.ended
 
 
 def subscribe(pipe: Connection, url: str, key: str, task: str, count: int) -> None:
     """Read the task `count` times until it ends; send back how late every chunk was."""
+    gc.disable()
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     target = urlsplit(url)
     request = (
@@ -219,8 +266,6 @@ def subscribe(pipe: Connection, url: str, key: str, task: str, count: int) -> No
         connection = socket.create_connection((target.hostname, target.port), 30)
         connection.sendall(request)
         reader = Subscriber(connection)
-        while not reader.in_body:
-            reader.take(connection.recv(65536))
         connection.setblocking(False)
         readers[connection.fileno()] = reader
         poll.register(connection, select.EPOLLIN)
@@ -229,25 +274,23 @@ def subscribe(pipe: Connection, url: str, key: str, task: str, count: int) -> No
     while n_open:
         for number, _ in poll.poll(60):
             reader = readers[number]
-            data = reader.connection.recv(65536)
-            if data:
-                reader.take(data)
-            if not data or reader.ended:
+            data = reader.connection.recv(RECEIVE_BYTES)
+            if not data or reader.take(data, time.monotonic_ns()):
                 poll.unregister(number)
                 n_open -= 1
     length, crc, ends, appended_ns = pipe.recv()
-    whole = [r for r in readers.values() if (r.offset, r.crc) == (length, crc)]
+    whole = [r for r in readers.values() if r.step.place[:2] == (length, crc)]
     late_ns = [
         np.asarray(r.times_ns)[np.searchsorted(np.asarray(r.offsets), ends)] - np.array(appended_ns)
         for r in whole
     ]
     pipe.send((np.concatenate(late_ns) / 1e6, len(whole)))
-    for reader in itertools.chain(readers.values()):
+    for reader in readers.values():
         reader.connection.close()
 
 
-def cpu_of(stack: LogStack) -> float:
-    times = stack.api.cpu_times()
+def cpu_of(process: psutil.Process) -> float:
+    times = process.cpu_times()
     return float(times.user + times.system)
 
 
