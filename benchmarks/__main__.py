@@ -21,6 +21,7 @@ def runs(clip: str, *, short: bool) -> Iterator[tuple[str, ...]]:
     yield "concurrency", clip, *(["--rounds", "1"] if short else [])
     yield "replay", *(["20"] if short else [])
     yield "fanout", *(["100"] if short else [])
+    yield "resume", *(["--kills", "1", "--timeouts", "3"] if short else [])
     yield "ocr", str(SIGNS)
     if not short:
         yield ("latency",)

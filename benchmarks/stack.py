@@ -67,7 +67,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(data: Path, *roots: Path, **environ: str) -> Iterator[Stack]:
+def running_stack(data: Path, *roots: Path, workers: int = 1, **environ: str) -> Iterator[Stack]:
     """Start `framewire up` on `data`; files below `roots` may be sources."""
     flags = [flag for root in roots for flag in ("--file-root", str(root))]
     process = subprocess.Popen(
@@ -81,6 +81,8 @@ def running_stack(data: Path, *roots: Path, **environ: str) -> Iterator[Stack]:
             "0",
             "--data",
             str(data),
+            "--workers",
+            str(workers),
             *flags,
         ],
         stdout=subprocess.PIPE,
