@@ -66,6 +66,11 @@ class Broadcast:
         self._source = source
         self._ends: dict[str, _End] = {}
 
+    def n_members(self, task: str) -> int:
+        """Return how many connections are at the task's live end."""
+        end = self._ends.get(task)
+        return 0 if end is None else len(end.members)
+
     def join(
         self, task: str, offset: int, wire: Wire, release: Callable[[], None]
     ) -> Member | None:

@@ -207,13 +207,13 @@ async def test_unknown_and_foreign_streams_are_the_same_404(
 
 async def test_a_client_that_leaves_is_forgotten_at_once(project: Any, live: LiveApi) -> None:
     task = await submit(project)
-    waiting = live.services.log.wakes
+    broadcast = live.services.log.broadcast
 
     async def there() -> bool:
-        return task in waiting._waiting
+        return broadcast.n_members(task) == 1
 
     async def gone() -> bool:
-        return task not in waiting._waiting
+        return broadcast.n_members(task) == 0
 
     async with project.stream("GET", stream_path(task)) as answer:
         assert answer.status_code == 200

@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ class Command(NamedTuple):
     text: str
 
 
-def documented_commands() -> list[Command]:
-    """Return the commands of all documents, in reading order."""
+def documented_commands(documents: Sequence[str] = DOCUMENTS) -> list[Command]:
+    """Return the commands of the documents, in reading order."""
     return [
         Command(document, text)
-        for document in DOCUMENTS
+        for document in documents
         for block in _BLOCK.findall((ROOT / document).read_text())
         for text in _split(block)
     ]
