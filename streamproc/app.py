@@ -3,9 +3,14 @@
 Faust gives partitions, rebalancing and offsets. Everything else is ours, since an exception in an
 agent would acknowledge its event: events are taken unacknowledged, handed to slots, and
 acknowledged per partition in offset order once their slice is done.
+
+Faust gives up on errors that it does not expect, a commit that fails in its own way for one, and
+takes nothing more from then on; the process would look alive. So it leaves as on SIGTERM: the
+slices that run hand over, and whoever keeps the worker starts it again.
 """
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,6 +38,7 @@ class TaskStream:
         self._acks: OrderedAcks[Any] = OrderedAcks()
         self._running: set[asyncio.Task[None]] = set()
         self._assigned = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.partitions: tuple[int, ...] = ()
         self.app = faust.App(
@@ -63,14 +69,23 @@ class TaskStream:
         """Join the group; returns once partitions (or none) have been assigned."""
         self.app.finalize()
         await self.app.start()
+        self._watch = asyncio.create_task(self._leave_with_faust())
         await self._assigned.wait()
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing more, let the running slices end, then leave the group."""
         self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=drain_s)
         await self.app.stop()
+
+    async def _leave_with_faust(self) -> None:
+        await self.app.wait_until_stopped()
+        _log.error("Faust gave up: the worker leaves", reason=repr(self.app.crash_reason))
+        self._assigned.set()
+        signal.raise_signal(signal.SIGTERM)
 
     async def _on_assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
         self.partitions = tuple(sorted(tp.partition for tp in assigned))

@@ -35,6 +35,9 @@ from streamproc.kafka import consumer_config, producer_config
 _ACK_TIMEOUT_S = 30.0
 _READ_TIMEOUT_S = 30.0
 _POLL_S = 0.1
+_HURRY_S = (
+    0.02  # while a flush waits nothing lingers, of no task; then the others' batches grow again
+)
 
 
 class Pending:
@@ -97,6 +100,14 @@ class LogWriter:
             headers=record.headers(),
         )
 
+    def settle(self, pending: Pending) -> int:
+        """Send what lingers at once, wait for every ack and return the last record's Kafka offset.
+
+        Raises `LogUnavailableError` as `Pending.settle` does.
+        """
+        self._producer.flush(_HURRY_S)
+        return pending.settle()
+
     def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
         """Append a message to video.tasks and wait for its ack."""
         pending = Pending()
@@ -107,7 +118,7 @@ class LogWriter:
             key=task.encode(),
             value=encode_task_message(message),
         )
-        pending.settle()
+        self.settle(pending)
 
     def send_dead(self, letter: DeadLetter) -> None:
         """Append an entry to video.dlq and wait for its ack."""
@@ -119,7 +130,7 @@ class LogWriter:
             key=letter.task.encode(),
             value=msgspec.msgpack.encode(letter),
         )
-        pending.settle()
+        self.settle(pending)
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         """Send a record that nobody waits for; one that cannot be queued is left out.

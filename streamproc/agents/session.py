@@ -111,9 +111,9 @@ class Session:
         try:
             n_frames = self._work(writer, pending, deadline_s, cancelled, stopping)
         except TaskFailedError:
-            pending.settle()
+            writer.settle(pending)
             raise
-        pending.settle()
+        writer.settle(pending)
         return n_frames
 
     def _work(

@@ -126,7 +126,7 @@ class SliceRunner:
             value=msgspec.msgpack.encode(claim),
         )
         self._writer.append(record, submitted.partition, pending)
-        position = pending.settle()
+        position = self._writer.settle(pending)
         for found in reader.read(
             submitted.partition, standing.fold.position, position + 1, submitted.task
         ):
@@ -287,7 +287,7 @@ class SliceRunner:
         session = self._bare(submitted, taken)
         pending = Pending()
         session.finish(self._writer, pending, "error", ChunkError(code, message))
-        pending.settle()
+        self._writer.settle(pending)
 
     def _bare(self, submitted: Submitted, taken: Taken) -> Session:
         """Return a session that can do no more than end the task."""

@@ -151,11 +151,13 @@ class FrameSource:
     def close(self) -> None:
         """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
 
-        A thread that is waiting in the iterator gets `SourceClosedError`.
+        A thread that is waiting in the iterator gets `SourceClosedError`. The spare for the next
+        source is started now: while this one was read, its imports would have slowed that down.
         """
         self._closed.set()
         self._reader.close()
         self._child.end()
+        process.prepare()
         if self._server is not None:
             self._server.join()
 
@@ -231,7 +233,6 @@ class FrameSource:
             if not 0 <= shown.slot < self._layout.n_slots or shown.slot in self._lent:
                 raise DecoderCrashedError("the decoder used a slot it does not own")
             self._lent.add(shown.slot)
-        process.prepare()
         return Frame(shown, self)
 
     def _finish(self, ended: wire.Ended) -> None:

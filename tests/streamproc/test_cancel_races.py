@@ -42,6 +42,9 @@ class MemoryLog(LogWriter):
     def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
         self.records.append(msgspec.structs.replace(record, position=len(self.records)))
 
+    def settle(self, pending: Pending) -> int:
+        return len(self.records) - 1
+
     def claim(self, fold: Fold) -> Claim:
         claim = Claim(
             worker=f"w{len(self.records)}", slice=0, provider="local", device="CPU", precision="f32"
