@@ -66,6 +66,8 @@ class Fleet:
     s3: S3Server
     directory: Path
     n_workers: int = 3
+    clickhouse_port: int | None = None
+    """A ClickHouse server; None: chDB, with the index in the first api."""
     members: dict[str, Member] = field(default_factory=dict)
     api_ports: tuple[int, ...] = ()
 
@@ -85,16 +87,22 @@ class Fleet:
             RING_BYTES: str(1024 * 1024),
         }
         python = [sys.executable, "-m"]
-        for number, port in enumerate(self.api_ports, 1):
-            chdb = f"chdb://{self.directory}/chdb-{number}?database=chaos"
+        urls = [self._chdb(number) for number in (1, 2)]
+        if self.clickhouse_port is not None:
+            self.clickhouse_proxy = FaultProxy(self.clickhouse_port)
+            urls = 2 * [f"http://127.0.0.1:{self.clickhouse_proxy.port}/chaos"]
+            index = {**common, env.CLICKHOUSE: urls[0]}
+            self._add("index-1", [*python, "streamproc", "index"], index)
+        for number, (port, url) in enumerate(zip(self.api_ports, urls, strict=True), 1):
+            index_in_api = number == 1 and self.clickhouse_port is None
             self._add(
                 f"api-{number}",
                 [*python, "api"],
                 {
                     **common,
                     env.PORT: str(port),
-                    env.CLICKHOUSE: chdb,
-                    env.INDEX_IN_API: "1" if number == 1 else "0",
+                    env.CLICKHOUSE: url,
+                    env.INDEX_IN_API: str(int(index_in_api)),
                 },
             )
         for number in range(1, 3):
@@ -105,7 +113,10 @@ class Fleet:
 
     @property
     def clickhouse(self) -> str:
-        return f"chdb://{self.directory}/chdb-1?database=chaos"
+        """Where the rows are, past any proxy."""
+        if self.clickhouse_port is None:
+            return self._chdb(1)
+        return f"http://127.0.0.1:{self.clickhouse_port}/chaos"
 
     def start(self, timeout_s: float = 90.0) -> None:
         self._keeper = threading.Thread(target=self._keep, daemon=True)
@@ -131,9 +142,14 @@ class Fleet:
                     member.process.kill()
                     member.process.wait()
         self.s3_proxy.close()
+        if self.clickhouse_port is not None:
+            self.clickhouse_proxy.close()
 
     def api_url(self, number: int) -> str:
         return f"http://127.0.0.1:{self.api_ports[number % len(self.api_ports)]}"
+
+    def _chdb(self, number: int) -> str:
+        return f"chdb://{self.directory}/chdb-{number}?database=chaos"
 
     def _add(self, name: str, argv: list[str], environ: dict[str, str]) -> None:
         self.members[name] = Member(name, argv, environ, self.directory / f"{name}.log")
