@@ -20,7 +20,7 @@ Rules that make the seam between S3 and the ring exact:
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from api.log.tail import Tail, TailFacts, TailView, weight, without_cargo
@@ -104,9 +104,14 @@ class Hub:
         self._evict()
         return touched
 
-    def archived(self, partition: int, position: int) -> None:
-        """Note that everything before Kafka offset `position` is in S3."""
-        self._archived[partition] = max(self._archived[partition], position)
+    def archive_position(self, partition: int) -> int:
+        """Return the Kafka offset before which everything is known to be in S3."""
+        return self._archived[partition]
+
+    def archived(self, positions: Mapping[int, int]) -> None:
+        """Note the Kafka offset of each partition before which everything is in S3."""
+        for partition, position in positions.items():
+            self._archived[partition] = max(self._archived[partition], position)
         self._stuck = False
         self._evict()
 

@@ -212,8 +212,7 @@ class LogReader:
         self._make_room()
 
     def on_archived(self, positions: Mapping[int, int]) -> None:
-        for partition, position in positions.items():
-            self.hub.archived(partition, position)
+        self.hub.archived(positions)
         self._make_room()
 
     def on_trouble(self, detail: str | None) -> None:

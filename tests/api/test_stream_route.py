@@ -268,6 +268,40 @@ async def test_a_reader_that_takes_nothing_is_let_go(
     assert not taken.endswith(b"0\r\n\r\n"), "a log that was cut off looked whole"
 
 
+async def test_a_reader_that_stops_at_the_live_end_holds_nobody_up(
+    project: Any, worker: StandInWorker, fresh: Any
+) -> None:
+    task = await submit(project)
+    worker.claim(project.project, task)
+    api = await fresh(send_deadline_s=1.0)
+    log = api.services.log
+    host, port = urlsplit(api.url).netloc.split(":")
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect((host, int(port)))
+        lazy.sendall(
+            f"GET {stream_path(task)} HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: {project.headers['authorization']}\r\n\r\n".encode()
+        )
+        async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
+            reading = asyncio.create_task(client.get(stream_path(task), timeout=90))
+
+            async def both_follow() -> bool:
+                return log.broadcast.n_members(task) == 2
+
+            async def expired() -> bool:
+                return log.deadlines.n_expired == 1
+
+            await until(both_follow, within_s=60)
+            crowd = [target(n) for n in range(500)]
+            for _ in range(200):
+                await asyncio.to_thread(worker.chunk, task, *crowd)
+            await until(expired, within_s=60)
+            whole = await asyncio.to_thread(worker.end, task)
+            assert (await reading).content == whole
+    assert len(whole) > 8_000_000, "it might all lie in buffers"
+
+
 async def test_head_gives_the_headers_of_a_get_and_no_body(
     project: Any, worker: StandInWorker
 ) -> None:

@@ -7,6 +7,7 @@ import httpx
 
 from api.ids import is_task_id
 from api.times import rfc3339
+from streamproc.contract.records import Attempt
 from tests.api.server import LiveApi, until
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
@@ -28,6 +29,28 @@ async def status(client: httpx.AsyncClient, task: str) -> dict[str, Any]:
     answer = await client.get(f"/v1/video/tasks/{task}")
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def test_an_open_task_tells_its_failed_providers_on_a_server_that_never_saw_its_claim(
+    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+) -> None:
+    failed = Attempt("gpu", "device_missing", "There is no GPU.")
+    task = await submit(project)
+    partition = (await live.services.requests.get(project.project, task)).partition
+    claim = worker.claim(project.project, task, failed)
+    worker.chunk(task, target())
+
+    async def commit_passed() -> bool:
+        return live.services.log.hub.archive_position(partition) > claim
+
+    await until(commit_passed, within_s=60)
+    api = await fresh()
+    async with api.client(project.headers["authorization"].split()[1]) as client:
+        found = await status(client, task)
+    assert found["status"] == "running"
+    assert found["attempts"] == [
+        {"provider": "gpu", "code": "device_missing", "message": "There is no GPU."}
+    ]
 
 
 async def test_accepted_task_is_pending_with_every_field(project: httpx.AsyncClient) -> None:

@@ -6,7 +6,7 @@ from confluent_kafka import Producer
 
 from streamproc.contract import topics
 from streamproc.contract.chunk import FinishReason, Target
-from streamproc.contract.records import ChunkRecord
+from streamproc.contract.records import Attempt, ChunkRecord
 from tests.streamproc.sinks.logs import LogBuilder
 
 
@@ -18,9 +18,11 @@ class StandInWorker:
         self.logs: dict[str, LogBuilder] = {}
         self._epochs: dict[str, int] = {}
 
-    def claim(self, project: str, task: str) -> None:
+    def claim(self, project: str, task: str, *attempts: Attempt) -> int:
+        """Return the claim's Kafka offset."""
         log = self.logs.setdefault(task, LogBuilder(task, project))
-        self._epochs[task] = self._append(log.claim())
+        self._epochs[task] = self._append(log.claim(attempts=attempts))
+        return self._epochs[task]
 
     def chunk(self, task: str, *targets: Target, **options: Any) -> None:
         self._append(self.logs[task].chunk(*targets, **options))

@@ -80,19 +80,19 @@ def test_only_what_is_archived_leaves_and_oldest_first() -> None:
     seed(hub)
     assert hub.view(TASK).start == 0, "nothing is archived yet"
     assert hub.saturated
-    hub.archived(PARTITION, 3)  # the claim and two chunks
+    hub.archived({PARTITION: 3})  # the claim and two chunks
     assert hub.view(TASK).start == records[2].end
     assert hub.ticket(TASK, PARTITION).floor == 3
     log = bytes_of(records)
     assert read_all(hub, records[2].end, 100) == log[records[2].end :]
-    hub.archived(PARTITION, 7)
+    hub.archived({PARTITION: 7})
     assert hub.view(TASK) == TailView(len(log), len(log), closed=False, n_records=6)
     assert hub.size_bytes == 0
 
 
 def test_nothing_leaves_within_the_budget() -> None:
     hub = hub_with(whole_log(6))
-    hub.archived(PARTITION, 8)
+    hub.archived({PARTITION: 8})
     assert hub.view(TASK) is None
     assert hub.ticket(TASK, PARTITION).floor == 0
 
@@ -101,7 +101,7 @@ def test_a_seed_is_refused_when_the_ring_lost_what_the_listing_may_lack() -> Non
     records = whole_log(6)
     hub = hub_with(records, budget_bytes=1)
     ticket = hub.ticket(TASK, PARTITION)
-    hub.archived(PARTITION, 4)
+    hub.archived({PARTITION: 4})
     assert not hub.seed(TASK, ticket, Fold())
     listed = Fold(position=4, epoch=0, next_off=records[3].end, next_seq=3, last_frame=2)
     assert hub.seed(TASK, ticket, listed), "the listing holds all that left"
@@ -113,7 +113,7 @@ def test_a_listing_after_the_ticket_needs_no_more_than_the_ticket() -> None:
     records = whole_log(2, closed=False)
     stale = [msgspec.structs.replace(records[1], position=3 + n) for n in range(3)]
     hub = hub_with([*records, *stale], budget_bytes=1)
-    hub.archived(PARTITION, 6)
+    hub.archived({PARTITION: 6})
     listed = Fold(position=3, epoch=0, next_off=records[2].end, next_seq=2, last_frame=1)
     assert hub.ticket(TASK, PARTITION).floor == 6
     assert seed(hub, listed)
@@ -185,7 +185,7 @@ def test_a_claim_that_nothing_follows_holds_nobody_else_up() -> None:
     hub.feed(PARTITION, [idle, *records], 22)
     assert hub.is_stuck
     assert hub.saturated
-    hub.archived(PARTITION, 0)  # the commit waits for the idle claim
+    hub.archived({PARTITION: 0})  # the commit waits for the idle claim
     assert hub.saturated
     assert hub.unproven(5) == [TaskPlace(PROJECT, TASK, PARTITION)]
     last = records[14]
@@ -230,7 +230,7 @@ def test_a_listing_for_a_task_that_was_forgotten_meanwhile_is_refused() -> None:
     hub.start(PARTITION, 0)
     ticket = hub.ticket(TASK, PARTITION)
     hub.feed(PARTITION, whole_log(2, closed=False), 3)
-    hub.archived(PARTITION, 3)
+    hub.archived({PARTITION: 3})
     assert hub.size_bytes == 0
     hub.ticket("vt_2", PARTITION)
     assert not hub.seed(TASK, ticket, Fold())
@@ -245,5 +245,5 @@ def test_a_value_that_left_is_held_by_nobody() -> None:
     value = records[2].value
     del records
     before = sys.getrefcount(value)
-    hub.archived(PARTITION, 7)
+    hub.archived({PARTITION: 7})
     assert sys.getrefcount(value) < before

@@ -274,7 +274,7 @@ class World:
             self.check_reader(reader)
 
     def api_learn_archived(self) -> None:
-        self.api.hub.archived(PARTITION, self.committed)
+        self.api.hub.archived({PARTITION: self.committed})
 
     def api_restart(self) -> None:
         for reader in self.readers:
