@@ -209,8 +209,7 @@ class SliceRunner:
                 return warm
             warm.close()
         checkpoint = self._checkpoint(submitted, taken.standing, reader)
-        pin = taken.standing.pin
-        known = checkpoint.pin if checkpoint else (pin.decode() if pin else None)
+        known = _known_pin(taken.standing, checkpoint)
         if self._cancels.requested(submitted.task):
             self._engines.abandon(taken.claim.provider, known)
             return self._bare(submitted, taken)
@@ -310,7 +309,16 @@ class SliceRunner:
         if standing.fold.closed:
             return
         _log.error("task buried", task=submitted.task)
+        known = _known_pin(standing, self._checkpoint(submitted, standing, reader))
+        self._engines.abandon(claim.provider, known)
         self._writer.send_dead(
             DeadLetter(submitted.task, submitted.project, "worker_crash", text, self._now_ms())
         )
         self._terminate(submitted, Taken(standing, claim), "worker_crash", text)
+
+
+def _known_pin(standing: Standing, checkpoint: Checkpoint | None) -> str | None:
+    """Return what the task's log has been computed from: the source's hash, the upstream's task."""
+    if checkpoint is not None:
+        return checkpoint.pin
+    return standing.pin.decode() if standing.pin else None
