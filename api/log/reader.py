@@ -203,11 +203,13 @@ class LogReader:
         self._note_progress()
 
     def on_batches(self, batches: list[Batch]) -> None:
+        touched: set[str] = set()
+        for batch in batches:  # all of it first: nothing that readers do may come in between
+            touched |= self.hub.feed(batch.partition, batch.records, batch.position)
         now_s = asyncio.get_running_loop().time()
-        for batch in batches:
-            for task in self.hub.feed(batch.partition, batch.records, batch.position):
-                self.broadcast.push(task, now_s)
-                self.wakes.wake(task)
+        for task in touched:
+            self.broadcast.push(task, now_s)
+            self.wakes.wake(task)
         self._note_progress()
         self._make_room()
 
