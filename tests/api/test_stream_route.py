@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
+from api.routes import stream as stream_routes
 from tests.api.server import LiveApi, until
 from tests.api.streams import archive_waits, archived, begin, seen, stream_path
 from tests.api.test_tasks_route import submit
@@ -68,6 +70,10 @@ async def test_a_claim_that_nothing_follows_stalls_no_other_stream(
         assert (await reading).content == log
         status = (await client.get(f"/v1/video/tasks/{idle}")).json()["status"]
         assert status == "running", "its claim is still known"
+    # One that starts now has all of it to read: the commit still lies before the claim.
+    later = await fresh(ring_bytes=20_000)
+    async with httpx.AsyncClient(base_url=later.url, headers=project.headers) as client:
+        assert (await client.get(stream_path(task, "offset=7"), timeout=60)).content == log[7:]
     await asyncio.to_thread(worker.end, idle, "cancelled")
 
 
@@ -128,6 +134,20 @@ async def test_a_long_poll_waits_for_one_more_event(project: Any, worker: StandI
     answer = await waiting
     assert answer.content == worker.logs[task].log[first:]
     assert answer.headers["stream-next-offset"] == str(len(worker.logs[task].log))
+
+
+async def test_a_long_poll_that_nothing_comes_for_is_204(
+    project: Any, worker: StandInWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_routes, "LONG_POLL_S", 0.1)
+    task = await submit(project)
+    begin(worker, project, task, 1)
+    length = len(worker.logs[task].log)
+    await seen(project, task, length)
+    answer = await project.get(stream_path(task, f"live=long-poll&offset={length}"))
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["stream-next-offset"] == str(length)
+    assert answer.headers["stream-closed"] == "false"
 
 
 async def test_a_closed_log_answers_ranges(project: Any, worker: StandInWorker) -> None:
