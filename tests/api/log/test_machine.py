@@ -4,6 +4,7 @@ The three planted faults show that the machine sees what it is there for.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from api.log import tail as tail_module
+from api.log.broadcast import Broadcast, Member
 from api.log.hub import Hub, Ticket
 from api.log.segments import Segment
 from streamproc.contract.fold import Fold, Verdict
@@ -268,6 +270,21 @@ def test_a_tail_that_goes_by_the_commit_alone_is_caught(monkeypatch: pytest.Monk
     monkeypatch.setattr(tail_module.Tail, "note_stored", lambda *_: None)
     with pytest.raises(AssertionError, match="the tail stalls"):
         _hunt(World)
+
+
+class BroadcastThatSkips(Broadcast):
+    """A connection that is full keeps its place at the live end, without what it could not take."""
+
+    def _release(self, end: Any, members: list[Member]) -> None:
+        super()._release(end, [member for member in members if not member.wire.is_full])
+
+
+def test_a_live_end_that_skips_full_connections_is_caught() -> None:
+    class Broken(World):
+        broadcast_type = BroadcastThatSkips
+
+    with pytest.raises(AssertionError, match=r"a reader|a live end"):
+        _hunt(Broken)
 
 
 def test_the_partition_of_the_world_is_the_hubs() -> None:

@@ -109,10 +109,10 @@ class Locating(NamedTuple):
 class ApiProcess:
     """The reading side of one api process."""
 
-    def __init__(self, hub: Hub, position: int) -> None:
+    def __init__(self, hub: Hub, broadcast: Broadcast, position: int) -> None:
         self.hub = hub
         self.hub.start(PARTITION, position)
-        self.broadcast = Broadcast(hub)
+        self.broadcast = broadcast
         self.maps = {task: SegmentMap() for task in (*TASKS, IDLE)}
         self.locating: dict[str, Locating] = {}
         self.proving: dict[str, list[tuple[Segment, str]]] = {}
@@ -159,6 +159,7 @@ class World:
 
     hub_type: type[Hub] = Hub
     store_type: type[MemoryStore] = MemoryStore
+    broadcast_type: type[Broadcast] = Broadcast
 
     def __init__(self) -> None:
         self.kafka: list[ChunkRecord] = []
@@ -166,7 +167,7 @@ class World:
         self.committed = 0
         self.writers: list[Writer] = []
         self.archives = [ArchiveProcess(0)]
-        self.api = ApiProcess(self.hub_type(RING_BYTES), 0)
+        self.api = self.new_api(0)
         self.readers: list[Reader] = []
         self._truths = {task: (b"", Fold()) for task in (*TASKS, IDLE)}
 
@@ -279,7 +280,11 @@ class World:
     def api_restart(self) -> None:
         for reader in self.readers:
             reader.member = None  # cut: it comes again
-        self.api = ApiProcess(self.hub_type(RING_BYTES), self.committed)
+        self.api = self.new_api(self.committed)
+
+    def new_api(self, position: int) -> ApiProcess:
+        hub = self.hub_type(RING_BYTES)
+        return ApiProcess(hub, self.broadcast_type(hub), position)
 
     def api_list(self, task: str) -> None:
         """S3 answers a listing."""
