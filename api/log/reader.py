@@ -9,9 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import structlog
-
-from api.errors import ProblemError, UnavailableError
+from api.errors import UnavailableError
 from api.log.archive import Archive, LogRef
 from api.log.broadcast import Broadcast
 from api.log.cache import BlockCache
@@ -19,6 +17,7 @@ from api.log.consumer import Assigned, Batch, LogConsumer
 from api.log.cursor import LogCursor
 from api.log.deadline import SendDeadlines
 from api.log.hub import Hub
+from api.log.room import Room
 from api.log.segments import SegmentMap
 from api.log.state import LogState, first_chunk, last_chunk, read_claim
 from api.log.wakes import Wakes
@@ -29,10 +28,6 @@ from streamproc.contract.records import Attempt, Claim
 
 _MAX_LISTINGS = 8
 _CATCH_UP_S = 10.0
-_LISTED_AT_ONCE = 16
-_LIST_AGAIN_S = (0.1, 2.0)
-
-_log = structlog.get_logger("framewire.api.log")
 
 
 class ReaderSettings(Protocol):
@@ -68,8 +63,8 @@ class LogReader:
         self.broadcast = Broadcast(self.hub)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
         self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
+        self._room = Room(self.hub, self.archive, self._consumer.hold)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
-        self._proving: asyncio.Task[None] | None = None
         self._ends: dict[int, int] | None = None
         self._caught_up = asyncio.Event()
         self._trouble: str | None = None
@@ -84,12 +79,11 @@ class LogReader:
         self.wakes.stop()
         self.broadcast.stop()
         await self._consumer.close()
-        running = list(self._locating.values())
-        if self._proving is not None:
-            running.append(self._proving)
-        for task in running:
+        await self._room.close()
+        locating = list(self._locating.values())
+        for task in locating:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*locating, return_exceptions=True)
         await self.cache.close()
         await self.deadlines.close()
 
@@ -211,11 +205,11 @@ class LogReader:
             self.broadcast.push(task, now_s)
             self.wakes.wake(task)
         self._note_progress()
-        self._make_room()
+        self._room.make()
 
     def on_archived(self, positions: Mapping[int, int]) -> None:
         self.hub.archived(positions)
-        self._make_room()
+        self._room.make()
 
     def on_trouble(self, detail: str | None) -> None:
         self._trouble = detail
@@ -241,33 +235,6 @@ class LogReader:
             ):
                 return
         raise UnavailableError("The archive does not keep up with the log.")
-
-    def _make_room(self) -> None:
-        """Hold Kafka off while the ring is too full, and find out what may leave it."""
-        self._consumer.hold(self.hub.saturated)
-        if self.hub.is_stuck and (self._proving is None or self._proving.done()):
-            self._proving = asyncio.create_task(self._prove_stored())
-
-    async def _prove_stored(self) -> None:
-        """List the tasks that fill the ring, as long as the commit alone does not free it."""
-        pause_s, longest_s = _LIST_AGAIN_S
-        while places := self.hub.unproven(_LISTED_AT_ONCE):
-            before_bytes = self.hub.size_bytes
-            await asyncio.gather(*(self._prove_one(LogRef(*place)) for place in places))
-            self._consumer.hold(self.hub.saturated)
-            if self.hub.size_bytes < before_bytes:
-                pause_s = _LIST_AGAIN_S[0]
-            else:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, longest_s)
-
-    async def _prove_one(self, ref: LogRef) -> None:
-        try:
-            segments = await self.archive.extend(ref)
-        except ProblemError as exc:
-            _log.warning("a task that fills the ring cannot be listed", task=ref.task, why=str(exc))
-        else:
-            self.hub.stored(ref.task, segments.fold())
 
     def _located(self, ref: LogRef, done: asyncio.Task[None]) -> None:
         self._locating.pop(ref, None)
