@@ -41,7 +41,7 @@ EXPECTED = {
     'admin "$FRAMEWIRE_URL/v1/admin/projects"': r'"name":"Shop floor"',
     'admin "$FRAMEWIRE_URL/v1/admin/keys" -d': r'"key":"fw_',
     'admin "$FRAMEWIRE_URL/v1/admin/keys?project': r'"name":"till 3"',
-    "admin -X DELETE": r"\A\Z",
+    "admin -X DELETE": r'"revoked":true',
     'admin "$FRAMEWIRE_URL/v1/sql"': r'"columns":\["class","count\(\)"\]',
 }
 COMMANDS = [command.text for command in documented_commands([DOCUMENT])]
