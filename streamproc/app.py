@@ -20,6 +20,7 @@ import structlog
 from streamproc.agents.acks import OrderedAcks
 from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
 from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.faust_transport import transport_of
 from streamproc.security import KafkaSecurity
 from streamproc.settings import WorkerSettings
 
@@ -60,6 +61,7 @@ class TaskStream:
             value_serializer="raw",
             autodiscover=False,
         )
+        self.app.transport = transport_of(self.app)
         topic = self.app.topic(TASKS, key_type=bytes, value_type=bytes, internal=False)
         self.app.agent(topic, name="slices", concurrency=1)(self._consume)
         self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
