@@ -1,6 +1,6 @@
 """The byte log under every race that hypothesis finds: one log, whoever reads it from wherever.
 
-The three planted faults show that the machine sees what it is there for.
+The planted faults show that the machine sees what it is there for.
 """
 
 from collections.abc import Iterator, Mapping
