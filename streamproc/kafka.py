@@ -11,8 +11,14 @@ from streamproc.contract.topics import MAX_MESSAGE_BYTES
 _QUIET = logging.getLogger("librdkafka")
 
 
+class KafkaSettingsError(ValueError):
+    """A variable is missing or cannot be read. The message names it, never its value."""
+
+
 def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties that every client shares; raises KeyError without a bootstrap."""
+    """Return the properties that every client shares. Raises `KafkaSettingsError`."""
+    if not environ.get(env.KAFKA):
+        raise KafkaSettingsError(f"{env.KAFKA} must name the Kafka bootstrap servers")
     return {
         "bootstrap.servers": environ[env.KAFKA],
         "logger": _QUIET,
@@ -20,7 +26,7 @@ def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
-        **json.loads(environ.get(env.KAFKA_OPTIONS) or "{}"),
+        **_options(environ),
     }
 
 
@@ -69,3 +75,13 @@ def consumer_config(
         "queued.max.messages.kbytes": 2048,
         "partition.assignment.strategy": "cooperative-sticky",
     }
+
+
+def _options(environ: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        options = json.loads(environ.get(env.KAFKA_OPTIONS) or "{}")
+    except ValueError as exc:
+        raise KafkaSettingsError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
+    if not isinstance(options, dict):
+        raise KafkaSettingsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
+    return options

@@ -15,7 +15,7 @@ from streamproc.broker.node import Node, run
 from streamproc.broker.topics import ensure_topics, touch_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import DEFAULT_PARTITIONS
-from streamproc.kafka import client_config
+from streamproc.kafka import KafkaSettingsError, client_config
 
 EXIT_NO_JARS = 3
 _STARTUP_S = 60.0
@@ -53,10 +53,11 @@ def topics_main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m streamproc topics")
     parser.add_argument("--memory", action="store_true", help="the broker is the in-process one")
     args = parser.parse_args(argv)
-    if not os.environ.get(env.KAFKA):
-        sys.stderr.write(f"{env.KAFKA} must name the Kafka bootstrap servers\n")
+    try:
+        admin = AdminClient(client_config(os.environ))
+    except KafkaSettingsError as exc:
+        sys.stderr.write(f"{exc}\n")
         return 2
-    admin = AdminClient(client_config(os.environ))
     try:
         wait_for_kafka(admin, _STARTUP_S)
         if args.memory:

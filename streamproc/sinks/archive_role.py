@@ -23,10 +23,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from streamproc.contract import env
 from streamproc.contract.records import BadRecordError, read_chunk_record
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
-from streamproc.kafka import consumer_config
+from streamproc.kafka import KafkaSettingsError, consumer_config
 from streamproc.sinks.archive import Archiver
 from streamproc.sinks.archive_actions import Action, GiveUp, Outcome, Seek, StoreAction, perform
-from streamproc.sinks.errors import SinkError, StoreUnavailableError
+from streamproc.sinks.errors import SinkSettingsError, StoreUnavailableError
 from streamproc.sinks.objects import Objects, S3Objects
 from streamproc.sinks.settings import StoreSettings, log_level
 
@@ -42,7 +42,7 @@ BACKOFF_S = (0.1, 5.0)
 
 
 def main(argv: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; returns the process's exit code."""
+    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
     if argv:
         sys.stderr.write("usage: python -m streamproc archive\n")
         return 2
@@ -52,9 +52,9 @@ def main(argv: list[str]) -> int:
     try:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
         run_archive(os.environ, stop)
-    except (SinkError, KeyError) as exc:
+    except (SinkSettingsError, KafkaSettingsError) as exc:
         sys.stderr.write(f"archive: {exc}\n")
-        return 1
+        return 2
     return 0
 
 

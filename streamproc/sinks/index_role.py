@@ -29,9 +29,9 @@ from streamproc.contract.records import (
 )
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
-from streamproc.kafka import consumer_config
+from streamproc.kafka import KafkaSettingsError, consumer_config
 from streamproc.sinks.clickhouse import ClientFactory, IndexTables, client_factory
-from streamproc.sinks.errors import SinkError, TablesUnavailableError
+from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
 from streamproc.sinks.index import Indexer
 from streamproc.sinks.index_task import TaskRows
 from streamproc.sinks.settings import log_level, required
@@ -45,7 +45,7 @@ BACKOFF_S = (0.1, 5.0)
 
 
 def main(argv: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; returns the process's exit code."""
+    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
     if argv:
         sys.stderr.write("usage: python -m streamproc index\n")
         return 2
@@ -56,9 +56,9 @@ def main(argv: list[str]) -> int:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
         connect = client_factory(required(os.environ, env.CLICKHOUSE))
         run_index(os.environ, connect, stop)
-    except (SinkError, KeyError) as exc:
+    except (SinkSettingsError, KafkaSettingsError) as exc:
         sys.stderr.write(f"index: {exc}\n")
-        return 1
+        return 2
     return 0
 
 
