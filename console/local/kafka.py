@@ -15,6 +15,7 @@ TOPICS = "topics"
 PORTS = ("kafka", "kafka-controller")
 EXIT_NO_JARS = 3  # of `python -m streamproc broker`
 MEMORY_PARTITIONS = 4  # the in-process cluster makes every topic so
+SESSION_TIMEOUT_S = "3"  # the embedded broker allows it; others may insist on 6
 _START_DEADLINE_S = 240.0  # the first start resolves the jars
 
 

@@ -73,6 +73,7 @@ def make_plan(
         specs.append(kafka.memory(log, python, shared, shared))
     elif options.kafka == EMBEDDED:
         shared[env.KAFKA] = kafka.address(ports)
+        shared.setdefault(env.SESSION_TIMEOUT_S, kafka.SESSION_TIMEOUT_S)
         specs.append(kafka.embedded(root / "kafka", ports, python, shared))
     else:
         shared[env.KAFKA] = options.kafka
