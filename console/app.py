@@ -1,11 +1,13 @@
 """The operator console: a Textual application over the HTTP api."""
 
+import gc
 from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
@@ -22,6 +24,7 @@ from console.screens.tasks import TasksTab
 from console.screens.tracks import TracksTab
 from console.themes import THEMES
 from console.widgets.notice import Notice
+from console.widgets.toasts import paint_behind_toasts
 from console.widgets.topbar import TABS, TopBar
 
 
@@ -36,6 +39,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     graphics: bool = True
     """Use the terminal's graphics protocol where it has one."""
     theme: str = "framewire-dark"
+    own_process: bool = False
+    """Nothing else runs in this process: what stands after the first drawing is no garbage."""
 
 
 class ConsoleApp(App[None]):
@@ -95,10 +100,29 @@ class ConsoleApp(App[None]):
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
+        paint_behind_toasts(self.screen)
         self.query_one(TasksTab).on_shown()
+
+    def on_ready(self) -> None:
+        if self.settings.own_process:
+            # Else every full collection walks all of Textual, 50 ms in which no key is answered.
+            gc.collect()
+            gc.freeze()
 
     async def on_unmount(self) -> None:
         await self.backend.close()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,  # noqa: ARG002 - Textual's signature
+    ) -> None:
+        """Show the message as it is: what an api says may hold brackets that are no markup."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     def on_link_changed(self, message: LinkChanged) -> None:
         self.link = message.link

@@ -1,9 +1,18 @@
-"""How wide a table's columns are. Pure."""
+"""A table's columns: how wide they are, and its lines. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from console.ink import Line, Span, fitted
+
 GAP = 2
+
+
+class Row(NamedTuple):
+    """One row; `cells` in the order of the table's columns."""
+
+    key: str
+    cells: tuple[Line, ...]
 
 
 class Column(NamedTuple):
@@ -32,6 +41,41 @@ def fit(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
         extra = left * columns[i].flex // total_flex if total_flex and left > 0 else 0
         widths.append((i, columns[i].width + extra))
     return widths
+
+
+def title_line(columns: Sequence[Column], width: int, sorted_by: tuple[str, bool] | None) -> Line:
+    """Return the header; `sorted_by` is (column, descending) for its mark."""
+    spans: list[Span] = []
+    for place, cell_width in fit(columns, width):
+        column = columns[place]
+        mark = ""
+        if sorted_by and sorted_by[0] == column.key:
+            mark = "▲" if sorted_by[1] else "▼"
+        if spans:
+            spans.append((" " * GAP, ""))
+        tone = "accent!" if mark else "dim!"
+        spans += fitted(((f"{column.title}{mark}", tone),), cell_width, right=column.right)
+    return tuple(spans)
+
+
+def row_line(columns: Sequence[Column], width: int, row: Row) -> Line:
+    """Return the row's cells, each cut or filled to its column."""
+    spans: list[Span] = []
+    for place, cell_width in fit(columns, width):
+        if spans:
+            spans.append((" " * GAP, ""))
+        spans += fitted(row.cells[place], cell_width, right=columns[place].right)
+    return tuple(spans)
+
+
+def column_at(columns: Sequence[Column], width: int, x: int) -> str | None:
+    """Return the key of the column that is drawn at cell `x`."""
+    left = 0
+    for place, cell_width in fit(columns, width):
+        if left <= x < left + cell_width + GAP:
+            return columns[place].key
+        left += cell_width + GAP
+    return None
 
 
 def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ SERIES_S = 60
 LATENCIES = 120
 
 
-class LogLine(msgspec.Struct, frozen=True):
+class LogLine(msgspec.Struct, frozen=True, gc=False):
     """One event of the log, at bytes `[start, end)`; `frame` None for `[DONE]`."""
 
     start: int
@@ -43,7 +43,7 @@ class LogLine(msgspec.Struct, frozen=True):
         return None if self.frame is None else decode_chunk(self.data)
 
 
-class TrackLife(msgspec.Struct, frozen=True):
+class TrackLife(msgspec.Struct, frozen=True, gc=False):
     """One track so far; `spans` are the closed intervals of frames in which it was seen."""
 
     track_id: int

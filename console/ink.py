@@ -38,7 +38,12 @@ def track_colours(*, dark: bool) -> tuple[str, ...]:
 
 
 def length(line: Iterable[Span]) -> int:
-    return sum(cell_len(text) for text, _ in line)
+    return sum(cells(text) for text, _ in line)
+
+
+def cells(text: str) -> int:
+    """Return the text's width; plain ASCII, which most is, is not looked up letter by letter."""
+    return len(text) if text.isascii() and text.isprintable() else cell_len(text)
 
 
 def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
@@ -46,10 +51,10 @@ def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
     spans: list[Span] = []
     left = width
     for text, tone in line:
-        n_cells = cell_len(text)
+        n_cells = cells(text)
         if n_cells > left:
             if left > 0:
-                spans.append((set_cell_size(text, left - 1) + "…", tone))
+                spans.append((f"{_head(text, left - 1)}…", tone))
             left = 0
             break
         spans.append((text, tone))
@@ -112,6 +117,13 @@ class Ink:
             Segment(text, base + self._styles[tone]) for text, tone in fitted(line, width) if text
         ]
         return Strip(segments, width)
+
+
+def _head(text: str, width: int) -> str:
+    """Return the text's first `width` cells."""
+    if text.isascii() and text.isprintable():
+        return text[:width]
+    return set_cell_size(text, width)
 
 
 def _colour(variables: Mapping[str, str], name: str, default: str) -> Color:

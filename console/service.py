@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from api.contract.resources import LagResource, PartResource, SystemResource, TaskResource
-from console.columns import Column
+from console.columns import Column, Row
 from console.ink import Line, Span
 from console.state import parse_time
-from console.widgets.listing import Row
 from console.words import duration, grouped, rate, short_id, size, sparkline
 
 HISTORY = 60

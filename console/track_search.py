@@ -7,11 +7,10 @@ import msgspec
 from api.contract.resources import TrackPage, TrackResource
 from console.client import calls
 from console.client.calls import Call
-from console.columns import Column
+from console.columns import Column, Row
 from console.form import FormError
 from console.ink import Line, track_tone
 from console.state import WINDOWS, parse_time
-from console.widgets.listing import Row
 from console.words import duration, grouped, short_id
 
 PAGE = 100

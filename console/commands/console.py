@@ -42,4 +42,5 @@ def console(host: str, port: int, theme: str, *, serve: bool, no_graphics: bool)
     from console.widgets.preview import pixel_widget  # noqa: PLC0415
 
     graphics = not no_graphics and not in_browser and pixel_widget() is not None
-    ConsoleApp(endpoint, ConsoleSettings(theme=theme, graphics=graphics)).run()
+    settings = ConsoleSettings(theme=theme, graphics=graphics, own_process=True)
+    ConsoleApp(endpoint, settings).run()

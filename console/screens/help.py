@@ -5,9 +5,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 
 from console.ink import Line
+from console.screens.dialog import Dialog
 from console.widgets.canvas import Lines
 
 KEYS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -50,13 +50,13 @@ KEYS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "leave", "Close", key_display="esc")
     ]
 
     def __init__(self) -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog-box -tall"):

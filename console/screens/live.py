@@ -37,6 +37,9 @@ from console.widgets.timeline import Figures, Timeline
 from streamproc.contract.chunk import Target
 
 _STATUS_S = 1.5
+_REST = 3.0
+"""Least pause between two drawings of the stream, in drawings: keys are answered in between."""
+_MAX_DRAWING_S = 0.3
 
 
 class LiveTab(LiveSeek, Vertical):
@@ -73,6 +76,7 @@ class LiveTab(LiveSeek, Vertical):
         self._draw_s = draw_s
         self._graphics = graphics
         self._timer: Timer | None = None
+        self._drawing_s = 0.0
         self._visible = False
 
     def compose(self) -> ComposeResult:
@@ -119,7 +123,7 @@ class LiveTab(LiveSeek, Vertical):
 
     def on_feed_moved(self, _: FeedMoved) -> None:
         if self._timer is None:
-            self._timer = self.set_timer(self._draw_s, self._take)
+            self._timer = self.set_timer(max(self._draw_s, _REST * self._drawing_s), self._take)
 
     def on_feed_note(self, message: FeedNote) -> None:
         self.note = (message.text, message.tone)
@@ -131,7 +135,13 @@ class LiveTab(LiveSeek, Vertical):
 
     def _take(self) -> None:
         self._timer = None
-        self.snapshot = self.fold.snapshot(self.backend.clock.monotonic_s())
+        started_s = self.backend.clock.monotonic_s()
+        self.call_after_refresh(self._drawn, started_s)
+        self.snapshot = self.fold.snapshot(started_s)
+
+    def _drawn(self, started_s: float) -> None:
+        """Know how long a drawing takes: on a machine that is slow now, there are fewer."""
+        self._drawing_s = min(_MAX_DRAWING_S, self.backend.clock.monotonic_s() - started_s)
 
     # -- what is drawn
 

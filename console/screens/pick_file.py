@@ -7,8 +7,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Label
+
+from console.screens.dialog import Dialog
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -40,14 +41,14 @@ class VideoTree(DirectoryTree):
         ]
 
 
-class PickFileScreen(ModalScreen[Path | None]):
+class PickFileScreen(Dialog[Path | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Cancel"),
         Binding("backspace", "up", "Folder above"),
     ]
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._folder = folder
 
     def compose(self) -> ComposeResult:

@@ -6,11 +6,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
+from console.screens.dialog import Dialog
 
-class PromptScreen(ModalScreen[str | None]):
+
+class PromptScreen(Dialog[str | None]):
     """Asks for one line; `check` raises ValueError with what is wrong with it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
@@ -23,7 +24,7 @@ class PromptScreen(ModalScreen[str | None]):
         hint: str = "",
         check: Callable[[str], object] | None = None,
     ) -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._title = title
         self._value = value
         self._hint = hint
@@ -49,7 +50,7 @@ class PromptScreen(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Dialog[bool]):
     """Asks before something that cannot be undone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,7 +59,7 @@ class ConfirmScreen(ModalScreen[bool]):
     ]
 
     def __init__(self, question: str, yes: str) -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._question = question
         self._yes = yes
 

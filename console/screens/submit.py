@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Footer, Label, Static
 
 from api.contract.resources import ModelResource
@@ -20,6 +19,7 @@ from console.client import calls
 from console.curl import curl
 from console.errors import ApiProblem, ConsoleError
 from console.form import FormError, FormValues, StepValues, build_body, place_errors, read_body
+from console.screens.dialog import Dialog
 from console.screens.pick_file import PickFileScreen
 from console.video import video_input
 from console.widgets.field import Field
@@ -29,7 +29,7 @@ _FRESH = FormValues(steps=(StepValues("detect"), StepValues("feature")))
 _KINDS = ("detect", "ocr", "feature")
 
 
-class SubmitScreen(ModalScreen[str | None]):
+class SubmitScreen(Dialog[str | None]):
     """Dismisses with the new task's id."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,7 +40,7 @@ class SubmitScreen(ModalScreen[str | None]):
     ]
 
     def __init__(self, backend: Backend, request: Mapping[str, Any] | None = None) -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._backend = backend
         self._values = _FRESH if request is None else read_body(request)
         self._models: dict[str, ModelResource] = {}

@@ -150,6 +150,7 @@ class TaskActions(Widget):
     def _submitted(self, task_id: str | None) -> None:
         if task_id is None:
             return
+        self.notify(task_id, title="Submitted")
         self.reload()
         self.post_message(OpenTask(task_id))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from textual.geometry import Size
+from rich.style import Style
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -21,30 +22,44 @@ def ink_of(widget: Widget) -> Ink:
 
 
 class Canvas(Widget):
-    """Draws the lines that `draw` returns; `redraw()` after the data changed."""
+    """Draws the lines that `draw` returns; `redraw()` after the data changed.
+
+    Only lines that differ from the drawn ones are painted again: a terminal is slow.
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._lines: Sequence[Line] | None = None
+        self._drawn_at: Size | None = None
+        self._base: Style | None = None
 
     def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - for those that draw
         """Return at most `height` lines; each is cut or filled to `width` cells."""
         return ()
 
     def redraw(self) -> None:
-        self._lines: Sequence[Line] | None = None
-        self.refresh()
+        old, size = self._lines, self.size
+        if old is None or self._drawn_at != size:
+            self._lines = None
+            self.refresh()
+            return
+        new = self._lines = self.draw(*size)
+        changed = [y for y in range(size.height) if _line(old, y) != _line(new, y)]
+        if changed:
+            self.refresh(*(Region(0, y, size.width, 1) for y in changed))
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size
-        lines = getattr(self, "_lines", None)
-        if lines is None or getattr(self, "_drawn_at", None) != self.size:
-            lines = self._lines = self.draw(width, height)
-            self._drawn_at: Size = self.size
-            # Textual computes it anew each time it is asked.
+        if self._lines is None or self._drawn_at != self.size:
+            self._lines = self.draw(width, height)
+            self._drawn_at = self.size
+        if self._base is None:  # Textual computes it anew each time it is asked
             self._base = self.rich_style
-        line: Line = lines[y] if y < len(lines) else ()
-        return ink_of(self).strip(line, width, self._base)
+        return ink_of(self).strip(_line(self._lines, y), width, self._base)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._lines = None
+        self._lines = self._base = None
 
 
 class Lines(Canvas):
@@ -60,11 +75,18 @@ class Lines(Canvas):
             return
         grown = len(lines) != len(self._shown)
         self._shown = lines
-        self._lines = None
-        self.refresh(layout=grown)
+        if grown:
+            self._lines = None
+            self.refresh(layout=True)
+        else:
+            self.redraw()
 
     def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - cut when drawn
         return self._shown
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         return len(self._shown)
+
+
+def _line(lines: Sequence[Line], y: int) -> Line:
+    return lines[y] if y < len(lines) else ()

@@ -1,7 +1,7 @@
 """A table that draws only what is seen: any number of rows, columns that fit the width."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.style import Style
 from textual import events
@@ -12,16 +12,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from console.columns import GAP, Column, fit
-from console.ink import Line, fitted
+from console.columns import Column, Row, column_at, row_line, title_line
+from console.ink import Line
 from console.widgets.canvas import ink_of
-
-
-class Row(NamedTuple):
-    """One row; `cells` in the order of the table's columns."""
-
-    key: str
-    cells: tuple[Line, ...]
 
 
 class Listing(ScrollView, can_focus=True):
@@ -139,16 +132,19 @@ class Listing(ScrollView, can_focus=True):
         `sorted_by` is (column, descending) for the header's mark. The cursor stays on its row's
         key; with `at` it goes to that place (-1: the last).
         """
-        held = self.key
+        held, old, before = self.key, self._rows, (self.cursor, self._sorted_by, self.scroll_y)
         self._rows = rows
         self._sorted_by = sorted_by
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
+        self._measure()
         place = self._place(held) if at is None else at % max(1, len(rows))
         moved = place != self.cursor
         self.set_reactive(Listing.cursor, place)
         if at is not None and moved:
             self._reveal()
-        self.refresh()
+        if old and rows and before == (self.cursor, sorted_by, self.scroll_y):
+            self._refresh_changed(old)
+        else:
+            self.refresh()
         self._tell()
 
     def say_empty(self, text: str) -> None:
@@ -188,7 +184,8 @@ class Listing(ScrollView, can_focus=True):
         if at is None:
             return
         if at.y == 0:
-            column = self._column_at(at.x)
+            width = self.scrollable_content_region.width
+            column = column_at(self.columns, width, at.x)
             if column is not None:
                 self.post_message(self.TitleClicked(self, column))
             return
@@ -206,7 +203,7 @@ class Listing(ScrollView, can_focus=True):
         self.hovered = -1
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        self._measure()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         super().watch_scroll_y(old, new)
@@ -217,9 +214,8 @@ class Listing(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         ink = ink_of(self)
         if y == 0:
-            return ink.strip(
-                self._titles(width), width, self.get_component_rich_style("listing--header")
-            )
+            titles = title_line(self.columns, width, self._sorted_by)
+            return ink.strip(titles, width, self.get_component_rich_style("listing--header"))
         at = y - 1 + self.scroll_offset.y
         if at >= len(self._rows):
             line: Line = ()
@@ -235,14 +231,7 @@ class Listing(ScrollView, can_focus=True):
             base += self.get_component_rich_style(name)
         elif at == self.hovered:
             base += self.get_component_rich_style("listing--hover")
-        cells: list[tuple[str, str]] = []
-        for place, cell_width in fit(self.columns, width):
-            if cells:
-                cells.append((" " * GAP, ""))
-            cells += fitted(
-                self._rows[at].cells[place], cell_width, right=self.columns[place].right
-            )
-        return ink.strip(cells, width, base)
+        return ink.strip(row_line(self.columns, width, self._rows[at]), width, base)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -254,26 +243,19 @@ class Listing(ScrollView, can_focus=True):
             self._base = self.rich_style
         return self._base
 
-    def _titles(self, width: int) -> Line:
-        cells: list[tuple[str, str]] = []
-        for place, cell_width in fit(self.columns, width):
-            column = self.columns[place]
-            mark = ""
-            if self._sorted_by and self._sorted_by[0] == column.key:
-                mark = "▲" if self._sorted_by[1] else "▼"
-            if cells:
-                cells.append((" " * GAP, ""))
-            tone = "accent!" if mark else "dim!"
-            cells += fitted(((f"{column.title}{mark}", tone),), cell_width, right=column.right)
-        return tuple(cells)
+    def _measure(self) -> None:
+        """Tell how high the rows are; a change is a new layout, so rows that fit make none."""
+        height = max(len(self._rows) + 1, self.size.height)
+        self.virtual_size = Size(self.size.width, height)
 
-    def _column_at(self, x: int) -> str | None:
-        left = 0
-        for place, cell_width in fit(self.columns, self.scrollable_content_region.width):
-            if left <= x < left + cell_width + GAP:
-                return self.columns[place].key
-            left += cell_width + GAP
-        return None
+    def _refresh_changed(self, old: Sequence[Row]) -> None:
+        """Paint the rows in sight that differ from `old`."""
+        top = self.scroll_offset.y
+        in_sight = range(top, min(max(len(old), len(self._rows)), top + self.size.height - 1))
+        changed = [at for at in in_sight if old[at : at + 1] != self._rows[at : at + 1]]
+        if changed:
+            width = self.size.width
+            self.refresh(*(Region(0, at - top + 1, width, 1) for at in changed))
 
     def _go(self, place: int) -> None:
         """Move the cursor for a person."""

@@ -1,14 +1,14 @@
 """What the Live tab draws, as pure functions from a snapshot to lines."""
 
 from collections.abc import Iterable, Sequence
+from typing import overload
 
 from api.contract.resources import TaskResource
-from console.columns import Column
+from console.columns import Column, Row
 from console.feed import LiveSnapshot, LogLine, TrackLife
 from console.held import Held
 from console.ink import Line, Span, track_tone
 from console.state import TaskView
-from console.widgets.listing import Row
 from console.widgets.task_rows import STATUS_TONES
 from console.words import (
     STATUS_MARKS,
@@ -39,6 +39,7 @@ EVENT_COLUMNS = (
     Column("data", "DATA", 8, flex=1, rank=1),
 )
 _LABEL_CELLS = 15
+_DATA_BYTES = 400
 
 
 def head_lines(
@@ -140,15 +141,16 @@ def event_row(line: LogLine) -> Row:
             ((str(frame), tone),),
             ((str(line.n_targets) if line.n_targets else "·", "" if line.n_targets else "faint"),),
             ((f"{line.size_bytes} B", "dim"),),
-            ((_shown_data(line.data), "dim"),),
+            _shown_data(line.data),
         ),
     )
 
 
-def _shown_data(data: bytes) -> str:
+def _shown_data(data: bytes) -> Line:
     """Return the part of the event that differs from its neighbours; all of it is one key away."""
     at = max(0, data.find(b'"targets":'))
-    return ("…" if at else "") + data[at : at + 400].decode("utf-8", "replace")
+    text = data[at : at + _DATA_BYTES].decode("utf-8", "replace")
+    return ((("…" if at else ""), "dim"), (text, "dim"))
 
 
 class EventRows(Sequence[Row]):
@@ -160,7 +162,13 @@ class EventRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __getitem__(self, at: int) -> Row:  # type: ignore[override] # slices are never asked for
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [event_row(line) for line in self._lines[at]]
         return event_row(self._lines[at])
 
 

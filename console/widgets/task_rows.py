@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from console.columns import Column
+from console.columns import Column, Row
 from console.ink import Line, folded
 from console.state import TaskView, parse_time
-from console.widgets.listing import Row
 from console.words import STATUS_MARKS, bar, duration, grouped, rate, short_id
 
 STATUS_TONES = {
