@@ -1,10 +1,12 @@
 """The operator console: a Textual application over the HTTP api."""
 
+import asyncio
 import gc
 from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
+from textual import work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.notifications import SeverityLevel
@@ -13,8 +15,10 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
 from console.backend import Backend
+from console.client import calls
 from console.client.endpoint import Endpoint
 from console.clock import Clock
+from console.errors import ConsoleError
 from console.link import Link
 from console.messages import LinkChanged, OpenSimilar, OpenTask
 from console.screens.help import HelpScreen
@@ -102,6 +106,8 @@ class ConsoleApp(App[None]):
     def on_mount(self) -> None:
         paint_behind_toasts(self.screen)
         self.query_one(TasksTab).on_shown()
+        if self.backend.endpoint.project is None:
+            self._read_project()
 
     def on_ready(self) -> None:
         if self.settings.own_process:
@@ -123,6 +129,18 @@ class ConsoleApp(App[None]):
     ) -> None:
         """Show the message as it is: what an api says may hold brackets that are no markup."""
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    @work(group="project")
+    async def _read_project(self) -> None:
+        """Ask whose key it is until the api answers."""
+        while True:
+            try:
+                system = await self.backend.ask(calls.system())
+            except ConsoleError:
+                await asyncio.sleep(max(self.settings.system_s, self.backend.link.pause_s))
+            else:
+                self.query_one(TopBar).project = system.project
+                return
 
     def on_link_changed(self, message: LinkChanged) -> None:
         self.link = message.link

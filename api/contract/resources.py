@@ -328,12 +328,15 @@ class PartResource(msgspec.Struct, frozen=True):
 
 
 class SystemResource(msgspec.Struct, frozen=True):
+    """`project` is the asking key's own, null for the operator."""
+
     version: str
     partitions: int | None
     parts: list[PartResource]
     workers: list[WorkerResource]
     devices: list[str]
     lag: list[LagResource]
+    project: str | None = None
 
 
 class HealthResource(msgspec.Struct, frozen=True):

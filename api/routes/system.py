@@ -6,7 +6,7 @@ from api.contract import paths
 from api.contract.resources import HealthResource, SystemResource, WorkerResource
 from api.directory import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
-from api.routes.dependencies import TheServices, known_only
+from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.openapi import PUBLIC, problems
 from api.submission import now_ms
 from api.times import rfc3339
@@ -14,9 +14,9 @@ from api.version import VERSION
 from streamproc.contract.records import WorkerBeat
 
 
-@get(paths.SYSTEM, operation_id="getSystem", guards=[known_only], responses=problems())
-async def get_system(services: TheServices) -> SystemResource:
-    """Return workers and devices, how far the roles are behind, and every part's state."""
+@get(paths.SYSTEM, operation_id="getSystem", responses=problems())
+async def get_system(services: TheServices, principal: ThePrincipal) -> SystemResource:
+    """Return workers and devices, how far the roles are behind, every part's state, who asks."""
     lag = [place.resource() for place in await services.how_far_behind()]
     now = now_ms()
     workers = [_worker(beat, now) for beat in services.directory.workers(now)]
@@ -27,6 +27,7 @@ async def get_system(services: TheServices) -> SystemResource:
         workers=workers,
         devices=sorted({worker.device for worker in workers if worker.alive}),
         lag=lag,
+        project=principal.project,
     )
 
 

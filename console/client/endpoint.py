@@ -13,7 +13,7 @@ from streamproc.contract import env
 class Endpoint:
     """An api and the keys for it. `file_roots` are what a local stack may read by file://.
 
-    `project` is known of a local stack alone: an api does not tell whose key it was given.
+    `project` is known of a local stack; of another api, `/v1/system` tells it.
     """
 
     url: str

@@ -28,6 +28,7 @@ class TopBar(Canvas):
     DEFAULT_CSS = "TopBar { height: 1; background: $panel; }"
     active: reactive[str] = reactive("tasks")
     link: reactive[Link] = reactive(Link())
+    project: reactive[str | None] = reactive(None)
     BRAND: ClassVar[Line] = ((" ▞▚ ", "accent!"), ("framewire", "!"), ("  ", ""))
 
     class TabClicked(Message):
@@ -37,16 +38,19 @@ class TopBar(Canvas):
 
     def __init__(self, project: str | None, url: str) -> None:
         super().__init__(id="topbar")
-        self._project = project
         self._url = url.partition("://")[2] or url
+        self.set_reactive(TopBar.project, project)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
-        return [top_line(width, self.active, self.link, self._project, self._url, self.BRAND)]
+        return [top_line(width, self.active, self.link, self.project, self._url, self.BRAND)]
 
     def watch_active(self) -> None:
         self.redraw()
 
     def watch_link(self) -> None:
+        self.redraw()
+
+    def watch_project(self) -> None:
         self.redraw()
 
     def on_click(self, event: events.Click) -> None:

@@ -89,6 +89,11 @@ async def test_system_shows_workers_parts_and_lag(
     assert model["devices"] == ["CPU"]
 
 
+async def test_system_tells_a_key_its_project(project: Any, admin: httpx.AsyncClient) -> None:
+    assert (await project.get("/v1/system")).json()["project"] == project.project
+    assert (await admin.get("/v1/system")).json()["project"] is None
+
+
 async def test_metrics_count_routes_and_hold_no_ids(project: Any, live: LiveApi) -> None:
     task = await submit(project)
     await project.get(f"/v1/video/tasks/{task}")

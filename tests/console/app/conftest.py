@@ -39,8 +39,10 @@ def console(url: str) -> ConsoleApp:
     return make_console(url)
 
 
-def make_console(url: str, key: str = KEY, **settings: Any) -> ConsoleApp:
-    endpoint = Endpoint(url, key, project="shop-floor")
+def make_console(
+    url: str, key: str = KEY, project: str | None = "shop-floor", **settings: Any
+) -> ConsoleApp:
+    endpoint = Endpoint(url, key, project=project)
     given = {"tasks_s": 0.05, "system_s": 0.05, "draw_s": 0.01, "graphics": False} | settings
     return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())
 

@@ -2,7 +2,7 @@
 
 from console.app import ConsoleApp
 from console.screens.live import LiveTab
-from tests.console.app.conftest import text_of, until
+from tests.console.app.conftest import make_console, text_of, until
 from tests.console.app.recorded_api import Script
 
 SIZE = (170, 44)
@@ -53,9 +53,14 @@ async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> N
         assert console.query_one(LiveTab).task_id == failed[0]
 
 
-async def test_refresh_asks_at_once(url: str, script: Script) -> None:
-    from tests.console.app.conftest import make_console
+async def test_the_header_names_the_project_that_the_api_tells(url: str, script: Script) -> None:
+    script.answers["system"]["project"] = "north-gate"
+    console = make_console(url, project=None)
+    async with console.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "north-gate" in text_of(console.query_one("#topbar")))
 
+
+async def test_refresh_asks_at_once(url: str, script: Script) -> None:
     console = make_console(url, system_s=3600.0)
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("4")
