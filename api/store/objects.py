@@ -26,7 +26,7 @@ _EXISTS = frozenset({"412", "PreconditionFailed"})
 _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 _MAX_CONFLICTS = 5
 
-WRITE_PROBE_S = 60.0
+WRITE_PROBE_S = 30.0
 _PROBE_KEY = "health/write"
 _PROBE_BODY = bytes(8 * 1024)  # less may find room in the last block of a full disk
 _PROBE_TIMEOUT_S = 2.0
