@@ -1,7 +1,7 @@
 """Follows one task's log into a fold, over cuts and an api that is away, and says what happened."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -13,42 +13,57 @@ from console.ink import Span
 from console.link import FIRST_PAUSE_S, MAX_PAUSE_S
 from console.words import grouped
 
+_KEY_STATUSES = {401, 403}  # a key may be given back
 
-async def follow_log(backend: Backend, task_id: str, fold: LiveFold) -> AsyncIterator[Span | None]:
+
+async def follow_log(
+    backend: Backend, task_id: str, fold: LiveFold, tell: Callable[[Span], object]
+) -> AsyncIterator[Span | None]:
     """Yield after every piece that `fold` took: a note for the person, or None.
 
-    Ends with the log, or with a note when it cannot be read. Begins where the fold stands.
+    `tell` is given a note while nothing comes. Ends with the log, or with a note when it cannot be
+    read. Begins where the fold stands.
     """
     pause_s = FIRST_PAUSE_S
+    tries: list[float] = []
     while True:
-        cuts: list[float] = []
         following = Following(task_id, fold.offset)
+
+        def cut(next_s: float, following: Following = following) -> None:
+            tries.append(next_s)
+            at = grouped(following.offset)
+            tell((f"the stream broke off at byte {at}, again in {next_s:.1f} s", "bad"))
+
         try:
-            async for piece in backend.follow(following, cuts.append):
+            async for piece in backend.follow(following, cut):
                 fold.apply(piece.events, backend.clock.monotonic_s())
-                yield _resumed(piece.offset, cuts)
+                yield _resumed(piece.offset, tries)
                 pause_s = FIRST_PAUSE_S
                 # A burst that is always ready would leave nobody else a turn.
                 await asyncio.sleep(0)
         except ApiProblem as exc:
-            yield f"the stream is refused: {exc.detail or exc.code}", "bad"
-            return
+            why = f"the stream is refused: {exc.detail or exc.code}"
+            if exc.status < 500 and exc.status not in _KEY_STATUSES:
+                yield why, "bad"
+                return
         except (LogMismatchError, msgspec.DecodeError) as exc:
             yield f"the stream is not a log that this console can read: {exc}", "bad"
             return
         except UnreachableError as exc:
-            yield f"{exc}, again in {pause_s:.0f} s", "bad"
-            await asyncio.sleep(pause_s)
-            pause_s = min(MAX_PAUSE_S, 2 * pause_s)
-            continue
-        yield None
-        return
+            why = str(exc)
+        else:
+            yield None
+            return
+        yield f"{why}, again in {pause_s:.0f} s", "bad"
+        tries.append(pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(MAX_PAUSE_S, 2 * pause_s)
 
 
-def _resumed(offset: int, cuts: list[float]) -> Span | None:
-    if not cuts:
+def _resumed(offset: int, tries: list[float]) -> Span | None:
+    if not tries:
         return None
-    n_cuts = len(cuts)
-    cuts.clear()
-    tries = "" if n_cuts == 1 else f" after {n_cuts} tries"
-    return f"resumed at byte {grouped(offset)}{tries}", "warn"
+    n_tries = len(tries)
+    tries.clear()
+    after = "" if n_tries == 1 else f" after {n_tries} tries"
+    return f"resumed at byte {grouped(offset)}{after}", "warn"

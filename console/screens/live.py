@@ -18,6 +18,7 @@ from console.client.log import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.feed import LiveFold, LiveSnapshot, targets_of
 from console.follow import follow_log
+from console.ink import Span
 from console.messages import FeedMoved, FeedNote, TaskRead
 from console.screens.live_seek import LiveSeek
 from console.screens.prompt import PromptScreen
@@ -198,10 +199,14 @@ class LiveTab(LiveSeek, Vertical):
     @work(exclusive=True, group="follow")
     async def _follow(self, task_id: str) -> None:
         fold = self.fold
-        async for note in follow_log(self.backend, task_id, fold):
+
+        def tell(note: Span) -> None:
+            self.post_message(FeedNote(*note))
+
+        async for note in follow_log(self.backend, task_id, fold, tell):
             self.post_message(FeedMoved())
             if note is not None:
-                self.post_message(FeedNote(*note))
+                tell(note)
 
     @work(exclusive=True, group="status")
     async def _watch_status(self, task_id: str) -> None:

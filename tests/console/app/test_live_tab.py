@@ -1,5 +1,7 @@
 """The Live tab: following, holding, seeking, cuts."""
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -193,6 +195,10 @@ async def test_a_stream_that_never_opens_is_asked_for_again(
         live(console).task_id = script.log_task
         await until(pilot, lambda: "refused" in head(console))
         assert "made up for a test" in head(console)
+        assert "again in" in head(console)
+        script.status = None
+        await until(pilot, lambda: live(console).snapshot.offset == len(script.log))
+        assert "refused" not in head(console)
 
 
 async def test_an_open_log_is_live_and_pausing_counts_what_comes(
@@ -206,6 +212,38 @@ async def test_an_open_log_is_live_and_pausing_counts_what_comes(
         assert "● LIVE" in head(console)
         await pilot.press("space")
         assert "bytes behind" in head(console)
+
+
+async def test_a_held_stream_goes_on_behind_and_is_returned_to(
+    console: ConsoleApp, script: Script
+) -> None:
+    whole, part = script.log, list(parse_events(script.log))[20].end
+    more = threading.Event()
+
+    def feed() -> Iterator[bytes]:
+        yield whole[:part]
+        more.wait(60)
+        yield whole[part:]
+
+    script.feed = feed
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2")
+        live(console).task_id = script.log_task
+        await until(pilot, lambda: live(console).snapshot.offset == part)
+        await pilot.press("space", "comma")
+        held = live(console).held
+        assert held is not None
+        before = text_of(console.query_one("#events"))
+        more.set()
+        await until(pilot, lambda: live(console).snapshot.offset == len(whole))
+        assert live(console).held == held
+        assert text_of(console.query_one("#events")) == before
+        behind = f"{len(whole) - held.line.end:,}".replace(",", " ")
+        await until(pilot, lambda: f"{behind} bytes behind" in head(console))
+        await pilot.press("l")
+        assert live(console).held is None
+        assert "■ END" in head(console)
+        await until(pilot, lambda: "[DONE]" in text_of(console.query_one("#events")))
 
 
 async def test_event_and_curl_are_copied(console: ConsoleApp, script: Script) -> None:

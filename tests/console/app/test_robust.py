@@ -3,8 +3,11 @@
 import threading
 
 from console.app import ConsoleApp
+from console.words import grouped
+from streamproc.contract.framing import parse_events
 from tests.console.app.conftest import make_console, text_of, until
 from tests.console.app.recorded_api import Script, recorded_api
+from tests.console.app.test_live_tab import head, live
 
 SIZE = (120, 36)
 
@@ -74,3 +77,49 @@ async def test_any_size_of_terminal_is_drawn(console: ConsoleApp, script: Script
                 await pilot.pause()
                 assert console.export_screenshot()
         assert console.is_running
+
+
+async def test_a_restarted_stack_is_found_again_and_the_stream_resumed(script: Script) -> None:
+    whole = script.log
+    script.log, script.open_log = whole[: list(parse_events(whole))[20].end], True
+    part = len(script.log)
+    stack = recorded_api(script)
+    url = stack.__enter__()
+    console = make_console(url)
+    try:
+        async with console.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: "vtest.avi" in text_of(console.query_one("#task-list")))
+            await pilot.press("2")
+            live(console).task_id = script.log_task
+            await until(pilot, lambda: live(console).snapshot.offset == part)
+            stack.__exit__(None, None, None)
+            await until(pilot, lambda: f"broke off at byte {grouped(part)}" in head(console))
+            await pilot.press("1")
+            await until(pilot, lambda: "cannot be reached" in notice(console))
+            assert "vtest.avi" in text_of(console.query_one("#task-list"))
+            script.log, script.open_log = whole, False
+            stack = recorded_api(script, port=int(url.rpartition(":")[2]))
+            stack.__enter__()
+            await until(pilot, lambda: not notice(console), within_s=60)
+            await pilot.press("2")
+            await until(pilot, lambda: live(console).snapshot.offset == len(whole), within_s=60)
+            await until(pilot, lambda: f"resumed at byte {grouped(part)}" in head(console))
+    finally:
+        stack.__exit__(None, None, None)
+
+
+async def test_every_tab_stands_an_api_that_fails_and_comes_back(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.status = 503
+    async with console.run_test(size=SIZE) as pilot:
+        for tab in "1234":
+            await pilot.press(tab)
+            await until(pilot, lambda: "made up for a test" in notice(console))
+        script.status = None
+        await until(pilot, lambda: not notice(console), within_s=60)
+        await until(pilot, lambda: "worker-1" in text_of(console.query_one("#workers")))
+        await pilot.press("3")
+        await until(pilot, lambda: "pedestrian" in text_of(console.query_one("#track-list")))
+        await pilot.press("1")
+        await until(pilot, lambda: "vtest.avi" in text_of(console.query_one("#task-list")))
