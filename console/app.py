@@ -38,6 +38,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     tasks_s: float = 1.0
     """While tasks run; three times as long when none does."""
     system_s: float = 2.0
+    tracks_s: float = 5.0
     draw_s: float = 0.1
     """Least time between two drawings of a followed stream."""
     graphics: bool = True
@@ -99,7 +100,7 @@ class ConsoleApp(App[None]):
             yield LiveTab(
                 self.backend, draw_s=self.settings.draw_s, graphics=self.settings.graphics
             )
-            yield TracksTab(self.backend, graphics=self.settings.graphics)
+            yield TracksTab(self.backend, self.settings.tracks_s, graphics=self.settings.graphics)
             yield SystemTab(self.backend, self.settings.system_s)
         yield Footer(show_command_palette=True)
 

@@ -1,5 +1,7 @@
 """What workers and widgets tell: workers post these, handlers assign, watchers draw."""
 
+from typing import Literal
+
 from textual.message import Message
 
 from api.contract.resources import SystemResource, TaskPage, TaskResource, TrackPage
@@ -42,13 +44,15 @@ class TaskRead(Message):
 
 
 class TracksRead(Message):
-    """A page of what `search` found; the first, or the one after it."""
+    """A page of what `search` found: the first, the next, or the first asked for again."""
 
-    def __init__(self, search: TrackSearch, page: TrackPage, *, is_first: bool) -> None:
+    def __init__(
+        self, search: TrackSearch, page: TrackPage, place: Literal["first", "next", "again"]
+    ) -> None:
         super().__init__()
         self.search = search
         self.page = page
-        self.is_first = is_first
+        self.place = place
 
 
 class SearchFailed(Message):

@@ -8,16 +8,16 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.reactive import reactive
 from textual.widgets import Input
 
-from api.contract.resources import STATUSES, Status, TaskPage
+from api.contract.resources import STATUSES, TaskPage
 from console.backend import Backend
 from console.client import calls
 from console.errors import ConsoleError
 from console.messages import OpenTask, TaskRead, TasksRead
 from console.screens.task_actions import TaskActions
-from console.state import ACTIVE, SORT_KEYS, WINDOWS, SortKey, TaskFilter, TaskList
+from console.screens.task_filters import TaskFilters
+from console.state import ACTIVE, WINDOWS, TaskFilter, TaskList
 from console.widgets.canvas import Lines
 from console.widgets.chips import Chips
 from console.widgets.listing import Listing
@@ -27,14 +27,9 @@ from console.widgets.task_rows import COLUMNS, details_lines, task_row
 PAGE = 50
 CALM_FACTOR = 3.0
 _DESCRIBED_AT_ONCE = 8
-_CYCLE: tuple[frozenset[Status], ...] = (
-    frozenset(),
-    ACTIVE,
-    *(frozenset({status}) for status in ("succeeded", "failed", "cancelled")),  # type: ignore[arg-type]
-)
 
 
-class TasksTab(TaskActions, Vertical):
+class TasksTab(TaskFilters, TaskActions, Vertical):
     """Polls while it is shown; asks for requests of the rows that are in sight."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,9 +49,6 @@ class TasksTab(TaskActions, Vertical):
         Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
         Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
     ]
-
-    wanted: reactive[TaskFilter] = reactive(TaskFilter())
-    sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))
 
     def __init__(self, backend: Backend, poll_s: float) -> None:
         super().__init__(id="tasks", classes="tab")
@@ -258,70 +250,5 @@ class TasksTab(TaskActions, Vertical):
             self._more_asked = True
             self._read_more(self.tasks.cursor, self._generation)
 
-    @on(Listing.TitleClicked, "#task-list")
-    def _title_clicked(self, message: Listing.TitleClicked) -> None:
-        for key in SORT_KEYS:
-            if key == message.column:
-                self.sort = (key, not self.sort[1] if key == self.sort[0] else False)
-
-    @on(Chips.Clicked, "#statuses")
-    def _status_clicked(self, message: Chips.Clicked) -> None:
-        on_now = self.wanted.statuses
-        status = next((known for known in STATUSES if known == message.name), None)
-        self._want(statuses=frozenset() if status is None else on_now ^ {status})
-
-    @on(Chips.Clicked, "#windows")
-    def _window_clicked(self, message: Chips.Clicked) -> None:
-        self._want(window=message.name)
-
-    @on(Input.Changed, "#words")
-    def _words_changed(self, message: Input.Changed) -> None:
-        self._want(text=message.value)
-
-    @on(Input.Submitted, "#words")
-    def _words_given(self) -> None:
-        self.query_one(Listing).focus()
-        self.query_one("#words").set_class(bool(self.wanted.text), "-shown")
-
-    def action_filter(self) -> None:
-        words = self.query_one("#words", Input)
-        words.add_class("-shown")
-        words.focus()
-
-    def action_clear_filter(self) -> None:
-        words = self.query_one("#words", Input)
-        words.value = ""
-        words.remove_class("-shown")
-        self.wanted = TaskFilter()
-        self.query_one(Listing).focus()
-
-    def action_next_status(self) -> None:
-        at = _CYCLE.index(self.wanted.statuses) if self.wanted.statuses in _CYCLE else -1
-        self._want(statuses=_CYCLE[(at + 1) % len(_CYCLE)])
-
-    def action_next_window(self) -> None:
-        names = list(WINDOWS)
-        self._want(window=names[(names.index(self.wanted.window) + 1) % len(names)])
-
-    def action_next_sort(self) -> None:
-        self.sort = (SORT_KEYS[(SORT_KEYS.index(self.sort[0]) + 1) % len(SORT_KEYS)], False)
-
-    def action_reverse(self) -> None:
-        self.sort = (self.sort[0], not self.sort[1])
-
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)
-
-    def _want(
-        self,
-        *,
-        statuses: frozenset[Status] | None = None,
-        window: str | None = None,
-        text: str | None = None,
-    ) -> None:
-        now = self.wanted
-        self.wanted = TaskFilter(
-            now.statuses if statuses is None else statuses,
-            now.window if window is None else window,
-            now.text if text is None else text,
-        )

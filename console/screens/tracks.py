@@ -1,11 +1,9 @@
 """The Tracks tab: search over all tasks, one track's best crop and way, and who looks like it."""
 
 import asyncio
-from collections import OrderedDict
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,16 +13,14 @@ from textual.widgets import Input, Label
 
 from api.contract.resources import TrackPage, TrackResource
 from console.backend import Backend
-from console.client import calls
-from console.errors import ApiProblem, ConsoleError
+from console.errors import ConsoleError
 from console.export import encode_rows
 from console.form import FormError
-from console.messages import OpenTask, PictureRead, SearchFailed, TracksRead, TrailRead
-from console.picture import Shown, crop, read_jpeg
+from console.messages import OpenTask, SearchFailed, TracksRead
 from console.screens.prompt import PromptScreen
-from console.state import WINDOWS, source_name
-from console.track_search import COLUMNS, LIKENESS, TrackSearch, track_facts, track_key, track_row
-from console.trails import TrailFold
+from console.screens.track_trail import TrackTrail
+from console.state import WINDOWS
+from console.track_search import COLUMNS, LIKENESS, TrackSearch, track_key, track_row
 from console.widgets.canvas import Lines
 from console.widgets.chips import Chips
 from console.widgets.listing import Listing
@@ -39,15 +35,10 @@ _FIELDS = (
     ("min_confidence", "conf ≥", "0-1"),
 )
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
-_TRAIL_BYTES = 32 * 1024 * 1024
-_WINDOW_BYTES = 1024 * 1024
-_KEPT_TRAILS = 4
-_CROP_PX = 1280
-_SETTLE_S = 0.15
 
 
-class TracksTab(Vertical):
-    """Searches when it is first shown and when a field is entered."""
+class TracksTab(TrackTrail, Vertical):
+    """Searches when it is first shown and when a field is entered; asks again while it is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/"),
@@ -63,15 +54,14 @@ class TracksTab(Vertical):
 
     search: reactive[TrackSearch | None] = reactive(None)
 
-    def __init__(self, backend: Backend, *, graphics: bool) -> None:
+    def __init__(self, backend: Backend, poll_s: float, *, graphics: bool) -> None:
         super().__init__(id="tracks", classes="tab")
         self.backend = backend
+        self._poll_s = poll_s
         self.found: list[TrackResource] = []
         self._graphics = graphics
         self._cursor: str | None = None
         self._more_asked = False
-        self._trails: OrderedDict[str, TrailFold] = OrderedDict()
-        self._sources: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
@@ -98,9 +88,11 @@ class TracksTab(Vertical):
             self.search = TrackSearch()
         elif not self.found:
             self._search(self.search, None)
+        self._poll()
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "trail")
+        self.workers.cancel_group(self, "poll")
 
     def search_similar(self, track: str) -> None:
         """Search for tracks that look like `task:track`, nearest first."""
@@ -128,13 +120,24 @@ class TracksTab(Vertical):
     def on_tracks_read(self, message: TracksRead) -> None:
         if message.search != self.search:
             return
-        if message.is_first:
-            self.found = []
-        self.found += message.page.data
-        self._cursor = message.page.next_cursor
-        self._more_asked = False
+        if message.place == "again":
+            if not self._take_newer(message.page):
+                return
+        else:
+            self.found = [*(() if message.place == "first" else self.found), *message.page.data]
+            self._cursor = message.page.next_cursor
+            self._more_asked = False
         self.query_one("#track-list", Listing).say_empty("No track fits.")
         self._draw()
+
+    def _take_newer(self, page: TrackPage) -> bool:
+        """Put what is new on top of what was found; return whether anything is."""
+        fresh = {track_key(track) for track in page.data}
+        older = [track for track in self.found if track_key(track) not in fresh]
+        newer = [*page.data, *older] if page.next_cursor else page.data
+        changed = newer != self.found
+        self.found = newer
+        return changed
 
     def on_search_failed(self, message: SearchFailed) -> None:
         self._more_asked = False
@@ -165,83 +168,23 @@ class TracksTab(Vertical):
         except ConsoleError as exc:
             self.post_message(SearchFailed(str(exc)))
         else:
-            self.post_message(TracksRead(search, page, is_first=cursor is None))
+            self.post_message(TracksRead(search, page, "first" if cursor is None else "next"))
 
-    @work(exclusive=True, group="trail")
-    async def _show_track(self, track: TrackResource) -> None:
-        """Read the track's way from its task's log, then the frame it is best seen in."""
-        await asyncio.sleep(_SETTLE_S)  # a held arrow key passes over many tracks
-        key = track_key(track)
-        try:
-            await self._read_source(track.task)
-            trail = (await self._trails_of(track.task)).trail(track.track_id)
-            if trail is None:
-                self.post_message(PictureRead(key, None, "The task's log has no such track."))
-                return
-            found = await self.backend.read_frame(track.task, trail.best_frame, _CROP_PX)
-            size_px = (found.width_px, found.height_px)
-            frame = Shown(trail.best_frame, read_jpeg(found.jpeg), *size_px, ())
-        except (ConsoleError, ValueError, msgspec.DecodeError) as exc:
-            why = exc.detail if isinstance(exc, ApiProblem) else str(exc)
-            self.post_message(PictureRead(key, None, why))
-        else:
-            self.post_message(TrailRead(key, trail, size_px))
-            self.post_message(PictureRead(key, crop(frame, trail.best)))
-
-    def on_picture_read(self, message: PictureRead) -> None:
-        track = self.selected
-        if track is None or message.key != track_key(track):
-            return
-        self._draw_facts(track)
-        preview = self.query_one("#crop", Preview)
-        if message.shown is None:
-            preview.say(message.why)
-        else:
-            preview.show(message.shown)
-
-    def on_trail_read(self, message: TrailRead) -> None:
-        if self.selected is not None and message.key == track_key(self.selected):
-            self.query_one(Trajectory).show(message.trail, message.size_px)
-
-    async def _read_source(self, task_id: str) -> None:
-        if task_id not in self._sources:
-            task = await self.backend.ask(calls.task(task_id, include_request=True))
-            if isinstance(task.request, dict):
-                self._sources[task_id] = source_name(task.request)
-
-    async def _trails_of(self, task_id: str) -> TrailFold:
-        known = self._trails.get(task_id)
-        if known is not None:
-            self._trails.move_to_end(task_id)
-            return known
-        fold, offset = TrailFold(), 0
-        while offset < _TRAIL_BYTES:
-            events = await self.backend.read_log(task_id, offset, _WINDOW_BYTES)
-            if not events:
-                break
-            fold.apply(events)
-            offset = events[-1].end
-        self._trails[task_id] = fold
-        if len(self._trails) > _KEPT_TRAILS:
-            self._trails.popitem(last=False)
-        return fold
+    @work(exclusive=True, group="poll")
+    async def _poll(self) -> None:
+        """Ask again now and then: a task's tracks can be found some seconds after its end."""
+        while True:
+            await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
+            search = self.search
+            if search is None or search.similar_to is not None:
+                continue
+            try:
+                page = await self.backend.ask(search.call(self.backend.clock.now(), None))
+            except (FormError, ConsoleError):
+                continue  # said where it was searched for, or by the line below the tabs
+            self.post_message(TracksRead(search, page, "again"))
 
     # -- what a person does
-
-    @on(Listing.Moved, "#track-list")
-    def _moved(self) -> None:
-        track = self.selected
-        self.query_one("#crop", Preview).say("Choose a track." if track is None else "reading …")
-        self.query_one(Trajectory).show(None, (16, 9))
-        if track is None:
-            self.query_one("#track-facts", Lines).show([])
-            return
-        self._draw_facts(track)
-        self._show_track(track)
-
-    def _draw_facts(self, track: TrackResource) -> None:
-        facts = track_facts(track, self._sources.get(track.task))
-        self.query_one("#track-facts", Lines).show(facts)
 
     @on(Listing.NearEnd, "#track-list")
     def _near_end(self) -> None:

@@ -43,7 +43,13 @@ def make_console(
     url: str, key: str = KEY, project: str | None = "shop-floor", **settings: Any
 ) -> ConsoleApp:
     endpoint = Endpoint(url, key, project=project)
-    given = {"tasks_s": 0.05, "system_s": 0.05, "draw_s": 0.01, "graphics": False} | settings
+    given = {
+        "tasks_s": 0.05,
+        "system_s": 0.05,
+        "draw_s": 0.01,
+        "graphics": False,
+        "tracks_s": 3600.0,
+    } | settings
     return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())
 
 

@@ -53,6 +53,17 @@ async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> N
         assert console.query_one(LiveTab).task_id == failed[0]
 
 
+async def test_panes_are_resized_both_ways(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        lag, top = console.query_one("#lag"), console.query_one("#system-top")
+        await until(pilot, lambda: "worker-1" in text_of(console.query_one("#workers")))
+        before = lag.outer_size.width, top.outer_size.height
+        await pilot.press("right_square_bracket", "right_curly_bracket")
+        await until(pilot, lambda: lag.outer_size.width > before[0])
+        await until(pilot, lambda: top.outer_size.height > before[1])
+
+
 async def test_the_header_names_the_project_that_the_api_tells(url: str, script: Script) -> None:
     script.answers["system"]["project"] = "north-gate"
     console = make_console(url, project=None)

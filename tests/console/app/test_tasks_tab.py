@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from textual.widgets import Input
+from textual.command import CommandPalette
+from textual.widgets import Input, OptionList
 
 from console.app import ConsoleApp
 from console.screens.help import HelpScreen
@@ -288,6 +289,44 @@ async def test_tabs_help_themes_and_palette(console: ConsoleApp, script: Script)
         titles = [command.title for command in console.get_system_commands(console.screen)]
         assert "Go to System" in titles
         assert "More like this" in titles
+
+
+async def test_the_command_palette_finds_actions_by_name_and_does_them(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        for words, done in (
+            ("copy id", lambda: console.clipboard == listing(console).key),
+            ("go to system", lambda: console.active == "system"),
+        ):
+            await pilot.press("ctrl+p")
+            await until(pilot, lambda: isinstance(console.screen, CommandPalette))
+            await pilot.press(*words)
+            found = console.screen.query_one(OptionList)
+            await until(pilot, lambda found=found: found.option_count == 1)  # type: ignore[misc]
+            await pilot.press("enter")
+            await until(pilot, done)
+
+
+async def test_rows_are_chosen_with_the_mouse(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        await pilot.click("#task-list", offset=(20, 3))
+        await until(pilot, lambda: listing(console).key == keys(console)[2])
+        await pilot.click("#task-list", offset=(20, 3), times=2)
+        await until(pilot, lambda: console.active == "live")
+        assert console.query_one(LiveTab).task_id == keys(console)[2]
+
+
+async def test_the_sort_key_goes_round(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        seen = [console.query_one(TasksTab).sort[0]]
+        for _ in range(5):
+            await pilot.press("s")
+            seen.append(console.query_one(TasksTab).sort[0])
+        assert seen == ["age", "status", "progress", "fps", "source", "age"]
 
 
 async def test_an_empty_project_says_what_to_do(script: Script, url: str) -> None:

@@ -13,7 +13,7 @@ from console.screens.tracks import TracksTab
 from console.track_search import track_key
 from console.widgets.listing import Listing
 from console.widgets.preview import Preview
-from tests.console.app.conftest import text_of, until
+from tests.console.app.conftest import make_console, text_of, until
 from tests.console.app.recorded_api import Script
 from tests.console.app.test_tasks_tab import notes
 
@@ -130,6 +130,51 @@ async def test_the_list_is_exported_as_csv_and_json(
     assert json.loads((tmp_path / "tracks.json").read_text()) == expected
     rows = list(csv.DictReader((tmp_path / "tracks.csv").read_text().splitlines()))
     assert [row["track_id"] for row in rows] == [str(track["track_id"]) for track in expected]
+
+
+async def test_tracks_that_are_indexed_later_come_by_themselves(url: str, script: Script) -> None:
+    known = script.answers["tracks"]["data"]
+    script.answers["tracks"]["data"] = known[1:]
+    console = make_console(url, tracks_s=0.05)
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        listing = console.query_one("#track-list", Listing)
+        await pilot.press("down")
+        chosen = listing.key
+        script.answers["tracks"]["data"] = known
+        await until(pilot, lambda: len(tab(console).found) == len(known))
+        assert [row.key for row in listing.rows] == [
+            f"{track['task']}:{track['track_id']}" for track in known
+        ]
+        assert listing.key == chosen
+
+
+async def test_older_tracks_are_read_when_the_end_comes_into_sight(
+    console: ConsoleApp, script: Script
+) -> None:
+    known = script.answers["tracks"]["data"]
+    script.answers["tracks"] = {"data": known[:3], "next_cursor": "more"}
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "cursor" in script.asked("GET", PATH)[-1])
+        assert script.asked("GET", PATH)[-1]["cursor"] == ["more"]
+
+
+async def test_panes_are_resized(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        before = console.query_one("#track-list").outer_size.width
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: console.query_one("#track-list").outer_size.width < before)
+
+
+async def test_a_tracks_name_is_copied(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        selected = tab(console).selected
+        assert selected is not None
+        await pilot.press("y")
+        assert console.clipboard == track_key(selected)
 
 
 async def test_a_failed_search_is_said_plainly(console: ConsoleApp, script: Script) -> None:
