@@ -27,9 +27,9 @@ pytestmark = [
 class Tmux:
     """One terminal of 120 by 36 on a tmux server of its own."""
 
-    def __init__(self, environ: dict[str, str]) -> None:
+    def __init__(self, environ: dict[str, str], options: str = "--no-graphics") -> None:
         self._name = f"framewire-{uuid.uuid4().hex[:8]}"
-        command = f"{sys.executable} -m console console --no-graphics"
+        command = f"{sys.executable} -m console console {options}"
         variables = [part for k, v in environ.items() for part in ("-e", f"{k}={v}")]
         self._run(
             "-f",

@@ -1,0 +1,58 @@
+"""The preview in terminals that show pixels: what arrives there is the frame with its boxes."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from console.feed import LiveFold
+from console.ink import track_colours
+from console.picture import Shown, read_jpeg, with_boxes
+from streamproc.contract.framing import parse_events
+from tests.console.app.graphics_terminal import CELL_PX, GraphicsTerminal
+from tests.console.app.recorded_api import KEY, Script
+from tests.console.app.test_terminal import Tmux
+
+
+def expected(script: Script) -> Image.Image:
+    fold = LiveFold()
+    fold.apply(parse_events(script.log), 0.0)
+    targets = fold.snapshot(0.0).targets
+    shown = Shown(118, read_jpeg(script.frame), 768, 576, targets)
+    return with_boxes(shown, track_colours(dark=True), None)
+
+
+@pytest.mark.parametrize("protocol", ["kitty", "sixel"])
+def test_the_picture_that_arrives_is_the_frame_with_its_boxes(
+    protocol: Literal["kitty", "sixel"], url: str, script: Script, tmp_path: Path
+) -> None:
+    environ = {"FRAMEWIRE_URL": url, "FRAMEWIRE_KEY": KEY, "FRAMEWIRE_DATA": str(tmp_path)}
+    terminal = GraphicsTerminal(protocol, environ)
+    try:
+        terminal.until("vtest.avi")
+        terminal.type("\r")
+        picture = terminal.until_picture()
+    finally:
+        terminal.end()
+    assert picture.width > 25 * CELL_PX[0]
+    wanted = expected(script).resize(picture.size)
+    difference = np.abs(np.asarray(picture, np.int16) - np.asarray(wanted, np.int16)).mean()
+    assert difference < 12  # sixel has 256 colours
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_a_terminal_without_pixels_gets_blocks(url: str, tmp_path: Path) -> None:
+    terminal = Tmux(
+        {"FRAMEWIRE_URL": url, "FRAMEWIRE_KEY": KEY, "FRAMEWIRE_DATA": str(tmp_path)}, options=""
+    )
+    try:
+        terminal.until("vtest.avi")
+        terminal.type("Enter")
+        terminal.until("▀")
+        terminal.until("■ END")
+        assert "SIXEL" not in terminal.screen()
+    finally:
+        terminal.end()
