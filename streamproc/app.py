@@ -50,7 +50,7 @@ class TaskStream:
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
             broker_request_timeout=max(10.0, settings.session_timeout_s + 5),
-            broker_commit_interval=0.5,
+            broker_commit_interval=1.0,
             stream_wait_empty=False,
             topic_allow_declare=False,
             topic_disable_leader=True,

@@ -56,12 +56,8 @@ class Session:
         *,
         processed: int,
         now_ms: Callable[[], int],
-        info: StreamInfo | None = None,
     ) -> None:
-        """`info` are the log's last counters; without it, those that the standing has seen.
-
-        `processed` frames are behind the engine; those up to the log's end are not sent again.
-        """
+        """`processed` frames are behind the engine; what the log holds of the rest is not sent."""
         self.submitted = submitted
         self.claim = claim
         self._engine = engine
@@ -69,7 +65,7 @@ class Session:
         self._now_ms = now_ms
         self._started_ms = standing.started_ms if standing.started_ms is not None else now_ms()
         last_frame = max(standing.fold.last_frame, 0)
-        self._info = info or standing.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
+        self._info = standing.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
         self._counts: tuple[int, int, int] | None = None
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False

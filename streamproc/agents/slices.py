@@ -233,12 +233,13 @@ class SliceRunner:
         self, submitted: Submitted, standing: Standing, reader: LogReader
     ) -> Checkpoint | None:
         """Return the last accepted checkpoint; None starts over, silently up to the log's end."""
-        data = standing.ckpt
-        if data is None and standing.fold.ckpt_position is not None:
+        if standing.ckpt is None and standing.fold.ckpt_position is not None:
             record = reader.record_at(
                 submitted.partition, standing.fold.ckpt_position, submitted.task
             )
-            data = None if record is None else record.ckpt
+            if record is not None:
+                standing.look_back(record)
+        data = standing.ckpt
         if data is None:
             return None
         try:
@@ -296,7 +297,6 @@ class SliceRunner:
             taken.claim,
             NoEngine(),
             processed=taken.standing.processed,
-            info=taken.standing.info(),
             now_ms=self._now_ms,
         )
 

@@ -127,6 +127,12 @@ class Standing:
             self.last_chunk = record.value
         return verdict
 
+    def look_back(self, record: ChunkRecord) -> None:
+        """Take the record of the last checkpoint when nothing with one was read since."""
+        self.ckpt = self.ckpt or record.ckpt
+        if self.last_chunk is None and record.end == self.fold.next_off:
+            self.last_chunk = record.value
+
     def may_go_on(self, message: TaskMessage) -> bool:
         """Whether `message` is the one that carries the task: see the module's first lines."""
         if self.fold.closed:

@@ -137,6 +137,7 @@ class Worker:
 
     async def _beat(self, stream: TaskStream) -> None:
         process = psutil.Process()
+        device, precision = await asyncio.to_thread(self._device)
         before, before_s = 0, time.monotonic()
         while True:
             await asyncio.sleep(BEAT_S)
@@ -144,30 +145,30 @@ class Worker:
             at_s = time.monotonic()
             fps = (self._processed - before) / (at_s - before_s)
             before, before_s = self._processed, at_s
-            beat = self._status(stream, fps, process.memory_info().rss)
+            beat = WorkerBeat(
+                worker=self._settings.worker_id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_ms=self._started_ms,
+                beat_ms=now_ms(),
+                device=device,
+                precision=precision,
+                models=self._shelf.loaded_refs(),
+                slots=self._settings.slots,
+                busy=self._busy,
+                fps=round(fps, 2),
+                processed_frames=self._processed,
+                partitions=stream.partitions,
+                rss_bytes=process.memory_info().rss,
+            )
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 
-    def _status(self, stream: TaskStream, fps: float, rss_bytes: int) -> WorkerBeat:
+    def _device(self) -> tuple[str, str]:
+        """Return the first provider's device and precision, as they are for this process's life."""
         try:
-            device, precision = self._engines.resolve(self._providers[0].name)
+            return self._engines.resolve(self._providers[0].name)
         except TaskFailedError:
-            device, precision = "none", ""
-        return WorkerBeat(
-            worker=self._settings.worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_ms=self._started_ms,
-            beat_ms=now_ms(),
-            device=device,
-            precision=precision,
-            models=self._shelf.loaded_refs(),
-            slots=self._settings.slots,
-            busy=self._busy,
-            fps=round(fps, 2),
-            processed_frames=self._processed,
-            partitions=stream.partitions,
-            rss_bytes=rss_bytes,
-        )
+            return "none", ""
 
     def _close(self) -> None:
         self._sessions.close()

@@ -39,7 +39,7 @@ from streamproc.sinks.settings import log_level, required
 LOG = logging.getLogger("framewire.index")
 
 BATCH_RECORDS = 2000
-BATCH_S = 0.5
+BATCH_S = 1.0
 KAFKA_TIMEOUT_S = 10.0
 BACKOFF_S = (0.1, 5.0)
 

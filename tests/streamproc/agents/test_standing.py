@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.agents.standing import Life, Standing, Suspect, crashed, slice_of
+from streamproc.contract.chunk import (
+    CHUNK_OBJECT,
+    Chunk,
+    Delta,
+    Result,
+    StreamInfo,
+    encode_chunk,
+)
 from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import frame_event
 from streamproc.contract.records import (
     Attempt,
     ChunkRecord,
@@ -226,3 +235,30 @@ def test_a_heartbeat_after_the_next_claim_acquits_and_one_before_does_not() -> N
     assert crashed(suspects, early, asked_ms=3000) == suspects
     next_life = [_beat("a", 9000, started_ms=2)]
     assert crashed(suspects[:1], next_life, asked_ms=3000) == suspects[:1]
+
+
+def test_the_last_checkpoints_record_tells_the_counters_when_nothing_was_read_since() -> None:
+    info = StreamInfo(6, 9, 7, 1, 10.0, 70)
+    chunk = Chunk("mm-pipe-1", CHUNK_OBJECT, info, Delta((Result(0, ()),)), None)
+    value = frame_event(encode_chunk(chunk), 100)
+    record = ChunkRecord(
+        task="vt_1",
+        project="p",
+        kind="chunk",
+        epoch=3,
+        seq=6,
+        off=100,
+        frame=6,
+        pts=6,
+        value=value,
+        ckpt=b"state",
+        position=9,
+    )
+    point = FoldPoint(12, 11, 100 + len(value), 7, 6, ckpt_position=9)
+    standing = Standing(Fold.at(point))
+    assert standing.info() is None
+    standing.look_back(record)
+    assert (standing.ckpt, standing.info()) == (b"state", info)
+    further = Standing(Fold.at(msgspec.structs.replace(point, next_off=point.next_off + 50)))
+    further.look_back(record)
+    assert (further.ckpt, further.info()) == (b"state", None)
