@@ -16,9 +16,9 @@ from streamproc.sinks.objects import S3Objects
 from streamproc.sinks.settings import StoreSettings
 from streamproc.sinks.verify import verify
 from tests.chaos.clients import StreamClient, submit
+from tests.chaos.evidence import BODY, create_key, stories_of_kafka, wait_for_archive
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
-from tests.chaos.test_chaos import BODY, create_key, stories_of_kafka, wait_for_archive
 from tests.engines import S3Server
 from tests.workers import chunks_of, timeless
 

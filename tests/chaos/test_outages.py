@@ -25,14 +25,14 @@ from streamproc.sinks.settings import StoreSettings
 from streamproc.sinks.verify import verify
 from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.chaos.clients import StreamClient, submit
-from tests.chaos.fleet import Fleet
-from tests.chaos.kafka import ProxiedKafka
-from tests.chaos.test_chaos import (
+from tests.chaos.evidence import (
     BODY,
     archive_of,
     create_key,
     stories_of_kafka,
 )
+from tests.chaos.fleet import Fleet
+from tests.chaos.kafka import ProxiedKafka
 from tests.engines import S3Server, seaweedfs
 from tests.workers import chunks_of, timeless
 
