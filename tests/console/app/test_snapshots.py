@@ -76,6 +76,18 @@ async def submit(pilot: Any, console: ConsoleApp, script: Script) -> None:
     await until(pilot, lambda: focused.has_focus)
 
 
+async def settled(pilot: Any, console: ConsoleApp) -> None:
+    """Wait until two pictures in a row are the same."""
+    before = ""
+
+    def is_still() -> bool:
+        nonlocal before
+        last, before = before, console.export_screenshot()
+        return before == last
+
+    await until(pilot, is_still)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("look", [tasks, live, tracks, system, submit], ids=lambda f: f.__name__)
 def test_look(
@@ -86,16 +98,18 @@ def test_look(
     async def prepare(pilot: Any) -> None:
         await look(pilot, console, script)
         console.screen.set_focus(console.screen.focused, scroll_visible=False)
-        await pilot.pause()
+        await settled(pilot, console)
 
     assert snap_compare(console, terminal_size=size, run_before=prepare)
 
 
+@pytest.mark.parametrize("look", [tasks, live], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("theme", ["framewire-light", "framewire-contrast"])
-def test_theme(snap_compare: Any, url: str, script: Script, theme: str) -> None:
+def test_theme(snap_compare: Any, url: str, script: Script, look: Look, theme: str) -> None:
     console = still_console(url, theme=theme)
 
     async def prepare(pilot: Any) -> None:
-        await tasks(pilot, console, script)
+        await look(pilot, console, script)
+        await settled(pilot, console)
 
     assert snap_compare(console, terminal_size=(120, 36), run_before=prepare)
