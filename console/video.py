@@ -4,7 +4,6 @@ import base64
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from console.request import RequestWordsError
 
@@ -18,19 +17,45 @@ def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
     A file below one of `file_roots` is named by a file:// URL, any other is read and sent as
     base64. Raises `RequestWordsError` when it is neither, or too large to be sent.
     """
-    if urlsplit(word).scheme.lower() in _SCHEMES:
+    if is_url(word):
         return {"type": "video_url", "url": word}
-    path = Path(word).expanduser()
-    if not path.is_file():
+    path = local_file(word)
+    if path is None:
         raise RequestWordsError(f"{word}: no such file, and no http, https or file URL")
-    path = path.resolve()
     if any(path.is_relative_to(root) for root in file_roots):
         return {"type": "video_url", "url": path.as_uri()}
-    size_bytes = path.stat().st_size
+    try:
+        size_bytes = path.stat().st_size
+        data = path.read_bytes() if size_bytes <= MAX_UPLOAD_BYTES else b""
+    except OSError as exc:
+        raise RequestWordsError(f"{word} cannot be read: {exc.strerror}") from exc
     if size_bytes > MAX_UPLOAD_BYTES:
         raise RequestWordsError(
             f"{word} has {size_bytes / 2**20:.0f} MiB and at most "
             f"{MAX_UPLOAD_BYTES // 2**20} MiB can be sent with a request: give a URL, or start the "
             f"stack with --file-root {path.parent}"
         )
-    return {"type": "video_base64", "data": base64.b64encode(path.read_bytes()).decode()}
+    return {"type": "video_base64", "data": base64.b64encode(data).decode()}
+
+
+def is_url(word: str) -> bool:
+    """Whether the word is a URL of a scheme that the api may know; never raises."""
+    return word.partition(":")[0].strip().lower() in _SCHEMES
+
+
+def local_file(word: str) -> Path | None:
+    """Return the file of this machine that the word names, None for anything else."""
+    path = typed_path(word)
+    try:
+        return path.resolve() if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a null byte
+        return None
+
+
+def typed_path(text: str) -> Path:
+    """Return the path that a person typed, `~` resolved where there is such a home."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -21,7 +20,7 @@ from console.errors import ApiProblem, ConsoleError
 from console.form import FormError, FormValues, StepValues, build_body, place_errors, read_body
 from console.screens.dialog import Dialog
 from console.screens.pick_file import PickFileScreen
-from console.video import video_input
+from console.video import is_url, local_file, video_input
 from console.widgets.field import Field
 from console.widgets.step_editor import StepEditor
 
@@ -145,12 +144,10 @@ class SubmitScreen(Dialog[str | None]):
     def _upload(self, source: str) -> Path | None:
         """Return the local file that would be sent with the request, None for URLs."""
         word = source.strip()
-        if not word or urlsplit(word).scheme.lower() in {"http", "https", "file", "rtsp", "rtsps"}:
-            return None
-        path = Path(word).expanduser()
+        path = None if not word or is_url(word) else local_file(word)
         roots = self._backend.endpoint.file_roots
-        below_root = any(path.resolve().is_relative_to(root) for root in roots)
-        return path if path.is_file() and not below_root else None
+        below_root = path is not None and any(path.is_relative_to(root) for root in roots)
+        return None if below_root else path
 
     @work(exclusive=True, group="send")
     async def _send(self) -> None:
@@ -222,8 +219,8 @@ class SubmitScreen(Dialog[str | None]):
                 self.query_one("#source", Field).value = str(path)
 
         source = self.query_one("#source", Field).value
-        folder = Path(source).expanduser().parent if source and "://" not in source else Path.cwd()
-        self.app.push_screen(PickFileScreen(folder if folder.is_dir() else Path.cwd()), picked)
+        path = None if is_url(source) else local_file(source)
+        self.app.push_screen(PickFileScreen(Path.cwd() if path is None else path.parent), picked)
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(str(self.query_one("#submit-curl", Static).content))

@@ -16,6 +16,7 @@ from console.messages import OpenTask, TaskRead
 from console.screens.prompt import ConfirmScreen, PromptScreen
 from console.screens.submit import SubmitScreen
 from console.state import TaskList
+from console.video import typed_path
 from console.words import short_id
 
 
@@ -63,7 +64,7 @@ class TaskActions(Widget):
 
         def answered(name: str | None) -> None:
             if name:
-                self._export(task_id, Path(name).expanduser())
+                self._export(task_id, typed_path(name))
 
         self.app.push_screen(
             PromptScreen(

@@ -21,6 +21,7 @@ from console.screens.prompt import PromptScreen
 from console.screens.track_trail import TrackTrail
 from console.state import WINDOWS
 from console.track_search import COLUMNS, LIKENESS, TrackSearch, track_key, track_row
+from console.video import typed_path
 from console.widgets.canvas import Lines
 from console.widgets.chips import Chips
 from console.widgets.listing import Listing
@@ -245,7 +246,7 @@ class TracksTab(TrackTrail, Vertical):
     def action_export(self) -> None:
         def answered(name: str | None) -> None:
             if name:
-                self._export(Path(name).expanduser())
+                self._export(typed_path(name))
 
         self.app.push_screen(
             PromptScreen(

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.widgets import Input, Select
 
 from console import form
@@ -141,6 +142,25 @@ async def test_what_is_no_number_is_said_before_sending(
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "no such file" in wrong(screen, form.SOURCE))
         assert not script.asked("POST", PATH)
+
+
+@pytest.mark.parametrize("word", ["~nobody/clip.mp4", "http://[", "x" * 5000, "a\x00b", "[/]"])
+async def test_words_that_are_no_video_are_said_at_the_field(
+    console: ConsoleApp, script: Script, word: str
+) -> None:
+    script.refused[f"POST {PATH}"] = {
+        "type": "about:blank",
+        "title": "Unprocessable",
+        "status": 422,
+        "code": "invalid_request",
+        "detail": "one error",
+        "errors": [{"field": "input[0].url", "message": "no such file [/]"}],
+    }
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, console)
+        field(screen, form.SOURCE).value = word
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "no such file" in wrong(screen, form.SOURCE))
 
 
 async def test_steps_are_added_and_removed(console: ConsoleApp) -> None:
