@@ -5,6 +5,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from confluent_kafka import Consumer, Message
+
 from streamproc.contract import env
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 
@@ -85,3 +87,12 @@ def _options(environ: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise KafkaSettingsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
     return options
+
+
+def arrived(consumer: Consumer, timeout_s: float, limit: int = 500) -> list[Message]:
+    """Return what has arrived, as soon as that is anything; nothing after `timeout_s`.
+
+    `Consumer.consume` alone waits until it has its number of messages or the time is over.
+    """
+    first = consumer.poll(timeout_s)
+    return [] if first is None else [first, *consumer.consume(limit - 1, timeout=0)]

@@ -10,7 +10,7 @@ from streamproc.agents.standing import Suspect, crashed
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.topics import WORKERS
 from streamproc.errors import LogUnavailableError
-from streamproc.kafka import consumer_config
+from streamproc.kafka import arrived, consumer_config
 
 BEAT_S = 2.0
 _LISTEN_S = 3 * BEAT_S
@@ -56,7 +56,7 @@ class Beats:
 
 
 def _read(consumer: Consumer) -> Iterator[WorkerBeat]:
-    for message in consumer.consume(500, timeout=_POLL_S):
+    for message in arrived(consumer, _POLL_S):
         if message.error() is None and message.value():
             try:
                 yield _BEAT.decode(message.value() or b"")

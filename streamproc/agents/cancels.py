@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.contract.topics import CONTROL
-from streamproc.kafka import consumer_config
+from streamproc.kafka import arrived, consumer_config
 
 _POLL_S = 0.2
 _TIMEOUT_S = 10.0
@@ -53,7 +53,7 @@ class Cancels:
 
     def _follow(self) -> None:
         while not self._stopping.is_set():
-            for message in self._consumer.consume(500, timeout=_POLL_S):
+            for message in arrived(self._consumer, _POLL_S):
                 key = message.key()
                 if message.error() is None and key and message.value():
                     self._tasks.add(key.decode(errors="replace"))

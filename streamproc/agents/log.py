@@ -30,7 +30,7 @@ from streamproc.contract.records import (
 )
 from streamproc.contract.topics import CHUNKS, DLQ, TASKS
 from streamproc.errors import LogUnavailableError
-from streamproc.kafka import consumer_config, producer_config
+from streamproc.kafka import arrived, consumer_config, producer_config
 
 _ACK_TIMEOUT_S = 30.0
 _READ_TIMEOUT_S = 30.0
@@ -200,7 +200,7 @@ class LogReader:
             deadline = time.monotonic() + _READ_TIMEOUT_S
             position = start
             while position < end:
-                for message in self._consumer.consume(500, timeout=_POLL_S):
+                for message in arrived(self._consumer, _POLL_S):
                     if message.error() is not None:
                         continue
                     position = (message.offset() or 0) + 1
