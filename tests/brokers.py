@@ -1,7 +1,6 @@
 """A real Apache Kafka for tests: one node for the whole session, topics of its own for each run."""
 
 import ctypes
-import os
 import signal
 import socket
 import subprocess
@@ -81,6 +80,15 @@ class KafkaNode:
         return {env.KAFKA: self.bootstrap}
 
     def start(self) -> None:
+        """Start it, wait until it answers, and make the topics."""
+        self.launch()
+        wait_for_port(self.node.port)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        wait_for_kafka(admin, _START_S)
+        ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing: it may be killed again before it answers."""
         argv = command(self.node)
         with (self.node.directory / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -89,10 +97,6 @@ class KafkaNode:
                 stderr=log,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
-        wait_for_port(self.node.port)
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        wait_for_kafka(admin, _START_S)
-        ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
 
     @property
     def alive(self) -> bool:
@@ -100,7 +104,7 @@ class KafkaNode:
 
     def kill(self) -> None:
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.kill()  # nothing when it has ended already
         self._process.wait()
 
     def stop(self) -> None:

@@ -128,6 +128,11 @@ class Fleet:
                     raise AssertionError(f"the api on port {port} did not come up")
                 time.sleep(0.2)
 
+    @property
+    def kept(self) -> bool:
+        """Whether somebody still starts what ends: a harness that failed must not look patient."""
+        return self._keeper.is_alive()
+
     def stop(self) -> None:
         self._stopping.set()
         self._keeper.join()
@@ -161,7 +166,7 @@ class Fleet:
                 if not member.alive:
                     member.start()
             if not self.kafka.alive:
-                self.kafka.start()
+                self.kafka.launch()
 
     def _answers(self, port: int) -> bool:
         try:

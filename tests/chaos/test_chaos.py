@@ -81,6 +81,8 @@ def keep_busy(fleet: Fleet, key: str, gremlin: Gremlin) -> list[StreamClient]:
     clients: list[StreamClient] = []
     deadline = time.monotonic() + DEADLINE_S
     while len(clients) < N_TASKS or gremlin.done["kill"] < N_KILLS:
+        assert gremlin.is_alive()
+        assert fleet.kept
         assert time.monotonic() < deadline, f"only {dict(gremlin.done)} in {DEADLINE_S} s"
         if sum(not client.finished for client in clients) < min(8, N_TASKS):
             number = len(clients)
