@@ -147,8 +147,8 @@ class ConsoleApp(App[None]):
         self.link = message.link
 
     def watch_link(self, link: Link) -> None:
-        self.query_one(TopBar).link = link
-        self.query_one(Notice).link = link
+        for widget in (*self.query(TopBar), *self.query(Notice)):  # none while it closes
+            widget.link = link
 
     def watch_active(self, old: str, new: str) -> None:
         self.query_one(ContentSwitcher).current = new
