@@ -22,6 +22,7 @@ from api.log.protocol import LogProtocol
 from api.settings import Settings, SettingsError
 from api.store.rows import BadClickhouseUrlError, client_options
 from streamproc.contract import env
+from streamproc.contract.logs import calm
 from streamproc.sinks.clickhouse import client_factory
 from streamproc.sinks.errors import SinkError
 from streamproc.sinks.index_role import run_index
@@ -120,6 +121,7 @@ def configure_logging(level: str) -> None:
     """Write JSON lines to standard error: ours, and the libraries' from warning on."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(message)s")
+    calm()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

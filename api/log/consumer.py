@@ -7,6 +7,7 @@ the event loop: one call per batch.
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +23,7 @@ _BATCH = 1000
 _ASK_S = 1.0
 _TIMEOUT_S = 5.0
 _MAX_PENDING_BATCHES = 8
+_QUIET = logging.getLogger("librdkafka")
 
 _log = structlog.get_logger("framewire.api.log")
 
@@ -58,7 +60,7 @@ class LogConsumer:
     """The two threads; `start` and `close` are called on the loop that receives."""
 
     def __init__(self, kafka: str, options: Mapping[str, Any], receiver: Receiver) -> None:
-        self._common = {"bootstrap.servers": kafka, **options}
+        self._common = {"bootstrap.servers": kafka, "logger": _QUIET, **options}
         self._receiver = receiver
         self._stop = threading.Event()
         self._flow = threading.Event()

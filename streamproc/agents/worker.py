@@ -28,6 +28,7 @@ from streamproc.agents.standing import Life
 from streamproc.agents.uploads import BucketUploads
 from streamproc.app import TaskStream
 from streamproc.contract import env
+from streamproc.contract.logs import calm
 from streamproc.contract.providers import InvalidProvidersError, load_providers
 from streamproc.contract.records import TaskMessage, WorkerBeat
 from streamproc.contract.topics import WORKERS
@@ -193,6 +194,7 @@ def main(argv: Sequence[str]) -> int:
         settings = read_settings(os.environ)
         level = getattr(logging, settings.log_level.upper(), logging.INFO)
         logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+        calm()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)))

@@ -21,6 +21,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.contract import env
+from streamproc.contract.logs import calm
 from streamproc.contract.records import BadRecordError, read_chunk_record
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.kafka import KafkaSettingsError, consumer_config
@@ -51,6 +52,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        calm()
         run_archive(os.environ, stop)
     except (SinkSettingsError, KafkaSettingsError) as exc:
         sys.stderr.write(f"archive: {exc}\n")

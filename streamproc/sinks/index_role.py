@@ -19,6 +19,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.contract import env
+from streamproc.contract.logs import calm
 from streamproc.contract.records import (
     BadRecordError,
     ChunkRecord,
@@ -54,6 +55,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        calm()
         connect = client_factory(required(os.environ, env.CLICKHOUSE))
         run_index(os.environ, connect, stop)
     except (SinkSettingsError, KafkaSettingsError) as exc:
