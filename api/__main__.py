@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.leaving import NotCancelled
 from api.log.protocol import LogProtocol
 from api.settings import Settings, SettingsError
 from api.store.rows import BadClickhouseUrlError, client_options
@@ -122,6 +123,7 @@ def configure_logging(level: str) -> None:
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(message)s")
     calm()
+    logging.getLogger("uvicorn.error").addFilter(NotCancelled())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from api.errors import ProblemError, TooLargeError, problem_response
 from api.frames import Frames
+from api.leaving import AnswerBeforeTheEnd
 from api.observe import ObserveRequests
 from api.routes import admin, frames, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*HANDLERS],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
-        middleware=[ObserveRequests()],
+        middleware=[ObserveRequests(), AnswerBeforeTheEnd()],
         lifespan=[lifespan],
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         openapi_config=openapi_config(VERSION),

@@ -1,5 +1,6 @@
 """`python -m api` as a process: its port file, the index inside it, its end."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -87,6 +88,40 @@ async def test_process_announces_its_port_indexes_and_ends_cleanly(
     assert key not in log
     assert ADMIN_KEY not in log
     assert "Traceback" not in log
+
+
+async def test_a_request_that_the_end_cuts_off_is_told_to_come_again(
+    process: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    port_file = tmp_path / "port"
+
+    async def announced() -> bool:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        return port_file.exists()
+
+    await until(announced, within_s=40)
+    port = int(port_file.read_text())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = ["POST /v1/admin/projects HTTP/1.1", "host: here", "content-length: 99"]
+    head += [f"authorization: Bearer {ADMIN_KEY}", "content-type: application/json"]
+    writer.write("\r\n".join([*head, "", '{"name":']).encode())
+    await writer.drain()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+
+        async def is_open() -> bool:
+            metrics = (await client.get("/metrics")).text
+            return "framewire_api_open_requests 2.0" in metrics
+
+        await until(is_open)
+    process.send_signal(signal.SIGTERM)
+    answer = (await asyncio.wait_for(reader.read(), 30)).decode()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "retry-after: 2" in answer.lower()
+    assert '"code":"unavailable"' in answer
+    assert process.wait(20) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_unusable_settings_end_with_2_and_the_variable(environ: dict[str, str]) -> None:
