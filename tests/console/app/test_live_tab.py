@@ -97,6 +97,10 @@ async def test_space_holds_steps_move_and_l_returns(console: ConsoleApp, script:
         assert now.cursor == held.cursor - 11
         assert f"at byte {now.line.start:,}".replace(",", " ") in head(console)
         assert "┃" in text_of(console.query_one("#timeline"))
+        await pilot.press("greater_than_sign")
+        further = live(console).held
+        assert further is not None
+        assert further.cursor == held.cursor - 1
         await pilot.press("l")
         assert live(console).held is None
         assert "END" in head(console)
