@@ -16,10 +16,12 @@ from typing import Any
 
 import faust
 import structlog
+from faust.transport.drivers.aiokafka import KafkaError
 
 from streamproc.agents.acks import OrderedAcks
 from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
 from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.errors import LogUnavailableError
 from streamproc.faust_transport import transport_of
 from streamproc.security import KafkaSecurity
 from streamproc.settings import WorkerSettings
@@ -68,9 +70,15 @@ class TaskStream:
         self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
 
     async def start(self) -> None:
-        """Join the group; returns once partitions (or none) have been assigned."""
+        """Join the group; returns once partitions (or none) have been assigned.
+
+        Raises `LogUnavailableError` when Kafka goes away meanwhile.
+        """
         self.app.finalize()
-        await self.app.start()
+        try:
+            await self.app.start()
+        except KafkaError as exc:
+            raise LogUnavailableError(f"Kafka went away: {type(exc).__name__}") from exc
         self._watch = asyncio.create_task(self._leave_with_faust())
         await self._assigned.wait()
 

@@ -174,14 +174,14 @@ class LogReader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._consumer = Consumer(consumer_config(environ, "framewire-standing", roving=True))
 
-    def end(self, partition: int) -> int:
+    def end(self, partition: int, timeout_s: float = _READ_TIMEOUT_S) -> int:
         """Return the offset that the next record of the partition will get.
 
-        Raises `LogUnavailableError` when Kafka does not tell.
+        Raises `LogUnavailableError` when Kafka does not tell within `timeout_s`.
         """
         try:
             _, high = self._consumer.get_watermark_offsets(
-                TopicPartition(CHUNKS, partition), timeout=_READ_TIMEOUT_S
+                TopicPartition(CHUNKS, partition), timeout=timeout_s
             )
         except KafkaException as exc:
             raise LogUnavailableError(f"Kafka does not answer: {exc.args[0]}") from exc

@@ -40,6 +40,7 @@ from streamproc.source.process import prepare
 
 _log = structlog.get_logger()
 _RETRY_S = 1.0
+_PROBE_S = 3.0
 _DRAIN_SLICES = 3
 
 
@@ -90,6 +91,9 @@ class Worker:
         for _ in range(self._settings.slots):
             self._readers.put(LogReader(self._settings.environ))
         await asyncio.to_thread(self._warm)
+        if not await self._kafka_answers(stop):
+            await asyncio.to_thread(self._close)
+            return
         stream = TaskStream(self._settings, self._settings.environ[env.KAFKA], self._handle)
         await stream.start()
         _log.info("worker takes tasks", worker=self._settings.worker_id)
@@ -101,6 +105,22 @@ class Worker:
         beats.cancel()
         await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
         await asyncio.to_thread(self._close)
+
+    async def _kafka_answers(self, stop: asyncio.Event) -> bool:
+        """Wait until Kafka is there, which Faust does not; False when `stop` comes first."""
+        reader = self._readers.get()
+        try:
+            while not stop.is_set():
+                try:
+                    await asyncio.to_thread(reader.end, 0, _PROBE_S)
+                except LogUnavailableError as exc:
+                    _log.warning("the worker waits for Kafka", reason=str(exc))
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    return True
+            return False
+        finally:
+            self._readers.put(reader)
 
     async def _handle(self, message: TaskMessage) -> bool:
         """Run a slice in a slot; what Kafka cannot take now is tried again until it can."""
@@ -186,7 +206,7 @@ def now_ms() -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the worker role; exit code 2: a setting cannot be used."""
+    """Run the worker role; exit codes: 2 a setting cannot be used, 1 Kafka went at the start."""
     if argv:
         sys.stderr.write("the worker is configured by FRAMEWIRE_* variables alone\n")
         return 2
@@ -202,4 +222,7 @@ def main(argv: Sequence[str]) -> int:
     except (InvalidSettingError, InvalidProvidersError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
+    except LogUnavailableError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
     return 0

@@ -215,3 +215,20 @@ def test_a_slice_that_three_living_workers_lost_is_nobodys_crash(
     with workers(kafka, directory, "taker"):
         assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
     assert tail.submitted.task not in dead_letters(kafka)
+
+
+def test_a_worker_that_starts_before_kafka_waits_for_it(tmp_path: Path) -> None:
+    node = KafkaNode(tmp_path / "kafka")
+    early = WorkerProcess(node, tmp_path, "early")
+    try:
+        deadline_s = time.monotonic() + 60
+        while "waits for Kafka" not in early.log.read_text():
+            assert time.monotonic() < deadline_s
+            assert early.process.poll() is None
+            time.sleep(0.1)
+        node.start()
+        early.wait_ready()
+        assert "Traceback" not in early.log.read_text()
+    finally:
+        early.stop()
+        node.stop()
