@@ -16,7 +16,7 @@ from typing import Any
 
 import faust
 import structlog
-from faust.transport.drivers.aiokafka import KafkaError
+from aiokafka.errors import KafkaError
 
 from streamproc.agents.acks import OrderedAcks
 from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
