@@ -69,6 +69,7 @@ class Session:
         self._counts: tuple[int, int, int] | None = None
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False
+        self.n_records = 0
         self.adopt(standing, claim)
 
     @property
@@ -88,6 +89,7 @@ class Session:
         """Go on under a new claim from where the fold stands."""
         fold = standing.fold
         self.claim = claim
+        self.n_records = 0
         self.cursor = Cursor(fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
 
     def run(
@@ -268,6 +270,7 @@ class Session:
             pin=self._engine.pin.encode() if cursor.off == 0 else None,
         )
         writer.append(record, self.submitted.partition, pending)
+        self.n_records += 1
         cursor.off += len(value)
         cursor.seq += 1
         cursor.last_frame = max(cursor.last_frame, frame)

@@ -16,6 +16,7 @@ import structlog
 
 from streamproc.agents.beats import Beats
 from streamproc.agents.cancels import Cancels
+from streamproc.agents.handover import hand_over
 from streamproc.agents.log import LogReader, LogWriter, Pending
 from streamproc.agents.session import NoEngine, Session
 from streamproc.agents.sessions import Sessions
@@ -33,8 +34,8 @@ from streamproc.contract.records import (
     Attempt,
     ChunkRecord,
     Claim,
-    Continue,
     DeadLetter,
+    FoldPoint,
     Submitted,
     TaskMessage,
 )
@@ -151,27 +152,26 @@ class SliceRunner:
                 session = self._session(submitted, taken, reader)
                 n_frames = self._run_session(session, deadline_s)
             except TaskFailedError as failure:
-                if self._failed(submitted, taken, failure, reader):
-                    return 0
-                continue
+                if self._tries_next(submitted, taken, failure, reader):
+                    continue
+                self._end(message, claim, after_claim, standing, reader)
+                return 0
+            hand_over(
+                self._writer,
+                reader,
+                message,
+                claim,
+                after_claim,
+                started_ms=session.started_ms,
+                off=session.cursor.off,
+                closes=session.finished,
+                n_records=session.n_records,
+            )
             if session.finished:
                 self._sessions.discard(submitted.task)
                 session.close()
-                return n_frames
-            self._sessions.keep(submitted.task, session)
-            self._writer.send_task(
-                Continue(
-                    submitted=submitted,
-                    slice=slice_of(message) + 1,
-                    expect_off=session.cursor.off,
-                    point=after_claim,
-                    parent=after_claim.epoch,
-                    claim=claim,
-                    started_ms=session.started_ms,
-                ),
-                submitted.task,
-                submitted.partition,
-            )
+            else:
+                self._sessions.keep(submitted.task, session)
             return n_frames
 
     def _next_claim(self, message: TaskMessage, standing: Standing) -> Claim:
@@ -261,11 +261,15 @@ class SliceRunner:
             session.close()
             raise
 
-    def _failed(
+    def _tries_next(
         self, submitted: Submitted, taken: Taken, failure: TaskFailedError, reader: LogReader
     ) -> bool:
-        """Write the error's terminal, or note the attempt and return False: try the next."""
+        """Note the attempt and return True when another provider is left, else write the error.
+
+        Nothing is written when another claim has come or the log is closed.
+        """
         standing, claim = taken.standing, taken.claim
+        epoch = standing.fold.epoch
         for record in reader.read(
             submitted.partition,
             standing.fold.position,
@@ -273,15 +277,36 @@ class SliceRunner:
             submitted.task,
         ):
             standing.take(record)
-        if standing.fold.closed or standing.last_claim != claim:
-            return True
+        if standing.fold.closed or standing.fold.epoch != epoch:
+            return False
         attempts = (*claim.attempts, Attempt(claim.provider, failure.code, failure.message))
         if standing.fold.next_off == 0 and len(attempts) < len(submitted.spec.providers):
             standing.last_claim = msgspec.structs.replace(claim, attempts=attempts, precision="")
-            return False
+            return True
         _log.info("task failed", task=submitted.task, code=failure.code)
         self._terminate(submitted, taken, failure.code, failure.message)
-        return True
+        return False
+
+    def _end(
+        self,
+        message: TaskMessage,
+        claim: Claim,
+        after_claim: FoldPoint,
+        standing: Standing,
+        reader: LogReader,
+    ) -> None:
+        """Hand over after a terminal that need not have been accepted."""
+        started_ms = standing.started_ms if standing.started_ms is not None else self._now_ms()
+        hand_over(
+            self._writer,
+            reader,
+            message,
+            claim,
+            after_claim,
+            started_ms=started_ms,
+            off=standing.fold.next_off,
+            closes=False,
+        )
 
     def _terminate(self, submitted: Submitted, taken: Taken, code: str, message: str) -> None:
         session = self._bare(submitted, taken)
@@ -308,6 +333,7 @@ class SliceRunner:
         self._claim(submitted, standing, claim, reader)
         if standing.fold.closed:
             return
+        after_claim = standing.fold.point()
         _log.error("task buried", task=submitted.task)
         known = _known_pin(standing, self._checkpoint(submitted, standing, reader))
         self._engines.abandon(claim.provider, known)
@@ -315,6 +341,7 @@ class SliceRunner:
             DeadLetter(submitted.task, submitted.project, "worker_crash", text, self._now_ms())
         )
         self._terminate(submitted, Taken(standing, claim), "worker_crash", text)
+        self._end(message, claim, after_claim, standing, reader)
 
 
 def _known_pin(standing: Standing, checkpoint: Checkpoint | None) -> str | None:

@@ -1,11 +1,16 @@
 """Where a task stands: the fold up to a worker's own claim, and who may go on from there.
 
-Each message of video.tasks begins one slice. A message names the epoch of the slice that wrote it
-(`parent`, -1 for a submission); a claim repeats it. A message that is delivered again, or a copy,
-has the same parent as the claim it finds; the message of a slice that was shut out by another
-claim has a parent that is neither the last claim nor that claim's parent, and is dropped. So of
-all the messages of a task exactly one goes on, whoever died. The rules are sans-IO: `Standing`
-takes records, the claimer does the reading.
+Each message of video.tasks begins one slice. It names its slice's number and the epoch of the
+slice that wrote it (`parent`, -1 for a submission); a claim repeats both. The pair is the rank of
+message and claim. A message may go on if its rank is no lower than the last claim's: the slice
+that follows, the same slice again after a death, or the winner among several that could follow.
+
+At any moment some message that is not acknowledged ranks as high as the last claim or higher, so
+whoever dies, somebody goes on:
+- a message is acknowledged when its slice has written the next one, which ranks higher,
+- or when a claim that ranks higher was seen, to which the same applies.
+That holds for a claim that reaches the log long after its message was acknowledged, too: what it
+shuts out ranks higher than it. The rules are sans-IO: `Standing` takes records, others read.
 """
 
 from collections.abc import Iterable
@@ -43,6 +48,17 @@ def parent_of(message: TaskMessage) -> int:
 
 def slice_of(message: TaskMessage) -> int:
     return 0 if isinstance(message, Submitted) else message.slice
+
+
+class Rank(NamedTuple):
+    """Orders messages and claims of one task: later slices first, then later parents."""
+
+    slice: int
+    parent: int
+
+
+def rank_of(claim: Claim) -> Rank:
+    return Rank(claim.slice, claim.parent)
 
 
 class Life(NamedTuple):
@@ -133,14 +149,14 @@ class Standing:
         if self.last_chunk is None and record.end == self.fold.next_off:
             self.last_chunk = record.value
 
+    @property
+    def rank(self) -> Rank:
+        """The last claim's rank, lower than every message's when there is none."""
+        return Rank(-1, -1) if self.last_claim is None else rank_of(self.last_claim)
+
     def may_go_on(self, message: TaskMessage) -> bool:
-        """Whether `message` is the one that carries the task: see the module's first lines."""
-        if self.fold.closed:
-            return False
-        if self.last_claim is None:
-            return True
-        parent = parent_of(message)
-        return parent in (self.fold.epoch, self.last_claim.parent)
+        """Whether `message` may carry the task: see the module's first lines."""
+        return not self.fold.closed and Rank(slice_of(message), parent_of(message)) >= self.rank
 
     def suspects(self, message: TaskMessage, life: Life) -> list[Suspect]:
         """Return the lives that may have ended by this slice, each once, oldest first.
