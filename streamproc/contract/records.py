@@ -66,7 +66,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     `precision` is what `auto` resolved to at the first claim, so that a resume elsewhere computes
     the same numbers. `parent` is the epoch of the slice whose message began this one, -1 for a
-    submission: it tells a message that was delivered twice from one that was overtaken.
+    submission: with `slice` it is the claim's rank (`agents.standing`).
     `attempts` are the providers that failed before this one, oldest first. `life` is the start of
     the worker's process (`WorkerBeat.started_ms`): together with its name it is one process's life.
     """
