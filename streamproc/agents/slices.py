@@ -156,6 +156,11 @@ class SliceRunner:
                     continue
                 self._end(message, claim, after_claim, standing, reader)
                 return 0
+            if session.finished:
+                self._sessions.discard(submitted.task)
+                session.close()
+            else:
+                self._sessions.keep(submitted.task, session)
             hand_over(
                 self._writer,
                 reader,
@@ -167,11 +172,6 @@ class SliceRunner:
                 closes=session.finished,
                 n_records=session.n_records,
             )
-            if session.finished:
-                self._sessions.discard(submitted.task)
-                session.close()
-            else:
-                self._sessions.keep(submitted.task, session)
             return n_frames
 
     def _next_claim(self, message: TaskMessage, standing: Standing) -> Claim:
