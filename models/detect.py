@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import InvalidManifestError, InvalidModelFileError
+from models.graph import NetworkInput
 from models.manifest import Manifest, NanodetOptions, Resize, SsdOptions
 from models.postprocess import (
     anchors,
@@ -17,7 +18,7 @@ from models.postprocess import (
     suppress,
 )
 from models.preprocess import Size, fit, geometry, scaled_size
-from models.runtime import NetworkInput, Outputs, Precision, Runtime
+from models.runtime import Outputs, Precision, Runtime
 from models.types import Detections, Floats, Image, Ints
 
 

@@ -5,9 +5,10 @@ import numpy as np
 
 from models.batches import batches
 from models.errors import InvalidManifestError, InvalidModelFileError
+from models.graph import NetworkInput
 from models.manifest import Manifest
 from models.preprocess import crops
-from models.runtime import NetworkInput, Precision, Runtime
+from models.runtime import Precision, Runtime
 from models.types import Floats, Image
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from models.batches import batches
 from models.errors import InvalidManifestError, InvalidModelFileError
+from models.graph import NetworkInput
 from models.manifest import Manifest
 from models.preprocess import crops
-from models.runtime import NetworkInput, Outputs, Precision, Runtime
+from models.runtime import Outputs, Precision, Runtime
 from models.textlines import find_quads, straighten
 from models.types import Floats, Image, TextLine
 
