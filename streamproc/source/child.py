@@ -1,37 +1,20 @@
-"""The decoder child: `python -m streamproc.source.child PARENT_PID CONTROL_FD BYTES_FD RING_FD`.
+"""The decoder child: forked by the nursery, it decodes one source and ends.
 
-Imports PyAV and numpy, says `Ready`, and waits for one `Open`. It decodes that one source and
-ends: what a hostile video may have done to its memory dies with it. The parent ends it by
-closing the control socket or by SIGKILL.
+What a hostile video may have done to its memory dies with it. The parent ends it by closing the
+control socket or by SIGKILL.
 """
 
-# ruff: noqa: E402 - isolate() has to run before numpy starts threads
-
-import array
 import contextlib
-import importlib
 import mmap
 import os
-import pkgutil
 import select
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 
-from streamproc.source import sandbox
-
-# Namespaces are only for a process with one thread; numpy brings threads of its own.
-ISOLATED = __name__ == "__main__" and sandbox.isolate(int(sys.argv[1]))
-
-import av
-import av.logging
-import numpy as np
-
-from streamproc.source import picture, ring, wire
+from streamproc.source import picture, ring, sandbox, wire
 from streamproc.source.errors import SourceError, SourceTooLargeError
 from streamproc.source.stream import VideoStream
-from streamproc.source.types import FrameOutputs
 from streamproc.source.walk import Walk
 
 
@@ -130,14 +113,16 @@ class Slots:
         return self._free.pop()
 
 
-def main() -> None:
-    """Serve one source; any failure is told to the parent, or the exit status tells it."""
-    _, control_fd, bytes_fd, ring_fd = map(int, sys.argv[1:5])
+def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None:
+    """Serve one source; any failure is told to the worker, or the exit status tells it.
+
+    Must be called in a process of its own with one thread, which ends after.
+    """
+    isolated = sandbox.isolate(parent_pid)
     control = socket.socket(fileno=control_fd)
     served = socket.socket(fileno=bytes_fd)
     memory = mmap.mmap(ring_fd, ring.RING_BYTES)
-    av.logging.set_level(None)
-    control.send(wire.encode(wire.Ready(ISOLATED)))
+    control.send(wire.encode(wire.Started(isolated)))
     message, fd = _receive_open(control)
     if message is None:
         return
@@ -223,14 +208,8 @@ def _pictures(
 
 
 def _receive_open(control: socket.socket) -> tuple[wire.Open | None, int]:
-    data, ancillary, _, _ = control.recvmsg(
-        wire.MAX_MESSAGE_BYTES, socket.CMSG_SPACE(array.array("i").itemsize)
-    )
+    data, fds, _, _ = socket.recv_fds(control, wire.MAX_MESSAGE_BYTES, 1)
     message = wire.decode_to_child(data) if data else None
-    fds = array.array("i")
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(content[: fds.itemsize])
     return (message if isinstance(message, wire.Open) else None), (fds[0] if fds else -1)
 
 
@@ -241,23 +220,3 @@ def _exit_with_parent(control_fd: int) -> None:
     while not poll.poll():
         pass
     os._exit(0)
-
-
-def _warm_up() -> None:
-    """Pay for lazy imports before the first file, and before none can be opened any more.
-
-    PyAV imports the module of a stream's kind when it meets the first stream of that kind.
-    """
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if not module.name.endswith(("__main__", "datasets")):
-            importlib.import_module(module.name)
-    np.rot90(np.zeros((2, 2, 3), np.uint8))
-    frame = av.VideoFrame(16, 16, "yuv420p")
-    outputs = FrameOutputs(full=True, scaled=(8, 8))
-    painter = picture.Painter(1, outputs, 16, 16)
-    painter.paint(frame, np.zeros((16, 16, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
-
-
-if __name__ == "__main__":
-    _warm_up()
-    main()

@@ -151,13 +151,11 @@ class FrameSource:
     def close(self) -> None:
         """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
 
-        A thread that is waiting in the iterator gets `SourceClosedError`. The spare for the next
-        source is started now: while this one was read, its imports would have slowed that down.
+        A thread that is waiting in the iterator gets `SourceClosedError`.
         """
         self._closed.set()
         self._reader.close()
         self._child.end()
-        process.prepare()
         if self._server is not None:
             self._server.join()
 

@@ -1,12 +1,10 @@
-"""Decoder children: start them ahead of time, talk to one, and make sure it is gone after.
+"""Decoder children as the worker sees them: get one, talk to it, and make sure it is gone after.
 
-A child serves one source. `take()` hands out the warm spare, so a task does not wait for the
-imports (about .3 s); `prepare()` has the next one started in the background. Children are
-started by one long-lived thread: Linux sends a child its parent-death signal when the *thread*
-that forked it ends.
+A child serves one source. `take()` has the nursery fork one. The nursery is started by one
+long-lived thread: Linux sends a process its parent-death signal when the *thread* that made it
+ends.
 """
 
-import array
 import atexit
 import contextlib
 import mmap
@@ -28,76 +26,59 @@ from streamproc.source.errors import DecoderCrashedError
 
 _START_TIMEOUT_S: Final = 30.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_NOT_STARTED: Final = "the decoder did not start"
 
 
 class DecoderProcess:
     """One child and the three things shared with it: control socket, bytes socket, ring."""
 
-    def __init__(self) -> None:
-        self.control, child_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.bytes, child_bytes = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ring_fd = ring.create_ring()
-        fds = (child_control.fileno(), child_bytes.fileno(), ring_fd)
-        try:
-            self.memory: mmap.mmap | None = mmap.mmap(ring_fd, ring.RING_BYTES)
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-X", "frozen_modules=on", "-m", "streamproc.source.child"),
-                    *map(str, (os.getpid(), *fds)),
-                ],
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # Nothing of the worker's environment: it holds credentials.
-                env={"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
-            )
-        finally:
-            child_control.close()
-            child_bytes.close()
-            os.close(ring_fd)
+    def __init__(
+        self,
+        control: socket.socket,
+        served: socket.socket,
+        memory: mmap.mmap,
+        pid: int,
+        pidfd: int,
+    ) -> None:
+        self.control, self.bytes = control, served
+        self.memory: mmap.mmap | None = memory
+        self.pid = pid
         self.isolated = False
-        self._ended = threading.Lock()
+        self._pidfd: int | None = pidfd
+        self._ending = threading.Lock()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def wait_ready(self) -> None:
-        """Wait until the child has imported everything; raises `DecoderCrashedError`."""
+    def wait_started(self) -> None:
+        """Wait until the child is in its sandbox; raises `DecoderCrashedError`."""
         message = self.receive(_START_TIMEOUT_S)
-        if not isinstance(message, wire.Ready):
-            self.end()
-            raise DecoderCrashedError("the decoder did not start")
+        if not isinstance(message, wire.Started):
+            raise DecoderCrashedError(_NOT_STARTED)
         self.isolated = message.isolated
 
     def send(self, message: wire.ToChild, fd: int | None = None) -> None:
         """Send one message, with a descriptor if there is one. A dead child is found on receive."""
-        rights = (
-            [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
-        )
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.control.sendmsg([wire.encode(message)], rights)
+            _send(self.control, wire.encode(message), *([] if fd is None else [fd]))
 
     def receive(self, timeout_s: float) -> wire.FromChild | None:
         """Return the next message, None after `timeout_s` without one.
 
         Raises `DecoderCrashedError` when the child has died or speaks nonsense.
         """
-        poll = select.poll()
         try:
-            poll.register(self.control, select.POLLIN)
-            if not poll.poll(timeout_s * 1000):
+            if not _readable(self.control, timeout_s):
                 return None
             data = self._receive_message()
         except (OSError, ValueError):  # ended meanwhile by another thread
             data = b""
         if not data:
-            raise DecoderCrashedError(self._death())
+            raise DecoderCrashedError("the decoder hung up")
         try:
-            return wire.decode_from_child(data)
+            message = wire.decode_from_child(data)
         except msgspec.MsgspecError as exc:
             raise DecoderCrashedError("the decoder sent a message that cannot be read") from exc
+        if isinstance(message, wire.Died):
+            raise DecoderCrashedError(_death(message.status))
+        return message
 
     def _receive_message(self) -> bytes:
         """Return a message's bytes, none when the child has hung up.
@@ -111,78 +92,156 @@ class DecoderProcess:
             return self.control.recv(wire.MAX_MESSAGE_BYTES)
 
     def end(self) -> None:
-        """Kill the child, reap it, close everything. Any thread, any number of times."""
+        """Kill the child, wait for its death, close everything. Any thread, any number of times."""
         for side in (self.control, self.bytes):
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
-        with self._ended:
-            self._process.kill()
-            self._process.wait()
+        with self._ending:
+            if self._pidfd is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                _readable(self._pidfd, _START_TIMEOUT_S)
+                os.close(self._pidfd)
+                self._pidfd = None
             self.control.close()
             self.bytes.close()
             # Frames still held by someone keep the pages; the mapping goes with the last of them.
             self.memory = None
 
-    def _death(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            status = self._process.wait(timeout=2)
-            if status < 0:
-                return f"the decoder was ended by {signal.Signals(-status).name}"
-            return f"the decoder ended with status {status}"
-        return "the decoder hung up"
-
 
 class _Nursery:
-    """The one warm spare of this process."""
+    """The nursery of this process: started when it is first needed, again when it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spare: Future[DecoderProcess] | None = None
+        self._running: Future[_RunningNursery] | None = None
         self._starter: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
 
     def take(self) -> DecoderProcess:
         with self._lock:
-            self._forget_after_fork()
-            spare, self._spare = self._spare or self._start(), None
-        child = spare.result()
-        if child._process.poll() is not None:  # noqa: SLF001 - same module
+            try:
+                child = self._start().result().fork()
+            except DecoderCrashedError:
+                self._end()
+                child = self._start().result().fork()
+        try:
+            child.wait_started()
+        except BaseException:
             child.end()
-            return self.take()
-        child.wait_ready()
+            raise
         return child
 
     def prepare(self) -> None:
         with self._lock:
-            self._forget_after_fork()
-            if self._spare is None:
-                self._spare = self._start()
+            self._start()
 
-    def end_spare(self) -> None:
+    def end(self) -> None:
         with self._lock:
-            spare, self._spare = self._spare, None
+            self._end()
             starter, self._starter = self._starter, None
-        if spare is not None and self._pid == os.getpid():
-            spare.result().end()
-        if starter is not None and self._pid == os.getpid():
-            starter.shutdown()
+            if starter is not None and self._pid == os.getpid():
+                starter.shutdown()
 
-    def _start(self) -> Future[DecoderProcess]:
-        if self._starter is None:
-            self._starter = ThreadPoolExecutor(1, thread_name_prefix="decoder-starter")
-        return self._starter.submit(DecoderProcess)
-
-    def _forget_after_fork(self) -> None:
-        if self._pid != os.getpid():
-            self._spare = self._starter = None
+    def _start(self) -> "Future[_RunningNursery]":
+        if self._pid != os.getpid():  # forked: they are the other process's
+            self._running = self._starter = None
             self._pid = os.getpid()
+        if self._starter is None:
+            self._starter = ThreadPoolExecutor(1, thread_name_prefix="nursery-starter")
+        if self._running is None:
+            self._running = self._starter.submit(_RunningNursery)
+        return self._running
+
+    def _end(self) -> None:
+        running, self._running = self._running, None
+        if running is not None and self._pid == os.getpid():
+            running.result().end()
+
+
+class _RunningNursery:
+    """The nursery process and the socket on which children are asked for."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ready = False
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-X", "frozen_modules=on", "-m", "streamproc.source.nursery"),
+                    *map(str, (os.getpid(), theirs.fileno())),
+                ],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # Nothing of the worker's environment: it holds credentials.
+                env={"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
+            )
+
+    def fork(self) -> DecoderProcess:
+        """Return a new child; raises `DecoderCrashedError` when there is no nursery any more."""
+        if not self._ready:
+            self._receive()
+            self._ready = True
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            ring_fd = ring.create_ring()
+            theirs.callback(os.close, ring_fd)
+            control, child_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.enter_context(control)
+            theirs.enter_context(child_control)
+            served, child_bytes = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            ours.enter_context(served)
+            theirs.enter_context(child_bytes)
+            memory = mmap.mmap(ring_fd, ring.RING_BYTES)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                _send(self._control, b"\0", child_control.fileno(), child_bytes.fileno(), ring_fd)
+            born, pidfd = self._receive()
+            if not isinstance(born, wire.Born) or pidfd is None:
+                raise DecoderCrashedError(_NOT_STARTED)
+            ours.pop_all()
+            return DecoderProcess(control, served, memory, born.pid, pidfd)
+
+    def end(self) -> None:
+        """Kill it, and with it the children that are left; reap it."""
+        self._process.kill()
+        self._process.wait()
+        self._control.close()
+
+    def _receive(self) -> tuple[wire.FromNursery, int | None]:
+        data, fds = b"", list[int]()
+        with contextlib.suppress(ConnectionResetError):
+            if _readable(self._control, _START_TIMEOUT_S):
+                data, fds, _, _ = socket.recv_fds(self._control, wire.MAX_MESSAGE_BYTES, 1)
+        if not data:
+            raise DecoderCrashedError(_NOT_STARTED)
+        return wire.decode_from_nursery(data), fds[0] if fds else None
+
+
+def _send(to: socket.socket, data: bytes, *fds: int) -> None:
+    if fds:
+        socket.send_fds(to, [data], fds)
+    else:
+        to.send(data)
+
+
+def _readable(fd: socket.socket | int, timeout_s: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        return f"the decoder was ended by {signal.Signals(-status).name}"
+    return f"the decoder ended with status {status}"
 
 
 _nursery = _Nursery()
 prepare = _nursery.prepare
-"""Start the spare in the background, so that the next task finds it warm."""
+"""Start the nursery in the background, so that the first task finds it warm."""
 take = _nursery.take
-"""Return a ready child of one's own; raises `DecoderCrashedError` when none starts."""
-end_spare = _nursery.end_spare
-"""End the spare (a worker that stops; tests)."""
-atexit.register(end_spare)
+"""Return a child of one's own; raises `DecoderCrashedError` when none starts."""
+end_nursery = _nursery.end
+"""End the nursery (a worker that stops; tests); what decodes ends with it."""
+atexit.register(end_nursery)

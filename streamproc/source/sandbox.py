@@ -19,16 +19,21 @@ _CLONE_NEWNET: Final = 0x40000000
 _ADDRESS_SPACE_BYTES: Final = 8 << 30
 
 
+def die_with(parent_pid: int) -> None:
+    """End when the parent's thread that made this process ends, or at once if it has already."""
+    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(0)
+
+
 def isolate(parent_pid: int) -> bool:
     """Die with the parent, gain nothing by exec, leave the network.
 
     Returns whether the network is gone: a host may forbid namespaces to ordinary users, then
     the child is left with having no descriptor and no address to connect to.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(0)
+    die_with(parent_pid)
+    libc = _libc()
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -46,3 +51,7 @@ def lock_down(cpu_limit_s: int) -> None:
     while (fd := os.open(os.devnull, os.O_RDONLY)) < highest:
         pass
     resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, fd + 1))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

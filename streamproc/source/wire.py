@@ -1,4 +1,4 @@
-"""What the worker and its decoder child say to each other: msgpack over a SEQPACKET socket.
+"""What worker, nursery and decoder child say to each other: msgpack over SEQPACKET sockets.
 
 The child is not trusted: the parent computes the ring's layout itself, from a size within its
 limits, and takes no slot that it has not given back.
@@ -42,7 +42,23 @@ class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: imported and sandboxed. `isolated`: no network, by an own namespace."""
+    """Nursery: everything is imported."""
+
+
+class Born(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Nursery: a child was forked; its pidfd comes along (SCM_RIGHTS)."""
+
+    pid: int
+
+
+class Died(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Nursery, on the child's socket: it has ended; `status` is negative for a signal."""
+
+    status: int
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Child: sandboxed. `isolated`: no network, by a namespace of its own."""
 
     isolated: bool
 
@@ -93,8 +109,10 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 ToChild = Open | Release
-FromChild = Ready | Opened | Shown | Ended | Failed
+FromChild = Started | Opened | Shown | Ended | Failed | Died
+FromNursery = Ready | Born
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_child: Callable[[bytes], ToChild] = msgspec.msgpack.Decoder(ToChild).decode
 decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
+decode_from_nursery: Callable[[bytes], FromNursery] = msgspec.msgpack.Decoder(FromNursery).decode

@@ -53,7 +53,7 @@ class Got:
 @pytest.fixture(scope="session", autouse=True)
 def _no_child_left() -> Iterator[None]:
     yield
-    process.end_spare()
+    process.end_nursery()
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ def test_a_decoder_without_progress_is_ended(clip: Clip) -> None:
 
 def test_close_from_another_thread_wakes_the_iterator(clip: Clip) -> None:
     source = opened(clip("plain.mp4"))
+    decoder = [psutil.Process(source.decoder_pid)]
     frames = iter(source)
     held = [next(frames) for _ in range(source.n_slots)]
     ended = []
@@ -67,7 +68,7 @@ def test_close_from_another_thread_wakes_the_iterator(clip: Clip) -> None:
     source.close()
     thread.join()
     assert ended[0] - started < 1
-    assert not psutil.pid_exists(source.decoder_pid)
+    assert not psutil.wait_procs(decoder, timeout=10)[1]
     assert held[0].scaled.any()
     source.close()
 
@@ -96,30 +97,70 @@ def test_a_letterbox_keeps_the_aspect_ratio(clip: Clip) -> None:
 def test_nothing_is_left_behind_after_thirty_videos(clip: Clip) -> None:
     me = psutil.Process()
 
-    def count() -> tuple[int, ...]:
+    def settled(nursery: psutil.Process) -> tuple[int, ...]:
         gc.collect()
+        assert not psutil.wait_procs(nursery.children(), timeout=10)[1]
         maps = Path("/proc/self/maps").read_text().count("framewire-frames")
-        return me.num_fds(), len(me.children()), threading.active_count(), maps
+        ours = me.num_fds(), len(me.children()), threading.active_count(), maps
+        return *ours, nursery.num_fds(), nursery.num_threads()
 
-    process.end_spare()
     before = None
     for turn in range(30):
         with opened(clip("plain.mp4")) as source:
+            nursery = psutil.Process(source.decoder_pid).parent()
             frame = next(iter(source))
             frame.release()
             del frame
-        process.end_spare()
         del source
         if turn == 1:
-            before = count()
-    assert all(now <= then for now, then in zip(count(), before, strict=True)), (before, count())
+            before = settled(nursery)
+    after = settled(nursery)
+    assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
+    process.end_nursery()
+    assert not nursery.is_running()
+
+
+def test_a_nursery_that_was_killed_takes_its_children_along_and_is_started_again(
+    clip: Clip,
+) -> None:
+    with opened(clip("plain.mp4")) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(source.n_slots)]
+        child = psutil.Process(source.decoder_pid)
+        child.parent().kill()
+        with pytest.raises(DecoderCrashedError, match="hung up"):
+            next(frames)
+        assert not psutil.wait_procs([child], timeout=10)[1]
+        assert held[0].scaled.any()
+    with opened(clip("plain.mp4")) as source:
+        next(iter(source)).release()
+
+
+def test_children_share_nothing_but_their_nursery(clip: Clip) -> None:
+    with opened(clip("plain.mp4")) as one, opened(clip("plain.mp4")) as other:
+        sockets = [
+            {
+                link
+                for entry in Path(f"/proc/{source.decoder_pid}/fd").iterdir()
+                if (link := str(entry.readlink())).startswith("socket:")
+            }
+            for source in (one, other)
+        ]
+        assert len(sockets[0]) == len(sockets[1]) == 2
+        assert not sockets[0] & sockets[1]
+        os.kill(one.decoder_pid, signal.SIGKILL)
+        with pytest.raises(DecoderCrashedError, match="SIGKILL"):
+            list(map(Frame.release, iter(one)))
+        frames = sum(1 for _ in other)
+    with opened(clip("plain.mp4")) as alone:
+        assert frames == sum(1 for _ in alone) > 0
 
 
 def test_the_child_has_no_secrets_and_no_files_and_no_network(
     clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    process.end_spare()
+    process.end_nursery()
     with opened(clip("plain.mp4")) as source:
         child = Path(f"/proc/{source.decoder_pid}")
         assert b"secret" not in (child / "environ").read_bytes()
@@ -128,7 +169,11 @@ def test_the_child_has_no_secrets_and_no_files_and_no_network(
         assert f"Max open files            {n_open} " in limits
         assert "Max core file size        0 " in limits
         mine = Path("/proc/self/ns/net").readlink()
-        assert source.isolated == ((child / "ns/net").readlink() != mine)
+        its = (child / "ns/net").readlink()
+        assert source.isolated == (its != mine)
+        with opened(clip("plain.mp4")) as sibling:
+            siblings = Path(f"/proc/{sibling.decoder_pid}/ns/net").readlink()
+            assert source.isolated == (its != siblings)
 
 
 def test_the_child_does_not_outlive_its_parent(clip: Clip) -> None:
