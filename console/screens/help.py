@@ -55,9 +55,6 @@ class HelpScreen(Dialog[None]):
         Binding("escape,q,question_mark", "leave", "Close", key_display="esc")
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog-box -tall"):
             yield Lines(id="help-lines")
