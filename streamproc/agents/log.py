@@ -35,9 +35,7 @@ from streamproc.kafka import arrived, consumer_config, producer_config
 _ACK_TIMEOUT_S = 30.0
 _READ_TIMEOUT_S = 30.0
 _POLL_S = 0.1
-_HURRY_S = (
-    0.02  # while a flush waits nothing lingers, of no task; then the others' batches grow again
-)
+_HURRY_S = 0.02  # while a flush waits nothing lingers, of no task; then batches grow again
 
 
 class Pending:
