@@ -113,8 +113,7 @@ class Detector:
         with self._network.infer(batch) as outputs:
             if isinstance(self._decoder, SsdOptions):
                 return self._read_rows(outputs, self._decoder, threshold, wanted)
-            keep = select(outputs[0][0], threshold)
-            keep = keep[wanted[outputs[1][0, keep]]]
+            keep = select(outputs[0][0], outputs[1][0], threshold, wanted)
             scores, class_ids = outputs[0][0, keep], outputs[1][0, keep]
             regression = outputs[2][0, keep]
         grid = anchors(self._options.width, self._options.height, self._decoder.strides)
@@ -141,6 +140,5 @@ class Detector:
                 f"{int(class_ids.max()) + decoder.first_label}, but there are only "
                 f"{len(wanted)} classes from label {decoder.first_label} on"
             )
-        keep = select(scores, threshold)
-        keep = keep[wanted[class_ids[keep]]]
+        keep = select(scores, class_ids, threshold, wanted)
         return boxes[keep], scores[keep], class_ids[keep]

@@ -4,25 +4,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from models.manifest import InputOptions
-from models.postprocess import anchors, decode_nanodet, decode_yolox, iou, select, suppress
+from models.postprocess import (
+    MAX_CANDIDATES,
+    anchors,
+    decode_nanodet,
+    decode_yolox,
+    select,
+    suppress,
+)
 from models.preprocess import crops, fit, geometry, scaled_size
 from models.types import Floats
+from tests.models.boxes import iou
 
 
 def random_boxes(seed: int, n: int) -> Floats:
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 80, (n, 2))
     return np.concatenate([corner, corner + rng.uniform(1, 40, (n, 2))], axis=1).astype(np.float32)
-
-
-def plain_iou(a: Floats, b: Floats) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    return float(shared / (areas - shared))
 
 
 def test_anchors_run_stride_by_stride_row_by_row() -> None:
@@ -57,14 +55,6 @@ def test_yolox_boxes_grow_with_the_stride() -> None:
     np.testing.assert_allclose(boxes, [[20, 6, 36, 14]], atol=1e-4)
 
 
-def test_iou_is_the_ratio_of_areas() -> None:
-    a, b = random_boxes(1, 30), random_boxes(2, 20)
-    expected = [[plain_iou(x, y) for y in b] for x in a]
-    np.testing.assert_allclose(iou(a, b), expected, atol=1e-5)
-    empty = np.zeros((1, 4), np.float32)
-    assert iou(empty, empty).tolist() == [[0.0]]
-
-
 @given(st.integers(0, 1000), st.integers(0, 40), st.floats(0.1, 0.9), st.integers(1, 50))
 def test_suppression_equals_the_textbook_loop(
     seed: int, n: int, threshold: float, max_targets: int
@@ -72,19 +62,29 @@ def test_suppression_equals_the_textbook_loop(
     boxes = random_boxes(seed, n)
     class_ids = np.random.default_rng(seed).integers(0, 3, n)
     kept: list[int] = []
-    overlaps = iou(boxes, boxes)
     for i in range(n):
-        if all(class_ids[i] != class_ids[k] or overlaps[i, k] <= threshold for k in kept):
+        rivals = [k for k in kept if class_ids[k] == class_ids[i]]
+        if all(iou(boxes[i], boxes[k]) <= threshold for k in rivals):
             kept.append(i)
     assert suppress(boxes, class_ids, threshold, max_targets).tolist() == kept[:max_targets]
 
 
 @given(hnp.arrays(np.float32, st.integers(0, 50), elements=st.floats(0, 1, width=32)))
 def test_selection_is_sorted_and_keeps_ties_in_order(scores: Floats) -> None:
+    class_ids = np.arange(len(scores), dtype=np.int32) % 3
     expected = sorted(
-        (i for i, score in enumerate(scores) if score >= 0.5), key=lambda i: (-scores[i], i)
+        (i for i, score in enumerate(scores) if score >= 0.5 and i % 3 != 1),
+        key=lambda i: (-scores[i], i),
     )
-    assert select(scores, 0.5).tolist() == expected
+    wanted = np.array([True, False, True])
+    assert select(scores, class_ids, 0.5, wanted).tolist() == expected
+
+
+def test_unwanted_classes_crowd_nobody_out() -> None:
+    scores = np.linspace(1, 0.5, 2 * MAX_CANDIDATES).astype(np.float32)
+    class_ids = (np.arange(len(scores)) >= MAX_CANDIDATES).astype(np.int32)
+    keep = select(scores, class_ids, 0.1, np.array([False, True]))
+    assert keep.tolist() == list(range(MAX_CANDIDATES, 2 * MAX_CANDIDATES))
 
 
 def test_letterbox_keeps_the_aspect_ratio_and_pads_below() -> None:
