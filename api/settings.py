@@ -1,6 +1,5 @@
 """The api's settings: one frozen struct, read once from the environment at start."""
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, Self
@@ -8,6 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from streamproc.contract import env
+from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 
 MIB = 1024 * 1024
 
@@ -107,12 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         fields: dict[str, Any] = {
             "kafka": _required(source, env.KAFKA),
             "clickhouse": _required(source, env.CLICKHOUSE),
+            "kafka_options": _options(source),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
         }
         if origins := source.get(CORS_ORIGINS):
             fields["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
-        if options := source.get(env.KAFKA_OPTIONS):
-            fields["kafka_options"] = _options(options)
         for field, name in _TEXTS.items():
             if value := source.get(name):
                 fields[field] = value
@@ -159,11 +158,8 @@ def _number(name: str, value: str) -> int:
     return int(value)
 
 
-def _options(text: str) -> dict[str, Any]:
+def _options(source: Mapping[str, str]) -> dict[str, Any]:
     try:
-        options = json.loads(text)
-    except ValueError as exc:
-        raise SettingsError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
-    if not isinstance(options, dict):
-        raise SettingsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
-    return options
+        return read_kafka_options(source)
+    except InvalidKafkaOptionsError as exc:
+        raise SettingsError(str(exc)) from exc

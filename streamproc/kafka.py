@@ -1,6 +1,5 @@
 """librdkafka clients, configured alike everywhere in this package."""
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message
 
 from streamproc.contract import env
+from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 
 _QUIET = logging.getLogger("librdkafka")
@@ -81,12 +81,9 @@ def consumer_config(
 
 def _options(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
-        options = json.loads(environ.get(env.KAFKA_OPTIONS) or "{}")
-    except ValueError as exc:
-        raise KafkaSettingsError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
-    if not isinstance(options, dict):
-        raise KafkaSettingsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
-    return options
+        return read_kafka_options(environ)
+    except InvalidKafkaOptionsError as exc:
+        raise KafkaSettingsError(str(exc)) from exc
 
 
 def arrived(consumer: Consumer, timeout_s: float, limit: int = 500) -> list[Message]:

@@ -1,6 +1,5 @@
 """The worker's settings, read once from the environment (names in `contract.env`)."""
 
-import json
 import os
 import socket
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from streamproc.contract import env
+from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 
@@ -90,13 +90,9 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
 
 def _security(environ: Mapping[str, str]) -> KafkaSecurity:
     try:
-        options = json.loads(environ.get(env.KAFKA_OPTIONS) or "{}")
-    except ValueError as exc:
-        raise InvalidSettingError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
-    if not isinstance(options, dict):
-        raise InvalidSettingError(f"{env.KAFKA_OPTIONS} must be a JSON object")
-    try:
-        return read_security(options)
+        return read_security(read_kafka_options(environ))
+    except InvalidKafkaOptionsError as exc:
+        raise InvalidSettingError(str(exc)) from exc
     except InvalidSecurityError as exc:
         raise InvalidSettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
 
