@@ -7,7 +7,6 @@ the event loop: one call per batch.
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +22,6 @@ _BATCH = 1000
 _ASK_S = 1.0
 _TIMEOUT_S = 5.0
 _MAX_PENDING_BATCHES = 8
-_QUIET = logging.getLogger("librdkafka")
 
 _log = structlog.get_logger("framewire.api.log")
 
@@ -57,10 +55,13 @@ class Receiver(Protocol):
 
 
 class LogConsumer:
-    """The two threads; `start` and `close` are called on the loop that receives."""
+    """The two threads; `start` and `close` are called on the loop that receives.
 
-    def __init__(self, kafka: str, options: Mapping[str, Any], receiver: Receiver) -> None:
-        self._common = {"bootstrap.servers": kafka, "logger": _QUIET, **options}
+    `config` are the librdkafka properties of every client of this process.
+    """
+
+    def __init__(self, config: Mapping[str, Any], receiver: Receiver) -> None:
+        self._config = config
         self._receiver = receiver
         self._stop = threading.Event()
         self._flow = threading.Event()
@@ -105,7 +106,7 @@ class LogConsumer:
     def _consume(self) -> None:
         consumer = Consumer(
             {
-                **self._common,
+                **self._config,
                 "group.id": "framewire-api",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -207,7 +208,7 @@ class LogConsumer:
     def _archive_config(self) -> dict[str, Any]:
         """A consumer that never joins the archive's group: it only asks for its offsets."""
         return {
-            **self._common,
+            **self._config,
             "group.id": topics.ARCHIVE_GROUP,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

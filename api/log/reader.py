@@ -7,7 +7,7 @@ happens next for a reader is decided in `cursor.next_step`.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from api.errors import UnavailableError
 from api.log.archive import Archive, LogRef
@@ -21,6 +21,8 @@ from api.log.room import Room
 from api.log.segments import SegmentMap
 from api.log.state import LogState, first_chunk, last_chunk, read_claim
 from api.log.wakes import Wakes
+from api.publish import kafka_config
+from api.settings import Settings
 from api.store.objects import Objects
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.objects import Final
@@ -28,21 +30,6 @@ from streamproc.contract.records import Attempt, Claim
 
 _MAX_LISTINGS = 8
 _CATCH_UP_S = 10.0
-
-
-class ReaderSettings(Protocol):
-    """What the reader needs of the process's settings."""
-
-    @property
-    def kafka(self) -> str: ...
-    @property
-    def kafka_options(self) -> dict[str, Any]: ...
-    @property
-    def ring_bytes(self) -> int: ...
-    @property
-    def cache_bytes(self) -> int: ...
-    @property
-    def send_deadline_s(self) -> float: ...
 
 
 class Readiness(NamedTuple):
@@ -55,14 +42,14 @@ class Readiness(NamedTuple):
 class LogReader:
     """Every log of the process. `start` and `close` frame its life, on one event loop."""
 
-    def __init__(self, settings: ReaderSettings, store: Objects) -> None:
+    def __init__(self, settings: Settings, store: Objects) -> None:
         self.hub = Hub(settings.ring_bytes)
         self.cache = BlockCache(store, settings.cache_bytes)
         self.archive = Archive(store, self.cache)
         self.wakes = Wakes()
         self.broadcast = Broadcast(self.hub)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
-        self._consumer = LogConsumer(settings.kafka, settings.kafka_options, self)
+        self._consumer = LogConsumer(kafka_config(settings), self)
         self._room = Room(self.hub, self.archive, self._consumer.hold)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
         self._ends: dict[int, int] | None = None
