@@ -52,17 +52,22 @@ def process(environ: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Pope
     found.wait()
 
 
-async def test_process_announces_its_port_indexes_and_ends_cleanly(
-    process: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
-    port_file = tmp_path / "port"
+async def announced_port(process: subprocess.Popen[bytes], directory: Path) -> int:
+    """Return the port once the process answers there."""
+    port_file = directory / "port"
 
     async def announced() -> bool:
-        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert process.poll() is None, (directory / "log").read_text()
         return port_file.exists()
 
     await until(announced, within_s=40)
-    url = f"http://127.0.0.1:{int(port_file.read_text())}"
+    return int(port_file.read_text())
+
+
+async def test_process_announces_its_port_indexes_and_ends_cleanly(
+    process: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{await announced_port(process, tmp_path)}"
     async with httpx.AsyncClient(base_url=url, timeout=20) as client:
         assert (await client.get("/health/live")).status_code == 200
 
@@ -93,14 +98,7 @@ async def test_process_announces_its_port_indexes_and_ends_cleanly(
 async def test_a_request_that_the_end_cuts_off_is_told_to_come_again(
     process: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    port_file = tmp_path / "port"
-
-    async def announced() -> bool:
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        return port_file.exists()
-
-    await until(announced, within_s=40)
-    port = int(port_file.read_text())
+    port = await announced_port(process, tmp_path)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = ["POST /v1/admin/projects HTTP/1.1", "host: here", "content-length: 99"]
     head += [f"authorization: Bearer {ADMIN_KEY}", "content-type: application/json"]

@@ -3,6 +3,8 @@
 import asyncio
 import random
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,20 @@ from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
 
 N_CHUNKS = 20
+
+
+@contextmanager
+def lazy_reader(api: LiveApi, project: Any, task: str) -> Iterator[socket.socket]:
+    """Ask for a task's stream over a connection with small buffers, and take nothing of it."""
+    host, port = urlsplit(api.url).netloc.split(":")
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect((host, int(port)))
+        lazy.sendall(
+            f"GET {stream_path(task)} HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: {project.headers['authorization']}\r\n\r\n".encode()
+        )
+        yield lazy
 
 
 async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
@@ -273,14 +289,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(
     for _ in range(30):
         worker.chunk(task, *many)
     api = await fresh(send_deadline_s=1.0)
-    host, port = urlsplit(api.url).netloc.split(":")
-    with socket.socket() as lazy:
-        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.connect((host, int(port)))
-        lazy.sendall(
-            f"GET {stream_path(task)} HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: {project.headers['authorization']}\r\n\r\n".encode()
-        )
+    with lazy_reader(api, project, task) as lazy:
 
         async def expired() -> bool:
             return api.services.log.deadlines.n_expired == 1
@@ -301,14 +310,7 @@ async def test_a_reader_that_stops_at_the_live_end_holds_nobody_up(
     worker.claim(project.project, task)
     api = await fresh(send_deadline_s=1.0)
     log = api.services.log
-    host, port = urlsplit(api.url).netloc.split(":")
-    with socket.socket() as lazy:
-        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.connect((host, int(port)))
-        lazy.sendall(
-            f"GET {stream_path(task)} HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: {project.headers['authorization']}\r\n\r\n".encode()
-        )
+    with lazy_reader(api, project, task):
         async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
             reading = asyncio.create_task(client.get(stream_path(task), timeout=90))
 
