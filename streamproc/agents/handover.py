@@ -20,15 +20,14 @@ def hand_over(
     after_claim: FoldPoint,
     *,
     started_ms: int,
-    off: int,
     closes: bool,
     n_records: int | None = None,
 ) -> None:
     """Write the `continue` message if one is needed.
 
-    `after_claim` is the fold just after `claim`, `off` the log's length as the slice knows it,
-    `closes`: the slice wrote a terminal. `n_records` is how many records it wrote: if they are all
-    that came to the partition since, nobody has claimed, and nothing needs to be read.
+    `after_claim` is the fold just after `claim`, `closes`: the slice wrote a terminal. `n_records`
+    is how many records it wrote: if they are all that came to the partition since, nobody has
+    claimed, and nothing needs to be read.
     Raises `LogUnavailableError` when Kafka does not answer.
     """
     submitted = submission(message)
@@ -47,7 +46,6 @@ def hand_over(
         Continue(
             submitted=submitted,
             slice=slice_of(message) + 1,
-            expect_off=off,
             point=after_claim,
             parent=after_claim.epoch,
             claim=claim,

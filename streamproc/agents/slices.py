@@ -168,7 +168,6 @@ class SliceRunner:
                 claim,
                 after_claim,
                 started_ms=session.started_ms,
-                off=session.cursor.off,
                 closes=session.finished,
                 n_records=session.n_records,
             )
@@ -304,7 +303,6 @@ class SliceRunner:
             claim,
             after_claim,
             started_ms=started_ms,
-            off=standing.fold.next_off,
             closes=False,
         )
 

@@ -90,7 +90,6 @@ class Continue(msgspec.Struct, frozen=True, tag="continue"):
 
     submitted: Submitted
     slice: int
-    expect_off: int
     point: FoldPoint
     parent: int
     claim: Claim

@@ -154,7 +154,6 @@ class World:
             following = Continue(
                 SUBMITTED,
                 slice_of(worker.queued.message) + 1,
-                worker.off,
                 worker.point,
                 worker.point.epoch,
                 worker.claim,
