@@ -6,49 +6,43 @@ is followed by one, too, when it was shut out by a claim of no higher rank: a la
 that may die, whose message others have acknowledged long since.
 """
 
+from streamproc.agents.claims import Taken
 from streamproc.agents.log import LogReader, LogWriter
-from streamproc.agents.standing import Standing, rank_of, slice_of, submission
-from streamproc.contract.fold import Fold
-from streamproc.contract.records import Claim, Continue, FoldPoint, TaskMessage
+from streamproc.agents.standing import slice_of
+from streamproc.contract.records import Continue
 
 
 def hand_over(
     writer: LogWriter,
     reader: LogReader,
-    message: TaskMessage,
-    claim: Claim,
-    after_claim: FoldPoint,
+    taken: Taken,
     *,
     started_ms: int,
-    closes: bool,
+    closes: bool = False,
     n_records: int | None = None,
 ) -> None:
     """Write the `continue` message if one is needed.
 
-    `after_claim` is the fold just after `claim`, `closes`: the slice wrote a terminal. `n_records`
-    is how many records it wrote: if they are all that came to the partition since, nobody has
-    claimed, and nothing needs to be read.
+    `closes`: the slice wrote a terminal. `n_records` is how many records it wrote: if they are all
+    that came to the partition since, nobody has claimed, and nothing needs to be read.
     Raises `LogUnavailableError` when Kafka does not answer.
     """
-    submitted = submission(message)
+    submitted = taken.submitted
     end = reader.end(submitted.partition)
-    if n_records is not None and end == after_claim.position + n_records:
-        closed, overtaken = closes, False
+    if n_records is not None and end == taken.point.position + n_records:
+        goes_on = not closes
     else:
-        standing = Standing(Fold.at(after_claim), last_claim=claim)
-        for record in reader.read(submitted.partition, after_claim.position, end, submitted.task):
-            standing.take(record)
-        closed = standing.fold.closed
-        overtaken = standing.rank > rank_of(claim)
-    if closed or overtaken:
+        reader.read_on(taken.standing, submitted, end)
+        goes_on = taken.standing.goes_on_after(taken.claim)
+    if not goes_on:
         return
     writer.send_task(
         Continue(
             submitted=submitted,
-            slice=slice_of(message) + 1,
-            point=after_claim,
-            parent=after_claim.epoch,
-            claim=claim,
+            slice=slice_of(taken.message) + 1,
+            point=taken.point,
+            parent=taken.point.epoch,
+            claim=taken.claim,
             started_ms=started_ms,
         ),
         submitted.task,

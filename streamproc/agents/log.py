@@ -20,10 +20,12 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from streamproc.agents.standing import Standing
 from streamproc.contract.records import (
     BadRecordError,
     ChunkRecord,
     DeadLetter,
+    Submitted,
     TaskMessage,
     encode_task_message,
     read_chunk_record,
@@ -214,6 +216,16 @@ class LogReader:
             raise LogUnavailableError(f"the log could not be read: {exc.args[0]}") from exc
         finally:
             self._consumer.unassign()
+
+    def read_on(self, standing: Standing, submitted: Submitted, end: int | None = None) -> None:
+        """Fold the task's records from where `standing` is to offset `end`, None: to the present.
+
+        Raises `LogUnavailableError` as `read` does, `StandingLostError` on a gap.
+        """
+        partition = submitted.partition
+        until = self.end(partition) if end is None else end
+        for record in self.read(partition, standing.fold.position, until, submitted.task):
+            standing.take(record)
 
     def record_at(self, partition: int, position: int, task: str) -> ChunkRecord | None:
         """Return the task's record at one offset, None when it is no longer there."""

@@ -158,6 +158,14 @@ class Standing:
         """Whether `message` may carry the task: see the module's first lines."""
         return not self.fold.closed and Rank(slice_of(message), parent_of(message)) >= self.rank
 
+    def goes_on_after(self, claim: Claim) -> bool:
+        """Whether the slice of `claim` is to write the next message.
+
+        Not when the log is closed, and not when a claim of a higher rank has come since: then
+        another message carries the task.
+        """
+        return not self.fold.closed and self.rank <= rank_of(claim)
+
     def suspects(self, message: TaskMessage, life: Life) -> list[Suspect]:
         """Return the lives that may have ended by this slice, each once, oldest first.
 

@@ -14,7 +14,6 @@ from streamproc.agents.standing import (
     Suspect,
     crashed,
     parent_of,
-    rank_of,
     slice_of,
 )
 from streamproc.contract.chunk import (
@@ -149,8 +148,7 @@ class World:
     def _hand_over(self, worker: Worker) -> None:
         """What `handover.hand_over` does."""
         assert worker.claim is not None
-        standing = self.read(Standing(Fold.at(worker.point), last_claim=worker.claim))
-        if not standing.fold.closed and standing.rank <= rank_of(worker.claim):
+        if self.read(worker.standing).goes_on_after(worker.claim):
             following = Continue(
                 SUBMITTED,
                 slice_of(worker.queued.message) + 1,
@@ -251,6 +249,18 @@ def _standing(*claims: Claim | str) -> Standing:
 
 def _by(worker: str, life: int = 1, **changes: Any) -> Claim:
     return msgspec.structs.replace(CLAIM, worker=worker, life=life, **changes)
+
+
+def test_a_slice_is_followed_unless_the_log_is_closed_or_a_higher_claim_has_come() -> None:
+    mine = _by("a", slice=1, parent=5)
+    assert _standing(mine, "0").goes_on_after(mine)
+    assert _standing(mine, _by("late")).goes_on_after(mine)
+    assert not _standing(mine, _by("b", slice=1, parent=6)).goes_on_after(mine)
+    assert not _standing(mine, _by("b", slice=2, parent=0)).goes_on_after(mine)
+    world = World()
+    epoch = world.append("claim", -1, 0, msgspec.msgpack.encode(mine))
+    world.append("terminal", epoch, 0, b"$")
+    assert not world.read(Standing.at(SUBMITTED)).goes_on_after(mine)
 
 
 def test_each_life_that_claimed_a_slice_and_wrote_nothing_is_suspected_once() -> None:
