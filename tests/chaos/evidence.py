@@ -1,19 +1,26 @@
 """What a task was asked and what became of it: by Kafka's fold, by the archive, by who wrote it."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import httpx
 import msgspec
 
+from streamproc.contract.chunk import Chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.objects import segment_prefix
 from streamproc.contract.records import ChunkRecord, Claim, read_chunk_record
 from streamproc.contract.topics import CHUNKS
+from streamproc.sinks.clickhouse import IndexTables, client_factory
+from streamproc.sinks.objects import S3Objects
+from streamproc.sinks.settings import StoreSettings
+from streamproc.sinks.verify import Finding, verify
 from tests.brokers import N_PARTITIONS, KafkaNode
+from tests.chaos.clients import StreamClient, submit
 from tests.chaos.fleet import ADMIN_KEY, Fleet
 from tests.engines import S3Server
-from tests.workers import CLIP
+from tests.workers import CLIP, chunks_of
 
 BODY = {
     "input": [
@@ -57,6 +64,15 @@ def create_key(fleet: Fleet, deadline_s: float = 60) -> tuple[str, str]:
             time.sleep(0.5)
         else:
             return project, key.json()["key"]
+
+
+def undisturbed_chunks(fleet: Fleet, key: str, timeout_s: float = 90) -> list[Chunk]:
+    """Return what a task of `BODY` says while nothing happens to anybody."""
+    calm = StreamClient(fleet, key, submit(fleet, key, BODY, "calm"), seed=0)
+    calm.start()
+    calm.join(timeout_s)
+    assert calm.finished
+    return chunks_of(bytes(calm.log))
 
 
 @dataclass
@@ -136,3 +152,12 @@ def wait_for_archive(
         while archive_of(s3, project, task) != logs[task]:
             assert time.monotonic() < deadline, f"the archive of {task} is not the log"
             time.sleep(0.5)
+
+
+def findings_of_index(fleet: Fleet) -> list[Finding]:
+    """Return where the rows differ from the archived logs, of all tasks that the bucket holds."""
+    with (
+        closing(S3Objects(StoreSettings.from_environ(fleet.s3.environ))) as store,
+        closing(IndexTables(client_factory(fleet.clickhouse))) as tables,
+    ):
+        return list(verify(store, tables))

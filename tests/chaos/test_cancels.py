@@ -11,12 +11,15 @@ import httpx
 import pytest
 
 from streamproc.contract.chunk import Chunk
-from streamproc.sinks.clickhouse import IndexTables, client_factory
-from streamproc.sinks.objects import S3Objects
-from streamproc.sinks.settings import StoreSettings
-from streamproc.sinks.verify import verify
 from tests.chaos.clients import StreamClient, submit
-from tests.chaos.evidence import BODY, create_key, stories_of_kafka, wait_for_archive
+from tests.chaos.evidence import (
+    BODY,
+    create_key,
+    findings_of_index,
+    stories_of_kafka,
+    undisturbed_chunks,
+    wait_for_archive,
+)
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
 from tests.engines import S3Server
@@ -90,20 +93,11 @@ def scene(
     fleet.start()
     try:
         project, key = create_key(fleet)
-        calm = StreamClient(fleet, key, submit(fleet, key, BODY, "calm"), seed=0)
-        calm.start()
-        calm.join(PATIENCE_S)
-        assert calm.finished
-        made = Scene(fleet, project, key, chunks_of(bytes(calm.log)))
+        made = Scene(fleet, project, key, undisturbed_chunks(fleet, key))
         yield made
     finally:
         fleet.stop()
-    store = S3Objects(StoreSettings.from_environ(s3_server.environ))
-    tables = IndexTables(client_factory(fleet.clickhouse))
-    findings = [found for found in verify(store, tables) if found.task in made.tasks]
-    tables.close()
-    store.close()
-    assert findings == []
+    assert [found for found in findings_of_index(fleet) if found.task in made.tasks] == []
 
 
 def check(scene: Scene, kafka: ProxiedKafka, s3: S3Server, client: StreamClient) -> Chunk:

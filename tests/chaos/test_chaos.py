@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import parse_events
-from streamproc.sinks.clickhouse import IndexTables, client_factory
-from streamproc.sinks.objects import S3Objects
-from streamproc.sinks.settings import StoreSettings
-from streamproc.sinks.verify import verify
 from tests.chaos.clients import StreamClient, submit
-from tests.chaos.evidence import BODY, Story, create_key, stories_of_kafka, wait_for_archive
+from tests.chaos.evidence import (
+    BODY,
+    Story,
+    create_key,
+    findings_of_index,
+    stories_of_kafka,
+    undisturbed_chunks,
+    wait_for_archive,
+)
 from tests.chaos.fleet import Fleet
 from tests.chaos.gremlin import Gremlin
 from tests.chaos.kafka import ProxiedKafka
@@ -42,11 +45,7 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
     fleet.start()
     try:
         project, key = create_key(fleet)
-        calm = StreamClient(fleet, key, submit(fleet, key, BODY, "calm"), seed=0)
-        calm.start()
-        calm.join(120)
-        assert calm.finished
-        undisturbed: list[Chunk] = chunks_of(bytes(calm.log))
+        undisturbed = undisturbed_chunks(fleet, key, timeout_s=120)
 
         gremlin = Gremlin(fleet, SEED, pause_s=PAUSE_S, kills_kafka=True)
         gremlin.start()
@@ -66,13 +65,8 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
         wait_for_archive(s3_server, project, logs, [client.task for client in clients])
     finally:
         fleet.stop()
-    store = S3Objects(StoreSettings.from_environ(s3_server.environ))
-    tables = IndexTables(client_factory(fleet.clickhouse))
     mine = {client.task for client in clients}
-    findings = [found for found in verify(store, tables) if found.task in mine]
-    tables.close()
-    store.close()
-    assert findings == []
+    assert [found for found in findings_of_index(fleet) if found.task in mine] == []
     report(gremlin, clients, [stories[task] for task in sorted(mine)])
 
 

@@ -19,17 +19,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.topics import ARCHIVE_GROUP, INDEX_GROUP, WORKER_GROUP
-from streamproc.sinks.clickhouse import IndexTables, client_factory
-from streamproc.sinks.objects import S3Objects
-from streamproc.sinks.settings import StoreSettings
-from streamproc.sinks.verify import verify
 from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.chaos.clients import StreamClient, submit
 from tests.chaos.evidence import (
     BODY,
     archive_of,
     create_key,
+    findings_of_index,
     stories_of_kafka,
+    undisturbed_chunks,
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
@@ -151,12 +149,7 @@ class Scene:
             assert log == stories[client.task].log
             assert log == archive_of(self.s3, self.project, client.task)
             assert timeless(chunks_of(log)) == timeless(self.undisturbed)
-        store = S3Objects(StoreSettings.from_environ(self.s3.environ))
-        tables = IndexTables(client_factory(self.fleet.clickhouse))
-        findings = list(verify(store, tables))
-        tables.close()
-        store.close()
-        assert findings == []
+        assert findings_of_index(self.fleet) == []
 
 
 @pytest.fixture(scope="module")
@@ -209,11 +202,7 @@ def scene(
         fleet.start()
         try:
             project, key = create_key(fleet)
-            calm = StreamClient(fleet, key, submit(fleet, key, BODY, "calm"), seed=0)
-            calm.start()
-            calm.join(PATIENCE_S)
-            assert calm.finished
-            chunks = chunks_of(bytes(calm.log))
+            chunks = undisturbed_chunks(fleet, key)
             yield Scene(fleet, kafka, s3, disk, project, key, chunks)
         finally:
             fleet.stop()
