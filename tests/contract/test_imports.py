@@ -50,7 +50,7 @@ PLANTS = {
         "models/vocabulary.py",
         "import cv2",
     ),
-    "only models.runtime, and the converter of the weights, know OpenVINO": (
+    "only models.runtime and models.graph, and the converter of the weights, know OpenVINO": (
         "models/detect.py",
         "import openvino",
     ),
