@@ -32,6 +32,8 @@ from streamproc.providers.base import EndOfStream, Engine, FrameResult
 from streamproc.stages.checkpoint import Checkpoint, encode_checkpoint
 
 _WAIT_S = 0.25
+_GRACE_S = 5.0
+"""How much longer than agreed a slice may last, to end in a checkpoint that is worth the work."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Session:
         self._counts: tuple[int, int, int] | None = None
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False
+        self._is_saved = True
         self.n_records = 0
         self.adopt(standing, claim)
 
@@ -102,6 +105,9 @@ class Session:
     ) -> int:
         """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
 
+        A slice that has computed something ends in a checkpoint, though it be a little later: what
+        is only in memory when a worker dies is computed again.
+
         All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
         not, `TaskFailedError` when the task cannot go on (its terminal is not written then).
         """
@@ -129,19 +135,17 @@ class Session:
                 self._engine.abandon()
                 break
             item = self._engine.next(_WAIT_S)
-            last = stopping() or time.monotonic() >= deadline_s
-            if item is None:
-                if last:
-                    break
-                continue
+            leaving, late_s = stopping(), time.monotonic() - deadline_s
+            last = leaving or late_s >= 0
             if isinstance(item, EndOfStream):
                 self._end(writer, pending, item)
                 break
-            n_frames += 1
-            self._emit(writer, pending, item, last=last)
-            if pending.failed:
-                raise LogUnavailableError("a chunk was not acknowledged")
-            if last:
+            if item is not None:
+                n_frames += 1
+                self._emit(writer, pending, item, last=last)
+                if pending.failed:
+                    raise LogUnavailableError("a chunk was not acknowledged")
+            if last and (self._is_saved or leaving or late_s >= _GRACE_S):
                 break
         return n_frames
 
@@ -196,6 +200,7 @@ class Session:
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
         """Append a frame's chunk; one that the log holds already is only counted."""
         self._processed += 1
+        self._is_saved = self._engine.light
         if item.frame_index <= self.cursor.last_frame:
             return
         self._info = StreamInfo(
@@ -216,9 +221,10 @@ class Session:
             value,
             frame=item.frame_index,
             pts=item.pts,
-            ckpt=self._checkpoint() if last or self._engine.light else None,
+            ckpt=self._checkpoint() if last or self._is_saved else None,
             vectors=encode_vectors(item.vectors) if item.vectors else None,
         )
+        self._is_saved = last or self._is_saved
 
     def _chunk(
         self,

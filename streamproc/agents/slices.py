@@ -21,7 +21,7 @@ from streamproc.agents.log import LogReader, LogWriter, Pending
 from streamproc.agents.session import NoEngine, Session
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.solitude import Solitude
-from streamproc.agents.standing import MAX_CRASHES, Life, Standing, slice_of, submission
+from streamproc.agents.standing import ALONE_FROM, MAX_CRASHES, Life, Standing, slice_of, submission
 from streamproc.contract.chunk import ChunkError
 from streamproc.contract.records import Attempt, DeadLetter, Submitted, TaskMessage
 from streamproc.errors import TaskFailedError
@@ -74,7 +74,7 @@ class SliceRunner:
             return 0
         if isinstance(message, Submitted):
             self._cancels.catch_up()
-        with self._solitude.entered(alone=bool(suspects)):
+        with self._solitude.entered(alone=len(suspects) >= ALONE_FROM):
             return self._work(message, standing, reader)
 
     def _work(self, message: TaskMessage, standing: Standing, reader: LogReader) -> int:

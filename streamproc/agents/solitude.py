@@ -1,8 +1,9 @@
-"""Slices run side by side, but one that lost its worker before runs alone.
+"""Slices run side by side, but one that lost two workers runs alone.
 
-When a worker dies, every slice in it looks guilty. Run alone, a slice that takes its worker down
-again has nobody beside it that would be blamed, and after three times it is buried; the innocent
-ones end their slice and are free of suspicion.
+When a worker dies, every slice in it looks guilty. Most deaths have nothing to do with a video, so
+the first one changes nothing: who takes over would else do one task after another. But the third
+one buries, so it must not have a neighbour to blame: the innocent ones end their slice alone and
+are free of suspicion, the guilty one takes down a worker in which nothing else runs.
 """
 
 import threading

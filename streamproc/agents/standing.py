@@ -35,6 +35,9 @@ from streamproc.contract.records import (
 from streamproc.errors import StandingLostError
 
 MAX_CRASHES = 3
+ALONE_FROM = MAX_CRASHES - 1
+"""Crashes after which a slice runs alone: the last one that counts has no neighbours."""
+
 _CLAIM = msgspec.msgpack.Decoder(Claim)
 
 

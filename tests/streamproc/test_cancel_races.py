@@ -7,61 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.agents.log import LogWriter, Pending
 from streamproc.agents.session import Session
-from streamproc.agents.standing import Standing
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
-from streamproc.contract.records import ChunkRecord, Claim, FoldPoint, Submitted
-from streamproc.contract.spec import Sampling, SourceRef, TaskSpec
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.stages.checkpoint import decode_checkpoint
+from tests.streamproc.memory_log import SUBMITTED, MemoryLog, standing_of
 
 N_FRAMES = 12
-SUBMITTED = Submitted(
-    "vt_1",
-    "p",
-    0,
-    1,
-    TaskSpec(SourceRef(url="file:///v"), (), Sampling("interval", 1)),
-    FoldPoint(0),
-)
 
 
 class Died(Exception):  # noqa: N818 - what happens to a worker here, not an error of ours
     """The worker is gone between two of its steps."""
-
-
-class MemoryLog(LogWriter):
-    """A partition: what is appended is there at once."""
-
-    def __init__(self) -> None:
-        self.records: list[ChunkRecord] = []
-
-    def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
-        self.records.append(msgspec.structs.replace(record, position=len(self.records)))
-
-    def settle(self, pending: Pending) -> int:
-        return len(self.records) - 1
-
-    def claim(self, fold: Fold) -> Claim:
-        claim = Claim(
-            worker=f"w{len(self.records)}", slice=0, provider="local", device="CPU", precision="f32"
-        )
-        record = ChunkRecord(
-            task=SUBMITTED.task,
-            project=SUBMITTED.project,
-            kind="claim",
-            epoch=-1,
-            seq=fold.next_seq,
-            off=fold.next_off,
-            frame=-1,
-            pts=-1,
-            value=msgspec.msgpack.encode(claim),
-        )
-        self.append(record, 0, Pending())
-        return claim
 
 
 class Counter:
@@ -111,13 +69,6 @@ RUNS = st.lists(
     ),
     max_size=6,
 )
-
-
-def standing_of(log: MemoryLog) -> Standing:
-    standing = Standing.at(SUBMITTED)
-    for record in log.records:
-        standing.take(record)
-    return standing
 
 
 def work(log: MemoryLog, run: Run) -> None:

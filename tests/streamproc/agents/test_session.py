@@ -1,0 +1,76 @@
+"""Where a slice ends: on a checkpoint, if it has done anything."""
+
+import time
+from collections.abc import Sequence
+
+from streamproc.agents.session import Session
+from streamproc.providers.base import EndOfStream, FrameResult
+from tests.streamproc.memory_log import SUBMITTED, MemoryLog, standing_of
+
+SLICE_S = 0.1
+
+
+class Script:
+    """An engine that gives frames by number and, for None, nothing until it was waited for."""
+
+    pin = "pin"
+
+    def __init__(self, *items: int | None, light: bool = False) -> None:
+        self._items = list(items)
+        self.light = light
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        frame = self._items.pop(0)
+        if frame is None:
+            time.sleep(timeout_s)
+            return None
+        return FrameResult(frame, frame, 100, frame + 1, 0, 0, 10.0, ())
+
+    def state(self) -> bytes:
+        return b"state"
+
+    def abandon(self) -> None:
+        """Nothing runs."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def run(log: MemoryLog, engine: Script, *, leaving: Sequence[bool] = ()) -> list[bool]:
+    """Claim and run one slice; returns for each of its records whether it has a checkpoint."""
+    claim = log.claim(standing_of(log).fold)
+    before = len(log.records)
+    session = Session(SUBMITTED, standing_of(log), claim, engine, processed=0, now_ms=lambda: 1)
+    signs = iter([*leaving, *[bool(leaving)] * 100])
+    session.run(
+        log,
+        deadline_s=time.monotonic() + SLICE_S,
+        cancelled=lambda: False,
+        stopping=lambda: next(signs),
+    )
+    return [record.ckpt is not None for record in log.records[before:]]
+
+
+def test_a_slice_waits_for_a_late_frame_to_end_in_a_checkpoint() -> None:
+    assert run(MemoryLog(), Script(0, 1, None, None, 2, 3)) == [False, False, True]
+
+
+def test_a_slice_that_computes_again_goes_on_until_it_reaches_new_frames() -> None:
+    log = MemoryLog()
+    run(log, Script(0, 1, None, 2))
+    assert run(log, Script(0, None, 1, 2, 3, 4)) == [True]
+    assert log.records[-1].frame == 3
+
+
+def test_a_slice_without_a_frame_ends_in_time() -> None:
+    assert run(MemoryLog(), Script(None, 0)) == []
+
+
+def test_a_slice_whose_every_chunk_is_a_checkpoint_waits_for_nothing() -> None:
+    assert run(MemoryLog(), Script(0, None, 1, light=True)) == [True]
+
+
+def test_a_worker_that_leaves_waits_for_nothing() -> None:
+    log = MemoryLog()
+    assert run(log, Script(0, None, 1), leaving=[False, True]) == [False]
+    assert run(log, Script(0, 1), leaving=[True]) == []
