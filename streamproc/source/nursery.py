@@ -4,16 +4,19 @@ Imports PyAV and numpy once and forks a child for every source, which takes mill
 interpreter takes a third of a second of a core. It reads no video itself, and has one thread: forks
 and namespaces demand it.
 
-A request is one byte and three descriptors (control, bytes, ring), the answer `Born` and a pidfd.
-When a child has died, the nursery says `Died` on the child's own control socket.
+A request is one byte and three descriptors (control, bytes, ring); the answer is `Born` with a
+pidfd, or `Stillborn`. When a child has died, the nursery says `Died` on the child's own control
+socket.
 """
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
 import pkgutil
 import select
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -59,20 +62,38 @@ class Nursery:
                     return
 
     def _serve(self) -> bool:
+        """Answer one request; returns False when the worker has hung up."""
         data, fds, _, _ = socket.recv_fds(self._control, 1, _N_FDS)
-        if not data or len(fds) != _N_FDS:
+        if not data:
             return False
+        try:
+            pid, pidfd = self._fork(fds)
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            self._control.send(wire.encode(wire.Stillborn()))
+            return True
         control_fd, bytes_fd, ring_fd = fds
-        pid = os.fork()
-        if pid == 0:
-            self._become_child(control_fd, bytes_fd, ring_fd)
         os.close(bytes_fd)
         os.close(ring_fd)
-        pidfd = os.pidfd_open(pid)
         self._charges[pidfd] = _Charge(pid, control_fd)
         self._poll.register(pidfd, select.POLLIN)
         socket.send_fds(self._control, [wire.encode(wire.Born(pid))], [pidfd])
         return True
+
+    def _fork(self, fds: list[int]) -> tuple[int, int]:
+        """Return a new child's pid and pidfd; raises OSError when something for it is missing."""
+        if len(fds) != _N_FDS:
+            raise OSError(errno.EMFILE, "no descriptor was free for those of the request")
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(*fds)
+        try:
+            return pid, os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
 
     def _bury(self, pidfd: int) -> None:
         charge = self._charges.pop(pidfd)

@@ -29,6 +29,10 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _NOT_STARTED: Final = "the decoder did not start"
 
 
+class _NurseryGoneError(Exception):
+    """The nursery does not answer any more."""
+
+
 class DecoderProcess:
     """One child and the three things shared with it: control socket, bytes socket, ring."""
 
@@ -122,9 +126,9 @@ class _Nursery:
         with self._lock:
             try:
                 child = self._start().result().fork()
-            except DecoderCrashedError:
+            except _NurseryGoneError:
                 self._end()
-                child = self._start().result().fork()
+                child = self._first_of_new()
         try:
             child.wait_started()
         except BaseException:
@@ -135,6 +139,12 @@ class _Nursery:
     def prepare(self) -> None:
         with self._lock:
             self._start()
+
+    def _first_of_new(self) -> DecoderProcess:
+        try:
+            return self._start().result().fork()
+        except _NurseryGoneError as exc:
+            raise DecoderCrashedError(_NOT_STARTED) from exc
 
     def end(self) -> None:
         with self._lock:
@@ -155,7 +165,7 @@ class _Nursery:
 
     def _end(self) -> None:
         running, self._running = self._running, None
-        if running is not None and self._pid == os.getpid():
+        if running is not None and self._pid == os.getpid() and running.exception() is None:
             running.result().end()
 
 
@@ -166,21 +176,32 @@ class _RunningNursery:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ready = False
         with theirs:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-X", "frozen_modules=on", "-m", "streamproc.source.nursery"),
-                    *map(str, (os.getpid(), theirs.fileno())),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # Nothing of the worker's environment: it holds credentials.
-                env={"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
-            )
+            try:
+                self._process = self._started(theirs.fileno())
+            except OSError as exc:
+                self._control.close()
+                raise _NurseryGoneError from exc
+
+    @staticmethod
+    def _started(control_fd: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-X", "frozen_modules=on", "-m", "streamproc.source.nursery"),
+                *map(str, (os.getpid(), control_fd)),
+            ],
+            pass_fds=(control_fd,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Nothing of the worker's environment: it holds credentials.
+            env={"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
+        )
 
     def fork(self) -> DecoderProcess:
-        """Return a new child; raises `DecoderCrashedError` when there is no nursery any more."""
+        """Return a new child.
+
+        Raises `_NurseryGoneError`, and `DecoderCrashedError` when it has no room for another.
+        """
         if not self._ready:
             self._receive()
             self._ready = True
@@ -214,7 +235,7 @@ class _RunningNursery:
             if _readable(self._control, _START_TIMEOUT_S):
                 data, fds, _, _ = socket.recv_fds(self._control, wire.MAX_MESSAGE_BYTES, 1)
         if not data:
-            raise DecoderCrashedError(_NOT_STARTED)
+            raise _NurseryGoneError
         return wire.decode_from_nursery(data), fds[0] if fds else None
 
 

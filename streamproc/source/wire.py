@@ -51,6 +51,10 @@ class Born(msgspec.Struct, frozen=True, array_like=True, tag=True):
     pid: int
 
 
+class Stillborn(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Nursery: there is no process, memory or descriptor for another child now."""
+
+
 class Died(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Nursery, on the child's socket: it has ended; `status` is negative for a signal."""
 
@@ -110,7 +114,7 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 ToChild = Open | Release
 FromChild = Started | Opened | Shown | Ended | Failed | Died
-FromNursery = Ready | Born
+FromNursery = Ready | Born | Stillborn
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_child: Callable[[bytes], ToChild] = msgspec.msgpack.Decoder(ToChild).decode

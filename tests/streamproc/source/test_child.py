@@ -136,6 +136,21 @@ def test_a_nursery_that_was_killed_takes_its_children_along_and_is_started_again
         next(iter(source)).release()
 
 
+def test_a_nursery_without_a_free_descriptor_refuses_and_its_children_go_on(clip: Clip) -> None:
+    with opened(clip("plain.mp4")) as source:
+        nursery = psutil.Process(source.decoder_pid).parent()
+        before = nursery.rlimit(psutil.RLIMIT_NOFILE)
+        nursery.rlimit(psutil.RLIMIT_NOFILE, (nursery.num_fds() + 1, before[1]))
+        for _ in range(2):
+            with pytest.raises(DecoderCrashedError, match="did not start"):
+                opened(clip("plain.mp4"))
+        nursery.rlimit(psutil.RLIMIT_NOFILE, before)
+        with opened(clip("plain.mp4")) as another:
+            assert psutil.Process(another.decoder_pid).parent() == nursery
+            frames = list(map(Frame.release, iter(another)))
+        assert len(list(map(Frame.release, iter(source)))) == len(frames) > 0
+
+
 def test_children_share_nothing_but_their_nursery(clip: Clip) -> None:
     with opened(clip("plain.mp4")) as one, opened(clip("plain.mp4")) as other:
         sockets = [
