@@ -136,6 +136,8 @@ class LogTail:
         self.claims: list[tuple[float, Claim]] = []
         self.verdicts: list[Verdict] = []
         self.times: list[float] = []
+        self.claimed_ms: list[int] = []
+        self.written_ms: list[int] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": kafka.bootstrap,
@@ -179,9 +181,11 @@ class LogTail:
             if verdict is Verdict.CLAIMED:
                 claim = msgspec.msgpack.decode(record.value, type=Claim)
                 self.claims.append((time.monotonic(), claim))
+                self.claimed_ms.append(record.time_ms)
             elif verdict is Verdict.ACCEPTED:
                 self.log += record.value
                 self.times.append(time.monotonic())
+                self.written_ms.append(record.time_ms)
         return self.log
 
     def close(self) -> None:

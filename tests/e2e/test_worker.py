@@ -202,6 +202,27 @@ def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbo
     assert poison.submitted.task in dead_letters(kafka)
 
 
+@pytest.mark.parametrize(("n_lost", "together"), [(1, True), (2, False)])
+def test_tasks_whose_worker_died_go_on_together_until_they_lose_another(
+    kafka: KafkaNode,
+    alone: None,
+    directory: Path,
+    undisturbed: list[Chunk],
+    n_lost: int,
+    together: bool,
+) -> None:
+    tails = [submit(kafka, SPEC), submit(kafka, SPEC)]
+    for tail in tails:
+        for number in range(n_lost):
+            claim(kafka, tail.submitted, Claim(f"lost-{number}", 0, "local", "", "", life=1))
+    with workers(kafka, directory, f"taker-of-{n_lost}", FRAMEWIRE_SLICE_S="60"):
+        for tail in tails:
+            assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
+    last_claim_ms = max(tail.claimed_ms[-1] for tail in tails)
+    first_end_ms = min(tail.written_ms[-1] for tail in tails)
+    assert (last_claim_ms < first_end_ms) == together
+
+
 def test_a_slice_that_three_living_workers_lost_is_nobodys_crash(
     kafka: KafkaNode, alone: None, directory: Path, undisturbed: list[Chunk]
 ) -> None:
