@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streamproc.contract import env
 from streamproc.contract.logs import calm
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
     """Archive until `stop` is set, then store what waits, commit and leave the group."""
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
-    role = ArchiveRole(Consumer(consumer_config(environ, ARCHIVE_GROUP, patient=True)), store)
+    role = ArchiveRole(consumer_config(environ, ARCHIVE_GROUP, patient=True), store)
     if ready_file := environ.get(env.READY_FILE):
         role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
     try:
@@ -75,9 +75,10 @@ def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
 class ArchiveRole:
     """Drives one `Archiver` per assigned partition."""
 
-    def __init__(self, consumer: Consumer, store: Objects) -> None:
+    def __init__(self, config: Mapping[str, Any], store: Objects) -> None:
+        """`config` are the properties of the consumer."""
         self.on_ready: Any = lambda: None
-        self._consumer = consumer
+        self._consumer = Consumer({**config, "on_commit": self._on_commit})
         self._store = store
         self._archivers: dict[int, Archiver] = {}
         self._committed: dict[int, int] = {}
@@ -210,6 +211,14 @@ class ArchiveRole:
             LOG.warning("commit: %s", exc)
             return
         self._committed.update({offset.partition: offset.offset for offset in offsets})
+
+    def _on_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        """Hear how a commit went: one that a rebalance refused is asked for again."""
+        for found in offsets:
+            reason = error or found.error
+            if reason is not None and found.partition in self._archivers:
+                LOG.info("partition %d: commit: %s; again soon", found.partition, reason)
+                self._committed[found.partition] = -1
 
     def _leave(self) -> None:
         """Store what waits, for a bounded time; what is not stored is read again later."""

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streamproc.contract import env
 from streamproc.contract.objects import final_key
@@ -56,7 +56,12 @@ def store(bucket: S3Server) -> Iterator[Switchable]:
 
 @contextmanager
 def running(kafka: KafkaNode, store: S3Objects, group: str) -> Iterator[ArchiveRole]:
-    role = ArchiveRole(Consumer(consumer_config(kafka.environ, group)), store)
+    with driven(ArchiveRole(consumer_config(kafka.environ, group), store)) as role:
+        yield role
+
+
+@contextmanager
+def driven(role: ArchiveRole) -> Iterator[ArchiveRole]:
     stop = threading.Event()
     thread = threading.Thread(target=role.run, args=(stop,))
     thread.start()
@@ -102,6 +107,29 @@ def test_a_log_reaches_s3_byte_for_byte(kafka: KafkaNode, store: Switchable) -> 
     assert segment_info(head).next_position == writer.offsets[-1][1] + 1
     partition, position = writer.offsets[-1]
     assert committed(kafka, group, partition) == position + 1
+
+
+class Refused(ArchiveRole):
+    """Hears of commits that they were refused, up to the first of `place`, as by a rebalance."""
+
+    place = (-1, -1)
+    heard: tuple[tuple[int, int], ...] = ()
+
+    def _on_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        if self.place not in self.heard:
+            error = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+        self.heard += tuple((found.partition, found.offset) for found in offsets)
+        super()._on_commit(error, offsets)
+
+
+def test_a_commit_that_was_refused_is_asked_for_again(kafka: KafkaNode, store: Switchable) -> None:
+    log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
+    writer.write(log.claim(), log.chunk(target()), log.terminal())
+    partition, position = writer.offsets[-1]
+    role = Refused(consumer_config(kafka.environ, group), store)
+    role.place = (partition, position + 1)
+    with driven(role):
+        wait_until(lambda: role.heard.count(role.place) == 2)
 
 
 def test_s3_away_loses_nothing_and_commits_nothing(kafka: KafkaNode, store: Switchable) -> None:
