@@ -1,4 +1,4 @@
-"""Faust's consumer really is made with our wait: the place where it is set is Faust's own.
+"""Faust's consumer really waits and forgets as we want it: both places are Faust's own.
 
 In a process of its own, since a Faust application that never runs leaves open loops behind.
 """
@@ -6,7 +6,7 @@ In a process of its own, since a Faust application that never runs leaves open l
 import subprocess
 import sys
 
-_SCRIPT = """
+_WAIT = """
 import asyncio, faust
 from streamproc.faust_transport import transport_of
 
@@ -30,7 +30,44 @@ asyncio.run(main())
 
 
 def test_the_consumer_waits_less_at_the_broker_than_fausts_own() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True, timeout=60
+    assert said_by(_WAIT) == ["1500", "300"]
+
+
+_COMMIT = """
+import asyncio, faust
+from faust.types import TP
+from streamproc.faust_transport import transport_of
+
+PLACE = TP("tasks", 0)
+
+async def ignore(_): ...
+async def refuse(_): return False
+
+async def noted(app):
+    consumer = app.transport.create_consumer(
+        ignore, on_partitions_revoked=ignore, on_partitions_assigned=ignore
     )
-    assert done.stdout.split() == ["1500", "300"]
+    consumer.assignment = lambda: {PLACE}
+    consumer._commit = refuse
+    assert not await consumer._commit_offsets({PLACE: 7}, False)
+    return consumer._committed_offset[PLACE]
+
+async def main():
+    app = faust.App("commits", broker="kafka://127.0.0.1:1", store="memory://")
+    before = await noted(app)
+    app.transport = transport_of(app)
+    print(before, await noted(app))
+
+asyncio.run(main())
+"""
+
+
+def test_a_commit_that_was_refused_is_not_noted_as_done() -> None:
+    assert said_by(_COMMIT) == ["7", "None"]
+
+
+def said_by(script: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.split()
