@@ -57,10 +57,7 @@ def network_alone(precision: Any) -> float:
     manifest = Registry(None).resolve("detect")
     size = manifest.input
     assert size is not None
-    taken = NetworkInput(
-        1, size.height, size.width, size.layout, size.channels, size.mean, size.scale
-    )
-    network = Runtime("CPU", precision).network(manifest, taken)
+    network = Runtime("CPU", precision).network(manifest, NetworkInput.of(size, batch=1))
     end_s = time.perf_counter() + BENCHMARK_S
 
     def work() -> int:

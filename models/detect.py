@@ -37,15 +37,7 @@ class Detector:
         self._all_classes = np.ones(len(manifest.classes), bool)
         self._network = runtime.network(
             manifest,
-            NetworkInput(
-                batch=1,
-                height=self._options.height,
-                width=self._options.width,
-                layout=self._options.layout,
-                channels=self._options.channels,
-                mean=self._options.mean,
-                scale=self._options.scale,
-            ),
+            NetworkInput.of(self._options, batch=1),
             precision=precision,
         )
 

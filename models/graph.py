@@ -10,7 +10,7 @@ from openvino import opset13 as ops
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from models.errors import InvalidModelFileError
-from models.manifest import Manifest, SsdOptions, YoloxOptions
+from models.manifest import InputOptions, Manifest, SsdOptions, YoloxOptions
 
 Head: TypeAlias = Literal["as_is", "best"]
 """What a network ends in: its own outputs, or the best of the last axis and its index (i32)."""
@@ -31,6 +31,19 @@ class NetworkInput:
     channels: str = "BGR"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def of(cls, options: InputOptions, batch: int) -> "NetworkInput":
+        """The input that a manifest describes, for `batch` images at once (-1: any number)."""
+        return cls(
+            batch=batch,
+            height=options.height,
+            width=options.width,
+            layout=options.layout,
+            channels=options.channels,
+            mean=options.mean,
+            scale=options.scale,
+        )
 
 
 def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
@@ -158,7 +171,7 @@ class _ChannelsLast:
     """
 
     def __init__(self) -> None:
-        self._splits: dict[str, Any] = {}
+        self._splits: dict[str, list[Any]] = {}
 
     def __call__(self, output: ov.Output) -> ov.Output:
         """The same values in an order that is cheaper to come by, or the output as it is."""
@@ -188,9 +201,9 @@ class _ChannelsLast:
         name = split.get_friendly_name()
         if name not in self._splits:
             whole = ops.transpose(split.input_value(0), np.array([0, 2, 3, 1]))
-            lengths = np.array([part.shape[1] for part in split.outputs()])
-            self._splits[name] = ops.variadic_split(whole, np.int64(3), lengths)
-        return self._splits[name].output(planes.get_index())
+            lengths = [part.shape[1] for part in split.outputs()]
+            self._splits[name] = _split(whole, lengths, axis=3)
+        return self._splits[name][planes.get_index()]
 
 
 def simplify(model: ov.Model) -> None:
@@ -240,8 +253,8 @@ def _constant(node: Any, index: int) -> Any:
     return source.get_data().tolist() if source.get_type_name() == "Constant" else None
 
 
-def _split(node: Any, lengths: list[int]) -> list[Any]:
-    return list(ops.variadic_split(node, np.int64(2), np.array(lengths, np.int64)).outputs())
+def _split(node: Any, lengths: list[int], axis: int = 2) -> list[Any]:
+    return list(ops.variadic_split(node, np.int64(axis), np.array(lengths, np.int64)).outputs())
 
 
 def _as_f32(output: ov.Output) -> Any:

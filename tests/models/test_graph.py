@@ -43,7 +43,7 @@ def test_the_head_gives_the_best_of_the_networks_own_outputs(
     manifest = registry.resolve("detect")
     size = manifest.input
     assert size is not None
-    taken = NetworkInput(1, size.height, size.width, mean=size.mean, scale=size.scale)
+    taken = NetworkInput.of(size, batch=1)
     batch = np.ascontiguousarray(street_frames[0][None, : size.height, : size.width])
 
     plain = outputs(attach_input(network(manifest), taken), batch, precision)
