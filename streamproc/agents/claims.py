@@ -16,12 +16,16 @@ from streamproc.providers.engines import Engines
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A claimed slice. `point` is the fold just after the claim; `standing` may be read on."""
+    """A claimed slice. `point` is the fold just after the claim; `standing` may be read on.
+
+    `started_ms`: Unix milliseconds of the task's first claim.
+    """
 
     message: TaskMessage
     standing: Standing
     claim: Claim
     point: FoldPoint
+    started_ms: int
 
     @property
     def submitted(self) -> Submitted:
@@ -58,9 +62,10 @@ class Claimant:
         reader.read_on(standing, submitted, position + 1)
         if standing.fold.closed:
             return None
-        if standing.fold.epoch != position:
+        started_ms = standing.started_ms
+        if standing.fold.epoch != position or started_ms is None:
             raise StandingLostError(f"the claim of {submitted.task} was not read back")
-        return Taken(message, standing, claim, standing.fold.point())
+        return Taken(message, standing, claim, standing.fold.point(), started_ms)
 
     def _next(self, message: TaskMessage, standing: Standing) -> Claim:
         """Return the claim to make: same provider and precision as before, if any was chosen."""

@@ -17,7 +17,6 @@ def hand_over(
     reader: LogReader,
     taken: Taken,
     *,
-    started_ms: int,
     closes: bool = False,
     n_records: int | None = None,
 ) -> None:
@@ -43,7 +42,7 @@ def hand_over(
             point=taken.point,
             parent=taken.point.epoch,
             claim=taken.claim,
-            started_ms=started_ms,
+            started_ms=taken.started_ms,
         ),
         submitted.task,
         submitted.partition,

@@ -75,10 +75,6 @@ class Session:
         self.n_records = 0
         self.adopt(standing, claim)
 
-    @property
-    def started_ms(self) -> int:
-        return self._started_ms
-
     def stands_at(self, fold: Fold) -> bool:
         """Whether the session has written, or seen, exactly what the log holds."""
         cursor = self.cursor
@@ -200,8 +196,9 @@ class Session:
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
         """Append a frame's chunk; one that the log holds already is only counted."""
         self._processed += 1
-        self._is_saved = self._engine.light
-        if item.frame_index <= self.cursor.last_frame:
+        is_new = item.frame_index > self.cursor.last_frame
+        self._is_saved = self._engine.light or (last and is_new)
+        if not is_new:
             return
         self._info = StreamInfo(
             frame_index=item.frame_index,
@@ -221,10 +218,9 @@ class Session:
             value,
             frame=item.frame_index,
             pts=item.pts,
-            ckpt=self._checkpoint() if last or self._is_saved else None,
+            ckpt=self._checkpoint() if self._is_saved else None,
             vectors=encode_vectors(item.vectors) if item.vectors else None,
         )
-        self._is_saved = last or self._is_saved
 
     def _chunk(
         self,

@@ -92,7 +92,7 @@ class SliceRunner:
             except TaskFailedError as failure:
                 if self._tries_next(taken, failure, reader):
                     continue
-                self._end(taken, reader)
+                hand_over(self._writer, reader, taken)
                 return 0
             if session.finished:
                 self._sessions.discard(task)
@@ -103,7 +103,6 @@ class SliceRunner:
                 self._writer,
                 reader,
                 taken,
-                started_ms=session.started_ms,
                 closes=session.finished,
                 n_records=session.n_records,
             )
@@ -183,22 +182,12 @@ class SliceRunner:
         self._engines.abandon(taken.claim.provider, known)
         self._writer.send_dead(DeadLetter(task, project, error.code, error.message, self._now_ms()))
         self._terminate(taken, error)
-        self._end(taken, reader)
+        hand_over(self._writer, reader, taken)
 
     def _terminate(self, taken: Taken, error: ChunkError) -> None:
         pending = Pending()
         self._bare(taken).finish(self._writer, pending, "error", error)
         self._writer.settle(pending)
-
-    def _end(self, taken: Taken, reader: LogReader) -> None:
-        """Hand over after a terminal that need not have been accepted."""
-        started_ms = taken.standing.started_ms
-        hand_over(
-            self._writer,
-            reader,
-            taken,
-            started_ms=self._now_ms() if started_ms is None else started_ms,
-        )
 
     def _bare(self, taken: Taken) -> Session:
         """Return a session that can do no more than end the task."""
