@@ -29,7 +29,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _NOT_STARTED: Final = "the decoder did not start"
 
 
-class _NurseryGoneError(Exception):
+class _NurseryGoneError(DecoderCrashedError):
     """The nursery does not answer any more."""
 
 
@@ -128,7 +128,7 @@ class _Nursery:
                 child = self._start().result().fork()
             except _NurseryGoneError:
                 self._end()
-                child = self._first_of_new()
+                child = self._start().result().fork()
         try:
             child.wait_started()
         except BaseException:
@@ -139,12 +139,6 @@ class _Nursery:
     def prepare(self) -> None:
         with self._lock:
             self._start()
-
-    def _first_of_new(self) -> DecoderProcess:
-        try:
-            return self._start().result().fork()
-        except _NurseryGoneError as exc:
-            raise DecoderCrashedError(_NOT_STARTED) from exc
 
     def end(self) -> None:
         with self._lock:
@@ -180,7 +174,7 @@ class _RunningNursery:
                 self._process = self._started(theirs.fileno())
             except OSError as exc:
                 self._control.close()
-                raise _NurseryGoneError from exc
+                raise _NurseryGoneError(_NOT_STARTED) from exc
 
     @staticmethod
     def _started(control_fd: int) -> subprocess.Popen[bytes]:
@@ -235,7 +229,7 @@ class _RunningNursery:
             if _readable(self._control, _START_TIMEOUT_S):
                 data, fds, _, _ = socket.recv_fds(self._control, wire.MAX_MESSAGE_BYTES, 1)
         if not data:
-            raise _NurseryGoneError
+            raise _NurseryGoneError(_NOT_STARTED)
         return wire.decode_from_nursery(data), fds[0] if fds else None
 
 
