@@ -133,10 +133,9 @@ class LogTail:
         self.submitted = submitted
         self.fold = Fold.at(submitted.point)
         self.log = b""
-        self.claims: list[tuple[float, Claim]] = []
+        self.claims: list[tuple[int, Claim]] = []
+        """With their Unix milliseconds, as in `written_ms` of what was accepted."""
         self.verdicts: list[Verdict] = []
-        self.times: list[float] = []
-        self.claimed_ms: list[int] = []
         self.written_ms: list[int] = []
         self._consumer = Consumer(
             {
@@ -180,11 +179,9 @@ class LogTail:
             assert verdict is not Verdict.GAP
             if verdict is Verdict.CLAIMED:
                 claim = msgspec.msgpack.decode(record.value, type=Claim)
-                self.claims.append((time.monotonic(), claim))
-                self.claimed_ms.append(record.time_ms)
+                self.claims.append((record.time_ms, claim))
             elif verdict is Verdict.ACCEPTED:
                 self.log += record.value
-                self.times.append(time.monotonic())
                 self.written_ms.append(record.time_ms)
         return self.log
 

@@ -218,7 +218,7 @@ def test_tasks_whose_worker_died_go_on_together_until_they_lose_another(
     with workers(kafka, directory, f"taker-of-{n_lost}", FRAMEWIRE_SLICE_S="60"):
         for tail in tails:
             assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
-    last_claim_ms = max(tail.claimed_ms[-1] for tail in tails)
+    last_claim_ms = max(tail.claims[-1][0] for tail in tails)
     first_end_ms = min(tail.written_ms[-1] for tail in tails)
     assert (last_claim_ms < first_end_ms) == together
 
