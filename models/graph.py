@@ -1,4 +1,4 @@
-"""A network before it is compiled: its input, its outputs, and what can be said more cheaply."""
+"""A network before it is compiled: the input it gets and the outputs it ends in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from models.errors import InvalidModelFileError
 from models.manifest import InputOptions, Manifest, SsdOptions, YoloxOptions
+from models.rewrites import channels_last
+from models.types import Floats
 
 Head: TypeAlias = Literal["as_is", "best"]
 """What a network ends in: its own outputs, or the best of the last axis and its index (i32)."""
@@ -59,19 +60,46 @@ def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
         )
     if found != ov.PartialShape(shape):
         model.reshape(ov.PartialShape(shape))
-    steps = PrePostProcessor(model)
-    image = steps.input()
-    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    image.tensor().set_color_format(ColorFormat.BGR)
-    image.model().set_layout(ov.Layout(network_input.layout))
-    to_model = image.preprocess().convert_element_type(ov.Type.f32)
+    size = [network_input.batch, network_input.height, network_input.width, 3]
+    image = ops.parameter(ov.PartialShape(size), ov.Type.u8, name="image")
+    (taken,) = model.get_parameters()
+    taken.output(0).replace(_pixels(image, network_input).output(0))
+    return ov.Model(model.outputs, [image], model.get_friendly_name())
+
+
+def _pixels(image: Any, network_input: NetworkInput) -> Any:
+    """(n, height, width, 3) u8 BGR to what the network takes, in an order that a CPU is quick in.
+
+    A picture of known size is normalised as rows of width * 3 values, which fill a CPU's vectors
+    where three channels do not; and the transposition that follows is then only another name for
+    how a CPU has it in memory anyhow. One of unknown size is normalised plane by plane.
+    """
+    height, width = network_input.height, network_input.width
+    mean, scale = (np.array(v, np.float32) for v in (network_input.mean, network_input.scale))
     if network_input.channels == "RGB":
-        to_model.convert_color(ColorFormat.RGB)
-    if any(network_input.mean):
-        to_model.mean(list(network_input.mean))
-    if any(value != 1.0 for value in network_input.scale):
-        to_model.scale(list(network_input.scale))
-    return steps.build()
+        mean, scale = mean[::-1], scale[::-1]
+    to_planes, channel_axis, channels = [0, 3, 1, 2], 1, [3, 1, 1]
+    if network_input.layout == "NHWC":
+        to_planes, channel_axis, channels = [0, 1, 2, 3], 3, [3]
+    if height > 0 and width > 0:
+        rows = ops.reshape(image, np.array([-1, height, width * 3]), False)
+        rows = _normalised(rows, np.tile(mean, width), np.tile(scale, width))
+        pixels = ops.transpose(
+            ops.reshape(rows, np.array([-1, height, width, 3]), False), to_planes
+        )
+    else:
+        planes = ops.transpose(image, to_planes)
+        pixels = _normalised(planes, mean.reshape(channels), scale.reshape(channels))
+    if network_input.channels == "RGB":
+        pixels = ops.gather(pixels, np.array([2, 1, 0]), np.int64(channel_axis))
+    return pixels
+
+
+def _normalised(pixels: Any, mean: Floats, scale: Floats) -> Any:
+    pixels = ops.convert(pixels, "f32")
+    if mean.any():
+        pixels = ops.subtract(pixels, mean)
+    return ops.divide(pixels, scale) if (scale != 1.0).any() else pixels
 
 
 def attach_head(model: ov.Model, manifest: Manifest, head: Head) -> ov.Model:
@@ -141,7 +169,6 @@ def _nanodet_parts(
     widths = {shapes[found[0]][2] for found in distances}
     if len(widths) != 1 or widths.pop() % 4:
         raise InvalidModelFileError(f"decoder nanodet: distances differ: {_shapes(model)}")
-    channels_last = _ChannelsLast()
     scores = [channels_last(outputs[found[0]]) for found in classes]
     return scores, ops.concat([channels_last(outputs[found[0]]) for found in distances], 1)
 
@@ -162,99 +189,8 @@ def _best(parts: Sequence[ov.Output]) -> tuple[Any, Any]:
     return (ops.sigmoid(best) if last else best), index
 
 
-class _ChannelsLast:
-    """Heads whose channels come last: (1, c, h, w) to (1, h * w, c), as decoders want them.
-
-    Networks are exported with the channels first, and their heads end in a transposition of all
-    scores. A CPU computes with the channels last: there, transposing first, before the split into
-    scores and distances, moves nothing at all. Values are the same to the bit.
-    """
-
-    def __init__(self) -> None:
-        self._splits: dict[str, list[Any]] = {}
-
-    def __call__(self, output: ov.Output) -> ov.Output:
-        """The same values in an order that is cheaper to come by, or the output as it is."""
-        transpose = output.get_node()
-        if transpose.get_type_name() != "Transpose" or _constant(transpose, 1) != [0, 2, 1]:
-            return output
-        reshape = transpose.input_value(0).get_node()
-        if reshape.get_type_name() != "Reshape":
-            return output
-        planes = reshape.input_value(0)
-        if planes.partial_shape.is_dynamic or len(planes.shape) != 4:
-            return output
-        n, channels, height, width = planes.shape
-        if list(reshape.output(0).shape) != [n, channels, height * width]:
-            return output
-        sigmoid = planes.get_node().get_type_name() == "Sigmoid"
-        if sigmoid:
-            planes = planes.get_node().input_value(0)
-        shape = np.array([n, height * width, channels])
-        flat = ops.reshape(self._transposed(planes), shape, False)
-        return (ops.sigmoid(flat) if sigmoid else flat).output(0)
-
-    def _transposed(self, planes: ov.Output) -> Any:
-        split = planes.get_node()
-        if split.get_type_name() != "VariadicSplit" or _constant(split, 1) not in (1, [1]):
-            return ops.transpose(planes, np.array([0, 2, 3, 1]))
-        name = split.get_friendly_name()
-        if name not in self._splits:
-            whole = ops.transpose(split.input_value(0), np.array([0, 2, 3, 1]))
-            lengths = [part.shape[1] for part in split.outputs()]
-            self._splits[name] = _split(whole, lengths, axis=3)
-        return self._splits[name][planes.get_index()]
-
-
-def simplify(model: ov.Model) -> None:
-    """Say the same, to the bit, in fewer operations than OpenVINO makes of it by itself.
-
-    A pad with the least value before a max pooling becomes the pooling's own.
-    """
-    for pool in model.get_ordered_ops():
-        if pool.get_type_name() != "MaxPool":
-            continue
-        pad = pool.input_value(0).get_node()
-        options = pool.get_attributes()
-        if (
-            pad.get_type_name() != "Pad"
-            or pad.get_attributes()["pad_mode"] != "constant"
-            or _constant(pad, 3) != -np.inf
-            or options["rounding_type"] != "floor"
-            or options["auto_pad"] not in ("explicit", "valid")
-            or any(options["pads_begin"] + options["pads_end"])
-        ):
-            continue
-        before, after = _constant(pad, 1), _constant(pad, 2)
-        if (
-            before is None
-            or after is None
-            or min(before + after) < 0
-            or any(before[:2] + after[:2])
-        ):
-            continue
-        pooled = ops.max_pool(
-            pad.input_value(0),
-            options["strides"],
-            options["dilations"],
-            before[2:],
-            after[2:],
-            options["kernel"],
-            "floor",
-        )
-        pool.output(0).replace(pooled.output(0))
-
-
-def _constant(node: Any, index: int) -> Any:
-    """The value of a constant input as a Python list or number; None if there is no such input."""
-    if index >= node.get_input_size():
-        return None
-    source = node.input_value(index).get_node()
-    return source.get_data().tolist() if source.get_type_name() == "Constant" else None
-
-
-def _split(node: Any, lengths: list[int], axis: int = 2) -> list[Any]:
-    return list(ops.variadic_split(node, np.int64(axis), np.array(lengths, np.int64)).outputs())
+def _split(node: Any, lengths: list[int]) -> list[Any]:
+    return list(ops.variadic_split(node, np.int64(2), np.array(lengths, np.int64)).outputs())
 
 
 def _as_f32(output: ov.Output) -> Any:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 import openvino as ov
 
 from models.errors import InferenceError, InvalidModelFileError, UnsupportedDeviceError
-from models.graph import Head, NetworkInput, attach_head, attach_input, shape_of, simplify
+from models.graph import Head, NetworkInput, attach_head, attach_input, shape_of
 from models.manifest import Manifest
+from models.rewrites import simplify
 
 Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16"]
 Resolved: TypeAlias = Literal["f32", "bf16", "f16"]
@@ -37,18 +38,17 @@ class Network:
 
     def __init__(self, name: str, compiled: ov.CompiledModel) -> None:
         self.name = name
-        self._n_outputs = len(compiled.outputs)
         n_slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.n_requests = n_slots * _REQUESTS_PER_SLOT
-        self._free: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         for _ in range(self.n_requests):
-            self._free.put(compiled.create_infer_request())
+            self._free.put(_Request(compiled.create_infer_request()))
 
     @contextmanager
     def infer(self, batch: npt.NDArray[np.uint8]) -> Iterator[Outputs]:
         """Run on (n, height, width, 3) uint8 BGR, read in place: it must not change meanwhile.
 
-        The outputs are views into the request: copy what is needed before the context ends.
+        The outputs are the request's own: copy what is needed before the context ends.
         """
         # OpenVINO shares no read-only memory (a decoder's frame may be): that is copied once.
         shared = np.require(batch, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
@@ -56,14 +56,38 @@ class Network:
         request = self._free.get()
         try:
             try:
-                request.set_input_tensor(tensor)
-                request.start_async()
-                request.wait()
+                request.run(tensor)
             except RuntimeError as exc:
                 raise InferenceError(f"{self.name}: {_first_line(exc)}") from exc
-            yield [request.get_output_tensor(i).data for i in range(self._n_outputs)]
+            yield request.outputs()
         finally:
             self._free.put(request)
+
+
+class _Request:
+    """An inference request. Outputs of known shape are written to arrays that it keeps."""
+
+    def __init__(self, request: ov.InferRequest) -> None:
+        self._request = request
+        self._kept: dict[int, npt.NDArray[Any]] = {}
+        self._n_outputs = len(request.model_outputs)
+        for index, output in enumerate(request.model_outputs):
+            if output.partial_shape.is_static:
+                array = np.empty(list(output.shape), output.element_type.to_dtype())
+                request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
+                self._kept[index] = array
+
+    def run(self, image: ov.Tensor) -> None:
+        self._request.set_input_tensor(image)
+        self._request.start_async()
+        self._request.wait()
+
+    def outputs(self) -> Outputs:
+        kept, request = self._kept, self._request
+        return [
+            kept[i] if i in kept else request.get_output_tensor(i).data
+            for i in range(self._n_outputs)
+        ]
 
 
 class Runtime:

@@ -50,7 +50,10 @@ PLANTS = {
         "models/vocabulary.py",
         "import cv2",
     ),
-    "only models.runtime and models.graph, and the converter of the weights, know OpenVINO": (
+    (
+        "only models.runtime, models.graph and models.rewrites, and the converter of the weights, "
+        "know OpenVINO"
+    ): (
         "models/detect.py",
         "import openvino",
     ),

@@ -7,9 +7,10 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from models.graph import NetworkInput, attach_head, attach_input, simplify
+from models.graph import NetworkInput, attach_head, attach_input
 from models.manifest import Manifest
 from models.registry import Registry
+from models.rewrites import channels_last, simplify
 from models.types import Image
 
 CORE = ov.Core()
@@ -61,15 +62,97 @@ def test_the_head_gives_the_best_of_the_networks_own_outputs(
     assert np.array_equal(distances, regression)
 
 
-def test_the_head_moves_its_transposition_before_the_split(registry: Registry) -> None:
+def test_each_output_of_the_head_has_its_own_convolution(registry: Registry) -> None:
     manifest = registry.resolve("detect")
-    model = attach_head(network(manifest), manifest, "as_is")
-    assert kinds(network(manifest)).count("Sigmoid") == 3
-    assert kinds(model).count("Sigmoid") == 1
-    assert kinds(model).count("VariadicSplit") == 3
-    for split in model.get_ordered_ops():
-        if split.get_type_name() == "VariadicSplit":
-            assert split.input_value(0).get_node().get_type_name() == "Transpose"
+    before, after = network(manifest), attach_head(network(manifest), manifest, "as_is")
+    assert kinds(before).count("Sigmoid") == kinds(before).count("VariadicSplit") == 3
+    assert kinds(after).count("Sigmoid") == 1
+    assert "VariadicSplit" not in kinds(after)
+    assert kinds(after).count("Convolution") == kinds(before).count("Convolution") + 3
+
+
+CHANNELS = (3, 5)
+
+
+def head(bias: tuple[int, ...] = (1, 8, 1, 1), *, convolved: bool = True) -> ov.Model:
+    """Two outputs (1, 12, c) that are split off one convolution's channels, or off an input."""
+    rng = np.random.default_rng(1)
+    image = ops.parameter([1, 2 if convolved else 8, 3, 4], np.float32, name="image")
+    planes = image
+    if convolved:
+        weights = rng.normal(size=(8, 2, 3, 3)).astype(np.float32)
+        planes = ops.convolution(image, ops.constant(weights), [1, 1], [1, 1], [1, 1], [1, 1])
+    planes = ops.add(planes, ops.constant(rng.normal(size=bias).astype(np.float32)))
+    parts = ops.variadic_split(planes, np.int64(1), np.array(CHANNELS)).outputs()
+    flat = [
+        ops.transpose(ops.reshape(part, np.array([1, n, 12]), False), np.array([0, 2, 1]))
+        for part, n in zip(parts, CHANNELS, strict=True)
+    ]
+    return ov.Model([part.output(0) for part in flat], [image], "head")
+
+
+@pytest.mark.parametrize(
+    ("bias", "convolved", "n_convolutions"),
+    [((1, 8, 1, 1), True, 2), ((1, 1, 1, 1), True, 1), ((1, 8, 1, 1), False, 0)],
+)
+def test_channels_come_last_with_the_same_values(
+    bias: tuple[int, ...], convolved: bool, n_convolutions: int
+) -> None:
+    plain = head(bias, convolved=convolved)
+    results = [channels_last(out.get_node().input_value(0)) for out in plain.outputs]
+    last = ov.Model(results, plain.get_parameters(), "last")
+    assert kinds(last).count("Convolution") == n_convolutions
+    batch = np.random.default_rng(2).normal(size=list(plain.input().shape)).astype(np.float32)
+    expected = outputs(head(bias, convolved=convolved), batch, ov.Type.f32)
+    for ours, theirs in zip(outputs(last, batch, ov.Type.f32), expected, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+MEAN, SCALE = (1.0, 20.0, 300.0), (2.0, 4.0, 8.0)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("channels", ["BGR", "RGB"])
+@pytest.mark.parametrize("size", [(6, 4), (-1, -1), (6, -1)], ids=str)
+@pytest.mark.parametrize("batch", [2, -1])
+def test_pictures_are_normalised_by_the_networks_channels(
+    layout: str, channels: str, size: tuple[int, int], batch: int
+) -> None:
+    shape = [batch, 3, *size] if layout == "NCHW" else [batch, *size, 3]
+    taken = ops.parameter(ov.PartialShape(shape), np.float32, name="taken")
+    seen = ov.Model([ops.multiply(taken, np.float32(1)).output(0)], [taken], "seen")
+    model = attach_input(seen, NetworkInput(batch, *size, layout, channels, MEAN, SCALE))
+    picture = np.random.default_rng(3).integers(0, 256, (2, 6, 4, 3), np.uint8)
+    (given,) = outputs(model, picture, ov.Type.f32)
+    ordered = picture if channels == "BGR" else picture[..., ::-1]
+    expected: Any = (ordered.astype(np.float32) - np.array(MEAN, np.float32)) / np.array(
+        SCALE, np.float32
+    )
+    if layout == "NCHW":
+        expected = expected.transpose(0, 3, 1, 2)
+    assert np.array_equal(given, expected)
+
+
+def test_the_detectors_input_is_not_moved_about(registry: Registry) -> None:
+    """Its transposition costs nothing, and Python hands pictures in as they are."""
+    manifest = registry.resolve("detect")
+    assert manifest.input is not None
+    taken = NetworkInput.of(manifest.input, batch=1)
+    compiled = CORE.compile_model(attach_input(network(manifest), taken), "CPU")
+    nodes = compiled.get_runtime_model().get_ordered_ops()
+    node = next(node for node in nodes if layer(node) == "Convolution")
+    way = []
+    while node.get_input_size():
+        node = node.input_value(0).get_node()
+        # OpenVINO calls a change of names alone fake.
+        way.append("fake" if node.get_friendly_name().endswith("_fake") else layer(node))
+    assert way[-1] == "Input"
+    assert not {"Transpose", "Reorder"} & set(way), way
+
+
+def layer(node: Any) -> str:
+    """The kind of a compiled network's node."""
+    return str(node.get_rt_info()["layerType"].astype(str))
 
 
 def pooled(

@@ -1,0 +1,124 @@
+"""The same network, to the bit, in what costs a processor less than OpenVINO finds by itself."""
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from models.types import Floats
+
+
+def channels_last(output: ov.Output) -> ov.Output:
+    """A head's output (1, h * w, c) in an order that is cheaper to come by, or as it is.
+
+    Networks are exported with the channels first, and their heads end in a transposition of all
+    scores. A CPU computes with the channels last: there, transposing first, before anything is
+    flattened or split, moves nothing at all. Values are the same to the bit.
+    """
+    transpose = output.get_node()
+    if transpose.get_type_name() != "Transpose" or _constant(transpose, 1) != [0, 2, 1]:
+        return output
+    reshape = transpose.input_value(0).get_node()
+    if reshape.get_type_name() != "Reshape":
+        return output
+    planes = reshape.input_value(0)
+    if planes.partial_shape.is_dynamic or len(planes.shape) != 4:
+        return output
+    n, channels, height, width = planes.shape
+    if list(reshape.output(0).shape) != [n, channels, height * width]:
+        return output
+    sigmoid = planes.get_node().get_type_name() == "Sigmoid"
+    if sigmoid:
+        planes = planes.get_node().input_value(0)
+    rows = ops.transpose(_part_of_convolution(planes), np.array([0, 2, 3, 1]))
+    flat = ops.reshape(rows, np.array([n, height * width, channels]), False)
+    return (ops.sigmoid(flat) if sigmoid else flat).output(0)
+
+
+def _part_of_convolution(planes: ov.Output) -> Any:
+    """Channels that are split off a convolution, from a convolution that makes them alone.
+
+    Splitting the weights costs once what splitting the channels costs for every frame.
+    """
+    split = planes.get_node()
+    if split.get_type_name() != "VariadicSplit" or _constant(split, 1) not in (1, [1]):
+        return planes
+    add = split.input_value(0).get_node()
+    if add.get_type_name() != "Add":
+        return planes
+    whole = add.input_value(0).get_node()
+    weights, bias = _weights(whole, 1), _weights(add, 1)
+    if whole.get_type_name() != "Convolution" or weights is None or bias is None:
+        return planes
+    if bias.shape != (1, len(weights), 1, 1):
+        return planes
+    options = whole.get_attributes()
+    first = sum(part.shape[1] for part in split.outputs()[: planes.get_index()])
+    ours = slice(first, first + planes.shape[1])
+    convolution = ops.convolution(
+        whole.input_value(0),
+        ops.constant(weights[ours]),
+        options["strides"],
+        options["pads_begin"],
+        options["pads_end"],
+        options["dilations"],
+        options["auto_pad"],
+    )
+    return ops.add(convolution, ops.constant(bias[:, ours]))
+
+
+def simplify(model: ov.Model) -> None:
+    """Make a pad with the least value before a max pooling the pooling's own."""
+    for pool in model.get_ordered_ops():
+        if pool.get_type_name() != "MaxPool":
+            continue
+        pad = pool.input_value(0).get_node()
+        options = pool.get_attributes()
+        if (
+            pad.get_type_name() != "Pad"
+            or pad.get_attributes()["pad_mode"] != "constant"
+            or _constant(pad, 3) != -np.inf
+            or options["rounding_type"] != "floor"
+            or options["auto_pad"] not in ("explicit", "valid")
+            or any(options["pads_begin"] + options["pads_end"])
+        ):
+            continue
+        before, after = _constant(pad, 1), _constant(pad, 2)
+        if (
+            before is None
+            or after is None
+            or min(before + after) < 0
+            or any(before[:2] + after[:2])
+        ):
+            continue
+        pooled = ops.max_pool(
+            pad.input_value(0),
+            options["strides"],
+            options["dilations"],
+            before[2:],
+            after[2:],
+            options["kernel"],
+            "floor",
+        )
+        pool.output(0).replace(pooled.output(0))
+
+
+def _constant(node: Any, index: int) -> Any:
+    """The value of a constant input as a Python list or number; None if there is no such input."""
+    if index >= node.get_input_size():
+        return None
+    source = node.input_value(index).get_node()
+    return source.get_data().tolist() if source.get_type_name() == "Constant" else None
+
+
+def _weights(node: Any, index: int) -> Floats | None:
+    """A constant input's values, stored as f32 or compressed; None for anything else."""
+    if index >= node.get_input_size():
+        return None
+    source = node.input_value(index).get_node()
+    if source.get_type_name() == "Convert":
+        source = source.input_value(0).get_node()
+    if source.get_type_name() != "Constant":
+        return None
+    return np.asarray(source.get_data(), np.float32)
