@@ -110,6 +110,6 @@ def suppress(
     for class_id in np.unique(class_ids):
         places = np.flatnonzero(class_ids == class_id)
         # Its type stub knows sequences alone; it takes arrays.
-        best = cv2.dnn.NMSBoxes(rects[places], order[places], 0.0, iou_threshold)  # type: ignore[arg-type]
+        best = cv2.dnn.NMSBoxes(rects[places].tolist(), order[places].tolist(), 0.0, iou_threshold)
         kept.append(places[np.asarray(best, np.intp)])
     return np.sort(np.concatenate(kept))[:max_targets] if kept else np.zeros(0, np.intp)

@@ -35,7 +35,7 @@ def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
 def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return a producer's properties: every ack, in order, once per session.
 
-    Records linger a little: one request for the frames of 40 ms costs the broker, and everybody
+    Records linger a little: one request for the frames of 60 ms costs the broker, and everybody
     who follows the topic, a fraction of what a request for each would.
     """
     return {
@@ -43,7 +43,7 @@ def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
-        "linger.ms": 40,
+        "linger.ms": 60,
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "delivery.timeout.ms": 120_000,
     }

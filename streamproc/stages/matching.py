@@ -32,8 +32,8 @@ def matched(p: TrackParameters, table: TrackTable, found: Detections) -> tuple[I
         (recent, ~high, p.low_match_floor, False),
         (~confirmed, high, p.tentative_match_floor, True),
     ):
-        rows = np.flatnonzero(row_mask & free_rows)
-        columns = np.flatnonzero(column_mask & free_columns)
+        (rows,) = (row_mask & free_rows).nonzero()
+        (columns,) = (column_mask & free_columns).nonzero()
         if not len(rows) or not len(columns):
             continue
         costs = _motion_costs(p, table, rows, found, columns, floor)

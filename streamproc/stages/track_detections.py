@@ -52,8 +52,9 @@ class Detections:
         boxes = boxes_px.astype(np.float64)
         usable = np.isfinite(boxes).all(axis=1) & (scores >= least_score)
         usable &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        places = np.flatnonzero(usable)
-        if not (np.diff(scores[places]) < 0).all():  # detectors give them sorted, mostly
+        (places,) = usable.nonzero()
+        ordered = scores[places]
+        if not (ordered[1:] < ordered[:-1]).all():  # detectors give them sorted, mostly
             keys = (class_ids, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -scores)
             places = places[np.lexsort(tuple(key[places] for key in keys))]
         classes = class_ids[places].astype(np.int32)
