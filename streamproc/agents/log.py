@@ -38,6 +38,7 @@ _ACK_TIMEOUT_S = 30.0
 _READ_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _HURRY_S = 0.02  # while a flush waits nothing lingers, of no task; then batches grow again
+_LOOK_S = 0.002  # librdkafka looks every 10 ms whether a flush is over; acks come after 1 or 2
 
 
 class Pending:
@@ -67,13 +68,18 @@ class Pending:
     def failed(self) -> bool:
         return self._failure is not None
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._n_open == 0 or self.failed
+
     def settle(self, timeout_s: float = _ACK_TIMEOUT_S) -> int:
         """Wait for every ack and return the last record's Kafka offset.
 
         Raises `LogUnavailableError` when one failed or is missing after `timeout_s`.
         """
         with self._done:
-            if not self._done.wait_for(lambda: self._n_open == 0 or self.failed, timeout_s):
+            if not self._done.wait_for(lambda: self.settled, timeout_s):
                 raise LogUnavailableError(f"no acknowledgement within {timeout_s:g} s")
             if self._failure is not None:
                 raise LogUnavailableError(f"Kafka refused a record: {self._failure.name()}")
@@ -105,7 +111,9 @@ class LogWriter:
 
         Raises `LogUnavailableError` as `Pending.settle` does.
         """
-        self._producer.flush(_HURRY_S)
+        until_s = time.monotonic() + _HURRY_S
+        while not pending.settled and time.monotonic() < until_s:
+            self._producer.flush(_LOOK_S)
         return pending.settle()
 
     def send_task(self, message: TaskMessage, task: str, partition: int) -> None:

@@ -43,6 +43,9 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _PROBE_S = 3.0
 _DRAIN_SLICES = 3
+_FRAMES_AHEAD = 4
+"""Frames in perception per thread and task: enough to keep the networks at work while a slice is
+handed over to the next."""
 
 
 class Worker:
@@ -69,7 +72,7 @@ class Worker:
             self._shelf,
             self._pool,
             BucketUploads(settings.environ),
-            depth=2 * n_threads,
+            depth=_FRAMES_AHEAD * n_threads,
         )
         self._runner = SliceRunner(
             Life(settings.worker_id, self._started_ms),
