@@ -119,7 +119,7 @@ def through_the_stack(stack: Stack, clip: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("clip", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="auto", choices=("auto", "f32", "bf16"))
     args = parser.parse_args()
     alone, network, loop = [], [], []

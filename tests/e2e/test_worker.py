@@ -1,10 +1,12 @@
 """Real workers on a real Kafka: whole tasks, cancel, failures, kills, zombies, hand-over."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from streamproc.contract.chunk import Chunk
@@ -68,6 +70,16 @@ def test_a_second_run_says_the_same(
     kafka: KafkaNode, worker: WorkerProcess, undisturbed: list[Chunk]
 ) -> None:
     assert timeless(chunks_of(submit(kafka, SPEC).follow())) == timeless(undisturbed)
+
+
+def test_no_thread_that_works_interrupts_another(
+    worker: WorkerProcess, undisturbed: list[Chunk]
+) -> None:
+    """Those of a network are made late; numpy's own, made on import, have nothing to do."""
+    pid = worker.process.pid
+    busy = [t.id for t in psutil.Process(pid).threads() if t.user_time + t.system_time > 0.1]
+    assert len(busy) > 3
+    assert {os.sched_getscheduler(thread) for thread in busy} == {os.SCHED_BATCH}
 
 
 def test_max_frames_ends_the_task_when_there_was_more(
