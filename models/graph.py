@@ -63,7 +63,10 @@ def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
     size = [network_input.batch, network_input.height, network_input.width, 3]
     image = ops.parameter(ov.PartialShape(size), ov.Type.u8, name="image")
     (taken,) = model.get_parameters()
-    taken.output(0).replace(_pixels(image, network_input).output(0))
+    pixels = _pixels(image, network_input)
+    if taken.element_type != ov.Type.f32:
+        pixels = ops.convert(pixels, taken.element_type)
+    taken.output(0).replace(pixels.output(0))
     return ov.Model(model.outputs, [image], model.get_friendly_name())
 
 

@@ -133,6 +133,17 @@ def test_pictures_are_normalised_by_the_networks_channels(
     assert np.array_equal(given, expected)
 
 
+@pytest.mark.parametrize("kind", [ov.Type.f16, ov.Type.u8], ids=str)
+def test_a_network_may_take_other_numbers_than_f32(kind: ov.Type) -> None:
+    taken = ops.parameter([1, 3, 6, 4], kind, name="taken")
+    doubled = ops.multiply(taken, ops.constant(2, kind))
+    seen = ov.Model([ops.convert(doubled, "f32").output(0)], [taken], "seen")
+    model = attach_input(seen, NetworkInput(1, 6, 4, mean=(2, 2, 2), scale=(2, 2, 2)))
+    picture = np.full((1, 6, 4, 3), 8, np.uint8)
+    (given,) = outputs(model, picture, ov.Type.f32)
+    assert np.array_equal(given, np.full((1, 3, 6, 4), 6, np.float32))
+
+
 def test_the_detectors_input_is_not_moved_about(registry: Registry) -> None:
     """Its transposition costs nothing, and Python hands pictures in as they are."""
     manifest = registry.resolve("detect")
