@@ -37,6 +37,9 @@ from streamproc.source.types import (
 )
 
 _POLL_S: Final = 1.0
+_BURSTS: Final = 4
+"""In so many parts the ring's slots go back. A decoder that gets several works in bursts: beside
+other decoders it finds its caches emptied once for a burst, not for every frame."""
 
 
 class Frame:
@@ -98,6 +101,10 @@ class FrameSource:
         self._policy = policy
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
+        self._lock = threading.Lock()
+        self._lent: set[int] = set()
+        self._returned: list[int] = []
+        self._is_waiting = False
         self._child = process.take()
         self._server: ByteServer | None = None
         try:
@@ -144,9 +151,12 @@ class FrameSource:
     def release(self, slot: int) -> None:
         """Let the decoder write into `slot` again (`Frame.release` calls this)."""
         with self._lock:
-            if slot in self._lent and not self._closed.is_set():
-                self._lent.discard(slot)
-                self._child.send(wire.Release([slot]))
+            if slot not in self._lent or self._closed.is_set():
+                return
+            self._lent.discard(slot)
+            self._returned.append(slot)
+            if self._is_waiting or len(self._returned) >= self._layout.n_slots // _BURSTS:
+                self._give_back()
 
     def close(self) -> None:
         """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
@@ -205,8 +215,6 @@ class FrameSource:
         if not 0 < opened.width * opened.height <= self._policy.max_pixels:
             raise DecoderCrashedError("the decoder told an impossible size")
         self._layout = ring.Layout(opened.width, opened.height, outputs)
-        self._lock = threading.Lock()
-        self._lent: set[int] = set()
         self.info = self._describe(opened)
 
     def _describe(self, opened: wire.Opened) -> SourceInfo:
@@ -250,7 +258,7 @@ class FrameSource:
         silent_since = time.monotonic()
         while True:
             try:
-                message = self._child.receive(_POLL_S)
+                message = self._child.receive(0) or self._awaited()
             except DecoderCrashedError as exc:
                 self._raise_if_closed(exc)
                 self._raise_read_error(exc)
@@ -266,11 +274,25 @@ class FrameSource:
             elif time.monotonic() - silent_since > self._policy.decode_stall_timeout_s:
                 raise DecoderCrashedError("the decoder made no progress")
 
+    def _awaited(self) -> wire.FromChild | None:
+        """Wait for a message; meanwhile slots go back one by one."""
+        with self._lock:
+            self._is_waiting = True
+            self._give_back()
+        try:
+            return self._child.receive(_POLL_S)
+        finally:
+            self._is_waiting = False
+
+    def _give_back(self) -> None:
+        if self._returned:
+            self._child.send(wire.Release(self._returned))
+            self._returned = []
+
     def _is_waiting_for_us(self) -> bool:
         if self._server is not None and self._server.busy:
             return True
-        lent: set[int] = getattr(self, "_lent", set())
-        return bool(lent) and len(lent) == self._layout.n_slots
+        return bool(self._lent) and len(self._lent) == self._layout.n_slots
 
     def _raise_if_closed(self, cause: BaseException | None) -> None:
         if self._closed.is_set():

@@ -60,7 +60,7 @@ class DecoderProcess:
 
     def send(self, message: wire.ToChild, fd: int | None = None) -> None:
         """Send one message, with a descriptor if there is one. A dead child is found on receive."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with contextlib.suppress(OSError):  # hung up, or ended meanwhile by another thread
             _send(self.control, wire.encode(message), *([] if fd is None else [fd]))
 
     def receive(self, timeout_s: float) -> wire.FromChild | None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from streamproc.contract.spec import Sampling
+from streamproc.source import frames as frames_module
 from streamproc.source import process
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError
 from streamproc.source.frames import Frame, FrameSource, open_source
@@ -81,6 +82,41 @@ def test_a_frame_keeps_its_pixels_until_it_is_released(clip: Clip) -> None:
         for frame in frames:
             frame.release()
         assert all(np.array_equal(f.scaled, b) for f, b in zip(held, before, strict=True))
+
+
+def test_slots_go_back_several_at_a_time(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    send = process.DecoderProcess.send
+
+    def noted(self: process.DecoderProcess, message: Any, fd: int | None = None) -> None:
+        sent.append(message)
+        send(self, message, fd)
+
+    monkeypatch.setattr(process.DecoderProcess, "send", noted)
+    with opened(clip("plain.mp4")) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(source.n_slots)]
+        sent.clear()
+        for frame in held:
+            frame.release()
+        assert [len(message.slots) for message in sent] == [source.n_slots // 4] * 4
+
+
+def test_a_slot_goes_back_at_once_when_a_frame_is_waited_for(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_module, "_POLL_S", 60)
+    with opened(clip("plain.mp4")) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(source.n_slots)]
+        got: list[Frame] = []
+        thread = threading.Thread(target=lambda: got.append(next(frames)), daemon=True)
+        thread.start()
+        thread.join(0.2)
+        assert not got
+        held[0].release()
+        thread.join(20)
+        assert [frame.index for frame in got] == [source.n_slots]
 
 
 def test_a_letterbox_keeps_the_aspect_ratio(clip: Clip) -> None:
