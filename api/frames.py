@@ -151,7 +151,10 @@ class Frames:
 
 
 class FrameChild:
-    """One child process, started with its first order; one order at a time."""
+    """One child process, started with its first order; one order at a time.
+
+    One that died at rest is replaced by the next order.
+    """
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -162,6 +165,8 @@ class FrameChild:
         """Return what the child says; after any exception it must be ended."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._process is not None and _is_gone(self._process):
+            await self.end()
         process = self._process
         if process is None:
             process = self._process = await self._start()
@@ -205,6 +210,11 @@ class FrameChild:
             env=environ,
             limit=_LINE_BYTES,
         )
+
+
+def _is_gone(process: asyncio.subprocess.Process) -> bool:
+    """Whether it is known to have ended: its pipe may be closed before its exit is told."""
+    return process.returncode is not None or process.stdin is None or process.stdin.is_closing()
 
 
 def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:

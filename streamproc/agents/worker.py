@@ -219,6 +219,26 @@ def _compute_in_peace() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def configure_logging(level: int) -> None:
+    """Write lines for people: ours, and the libraries' from warning on.
+
+    Tracebacks show no variables, as they would by default: an address or a key may be among them.
+    """
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    calm()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the worker role; exit codes: 2 a setting cannot be used, 1 Kafka went at the start."""
     if argv:
@@ -228,9 +248,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings = read_settings(os.environ)
         level = getattr(logging, settings.log_level.upper(), logging.INFO)
-        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-        calm()
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+        configure_logging(level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)))
             asyncio.run(worker.run())

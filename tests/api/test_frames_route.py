@@ -94,3 +94,15 @@ async def test_a_child_that_dies_is_replaced(project: httpx.AsyncClient, live: L
     first = await project.get(f"{path}/2.jpg")
     assert first.status_code in {200, 503}
     assert (await project.get(f"{path}/3.jpg")).status_code == 200
+
+
+async def test_a_child_that_is_known_to_be_dead_costs_no_frame(
+    project: httpx.AsyncClient, live: LiveApi
+) -> None:
+    task = await submitted(project, {"type": "video_url", "url": CLIP.as_uri()})
+    path = f"/v1/video/tasks/{task}/frames"
+    assert (await project.get(f"{path}/1.jpg")).status_code == 200
+    (child,) = live.app.state.frames._idle
+    child._process.kill()
+    await child._process.wait()
+    assert (await project.get(f"{path}/2.jpg")).status_code == 200
