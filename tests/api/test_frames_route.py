@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from streamproc.contract import env
-from tests.api.server import LiveApi
+from tests.api.server import LiveApi, until
 
 CLIP = Path(__file__).resolve().parents[2] / "console" / "data" / "pedestrians.mp4"
 
@@ -103,6 +103,11 @@ async def test_a_child_that_is_known_to_be_dead_costs_no_frame(
     path = f"/v1/video/tasks/{task}/frames"
     assert (await project.get(f"{path}/1.jpg")).status_code == 200
     (child,) = live.app.state.frames._idle
-    child._process.kill()
-    await child._process.wait()
+    process = child._process
+    process.kill()
+
+    async def is_known() -> bool:
+        return process.returncode is not None
+
+    await until(is_known)
     assert (await project.get(f"{path}/2.jpg")).status_code == 200
