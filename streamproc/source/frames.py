@@ -24,6 +24,7 @@ from streamproc.source.errors import (
     from_code,
 )
 from streamproc.source.fetch import open_reader
+from streamproc.source.lending import Lending
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.reader import ByteReader, fingerprint
 from streamproc.source.ring import Image
@@ -37,9 +38,6 @@ from streamproc.source.types import (
 )
 
 _POLL_S: Final = 1.0
-_BURSTS: Final = 4
-"""In so many parts the ring's slots go back. A decoder that gets several works in bursts: beside
-other decoders it finds its caches emptied once for a burst, not for every frame."""
 
 
 class Frame:
@@ -101,10 +99,7 @@ class FrameSource:
         self._policy = policy
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
-        self._lock = threading.Lock()
-        self._lent: set[int] = set()
-        self._returned: list[int] = []
-        self._is_waiting = False
+        self._lending = Lending(0)  # until it is known how many there are
         self._child = process.take()
         self._server: ByteServer | None = None
         try:
@@ -150,13 +145,8 @@ class FrameSource:
 
     def release(self, slot: int) -> None:
         """Let the decoder write into `slot` again (`Frame.release` calls this)."""
-        with self._lock:
-            if slot not in self._lent or self._closed.is_set():
-                return
-            self._lent.discard(slot)
-            self._returned.append(slot)
-            if self._is_waiting or len(self._returned) >= self._layout.n_slots // _BURSTS:
-                self._give_back()
+        if not self._closed.is_set():
+            self._send_back(self._lending.give_back(slot))
 
     def close(self) -> None:
         """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
@@ -185,7 +175,8 @@ class FrameSource:
         while True:
             message = self._next_message()
             if isinstance(message, wire.Shown):
-                yield self._lend(message)
+                self._lending.lend(message.slot)
+                yield Frame(message, self)
             elif isinstance(message, wire.Ended):
                 self._finish(message)
                 return
@@ -215,6 +206,7 @@ class FrameSource:
         if not 0 < opened.width * opened.height <= self._policy.max_pixels:
             raise DecoderCrashedError("the decoder told an impossible size")
         self._layout = ring.Layout(opened.width, opened.height, outputs)
+        self._lending = Lending(self._layout.n_slots)
         self.info = self._describe(opened)
 
     def _describe(self, opened: wire.Opened) -> SourceInfo:
@@ -233,13 +225,6 @@ class FrameSource:
             time_base=opened.time_base,
             start_pts=opened.start_pts,
         )
-
-    def _lend(self, shown: wire.Shown) -> Frame:
-        with self._lock:
-            if not 0 <= shown.slot < self._layout.n_slots or shown.slot in self._lent:
-                raise DecoderCrashedError("the decoder used a slot it does not own")
-            self._lent.add(shown.slot)
-        return Frame(shown, self)
 
     def _finish(self, ended: wire.Ended) -> None:
         self._usage = SourceUsage(
@@ -276,23 +261,20 @@ class FrameSource:
 
     def _awaited(self) -> wire.FromChild | None:
         """Wait for a message; meanwhile slots go back one by one."""
-        with self._lock:
-            self._is_waiting = True
-            self._give_back()
+        self._send_back(self._lending.begin_wait())
         try:
             return self._child.receive(_POLL_S)
         finally:
-            self._is_waiting = False
+            self._lending.end_wait()
 
-    def _give_back(self) -> None:
-        if self._returned:
-            self._child.send(wire.Release(self._returned))
-            self._returned = []
+    def _send_back(self, slots: list[int]) -> None:
+        if slots:
+            self._child.send(wire.Release(slots))
 
     def _is_waiting_for_us(self) -> bool:
         if self._server is not None and self._server.busy:
             return True
-        return bool(self._lent) and len(self._lent) == self._layout.n_slots
+        return self._lending.all_lent
 
     def _raise_if_closed(self, cause: BaseException | None) -> None:
         if self._closed.is_set():

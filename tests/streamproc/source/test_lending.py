@@ -1,0 +1,84 @@
+"""Slots of the ring: who has them, and when they go back to the decoder."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamproc.source.errors import DecoderCrashedError
+from streamproc.source.lending import BURSTS, Lending
+
+
+def test_slots_go_back_several_at_a_time() -> None:
+    lending = Lending(12)
+    for slot in range(12):
+        lending.lend(slot)
+    sent = [slots for slot in range(12) if (slots := lending.give_back(slot))]
+    assert sent == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+
+
+def test_while_the_decoder_is_awaited_every_slot_goes_back_at_once() -> None:
+    lending = Lending(12)
+    for slot in range(12):
+        lending.lend(slot)
+    assert lending.give_back(0) == []
+    assert lending.begin_wait() == [0]
+    assert lending.give_back(1) == [1]
+    lending.end_wait()
+    assert lending.give_back(2) == []
+
+
+def test_a_ring_of_few_slots_gathers_none() -> None:
+    lending = Lending(BURSTS - 1)
+    lending.lend(1)
+    assert lending.give_back(1) == [1]
+
+
+@pytest.mark.parametrize("slot", [-1, 0, 1, 12])
+def test_a_slot_that_is_not_the_decoders_is_a_crash(slot: int) -> None:
+    lending = Lending(12)
+    lending.lend(0)
+    lending.lend(1)
+    assert lending.give_back(1) == []
+    with pytest.raises(DecoderCrashedError):
+        lending.lend(slot)
+
+
+@given(
+    n_slots=st.integers(1, 40),
+    turns=st.lists(st.sampled_from(["lend", "give", "twice", "begin", "end"]), max_size=200),
+    seed=st.randoms(use_true_random=False),
+)
+def test_every_slot_is_in_one_hand_and_whoever_waits_gets_what_is_free(
+    n_slots: int, turns: list[str], seed: random.Random
+) -> None:
+    lending = Lending(n_slots)
+    free, lent = set(range(n_slots)), set[int]()
+    kept, awaited = set[int](), False
+    for turn in turns:
+        sent: list[int] = []
+        if turn == "lend" and free:
+            slot = seed.choice(sorted(free))
+            lending.lend(slot)
+            free.discard(slot)
+            lent.add(slot)
+        elif turn == "give" and lent:
+            slot = seed.choice(sorted(lent))
+            sent = lending.give_back(slot)
+            lent.discard(slot)
+            kept.add(slot)
+        elif turn == "twice" and free:
+            sent = lending.give_back(seed.choice(sorted(free)))
+        elif turn == "begin":
+            sent, awaited = lending.begin_wait(), True
+        elif turn == "end":
+            lending.end_wait()
+            awaited = False
+        assert set(sent) <= kept
+        assert len(sent) == len(set(sent))
+        kept -= set(sent)
+        free |= set(sent)
+        assert lending.all_lent == (len(lent) == n_slots)
+        assert not (awaited and kept)
+        assert len(kept) < max(n_slots // BURSTS, 1)
