@@ -35,6 +35,11 @@ def test_a_ring_of_few_slots_gathers_none() -> None:
     assert lending.give_back(1) == [1]
 
 
+def test_a_ring_that_is_not_known_yet_holds_nobody_up() -> None:
+    assert not Lending(0).all_lent
+    assert Lending(0).begin_wait() == []
+
+
 @pytest.mark.parametrize("slot", [-1, 0, 1, 12])
 def test_a_slot_that_is_not_the_decoders_is_a_crash(slot: int) -> None:
     lending = Lending(12)
