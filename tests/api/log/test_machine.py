@@ -31,7 +31,8 @@ from streamproc.contract.objects import segment_prefix
 from streamproc.contract.records import ChunkRecord
 from streamproc.sinks.objects import ListedObject, ObjectHead
 from tests.api.log.builders import PROJECT
-from tests.api.log.world import PARTITION, TASKS, MemoryStore, Reader, World, Writer
+from tests.api.log.inhabitants import PARTITION, TASKS, MemoryStore, Reader, Writer
+from tests.api.log.world import World
 
 index = st.integers(0, 7)
 tasks = st.sampled_from(TASKS)
