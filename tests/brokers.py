@@ -1,6 +1,8 @@
-"""A real Apache Kafka for tests: one node for the whole session, topics of its own for each run."""
+"""A real Apache Kafka for tests: one node for each process of a run, new topics for each module."""
 
 import ctypes
+import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,26 +13,42 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
+from console.local.ports import choice, is_free
 from streamproc.broker.node import Node, command
 from streamproc.broker.topics import ensure_topics, wait_for_kafka
 from streamproc.contract import env
+from streamproc.contract.topics import POLICIES
 
 N_PARTITIONS = 4
 _START_S = 60.0
+_EMPTY_S = 30.0
+_N_PROCESSES = 16
+"""So many processes of a parallel run share the ports without ever taking the same one."""
 
 
 def free_ports(n: int) -> list[int]:
-    """Return ports that nobody listens on; all are taken at once, so they differ."""
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Return ports that nobody listens on, all different.
+
+    They are below the kernel's ephemeral range, so that no connection takes one before a server
+    does, and each process of a parallel run picks from its own.
+    """
+    low, high = choice()
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _N_PROCESSES
+    own = range(low + number, high + 1, _N_PROCESSES)
+    found: set[int] = set()
+    while len(found) < n:
+        port = _ports.choice(own)
+        if port not in _given and is_free(port):
+            found.add(port)
+            _given.add(port)
+    return list(found)
+
+
+_ports = random.SystemRandom()
+_given: set[int] = set()
 
 
 def wait_for_port(port: int) -> None:
@@ -98,6 +116,45 @@ class KafkaNode:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
 
+    def renew(self) -> None:
+        """Make all topics anew, and forget every group: what was in them is gone for good.
+
+        Members that were killed are waited for until their session has ended: they would still own
+        partitions of a group that the next module joins.
+        """
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self._forget_groups(admin)
+        names = [policy.name for policy in POLICIES]
+        for future in admin.delete_topics(names, operation_timeout=10).values():
+            future.result()
+        deadline_s = time.monotonic() + _EMPTY_S
+        while set(names) & set(admin.list_topics(timeout=10).topics):
+            assert time.monotonic() < deadline_s, "the topics are still there"
+            time.sleep(0.01)
+        ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
+        while any(
+            len(topic.partitions) == 0 or any(p.leader < 0 for p in topic.partitions.values())
+            for name, topic in admin.list_topics(timeout=10).topics.items()
+            if name in names
+        ):
+            assert time.monotonic() < deadline_s, "a partition has no leader"
+            time.sleep(0.01)
+
+    @staticmethod
+    def _forget_groups(admin: AdminClient) -> None:
+        deadline_s = time.monotonic() + _EMPTY_S
+        while True:
+            groups = admin.list_consumer_groups(request_timeout=10).result().valid
+            ended = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+            left = [group.group_id for group in groups if group.state not in ended]
+            if not left:
+                break
+            assert time.monotonic() < deadline_s, f"groups with members: {left}"
+            time.sleep(0.1)
+        names = [group.group_id for group in groups]
+        for future in (admin.delete_consumer_groups(names) if names else {}).values():
+            future.result()
+
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -135,9 +192,16 @@ def _lines(port: int, controller_port: int, listeners: Sequence[Listener]) -> di
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
-    """Apache Kafka with Framewire's topics, shared by the session: use task ids of your own."""
+def broker(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
+    """The process's Apache Kafka: tests ask for `kafka`."""
     node = KafkaNode(tmp_path_factory.mktemp("kafka"))
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="module")
+def kafka(broker: KafkaNode) -> KafkaNode:
+    """Apache Kafka with Framewire's topics, made for the module."""
+    broker.renew()
+    return broker

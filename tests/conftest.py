@@ -1,3 +1,13 @@
-"""Fixtures of all suites: the real engines, started once a session, when a test asks for them."""
+"""Fixtures and plugins of all suites: the real engines, started when a test asks for them.
 
-pytest_plugins = ["tests.brokers", "tests.engines"]
+Each process of a parallel run has engines of its own; each module has new topics, a new bucket and
+a new database, so that no test sees what another file left behind.
+"""
+
+pytest_plugins = [
+    "tests.brokers",
+    "tests.engines",
+    "tests.plugins.missing",
+    "tests.plugins.order",
+    "tests.plugins.processes",
+]

@@ -1,4 +1,4 @@
-"""A real S3 for tests: one SeaweedFS for the whole session, a bucket of its own for each asker."""
+"""A real S3 for tests: one SeaweedFS for each process of a run, a bucket for each module."""
 
 import itertools
 import json
@@ -129,28 +129,40 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS with one bucket, `framewire-tests`."""
+def seaweed(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The process's SeaweedFS: tests ask for `s3_server` or `new_bucket`."""
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
 
 
+@pytest.fixture(scope="module")
+def s3_server(seaweed: S3Server) -> S3Server:
+    """SeaweedFS with an empty bucket of the module's own."""
+    return _with_new_bucket(seaweed)
+
+
+@pytest.fixture
+def new_bucket(seaweed: S3Server) -> Callable[[], S3Server]:
+    """Make an empty bucket of the process's server, as often as it is called."""
+    return lambda: _with_new_bucket(seaweed)
+
+
 @pytest.fixture(scope="session")
-def chdb_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chdb_path(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The one directory of this process's chDB: a process has one engine. Use a database each."""
     return tmp_path_factory.mktemp("chdb")
 
 
-@pytest.fixture
-def new_bucket(s3_server: S3Server) -> Callable[[], S3Server]:
-    """Make an empty bucket of the session's server, as often as it is called."""
+@pytest.fixture(scope="module")
+def chdb_url(chdb_path: Path) -> str:
+    """chDB with a database of the module's own."""
+    return f"chdb://{chdb_path}?database=t_{secrets.token_hex(6)}"
 
-    def make() -> S3Server:
-        server = s3_server._replace(bucket=f"framewire-{secrets.token_hex(6)}")
-        _make_bucket(server)
-        return server
 
-    return make
+def _with_new_bucket(server: S3Server) -> S3Server:
+    own = server._replace(bucket=f"framewire-{secrets.token_hex(6)}")
+    _make_bucket(own)
+    return own
 
 
 def _make_bucket(server: S3Server) -> None:

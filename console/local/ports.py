@@ -45,7 +45,7 @@ def allocate(names: Iterable[str], remembered: Mapping[str, int]) -> dict[str, i
 
 
 def _pick(avoid: set[int]) -> int:
-    low, high = _choice()
+    low, high = choice()
     chooser = SystemRandom()
     for _ in range(_ATTEMPTS):
         port = chooser.randint(low, high)
@@ -54,7 +54,7 @@ def _pick(avoid: set[int]) -> int:
     raise StackError(f"no free port was found between {low} and {high}")
 
 
-def _choice() -> tuple[int, int]:
+def choice() -> tuple[int, int]:
     """Return the inclusive range of ports to take from."""
     try:
         low, high = (int(part) for part in _EPHEMERAL.read_text().split())

@@ -1,22 +1,20 @@
-"""Two real api servers over real Kafka, S3 and ClickHouse, shared by the session."""
+"""Two real api servers over real Kafka, S3 and ClickHouse, shared by a module."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import httpx
 import msgspec
 import pytest
 from confluent_kafka import Producer
 
 from api.settings import Settings
-from api.store.rows import client_options
 from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
 from streamproc.sinks.archive_role import run_archive
+from streamproc.sinks.clickhouse import client_factory
 from tests.api.server import LiveApi
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode
@@ -25,15 +23,15 @@ from tests.engines import S3Server
 ADMIN_KEY = "admin-key-of-the-tests"
 
 
-@pytest.fixture(scope="session")
-def settings(kafka: KafkaNode, s3_server: S3Server, chdb_path: Path) -> Settings:
+@pytest.fixture(scope="module")
+def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str) -> Settings:
     return Settings(
         kafka=kafka.bootstrap,
         s3_endpoint=s3_server.endpoint,
         s3_bucket=s3_server.bucket,
         s3_key=s3_server.access_key,
         s3_secret=s3_server.secret_key,
-        clickhouse=f"chdb://{chdb_path}",
+        clickhouse=chdb_url,
         admin_key=ADMIN_KEY,
         token_secret="a secret that signs",
         max_body_bytes=2_000_000,
@@ -42,17 +40,17 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_path: Path) -> Settings
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clickhouse(settings: Settings) -> Iterator[Any]:
     """A client of the tables, which the index role would have made."""
-    client = clickhouse_connect.get_client(**client_options(settings.clickhouse))
+    client = client_factory(settings.clickhouse)()
     for statement in tables.DDL:
         client.command(statement)
     yield client
     client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(settings: Settings, clickhouse: Any) -> Iterator[LiveApi]:
     api = LiveApi(settings)
     api.start()
@@ -60,7 +58,7 @@ def live(settings: Settings, clickhouse: Any) -> Iterator[LiveApi]:
     api.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def other_live(settings: Settings, live: LiveApi) -> Iterator[LiveApi]:
     """A second api process's worth, over the same engines."""
     api = LiveApi(settings)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.api.server import LiveApi
 from tests.api.streams import begin, seen
 from tests.api.worker import StandInWorker
 from tests.contract.documented import ROOT, documented_commands
+from tests.plugins.missing import needs_program
 
 DOCUMENT = "docs/api.md"
 CLIP = ROOT / "console" / "data" / "pedestrians.mp4"
@@ -48,7 +48,7 @@ COMMANDS = [command.text for command in documented_commands([DOCUMENT])]
 EXAMPLES = [text for text in COMMANDS if not text.startswith(("export ", "alias ", "#"))]
 ALIASES = [text for text in COMMANDS if text.startswith("alias ")]
 
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+needs_curl = needs_program("curl", promise="the curl examples of docs/api.md")
 
 
 class Shell:

@@ -6,6 +6,7 @@ import random
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from api.log.segments import BLOCK_BYTES
 from tests.api.server import LiveApi
 from tests.api.streams import (
     archive_waits,
@@ -20,8 +21,8 @@ from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
 
-N_CHUNKS = 20
-N_RANDOM = 500
+N_CHUNKS = 8
+N_RANDOM = 60
 N_AT_ONCE = 250
 SEED = 20
 
@@ -138,8 +139,21 @@ async def test_random_offsets_of_a_long_log_give_exactly_the_suffix(
         assert api.services.log.cache.n_reads > 0, "all of it was in the ring"
         log = await asyncio.to_thread(worker.end, task)
         await archived(live, project.project, task)
+        starts = await asyncio.to_thread(block_starts, live, project.project, task)
+        assert len(starts) > 3
+        offsets += [start + step for start in starts for step in (-1, 0, 1) if start + step >= 0]
         await asyncio.to_thread(suffixes, client, task, log, offsets)
     assert api.services.log.cache.size_bytes <= 2_000_000
+
+
+def block_starts(api: LiveApi, project: str, task: str) -> list[int]:
+    """Return the offsets in the log at which its segments, and what is read of them, begin."""
+    found = api.services.objects._list_segments(project, task, None)
+    return [
+        segment.start + block
+        for segment in found
+        for block in range(0, segment.size_bytes, BLOCK_BYTES)
+    ]
 
 
 class GrowingReader:

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,17 +17,17 @@ from streamproc.contract.framing import parse_events
 from tests.brokers import KafkaNode
 from tests.clients.stack import Stack, looped_clip, pause, resume, running_stack
 from tests.engines import S3Server
+from tests.plugins.missing import find_program, needs_program
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = find_program("chromium")
 N_LOOPS = 4
 N_KILLS = 3
 N_EVENTS_BETWEEN = 30
 PAGE_MS = 120_000
 
 pytestmark = [
-    pytest.mark.stack,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium"),
+    needs_program("chromium", promise="a browser's EventSource while the api is killed"),
 ]
 
 

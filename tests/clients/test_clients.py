@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -24,9 +23,10 @@ from streamproc.contract.framing import DONE, parse_events
 from tests.brokers import KafkaNode, die_with_parent, free_ports, wait_for_port
 from tests.clients.stack import Stack, looped_clip, pause, resume, running_stack
 from tests.engines import S3Server
+from tests.plugins.missing import find_program, needs_program
 
-CURL = shutil.which("curl")
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+CURL = find_program("curl")
+NGINX = find_program("nginx")
 N_BEFORE = 10_000
 WAIT_S = 60.0
 
@@ -50,9 +50,9 @@ http {{
 """
 
 pytestmark = [
-    pytest.mark.stack,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(CURL is None or NGINX is None, reason="needs curl and nginx"),
+    needs_program("curl", promise="clients over kills of the api"),
+    needs_program("nginx", promise="clients behind nginx over kills of the api"),
 ]
 
 

@@ -17,8 +17,6 @@ from console.local.session import running_stack
 from console.local.state import DataDirectory
 from streamproc.contract.framing import parse_events
 
-pytestmark = pytest.mark.stack
-
 Ask = Callable[..., tuple[int, bytes]]
 
 

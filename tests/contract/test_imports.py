@@ -93,10 +93,12 @@ def copied_tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_tree_keeps_every_contract() -> None:
     assert lint(ROOT) == (0, dict.fromkeys(contracts(), "KEPT"))
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_violation_of_each_contract_is_caught(copied_tree: Path) -> None:
     assert list(PLANTS) == contracts()
     for place, line in PLANTS.values():
@@ -105,6 +107,7 @@ def test_a_violation_of_each_contract_is_caught(copied_tree: Path) -> None:
     assert lint(copied_tree) == (1, dict.fromkeys(contracts(), "BROKEN"))
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("module", "absent"),
     [

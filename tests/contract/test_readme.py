@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,8 +25,12 @@ from console.local.session import Addresses, running_stack
 from console.local.state import S3Access
 from streamproc.contract import env
 from tests.contract.documented import ROOT, Command, documented_commands, fenced
+from tests.plugins.missing import find_program, needs_program
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
+
+BROWSERS = ("chromium", "google-chrome")
+needs_curl = needs_program("curl", promise="the commands of README and docs/")
 
 # The beginning of a command, and what its output has to match.
 RUN = {
@@ -185,10 +188,8 @@ def environ(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def outputs(folder: Path, environ: dict[str, str]) -> dict[Command, str]:
+def outputs(engines: None, folder: Path, environ: dict[str, str]) -> dict[Command, str]:
     """What each command wrote; the roles and the stopped stack come after the others."""
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl on this machine")
     found: dict[Command, str] = {}
     arguments = [f"--data={environ[env.DATA]}", f"--file-root={ROOT / 'console' / 'data'}"]
     with running_stack(arguments, environ, stderr=folder / "up.log") as stack:
@@ -271,7 +272,7 @@ class Ending:
 
 def listen(stack: Addresses, stream_path: str) -> str:
     """Run README's EventSource in a browser, where there is one; return its lines as JSON."""
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    browser_path = find_program(*BROWSERS)
     if browser_path is None:
         return ""
     from playwright.sync_api import sync_playwright
@@ -300,6 +301,7 @@ def test_a_command_has_one_place_in_this_file(command: Command) -> None:
     assert len(places(command.text)) == 1, command
 
 
+@needs_curl
 @pytest.mark.parametrize("command", [*those_in("RUN"), *those_in("STOPPED")], ids=name)
 def test_a_command_does_what_its_document_says(
     outputs: dict[Command, str], command: Command
@@ -309,14 +311,15 @@ def test_a_command_does_what_its_document_says(
     assert re.search(wanted, outputs[command]), outputs[command]
 
 
+@needs_curl
 def test_the_frame_is_a_picture(outputs: dict[Command, str], folder: Path) -> None:
     assert (folder / "frame.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
+@needs_curl
+@needs_program(*BROWSERS, promise="README's EventSource in a browser")
 def test_the_browser_s_code_gets_every_chunk(outputs: dict[Command, str]) -> None:
     heard = outputs[Command("js", "")]
-    if not heard:
-        pytest.skip("there is no Chromium on this machine")
     stream = find('curl -sS -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream"')
     frames = re.findall(r'"frame_index":(\d+),', outputs[stream])
     assert len(frames) > 20

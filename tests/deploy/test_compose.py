@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +18,7 @@ from streamproc.broker.node import properties as embedded_properties
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from tests.deploy.compose import COMPOSE, GPU, ROOT, example, properties, services, variables
+from tests.plugins.missing import needs_program
 
 SERVICES = services(example())
 OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("framewire")}
@@ -177,6 +177,7 @@ def test_the_images_lock_is_the_projects_lock_without_the_embedded_engines() -> 
     assert _pins(ROOT / "deploy/build.lock").items() <= whole.items()
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("role", sorted({_role(service) for service in OURS.values()}))
 def test_a_role_starts_without_the_embedded_engines(role: str) -> None:
     blocked = f"import sys; sys.modules.update(dict.fromkeys({EMBEDDED!r}))"
@@ -185,7 +186,8 @@ def test_a_role_starts_without_the_embedded_engines(role: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose not installed")
+@pytest.mark.usefixtures("processes")
+@needs_program("docker-compose", promise="compose.yaml as docker-compose reads it")
 @pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU]], ids=["server", "gpu"])
 def test_docker_compose_accepts_the_files(files: list[Path], tmp_path: Path) -> None:
     env_file = tmp_path / "env"

@@ -8,7 +8,6 @@ own, and the first one the index role: chDB has one owner.
 
 import base64
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -28,11 +27,12 @@ from streamproc.broker.jars import class_path, java
 from streamproc.contract import env
 from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.deploy.compose import ROOT, example, services
+from tests.plugins.missing import find_program, needs_program
 from tests.workers import CLIP, chunks_of
 
 pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
+    pytest.mark.usefixtures("engines"),
+    needs_program("nginx", promise="compose.yaml's services behind deploy/nginx.conf"),
 ]
 _START_S = 90.0
 _MAKE_TABLES = (
@@ -197,7 +197,7 @@ def _start_nginx(deployment: Deployment) -> None:
     text = text.replace("listen 8080", f"listen 127.0.0.1:{deployment.ports['nginx:8080']}")
     conf = directory / "nginx.conf"
     conf.write_text(text.replace("/tmp/", f"{directory}/"))
-    command = ["nginx", "-p", str(directory), "-e", "stderr", "-c", str(conf)]
+    command = [str(find_program("nginx")), "-p", str(directory), "-e", "stderr", "-c", str(conf)]
     # Started by root it would give itself to `nobody`, who may not enter the test's directory.
     user = "user root;" if os.geteuid() == 0 else ""
     deployment.start("nginx", [*command, "-g", f"daemon off; {user}"])

@@ -11,12 +11,11 @@ from tests.brokers import KafkaNode, Listener, free_ports
 from tests.certificates import self_signed
 from tests.workers import CLIP, chunks_of, make_spec, submit, workers
 
-pytestmark = pytest.mark.stack
 LOGIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certificate(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One PEM file with the key and the self-signed certificate of 127.0.0.1, as Kafka wants it."""
     directory = tmp_path_factory.mktemp("tls")
     certificate, key = self_signed(directory)
@@ -27,7 +26,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secured(
-    certificate: Path, tmp_path_factory: pytest.TempPathFactory
+    engines: None, certificate: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[KafkaNode, int]]:
     """A broker, and the port of it that lets nobody in without TLS and the right password."""
     (port,) = free_ports(1)

@@ -5,15 +5,12 @@ import signal
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from streamproc.app import TaskStream
 from streamproc.contract import env
 from streamproc.contract.records import TaskMessage
 from streamproc.settings import read_settings
 from tests.brokers import KafkaNode
-
-pytestmark = pytest.mark.stack
 
 
 async def refuse(_: TaskMessage) -> bool:

@@ -26,7 +26,6 @@ from tests.workers import (
     workers,
 )
 
-pytestmark = pytest.mark.stack
 SPEC = make_spec(
     f"file://{CLIP}", ("detect", "feature"), parameters={"detect": {"classes": ["pedestrian"]}}
 )

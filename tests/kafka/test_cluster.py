@@ -11,11 +11,9 @@ from streamproc.broker.topics import ensure_topics
 from streamproc.contract.topics import CHUNKS, POLICIES
 from tests.kafka.cluster import N_PARTITIONS, Cluster, SteadyProducer, read_all
 
-pytestmark = pytest.mark.stack
-
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("cluster"), 3) as cluster:
         yield cluster
 

@@ -14,6 +14,7 @@ from models.convert.__main__ import TARGETS, convert
 from models.convert.torchfile import MAGIC, read_tensors
 from models.errors import InvalidModelFileError
 from models.registry import CATALOG
+from tests.plugins.missing import needs_variable
 
 WEIGHTS = CATALOG.parent / "weights"
 NHWC = {"s": base64.b64encode(b"NHWC").decode()}
@@ -148,8 +149,8 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
         read_tensors(tmp_path / "a.pt")
 
 
-@pytest.mark.skipif(
-    "FRAMEWIRE_EVAL_DATA" not in os.environ, reason="needs the packages' files in models/"
+@needs_variable(
+    "FRAMEWIRE_EVAL_DATA", promise="the weights that ship, made again from their packages"
 )
 @pytest.mark.parametrize(
     ("target", "source"),

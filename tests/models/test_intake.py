@@ -23,6 +23,7 @@ from tests.models.networks import (
     write_onnx,
     yolox_output,
 )
+from tests.plugins.missing import needs_variable
 
 
 def take_in(tmp_path: Path, own: OwnModel) -> Manifest:
@@ -226,9 +227,7 @@ def test_the_command_adds_lists_and_verifies(
     assert "exists already" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    "FRAMEWIRE_EVAL_DATA" not in os.environ, reason="needs a directory with models-extra/"
-)
+@needs_variable("FRAMEWIRE_EVAL_DATA", promise="a foreign YOLOX against our own detector")
 def test_a_real_yolox_sees_the_pedestrians_that_nanodet_sees(
     tmp_path: Path, runtime: Runtime, detector: Detector, street_frames: list[Image]
 ) -> None:

@@ -33,6 +33,7 @@ def parse(text: str, directory: Path = Path()) -> Manifest:
     return parse_manifest(text.format(sha256=EMPTY_SHA256), "f.toml", directory)
 
 
+@pytest.mark.usefixtures("processes")
 def test_listing_models_loads_no_heavy_library() -> None:
     code = (
         "import sys, models.registry, models.manifest;"

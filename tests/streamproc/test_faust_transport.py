@@ -6,6 +6,8 @@ In a process of its own, since a Faust application that never runs leaves open l
 import subprocess
 import sys
 
+import pytest
+
 _WAIT = """
 import asyncio, faust
 from streamproc.faust_transport import transport_of
@@ -29,6 +31,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_consumer_waits_less_at_the_broker_than_fausts_own() -> None:
     assert said_by(_WAIT) == ["1500", "300"]
 
@@ -62,6 +65,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_commit_that_was_refused_is_not_noted_as_done() -> None:
     assert said_by(_COMMIT) == ["7", "None"]
 

@@ -37,6 +37,7 @@ def test_a_mistake_names_its_variable_and_not_its_value(
     assert "rose" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("role", ["worker", "archive", "index", "topics"])
 def test_a_role_ends_with_2_and_names_the_variable(role: str) -> None:
     settings = {**KAFKA, env.KAFKA_OPTIONS: "rose", env.CLICKHOUSE: "http://127.0.0.1:9/d"}

@@ -14,7 +14,7 @@ LOGIN = {"sasl.mechanism": "PLAIN", "sasl.username": "anna", "sasl.password": "r
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(processes: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate and its key."""
     return self_signed(tmp_path_factory.mktemp("tls"))
 

@@ -272,11 +272,12 @@ def test_hunt_for_a_tail_that_begins_before_the_listing() -> None:
         _hunt(Broken)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_tail_that_begins_before_the_listing_is_caught() -> None:
     """In a process of its own: it is rare, and what is drawn depends on what else is imported."""
     hunt = f"{__file__}::{test_hunt_for_a_tail_that_begins_before_the_listing.__name__}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", hunt],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", hunt],
         cwd=Path(__file__).parents[3],
         env={**os.environ, ALONE: "1"},
         capture_output=True,

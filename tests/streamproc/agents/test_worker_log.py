@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _FAILING = """
 import logging, structlog
 from streamproc.agents.worker import configure_logging
@@ -18,6 +20,7 @@ for log in (structlog.get_logger(), logging.getLogger("library")):
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_traceback_in_the_log_shows_no_variables() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _FAILING], capture_output=True, text=True, check=True

@@ -20,7 +20,6 @@ from tests.engines import S3Server
 from tests.streamproc.source.origin import Handler, Origin, serving
 from tests.workers import CLIP, chunks_of, make_spec, submit, timeless, workers
 
-pytestmark = pytest.mark.stack
 VIDEO = CLIP.read_bytes()
 
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from streamproc.contract import env
 from tests.brokers import KafkaNode
 from tests.streamproc.providers.video_api import (
@@ -19,7 +17,6 @@ from tests.streamproc.providers.video_api import (
 )
 from tests.workers import LogTail, WorkerProcess, cancel, chunks_of, make_spec, submit, workers
 
-pytestmark = pytest.mark.stack
 LOG = b"".join(frame_event(i) for i in range(6)) + end_event("stop", 6)
 HALF = len(b"".join(frame_event(i) for i in range(3)))
 

@@ -26,7 +26,6 @@ from tests.streamproc.providers.video_api import Handler, frame_event, video_api
 from tests.streamproc.source.origin import serving
 from tests.workers import CLIP, chunks_of, timeless
 
-pytestmark = pytest.mark.stack
 THREE_FRAMES = b"".join(frame_event(i) for i in range(3))
 _WAIT_S = 90.0
 
@@ -116,7 +115,7 @@ def _silent(handler: Handler) -> None:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+def here(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     directory = tmp_path_factory.mktemp("upstream")
     content = looped_clip(directory / "long.mp4", 60).read_bytes()
     with ExitStack() as stack:

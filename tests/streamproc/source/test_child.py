@@ -227,6 +227,7 @@ def test_the_child_has_no_secrets_and_no_files_and_no_network(
             assert source.isolated == (its != siblings)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_child_does_not_outlive_its_parent(clip: Clip) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"

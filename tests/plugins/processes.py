@@ -1,0 +1,59 @@
+"""Marks that fixtures set, and a guard that keeps them true.
+
+A test that starts an engine, or has one in its process, asks for `engines` (mostly through `kafka`,
+`s3_server` or `chdb_path`) and is marked `stack`. One that starts another process asks for
+`processes` and is marked `process`. `make unit` runs neither. The decoder's own children are always
+allowed; any other process that an unmarked test starts is refused where it would start.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MARKS = {"engines": "stack", "processes": "process"}
+_ALLOWED = ("streamproc.source.nursery", "streamproc.frame")
+_running: pytest.Item | None = None
+
+
+@pytest.fixture(scope="session")
+def engines() -> None:
+    """Asked for by whatever starts Apache Kafka, SeaweedFS or ClickHouse's engine."""
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """Asked for by whatever starts a process that is neither an engine nor a decoder."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, mark in MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    global _running  # noqa: PLW0603 - an audit hook has no other way to know
+    _running = item
+    try:
+        return (yield)
+    finally:
+        _running = None
+
+
+def _refuse_unmarked(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "subprocess.Popen" or _running is None:
+        return
+    if any(_running.get_closest_marker(mark) for mark in (*MARKS.values(), "chaos")):
+        return
+    command = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[1]]
+    if any(str(word) in _ALLOWED for word in command):
+        return
+    raise RuntimeError(f"{_running.nodeid} starts a process: it must ask for `processes`")
+
+
+sys.addaudithook(_refuse_unmarked)
