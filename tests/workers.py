@@ -191,13 +191,23 @@ class LogTail:
 
 def submit(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> LogTail:
     """Produce `Submitted` and return the tail of the task's log."""
+    return send(kafka, submission(kafka, spec, task))
+
+
+def submission(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> Submitted:
+    """Return the message of a task whose log begins at the present end of its partition."""
     task = task or f"vt_{time.time_ns()}"
     partition = partition_of(task.encode(), N_PARTITIONS)
     probe = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "test-probe"})
     _, high = probe.get_watermark_offsets(TopicPartition(CHUNKS, partition), timeout=10)
     probe.close()
-    submitted = Submitted(task, "p", partition, 1, spec, FoldPoint(high))
-    _produce(kafka, TASKS, task, encode_task_message(submitted), partition)
+    return Submitted(task, "p", partition, 1, spec, FoldPoint(high))
+
+
+def send(kafka: KafkaNode, submitted: Submitted) -> LogTail:
+    """Produce the message and return the tail of the task's log."""
+    message = encode_task_message(submitted)
+    _produce(kafka, TASKS, submitted.task, message, submitted.partition)
     return LogTail(kafka, submitted)
 
 

@@ -74,7 +74,9 @@ def test_with_one_broker_left_nothing_is_acknowledged(cluster: Cluster) -> None:
     assert set(acked) <= set(stored)
 
 
-def test_the_single_node_is_killed_and_goes_on_with_every_acked_record(tmp_path: Path) -> None:
+def test_the_single_node_is_killed_and_goes_on_with_every_acked_record(
+    engines: None, tmp_path: Path
+) -> None:
     with Cluster(tmp_path, 1) as single:
         producer = SteadyProducer(single.environ, 0)
         for _ in range(2):

@@ -76,6 +76,7 @@ def test_what_cannot_be_shown_is_said(wanted: FrameOrder, code: str) -> None:
     assert "/" not in (answer.error or "")
 
 
+@pytest.mark.usefixtures("processes")
 def test_one_process_answers_many_orders_and_ends_with_its_input() -> None:
     lines = b"".join(msgspec.json.encode(order(i, width_px=64)) + b"\n" for i in (5, 500, 6))
     done = subprocess.run(
