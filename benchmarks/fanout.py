@@ -1,21 +1,23 @@
 """Many subscribers of one live task: do all bytes come, how late, and what does it cost.
 
-`python -m benchmarks.fanout [SUBSCRIBERS …]` writes 25 chunks a second to one task of a stack of
-its own, for each number of subscribers, and prints the time from just before a chunk's append to
-Kafka until a subscriber has it. The subscribers are one process with one epoll loop: what it
-costs is part of the figures.
+    python -m benchmarks.fanout [SUBSCRIBERS …] [--seconds S]
+
+Writes 25 chunks a second to one task of a stack of its own, for each number of subscribers, and
+prints the time from just before a chunk's append to Kafka until a subscriber has it. The
+subscribers are one process with one epoll loop: what it costs is part of the figures.
 """
 
+import argparse
 import gc
 import multiprocessing
 import resource
 import select
 import socket
-import sys
 import tempfile
 import time
 import zlib
 from array import array
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -27,14 +29,16 @@ import psutil
 from confluent_kafka import Producer
 
 from benchmarks.log_stack import MIB, LogStack, log_stack
+from benchmarks.report import end_unmeasured, not_measured
+from benchmarks.stack import add_stack_option
 from streamproc.contract import topics
 from streamproc.contract.chunk import Chunk, Delta, Result, Roi, StreamInfo, Target, encode_chunk
 from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import ChunkRecord, Claim, Kind
 
 CHUNKS_PER_S = 25
-RUN_S = 15.0
-MAX_FILES = 8192
+SPARE_FILES = 256
+"""What a process opens beside its connections."""
 RECEIVE_BYTES = 16 * 1024
 TARGETS = tuple(Target(n, "pedestrian", 0.9, Roi(100 * n, 20, 30, 80)) for n in range(1, 9))
 
@@ -53,21 +57,46 @@ class Outcome(NamedTuple):
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
-    counts = [int(text) for text in sys.argv[1:]] or [100, 300, 1000, 3000]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("subscribers", type=int, nargs="*", default=[100, 300, 1000, 3000])
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long chunks are written")
+    add_stack_option(parser)
+    args = parser.parse_args()
+    counts = possible(args.subscribers)
     print(f"{'subscribers':>11}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'api MiB':>9}{'api cpu':>9}")
     with (
         tempfile.TemporaryDirectory(prefix="framewire-fanout-") as name,
-        log_stack(Path(name) / "data") as stack,
+        log_stack(Path(name) / "data", args.stack) as stack,
     ):
         run(stack, 10, 2.0)  # imports, first pages, first connections
         for count in counts:
-            show(stack, count)
+            show(stack, count, args.seconds)
 
 
-def show(stack: LogStack, count: int) -> None:
+def possible(counts: Sequence[int]) -> list[int]:
+    """Allow this process and its children enough open files; return the counts that they serve.
+
+    Ends the process when there are none.
+    """
+    wanted = max(counts) + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    served = [count for count in counts if count + SPARE_FILES <= most]
+    lacking = ", ".join(str(count) for count in counts if count not in served)
+    if lacking:
+        what = f"{lacking} subscribers"
+        remedy = f"raise the limit of open files to {wanted}: ulimit -n"
+        if not served:
+            end_unmeasured(what, remedy)
+        not_measured(what, remedy)
+    return served
+
+
+def show(stack: LogStack, count: int, seconds: float) -> None:
     """Run with so many subscribers and print a line of figures."""
-    outcome = run(stack, count, RUN_S)
+    outcome = run(stack, count, seconds)
     p50, p99 = np.percentile(outcome.late_ms, (50, 99))
     worst, grown = outcome.late_ms.max(), outcome.grown_bytes / MIB
     share = outcome.cpu
@@ -254,7 +283,6 @@ class Subscriber:
 def subscribe(pipe: Connection, url: str, key: str, task: str, count: int) -> None:
     """Read the task `count` times until it ends; send back how late every chunk was."""
     gc.disable()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     target = urlsplit(url)
     request = (
         f"GET /v1/video/tasks/{task}/stream HTTP/1.1\r\nHost: {target.netloc}\r\n"

@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from benchmarks.report import end_unmeasured, require_clip
 from benchmarks.stack import CLIP, DETECT, Stack, running_stack
 
 
@@ -50,6 +51,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--minutes", type=float, default=10)
     args = parser.parse_args()
+    require_clip(CLIP)
+    if "libx264" not in av.codecs_available:
+        end_unmeasured("everything of this benchmark", "install av with libx264")
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "long.mp4"
         make_long_clip(clip, args.minutes)

@@ -1,11 +1,5 @@
 """A stack without workers for benchmarks of the log, and logs put straight into its S3."""
 
-import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +12,7 @@ import httpx
 import psutil
 from botocore.config import Config
 
+from benchmarks.stack import stack_up
 from streamproc.contract import objects
 from streamproc.contract.chunk import Chunk, Delta, Result, Roi, StreamInfo, Target, encode_chunk
 from streamproc.contract.framing import DONE, frame_event
@@ -81,21 +76,9 @@ class LogStack:
 
 
 @contextmanager
-def log_stack(data: Path, **environ: str) -> Iterator[LogStack]:
-    """Start `framewire up --workers 0` on `data`, with settings of the api in `environ`."""
-    command = [sys.executable, "-m", "console", "up", "--json", "--workers", "0"]
-    process = subprocess.Popen(
-        [*command, "--data", str(data)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | environ,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise SystemExit("the stack did not start")
-        told = json.loads(line)
+def log_stack(data: Path, lent: Path | None = None) -> Iterator[LogStack]:
+    """Start `framewire up --workers 0` on `data`, or take the one that `lent` names."""
+    with stack_up(lent, data, workers=0) as (pid, told):
         s3 = boto3.client(
             "s3",
             endpoint_url=told["s3"]["endpoint"],
@@ -106,10 +89,7 @@ def log_stack(data: Path, **environ: str) -> Iterator[LogStack]:
         )
         headers = {"Authorization": f"Bearer {told['key']}"}
         with httpx.Client(base_url=told["url"], headers=headers, timeout=120) as http:
-            yield LogStack(process.pid, told, s3, http)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+            yield LogStack(pid, told, s3, http)
 
 
 def make_log(size_bytes: int) -> bytes:
@@ -132,7 +112,3 @@ def make_log(size_bytes: int) -> bytes:
         end += len(parts[-1])
     parts.append(frame_event(DONE, end))
     return b"".join(parts)
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.report import require_clip
 from benchmarks.stack import CLIP, DETECT, running_stack
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path, nargs="?", default=CLIP)
     parser.add_argument("--tasks", type=int, default=20)
     args = parser.parse_args()
+    require_clip(args.clip)
     steps = [*DETECT, {"model": "feature"}]
     rss = []
     with (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 
+from benchmarks.report import require_clip
 from models.ocr import TextReader
 from models.registry import Registry
 from models.runtime import Runtime
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--text", action="append", help="an expected string (default: the signs')")
     parser.add_argument("--at-least", type=int, default=9)
     arguments = parser.parse_args()
+    require_clip(arguments.clip)
     expected = arguments.text or TEXT_SIGNS
 
     runtime = Runtime(precision=arguments.precision)

@@ -1,6 +1,7 @@
 """How fast a finished log is replayed, against nginx over the same bytes in the same run.
 
-`python -m benchmarks.replay [MIB]` starts a stack and an nginx of its own, and compares
+`python -m benchmarks.replay [MIB] [--rounds N]` starts a stack and an nginx of its own, and
+compares
 
 - cold: the api reads the log from S3 for the first time; nginx proxies the same bytes as one
   object of the same S3 (and, for information, as the same segments one after another);
@@ -8,25 +9,32 @@
 - 200 clients that come back to a cold log at once: no error, and how often S3 was read.
 
 Every figure is the best of the rounds, and every round reads a copy of its own when cold.
+Without nginx the api's own rates and the clients at once are measured all the same.
 """
 
+import argparse
 import asyncio
 import http.client
 import random
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from benchmarks.log_stack import MIB, LogStack, log_stack, make_log
+from benchmarks.report import not_measured
+from benchmarks.stack import add_stack_option
+from streamproc.contract import objects
 
-N_ROUNDS = 3
+NGINX_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 N_AT_ONCE = 200
 CROWD_MIB = 8
+START_S = 20.0
 
 NGINX_CONF = """
 daemon off;
@@ -58,46 +66,62 @@ http {{
 
 
 def main() -> None:
-    size_bytes = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 200 * MIB
-    log = make_log(size_bytes)
-    with tempfile.TemporaryDirectory(prefix="framewire-replay-") as name:
-        directory = Path(name)
-        with log_stack(directory / "data") as stack:
-            nginx = Nginx(directory, stack)
-            try:
-                measure(stack, nginx, log)
-                crowd(stack, make_log(CROWD_MIB * MIB))
-            finally:
-                nginx.stop()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("mib", type=int, nargs="?", default=200, help="size of the log")
+    parser.add_argument("--rounds", type=int, default=3)
+    add_stack_option(parser)
+    args = parser.parse_args()
+    binary = shutil.which("nginx", path=NGINX_PATH)
+    if binary is None:
+        not_measured("what nginx does, and the comparison with it", "install nginx")
+    with (
+        tempfile.TemporaryDirectory(prefix="framewire-replay-") as name,
+        log_stack(Path(name) / "data", args.stack) as stack,
+        ExitStack() as engines,
+    ):
+        nginx = engines.enter_context(Nginx(binary, Path(name), stack)) if binary else None
+        measure(stack, nginx, make_log(args.mib * MIB), args.rounds)
+        crowd(stack, make_log(CROWD_MIB * MIB))
 
 
 class Nginx:
     """nginx before the stack's S3 and beside a directory of files."""
 
-    def __init__(self, directory: Path, stack: LogStack) -> None:
+    def __init__(self, binary: str, directory: Path, stack: LogStack) -> None:
+        self._binary = binary
         self.directory = directory
         self.netloc = f"127.0.0.1:{free_port()}"
-        conf = directory / "nginx.conf"
-        conf.write_text(
+        self._conf = directory / "nginx.conf"
+        self._conf.write_text(
             NGINX_CONF.format(
                 directory=directory,
                 s3=urlsplit(stack.told["s3"]["endpoint"]).netloc,
                 port=self.netloc.partition(":")[2],
             )
         )
-        directory.chmod(0o755)
-        binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
-        if binary is None:
-            raise SystemExit("nginx is needed, to compare with")
-        self._process = subprocess.Popen([binary, "-p", str(directory), "-c", str(conf)])
+        directory.chmod(0o755)  # its workers may be another user's
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        arguments = ["-p", str(self.directory), "-c", str(self._conf)]
+        self._process = subprocess.Popen([self._binary, *arguments], stdout=subprocess.DEVNULL)
+        deadline_s = time.monotonic() + START_S
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                raise SystemExit("nginx did not start")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
         self._process.terminate()
         self._process.wait()
 
+    def _listens(self) -> bool:
+        with socket.socket() as one:
+            host, _, port = self.netloc.partition(":")
+            return one.connect_ex((host, int(port))) == 0
 
-def measure(stack: LogStack, nginx: Nginx, log: bytes) -> None:
-    (nginx.directory / "log").write_bytes(log)
+
+def measure(stack: LogStack, nginx: Nginx | None, log: bytes, n_rounds: int) -> None:
     seconds: dict[str, list[float]] = {}
 
     def timed(what: str, netloc: str, paths: list[str], key: str = "") -> None:
@@ -107,30 +131,34 @@ def measure(stack: LogStack, nginx: Nginx, log: bytes) -> None:
         assert got == len(log), f"{what}: {got} of {len(log)} bytes"
 
     api, key = urlsplit(stack.url).netloc, str(stack.told["key"])
-    for n in range(N_ROUNDS):
-        stack.s3.put_object(Bucket=stack.bucket, Key=f"whole/{n}", Body=log)
+    for n in range(n_rounds):
         task = stack.stored_log(log)
         path = f"/v1/video/tasks/{task}/stream?live=false"
-        keys = [
-            found["Key"]
-            for page in stack.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=stack.bucket, Prefix=f"{stack.told['project']}/{task}/seg/"
-            )
-            for found in page["Contents"]
-        ]
-        timed("nginx, one object of S3", nginx.netloc, [signed(stack, f"whole/{n}")])
+        if nginx is not None:
+            stack.s3.put_object(Bucket=stack.bucket, Key=f"whole/{n}", Body=log)
+            timed("nginx, one object of S3", nginx.netloc, [signed(stack, f"whole/{n}")])
         timed("framewire, cold", api, [path], key)
         timed("framewire, warm", api, [path], key)
-        timed("nginx, a file", nginx.netloc, ["/files/log"])
-        timed("nginx, segments of S3", nginx.netloc, [signed(stack, k) for k in keys])
+        if nginx is not None:
+            (nginx.directory / "log").write_bytes(log)
+            timed("nginx, a file", nginx.netloc, ["/files/log"])
+            keys = segment_keys(stack, task)
+            timed("nginx, segments of S3", nginx.netloc, [signed(stack, k) for k in keys])
     for what, took in seconds.items():
         rates = " ".join(f"{len(log) / MIB / s:7.0f}" for s in took)
         print(f"{what:<28}{len(log) / MIB / min(took):7.0f} MiB/s   rounds {rates}")
-    best = {what: min(took) for what, took in seconds.items()}
-    cold = best["nginx, one object of S3"] / best["framewire, cold"]
-    warm = best["nginx, a file"] / best["framewire, warm"]
-    print(f"cold / nginx proxying S3  {cold:.2f}   (to reach: 0.60)")
-    print(f"warm / nginx and a file   {warm:.2f}   (to reach: 0.70)")
+    if nginx is not None:
+        best = {what: min(took) for what, took in seconds.items()}
+        cold = best["nginx, one object of S3"] / best["framewire, cold"]
+        warm = best["nginx, a file"] / best["framewire, warm"]
+        print(f"cold / nginx proxying S3  {cold:.2f}   (to reach: 0.60)")
+        print(f"warm / nginx and a file   {warm:.2f}   (to reach: 0.70)")
+
+
+def segment_keys(stack: LogStack, task: str) -> list[str]:
+    prefix = objects.segment_prefix(str(stack.told["project"]), task)
+    pages = stack.s3.get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=prefix)
+    return [found["Key"] for page in pages for found in page["Contents"]]
 
 
 def crowd(stack: LogStack, log: bytes) -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.stack import DETECT, Stack, running_stack
+from benchmarks.report import require_clip
+from benchmarks.stack import CLIP, DETECT, Stack, running_stack
 from streamproc.contract import env
-from tests.clients.stack import looped_clip
+from tests.data.clips import looped_clip
 
 N_WORKERS = 2
 _QUIET_S = 1.0
@@ -38,6 +39,7 @@ def worker_at_work(stack: Stack) -> psutil.Process:
 def resume_times(stack: Stack, clip: Path, n_kills: int) -> Iterator[float]:
     """Yield the seconds to the next byte after each kill, a task for each."""
     for _ in range(n_kills):
+        _wait_for_workers(stack)
         task = stack.submit(clip, DETECT)
         with stack.http.stream("GET", f"/v1/video/tasks/{task}/stream") as answer:
             pieces = answer.iter_raw()
@@ -47,7 +49,6 @@ def resume_times(stack: Stack, clip: Path, n_kills: int) -> Iterator[float]:
             killed_s = time.perf_counter()
             yield _next_byte_s(pieces, killed_s) - killed_s
         stack.http.post(f"/v1/video/tasks/{task}/cancel").raise_for_status()
-        _wait_for_workers(stack)
 
 
 def _next_byte_s(pieces: Iterator[bytes], killed_s: float) -> float:
@@ -72,7 +73,7 @@ def _wait_for_workers(stack: Stack) -> None:
         if len(pids) == N_WORKERS and {one["pid"] for one in workers} >= set(pids):
             return
         time.sleep(0.5)
-    raise SystemExit("the workers did not come back")
+    raise SystemExit("the workers are not there")
 
 
 def main() -> None:
@@ -81,7 +82,8 @@ def main() -> None:
     parser.add_argument("--timeouts", type=float, nargs="+", default=[6.0, 3.0])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        clip = looped_clip(Path(folder) / "long.mp4", 50)
+        require_clip(CLIP)
+        clip = looped_clip(Path(folder) / "long.mp4", 50, CLIP)
         for timeout_s in args.timeouts:
             data = Path(folder) / f"data-{timeout_s:g}"
             settings = {env.SESSION_TIMEOUT_S: f"{timeout_s:g}"}

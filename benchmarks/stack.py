@@ -1,5 +1,9 @@
-"""An embedded stack for a benchmark: started, asked over HTTP, stopped."""
+"""An embedded stack for a benchmark: started, asked over HTTP, stopped.
 
+Benchmarks that want the same stack may share one: `--stack FILE` names what `lent_stack` wrote.
+"""
+
+import argparse
 import json
 import os
 import signal
@@ -7,16 +11,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
+import psutil
+
+from benchmarks.report import require_engines
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
 DETECT = [{"model": "detect", "parameters": {"classes": ["pedestrian"]}}]
 EVERY_FRAME = {"mode": "interval", "value": 1}
+_WARM_CHUNKS = 30
+_STOP_S = 60.0
+
+
+class Up(NamedTuple):
+    """A running `framewire up`; `told` is what its `--json` says."""
+
+    pid: int
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,46 +74,88 @@ class Stack:
             raise SystemExit(f"the stream of {task} broke off")
         return first, time.perf_counter() - begun, n_chunks - 1
 
+    def warm(self, clip: Path) -> None:
+        """Let a worker compute the clip's beginning: what it loads once is loaded afterwards."""
+        task = self.submit(clip, DETECT)
+        n_chunks = 0
+        with self.http.stream("GET", f"/v1/video/tasks/{task}/stream") as answer:
+            for piece in answer.raise_for_status().iter_raw():
+                n_chunks += piece.count(b"\ndata: {")
+                if n_chunks >= _WARM_CHUNKS:
+                    break
+        self.http.post(f"/v1/video/tasks/{task}/cancel")  # refused when it was a short clip
+        self.follow(task)
+
     def processes(self, role: str) -> list[int]:
         """Return the pids of a role's processes, such as `streamproc worker`."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.pid), "-f", role], capture_output=True, text=True, check=False
-        )
-        return [int(pid) for pid in found.stdout.split()]
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with suppress(psutil.NoSuchProcess):  # killed a moment ago
+                if role in " ".join(child.cmdline()):
+                    found.append(child.pid)
+        return found
 
 
 @contextmanager
-def running_stack(data: Path, *roots: Path, workers: int = 1, **environ: str) -> Iterator[Stack]:
+def framewire_up(data: Path, *roots: Path, workers: int, **environ: str) -> Iterator[Up]:
     """Start `framewire up` on `data`; files below `roots` may be sources."""
+    require_engines()
     flags = [flag for root in roots for flag in ("--file-root", str(root))]
+    command = [sys.executable, "-m", "console", "up", "--json", "--workers", str(workers)]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "console",
-            "up",
-            "--json",
-            "--port",
-            "0",
-            "--data",
-            str(data),
-            "--workers",
-            str(workers),
-            *flags,
-        ],
+        [*command, "--data", str(data), *flags],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environ},
+        env=os.environ | environ,
     )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise SystemExit("the stack did not start")
-        told = json.loads(line)
-        headers = {"Authorization": f"Bearer {told['key']}"}
-        with httpx.Client(base_url=told["url"], headers=headers, timeout=600) as http:
-            yield Stack(process.pid, told["url"], http)
+        yield Up(process.pid, json.loads(line))
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise SystemExit(f"the stack did not stop within {_STOP_S:g} s") from None
+
+
+@contextmanager
+def lent_stack(folder: Path, *roots: Path, workers: int) -> Iterator[list[str]]:
+    """Start a stack for several benchmarks; yield their arguments that name it."""
+    with framewire_up(folder / "data", *roots, workers=workers) as up:
+        file = folder / "stack.json"
+        file.touch(mode=0o600)  # it has a key
+        file.write_text(json.dumps(up))
+        yield ["--stack", str(file)]
+
+
+def add_stack_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", type=Path, metavar="FILE", help="a stack that already runs")
+
+
+@contextmanager
+def stack_up(
+    lent: Path | None, data: Path, *roots: Path, workers: int, **environ: str
+) -> Iterator[Up]:
+    """Give the stack that `lent` names, else start one."""
+    if lent is not None:
+        yield Up(*json.loads(lent.read_text()))
+        return
+    with framewire_up(data, *roots, workers=workers, **environ) as up:
+        yield up
+
+
+@contextmanager
+def running_stack(
+    data: Path, *roots: Path, workers: int = 1, lent: Path | None = None, **environ: str
+) -> Iterator[Stack]:
+    """Start `framewire up` on `data`, or take the one that `lent` names."""
+    with stack_up(lent, data, *roots, workers=workers, **environ) as (pid, told):
+        headers = {"Authorization": f"Bearer {told['key']}"}
+        with httpx.Client(base_url=told["url"], headers=headers, timeout=600) as http:
+            yield Stack(pid, told["url"], http)

@@ -15,7 +15,8 @@ from playwright.async_api import Page, Response, async_playwright
 from streamproc.contract import env
 from streamproc.contract.framing import parse_events
 from tests.brokers import KafkaNode
-from tests.clients.stack import Stack, looped_clip, pause, resume, running_stack
+from tests.clients.stack import Stack, pause, resume, running_stack
+from tests.data.clips import looped_clip
 from tests.engines import S3Server
 from tests.plugins.missing import find_program, needs_program
 

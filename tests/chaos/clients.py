@@ -1,6 +1,5 @@
 """Clients that stream through whatever api answers, and hang up at random."""
 
-import contextlib
 import random
 import threading
 import time
@@ -26,23 +25,23 @@ class StreamClient(threading.Thread):
         self.halt = threading.Event()
 
     def run(self) -> None:
-        while not self.finished and not self.halt.is_set():
-            with contextlib.suppress(httpx.HTTPError):
-                self.finished = self._read_on()
-            if not self.finished:
-                self.halt.wait(self._random.uniform(0.05, 0.5))
+        with httpx.Client(headers=self._headers, timeout=_TIMEOUT, trust_env=False) as http:
+            while not self.finished and not self.halt.is_set():
+                try:
+                    self.finished = self._read_on(http)
+                except httpx.HTTPError:
+                    self.halt.wait(self._random.uniform(0.05, 0.5))
 
-    def _read_on(self) -> bool:
+    def _read_on(self, http: httpx.Client) -> bool:
         """Read from where the log stands; True once the server says that nothing follows."""
         self.n_connections += 1
         url = f"{self._fleet.api_url(self.n_connections)}/v1/video/tasks/{self.task}/stream"
         leave_at = len(self.log) + self._random.randint(1, 200_000)
-        headers = {**self._headers, "Last-Event-ID": str(len(self.log))}
-        with httpx.stream("GET", url, headers=headers, timeout=_TIMEOUT) as answer:
+        place = {"Last-Event-ID": str(len(self.log))}
+        with http.stream("GET", url, headers=place) as answer:
             if answer.status_code == 204:
                 return True
-            if answer.status_code != 200:
-                return False
+            answer.raise_for_status()
             start = int(answer.headers["Stream-Start-Offset"])
             assert start == len(self.log), f"asked for {len(self.log)}, got {start}"
             for piece in answer.iter_raw():

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import httpx
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.objects import segment_prefix
 from streamproc.contract.records import ChunkRecord, Claim, read_chunk_record
-from streamproc.contract.topics import CHUNKS
+from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.sinks.clickhouse import IndexTables, client_factory
 from streamproc.sinks.objects import S3Objects
 from streamproc.sinks.settings import StoreSettings
@@ -22,19 +23,28 @@ from tests.chaos.fleet import ADMIN_KEY, Fleet
 from tests.engines import S3Server
 from tests.workers import CLIP, chunks_of
 
-BODY = {
-    "input": [
-        {
-            "type": "video_url",
-            "url": CLIP.as_uri(),
-            "sampling": {"mode": "interval", "value": 1},
-        }
-    ],
-    "steps": [
-        {"model": "detect", "parameters": {"classes": ["pedestrian"]}},
-        {"model": "feature"},
-    ],
-}
+
+def request(**source: object) -> dict[str, object]:
+    """Return the body of a request for every frame of the clip; `source` narrows it."""
+    return {
+        "input": [
+            {
+                "type": "video_url",
+                "url": CLIP.as_uri(),
+                "sampling": {"mode": "interval", "value": 1},
+                **source,
+            }
+        ],
+        "steps": [
+            {"model": "detect", "parameters": {"classes": ["pedestrian"]}},
+            {"model": "feature"},
+        ],
+    }
+
+
+BODY = request()
+BRIEF = request(range={"unit": "frames", "start": 0, "end": 40})
+"""Some slices, for a test that wants an end and not much to happen before it."""
 
 
 def create_key(fleet: Fleet, deadline_s: float = 60) -> tuple[str, str]:
@@ -61,14 +71,17 @@ def create_key(fleet: Fleet, deadline_s: float = 60) -> tuple[str, str]:
         except httpx.HTTPError:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.5)
+            time.sleep(0.1)
         else:
             return project, key.json()["key"]
 
 
-def undisturbed_chunks(fleet: Fleet, key: str, timeout_s: float = 90) -> list[Chunk]:
-    """Return what a task of `BODY` says while nothing happens to anybody."""
-    calm = StreamClient(fleet, key, submit(fleet, key, BODY, "calm"), seed=0)
+def undisturbed_chunks(
+    fleet: Fleet, key: str, body: dict[str, object] = BODY, timeout_s: float = 120
+) -> list[Chunk]:
+    """Return what a task of `body` says while nothing happens to anybody."""
+    name = f"calm-{time.monotonic_ns()}"
+    calm = StreamClient(fleet, key, submit(fleet, key, body, name), seed=0)
     calm.start()
     calm.join(timeout_s)
     assert calm.finished
@@ -151,7 +164,27 @@ def wait_for_archive(
     for task in tasks:
         while archive_of(s3, project, task) != logs[task]:
             assert time.monotonic() < deadline, f"the archive of {task} is not the log"
-            time.sleep(0.5)
+            time.sleep(0.1)
+
+
+def lag_of(fleet: Fleet, group: str) -> float | None:
+    """Return how many messages a role is behind as `/metrics` has it; None: not known."""
+    text = httpx.get(f"{fleet.api_url(0)}/metrics", timeout=15).text
+    found = [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "framewire_lag_messages" and sample.labels["group"] == group
+    ]
+    return sum(found) if found else None
+
+
+def wait_for_index(fleet: Fleet, timeout_s: float = 90) -> None:
+    """Return once nothing waits for the index: what it had not read when it ends has no rows."""
+    deadline = time.monotonic() + timeout_s
+    while lag_of(fleet, INDEX_GROUP) != 0:
+        assert time.monotonic() < deadline, "the index stays behind"
+        time.sleep(0.1)
 
 
 def findings_of_index(fleet: Fleet) -> list[Finding]:

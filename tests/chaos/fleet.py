@@ -118,7 +118,7 @@ class Fleet:
             return self._chdb(1)
         return f"http://127.0.0.1:{self.clickhouse_port}/chaos"
 
-    def start(self, timeout_s: float = 90.0) -> None:
+    def start(self, timeout_s: float = 180.0) -> None:
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
         deadline = time.monotonic() + timeout_s

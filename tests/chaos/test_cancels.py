@@ -13,12 +13,13 @@ import pytest
 from streamproc.contract.chunk import Chunk
 from tests.chaos.clients import StreamClient, submit
 from tests.chaos.evidence import (
-    BODY,
+    BRIEF,
     create_key,
     findings_of_index,
     stories_of_kafka,
     undisturbed_chunks,
     wait_for_archive,
+    wait_for_index,
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
@@ -42,7 +43,7 @@ class Scene:
     def begin(self, n_events: int = 0) -> StreamClient:
         """Submit a task and return its reader once it has read so many events."""
         name = f"cancel-{time.monotonic_ns()}"
-        client = StreamClient(self.fleet, self.key, submit(self.fleet, self.key, BODY, name), 1)
+        client = StreamClient(self.fleet, self.key, submit(self.fleet, self.key, BRIEF, name), 1)
         client.start()
         self.tasks.add(client.task)
         deadline_s = time.monotonic() + PATIENCE_S
@@ -90,11 +91,12 @@ def scene(
 ) -> Iterator[Scene]:
     """After the tests the fleet stops, and every task's rows are compared with its log."""
     fleet = Fleet(kafka, s3_server, tmp_path_factory.mktemp("fleet"), n_workers=2)
-    fleet.start()
     try:
+        fleet.start()
         project, key = create_key(fleet)
-        made = Scene(fleet, project, key, undisturbed_chunks(fleet, key))
+        made = Scene(fleet, project, key, undisturbed_chunks(fleet, key, BRIEF))
         yield made
+        wait_for_index(fleet)
     finally:
         fleet.stop()
     assert [found for found in findings_of_index(fleet) if found.task in made.tasks] == []

@@ -22,6 +22,7 @@ from tests.chaos.evidence import (
     stories_of_kafka,
     undisturbed_chunks,
     wait_for_archive,
+    wait_for_index,
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.gremlin import Gremlin
@@ -42,10 +43,10 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
     kafka: ProxiedKafka, s3_server: S3Server, tmp_path: Path
 ) -> None:
     fleet = Fleet(kafka, s3_server, tmp_path)
-    fleet.start()
     try:
+        fleet.start()
         project, key = create_key(fleet)
-        undisturbed = undisturbed_chunks(fleet, key, timeout_s=120)
+        undisturbed = undisturbed_chunks(fleet, key)
 
         gremlin = Gremlin(fleet, SEED, pause_s=PAUSE_S, kills_kafka=True)
         gremlin.start()
@@ -63,6 +64,7 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
             assert list(parse_events(logs[client.task]))
             assert timeless(chunks_of(logs[client.task])) == timeless(undisturbed)
         wait_for_archive(s3_server, project, logs, [client.task for client in clients])
+        wait_for_index(fleet)
     finally:
         fleet.stop()
     mine = {client.task for client in clients}

@@ -23,11 +23,11 @@ from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.chaos.clients import StreamClient, submit
 from tests.chaos.evidence import (
     BODY,
-    archive_of,
     create_key,
     findings_of_index,
     stories_of_kafka,
     undisturbed_chunks,
+    wait_for_archive,
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
@@ -147,9 +147,9 @@ class Scene:
         for client in clients:
             log = bytes(client.log)
             assert log == stories[client.task].log
-            assert log == archive_of(self.s3, self.project, client.task)
+            wait_for_archive(self.s3, self.project, {client.task: log}, [client.task])
             assert timeless(chunks_of(log)) == timeless(self.undisturbed)
-        assert findings_of_index(self.fleet) == []
+        until(lambda: findings_of_index(self.fleet) == [], "the index says what the logs say")
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +199,8 @@ def scene(
             n_workers=2,
             clickhouse_port=clickhouse_port,
         )
-        fleet.start()
         try:
+            fleet.start()
             project, key = create_key(fleet)
             chunks = undisturbed_chunks(fleet, key)
             yield Scene(fleet, kafka, s3, disk, project, key, chunks)

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx
 
 from api.settings import CORS_ORIGINS
 from streamproc.contract import env
 from tests.brokers import KafkaNode, die_with_parent, free_ports
 from tests.engines import S3Server
-from tests.workers import CLIP, WorkerProcess, workers
+from tests.workers import WorkerProcess, workers
 
 ADMIN_KEY = "admin key of the clients"
 _START_S = 60.0
@@ -162,23 +161,3 @@ def pause(worker: WorkerProcess) -> None:
 
 def resume(worker: WorkerProcess) -> None:
     worker.send(signal.SIGCONT)
-
-
-def looped_clip(target: Path, n_times: int) -> Path:
-    """Write the bundled clip several times in a row, without decoding it."""
-    with av.open(str(CLIP)) as old, av.open(str(target), "w") as new:
-        source = old.streams.video[0]
-        copy = new.add_stream_from_template(source)
-        packets = [packet for packet in old.demux(source) if packet.dts is not None]
-        first = min(packet.dts or 0 for packet in packets)
-        length = max((packet.dts or 0) + packet.duration for packet in packets) - first
-        data = [(bytes(p), p.pts, p.dts, p.is_keyframe, p.duration) for p in packets]
-        for n in range(n_times):
-            for raw, pts, dts, key, duration in data:
-                packet = av.Packet(raw)
-                packet.stream = copy
-                packet.time_base = source.time_base
-                packet.pts, packet.dts = (pts or 0) + n * length, (dts or 0) + n * length
-                packet.is_keyframe, packet.duration = key, duration
-                new.mux(packet)
-    return target

@@ -21,7 +21,8 @@ from console.feed import LiveFold
 from streamproc.contract import env
 from streamproc.contract.framing import DONE, parse_events
 from tests.brokers import KafkaNode, die_with_parent, free_ports, wait_for_port
-from tests.clients.stack import Stack, looped_clip, pause, resume, running_stack
+from tests.clients.stack import Stack, pause, resume, running_stack
+from tests.data.clips import looped_clip
 from tests.engines import S3Server
 from tests.plugins.missing import find_program, needs_program
 

@@ -10,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
+BUNDLED = Path(__file__).parents[2] / "console" / "data" / "pedestrians.mp4"
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -71,6 +73,15 @@ def write(path: Path, recipe: Recipe) -> Path:
         if sound is not None:
             container.mux(sound.encode(None))
     return path
+
+
+def _decode_times(packets: Sequence[Any]) -> list[int]:
+    """Return every packet's decode time; Matroska does not tell those of the first ones."""
+    if all(packet.dts is not None for packet in packets):
+        return [packet.dts for packet in packets]
+    shown = [packet.pts for packet in packets]
+    ahead = max(late - early for late, early in zip(sorted(shown), shown, strict=True))
+    return [time - ahead for time in sorted(shown)]
 
 
 def _silence(index: int, rate: int) -> av.AudioFrame:
@@ -142,6 +153,34 @@ def faststart(source: Path, target: Path, **options: str) -> Path:
         for packet in old.demux():
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]
+                new.mux(packet)
+    return target
+
+
+def looped_clip(target: Path, n_times: int, source: Path = BUNDLED) -> Path:
+    """Write a clip's pictures several times in a row, packet by packet: nothing is encoded anew.
+
+    Its timestamps go on where the time before ended. Sound is left out.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        video = old.streams.video[0]
+        copy = new.add_stream_from_template(video)
+        packets = [packet for packet in old.demux(video) if packet.size]
+        decoded_at = _decode_times(packets)
+        length = max(t + p.duration for t, p in zip(decoded_at, packets, strict=True))
+        length -= decoded_at[0]
+        data = [
+            (bytes(p), p.pts, dts, p.is_keyframe, p.duration)
+            for dts, p in zip(decoded_at, packets, strict=True)
+        ]
+        for n in range(n_times):
+            for raw, pts, dts, key, duration in data:
+                packet = av.Packet(raw)
+                packet.stream = copy
+                packet.time_base = video.time_base
+                packet.dts = dts + n * length
+                packet.pts = None if pts is None else pts + n * length
+                packet.is_keyframe, packet.duration = key, duration
                 new.mux(packet)
     return target
 

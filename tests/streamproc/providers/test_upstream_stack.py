@@ -21,7 +21,7 @@ from console.local.session import Addresses, running_stack
 from console.local.state import DataDirectory
 from streamproc.contract import env
 from streamproc.contract.chunk import Chunk
-from tests.clients.stack import looped_clip
+from tests.data.clips import looped_clip
 from tests.streamproc.providers.video_api import Handler, frame_event, video_api
 from tests.streamproc.source.origin import serving
 from tests.workers import CLIP, chunks_of, timeless
