@@ -4,6 +4,12 @@ Each process of a parallel run has engines of its own; each module has new topic
 a new database, so that no test sees what another file left behind.
 """
 
+import os
+
+# Read once, when Textual is imported. An animated picture is drawn many times, for nobody.
+os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+os.environ.setdefault("TEXTUAL_FPS", "15")
+
 pytest_plugins = [
     "tests.brokers",
     "tests.engines",

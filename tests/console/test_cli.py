@@ -30,6 +30,7 @@ def test_every_command_of_the_help_exists_and_says_what_it_does() -> None:
         assert command.help, name
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from console.cli import run; run(['--help']);"

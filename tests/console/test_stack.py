@@ -21,7 +21,7 @@ Ask = Callable[..., tuple[int, bytes]]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     data = tmp_path_factory.mktemp("stack") / "data"
     log = data.parent / "up.log"
     arguments = [f"--data={data}", "--kafka=memory", f"--file-root={CLIP.parent}"]

@@ -44,9 +44,9 @@ def make_console(
 ) -> ConsoleApp:
     endpoint = Endpoint(url, key, project=project)
     given = {
-        "tasks_s": 0.05,
-        "system_s": 0.05,
-        "draw_s": 0.01,
+        "tasks_s": 0.3,
+        "system_s": 0.3,
+        "draw_s": 0.03,
         "graphics": False,
         "tracks_s": 3600.0,
     } | settings

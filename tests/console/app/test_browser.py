@@ -1,7 +1,6 @@
 """`framewire console --serve`: the same application in a headless Chromium."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,13 +13,16 @@ import httpx
 import pytest
 
 from tests.console.app.recorded_api import KEY, Script
+from tests.plugins.missing import find_program, needs_program
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSERS = ("chromium", "chromium-browser")
+CHROMIUM = find_program(*BROWSERS)
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.usefixtures("processes"),
+    needs_program(*BROWSERS, promise="the console in a browser"),
+]
 
 
 @pytest.fixture

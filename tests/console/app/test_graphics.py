@@ -1,6 +1,5 @@
 """The preview in terminals that show pixels: what arrives there is the frame with its boxes."""
 
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ from streamproc.contract.framing import parse_events
 from tests.console.app.graphics_terminal import CELL_PX, GraphicsTerminal
 from tests.console.app.recorded_api import KEY, Script
 from tests.console.app.test_terminal import Tmux
+from tests.plugins.missing import needs_program
 
 
 def expected(script: Script) -> Image.Image:
@@ -25,6 +25,7 @@ def expected(script: Script) -> Image.Image:
     return with_boxes(shown, track_colours(dark=True), None)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("protocol", ["kitty", "sixel"])
 def test_the_picture_that_arrives_is_the_frame_with_its_boxes(
     protocol: Literal["kitty", "sixel"], url: str, script: Script, tmp_path: Path
@@ -43,7 +44,8 @@ def test_the_picture_that_arrives_is_the_frame_with_its_boxes(
     assert difference < 12  # sixel has 256 colours
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.usefixtures("processes")
+@needs_program("tmux", promise="pictures as blocks in a real terminal")
 def test_a_terminal_without_pixels_gets_blocks(url: str, tmp_path: Path) -> None:
     terminal = Tmux(
         {"FRAMEWIRE_URL": url, "FRAMEWIRE_KEY": KEY, "FRAMEWIRE_DATA": str(tmp_path)}, options=""

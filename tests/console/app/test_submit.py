@@ -189,6 +189,7 @@ async def test_sampling_modes_are_chosen(console: ConsoleApp, script: Script) ->
         assert script.asked("POST", PATH)[0]["input"][0]["sampling"] == {"mode": "keyframe"}
 
 
+@pytest.mark.usefixtures("processes")
 async def test_the_curl_command_is_the_same_request(
     console: ConsoleApp, script: Script, tmp_path: Path
 ) -> None:

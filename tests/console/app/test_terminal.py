@@ -1,7 +1,6 @@
 """The console in a real terminal (tmux), against a running stack of real parts."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,13 +13,14 @@ import pytest
 from console.client import calls
 from console.client.sync import Client
 from console.local.session import running_stack
+from tests.plugins.missing import needs_program
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIP = ROOT / "console" / "data" / "pedestrians.mp4"
 
 pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+    pytest.mark.usefixtures("engines"),
+    needs_program("tmux", promise="the console in a real terminal over a real stack"),
 ]
 
 

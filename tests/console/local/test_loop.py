@@ -40,7 +40,7 @@ class Family:
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Iterator[Family]:
+def family(processes: None, tmp_path: Path) -> Iterator[Family]:
     family = Family(tmp_path)
     yield family
     family.process.kill()

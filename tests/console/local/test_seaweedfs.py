@@ -27,7 +27,9 @@ def client(s3: S3Access, secret: str) -> Any:
 
 
 @pytest.mark.filterwarnings("default::DeprecationWarning:botocore")
-def test_seaweedfs_needs_its_keys_and_keeps_what_it_acked_through_kill_9(tmp_path: Path) -> None:
+def test_seaweedfs_needs_its_keys_and_keeps_what_it_acked_through_kill_9(
+    engines: None, tmp_path: Path
+) -> None:
     ports = allocate(seaweedfs.PORTS, {})
     s3 = seaweedfs.access(ports, "access", "secret")
     spec = seaweedfs.spec(tmp_path / "s3", ports, s3, os.environ)
