@@ -2,13 +2,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: install demo test check lock chaos kafka conformance bench clean help
+unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
+.PHONY: install demo test unit check lock chaos kafka conformance bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PACKAGES := api console models streamproc
 PATHS := $(PACKAGES) tests benchmarks
+# One process more than there are cores: some always wait. JOBS=0 runs all in one.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 install: $(STAMP) ## Make .venv from the hash-pinned locks; at once when nothing changed
 
@@ -24,8 +28,11 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 demo: install ## Process the bundled clip on an embedded stack and show its tracks
 	@$(BIN)/framewire demo
 
-test: install ## Run all tests but the chaos runs
-	$(BIN)/pytest -m "not chaos"
+test: install ## Run all tests but the chaos runs; ARGS="-k …" go to pytest
+	$(PYTEST) -m "not chaos" $(ARGS)
+
+unit: install ## Run what needs no engine and no process but the decoder's
+	$(PYTEST) -m "not (chaos or stack or process)" $(ARGS)
 
 check: install ## Lint, format, types, import directions
 	$(BIN)/ruff check $(PATHS)
@@ -42,7 +49,7 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
 
 chaos: install ## Kill processes at random and check that no byte is lost
-	$(BIN)/pytest -s -m chaos tests/chaos
+	$(BIN)/pytest -s -m chaos tests/chaos $(ARGS)
 
 kafka: install ## Test against a three-node Apache Kafka
 	$(BIN)/pytest tests/kafka

@@ -23,7 +23,7 @@ BENCHMARKS = {
 
 
 @pytest.fixture
-def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
+def suite(processes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
     package = tmp_path / "made_up"
     package.mkdir()
     for name, body in BENCHMARKS.items():

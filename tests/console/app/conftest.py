@@ -1,5 +1,7 @@
 """The console over the recorded api, with stopped clocks."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -54,17 +56,17 @@ def make_console(
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], object], *, within_s: float = 20.0) -> None:
-    """Let the app work until the condition holds; fails when it does not in time."""
-    import asyncio
-    import time
+    """Let the app work until the condition holds, and settle; fails when it does not in time.
 
+    It settles once before and once after: each time the whole screen is drawn.
+    """
     deadline_s = time.monotonic() + within_s
-    while True:
-        await pilot.pause()
-        if holds():
-            return
+    await pilot.pause()
+    while not holds():
         assert time.monotonic() < deadline_s, f"never held: {holds}"
         await asyncio.sleep(0.01)
+        if holds():
+            await pilot.pause()
 
 
 def text_of(widget: Any) -> str:

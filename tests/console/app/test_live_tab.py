@@ -60,8 +60,8 @@ async def test_the_preview_shows_the_frame_with_boxes_and_ids(
         assert shown is not None
         assert [target.track_id for target in shown.targets]
         picture = preview.query_one("BlockPicture")
-        text = text_of(picture)
-        assert all(str(target.track_id) in text for target in shown.targets)
+        ids = [str(target.track_id) for target in shown.targets]
+        await until(pilot, lambda: all(name in text_of(picture) for name in ids))
         await pilot.press("p")
         assert "p turns it on" in text_of(preview.query_one("Lines"))
 
