@@ -4,8 +4,11 @@ Each process of a parallel run has engines of its own; each module has new topic
 a new database, so that no test sees what another file left behind.
 """
 
+import gc
 import os
 
+# Thousands of widgets come and go: a third of the time of their tests was garbage collection.
+gc.set_threshold(100_000, 50, 100)
 # Read once, when Textual is imported. An animated picture is drawn many times, for nobody.
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 os.environ.setdefault("TEXTUAL_FPS", "15")

@@ -8,12 +8,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
     NewTopic,
     ResourceType,
+    TopicMetadata,
 )
 
 from streamproc.broker.errors import BrokerError, TopicPolicyError
 from streamproc.contract.topics import CHUNKS, MAX_MESSAGE_BYTES, POLICIES, TASKS, TopicPolicy
 
 _TIMEOUT_S = 10.0
+_POLL_S = 0.02
 
 
 def wait_for_kafka(admin: AdminClient, timeout_s: float) -> None:
@@ -35,10 +37,16 @@ def ensure_topics(admin: AdminClient, *, n_partitions: int, replication: int) ->
     Raises `TopicPolicyError` when one exists with another partition count or cleanup policy: the
     partition of a task is frozen, and a compacted log would lose bytes.
     """
-    existing = admin.list_topics(timeout=_TIMEOUT_S).topics
+    existing = _topics(admin)
     missing = [policy for policy in POLICIES if policy.name not in existing]
-    _create(admin, missing, n_partitions, replication)
-    present = [policy for policy in POLICIES if policy.name in existing]
+    made = _create(admin, missing, n_partitions, replication)
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while not existing.keys() >= {policy.name for policy in POLICIES}:
+        if time.monotonic() >= deadline_s:
+            raise BrokerError(f"the topics were not there {_TIMEOUT_S:g} s after they were created")
+        time.sleep(_POLL_S)
+        existing = _topics(admin)
+    present = [policy for policy in POLICIES if policy.name not in made]
     for policy in present:
         wanted = policy.partitions or n_partitions
         found = len(existing[policy.name].partitions)
@@ -49,11 +57,22 @@ def ensure_topics(admin: AdminClient, *, n_partitions: int, replication: int) ->
     _check_policies(admin, present)
 
 
+def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
+    """Return the topics whose partitions all have a leader."""
+    topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+    return {
+        name: topic
+        for name, topic in topics.items()
+        if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+    }
+
+
 def _create(
     admin: AdminClient, policies: list[TopicPolicy], n_partitions: int, replication: int
-) -> None:
+) -> set[str]:
+    """Return the names of those that are new: another process may have made some meanwhile."""
     if not policies:
-        return
+        return set()
     topics = [
         NewTopic(
             policy.name,
@@ -67,12 +86,15 @@ def _create(
         )
         for policy in policies
     ]
+    made = set()
     for name, future in admin.create_topics(topics, request_timeout=_TIMEOUT_S).items():
         try:
             future.result()
+            made.add(name)
         except KafkaException as exc:
             if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"topic {name} could not be created: {exc.args[0]}") from exc
+    return made
 
 
 def _check_policies(admin: AdminClient, policies: list[TopicPolicy]) -> None:

@@ -1,5 +1,7 @@
 """Topics on a real Apache Kafka: made once, refused when they are not as they must be."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -21,3 +23,21 @@ def test_topics_that_are_right_are_left_alone(admin: AdminClient) -> None:
 def test_another_partition_count_is_refused(admin: AdminClient) -> None:
     with pytest.raises(TopicPolicyError, match=r"has 4 partitions, not 5: the count is frozen"):
         ensure_topics(admin, n_partitions=5, replication=1)
+
+
+def test_of_two_that_make_the_topics_at_once_one_hears_that_they_differ(
+    kafka: KafkaNode, admin: AdminClient
+) -> None:
+    def refused(n_partitions: int) -> bool:
+        own = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        try:
+            ensure_topics(own, n_partitions=n_partitions, replication=1)
+        except TopicPolicyError:
+            return True
+        return False
+
+    for _ in range(3):
+        kafka.delete_topics(admin)
+        with ThreadPoolExecutor(2) as both:
+            assert any(both.map(refused, (4, 5)))
+    kafka.renew()
