@@ -4,7 +4,7 @@ Runs in the decoder child. Everything here is synchronous libav through PyAV.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, Final, NoReturn, Protocol
 
@@ -91,8 +91,16 @@ class RandomAccess(Protocol):
 class VideoStream:
     """The video stream of an open container; reopen it with `rewind()`."""
 
-    def __init__(self, file: RandomAccess, *, max_pixels: int) -> None:
+    def __init__(
+        self,
+        file: RandomAccess,
+        *,
+        max_pixels: int,
+        on_packet: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_packet` is called before each packet that `packets()` yields."""
         self._file = file
+        self._on_packet = on_packet
         self._max_pixels = max_pixels
         self.format = sniff.container_format(self._read_at(0, sniff.SNIFF_BYTES))
         size = file.size_bytes
@@ -181,6 +189,7 @@ class VideoStream:
                 for packet in self._container.demux(self.stream):
                     if packet.size:
                         broken = 0
+                        self._on_packet()
                         yield packet
             except (av.error.InvalidDataError, av.error.UndefinedError):
                 broken += 1
