@@ -22,6 +22,7 @@ def runs(clip: str, *, short: bool) -> Iterator[tuple[str, ...]]:
     yield "replay", *(["20"] if short else [])
     yield "fanout", *(["100"] if short else [])
     yield "resume", *(["--kills", "1", "--timeouts", "3"] if short else [])
+    yield "sandbox", clip, *(["--opens", "5", "--rounds", "2"] if short else [])
     yield "ocr", str(SIGNS)
     if not short:
         yield ("latency",)
