@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.frame_child import require_sandbox
 from api.leaving import NotCancelled
 from api.log.protocol import LogProtocol
 from api.settings import Settings, SettingsError
@@ -86,6 +87,8 @@ def main() -> int:
         settings = Settings.from_environ()
         configure_logging(settings.log)
         client_options(settings.clickhouse)
+        if settings.require_sandbox:
+            require_sandbox()
         app = create_app(settings)
         connect = client_factory(settings.clickhouse)
     except (SettingsError, BadClickhouseUrlError, SinkError) as exc:

@@ -6,11 +6,7 @@ child that takes too long is killed.
 """
 
 import asyncio
-import os
-import sys
 from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,11 +15,11 @@ import structlog
 
 from api.contract.stored import StoredRequest
 from api.errors import NotFoundError, ProblemError, UnavailableError
+from api.frame_child import FrameChild
 from api.settings import MIB, Settings
 from api.store.frame_rows import boxes_of_frame
 from api.store.objects import Objects
 from api.store.rows import Rows
-from streamproc.contract import env
 from streamproc.contract.frame import NO_SUCH_FRAME, PASSING_ERRORS, Box, FrameAnswer, FrameOrder
 
 MAX_CHILDREN = 2
@@ -32,12 +28,6 @@ TIMEOUT_S = 20.0
 IDLE_S = 30.0
 CACHE_BYTES = 32 * MIB
 _SOURCE_TTL_S = 300
-_LINE_BYTES = 64 * 1024
-_INHERITED = (
-    *(env.FILE_ROOTS, env.PRIVATE_HOSTS, env.MAX_SOURCE_BYTES),
-    *("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-)
-_ROOT = Path(__file__).resolve().parents[1]
 _log = structlog.get_logger("framewire.api.frames")
 
 
@@ -148,73 +138,6 @@ class Frames:
         while self._kept_bytes > CACHE_BYTES:
             _, old = self._kept.popitem(last=False)
             self._kept_bytes -= len(old.jpeg)
-
-
-class FrameChild:
-    """One child process, started with its first order; one order at a time.
-
-    One that died at rest is replaced by the next order.
-    """
-
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._ending: asyncio.Task[None] | None = None
-
-    async def answer(self, order: FrameOrder) -> tuple[FrameAnswer, bytes]:
-        """Return what the child says; after any exception it must be ended."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._process is not None and _is_gone(self._process):
-            await self.end()
-        process = self._process
-        if process is None:
-            process = self._process = await self._start()
-        if process.stdin is None or process.stdout is None:
-            raise OSError("the child has no pipes")
-        process.stdin.write(msgspec.json.encode(order) + b"\n")
-        await process.stdin.drain()
-        line = await process.stdout.readuntil(b"\n")
-        answer = msgspec.json.decode(line, type=FrameAnswer)
-        return answer, await process.stdout.readexactly(answer.size_bytes)
-
-    def rest(self, idle_s: float, ended: Callable[["FrameChild"], None]) -> None:
-        """End the child unless there is another order within `idle_s`."""
-
-        def end() -> None:
-            ended(self)
-            self._ending = asyncio.create_task(self.end())
-
-        self._timer = asyncio.get_running_loop().call_later(idle_s, end)
-
-    async def end(self) -> None:
-        """Kill the child and take its exit; the second time nothing happens."""
-        if self._timer is not None:
-            self._timer.cancel()
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-    @staticmethod
-    async def _start() -> asyncio.subprocess.Process:
-        environ = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environ["PYTHONPATH"] = str(_ROOT)
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "streamproc", "frame"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environ,
-            limit=_LINE_BYTES,
-        )
-
-
-def _is_gone(process: asyncio.subprocess.Process) -> bool:
-    """Whether it is known to have ended: its pipe may be closed before its exit is told."""
-    return process.returncode is not None or process.stdin is None or process.stdin.is_closing()
 
 
 def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:

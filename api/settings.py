@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Signs `?token=`; the same in all api processes. None turns such tokens off."""
     index_in_api: bool = False
     """Run the index role in this process, because chDB has one owner."""
+    require_sandbox: bool = False
+    """Start only where the decoders of previews have a whole sandbox."""
     log: str = "info"
     """debug | info | warning."""
 
@@ -109,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "clickhouse": _required(source, env.CLICKHOUSE),
             "kafka_options": _options(source),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
+            "require_sandbox": source.get(env.REQUIRE_SANDBOX) == "1",
         }
         if origins := source.get(CORS_ORIGINS):
             fields["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())

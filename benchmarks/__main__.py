@@ -34,6 +34,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
         suite.run("replay", "20", "--rounds", "2", *stack)
         suite.run("fanout", "100", "--seconds", "5", *stack)
     suite.run("resume", "--kills", "1", "--timeouts", "3")
+    suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
     suite.leave_out(LONG_ALONE, "part of the long form")
 
@@ -46,6 +47,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("replay")
     suite.run("fanout")
     suite.run("resume")
+    suite.run("sandbox", str(clip))
     suite.run("ocr", str(SIGNS))
     for name in LONG_ALONE:
         suite.run(name)

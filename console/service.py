@@ -4,7 +4,13 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import datetime
 
-from api.contract.resources import LagResource, PartResource, SystemResource, TaskResource
+from api.contract.resources import (
+    LagResource,
+    PartResource,
+    SandboxResource,
+    SystemResource,
+    TaskResource,
+)
 from console.columns import Column, Row
 from console.ink import Line, Span
 from console.state import parse_time
@@ -33,6 +39,7 @@ WORKER_COLUMNS = (
     Column("history", "FPS, LAST 2 MIN", 20, rank=4),
     Column("frames", "FRAMES", 8, right=True, rank=5),
     Column("memory", "MEMORY", 9, right=True, rank=3),
+    Column("sandbox", "SANDBOX", 8, flex=1, rank=4),
     Column("models", "MODELS", 16, flex=2, rank=7),
     Column("up", "UP", 6, right=True, rank=2),
 )
@@ -87,6 +94,7 @@ class ServiceFold:
                         ((sparkline(self._fps[worker.id], 20), "info"),),
                         ((grouped(worker.processed_frames), ""),),
                         ((size(worker.rss_bytes), "dim"),),
+                        _sandbox(worker.sandbox),
                         ((", ".join(worker.models) or "none loaded", "dim"),),
                         ((duration(since.total_seconds()), "dim"),),
                     ),
@@ -150,6 +158,13 @@ def summary_line(system: SystemResource) -> Line:
     )
 
 
+def sandbox_words(sandbox: SandboxResource | None) -> str:
+    """Return what holds a worker's decoders, and which parts of it are missing."""
+    if sandbox is None:
+        return "not told"
+    return f"{sandbox.level} - {', '.join(sandbox.missing)}" if sandbox.missing else sandbox.level
+
+
 def failure_rows(failures: Sequence[TaskResource], now: datetime) -> list[Row]:
     rows: list[Row] = []
     for task in failures:
@@ -167,6 +182,12 @@ def failure_rows(failures: Sequence[TaskResource], now: datetime) -> list[Row]:
             )
         )
     return rows
+
+
+def _sandbox(sandbox: SandboxResource | None) -> Line:
+    level = sandbox.level if sandbox else None
+    tone = {"full": "good", "partial": "warn", "none": "bad!"}.get(level or "", "dim")
+    return ((sandbox_words(sandbox), tone),)
 
 
 def _by_topic(lag: Sequence[LagResource]) -> dict[tuple[str, str], list[LagResource]]:

@@ -10,6 +10,7 @@ ROLES = {
     "reindex": ("streamproc.sinks.reindex", "main"),
     "verify": ("streamproc.sinks.verify", "main"),
     "frame": ("streamproc.frame", "main"),
+    "sandbox": ("streamproc.source.probe", "main"),
     "broker": ("streamproc.broker.commands", "broker_main"),
     "topics": ("streamproc.broker.commands", "topics_main"),
 }

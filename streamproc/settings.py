@@ -46,6 +46,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """host or host:port that sources may have though it is private."""
     max_source_bytes: int = 20 * 1024**3
     """Largest source that is fetched."""
+    require_sandbox: bool = False
+    """Decode nothing where a required part of the decoder's sandbox is missing."""
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
@@ -83,6 +85,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         max_source_bytes=int(
             _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
+        require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
         ready_file=_path(environ, env.READY_FILE),
         log_level=environ.get(env.LOG) or default.log_level,
     )
@@ -99,6 +102,13 @@ def _security(environ: Mapping[str, str]) -> KafkaSecurity:
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(environ[name]) if environ.get(name) else None
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name) or "0"
+    if text not in {"0", "1"}:
+        raise InvalidSettingError(f"{name} must be 0 or 1")
+    return text == "1"
 
 
 def _number(environ: Mapping[str, str], name: str, default: float, *, least: float) -> float:

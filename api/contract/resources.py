@@ -290,6 +290,13 @@ class ModelPage(msgspec.Struct, frozen=True):
     data: list[ModelResource]
 
 
+class SandboxResource(msgspec.Struct, frozen=True):
+    """What holds a worker's decoders; `missing` names the parts that its host refused."""
+
+    level: Literal["full", "partial", "none"]
+    missing: list[str]
+
+
 class WorkerResource(msgspec.Struct, frozen=True):
     """A worker as its last heartbeat told; `alive` when that is not long ago."""
 
@@ -308,6 +315,7 @@ class WorkerResource(msgspec.Struct, frozen=True):
     processed_frames: int
     partitions: list[int]
     rss_bytes: int
+    sandbox: SandboxResource | None = None
 
 
 class LagResource(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from litestar import MediaType, Response, get
 
 from api.contract import paths
-from api.contract.resources import HealthResource, SystemResource, WorkerResource
+from api.contract.resources import HealthResource, SandboxResource, SystemResource, WorkerResource
 from api.directory import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import ThePrincipal, TheServices
@@ -12,6 +12,7 @@ from api.submission import now_ms
 from api.times import rfc3339
 from api.version import VERSION
 from streamproc.contract.records import WorkerBeat
+from streamproc.contract.sandbox import Sandbox
 
 
 @get(paths.SYSTEM, operation_id="getSystem", responses=problems())
@@ -72,7 +73,12 @@ def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
         processed_frames=beat.processed_frames,
         partitions=list(beat.partitions),
         rss_bytes=beat.rss_bytes,
+        sandbox=None if beat.sandbox is None else _sandbox(beat.sandbox),
     )
+
+
+def _sandbox(sandbox: Sandbox) -> SandboxResource:
+    return SandboxResource(sandbox.level, list(sandbox.missing))
 
 
 HANDLERS = [get_system, live, ready, metrics]

@@ -4,6 +4,7 @@ import click
 
 from console.client import calls
 from console.commands.options import asks_api
+from console.service import sandbox_words
 from console.terminal import Terminal
 
 
@@ -22,7 +23,7 @@ def system(terminal: Terminal) -> None:
     )
     click.echo()
     terminal.table(
-        ("WORKER", "ALIVE", "DEVICE", "PRECISION", "BUSY", "FPS", "FRAMES", "MIB"),
+        ("WORKER", "ALIVE", "DEVICE", "PRECISION", "BUSY", "FPS", "FRAMES", "MIB", "SANDBOX"),
         [
             (
                 worker.id,
@@ -33,6 +34,7 @@ def system(terminal: Terminal) -> None:
                 round(worker.fps, 1),
                 worker.processed_frames,
                 worker.rss_bytes // 2**20,
+                sandbox_words(worker.sandbox),
             )
             for worker in found.workers
         ],

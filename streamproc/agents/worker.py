@@ -32,12 +32,13 @@ from streamproc.contract import env
 from streamproc.contract.logs import calm
 from streamproc.contract.providers import InvalidProvidersError, load_providers
 from streamproc.contract.records import TaskMessage, WorkerBeat
+from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.topics import WORKERS
 from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailedError
 from streamproc.providers.engines import Engines
 from streamproc.providers.plan import ModelShelf
 from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
-from streamproc.source.process import prepare
+from streamproc.source.probe import SandboxMissingError, probed_sandbox
 
 _log = structlog.get_logger()
 _RETRY_S = 1.0
@@ -51,10 +52,12 @@ handed over to the next."""
 class Worker:
     """All parts of one worker process, and their order of starting and stopping."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None) -> None:
+        """`sandbox`: what holds the decoders, None where that is not known."""
         self._settings = settings
         self._stopping = False
         self._started_ms = now_ms()
+        self._sandbox = sandbox
         self._busy = 0
         self._processed = 0
         n_threads = (os.cpu_count() or 2) + 1
@@ -151,8 +154,7 @@ class Worker:
             self._readers.put(reader)
 
     def _warm(self) -> None:
-        """Load the default detector and start a decoder, so that a first task finds both."""
-        prepare()
+        """Load the default detector, so that a first task finds it."""
         try:
             device, precision = self._engines.resolve(self._providers[0].name)
             if device != "upstream":
@@ -185,6 +187,7 @@ class Worker:
                 processed_frames=self._processed,
                 partitions=stream.partitions,
                 rss_bytes=process.memory_info().rss,
+                sandbox=self._sandbox,
             )
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 
@@ -250,9 +253,10 @@ def main(argv: Sequence[str]) -> int:
         level = getattr(logging, settings.log_level.upper(), logging.INFO)
         configure_logging(level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
-            worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)))
+            sandbox = probed_sandbox(require=settings.require_sandbox)
+            worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
             asyncio.run(worker.run())
-    except (InvalidSettingError, InvalidProvidersError) as exc:
+    except (InvalidSettingError, InvalidProvidersError, SandboxMissingError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     except LogUnavailableError as exc:

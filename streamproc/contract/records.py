@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 from crc32c import crc32c
 
+from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.spec import TaskSpec
 
 Kind = Literal["claim", "chunk", "terminal"]
@@ -131,7 +132,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
-    """A worker's heartbeat; `fps` is processed frames per second over the last beat."""
+    """A worker's heartbeat; `fps` is processed frames per second over the last beat.
+
+    `sandbox`: what holds its decoders, None where that is not known.
+    """
 
     worker: str
     host: str
@@ -147,6 +151,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     processed_frames: int
     partitions: tuple[int, ...] = ()
     rss_bytes: int = 0
+    sandbox: Sandbox | None = None
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):

@@ -45,10 +45,12 @@ class Engines:
             allowed_file_roots=settings.file_roots,
             allowed_private_hosts=settings.private_hosts,
             max_bytes=settings.max_source_bytes,
+            require_sandbox=settings.require_sandbox,
         )
         self._upload_policy = FetchPolicy(
             allowed_private_hosts=frozenset({uploads.host} if uploads.host else ()),
             max_bytes=settings.max_source_bytes,
+            require_sandbox=settings.require_sandbox,
         )
 
     def resolve(self, name: str) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""The decoder child: forked by the nursery, it decodes one source and ends.
+"""The decoder child: forked by the nursery, it carries out one order behind its walls and ends.
+
+It decodes a source, or makes a JPEG of a picture; nobody who makes one has seen the video.
 
 What a hostile video may have done to its memory dies with it. The parent ends it by closing the
 control socket or by SIGKILL.
@@ -12,8 +14,10 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from streamproc.source import picture, ring, sandbox, wire
-from streamproc.source.errors import SourceError, SourceTooLargeError
+from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
+from streamproc.source import drawing, picture, ring, wire
+from streamproc.source.errors import DecoderCrashedError, SourceError, SourceTooLargeError
+from streamproc.source.sandbox import limits, walls
 from streamproc.source.stream import VideoStream
 from streamproc.source.walk import Walk
 
@@ -114,31 +118,66 @@ class Slots:
 
 
 def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None:
-    """Serve one source; any failure is told to the worker, or the exit status tells it.
+    """Carry out one order; any failure is told to the worker, or the exit status tells it.
 
     Must be called in a process of its own with one thread, which ends after.
     """
-    isolated = sandbox.isolate(parent_pid)
+    isolated = walls.isolate(parent_pid)
     control = socket.socket(fileno=control_fd)
     served = socket.socket(fileno=bytes_fd)
     memory = mmap.mmap(ring_fd, ring.RING_BYTES)
     control.send(wire.encode(wire.Started(isolated)))
-    message, fd = _receive_open(control)
-    if message is None:
+    order, fd = _receive_order(control)
+    if order is None:
         return
-    sandbox.lock_down(message.cpu_limit_s)
+    file = LocalFile(fd) if isinstance(order, wire.Open) and order.local else None
+    missing = walls.lock_down(*_limits(order))
+    if not isolated:
+        missing.append(NETWORK_NAMESPACE)
     threading.Thread(target=_exit_with_parent, args=(control_fd,), daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        control.send(wire.encode(_serve(message, fd, control, served, memory)))
+        answer = _carry_out(order, Sandbox(tuple(missing)), file, control, served, memory)
+        control.send(wire.encode(answer))
 
 
-def _serve(
-    message: wire.Open, fd: int, control: socket.socket, served: socket.socket, memory: mmap.mmap
+def _limits(order: wire.Order) -> tuple[int, int]:
+    """(pixels of a picture, seconds of CPU time in all)."""
+    if isinstance(order, wire.Open):
+        return order.max_pixels, order.cpu_limit_s
+    n_pixels = order.width * order.height if isinstance(order, wire.Draw) else 0
+    return n_pixels, limits.STRETCH_S
+
+
+def _carry_out(
+    order: wire.Order,
+    sandbox: Sandbox,
+    file: LocalFile | None,
+    control: socket.socket,
+    served: socket.socket,
+    memory: mmap.mmap,
+) -> wire.FromChild:
+    """Return the last message."""
+    if isinstance(order, wire.Probe):
+        return wire.LockedDown(sandbox.missing)
+    if order.require_sandbox and not sandbox.suffices:
+        return wire.Failed(DecoderCrashedError.code, f"the decoder's sandbox is {sandbox}")
+    if isinstance(order, wire.Draw):
+        return wire.Drawn(drawing.draw_in_place(memory, order))
+    return _decode(order, file, control, served, memory)
+
+
+def _decode(
+    message: wire.Open,
+    local: LocalFile | None,
+    control: socket.socket,
+    served: socket.socket,
+    memory: mmap.mmap,
 ) -> wire.FromChild:
     """Decode the source into the ring; returns the last message."""
+    cpu_time = limits.CpuTime()
     try:
-        file = LocalFile(fd) if message.local else ServedFile(served)
-        stream = VideoStream(file, max_pixels=message.max_pixels)
+        file = local or ServedFile(served)
+        stream = VideoStream(file, max_pixels=message.max_pixels, on_packet=cpu_time.renew)
         walk = Walk(stream, message.sampling, message.range, message.resume)
         for event in _pictures(walk, stream, message, control, memory):
             control.send(wire.encode(event))
@@ -207,10 +246,10 @@ def _pictures(
         )
 
 
-def _receive_open(control: socket.socket) -> tuple[wire.Open | None, int]:
+def _receive_order(control: socket.socket) -> tuple[wire.Order | None, int]:
     data, fds, _, _ = socket.recv_fds(control, wire.MAX_MESSAGE_BYTES, 1)
     message = wire.decode_to_child(data) if data else None
-    return (message if isinstance(message, wire.Open) else None), (fds[0] if fds else -1)
+    return (None if isinstance(message, wire.Release) else message), (fds[0] if fds else -1)
 
 
 def _exit_with_parent(control_fd: int) -> None:

@@ -198,6 +198,7 @@ class FrameSource:
             resume=resume,
             max_pixels=self._policy.max_pixels,
             cpu_limit_s=self._policy.cpu_limit_s,
+            require_sandbox=self._policy.require_sandbox,
         )
         self._child.send(order, fd)
         opened = self._next_message()

@@ -27,7 +27,9 @@ import av
 import av.logging
 import numpy as np
 
-from streamproc.source import child, picture, sandbox, wire
+from streamproc.contract.frame import Box
+from streamproc.source import child, drawing, picture, wire
+from streamproc.source.sandbox import walls
 from streamproc.source.types import FrameOutputs
 
 _N_FDS: Final = 3
@@ -132,12 +134,14 @@ def warm_up() -> None:
     frame = av.VideoFrame(16, 16, "yuv420p")
     outputs = FrameOutputs(full=True, scaled=(8, 8))
     painter = picture.Painter(1, outputs, 16, 16)
-    painter.paint(frame, np.zeros((16, 16, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
+    full = np.zeros((16, 16, 3), np.uint8)
+    painter.paint(frame, full, np.zeros((8, 8, 3), np.uint8))
+    drawing.jpeg(full, (Box(1, "a", 0, 0, 8, 8),), 8)
 
 
 def main() -> None:
     """Warm up, say `Ready`, serve."""
-    sandbox.die_with(int(sys.argv[1]))
+    walls.die_with(int(sys.argv[1]))
     control = socket.socket(fileno=int(sys.argv[2]))
     warm_up()
     gc.freeze()  # the children leave these pages alone

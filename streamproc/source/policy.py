@@ -12,6 +12,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `allowed_private_hosts`: `host` or `host:port` exempt from the public-address rule, for the
     own S3. `stall_timeout_s`: longest silence between two pieces of data.
     `decode_stall_timeout_s`: longest time the decoder may take over one frame.
+    `require_sandbox`: decode nothing where a required part of the sandbox is missing.
     """
 
     allowed_file_roots: tuple[Path, ...] = ()
@@ -24,3 +25,4 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     total_timeout_s: float = 6 * 3600.0
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
+    require_sandbox: bool = False

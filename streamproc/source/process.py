@@ -17,10 +17,11 @@ import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from streamproc.contract.sandbox import Sandbox
 from streamproc.source import ring, wire
 from streamproc.source.errors import DecoderCrashedError
 
@@ -166,6 +167,9 @@ class _Nursery:
 class _RunningNursery:
     """The nursery process and the socket on which children are asked for."""
 
+    MODULE: ClassVar = "streamproc.source.nursery"
+    """Run by the interpreter; tests and benchmarks put another one in its place."""
+
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ready = False
@@ -176,11 +180,11 @@ class _RunningNursery:
                 self._control.close()
                 raise _NurseryGoneError(_NOT_STARTED) from exc
 
-    @staticmethod
-    def _started(control_fd: int) -> subprocess.Popen[bytes]:
+    @classmethod
+    def _started(cls, control_fd: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [
-                *(sys.executable, "-X", "frozen_modules=on", "-m", "streamproc.source.nursery"),
+                *(sys.executable, "-X", "frozen_modules=on", "-m", cls.MODULE),
                 *map(str, (os.getpid(), control_fd)),
             ],
             pass_fds=(control_fd,),
@@ -247,9 +251,24 @@ def _readable(fd: socket.socket | int, timeout_s: float) -> bool:
 
 
 def _death(status: int) -> str:
+    if status == -signal.SIGXCPU:
+        return "the decoder used up its CPU time without getting on"
     if status < 0:
         return f"the decoder was ended by {signal.Signals(-status).name}"
     return f"the decoder ended with status {status}"
+
+
+def probe_sandbox() -> Sandbox:
+    """Return what a decoder's sandbox is on this host; raises `DecoderCrashedError`."""
+    child = take()
+    try:
+        child.send(wire.Probe())
+        answer = child.receive(_START_TIMEOUT_S)
+    finally:
+        child.end()
+    if not isinstance(answer, wire.LockedDown):
+        raise DecoderCrashedError(_NOT_STARTED)
+    return Sandbox(answer.missing)
 
 
 _nursery = _Nursery()

@@ -4,15 +4,16 @@ Runs in the decoder child. Everything here is synchronous libav through PyAV.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any, Final, NoReturn, Protocol
 
 import av
 import av.error
 import av.logging
 
-from streamproc.source import sniff
+from streamproc.source import boxes, sniff
 from streamproc.source.errors import (
     SourceEmptyError,
     SourceNotVideoError,
@@ -23,6 +24,9 @@ from streamproc.source.errors import (
 
 _IO_BUFFER_BYTES: Final = 128 * 1024
 _MAX_BROKEN_READS: Final = 64
+_MAX_STREAMS: Final = 128
+_PROBE_BYTES: Final = 5_000_000
+"""How much of a file is read to find its streams, at most: libav's own default."""
 _MANY_PIXELS: Final = 1920 * 1088
 _THREADS_FOR_MANY_PIXELS: Final = 3
 _FALLBACK_RATE: Final = Fraction(25)
@@ -78,6 +82,20 @@ _CODECS: Final = frozenset(
 )
 
 
+def open_options(name: str) -> dict[str, str]:
+    """Return what libav may use on a file: one demuxer, the listed decoders, no protocol at all.
+
+    Sound and subtitles are not decoded to learn of them: a container says enough.
+    """
+    return {
+        "format_whitelist": name,
+        "codec_whitelist": ",".join(sorted(_CODECS)),
+        "protocol_whitelist": "none",
+        "max_streams": str(_MAX_STREAMS),
+        "probesize": str(_PROBE_BYTES),
+    }
+
+
 class RandomAccess(Protocol):
     """A binary file as libav wants it; `size_bytes` None while unknown."""
 
@@ -91,16 +109,35 @@ class RandomAccess(Protocol):
 class VideoStream:
     """The video stream of an open container; reopen it with `rewind()`."""
 
-    def __init__(self, file: RandomAccess, *, max_pixels: int) -> None:
+    def __init__(
+        self,
+        file: RandomAccess,
+        *,
+        max_pixels: int,
+        on_packet: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_packet` is called before each packet that `packets()` yields."""
         self._file = file
+        self._on_packet = on_packet
         self._max_pixels = max_pixels
-        self.format = sniff.container_format(self._read_at(0, sniff.SNIFF_BYTES))
+        read_at = cache(self._read_at)  # both walks over a file's boxes read the same headers
+        self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES))
         size = file.size_bytes
-        self.truncated = size is not None and sniff.is_truncated(self.format, self._read_at, size)
+        self.truncated = size is not None and sniff.is_truncated(self.format, read_at, size)
+        if self.format == "mov":
+            self._check_boxes(read_at)
         self._container: Any = None
         self.stream: Any = None
         self.codec: Any = None
         self.rewind()
+
+    def _check_boxes(self, read_at: sniff.ReadAt) -> None:
+        try:
+            boxes.check(read_at, self._file.size_bytes)
+        except SourceTooLargeError as exc:
+            if self.truncated:
+                raise SourceTruncatedError("the file ends before its headers do") from exc
+            raise
 
     def rewind(self) -> None:
         """(Re)open the container: the state is that of a file nobody has read from."""
@@ -114,13 +151,15 @@ class VideoStream:
                     "r",
                     format=self.format,
                     options={"threads": "1"},
-                    container_options={"protocol_whitelist": "none"},
+                    container_options=open_options(self.format),
                     buffer_size=_IO_BUFFER_BYTES,
                     io_open=_refuse_to_open,
                 )
         except av.error.FFmpegError as exc:
             if self.truncated:
                 raise SourceTruncatedError("the file ends before its headers do") from exc
+            if any("max_streams" in line for _, _, line in log):
+                raise SourceTooLargeError(f"the file has more than {_MAX_STREAMS} tracks") from exc
             raise SourceUnsupportedError("the file cannot be read as a video") from exc
         finally:
             av.logging.set_level(None)
@@ -181,6 +220,7 @@ class VideoStream:
                 for packet in self._container.demux(self.stream):
                     if packet.size:
                         broken = 0
+                        self._on_packet()
                         yield packet
             except (av.error.InvalidDataError, av.error.UndefinedError):
                 broken += 1

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from streamproc.contract.frame import Box
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source.types import FrameOutputs, ResumePoint
 
@@ -33,6 +34,24 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     resume: ResumePoint | None
     max_pixels: int
     cpu_limit_s: int
+    require_sandbox: bool = False
+
+
+class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Parent: make a JPEG of the picture of this size that lies at the ring's start.
+
+    `boxes_bytes` of msgpack (`Boxes`) lie behind it; there may be more of them than fit here.
+    """
+
+    width: int
+    height: int
+    boxes_bytes: int
+    width_px: int | None
+    require_sandbox: bool = False
+
+
+class Probe(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Parent: lock down, tell what came of it, and end."""
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -65,6 +84,18 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: sandboxed. `isolated`: no network, by a namespace of its own."""
 
     isolated: bool
+
+
+class LockedDown(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Child: the answer to `Probe`, the parts of the sandbox that this host refused."""
+
+    missing: tuple[str, ...]
+
+
+class Drawn(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Child: the answer to `Draw`; the JPEG lies behind the picture, in the boxes' place."""
+
+    size_bytes: int
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -112,11 +143,14 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
     message: str
 
 
-ToChild = Open | Release
-FromChild = Started | Opened | Shown | Ended | Failed | Died
+Order = Open | Draw | Probe
+Boxes = tuple[Box, ...]
+ToChild = Order | Release
+FromChild = Started | LockedDown | Drawn | Opened | Shown | Ended | Failed | Died
 FromNursery = Ready | Born | Stillborn
 
 encode = msgspec.msgpack.Encoder().encode
+decode_boxes: Callable[[bytes], Boxes] = msgspec.msgpack.Decoder(Boxes).decode
 decode_to_child: Callable[[bytes], ToChild] = msgspec.msgpack.Decoder(ToChild).decode
 decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
 decode_from_nursery: Callable[[bytes], FromNursery] = msgspec.msgpack.Decoder(FromNursery).decode

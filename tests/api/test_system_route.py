@@ -15,6 +15,7 @@ from api.errors import ProblemError, to_problem
 from api.settings import Settings
 from streamproc.contract import topics
 from streamproc.contract.records import WorkerBeat
+from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
 from tests.api.server import LiveApi, until
 from tests.api.test_tasks_route import BODY, submit
 
@@ -51,6 +52,7 @@ async def test_system_shows_workers_parts_and_lag(
         processed_frames=200,
         partitions=(0, 1),
         rss_bytes=5,
+        sandbox=Sandbox((NETWORK_NAMESPACE,)),
     )
     producer = Producer({"bootstrap.servers": settings.kafka})
     producer.produce(
@@ -66,6 +68,7 @@ async def test_system_shows_workers_parts_and_lag(
     system, found = await until(seen)
     assert found["alive"] is True
     assert (found["fps"], found["busy"], found["partitions"]) == (31.5, 1, [0, 1])
+    assert found["sandbox"] == {"level": "partial", "missing": ["network_namespace"]}
     assert system["devices"] == ["CPU"]
     assert {part["name"]: part["ready"] for part in system["parts"]} == {
         "kafka": True,

@@ -63,6 +63,7 @@ RUN = {
     "framewire wait": r"(?s)cancelled.*it was cancelled",
     "framewire run https": r"(?s)POST http.*/v1/video/process.*ocr.*keyframe|keyframe.*ocr",
     "python -m streamproc topics": r"\A\s*\Z",
+    "python -m streamproc sandbox": r"\A(full|partial \(without network_namespace\))\n\Z",
     "framewire projects create": r"shop",
     'curl -sS "$FRAMEWIRE_URL/health/live"': r"\S",
     'curl -sS "$FRAMEWIRE_URL/health/ready"': r"kafka",

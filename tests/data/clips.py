@@ -28,6 +28,7 @@ class Recipe:
     pts: tuple[int, ...] | None = None
     sound: str | None = None  # "first" or "last": order of the streams
     format: str | None = None
+    pix_fmt: str | None = None
     muxer: dict[str, str] = field(default_factory=dict)
 
 
@@ -53,7 +54,8 @@ def write(path: Path, recipe: Recipe) -> Path:
         video = container.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
         video.codec_context.thread_count = 1  # with more, x264 decides now and then otherwise
         video.width, video.height = recipe.size
-        video.pix_fmt = "yuvj420p" if recipe.codec == "mjpeg" else "yuv420p"
+        usual = "yuvj420p" if recipe.codec == "mjpeg" else "yuv420p"
+        video.pix_fmt = recipe.pix_fmt or usual
         video.gop_size = recipe.gop
         video.codec_context.max_b_frames = recipe.b_frames
         if recipe.pts is not None:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from streamproc.contract.frame import Box, FrameAnswer, FrameOrder
-from streamproc.frame import answer_order, draw, serve
+from streamproc.frame import answer_order, serve
+from streamproc.source.drawing import jpeg as draw
 from streamproc.source.policy import FetchPolicy
 
 CLIP = Path(__file__).resolve().parents[2] / "console" / "data" / "pedestrians.mp4"

@@ -35,6 +35,7 @@ def test_lists_are_read_apart() -> None:
         (env.SLOTS, "0", "at least 1"),
         (env.SLOTS, "many", "must be a number"),
         (env.SLICE_S, "-1", "at least 0.1"),
+        (env.REQUIRE_SANDBOX, "yes", "must be 0 or 1"),
         (env.KAFKA, "", "must name the Kafka"),
     ],
 )

@@ -1,5 +1,7 @@
 """The System tab."""
 
+import pytest
+
 from console.app import ConsoleApp
 from console.screens.live import LiveTab
 from tests.console.app.conftest import make_console, text_of, until
@@ -17,6 +19,7 @@ async def test_workers_parts_lag_and_failures_are_shown(
         await until(pilot, lambda: "worker-1" in text_of(workers))
         assert "AUTO:GPU,CPU" in text_of(workers)
         assert "nanodet-g@1.0.0" in text_of(workers)
+        assert "full" in text_of(workers)
         parts = text_of(console.query_one("#system-parts"))
         assert "● Kafka" in parts
         assert "● S3" in parts
@@ -39,6 +42,24 @@ async def test_a_part_that_is_away_and_a_dead_worker_stand_out(
         await until(pilot, lambda: "✖ S3 The object store does not answer." in text_of(parts))
         assert "✖ gone" in text_of(console.query_one("#workers"))
         assert "0 workers" in text_of(parts)
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "shown"),
+    [
+        ({"level": "partial", "missing": ["landlock"]}, "partial - landlock"),
+        ({"level": "none", "missing": ["seccomp", "landlock"]}, "none - seccomp, landlock"),
+        (None, "not told"),
+    ],
+)
+async def test_what_is_missing_of_a_decoders_sandbox_is_shown(
+    console: ConsoleApp, script: Script, sandbox: dict[str, object] | None, shown: str
+) -> None:
+    script.answers["system"]["workers"][0]["sandbox"] = sandbox
+    async with console.run_test(size=(240, 44)) as pilot:
+        await pilot.press("4")
+        workers = console.query_one("#workers")
+        await until(pilot, lambda: shown in text_of(workers))
 
 
 async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> None:

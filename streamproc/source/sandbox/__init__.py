@@ -1,0 +1,1 @@
+"""What a decoder child gives up before it touches a video, by Linux's own means."""
