@@ -52,7 +52,8 @@ def write(path: Path, recipe: Recipe) -> Path:
         if recipe.sound == "first":
             sound = container.add_stream("aac", rate=8000, layout="mono")
         video = container.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
-        video.codec_context.thread_count = 1  # with more, x264 decides now and then otherwise
+        if recipe.codec == "libx264":  # with more threads it decides otherwise now and then
+            video.codec_context.thread_count = 1
         video.width, video.height = recipe.size
         usual = "yuvj420p" if recipe.codec == "mjpeg" else "yuv420p"
         video.pix_fmt = recipe.pix_fmt or usual
