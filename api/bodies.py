@@ -11,7 +11,7 @@ from api.server.budget import SMALL_BYTES, ByteBudget
 from api.settings import Settings
 from api.upload import MAX_JSON_BYTES, BodyReader, body_too_large
 
-SMALL_BODY_BYTES = 128 * 1024
+SMALL_BODY_BYTES = 64 * 1024
 """Bodies of every endpoint but the submission of tasks."""
 RETRY_AFTER_S = 5
 

@@ -76,9 +76,9 @@ class Unfinished:
     [
         (PROCESS, 2_000_001, 2_000_000),
         (PROCESS, 10**30, 2_000_000),
-        ("/v1/admin/projects", 200 * KIB, 128 * KIB),
-        ("/v1/admin/keys", 200 * KIB, 128 * KIB),
-        (SQL, 200 * KIB, 128 * KIB),
+        ("/v1/admin/projects", 100 * KIB, 64 * KIB),
+        ("/v1/admin/keys", 100 * KIB, 64 * KIB),
+        (SQL, 100 * KIB, 64 * KIB),
     ],
 )
 async def test_a_declared_length_above_the_limit_is_refused_before_the_body(
