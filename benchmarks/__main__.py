@@ -27,6 +27,7 @@ def runs(clip: str, *, short: bool) -> Iterator[tuple[str, ...]]:
         yield ("latency",)
         yield ("memory",)
         yield ("console_burst",)
+    yield "hostile", *(["--short"] if short else [])
 
 
 def main() -> None:
