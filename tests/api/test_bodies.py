@@ -171,6 +171,16 @@ async def test_keys_and_tokens_are_stored_by_no_cache(
         assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_connections_are_counted(live: LiveApi, project: httpx.AsyncClient) -> None:
+    url = httpx.URL(live.url)
+    with socket.create_connection((url.host, url.port), 20) as connection:
+        connection.sendall(b"no HTTP\r\n\r\n")
+        await asyncio.to_thread(read_answer, connection)
+        told = (await project.get("/metrics")).text
+    assert 'framewire_api_connections_refused_total{reason="malformed"}' in told
+    assert "\nframewire_api_connections " in told
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/health/live", "/nothing", "/schema", "/metrics"])
 async def test_no_answer_is_sniffed(project: httpx.AsyncClient, path: str) -> None:
     answer = await project.get(path)
