@@ -20,7 +20,8 @@ import uvicorn
 from api.app import create_app
 from api.frame_child import require_sandbox
 from api.leaving import NotCancelled
-from api.log.protocol import LogProtocol
+from api.server.config import server_config
+from api.server.limits import Limits
 from api.settings import Settings, SettingsError
 from api.store.rows import BadClickhouseUrlError, client_options
 from streamproc.contract import env
@@ -94,16 +95,8 @@ def main() -> int:
     except (SettingsError, BadClickhouseUrlError, SinkError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_USAGE
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=LogProtocol,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+    config = server_config(
+        app, Limits.of(settings), host=settings.host, port=settings.port, graceful_s=GRACE_S
     )
     server = AnnouncingServer(config, Path(settings.port_file) if settings.port_file else None)
     # uvicorn raises its signals again once it has stopped: that is no failure.

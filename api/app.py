@@ -16,6 +16,7 @@ from api.observe import ObserveRequests
 from api.routes import admin, frames, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
+from api.server.metrics import ConnectionCollector
 from api.services import Services
 from api.settings import Settings
 from api.version import VERSION
@@ -43,6 +44,8 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         services = Services.create(settings)
         app.state.services = services
+        if (connections := app.state.get("connections")) is not None:  # under our own server
+            services.metrics.registry.register(ConnectionCollector(connections))
         app.state.frames = Frames(services.objects, settings, services.rows)
         try:
             await services.start()

@@ -18,9 +18,10 @@ from api.contract.resources import (
     VideoBase64,
     VideoUrl,
 )
-from api.errors import FieldError, InvalidRequestError, TooLargeError
+from api.errors import FieldError, InvalidRequestError
 from api.pipeline import read_steps
-from api.reading import convert, read_json
+from api.reading import NOT_PRINTABLE, read_json, read_tree
+from api.upload import INLINE_BYTES, PLACEHOLDER, Upload, video_too_large
 from models.registry import Registry
 from streamproc.contract import spec
 from streamproc.contract.objects import upload_key
@@ -29,7 +30,6 @@ from streamproc.contract.spec import TaskSpec
 
 _SCHEMES = ("http", "https", "file")
 _LIVE_SCHEMES = ("rtsp", "rtsps")
-_CONTROL = {chr(code) for code in range(0x21)} | {"\x7f"}
 
 
 class Intake(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Intake(msgspec.Struct, frozen=True):
     spec: TaskSpec
     body: dict[str, Any]
     body_sha256: str
-    upload: bytes | None = None
+    upload: bytes | bytearray | None = None
 
     def placed(self, project: str, task: str) -> tuple[TaskSpec, dict[str, Any]]:
         """Return the spec and the echoed body of this request as the task `task`."""
@@ -57,26 +57,29 @@ class Intake(msgspec.Struct, frozen=True):
 
 
 def read_intake(
-    body: bytes,
+    body: bytes | bytearray,
     registry: Registry,
     *,
     max_upload_bytes: int,
+    upload: Upload | None = None,
     providers: Sequence[Provider] = (LOCAL,),
 ) -> Intake:
-    """Read and check a request.
+    """Read and check a request; `upload` is the video that was taken out of it, if one was.
 
     Raises BadRequestError (not JSON), InvalidRequestError (every wrong field with its path) or
     TooLargeError (a base64 video above `max_upload_bytes`).
     """
-    value = read_json(body)
-    request = convert(value, ProcessRequest)
+    request = read_json(body, ProcessRequest)
     errors: list[FieldError] = []
     source = request.input[0]
-    upload: bytes | None = None
-    if isinstance(source, VideoUrl):
+    video: bytes | bytearray | None = None
+    if upload is not None:
+        video = _taken_out(source, upload, errors)
+    elif isinstance(source, VideoUrl):
         _check_url(source.url, errors)
     else:
-        upload = _decode(source, max_upload_bytes, errors)
+        video = _decode(source, max_upload_bytes, errors)
+    _check_hint(request.model, errors)
     _check_range(source.range, errors)
     steps: tuple[spec.Step, ...] = ()
     try:
@@ -85,12 +88,21 @@ def read_intake(
         errors.extend(exc.errors)
     if errors:
         raise InvalidRequestError(errors)
+    value = read_tree(body)
     return Intake(
         spec=_spec(request, source, steps, provider_order(providers, request.model)),
         body=value,
-        body_sha256=hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest(),
-        upload=upload,
+        body_sha256=_hash(value, upload),
+        upload=video,
     )
+
+
+def _hash(value: Any, upload: Upload | None) -> str:
+    """Return the hash of the request with its video in base64, wherever that is now."""
+    text = msgspec.json.encode(value, order="sorted")
+    if upload is None:
+        return hashlib.sha256(text).hexdigest()
+    return upload.sha256(text.partition(PLACEHOLDER.encode())[2])
 
 
 def _spec(
@@ -116,6 +128,23 @@ def _sampling(sampling: Sampling) -> spec.Sampling:
     return spec.Sampling("keyframe")
 
 
+def _check_hint(hint: str | None, errors: list[FieldError]) -> None:
+    if hint is not None and not hint.isprintable():
+        errors.append(FieldError(field="model", message=NOT_PRINTABLE))
+
+
+def _taken_out(source: Input, upload: Upload, errors: list[FieldError]) -> bytearray | None:
+    """Return the video; what was taken out of another place than its own is refused."""
+    if not isinstance(source, VideoBase64) or source.data != PLACEHOLDER:
+        message = f"no other text than this may have more than {INLINE_BYTES} bytes"
+        errors.append(FieldError(field="input[0].data", message=message))
+        return None
+    if upload.fault is not None:
+        errors.append(FieldError(field="input[0].data", message=upload.fault))
+        return None
+    return upload.video
+
+
 def _check_range(wanted: Range | None, errors: list[FieldError]) -> None:
     if wanted is None:
         return
@@ -139,7 +168,7 @@ def _check_url(url: str, errors: list[FieldError]) -> None:
 
 
 def _url_problem(url: str) -> str | None:
-    if _CONTROL & set(url):
+    if " " in url or not url.isprintable():
         return "must not hold spaces or control characters"
     try:
         parts = urlsplit(url)
@@ -168,14 +197,14 @@ def _decode(source: VideoBase64, limit: int, errors: list[FieldError]) -> bytes 
             errors.append(FieldError(field="input[0].data", message="a data: URL must hold base64"))
             return None
     if len(text) // 4 * 3 > limit + 3:
-        raise _too_large(limit)
+        raise video_too_large(limit)
     try:
         upload = binascii.a2b_base64(text.translate(_LINE_BREAKS).encode("ascii"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
         errors.append(FieldError(field="input[0].data", message="is not base64"))
         return None
     if len(upload) > limit:
-        raise _too_large(limit)
+        raise video_too_large(limit)
     if not upload:
         errors.append(FieldError(field="input[0].data", message="is empty"))
         return None
@@ -183,14 +212,3 @@ def _decode(source: VideoBase64, limit: int, errors: list[FieldError]) -> bytes 
 
 
 _LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
-
-
-def _too_large(limit: int) -> TooLargeError:
-    return TooLargeError(
-        f"input[0].data: the video is larger than {limit} bytes, the most that a request may carry;"
-        " give its URL instead.",
-        extra={
-            "limit_bytes": limit,
-            "errors": [{"field": "input[0].data", "message": f"larger than {limit} bytes"}],
-        },
-    )

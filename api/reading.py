@@ -12,28 +12,60 @@ from msgspec import inspect
 from api.errors import BadRequestError, InvalidRequestError
 
 T = TypeVar("T")
+NOT_PRINTABLE = "must hold printable characters alone"
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
 _INVALID = re.compile(r"^Invalid (?:enum )?value (?P<value>.*)$", re.DOTALL)
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_EXPLAINED_BYTES = 64 * 1024  # of a larger body it is not said which fields there are
+_MAX_NAME_CHARS = 128
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.?(?P<name>[^.\[\]]+)")
 
 
-def read_json(body: bytes) -> Any:
-    """Return the JSON that `body` holds; raises BadRequestError when it holds none."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadRequestError("The body is not JSON.", code="invalid_json") from exc
+def read_json(body: bytes | bytearray, into: type[T]) -> T:
+    """Return the request struct that `body` holds.
 
+    It is decoded into its type at once: no JSON becomes objects that the type does not have.
 
-def convert(value: Any, into: type[T]) -> T:
-    """Return `value` as a request struct; raises InvalidRequestError with the field's path."""
+    Raises BadRequestError when it is no JSON, InvalidRequestError with the field's path.
+    """
     try:
-        return msgspec.convert(value, into)
+        return msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as exc:
-        raise _explain(str(exc), value, into) from exc
+        raise _explain(str(exc), _explained(body), into) from exc
+    except _NO_JSON as exc:
+        raise _no_json() from exc
+
+
+def check_printable(field: str, text: str) -> None:
+    """Raise InvalidRequestError on what a terminal would obey or hide: controls, bidi marks."""
+    if not text.isprintable():
+        raise InvalidRequestError.at(field, NOT_PRINTABLE)
+
+
+def read_tree(body: bytes | bytearray) -> Any:
+    """Return the JSON of a body that `read_json` took."""
+    return msgspec.json.decode(body)
+
+
+def _explained(body: bytes | bytearray) -> Any:
+    """Return the JSON that has a wrong type in it, None when it is too large for an explanation.
+
+    Raises BadRequestError when it is no JSON: the wrong type may stand before the wrong syntax,
+    and the latter is what there is to say.
+    """
+    small = len(body) <= _EXPLAINED_BYTES
+    try:
+        value = msgspec.json.decode(body, type=Any if small else msgspec.Raw)
+    except _NO_JSON as exc:
+        raise _no_json() from exc
+    return value if small else None
+
+
+def _no_json() -> BadRequestError:
+    return BadRequestError("The body is not JSON.", code="invalid_json")
 
 
 def _explain(text: str, value: Any, into: type) -> InvalidRequestError:
@@ -43,13 +75,13 @@ def _explain(text: str, value: Any, into: type) -> InvalidRequestError:
     if unknown := _UNKNOWN.match(what):
         known = ", ".join(_fields(into, value, path)) or "none"
         return InvalidRequestError.at(
-            _join(path, unknown["name"]), f"unknown field; there are: {known}"
+            _join(path, _shown(unknown["name"])), f"unknown field; there are: {known}"
         )
     if missing := _MISSING.match(what):
         return InvalidRequestError.at(_join(path, missing["name"]), "is required")
     if invalid := _INVALID.match(what):
         choices = ", ".join(_choices(into, value, path))
-        return InvalidRequestError.at(path, f"{invalid['value']} is none of: {choices}")
+        return InvalidRequestError.at(path, f"{_shown(invalid['value'])} is none of: {choices}")
     return InvalidRequestError.at(path, _plain(what))
 
 
@@ -61,6 +93,12 @@ def _plain(what: str) -> str:
         .replace("must be array of length >= 1", "must not be empty")
         .replace("must be str of length >= 1", "must not be empty")
     )
+
+
+def _shown(name: str) -> str:
+    """Return what a client wrote as an error shows it: short, without control characters."""
+    cut = name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
+    return "".join(c if c.isprintable() else "\ufffd" for c in cut)
 
 
 def _join(path: str, name: str) -> str:
@@ -92,7 +130,8 @@ def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
         if step["index"] is not None:
             if not isinstance(at, inspect.ListType):
                 break
-            at, value = at.item_type, value[int(step["index"])]
+            at = at.item_type
+            value = None if value is None else value[int(step["index"])]
             continue
         struct = _struct(at, value)
         field = (
@@ -102,7 +141,7 @@ def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
         )
         if field is None:
             break
-        at, value = field.type, value[step["name"]]
+        at, value = field.type, None if value is None else value[step["name"]]
     return _bare(at), value
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from api.auth import Authenticator
+from api.bodies import Bodies
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
 from api.errors import ProblemError, UnavailableError
@@ -47,6 +48,7 @@ class Services:
     objects: Objects
     rows: Rows
     log: LogReader
+    bodies: Bodies
     requests: Requests
     submissions: Submissions
     tasks: Tasks
@@ -83,6 +85,7 @@ class Services:
             objects=objects,
             rows=rows,
             log=log,
+            bodies=Bodies(settings),
             requests=requests,
             submissions=Submissions(
                 publisher=publisher, objects=objects, requests=requests, log=log, recent=recent

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any, Self
 
 import msgspec
@@ -17,6 +18,12 @@ SEND_DEADLINE_S = "FRAMEWIRE_SEND_DEADLINE_S"
 MAX_BODY_BYTES = "FRAMEWIRE_MAX_BODY_BYTES"
 MAX_UPLOAD_BYTES = "FRAMEWIRE_MAX_UPLOAD_BYTES"
 CORS_ORIGINS = "FRAMEWIRE_CORS_ORIGINS"
+BODY_BUDGET_BYTES = "FRAMEWIRE_BODY_BUDGET_BYTES"
+MIN_BODY_RATE = "FRAMEWIRE_MIN_BODY_RATE"
+HEAD_TIMEOUT_S = "FRAMEWIRE_HEAD_TIMEOUT_S"
+MAX_CONNECTIONS = "FRAMEWIRE_MAX_CONNECTIONS"
+MAX_CONNECTIONS_PER_ADDRESS = "FRAMEWIRE_MAX_CONNECTIONS_PER_ADDRESS"
+TRUSTED_PROXIES = "FRAMEWIRE_TRUSTED_PROXIES"
 
 _SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
 
@@ -78,6 +85,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: int = 64 * MIB
     """Largest video that a request may carry as base64, decoded."""
 
+    body_budget_bytes: int = 128 * MIB
+    """Bytes of submissions that one process holds at once; of one project, about half of it."""
+    min_body_rate: int = 16 * 1024
+    """Bytes a second that a body has to arrive with, on average; 0 is no limit."""
+
+    head_timeout_s: float = 10.0
+    """How long a request's head may take to arrive, and a new connection may be silent."""
+    max_connections: int = 0
+    """Open connections of the process; 0: as many as its descriptors allow, 16384 at most."""
+    max_connections_per_address: int = 0
+    """Open connections of one client address; 0: half of all."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose `X-Forwarded-For` names the client."""
+
     ring_bytes: int = 64 * MIB
     """Bytes of live log that one process keeps for its readers, all tasks together."""
     cache_bytes: int = 256 * MIB
@@ -114,7 +135,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "require_sandbox": source.get(env.REQUIRE_SANDBOX) == "1",
         }
         if origins := source.get(CORS_ORIGINS):
-            fields["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
+            fields["cors_origins"] = _list(origins)
+        if proxies := source.get(TRUSTED_PROXIES):
+            fields["trusted_proxies"] = _networks(TRUSTED_PROXIES, proxies)
         for field, name in _TEXTS.items():
             if value := source.get(name):
                 fields[field] = value
@@ -145,6 +168,11 @@ _NUMBERS = {
     "send_deadline_s": SEND_DEADLINE_S,
     "max_body_bytes": MAX_BODY_BYTES,
     "max_upload_bytes": MAX_UPLOAD_BYTES,
+    "body_budget_bytes": BODY_BUDGET_BYTES,
+    "min_body_rate": MIN_BODY_RATE,
+    "head_timeout_s": HEAD_TIMEOUT_S,
+    "max_connections": MAX_CONNECTIONS,
+    "max_connections_per_address": MAX_CONNECTIONS_PER_ADDRESS,
 }
 
 
@@ -159,6 +187,17 @@ def _number(name: str, value: str) -> int:
     if not value.isdecimal():
         raise SettingsError(f"{name} must be a whole number of 0 or more")
     return int(value)
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _networks(name: str, value: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_network(part)) for part in _list(value))
+    except ValueError as exc:
+        raise SettingsError(f"{name} must be addresses or networks, separated by commas") from exc
 
 
 def _options(source: Mapping[str, str]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("resume", "--kills", "1", "--timeouts", "3")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
+    suite.run("hostile", "--short")
     suite.leave_out(LONG_ALONE, "part of the long form")
 
 
@@ -49,6 +50,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("resume")
     suite.run("sandbox", str(clip))
     suite.run("ocr", str(SIGNS))
+    suite.run("hostile")
     for name in LONG_ALONE:
         suite.run(name)
 

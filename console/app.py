@@ -21,6 +21,7 @@ from console.clock import Clock
 from console.errors import ConsoleError
 from console.link import Link
 from console.messages import LinkChanged, OpenSimilar, OpenTask
+from console.printable import printable
 from console.screens.help import HelpScreen
 from console.screens.live import LiveTab
 from console.screens.system import SystemTab
@@ -129,6 +130,7 @@ class ConsoleApp(App[None]):
         markup: bool = False,  # noqa: ARG002 - Textual's signature
     ) -> None:
         """Show the message as it is: what an api says may hold brackets that are no markup."""
+        message, title = printable(message, "\n"), printable(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     @work(group="project")

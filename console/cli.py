@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from console.errors import ApiProblem, ConsoleError
+from console.printable import echo
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -114,10 +115,10 @@ def run(arguments: Sequence[str], **settings: Any) -> int:
         exc.show()
         return exc.exit_code
     except ConsoleError as exc:
-        click.echo(f"framewire: {exc}", err=True)
+        echo(f"framewire: {exc}", err=True)
         if isinstance(exc, ApiProblem):
             for error in exc.errors[1:]:
-                click.echo(f"  {error.get('field', '')}: {error.get('message', '')}", err=True)
+                echo(f"  {error.get('field', '')}: {error.get('message', '')}", err=True)
         return exc.exit_code
     except BrokenPipeError:
         sys.stdout = None  # nothing is left to flush to

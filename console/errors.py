@@ -10,6 +10,8 @@ ConsoleError                   exit code 1
 
 from collections.abc import Sequence
 
+from console.printable import printable
+
 
 class ConsoleError(Exception):
     """Base of all errors that the terminal shows as one line; `exit_code` is the command's."""
@@ -26,7 +28,7 @@ class ApiProblem(ConsoleError):  # noqa: N818 - RFC 9457's own word
     def __init__(
         self, status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = ()
     ) -> None:
-        super().__init__(f"{detail or code} ({status} {code})")
+        super().__init__(printable(f"{detail or code} ({status} {code})"))
         self.status = status
         self.code = code
         self.detail = detail

@@ -12,6 +12,8 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
 
+from console.printable import printable
+
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 
@@ -43,14 +45,15 @@ def length(line: Iterable[Span]) -> int:
 
 def cells(text: str) -> int:
     """Return the text's width; plain ASCII, which most is, is not looked up letter by letter."""
-    return len(text) if text.isascii() and text.isprintable() else cell_len(text)
+    return len(text) if text.isascii() and text.isprintable() else cell_len(printable(text))
 
 
 def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
     """Return the line in exactly `width` cells; what is too long ends in an ellipsis."""
     spans: list[Span] = []
     left = width
-    for text, tone in line:
+    for raw, tone in line:
+        text = printable(raw)
         n_cells = cells(text)
         if n_cells > left:
             if left > 0:
@@ -68,9 +71,12 @@ def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
     lines: list[list[Span]] = [[]]
     left = width
     for text, tone in line:
-        rest = text
+        rest = printable(text)
         while cell_len(rest) > left:
             head = set_cell_size(rest, left).rstrip() if left else ""
+            if not head and left and rest[0].isspace():
+                rest = rest.lstrip()  # blanks at a break are not carried to the next line
+                continue
             lines[-1].append((rest[: len(head)], tone))
             rest = rest[len(head) :]
             lines.append([(" " * indent, "")] if indent else [])

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import click
-
+from console.printable import echo
 from console.terminal import Terminal
 from streamproc.contract.chunk import Chunk
 
@@ -26,7 +25,7 @@ class Unwatched:
         """Nobody watches."""
 
     def say(self, line: str) -> None:
-        click.echo(line)
+        echo(line)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from console.printable import printable
 from console.progress import n_targets
 from streamproc.contract.chunk import Chunk
 
@@ -43,4 +44,4 @@ class ChunkBar:
         )
 
     def say(self, line: str) -> None:
-        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._progress.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from console.client.endpoint import Endpoint, discover
 from console.client.sync import Client
 from console.client.wire import auth_headers, call_headers
 from console.errors import ConsoleError, UnreachableError
+from console.printable import echo, echo_json, printable, printable_json
 
 T = TypeVar("T")
 _SHOWN_DATA = 48  # characters of base64 that --show-request prints
@@ -66,11 +67,12 @@ class Terminal:
 
     def show(self, value: Any) -> None:
         """Print a value as one line of JSON."""
-        click.echo(msgspec.json.encode(value))
+        echo_json(msgspec.json.encode(value))
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print aligned columns; numbers to the right, None as `-`."""
-        cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+        cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+        headers = [printable(header) for header in headers]
         columns = list(zip(headers, *cells, strict=True))
         widths = [max(map(len, column)) for column in columns]
         right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
@@ -85,7 +87,7 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell a person at the terminal; a pipe is spared."""
         if self.is_watched:
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     def _key(self, *, admin: bool) -> str:
         if not admin:
@@ -103,11 +105,11 @@ class Terminal:
         if self.as_json:
             self.show({"method": call.method, "url": url, "headers": headers, "body": body})
         else:
-            click.echo(f"{call.method} {url}")
+            echo(f"{call.method} {url}")
             for name, value in headers.items():
-                click.echo(f"{name}: {value}")
+                echo(f"{name}: {value}")
             if body is not None:
-                click.echo(f"\n{json.dumps(body, indent=2, ensure_ascii=False)}")
+                echo(printable_json(f"\n{json.dumps(body, indent=2, ensure_ascii=False)}"))
         raise click.exceptions.Exit(0)
 
 

@@ -7,15 +7,14 @@ for readers that stop reading, and for logs that must not look finished when the
 from collections.abc import Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from api.log.deadline import Outlet
+from api.server.protocol import BoundedProtocol
 
 EXTENSION = "framewire.transport"
 
 
-class LogProtocol(HttpToolsProtocol):
-    """Pass as `http=LogProtocol` to `uvicorn.Config`."""
+class LogProtocol(BoundedProtocol):
+    """What `api.server.config` gives to uvicorn."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -6,6 +6,7 @@ import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath, QueryParameter
 
+from api.bodies import read_small
 from api.contract import paths
 from api.contract.resources import (
     KeyPage,
@@ -15,8 +16,8 @@ from api.contract.resources import (
     ProjectRequest,
     ProjectResource,
 )
-from api.reading import convert, read_json
-from api.routes.dependencies import AnyRequest, TheServices, admin_only
+from api.reading import check_printable, read_json
+from api.routes.dependencies import NO_STORE, AnyRequest, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -27,11 +28,13 @@ T = TypeVar("T", bound=msgspec.Struct)
     operation_id="createProject",
     guards=[admin_only],
     operation_class=body_operation(ProjectRequest),
-    responses=problems(400, 403, 409, 422),
+    responses=problems(400, 403, 409, 413, 422),
 )
 async def create_project(request: AnyRequest, services: TheServices) -> ProjectResource:
     """Create a project."""
-    return await services.projects.create_project(await _read(request, ProjectRequest))
+    wanted = await _read(request, ProjectRequest)
+    check_printable("name", wanted.name)
+    return await services.projects.create_project(wanted)
 
 
 @get(paths.PROJECTS, operation_id="listProjects", guards=[admin_only], responses=problems(403))
@@ -45,11 +48,14 @@ async def list_projects(services: TheServices) -> ProjectPage:
     operation_id="createKey",
     guards=[admin_only],
     operation_class=body_operation(KeyRequest),
-    responses=problems(400, 403, 422),
+    responses=problems(400, 403, 413, 422),
+    response_headers=NO_STORE,
 )
 async def create_key(request: AnyRequest, services: TheServices) -> KeyResource:
     """Create a key; its text is in this answer and nowhere else."""
-    return await services.projects.create_key(await _read(request, KeyRequest))
+    wanted = await _read(request, KeyRequest)
+    check_printable("name", wanted.name)
+    return await services.projects.create_key(wanted)
 
 
 @get(paths.KEYS, operation_id="listKeys", guards=[admin_only], responses=problems(403))
@@ -74,7 +80,7 @@ async def revoke_key(services: TheServices, key_id: FromPath[str]) -> KeyResourc
 
 
 async def _read(request: AnyRequest, into: type[T]) -> T:
-    return convert(read_json(await request.body()), into)
+    return read_json(await read_small(request), into)
 
 
 HANDLERS = [create_project, list_projects, create_key, list_keys, revoke_key]

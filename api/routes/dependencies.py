@@ -15,6 +15,9 @@ TheServices = NamedDependency[Services]
 ThePrincipal = NamedDependency[Principal]
 TheProject = NamedDependency[str]
 
+# Of answers that hold a key or a token: no cache on the way may keep one.
+NO_STORE = {"Cache-Control": "no-store"}
+
 
 def get_services(state: State) -> Services:
     services: Services = state.services

@@ -7,7 +7,8 @@ from typing import Any
 from clickhouse_connect import get_client
 from litestar import post
 
-from api.reading import convert, read_json
+from api.bodies import read_small
+from api.reading import read_json
 from api.routes.dependencies import AnyRequest, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
 from api.store.rows import client_options
@@ -22,11 +23,11 @@ SQL = "/v1/sql"
     operation_id="runSql",
     guards=[admin_only],
     operation_class=body_operation(SqlRequest),
-    responses=problems(400, 403, 422),
+    responses=problems(400, 403, 413, 422),
 )
 async def run_query(request: AnyRequest, services: TheServices) -> SqlAnswer:
     """Run one read-only query over the tables and views of all projects."""
-    asked = convert(read_json(await request.body()), SqlRequest)
+    asked = read_json(await read_small(request), SqlRequest)
     connect = partial(get_client, **client_options(services.settings.clickhouse))
     return await asyncio.to_thread(run_sql, connect, asked.query)
 

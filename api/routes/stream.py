@@ -23,7 +23,7 @@ from api.log.reader import LogReader
 from api.log.response import HEADERS, LogResponse
 from api.log.wakes import StoppingError
 from api.requests import Requests
-from api.routes.dependencies import AnyRequest
+from api.routes.dependencies import NO_STORE, AnyRequest
 from api.routes.openapi import problems
 from api.settings import Settings
 from api.times import rfc3339
@@ -86,6 +86,7 @@ async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIRespon
     status_code=201,
     operation_id="createStreamToken",
     responses=problems(400, 403, 404),
+    response_headers=NO_STORE,
 )
 async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamToken:
     """Make a short-lived token that opens the task's stream without headers.

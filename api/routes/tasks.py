@@ -57,7 +57,7 @@ IdempotencyKey = Annotated[
     status_code=202,
     operation_id="processVideo",
     operation_class=body_operation(ProcessRequest),
-    responses=problems(400, 403, 409, 413, 422),
+    responses=problems(400, 403, 408, 409, 413, 422, 429),
 )
 async def process_video(
     request: AnyRequest,
@@ -70,16 +70,18 @@ async def process_video(
         idempotency_key.strip() and idempotency_key.isprintable()
     ):
         raise BadRequestError("The Idempotency-Key must hold 1 to 255 printable characters.")
-    body = await request.body()
-    read = partial(
-        read_intake,
-        body,
-        services.registry,
-        max_upload_bytes=services.settings.max_upload_bytes,
-        providers=services.providers,
-    )
-    intake = read() if len(body) < _INLINE_BYTES else await asyncio.to_thread(read)
-    stored = await services.submissions.submit(project, intake, idempotency_key)
+    with services.bodies.lease(project) as lease:
+        body = await services.bodies.read_submission(request, lease)
+        read = partial(
+            read_intake,
+            body.json,
+            services.registry,
+            max_upload_bytes=services.settings.max_upload_bytes,
+            upload=body.upload,
+            providers=services.providers,
+        )
+        intake = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
+        stored = await services.submissions.submit(project, intake, idempotency_key)
     services.metrics.submitted.inc()
     return Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
 

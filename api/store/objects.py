@@ -137,7 +137,7 @@ class Objects:
     async def exists(self, key: str) -> bool:
         return await self.metadata(key) is not None
 
-    async def put(self, key: str, data: bytes, content_type: str) -> None:
+    async def put(self, key: str, data: bytes | bytearray, content_type: str) -> None:
         """Write the object, whatever was there."""
         await self._write(lambda: self._put(self._client, key, data, content_type), patient=True)
 
@@ -197,7 +197,7 @@ class Objects:
         except (BotoCoreError, ClientError, TimeoutError) as exc:
             raise StoreUnavailableError("The object store does not answer.") from exc
 
-    def _put(self, client: Any, key: str, data: bytes, content_type: str) -> None:
+    def _put(self, client: Any, key: str, data: bytes | bytearray, content_type: str) -> None:
         client.put_object(
             Bucket=self._bucket,
             Key=key,

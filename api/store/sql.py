@@ -1,6 +1,7 @@
 """Run a checked query and answer it as JSON-ready values. Synchronous: call it off the loop."""
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from api.store.sql_guard import LIMITS, MAX_ROWS, check
 MAX_PARALLEL = 2
 _TIMEOUT_CODE = 159
 
+_OUR_SETTINGS = re.compile(r" SETTINGS readonly = '2'(?:, \w+ = '[^']*')*")  # the driver adds them
 _ZERO = timedelta(0)
 _AWAY = "ClickHouse does not answer."
 _AWAY_CODE = "clickhouse_unavailable"
@@ -116,4 +118,4 @@ def _own_words(exc: DatabaseError) -> str:
         return "The query ran into the time limit."
     text = str(exc)
     _, _, rest = text.partition("DB::Exception: ")
-    return (rest or text).split(" (version ")[0].strip()[:2000]
+    return _OUR_SETTINGS.sub("", rest or text).split(" (version ")[0].strip()[:2000]

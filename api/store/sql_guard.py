@@ -22,18 +22,26 @@ from streamproc.contract.tables import TABLES, VIEWS
 MAX_QUERY_CHARS = 20_000
 MAX_ROWS = 10_000
 MAX_QUERY_S = 20
+MIB = 1024 * 1024
 
-LIMITS: dict[str, str] = {
+MAX_RESULT_BYTES = 16 * MIB
+MAX_MEMORY_BYTES = 384 * MIB
+
+# The engine computes constants while it resolves a query, so these hold then, too.
+CHECK_LIMITS: dict[str, str] = {
     "readonly": "2",
     "max_execution_time": str(MAX_QUERY_S),
     "timeout_overflow_mode": "throw",
-    "max_result_rows": str(MAX_ROWS + 1),
-    "max_result_bytes": str(64 * 1024 * 1024),
-    "result_overflow_mode": "break",
-    "max_block_size": "8192",
-    "max_memory_usage": str(2 * 1024**3),
+    "max_memory_usage": str(MAX_MEMORY_BYTES),
     "max_subquery_depth": "50",
     "allow_introspection_functions": "0",
+}
+LIMITS: dict[str, str] = {
+    **CHECK_LIMITS,
+    "limit": str(MAX_ROWS + 1),
+    "max_result_bytes": str(MAX_RESULT_BYTES),
+    "result_overflow_mode": "throw",  # `break` lets the block through that passes the limit
+    "max_block_size": "8192",
 }
 
 _TABLES = frozenset((*TABLES, *VIEWS))
@@ -142,8 +150,13 @@ def check(client: Any, query: str) -> CheckedQuery:
     return CheckedQuery(sql)
 
 
-def _lines(client: Any, sql: str, parameters: dict[str, str] | None = None) -> list[str]:
-    result = client.query(sql, parameters=parameters)
+def _lines(
+    client: Any,
+    sql: str,
+    parameters: dict[str, str] | None = None,
+    settings: dict[str, str] | None = None,
+) -> list[str]:
+    result = client.query(sql, parameters=parameters, settings=settings)
     return [str(row[0]) for row in result.result_rows]
 
 
@@ -266,7 +279,7 @@ def _check_resolved(client: Any, sql: str) -> None:
     """Check what the engine's analyser makes of the names; it reads nothing but our tables now."""
     database = _lines(client, "SELECT currentDatabase()")[0]
     allowed = {f"{database}.{name}" for name in _TABLES} | {"system.one"}  # SELECT without FROM
-    for line in _lines(client, f"EXPLAIN QUERY TREE {sql}"):
+    for line in _lines(client, f"EXPLAIN QUERY TREE {sql}", settings=CHECK_LIMITS):
         for entry in line.split("\n"):
             stripped = entry.lstrip()
             if stripped.startswith("TABLE id:"):

@@ -6,6 +6,7 @@ from api.contract.resources import KeyResource
 from console.client import calls
 from console.commands.options import asks_api
 from console.local.access import PROJECT
+from console.printable import echo
 from console.terminal import Terminal
 
 
@@ -24,7 +25,7 @@ def create(terminal: Terminal, project: str, name: str) -> None:
     if terminal.as_json:
         terminal.show(key)
     else:
-        click.echo(key.key)
+        echo(str(key.key))
 
 
 @keys.command("list")
@@ -48,7 +49,7 @@ def revoke(terminal: Terminal, key_id: str) -> None:
     if terminal.as_json:
         terminal.show(key)
     else:
-        click.echo(f"{key.id}  revoked")
+        echo(f"{key.id}  revoked")
 
 
 @click.group
@@ -66,7 +67,7 @@ def create_project(terminal: Terminal, name: str, project_id: str | None) -> Non
     if terminal.as_json:
         terminal.show(project)
     else:
-        click.echo(project.id)
+        echo(project.id)
 
 
 @projects.command("list")

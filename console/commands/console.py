@@ -21,19 +21,22 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     show_default=True,
     help="Port of --serve.",
 )
+@click.option("--url", help="Where browsers find --serve, when that is not the host and port.")
 @click.option("--theme", type=click.Choice(_THEMES), default=_THEMES[0], show_default=True)
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
-def console(host: str, port: int, theme: str, *, serve: bool, no_graphics: bool) -> None:
+def console(
+    host: str, port: int, url: str | None, theme: str, *, serve: bool, no_graphics: bool
+) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
 
-    With --serve everybody who reaches the address sees what this key may see: keep it on
-    loopback, or behind a proxy that asks who comes.
+    With --serve everybody who has the URL that it prints sees what this key may see. It is
+    another one at each start; at most 8 consoles are open at once.
     """
     endpoint = discover(os.environ)
     if serve:
         from console.serve import serve_console  # noqa: PLC0415 - brings a web server
 
-        serve_console(endpoint, host=host, port=port, theme=theme)
+        serve_console(endpoint, host=host, port=port, theme=theme, public_url=url)
         return
     in_browser = "TEXTUAL_DRIVER" in os.environ
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -15,6 +15,7 @@ from console.commands.stream import read_chunk
 from console.commands.tasks import fetch_results, print_results, wait_for_end
 from console.local.plan import EMBEDDED, MEMORY
 from console.local.session import kafka_available, running_stack
+from console.printable import echo
 from console.progress import chunk_progress
 from console.request import RequestWords, build_request
 from console.terminal import Terminal
@@ -41,9 +42,9 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
     """Start an embedded stack, process a bundled clip, show its chunks and its tracks."""
     started_s = time.monotonic()
     if kafka == EMBEDDED:
-        click.echo("framewire: Apache Kafka (fetched once, 44 MB)", err=True)
+        echo("framewire: Apache Kafka (fetched once, 44 MB)", err=True)
         if not kafka_available(os.environ):
-            click.echo(
+            echo(
                 "framewire: Apache Kafka's jars cannot be resolved here, so the demo goes on "
                 "with --kafka memory: nothing survives its end.",
                 err=True,
@@ -57,7 +58,7 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
             Client(stack.url, stack.key) as client,
         ):
             code = _process(Terminal(as_json=as_json), client)
-    click.echo(f"framewire: done in {time.monotonic() - started_s:.1f} s", err=True)
+    echo(f"framewire: done in {time.monotonic() - started_s:.1f} s", err=True)
     return code
 
 
@@ -78,7 +79,7 @@ def _process(terminal: Terminal, client: Client) -> int:
     """Process the clip, show what comes, and return the exit code."""
     video = video_input(str(CLIP), (CLIP.parent,))
     accepted = client.send(calls.submit(build_request(video, _WORDS)))
-    click.echo(f"framewire: task {accepted.id}", err=True)
+    echo(f"framewire: task {accepted.id}", err=True)
     with chunk_progress(terminal) as progress:
         for piece in client.follow(Following(accepted.id)):
             for event in piece.events:
@@ -91,9 +92,9 @@ def _process(terminal: Terminal, client: Client) -> int:
     task = wait_for_end(client, accepted.id)
     if task.status != "succeeded":
         reason = f": {task.error.message}" if task.error else ""
-        click.echo(f"framewire: the task {task.status}{reason}", err=True)
+        echo(f"framewire: the task {task.status}{reason}", err=True)
         return EXIT_FAILED
     if not terminal.as_json:
-        click.echo()
+        echo()
     print_results(terminal, fetch_results(client, accepted.id))
     return 0

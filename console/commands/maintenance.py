@@ -10,6 +10,7 @@ import click
 from console.local.maintenance import run_maintenance
 from console.local.roles import base_environ
 from console.local.state import default_data_dir
+from console.printable import echo
 from streamproc.contract import env
 
 
@@ -21,8 +22,8 @@ class Quiet:
 
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
         if restart_s is not None:
-            click.echo(f"{name} ended with {code}, again in {restart_s:g} s", err=True)
-            click.echo("".join(f"  | {line}\n" for line in log), err=True, nl=False)
+            echo(f"{name} ended with {code}, again in {restart_s:g} s", err=True)
+            echo("".join(f"  | {line}\n" for line in log), err=True, nl=False)
 
     def stopping(self) -> None:
         """Nothing to tell."""
@@ -64,5 +65,5 @@ def _run(role: str, arguments: list[str], data: Path | None) -> int:
         return subprocess.run(command, env=environ, check=False).returncode
     directory = data or default_data_dir(os.environ)
     code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())
-    click.echo(output, nl=False)
+    echo(output, nl=False)
     return code

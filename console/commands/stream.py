@@ -1,5 +1,6 @@
 """`framewire stream`."""
 
+import codecs
 import sys
 
 import click
@@ -10,6 +11,7 @@ from console.client import calls
 from console.client.log import Following
 from console.commands.options import asks_api
 from console.errors import ConsoleError
+from console.printable import on_terminal, printable_json
 from console.terminal import Terminal
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.framing import DONE
@@ -24,6 +26,8 @@ from streamproc.contract.framing import DONE
 def stream(terminal: Terminal, task: str, offset: int) -> int:
     """Write a task's log to stdout: its very bytes, or with --json one chunk a line.
 
+    On a terminal, and with --json, control characters in texts are written as JSON escapes.
+
     Goes on at the next byte when the connection breaks. Ends with 1 when the task failed.
     """
     terminal.preview(calls.stream(task, offset))
@@ -35,15 +39,18 @@ def stream(terminal: Terminal, task: str, offset: int) -> int:
         terminal.note(f"cut at byte {following.offset}, again in {pause_s:.1f} s")
 
     with terminal.client() as client:
+        shown = codecs.getincrementaldecoder("utf-8")("replace") if on_terminal() else None
         for piece in client.follow(following, on_cut=note_cut):
-            if not terminal.as_json:
+            if not terminal.as_json and shown is None:
                 out.write(piece.data)
+            elif not terminal.as_json and shown is not None:
+                out.write(printable_json(shown.decode(piece.data)).encode())
             for event in piece.events:
                 if event.data == DONE:
                     continue
                 failed = failed or finishes_with_error(event.data)
                 if terminal.as_json:
-                    out.write(event.data + b"\n")
+                    out.write(printable_json(event.data.decode()).encode() + b"\n")
             out.flush()
     return EXIT_FAILED if failed else 0
 

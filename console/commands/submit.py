@@ -15,6 +15,7 @@ from console.client.log import Following
 from console.commands.options import asks_api
 from console.commands.stream import read_chunk
 from console.commands.tasks import fetch_results, print_results, wait_for_end
+from console.printable import echo
 from console.progress import chunk_progress
 from console.request import RequestWords, build_request
 from console.terminal import Terminal
@@ -101,7 +102,7 @@ def start(terminal: Terminal, call: calls.Call[Accepted]) -> int:
     if terminal.as_json:
         terminal.show(accepted)
     else:
-        click.echo(accepted.id)
+        echo(accepted.id)
     return 0
 
 
@@ -138,7 +139,7 @@ def follow_to_end(terminal: Terminal, task_id: str) -> int:
     if terminal.as_json:
         terminal.show(task)
     reason = f": {task.error.message} ({task.error.code})" if task.error else ""
-    click.echo(f"framewire: {task_id} {task.status}{reason}", err=True)
+    echo(f"framewire: {task_id} {task.status}{reason}", err=True)
     return EXIT_FAILED
 
 

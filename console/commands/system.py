@@ -5,6 +5,7 @@ import click
 from console.client import calls
 from console.commands.options import asks_api
 from console.service import sandbox_words
+from console.printable import echo
 from console.terminal import Terminal
 
 
@@ -16,12 +17,12 @@ def system(terminal: Terminal) -> None:
     if terminal.as_json:
         terminal.show(found)
         return
-    click.echo(f"framewire {found.version}\n")
+    echo(f"framewire {found.version}\n")
     terminal.table(
         ("PART", "READY", "DETAIL"),
         [(part.name, "yes" if part.ready else "no", part.detail) for part in found.parts],
     )
-    click.echo()
+    echo()
     terminal.table(
         ("WORKER", "ALIVE", "DEVICE", "PRECISION", "BUSY", "FPS", "FRAMES", "MIB", "SANDBOX"),
         [
@@ -41,7 +42,7 @@ def system(terminal: Terminal) -> None:
     )
     waiting = [lag for lag in found.lag if lag.lag]
     if waiting:
-        click.echo()
+        echo()
         terminal.table(
             ("GROUP", "TOPIC", "PARTITION", "LAG"),
             [(lag.group, lag.topic, lag.partition, lag.lag) for lag in waiting],

@@ -12,6 +12,7 @@ from console.client.log import is_final
 from console.client.sync import Client
 from console.commands.options import asks_api
 from console.errors import ApiProblem, ConsoleError
+from console.printable import echo, printable
 from console.terminal import Terminal
 
 _POLLS_S = (0.2, 0.3, 0.5, 1.0)
@@ -88,7 +89,7 @@ def cancel(terminal: Terminal, task: str) -> None:
     if terminal.as_json:
         terminal.show(answer)
     else:
-        click.echo(f"{answer.id}  {answer.status}")
+        echo(f"{answer.id}  {answer.status}")
 
 
 @click.command
@@ -105,7 +106,7 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
         if terminal.as_json:
             terminal.show(task)
         else:
-            click.echo(f"{task.id}  {task.status}")
+            echo(f"{task.id}  {task.status}")
     return 0 if all(task.status == "succeeded" for task in ended) else EXIT_FAILED
 
 
@@ -180,7 +181,7 @@ def print_task(terminal: Terminal, task: TaskResource) -> None:
     }
     for name, value in fields.items():
         if value is not None:
-            click.echo(f"{name:<9} {value}")
+            echo(f"{name:<9} {printable(value)}")
     if isinstance(task.request, dict):
         terminal.show(task.request)
 

@@ -65,7 +65,7 @@ def segment_start(key: str) -> int:
     return int(match["start"])
 
 
-def content_md5(body: bytes) -> str:
+def content_md5(body: bytes | bytearray) -> str:
     """Return the `Content-MD5` that every PUT of ours carries.
 
     A connection that breaks between a PUT's head and its body must leave no object: SeaweedFS

@@ -10,7 +10,8 @@ import httpx
 import uvicorn
 
 from api.app import create_app
-from api.log.protocol import LogProtocol
+from api.server.config import server_config
+from api.server.limits import Limits
 from api.services import Services
 from api.settings import Settings
 from tests.brokers import free_ports
@@ -22,19 +23,18 @@ READY_S = 30.0
 class LiveApi:
     """One api process's worth of app, with its services within reach."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
         (port,) = free_ports(1)
         self.settings = settings
         self.app = create_app(settings)
         self.url = f"http://127.0.0.1:{port}"
         self._server = uvicorn.Server(
-            uvicorn.Config(
+            server_config(
                 self.app,
+                limits or Limits.of(settings),
                 host="127.0.0.1",
                 port=port,
-                http=LogProtocol,
-                log_config=None,
-                timeout_graceful_shutdown=1,
+                graceful_s=1,
             )
         )
         self._thread = threading.Thread(target=self._server.run, name="api-under-test")

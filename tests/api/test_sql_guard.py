@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
+import psutil
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -291,3 +292,27 @@ def test_every_function_on_the_list_is_one_of_clickhouses(client: Any) -> None:
     assert {row[0] for row in rows} | {"lambda", "exists", "grouping"} >= ALLOWED_FUNCTIONS
     words = ("file", "dictget", "joinget", "url", "remote", "ai", "sleep", "getsetting")
     assert not ALLOWED_FUNCTIONS & set(words)
+
+
+@pytest.mark.parametrize(
+    ("query", "limit"),
+    [
+        ("SELECT randomString(900000000)", "384.00 MiB"),
+        ("SELECT length(randomString(900000000)) FROM tasks", "384.00 MiB"),
+        ("SELECT 1 WHERE length(randomString(900000000)) = 1", "384.00 MiB"),
+        ("SELECT groupArray(number) FROM numbers(100000000)", "384.00 MiB"),
+        ("SELECT randomString(5000) FROM numbers(9000)", "16.00 MiB"),
+        ("SELECT range(3000) FROM numbers(9000)", "16.00 MiB"),
+        ("SELECT groupArray(number) FROM numbers(5000000)", "16.00 MiB"),
+    ],
+)
+def test_memory_and_bytes_of_an_answer_are_bounded(
+    connect: Callable[[], Any], query: str, limit: str
+) -> None:
+    process = psutil.Process()
+    before_bytes = process.memory_info().rss
+    with pytest.raises(QueryFailedError) as caught:
+        run_sql(connect, query)
+    assert limit in caught.value.detail
+    assert "SETTINGS" not in caught.value.detail
+    assert process.memory_info().rss - before_bytes < 800 * 1024 * 1024

@@ -43,15 +43,17 @@ def page_url(url: str, tmp_path: Path) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    page = f"http://127.0.0.1:{port}"
+    assert server.stdout is not None
+    lines = iter(server.stdout.readline, b"")
     try:
+        page = next(line.decode().strip() for line in lines if line.startswith(b"http://"))
         deadline_s = time.monotonic() + 60
         while True:
             try:
                 httpx.get(page, timeout=5, trust_env=False)
                 break
             except httpx.TransportError:
-                assert server.poll() is None, server.stdout.read()  # type: ignore[union-attr]
+                assert server.poll() is None, server.stdout.read()
                 assert time.monotonic() < deadline_s
                 time.sleep(0.1)
         yield page
