@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         services = Services.create(settings)
         app.state.services = services
-        app.state.frames = Frames(services.objects, settings, services.rows)
+        app.state.frames = Frames(services.objects, settings, services.rows, services.secrets)
         try:
             await services.start()
             yield

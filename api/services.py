@@ -20,11 +20,13 @@ from api.projects import Projects
 from api.publish import Publisher
 from api.requests import Requests
 from api.settings import Settings
+from api.source_secrets import SourceSecrets
 from api.store.objects import Objects
 from api.store.rows import Rows
 from api.submission import RecentTasks, Submissions
 from api.tasks import Tasks
 from models.registry import Registry
+from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
 
 LOAD_WAIT_S = 10.0
@@ -48,6 +50,7 @@ class Services:
     rows: Rows
     log: LogReader
     requests: Requests
+    secrets: SourceSecrets
     submissions: Submissions
     tasks: Tasks
     projects: Projects
@@ -68,6 +71,7 @@ class Services:
         metrics = Metrics()
         metrics.registry.register(LogCollector(log))
         requests = Requests(objects)
+        secrets = SourceSecrets(objects, settings.secret_key)
         recent = RecentTasks(settings.recent_tasks_s)
         return cls(
             settings=settings,
@@ -84,8 +88,14 @@ class Services:
             rows=rows,
             log=log,
             requests=requests,
+            secrets=secrets,
             submissions=Submissions(
-                publisher=publisher, objects=objects, requests=requests, log=log, recent=recent
+                publisher=publisher,
+                objects=objects,
+                requests=requests,
+                secrets=secrets,
+                log=log,
+                recent=recent,
             ),
             tasks=Tasks(
                 requests=requests,
@@ -102,6 +112,8 @@ class Services:
 
     async def start(self) -> None:
         """Begin to read Kafka and wait a while for the keys; without Kafka the api starts too."""
+        if self.settings.secret_key is None:
+            _log.warning("URLs with a query or credentials are refused", unset=env.SECRET_KEY)
         self.directory_reader.start()
         self.log.start()
         if not await asyncio.to_thread(self.directory_reader.wait, LOAD_WAIT_S):

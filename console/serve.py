@@ -17,7 +17,7 @@ def serve_console(endpoint: Endpoint, *, host: str, port: int, theme: str) -> No
     """
     import os  # noqa: PLC0415
 
-    os.environ.update(base_environ(os.environ, own_s3=False))
+    os.environ.update(base_environ(os.environ))
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
     command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])

@@ -10,6 +10,7 @@ import msgspec
 
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
 from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 
@@ -46,6 +47,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """host or host:port that sources may have though it is private."""
     max_source_bytes: int = 20 * 1024**3
     """Largest source that is fetched."""
+    sealer: Sealer | None = None
+    """Opens the URLs that hold credentials; without it their tasks fail."""
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
@@ -83,6 +86,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         max_source_bytes=int(
             _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
+        sealer=_sealer(environ),
         ready_file=_path(environ, env.READY_FILE),
         log_level=environ.get(env.LOG) or default.log_level,
     )
@@ -95,6 +99,14 @@ def _security(environ: Mapping[str, str]) -> KafkaSecurity:
         raise InvalidSettingError(str(exc)) from exc
     except InvalidSecurityError as exc:
         raise InvalidSettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
+
+
+def _sealer(environ: Mapping[str, str]) -> Sealer | None:
+    keys = environ.get(env.SECRET_KEY)
+    try:
+        return Sealer(keys) if keys else None
+    except InvalidSecretKeyError as exc:
+        raise InvalidSettingError(str(exc)) from exc
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

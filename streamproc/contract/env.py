@@ -14,6 +14,7 @@ MODELS = "FRAMEWIRE_MODELS"  # directory of the user's own models
 PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
 FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
 PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt from the SSRF guard
+SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that seal sources' URLs, newest first
 LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
 
 # api

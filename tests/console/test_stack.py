@@ -134,6 +134,24 @@ def test_sql_asks_the_tables(ask: Ask, task: str) -> None:
     assert rows == [[task, "succeeded"]]
 
 
+def test_no_child_has_a_secret_that_it_does_not_use(data: Path) -> None:
+    secrets = DataDirectory(data).secrets()
+    has = {
+        name: psutil.Process(pid).environ().values()
+        for name, pid in DataDirectory(data).running().children.items()
+    }
+    holders = {
+        secret: {name for name, values in has.items() if secret in values}
+        for secret in (secrets.admin_key, secrets.secret_key, secrets.s3_secret_key)
+    }
+    assert list(holders.values()) == [
+        {"api"},
+        {"api", "worker-1"},
+        {"api", "archive", "worker-1"},
+    ]
+    assert {"kafka", "seaweedfs"} <= set(has)
+
+
 def test_system_shows_the_worker(ask: Ask) -> None:
     code, text = ask("system")
     assert code == 0
