@@ -12,7 +12,9 @@ from api.auth import Authenticator
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
 from api.errors import ProblemError, UnavailableError
+from api.key_use import KeyUses
 from api.lag import Behind, Lag
+from api.log.lives import StreamLives
 from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
@@ -45,6 +47,7 @@ class Services:
     directory: Directory
     directory_reader: DirectoryReader
     authenticator: Authenticator
+    lives: StreamLives
     publisher: Publisher
     objects: Objects
     rows: Rows
@@ -65,6 +68,12 @@ class Services:
         directory = Directory()
         directory_reader = DirectoryReader(settings, directory)
         publisher = Publisher(settings)
+        authenticator = Authenticator(
+            directory,
+            settings.admin_key,
+            loaded=lambda: directory_reader.loaded,
+            uses=KeyUses(directory, publisher),
+        )
         objects = Objects(settings)
         rows = Rows(settings.clickhouse)
         log = LogReader(settings, objects)
@@ -80,9 +89,8 @@ class Services:
             metrics=metrics,
             directory=directory,
             directory_reader=directory_reader,
-            authenticator=Authenticator(
-                directory, settings.admin_key, loaded=lambda: directory_reader.loaded
-            ),
+            authenticator=authenticator,
+            lives=StreamLives(authenticator.is_alive),
             publisher=publisher,
             objects=objects,
             rows=rows,
@@ -116,12 +124,14 @@ class Services:
             _log.warning("URLs with a query or credentials are refused", unset=env.SECRET_KEY)
         self.directory_reader.start()
         self.log.start()
+        self.lives.start()
         if not await asyncio.to_thread(self.directory_reader.wait, LOAD_WAIT_S):
             _log.warning("started without Kafka: not ready")
 
     async def stop(self) -> None:
         """Stop all parts, the ones that write last."""
         await self.log.close()
+        await self.lives.close()
         await asyncio.to_thread(self.directory_reader.stop)
         await self.publisher.close()
         await asyncio.to_thread(self.rows.close)

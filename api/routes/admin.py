@@ -1,4 +1,4 @@
-"""The operator's endpoints: projects and their keys. All need the admin key."""
+"""Projects (the operator's) and keys (of one project also for its `admin:project` keys)."""
 
 from typing import Annotated, TypeVar
 
@@ -14,9 +14,10 @@ from api.contract.resources import (
     ProjectPage,
     ProjectRequest,
     ProjectResource,
+    RotateRequest,
 )
 from api.reading import convert, read_json
-from api.routes.dependencies import AnyRequest, TheServices, admin_only
+from api.routes.dependencies import AnyRequest, ThePrincipal, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -43,38 +44,60 @@ async def list_projects(services: TheServices) -> ProjectPage:
 @post(
     paths.KEYS,
     operation_id="createKey",
-    guards=[admin_only],
     operation_class=body_operation(KeyRequest),
     responses=problems(400, 403, 422),
 )
-async def create_key(request: AnyRequest, services: TheServices) -> KeyResource:
+async def create_key(
+    request: AnyRequest, services: TheServices, principal: ThePrincipal
+) -> KeyResource:
     """Create a key; its text is in this answer and nowhere else."""
-    return await services.projects.create_key(await _read(request, KeyRequest))
+    principal.require_admin_of(None)
+    wanted = await _read(request, KeyRequest)
+    principal.require_admin_of(wanted.project)
+    return await services.projects.create_key(wanted)
 
 
-@get(paths.KEYS, operation_id="listKeys", guards=[admin_only], responses=problems(403))
+@get(paths.KEYS, operation_id="listKeys", responses=problems(403))
 async def list_keys(
     services: TheServices,
+    principal: ThePrincipal,
     of_project: Annotated[str | None, QueryParameter(name="project", required=False)] = None,
 ) -> KeyPage:
     """List keys without their texts, revoked ones too."""
-    return KeyPage(services.projects.list_keys(of_project))
+    return KeyPage(services.projects.list_keys(principal.require_admin_of(of_project)))
 
 
 @delete(
     f"{paths.KEYS}/{{key_id:str}}",
     status_code=200,
     operation_id="revokeKey",
-    guards=[admin_only],
     responses=problems(403, 404),
 )
-async def revoke_key(services: TheServices, key_id: FromPath[str]) -> KeyResource:
-    """Revoke a key for ever."""
-    return await services.projects.revoke_key(key_id)
+async def revoke_key(
+    services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
+) -> KeyResource:
+    """Revoke a key for ever; its tokens and open streams end with it."""
+    project = principal.require_admin_of(None)
+    return await services.projects.revoke_key(key_id, project)
+
+
+@post(
+    f"{paths.KEYS}/{{key_id:str}}/rotate",
+    operation_id="rotateKey",
+    operation_class=body_operation(RotateRequest),
+    responses=problems(400, 403, 404, 409, 422),
+)
+async def rotate_key(
+    request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
+) -> KeyResource:
+    """Create a key in another's place, which goes on working for `overlap_s` and then ends."""
+    project = principal.require_admin_of(None)
+    wanted = await _read(request, RotateRequest)
+    return await services.projects.rotate_key(key_id, wanted, project)
 
 
 async def _read(request: AnyRequest, into: type[T]) -> T:
     return convert(read_json(await request.body()), into)
 
 
-HANDLERS = [create_project, list_projects, create_key, list_keys, revoke_key]
+HANDLERS = [create_project, list_projects, create_key, list_keys, revoke_key, rotate_key]

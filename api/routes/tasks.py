@@ -23,6 +23,7 @@ from api.errors import BadRequestError, InvalidRequestError
 from api.intake import read_intake
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.openapi import body_operation, problems
+from api.scopes import SUBMIT
 from api.tasks import TaskFilter
 from api.times import parse_time_ms
 
@@ -56,6 +57,7 @@ IdempotencyKey = Annotated[
     paths.PROCESS,
     status_code=202,
     operation_id="processVideo",
+    scope=SUBMIT,
     operation_class=body_operation(ProcessRequest),
     responses=problems(400, 403, 409, 413, 422),
 )
@@ -130,6 +132,7 @@ async def get_task(
     f"{paths.TASKS}/{{task_id:str}}/cancel",
     status_code=202,
     operation_id="cancelTask",
+    scope=SUBMIT,
     responses=problems(403, 404, 409),
 )
 async def cancel_task(

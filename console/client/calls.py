@@ -159,8 +159,29 @@ def create_project(name: str, *, project_id: str | None = None) -> Call[ProjectR
     return Call(ProjectResource, "POST", paths.PROJECTS, body=body)
 
 
-def create_key(project: str, *, name: str = "") -> Call[KeyResource]:
-    return Call(KeyResource, "POST", paths.KEYS, body={"project": project, "name": name})
+def create_key(
+    project: str,
+    *,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    expires_at: str | None = None,
+) -> Call[KeyResource]:
+    """Without scopes the key may read and submit, without a time it does not expire."""
+    body: dict[str, Any] = {"project": project, "name": name}
+    if listed := list(scopes):
+        body["scopes"] = listed
+    if expires_at is not None:
+        body["expires_at"] = expires_at
+    return Call(KeyResource, "POST", paths.KEYS, body=body)
+
+
+def rotate_key(
+    key_id: str, *, overlap_s: int | None = None, expires_at: str | None = None
+) -> Call[KeyResource]:
+    """Make a key in another's place, which goes on working for `overlap_s`."""
+    given = {"overlap_s": overlap_s, "expires_at": expires_at}
+    body = {name: value for name, value in given.items() if value is not None}
+    return Call(KeyResource, "POST", f"{paths.KEYS}/{_part(key_id)}/rotate", body=body)
 
 
 def keys(project: str | None = None) -> Call[KeyPage]:
