@@ -9,11 +9,12 @@ from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from api.audit import AuditRequests
 from api.errors import ProblemError, TooLargeError, problem_response
 from api.frames import Frames
 from api.leaving import AnswerBeforeTheEnd
 from api.observe import ObserveRequests
-from api.routes import admin, frames, models, sql, stream, system, tasks, tracks
+from api.routes import admin, audit, frames, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.services import Services
@@ -28,6 +29,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *models.HANDLERS,
     *system.HANDLERS,
     *admin.HANDLERS,
+    *audit.HANDLERS,
     *sql.HANDLERS,
 )
 
@@ -60,7 +62,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*HANDLERS],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
-        middleware=[ObserveRequests(), AnswerBeforeTheEnd()],
+        middleware=[ObserveRequests(), AuditRequests(), AnswerBeforeTheEnd()],
         lifespan=[lifespan],
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         openapi_config=openapi_config(VERSION),

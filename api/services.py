@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from api.audit import Audit
 from api.auth import Authenticator
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
@@ -47,6 +48,7 @@ class Services:
     directory: Directory
     directory_reader: DirectoryReader
     authenticator: Authenticator
+    audit: Audit
     lives: StreamLives
     publisher: Publisher
     objects: Objects
@@ -90,6 +92,7 @@ class Services:
             directory=directory,
             directory_reader=directory_reader,
             authenticator=authenticator,
+            audit=Audit(publisher, lost=metrics.audit_lost, suppressed=metrics.audit_suppressed),
             lives=StreamLives(authenticator.is_alive),
             publisher=publisher,
             objects=objects,

@@ -19,7 +19,16 @@ def seconds(text: str) -> int:
 
 def moment(text: str) -> str:
     """Return the time that is so long from now, as RFC 3339; any other text as it is."""
+    return _shifted(text, 1)
+
+
+def ago(text: str) -> str:
+    """Return the time that was so long ago, as RFC 3339; any other text as it is."""
+    return _shifted(text, -1)
+
+
+def _shifted(text: str, sign: int) -> str:
     if _FORM.fullmatch(text.strip()) is None:
         return text
-    at = datetime.now(UTC) + timedelta(seconds=seconds(text))
+    at = datetime.now(UTC) + sign * timedelta(seconds=seconds(text))
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

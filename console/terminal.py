@@ -59,8 +59,8 @@ class Terminal:
 
         A project's key with `admin:project` may make such calls for its own project.
         """
-        knows_operator = self._show_request or self.endpoint.admin_key is not None
-        return self.send(call, admin=knows_operator)
+        knows_project_alone = self.endpoint.admin_key is None and bool(self.endpoint.key)
+        return self.send(call, admin=not knows_project_alone)
 
     def send(self, call: Call[T], *, admin: bool = False) -> T:
         """Send one call; with --show-request it is printed and the command ends."""

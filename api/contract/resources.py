@@ -290,6 +290,31 @@ class KeyPage(msgspec.Struct, frozen=True):
     data: list[KeyResource]
 
 
+class AuditResource(msgspec.Struct, frozen=True):
+    """One record of the audit trail. `actor` is `admin`, a key's id, or `-` for nobody known.
+
+    `outcome` is `done`, `denied` or `failed`. `suppressed` denied attempts before this one were too
+    many to be written each.
+    """
+
+    id: str
+    at: str
+    actor: str
+    project: str | None
+    action: str
+    object: str
+    address: str
+    outcome: str
+    status: int
+    detail: str
+    suppressed: int
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    data: list[AuditResource]
+    next_cursor: str | None
+
+
 class ModelResource(msgspec.Struct, frozen=True):
     """A model that a step may name: by `id`, and by its kind when it is the kind's `default`."""
 

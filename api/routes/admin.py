@@ -6,6 +6,7 @@ import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath, QueryParameter
 
+from api.audit import about
 from api.contract import paths
 from api.contract.resources import (
     KeyPage,
@@ -32,7 +33,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 )
 async def create_project(request: AnyRequest, services: TheServices) -> ProjectResource:
     """Create a project."""
-    return await services.projects.create_project(await _read(request, ProjectRequest))
+    made = await services.projects.create_project(await _read(request, ProjectRequest))
+    about(request, made.id, project=made.id, detail=made.name)
+    return made
 
 
 @get(paths.PROJECTS, operation_id="listProjects", guards=[admin_only], responses=problems(403))
@@ -54,7 +57,9 @@ async def create_key(
     principal.require_admin_of(None)
     wanted = await _read(request, KeyRequest)
     principal.require_admin_of(wanted.project)
-    return await services.projects.create_key(wanted)
+    made = await services.projects.create_key(wanted)
+    about(request, made.id, project=made.project, detail=_terms(made))
+    return made
 
 
 @get(paths.KEYS, operation_id="listKeys", responses=problems(403))
@@ -74,11 +79,13 @@ async def list_keys(
     responses=problems(403, 404),
 )
 async def revoke_key(
-    services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
+    request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
 ) -> KeyResource:
     """Revoke a key for ever; its tokens and open streams end with it."""
     project = principal.require_admin_of(None)
-    return await services.projects.revoke_key(key_id, project)
+    revoked = await services.projects.revoke_key(key_id, project)
+    about(request, key_id, project=revoked.project, detail=revoked.name)
+    return revoked
 
 
 @post(
@@ -93,7 +100,15 @@ async def rotate_key(
     """Create a key in another's place, which goes on working for `overlap_s` and then ends."""
     project = principal.require_admin_of(None)
     wanted = await _read(request, RotateRequest)
-    return await services.projects.rotate_key(key_id, wanted, project)
+    made = await services.projects.rotate_key(key_id, wanted, project)
+    detail = f"{made.id} {_terms(made)} overlap_s={wanted.overlap_s}"
+    about(request, key_id, project=made.project, detail=detail)
+    return made
+
+
+def _terms(key: KeyResource) -> str:
+    """Return what an auditor wants to know of a new key."""
+    return f"scopes={','.join(key.scopes)} expires={key.expires_at or 'never'} name={key.name}"
 
 
 async def _read(request: AnyRequest, into: type[T]) -> T:

@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
+from api.audit import about
 from api.contract import paths
 from api.contract.resources import (
     STATUSES,
@@ -83,6 +84,7 @@ async def process_video(
     intake = read() if len(body) < _INLINE_BYTES else await asyncio.to_thread(read)
     stored = await services.submissions.submit(project, intake, idempotency_key)
     services.metrics.submitted.inc()
+    about(request, stored.task)
     return Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
 
 

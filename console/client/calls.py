@@ -10,6 +10,7 @@ import msgspec
 from api.contract import paths
 from api.contract.resources import (
     Accepted,
+    AuditPage,
     CancelAccepted,
     KeyPage,
     KeyResource,
@@ -190,6 +191,29 @@ def keys(project: str | None = None) -> Call[KeyPage]:
 
 def projects() -> Call[ProjectPage]:
     return Call(ProjectPage, "GET", paths.PROJECTS)
+
+
+def audit(
+    *,
+    project: str | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    touched: str | None = None,
+    outcome: str | None = None,
+    since: str | None = None,
+    limit: int | None = None,
+) -> Call[AuditPage]:
+    """The newest records of the audit trail that fit all that is given."""
+    query = _given(
+        ("project", project),
+        ("actor", actor),
+        ("action", action),
+        ("object", touched),
+        ("outcome", outcome),
+        ("from", since),
+        ("limit", limit),
+    )
+    return Call(AuditPage, "GET", paths.AUDIT, tuple(query))
 
 
 def sql(query: str) -> Call[SqlAnswer]:

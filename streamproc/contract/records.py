@@ -7,6 +7,7 @@
                  value msgpack `Project`, `ProjectKey`, `KeyEnd` or `KeyUse`
 `video.dlq`      key task id, value msgpack `DeadLetter`
 `video.workers`  key worker id, value msgpack `WorkerBeat`
+`video.audit`    key actor, value msgpack `contract.audit.AuditRecord`
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -120,6 +120,24 @@ def test_the_operator_makes_and_revokes_keys(ask: Ask, monkeypatch: pytest.Monke
     assert ask("list")[0] == 1
 
 
+def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -> None:
+    key = json.loads(ask("keys", "create", "--scope", "read", "--expires", "30d", "--json")[1])
+    assert key["scopes"] == ["read"]
+    code, text = ask("keys", "rotate", key["id"], "--overlap", "1h", "--json")
+    assert (code, json.loads(text)["replaces"]) == (0, key["id"])
+    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == 1
+    table = ask("keys", "list")[1].decode()
+    assert "SCOPES" in table.splitlines()[0]
+    deadline_s = time.monotonic() + 60
+    actions: set[str] = set()
+    while not {"key.rotate", "task.submit"} <= actions:  # it appears a moment later
+        assert time.monotonic() < deadline_s
+        code, text = ask("audit", "--since", "1h", "--json")
+        assert code == 0
+        actions = {record["action"] for record in json.loads(text)}
+    assert key["id"].encode() in ask("audit", "--action", "key.rotate")[1]
+
+
 def test_sql_asks_the_tables(ask: Ask, task: str) -> None:
     query = f"select task_id, status from v_tasks where task_id = '{task}' and status = 'succeeded'"
     deadline_s = time.monotonic() + 60

@@ -31,7 +31,7 @@ def _known_variables() -> set[str]:
     names = {v for n, v in vars(env).items() if n.isupper() and isinstance(v, str)}
     names |= {v for n, v in vars(api_settings).items() if n.isupper() and isinstance(v, str)}
     names |= set(re.findall(r'key_env = "(\w+)"', (ROOT / "deploy/providers.toml").read_text()))
-    return names | {"TMPDIR"}
+    return names | {"TMPDIR", "FORWARDED_ALLOW_IPS"}  # the system's, and uvicorn's
 
 
 def _role(service: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """Topics on a real Apache Kafka: made once, refused when they are not as they must be."""
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streamproc.broker.errors import TopicPolicyError
 from streamproc.broker.topics import count_partitions, ensure_topics
+from streamproc.contract.audit import DEFAULT_DAYS
+from streamproc.contract.topics import AUDIT, DAY_MS
 from tests.brokers import N_PARTITIONS, KafkaNode
 
 
@@ -21,3 +23,16 @@ def test_topics_that_are_right_are_left_alone(admin: AdminClient) -> None:
 def test_another_partition_count_is_refused(admin: AdminClient) -> None:
     with pytest.raises(TopicPolicyError, match=r"has 4 partitions, not 5: the count is frozen"):
         ensure_topics(admin, n_partitions=5, replication=1)
+
+
+def test_the_audit_trail_is_kept_as_long_as_was_said_last(admin: AdminClient) -> None:
+    topic = ConfigResource(ResourceType.TOPIC, AUDIT)
+
+    def kept_days() -> float:
+        (asked,) = admin.describe_configs([topic]).values()
+        return int(asked.result()["retention.ms"].value) / DAY_MS
+
+    assert kept_days() == DEFAULT_DAYS
+    for days in (7, 7, DEFAULT_DAYS):
+        ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1, audit_days=days)
+        assert kept_days() == days

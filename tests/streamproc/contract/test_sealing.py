@@ -4,7 +4,7 @@ import base64
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.contract.sealing import InvalidSecretKeyError, SealBrokenError, Sealer
@@ -12,6 +12,7 @@ from streamproc.contract.sealing import InvalidSecretKeyError, SealBrokenError, 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 
 
+@settings(deadline=None)
 @given(url=st.text(), project=st.text(), task=st.text())
 def test_what_was_sealed_is_opened_again(url: str, project: str, task: str) -> None:
     sealer = Sealer(OLD)
@@ -38,6 +39,7 @@ def test_one_tasks_object_opens_in_no_others_place(place: tuple[str, str]) -> No
         sealer.open(*place, sealer.seal("p", "t", "u"))
 
 
+@settings(deadline=None)  # OpenSSL is loaded by the first example
 @given(junk=st.binary(max_size=200))
 def test_junk_does_not_open(junk: bytes) -> None:
     with pytest.raises(SealBrokenError):
