@@ -9,11 +9,12 @@ from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from api.audit import AuditRequests
 from api.errors import ProblemError, TooLargeError, problem_response
 from api.frames import Frames
 from api.leaving import AnswerBeforeTheEnd
 from api.observe import ObserveRequests
-from api.routes import admin, frames, models, sql, stream, system, tasks, tracks
+from api.routes import admin, audit, frames, models, sql, stream, system, tasks, tracks
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.server.metrics import ConnectionCollector
@@ -29,6 +30,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *models.HANDLERS,
     *system.HANDLERS,
     *admin.HANDLERS,
+    *audit.HANDLERS,
     *sql.HANDLERS,
 )
 
@@ -46,7 +48,7 @@ def create_app(settings: Settings) -> Litestar:
         app.state.services = services
         if (connections := app.state.get("connections")) is not None:  # under our own server
             services.metrics.registry.register(ConnectionCollector(connections))
-        app.state.frames = Frames(services.objects, settings, services.rows)
+        app.state.frames = Frames(services.objects, settings, services.rows, services.secrets)
         try:
             await services.start()
             yield
@@ -63,7 +65,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*HANDLERS],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
-        middleware=[ObserveRequests(), AnswerBeforeTheEnd()],
+        middleware=[ObserveRequests(), AuditRequests(), AnswerBeforeTheEnd()],
         lifespan=[lifespan],
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         openapi_config=openapi_config(VERSION),

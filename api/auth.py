@@ -1,61 +1,103 @@
-"""Who asks: a project by its key, or the operator by the admin key."""
+"""Who asks: a project by one of its keys, or the operator by the admin key."""
 
+import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from litestar.connection import ASGIConnection
 
+from api.audit import ADMIN, told_of
+from api.contract.resources import Scope
 from api.directory import Directory
-from api.errors import ForbiddenError, UnauthorizedError, UnavailableError
-from api.ids import key_hash
+from api.errors import ForbiddenError, MissingScopeError, UnauthorizedError, UnavailableError
+from api.ids import key_hash, key_id
+from api.key_use import KeyUses
+from api.scopes import ADMIN_PROJECT, READ, known_scopes
 
 _SCHEME = "bearer"
 MAX_KEY_LENGTH = 256
+_HEARD_OF_WITHIN_S = 2.0
+_POLL_S = 0.05
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who asks. `project` is None for the operator alone."""
+    """Who asks. `project` and `key` (its id) are None for the operator alone."""
 
     project: str | None
     admin: bool = False
+    key: str | None = None
+    scopes: frozenset[str] = frozenset()
 
-    def require_project(self) -> str:
-        """Return the project; raises ForbiddenError for the operator, who has none."""
+    def require_project(self, scope: Scope) -> str:
+        """Return the project; raises ForbiddenError for the operator, who has none.
+
+        Raises MissingScopeError for a key without the scope.
+        """
         if self.project is None:
             raise ForbiddenError("This needs a project's key: the admin key belongs to no project.")
+        self._require(scope)
         return self.project
+
+    def require_admin_of(self, project: str | None) -> str | None:
+        """Return the project to which what follows is confined, None for the operator's whole.
+
+        `project` is the one that is asked about, None for whichever may be. Raises ForbiddenError
+        for another project's and MissingScopeError for a key that administers none.
+        """
+        if self.admin:
+            return project
+        self._require(ADMIN_PROJECT)
+        if project not in {None, self.project}:
+            raise ForbiddenError("This key administers its own project alone.")
+        return self.project
+
+    def _require(self, scope: Scope) -> None:
+        if scope not in self.scopes:
+            raise MissingScopeError(scope)
 
 
 class Authenticator:
     """Checks keys against the directory and the admin key, in constant time."""
 
     def __init__(
-        self, directory: Directory, admin_key: str | None, *, loaded: Callable[[], bool]
+        self,
+        directory: Directory,
+        admin_key: str | None,
+        *,
+        loaded: Callable[[], bool],
+        uses: KeyUses | None = None,
     ) -> None:
         self._directory = directory
         self._admin_digest = _digest(admin_key) if admin_key else None
         self._loaded = loaded
+        self._uses = uses
 
     def authenticate(self, connection: Connection) -> Principal:
         """Return who asks.
 
-        Raises UnauthorizedError without a known key, UnavailableError while the keys are not
-        read yet: a good key is never called a bad one.
+        Raises UnauthorizedError without a key that may be used, UnavailableError while the keys are
+        not read yet: a good key is never called a bad one.
         """
         key = bearer_key(connection)
         if key is None:
             raise UnauthorizedError
+        told = told_of(connection.scope)
         if self._is_admin(key):
+            told.actor = ADMIN
             return Principal(project=None, admin=True)
         hashed = key_hash(key)
-        found = self._directory.key_of(hashed)
+        found = self._directory.key_of(hashed, _now_ms())
         if found is not None and hmac.compare_digest(found.hash, hashed):
-            return Principal(project=found.project)
+            if self._uses is not None:
+                self._uses.note(found.hash)
+            told.actor, told.project = key_id(found.hash), found.project
+            return Principal(found.project, key=told.actor, scopes=known_scopes(found.scopes))
         if not self._loaded():
             raise UnavailableError("The keys are still being read.", code="starting")
         raise UnauthorizedError
@@ -66,6 +108,23 @@ class Authenticator:
         if not principal.admin:
             raise ForbiddenError("This needs the admin key.")
         return principal
+
+    def is_alive(self, key: str) -> bool:
+        """Whether the key with this id may still be used for reading."""
+        found = self._directory.key_by_id(key, _now_ms())
+        return found is not None and READ in known_scopes(found.scopes)
+
+    async def is_alive_soon(self, key: str) -> bool:
+        """Do as `is_alive`, and wait a moment for a key that this process has not heard of yet.
+
+        For what another process signed in the key's name.
+        """
+        deadline_s = time.monotonic() + _HEARD_OF_WITHIN_S
+        while (  # noqa: ASYNC110 - the directory's thread has no event for one key
+            not self._directory.has_heard_of(key) and time.monotonic() < deadline_s
+        ):
+            await asyncio.sleep(_POLL_S)
+        return self.is_alive(key)
 
     def _is_admin(self, key: str) -> bool:
         return self._admin_digest is not None and hmac.compare_digest(
@@ -84,3 +143,7 @@ def bearer_key(connection: Connection) -> str | None:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

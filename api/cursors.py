@@ -31,6 +31,13 @@ class TrackCursor(msgspec.Struct, frozen=True, array_like=True, tag="k"):
     track_id: int
 
 
+class AuditCursor(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+    """The last audit record given: its time, Unix milliseconds, and id."""
+
+    at_ms: int
+    id: str
+
+
 def encode_cursor(cursor: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
 

@@ -7,15 +7,26 @@ beginning at start, then tailed. Until their ends were reached once, nobody is l
 import threading
 import time
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from api.ids import key_id
 from api.publish import kafka_config
 from api.settings import Settings
 from streamproc.contract import topics
-from streamproc.contract.records import CancelRequested, Project, ProjectKey, WorkerBeat
+from streamproc.contract.records import (
+    CancelRequested,
+    KeyEnd,
+    KeyUse,
+    Project,
+    ProjectKey,
+    WorkerBeat,
+)
+
+T = TypeVar("T")
 
 CONTROL_RETENTION_MS = 7 * topics.DAY_MS
 WORKER_ALIVE_MS = 15_000
@@ -23,6 +34,8 @@ TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS)
 
 _PROJECT = "project/"
 _KEY = "key/"
+_END = "end/"
+_USE = "use/"
 _log = structlog.get_logger("framewire.api.directory")
 
 
@@ -32,6 +45,9 @@ class Directory:
     def __init__(self) -> None:
         self.projects: dict[str, Project] = {}
         self.keys: dict[str, ProjectKey] = {}
+        self._ends: dict[str, KeyEnd] = {}
+        self._uses: dict[str, int] = {}
+        self._hash_of_id: dict[str, str] = {}
         self._cancels: dict[str, CancelRequested] = {}
         self._workers: dict[str, WorkerBeat] = {}
         self._prune_at = 4096
@@ -55,10 +71,38 @@ class Directory:
             else:
                 self._workers[key] = msgspec.msgpack.decode(value, type=WorkerBeat)
 
-    def key_of(self, hash_hex: str) -> ProjectKey | None:
-        """Return the key with this SHA-256, if it may be used."""
+    def key_of(self, hash_hex: str, now_ms: int) -> ProjectKey | None:
+        """Return the key with this SHA-256, if it may be used at `now_ms`."""
         key = self.keys.get(hash_hex)
-        return None if key is None or key.revoked or key.project not in self.projects else key
+        if key is None or key.revoked or key.project not in self.projects:
+            return None
+        ends_ms = self.ends_ms(key)
+        return key if ends_ms is None or now_ms < ends_ms else None
+
+    def key_by_id(self, key: str, now_ms: int) -> ProjectKey | None:
+        """Return the key with this id, if it may be used at `now_ms`."""
+        hash_hex = self._hash_of_id.get(key)
+        return None if hash_hex is None else self.key_of(hash_hex, now_ms)
+
+    def has_heard_of(self, key: str) -> bool:
+        """Whether there was ever a key with this id."""
+        return key in self._hash_of_id
+
+    def ends_ms(self, key: ProjectKey) -> int | None:
+        """Return when the key expires, by itself or as replaced; None: it does not."""
+        end = self._ends.get(key.hash)
+        known = [
+            ms for ms in (key.expires_ms, None if end is None else end.ends_ms) if ms is not None
+        ]
+        return min(known, default=None)
+
+    def replaced_by(self, key: ProjectKey) -> str | None:
+        end = self._ends.get(key.hash)
+        return None if end is None else end.replaced_by
+
+    def used_ms(self, hash_hex: str, otherwise: T) -> int | T:
+        """Return when the key was last used, coarsely; `otherwise` when nobody told."""
+        return self._uses.get(hash_hex, otherwise)
 
     def cancel_of(self, task: str) -> CancelRequested | None:
         return self._cancels.get(task)
@@ -80,6 +124,18 @@ class Directory:
             known = self.keys.get(found.hash)
             if known is None or not known.revoked:
                 self.keys[found.hash] = found
+                self._hash_of_id[key_id(found.hash)] = found.hash
+        elif key.startswith(_END) and value is not None:
+            self._apply_end(msgspec.msgpack.decode(value, type=KeyEnd))
+        elif key.startswith(_USE) and value is not None:
+            use = msgspec.msgpack.decode(value, type=KeyUse)
+            self._uses[use.hash] = max(use.used_ms, self._uses.get(use.hash, 0))
+
+    def _apply_end(self, end: KeyEnd) -> None:
+        """An end is brought forward, never put off: nothing gives a key more time."""
+        known = self._ends.get(end.hash)
+        if known is None or end.ends_ms <= known.ends_ms:
+            self._ends[end.hash] = end
 
     def _prune(self) -> None:
         """Forget requests that Kafka has forgotten too, now and then."""
@@ -100,6 +156,16 @@ def project_key(project_id: str) -> str:
 def key_key(hash_hex: str) -> str:
     """Return the message key of a project key."""
     return _KEY + hash_hex
+
+
+def end_key(hash_hex: str) -> str:
+    """Return the message key of a project key's end."""
+    return _END + hash_hex
+
+
+def use_key(hash_hex: str) -> str:
+    """Return the message key of a project key's last use."""
+    return _USE + hash_hex
 
 
 class DirectoryReader:

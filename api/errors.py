@@ -4,6 +4,7 @@ ProblemError                    status, code, title, detail: RFC 9457
 ├── BadRequestError             400 bad_request: what was sent cannot be read
 ├── UnauthorizedError           401 unauthorized: no key, or one that is not known
 ├── ForbiddenError              403 forbidden: the key is known and does not suffice
+│   └── MissingScopeError       403 missing_scope: names the scope
 ├── NotFoundError               404 not_found: unknown, or of another project: never said which
 ├── ConflictError               409 conflict
 ├── TooLargeError               413 too_large: names the limit
@@ -108,6 +109,17 @@ class ForbiddenError(ProblemError):
     status = 403
     code = "forbidden"
     title = "Forbidden"
+
+
+class MissingScopeError(ForbiddenError):
+    """The key may not do this; `missing_scope` says what it would have to have."""
+
+    code = "missing_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"This needs a key with the scope {scope}.", extra={"missing_scope": scope}
+        )
 
 
 class NotFoundError(ProblemError):

@@ -17,6 +17,7 @@ from api.contract.stored import StoredRequest
 from api.errors import NotFoundError, ProblemError, UnavailableError
 from api.frame_child import FrameChild
 from api.settings import MIB, Settings
+from api.source_secrets import SourceSecrets
 from api.store.frame_rows import boxes_of_frame
 from api.store.objects import Objects
 from api.store.rows import Rows
@@ -58,8 +59,11 @@ class _Key(NamedTuple):
 class Frames:
     """Use from one event loop; at most `MAX_CHILDREN` frames are made at once."""
 
-    def __init__(self, objects: Objects, settings: Settings, rows: Rows) -> None:
+    def __init__(
+        self, objects: Objects, settings: Settings, rows: Rows, secrets: SourceSecrets
+    ) -> None:
         self._objects = objects
+        self._secrets = secrets
         self._rows = rows
         endpoint = settings.s3_endpoint
         self._own_host = urlsplit(endpoint).netloc if endpoint else None
@@ -89,7 +93,7 @@ class Frames:
         self._n_waiting += 1
         try:
             async with self._turns:
-                picture = await self._make(self._order(stored, key))
+                picture = await self._make(await self._order(stored, key))
         finally:
             self._n_waiting -= 1
         self._keep(key, picture)
@@ -101,10 +105,13 @@ class Frames:
             await child.end()
         self._idle.clear()
 
-    def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
+    async def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
         source = stored.spec.source
         if source.object_key is None:
-            return FrameOrder(source.url or "", key.frame, key.width_px, None, key.boxes)
+            url = source.url or ""
+            if source.sealed:
+                url = await self._secrets.open(stored.project, stored.task)
+            return FrameOrder(url, key.frame, key.width_px, None, key.boxes)
         url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
         own_host = self._own_host or urlsplit(url).netloc
         return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes)

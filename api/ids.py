@@ -11,6 +11,7 @@ import secrets
 
 DAY_MS = 86_400_000
 
+_KEY_ID_HEX = 20
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TASK_ID = re.compile(r"vt_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -46,6 +47,11 @@ def new_key() -> str:
 def key_hash(key: str) -> str:
     """Return what is stored of a key. The key is random and long, so one plain hash is enough."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def key_id(hash_hex: str) -> str:
+    """Return the public id of the key with this SHA-256."""
+    return "key_" + hash_hex[:_KEY_ID_HEX]
 
 
 def _derived(project: str, idempotency_key: str, day: int) -> str:

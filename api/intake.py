@@ -24,6 +24,7 @@ from api.reading import NOT_PRINTABLE, read_json, read_tree
 from api.upload import INLINE_BYTES, PLACEHOLDER, Upload, video_too_large
 from models.registry import Registry
 from streamproc.contract import spec
+from streamproc.contract.masking import MASK, holds_secret, is_masked, mask_request, mask_url
 from streamproc.contract.objects import upload_key
 from streamproc.contract.providers import LOCAL, Provider, provider_order
 from streamproc.contract.spec import TaskSpec
@@ -35,7 +36,8 @@ _LIVE_SCHEMES = ("rtsp", "rtsps")
 class Intake(msgspec.Struct, frozen=True):
     """A request that passed. `upload` is the video that it carried, if it carried one.
 
-    `spec` and `body` are complete but for the staged upload's key: `placed` fills it in.
+    `spec` and `body` are complete but for the staged upload's key: `placed` fills it in. A URL that
+    may hold credentials is masked in both; `secret_url` is the whole of it, to be sealed.
     `body_sha256` (hex) is over the request as sorted JSON: spacing and order do not count.
     """
 
@@ -43,6 +45,11 @@ class Intake(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     body_sha256: str
     upload: bytes | bytearray | None = None
+    secret_url: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave out what the client sent."""
+        return f"Intake(body_sha256={self.body_sha256!r})"
 
     def placed(self, project: str, task: str) -> tuple[TaskSpec, dict[str, Any]]:
         """Return the spec and the echoed body of this request as the task `task`."""
@@ -91,9 +98,10 @@ def read_intake(
     value = read_tree(body)
     return Intake(
         spec=_spec(request, source, steps, provider_order(providers, request.model)),
-        body=value,
+        body=mask_request(value),
         body_sha256=_hash(value, upload),
         upload=video,
+        secret_url=_secret_url(source),
     )
 
 
@@ -110,7 +118,7 @@ def _spec(
 ) -> TaskSpec:
     wanted = source.range or Range()
     return TaskSpec(
-        source=spec.SourceRef(url=source.url if isinstance(source, VideoUrl) else None),
+        source=_source(source),
         steps=steps,
         sampling=_sampling(source.sampling or FpsSampling()),
         range=spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
@@ -118,6 +126,16 @@ def _spec(
         model_hint=request.model,
         providers=providers,
     )
+
+
+def _source(source: Input) -> spec.SourceRef:
+    if isinstance(source, VideoBase64):
+        return spec.SourceRef()
+    return spec.SourceRef(url=mask_url(source.url), sealed=_secret_url(source) is not None)
+
+
+def _secret_url(source: Input) -> str | None:
+    return source.url if isinstance(source, VideoUrl) and holds_secret(source.url) else None
 
 
 def _sampling(sampling: Sampling) -> spec.Sampling:
@@ -185,6 +203,11 @@ def _url_problem(url: str) -> str | None:
         parts.netloc not in {"", "localhost"} or parts.path in {"", "/"}
     ):
         return "must be file:// and an absolute path"
+    if is_masked(url):
+        return (
+            f"holds {MASK} where a credential was: requests are echoed without them;"
+            " give the whole URL again"
+        )
     return None
 
 

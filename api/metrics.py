@@ -35,7 +35,16 @@ class Metrics:
             "Tasks acknowledged by Kafka, repeats with an Idempotency-Key among them",
             registry=self.registry,
         )
-
+        self.audit_lost = Counter(
+            "framewire_audit_lost",
+            "Audit records that Kafka did not take",
+            registry=self.registry,
+        )
+        self.audit_suppressed = Counter(
+            "framewire_audit_suppressed",
+            "Denied attempts that were too many to have an audit record each",
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "framewire_lag_messages",
             "Messages of a topic that a role has not committed; nothing while Kafka is away",

@@ -1,26 +1,34 @@
 """Projects and their keys: written to Kafka, known by heart, only hashes kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import KeyRequest, KeyResource, ProjectRequest, ProjectResource
-from api.directory import Directory, key_key, project_key
+from api.contract.resources import (
+    KeyRequest,
+    KeyResource,
+    ProjectRequest,
+    ProjectResource,
+    RotateRequest,
+    Scope,
+)
+from api.directory import Directory, end_key, key_key, project_key
 from api.errors import ConflictError, InvalidRequestError, NotFoundError
-from api.ids import key_hash, new_key, new_project_id
+from api.ids import key_hash, key_id, new_key, new_project_id
 from api.publish import Publisher
+from api.scopes import DEFAULT, SCOPES, known_scopes
 from api.submission import now_ms
-from api.times import rfc3339
+from api.times import parse_time_ms, rfc3339, rfc3339_or_none
 from streamproc.contract import topics
-from streamproc.contract.records import Project, ProjectKey
+from streamproc.contract.records import KeyEnd, Project, ProjectKey
 
 _SHOWN = 8
-_ID_HEX = 20
 
 
 class Projects:
-    """The operator's side of projects and keys. Use from one event loop."""
+    """The making and ending of projects and keys. Use from one event loop."""
 
     def __init__(
         self, directory: Directory, publisher: Publisher, clock_ms: Callable[[], int] = now_ms
@@ -45,33 +53,96 @@ class Projects:
         """Return a new key with its text, which nobody can be told again."""
         if request.project not in self._directory.projects:
             raise InvalidRequestError.at("project", "there is no such project")
-        key = new_key()
-        stored = ProjectKey(
-            hash=key_hash(key),
+        scopes: Sequence[Scope] = DEFAULT if request.scopes is None else request.scopes
+        return await self._create(
             project=request.project,
             name=request.name,
-            prefix=key[:_SHOWN],
-            created_ms=self._clock_ms(),
+            scopes=tuple(scope for scope in SCOPES if scope in scopes),
+            expires_ms=self._expiry_ms(request.expires_at),
         )
-        await self._write(key_key(stored.hash), stored)
-        return _key(stored, key)
 
     def list_keys(self, project: str | None = None) -> list[KeyResource]:
-        """Return the keys of one project or of all, the oldest first, revoked ones too."""
+        """Return the keys of one project or of all, the oldest first, dead ones too."""
         keys = sorted(self._directory.keys.copy().values(), key=lambda k: (k.created_ms, k.hash))
-        return [_key(key) for key in keys if project is None or key.project == project]
+        return [self._shown(key) for key in keys if project is None or key.project == project]
 
-    async def revoke_key(self, key_id: str) -> KeyResource:
-        """End a key for ever; a second time changes nothing. Raises NotFoundError."""
+    async def revoke_key(self, wanted: str, project: str | None = None) -> KeyResource:
+        """End a key for ever; a second time changes nothing.
+
+        Raises NotFoundError, also for a key of another project than the given one.
+        """
+        key = self._find(wanted, project)
+        revoked = msgspec.structs.replace(key, revoked=True)
+        if not key.revoked:
+            await self._write(key_key(key.hash), revoked)
+        return self._shown(revoked)
+
+    async def rotate_key(
+        self, wanted: str, request: RotateRequest, project: str | None = None
+    ) -> KeyResource:
+        """Return a new key with the name and the scopes of another, which ends after the overlap.
+
+        A key with an expiry hands its term on: without another one the new key lives as long as
+        the old one was to. Raises NotFoundError as `revoke_key`, ConflictError for a dead key.
+        """
+        now_ms = self._clock_ms()
+        key = self._find(wanted, project)
+        if self._directory.key_of(key.hash, now_ms) is None:
+            raise ConflictError("The key is revoked or has expired.", code="key_dead")
+        expires_ms = self._expiry_ms(request.expires_at)
+        if expires_ms is None and key.expires_ms is not None:
+            expires_ms = now_ms + key.expires_ms - key.created_ms
+        made = await self._create(
+            project=key.project,
+            name=key.name,
+            scopes=key.scopes,
+            expires_ms=expires_ms,
+            replaces=key_id(key.hash),
+        )
+        end = KeyEnd(key.hash, now_ms + request.overlap_s * 1000, made.id)
+        await self._write(end_key(key.hash), end)
+        return made
+
+    def _find(self, wanted: str, project: str | None) -> ProjectKey:
         for key in list(self._directory.keys.values()):
-            if _key_id(key) == key_id:
-                revoked = msgspec.structs.replace(key, revoked=True)
-                if not key.revoked:
-                    await self._write(key_key(key.hash), revoked)
-                return _key(revoked)
+            if key_id(key.hash) == wanted and project in {None, key.project}:
+                return key
         raise NotFoundError("There is no such key.")
 
-    async def _write(self, key: str, record: Project | ProjectKey) -> None:
+    async def _create(self, **fields: Any) -> KeyResource:
+        text = new_key()
+        stored = ProjectKey(
+            hash=key_hash(text), prefix=text[:_SHOWN], created_ms=self._clock_ms(), **fields
+        )
+        await self._write(key_key(stored.hash), stored)
+        return self._shown(stored, text)
+
+    def _expiry_ms(self, text: str | None) -> int | None:
+        if text is None:
+            return None
+        expires_ms = parse_time_ms(text, "expires_at")
+        if expires_ms <= self._clock_ms():
+            raise InvalidRequestError.at("expires_at", "must lie in the future")
+        return expires_ms
+
+    def _shown(self, key: ProjectKey, text: str | None = None) -> KeyResource:
+        scopes = known_scopes(key.scopes)
+        return KeyResource(
+            id=key_id(key.hash),
+            project=key.project,
+            name=key.name,
+            prefix=key.prefix,
+            created_at=rfc3339(key.created_ms),
+            revoked=key.revoked,
+            scopes=[scope for scope in SCOPES if scope in scopes],
+            expires_at=rfc3339_or_none(self._directory.ends_ms(key)),
+            last_used_at=rfc3339_or_none(self._directory.used_ms(key.hash, None)),
+            replaces=key.replaces,
+            replaced_by=self._directory.replaced_by(key),
+            key=UNSET if text is None else text,
+        )
+
+    async def _write(self, key: str, record: Project | ProjectKey | KeyEnd) -> None:
         """Produce, then know it at once; the other processes read it within a second."""
         value = msgspec.msgpack.encode(record)
         await self._publisher.send(topics.PROJECTS, key, value)
@@ -80,19 +151,3 @@ class Projects:
 
 def _project(project: Project) -> ProjectResource:
     return ProjectResource(project.id, project.name, rfc3339(project.created_ms))
-
-
-def _key(key: ProjectKey, text: str | None = None) -> KeyResource:
-    return KeyResource(
-        id=_key_id(key),
-        project=key.project,
-        name=key.name,
-        prefix=key.prefix,
-        created_at=rfc3339(key.created_ms),
-        revoked=key.revoked,
-        key=UNSET if text is None else text,
-    )
-
-
-def _key_id(key: ProjectKey) -> str:
-    return "key_" + key.hash[:_ID_HEX]

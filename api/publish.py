@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -96,6 +97,25 @@ class Publisher:
             if _is_fatal(exc) and self._producer is producer:
                 self._producer = Producer(self._config)
             raise UnavailableError(_AWAY, code="kafka_unavailable") from exc
+
+    def post(
+        self, topic: str, key: str, value: bytes, lost: Callable[[], None] = lambda: None
+    ) -> None:
+        """Produce a message that nobody waits for; `lost` is called when it is not taken.
+
+        `lost` may come from another thread, once the deadline has passed.
+        """
+
+        def on_delivery(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                lost()
+
+        try:
+            self._producer.produce(
+                topic, value=value, key=key, partition=0, on_delivery=on_delivery
+            )
+        except (KafkaException, BufferError):
+            lost()
 
     async def check(self) -> None:
         """Raise UnavailableError unless a broker answers now."""

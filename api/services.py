@@ -8,12 +8,15 @@ from pathlib import Path
 
 import structlog
 
+from api.audit import Audit
 from api.auth import Authenticator
 from api.bodies import Bodies
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
 from api.errors import ProblemError, UnavailableError
+from api.key_use import KeyUses
 from api.lag import Behind, Lag
+from api.log.lives import StreamLives
 from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
@@ -21,11 +24,13 @@ from api.projects import Projects
 from api.publish import Publisher
 from api.requests import Requests
 from api.settings import Settings
+from api.source_secrets import SourceSecrets
 from api.store.objects import Objects
 from api.store.rows import Rows
 from api.submission import RecentTasks, Submissions
 from api.tasks import Tasks
 from models.registry import Registry
+from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
 
 LOAD_WAIT_S = 10.0
@@ -44,12 +49,15 @@ class Services:
     directory: Directory
     directory_reader: DirectoryReader
     authenticator: Authenticator
+    audit: Audit
+    lives: StreamLives
     publisher: Publisher
     objects: Objects
     rows: Rows
     log: LogReader
     bodies: Bodies
     requests: Requests
+    secrets: SourceSecrets
     submissions: Submissions
     tasks: Tasks
     projects: Projects
@@ -64,12 +72,19 @@ class Services:
         directory = Directory()
         directory_reader = DirectoryReader(settings, directory)
         publisher = Publisher(settings)
+        authenticator = Authenticator(
+            directory,
+            settings.admin_key,
+            loaded=lambda: directory_reader.loaded,
+            uses=KeyUses(directory, publisher),
+        )
         objects = Objects(settings)
         rows = Rows(settings.clickhouse)
         log = LogReader(settings, objects)
         metrics = Metrics()
         metrics.registry.register(LogCollector(log))
         requests = Requests(objects)
+        secrets = SourceSecrets(objects, settings.secret_key)
         recent = RecentTasks(settings.recent_tasks_s)
         return cls(
             settings=settings,
@@ -78,17 +93,23 @@ class Services:
             metrics=metrics,
             directory=directory,
             directory_reader=directory_reader,
-            authenticator=Authenticator(
-                directory, settings.admin_key, loaded=lambda: directory_reader.loaded
-            ),
+            authenticator=authenticator,
+            audit=Audit(publisher, lost=metrics.audit_lost, suppressed=metrics.audit_suppressed),
+            lives=StreamLives(authenticator.is_alive),
             publisher=publisher,
             objects=objects,
             rows=rows,
             log=log,
             bodies=Bodies(settings),
             requests=requests,
+            secrets=secrets,
             submissions=Submissions(
-                publisher=publisher, objects=objects, requests=requests, log=log, recent=recent
+                publisher=publisher,
+                objects=objects,
+                requests=requests,
+                secrets=secrets,
+                log=log,
+                recent=recent,
             ),
             tasks=Tasks(
                 requests=requests,
@@ -105,14 +126,18 @@ class Services:
 
     async def start(self) -> None:
         """Begin to read Kafka and wait a while for the keys; without Kafka the api starts too."""
+        if self.settings.secret_key is None:
+            _log.warning("URLs with a query or credentials are refused", unset=env.SECRET_KEY)
         self.directory_reader.start()
         self.log.start()
+        self.lives.start()
         if not await asyncio.to_thread(self.directory_reader.wait, LOAD_WAIT_S):
             _log.warning("started without Kafka: not ready")
 
     async def stop(self) -> None:
         """Stop all parts, the ones that write last."""
         await self.log.close()
+        await self.lives.close()
         await asyncio.to_thread(self.directory_reader.stop)
         await self.publisher.close()
         await asyncio.to_thread(self.rows.close)

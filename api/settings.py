@@ -9,6 +9,7 @@ import msgspec
 
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
 
 MIB = 1024 * 1024
 
@@ -25,7 +26,9 @@ MAX_CONNECTIONS = "FRAMEWIRE_MAX_CONNECTIONS"
 MAX_CONNECTIONS_PER_ADDRESS = "FRAMEWIRE_MAX_CONNECTIONS_PER_ADDRESS"
 TRUSTED_PROXIES = "FRAMEWIRE_TRUSTED_PROXIES"
 
-_SECRETS = frozenset({"s3_secret", "admin_key", "token_secret", "clickhouse", "kafka_options"})
+_SECRETS = frozenset(
+    {"s3_secret", "admin_key", "token_secret", "secret_key", "clickhouse", "kafka_options"}
+)
 
 
 class SettingsError(ValueError):
@@ -73,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Bearer key of the operator's endpoints; None turns them off."""
     token_secret: str | None = None
     """Signs `?token=`; the same in all api processes. None turns such tokens off."""
+    secret_key: str | None = None
+    """Keys that seal the credentials in sources' URLs, the newest first, comma-separated; the same
+    for all api processes and workers. None refuses such URLs."""
     index_in_api: bool = False
     """Run the index role in this process, because chDB has one owner."""
     require_sandbox: bool = False
@@ -144,6 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for field, name in _NUMBERS.items():
             if value := source.get(name):
                 fields[field] = _number(name, value)
+        _check_secret_key(fields.get("secret_key"))
         return cls(**fields)
 
 
@@ -159,6 +166,7 @@ _TEXTS = {
     "port_file": env.PORT_FILE,
     "admin_key": env.ADMIN_KEY,
     "token_secret": env.TOKEN_SECRET,
+    "secret_key": env.SECRET_KEY,
     "log": env.LOG,
 }
 _NUMBERS = {
@@ -181,6 +189,13 @@ def _required(source: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def _check_secret_key(keys: str | None) -> None:
+    try:
+        _ = keys and Sealer(keys)
+    except InvalidSecretKeyError as exc:
+        raise SettingsError(str(exc)) from exc
 
 
 def _number(name: str, value: str) -> int:

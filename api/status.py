@@ -15,6 +15,7 @@ from api.log.state import LogState
 from api.store.task_rows import IndexedTask
 from api.times import rfc3339, rfc3339_or_none
 from streamproc.contract.chunk import Chunk, FinishReason
+from streamproc.contract.masking import mask_request
 
 _OUTCOMES: dict[FinishReason, Status] = {
     "stop": "succeeded",
@@ -56,7 +57,7 @@ def task_resource(
         error=_failure(state, chunk),
         stream_url=paths.stream(stored.task),
         results_url=paths.results(stored.task),
-        request=stored.body if with_request else UNSET,
+        request=mask_request(stored.body) if with_request else UNSET,
     )
 
 

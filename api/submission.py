@@ -19,6 +19,7 @@ from api.intake import Intake
 from api.log.reader import LogReader
 from api.publish import Publisher
 from api.requests import Requests
+from api.source_secrets import SourceSecrets
 from api.store.objects import Objects
 from streamproc.contract import topics
 from streamproc.contract.objects import upload_key
@@ -71,6 +72,7 @@ class Submissions:
         publisher: Publisher,
         objects: Objects,
         requests: Requests,
+        secrets: SourceSecrets,
         log: LogReader,
         recent: RecentTasks,
         clock_ms: Callable[[], int] = now_ms,
@@ -78,6 +80,7 @@ class Submissions:
         self._publisher = publisher
         self._objects = objects
         self._requests = requests
+        self._secrets = secrets
         self._log = log
         self._recent = recent
         self._clock_ms = clock_ms
@@ -90,7 +93,9 @@ class Submissions:
 
         Raises ConflictError when the key was used for another request within 24 hours, and
         UnavailableError when Kafka or S3 is away: the same call may then be made again.
+        ForbiddenError: the URL holds credentials, and this server has no key to seal them with.
         """
+        digests = self._digests(intake)
         created_ms = self._clock_ms()
         if idempotency_key is None:
             task = new_task_id(created_ms)
@@ -98,7 +103,7 @@ class Submissions:
             task, earlier = derived_task_ids(project, idempotency_key, created_ms)
             found = await self._requests.find(project, earlier)
             if found is not None and found.created_ms > created_ms - DAY_MS:
-                return await self._again(found, intake)
+                return await self._again(found, intake, digests)
         partition = topics.partition_of(task.encode(), await self._publisher.n_partitions())
         spec, body = intake.placed(project, task)
         wanted = StoredRequest(
@@ -108,17 +113,26 @@ class Submissions:
             created_ms=created_ms,
             point=FoldPoint(position=self._log.position(partition)),
             body=body,
-            body_sha256=intake.body_sha256,
+            body_sha256=digests[0],
             spec=spec,
         )
         stored = await self._requests.add(wanted)
         if stored is not wanted:
-            return await self._again(stored, intake)
+            return await self._again(stored, intake, digests)
         await self._send_once(stored, intake)
         return stored
 
-    async def _again(self, stored: StoredRequest, intake: Intake) -> StoredRequest:
-        if stored.body_sha256 != intake.body_sha256:
+    def _digests(self, intake: Intake) -> tuple[str, ...]:
+        """Return what the stored hash of this request may be; the first is what a new one gets."""
+        plain = intake.body_sha256
+        if intake.secret_url is None:
+            return (plain,)
+        return (*self._secrets.require().digests(plain), plain)
+
+    async def _again(
+        self, stored: StoredRequest, intake: Intake, digests: tuple[str, ...]
+    ) -> StoredRequest:
+        if stored.body_sha256 not in digests:
             raise ConflictError(
                 "This Idempotency-Key was used for another request within the last 24 hours.",
                 code="idempotency_conflict",
@@ -143,6 +157,8 @@ class Submissions:
         await asyncio.shield(task)
 
     async def _send(self, stored: StoredRequest, intake: Intake) -> None:
+        if intake.secret_url is not None:
+            await self._secrets.keep(stored.project, stored.task, intake.secret_url)
         if intake.upload is not None:
             key = upload_key(stored.project, stored.task)
             await self._objects.put(key, intake.upload, "application/octet-stream")

@@ -118,7 +118,7 @@ def serve_console(
 
     The key reaches the consoles by their environment, never by an argument or the page.
     """
-    os.environ.update(base_environ(os.environ, own_s3=False))
+    os.environ.update(base_environ(os.environ))
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
     command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])

@@ -16,6 +16,7 @@ from console.client.sync import Client
 from console.client.wire import auth_headers, call_headers
 from console.errors import ConsoleError, UnreachableError
 from console.printable import echo, echo_json, printable, printable_json
+from streamproc.contract.masking import mask_request
 
 T = TypeVar("T")
 _SHOWN_DATA = 48  # characters of base64 that --show-request prints
@@ -53,6 +54,14 @@ class Terminal:
     def client(self, *, admin: bool = False) -> Client:
         """Return a client for the project's key or the operator's; close it after use."""
         return Client(self.endpoint.url, self._key(admin=admin))
+
+    def send_as_keeper(self, call: Call[T]) -> T:
+        """Send a call about keys: as the operator where his key is known, else as the project.
+
+        A project's key with `admin:project` may make such calls for its own project.
+        """
+        knows_project_alone = self.endpoint.admin_key is None and bool(self.endpoint.key)
+        return self.send(call, admin=not knows_project_alone)
 
     def send(self, call: Call[T], *, admin: bool = False) -> T:
         """Send one call; with --show-request it is printed and the command ends."""
@@ -118,9 +127,10 @@ def _masked(key: str) -> str:
 
 
 def _shortened(body: Any) -> Any:
-    """Return the body with base64 data cut for a reader's sake."""
+    """Return the body with base64 data cut for a reader's sake, without credentials in a URL."""
     if not isinstance(body, dict) or "input" not in body:
         return body
+    body = mask_request(body)
     items = [
         item | {"data": f"{item['data'][:_SHOWN_DATA]}… ({len(item['data'])} characters)"}
         if len(item.get("data", "")) > _SHOWN_DATA

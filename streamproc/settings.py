@@ -10,6 +10,7 @@ import msgspec
 
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
 from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 
@@ -48,6 +49,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Largest source that is fetched."""
     require_sandbox: bool = False
     """Decode nothing where a required part of the decoder's sandbox is missing."""
+    sealer: Sealer | None = None
+    """Opens the URLs that hold credentials; without it their tasks fail."""
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
@@ -86,6 +89,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
             _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
+        sealer=_sealer(environ),
         ready_file=_path(environ, env.READY_FILE),
         log_level=environ.get(env.LOG) or default.log_level,
     )
@@ -98,6 +102,14 @@ def _security(environ: Mapping[str, str]) -> KafkaSecurity:
         raise InvalidSettingError(str(exc)) from exc
     except InvalidSecurityError as exc:
         raise InvalidSettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
+
+
+def _sealer(environ: Mapping[str, str]) -> Sealer | None:
+    keys = environ.get(env.SECRET_KEY)
+    try:
+        return Sealer(keys) if keys else None
+    except InvalidSecretKeyError as exc:
+        raise InvalidSettingError(str(exc)) from exc
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

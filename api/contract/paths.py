@@ -6,6 +6,7 @@ TRACKS = "/v1/video/tracks"
 MODELS = "/v1/models"
 SYSTEM = "/v1/system"
 PROJECTS = "/v1/admin/projects"
+AUDIT = "/v1/admin/audit"
 KEYS = "/v1/admin/keys"
 
 

@@ -23,6 +23,10 @@ MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 10_000_000.0
 MAX_STEPS = 32
 MAX_URL_LENGTH = 8192
+DEFAULT_OVERLAP_S = 24 * 3600
+MAX_OVERLAP_S = 90 * 24 * 3600
+
+Scope = Literal["read", "submit", "admin:project"]
 
 Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -111,10 +115,19 @@ class ProjectRequest(_Request, frozen=True):
 
 
 class KeyRequest(_Request, frozen=True):
-    """The body of `POST /v1/admin/keys`."""
+    """The body of `POST /v1/admin/keys`: no scopes are `read` and `submit`, no expiry is never."""
 
     project: Annotated[str, Meta(min_length=1, max_length=64)]
     name: Annotated[str, Meta(max_length=128)] = ""
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=3)] | None = None
+    expires_at: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class RotateRequest(_Request, frozen=True):
+    """The body of `POST /v1/admin/keys/:id/rotate`: for how long the old key still works."""
+
+    overlap_s: Annotated[int, Meta(ge=0, le=MAX_OVERLAP_S)] = DEFAULT_OVERLAP_S
+    expires_at: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -254,7 +267,10 @@ class ProjectPage(msgspec.Struct, frozen=True):
 
 
 class KeyResource(msgspec.Struct, frozen=True):
-    """A project key. `key` is the key itself: shown once; only its hash is kept."""
+    """A project key. `key` is the key itself: shown once; only its hash is kept.
+
+    `last_used_at` is true to some ten minutes. `replaces` and `replaced_by` are ids of keys.
+    """
 
     id: str
     project: str
@@ -262,11 +278,41 @@ class KeyResource(msgspec.Struct, frozen=True):
     prefix: str
     created_at: str
     revoked: bool
+    scopes: list[str] = msgspec.field(default_factory=list)
+    expires_at: str | None = None
+    last_used_at: str | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
     key: str | UnsetType = UNSET
 
 
 class KeyPage(msgspec.Struct, frozen=True):
     data: list[KeyResource]
+
+
+class AuditResource(msgspec.Struct, frozen=True):
+    """One record of the audit trail. `actor` is `admin`, a key's id, or `-` for nobody known.
+
+    `outcome` is `done`, `denied` or `failed`. `suppressed` denied attempts before this one were too
+    many to be written each.
+    """
+
+    id: str
+    at: str
+    actor: str
+    project: str | None
+    action: str
+    object: str
+    address: str
+    outcome: str
+    status: int
+    detail: str
+    suppressed: int
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    data: list[AuditResource]
+    next_cursor: str | None
 
 
 class ModelResource(msgspec.Struct, frozen=True):

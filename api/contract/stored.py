@@ -11,9 +11,11 @@ from streamproc.contract.spec import TaskSpec
 class StoredRequest(msgspec.Struct, frozen=True):
     """All that is known of a task without its log.
 
-    `body` is the request as it came, a base64 input's data replaced by `staged:<object key>`.
+    `body` is the request as it came, a base64 input's data replaced by `staged:<object key>`, what
+    may be a credential in a URL by `***` (requests stored by older versions have it).
     `body_sha256` (hex) is over the canonical form of the whole request, so that a repeated POST
-    can be told from another one. `point.position` lies before the task's first chunk record.
+    can be told from another one; with credentials it is keyed (`streamproc.contract.sealing`).
+    `point.position` lies before the task's first chunk record.
     """
 
     task: str

@@ -14,9 +14,12 @@ class Outlet(Wire, Protocol):
 
 
 class Lease:
-    """One response being sent. Set `sending_since_s` around every send, by the loop's clock."""
+    """One response being sent. Set `sending_since_s` around every send, by the loop's clock.
 
-    __slots__ = ("expired", "outlet", "scope", "sending_since_s", "waiting_bytes")
+    `dead`: the key that opened it may not be used any more.
+    """
+
+    __slots__ = ("dead", "expired", "outlet", "scope", "sending_since_s", "waiting_bytes")
 
     def __init__(self, scope: asyncio.Timeout, outlet: Outlet | None) -> None:
         self.scope = scope
@@ -24,6 +27,7 @@ class Lease:
         self.sending_since_s: float | None = None
         self.waiting_bytes = -1
         self.expired = False
+        self.dead = False
 
     def check(self, now_s: float, deadline_s: float) -> bool:
         """Return whether the reader took nothing for the deadline.

@@ -1,7 +1,9 @@
 """The ASGI response that sends log bytes: headers at once, nothing copied, ended at once."""
 
 import asyncio
+import contextlib
 import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -10,6 +12,7 @@ from litestar.response.base import ASGIResponse
 from api.errors import ProblemError
 from api.log.cursor import LogCursor
 from api.log.deadline import Lease, Outlet, SendDeadlines
+from api.log.lives import Life
 from api.log.negotiate import Body
 from api.log.protocol import outlet_of
 from api.log.wakes import StoppingError
@@ -35,7 +38,8 @@ class LogResponse(ASGIResponse):
     one the response is chunked, and at the live end `Broadcast` writes its chunks. A log
     that could not be sent to its end is cut off, never ended as if it were whole: the client sees
     a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence and a
-    `retry:` line; both stand between events, since the log's end always does.
+    `retry:` line; both stand between events, since the log's end always does. With `life` it is cut
+    off, too, once the key that opened it may not be used any more: whoever comes again gets a 401.
     """
 
     _should_set_content_length = False
@@ -47,6 +51,7 @@ class LogResponse(ASGIResponse):
         deadlines: SendDeadlines,
         *,
         heartbeat_s: float | None = None,
+        life: Life | None = None,
     ) -> None:
         headers = HEADERS | body.headers
         self._plain = heartbeat_s is None
@@ -57,6 +62,7 @@ class LogResponse(ASGIResponse):
         self._end = body.end
         self._deadlines = deadlines
         self._heartbeat_s = heartbeat_s
+        self._life = life
         self._outlet: Outlet | None = None
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -80,15 +86,15 @@ class LogResponse(ASGIResponse):
 
                 gone.add_done_callback(leave)
                 try:
-                    await self._send_log(send, lease, loop)
+                    with self._living(lease, loop):
+                        await self._send_log(send, lease, loop)
                     whole = True
                 finally:
                     sent = True
                     gone.remove_done_callback(leave)
                     self._deadlines.remove(lease)
         except TimeoutError:
-            if lease is not None and lease.expired:
-                _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
+            self._tell(lease)
         except StoppingError:
             pass
         except ProblemError as exc:
@@ -98,6 +104,31 @@ class LogResponse(ASGIResponse):
         if not whole and self._outlet is not None:
             self._outlet.abort()
             await asyncio.sleep(0)  # the server learns of it before the response returns
+
+    @contextlib.contextmanager
+    def _living(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """End the response once the key that opened it may not be used any more."""
+        if self._life is None:
+            yield
+            return
+
+        def end() -> None:
+            lease.dead = True
+            lease.scope.reschedule(loop.time())
+
+        lives, key = self._life
+        lives.add(key, end)
+        try:
+            yield
+        finally:
+            lives.remove(key, end)
+
+    def _tell(self, lease: Lease | None) -> None:
+        """Say in the log why a response was ended, unless its client left."""
+        if lease is not None and lease.expired:
+            _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
+        elif lease is not None and lease.dead:
+            _log.info("a stream ended with its key", offset=self._cursor.offset)
 
     async def _send_log(self, send: "Send", lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
         async def out(data: bytes | memoryview, *, more: bool = True) -> None:

@@ -1,43 +1,61 @@
 """Signed tokens for clients that cannot send headers (`EventSource`): one task, a short life.
 
-A token is `v1.<expiry, Unix s>.<project>.<HMAC-SHA256>`, base64url. It opens the stream of one
-task and nothing else. It travels in URLs: never write it to a log.
+A token is `v2.<expiry, Unix s>.<project>.<key id>.<HMAC-SHA256>`, base64url. It opens the stream of
+one task and nothing else, as long as the key in whose name it was made may be used. It travels in
+URLs: never write it to a log. `v1` had no key id; such tokens live for a day at most and are taken
+until they expire.
 """
 
 import base64
 import hashlib
 import hmac
 import re
+from typing import NamedTuple
 
 DEFAULT_TTL_S = 3600
 MAX_LENGTH = 512
 
-_FORM = re.compile(r"v1\.(?P<expires>[0-9]{1,12})\.(?P<project>[A-Za-z0-9_-]+)\.(?P<mac>[\w-]+)")
+_FORM = re.compile(
+    r"(?:v1|v2)\.(?P<expires>[0-9]{1,12})\.(?P<project>[A-Za-z0-9_-]+)"
+    r"(?:\.(?P<key>key_[0-9a-f]{1,64}))?\.(?P<mac>[\w-]+)"
+)
 
 
-def sign(secret: str, project: str, task: str, expires_s: int) -> str:
+class Grant(NamedTuple):
+    """What a token lets its bearer read: as `project`, in the name of `key` (None in v1)."""
+
+    project: str
+    key: str | None
+
+
+def sign(secret: str, project: str, task: str, expires_s: int, key: str) -> str:
     """Return a token that opens the task's stream until `expires_s` (Unix time)."""
-    return f"v1.{expires_s}.{_encode(project.encode())}.{_mac(secret, project, task, expires_s)}"
+    mac = _mac(secret, project, task, expires_s, key)
+    return f"v2.{expires_s}.{_encode(project.encode())}.{key}.{mac}"
 
 
-def verify(secret: str, token: str, task: str, now_s: float) -> str | None:
-    """Return the project that a token opens the task's stream for, None for a bad token."""
+def verify(secret: str, token: str, task: str, now_s: float) -> Grant | None:
+    """Return what a token opens the task's stream with, None for a bad token.
+
+    Whether its key may still be used is for the caller to find out.
+    """
     form = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
-    if form is None:
+    if form is None or token.startswith("v2.") != (form["key"] is not None):
         return None
     expires_s = int(form["expires"])
     try:
         project = base64.urlsafe_b64decode(form["project"] + "=" * (-len(form["project"]) % 4))
-        expected = _mac(secret, project.decode(), task, expires_s)
+        expected = _mac(secret, project.decode(), task, expires_s, form["key"])
     except ValueError:
         return None
     if not hmac.compare_digest(expected.encode(), form["mac"].encode()) or now_s >= expires_s:
         return None
-    return project.decode()
+    return Grant(project.decode(), form["key"])
 
 
-def _mac(secret: str, project: str, task: str, expires_s: int) -> str:
-    signed = "\n".join(("framewire stream token v1", project, task, str(expires_s)))
+def _mac(secret: str, project: str, task: str, expires_s: int, key: str | None) -> str:
+    version, bound = ("v1", ()) if key is None else ("v2", (key,))
+    signed = "\n".join((f"framewire stream token {version}", project, task, str(expires_s), *bound))
     return _encode(hmac.digest(secret.encode(), signed.encode(), hashlib.sha256))
 
 

@@ -1,4 +1,4 @@
-"""The operator's endpoints: projects and their keys. All need the admin key."""
+"""Projects (the operator's) and keys (of one project also for its `admin:project` keys)."""
 
 from typing import Annotated, TypeVar
 
@@ -6,6 +6,7 @@ import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath, QueryParameter
 
+from api.audit import about
 from api.bodies import read_small
 from api.contract import paths
 from api.contract.resources import (
@@ -15,9 +16,10 @@ from api.contract.resources import (
     ProjectPage,
     ProjectRequest,
     ProjectResource,
+    RotateRequest,
 )
 from api.reading import check_printable, read_json
-from api.routes.dependencies import NO_STORE, AnyRequest, TheServices, admin_only
+from api.routes.dependencies import NO_STORE, AnyRequest, ThePrincipal, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -34,7 +36,9 @@ async def create_project(request: AnyRequest, services: TheServices) -> ProjectR
     """Create a project."""
     wanted = await _read(request, ProjectRequest)
     check_printable("name", wanted.name)
-    return await services.projects.create_project(wanted)
+    made = await services.projects.create_project(wanted)
+    about(request, made.id, project=made.id, detail=made.name)
+    return made
 
 
 @get(paths.PROJECTS, operation_id="listProjects", guards=[admin_only], responses=problems(403))
@@ -46,41 +50,74 @@ async def list_projects(services: TheServices) -> ProjectPage:
 @post(
     paths.KEYS,
     operation_id="createKey",
-    guards=[admin_only],
     operation_class=body_operation(KeyRequest),
     responses=problems(400, 403, 413, 422),
     response_headers=NO_STORE,
 )
-async def create_key(request: AnyRequest, services: TheServices) -> KeyResource:
+async def create_key(
+    request: AnyRequest, services: TheServices, principal: ThePrincipal
+) -> KeyResource:
     """Create a key; its text is in this answer and nowhere else."""
+    principal.require_admin_of(None)
     wanted = await _read(request, KeyRequest)
     check_printable("name", wanted.name)
-    return await services.projects.create_key(wanted)
+    principal.require_admin_of(wanted.project)
+    made = await services.projects.create_key(wanted)
+    about(request, made.id, project=made.project, detail=_terms(made))
+    return made
 
 
-@get(paths.KEYS, operation_id="listKeys", guards=[admin_only], responses=problems(403))
+@get(paths.KEYS, operation_id="listKeys", responses=problems(403))
 async def list_keys(
     services: TheServices,
+    principal: ThePrincipal,
     of_project: Annotated[str | None, QueryParameter(name="project", required=False)] = None,
 ) -> KeyPage:
     """List keys without their texts, revoked ones too."""
-    return KeyPage(services.projects.list_keys(of_project))
+    return KeyPage(services.projects.list_keys(principal.require_admin_of(of_project)))
 
 
 @delete(
     f"{paths.KEYS}/{{key_id:str}}",
     status_code=200,
     operation_id="revokeKey",
-    guards=[admin_only],
     responses=problems(403, 404),
 )
-async def revoke_key(services: TheServices, key_id: FromPath[str]) -> KeyResource:
-    """Revoke a key for ever."""
-    return await services.projects.revoke_key(key_id)
+async def revoke_key(
+    request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
+) -> KeyResource:
+    """Revoke a key for ever; its tokens and open streams end with it."""
+    project = principal.require_admin_of(None)
+    revoked = await services.projects.revoke_key(key_id, project)
+    about(request, key_id, project=revoked.project, detail=revoked.name)
+    return revoked
+
+
+@post(
+    f"{paths.KEYS}/{{key_id:str}}/rotate",
+    operation_id="rotateKey",
+    operation_class=body_operation(RotateRequest),
+    responses=problems(400, 403, 404, 409, 422),
+)
+async def rotate_key(
+    request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
+) -> KeyResource:
+    """Create a key in another's place, which goes on working for `overlap_s` and then ends."""
+    project = principal.require_admin_of(None)
+    wanted = await _read(request, RotateRequest)
+    made = await services.projects.rotate_key(key_id, wanted, project)
+    detail = f"{made.id} {_terms(made)} overlap_s={wanted.overlap_s}"
+    about(request, key_id, project=made.project, detail=detail)
+    return made
+
+
+def _terms(key: KeyResource) -> str:
+    """Return what an auditor wants to know of a new key."""
+    return f"scopes={','.join(key.scopes)} expires={key.expires_at or 'never'} name={key.name}"
 
 
 async def _read(request: AnyRequest, into: type[T]) -> T:
     return read_json(await read_small(request), into)
 
 
-HANDLERS = [create_project, list_projects, create_key, list_keys, revoke_key]
+HANDLERS = [create_project, list_projects, create_key, list_keys, revoke_key, rotate_key]

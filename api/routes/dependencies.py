@@ -8,7 +8,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
 
 from api.auth import Connection, Principal
+from api.scopes import READ
 from api.services import Services
+
+SCOPE = "scope"
 
 AnyRequest = Request[Any, Any, Any]
 TheServices = NamedDependency[Services]
@@ -29,9 +32,12 @@ def get_principal(request: AnyRequest, services: TheServices) -> Principal:
     return services.authenticator.authenticate(request)
 
 
-def get_project(principal: ThePrincipal) -> str:
-    """Return the project that asks; raises ForbiddenError for the operator."""
-    return principal.require_project()
+def get_project(request: AnyRequest, principal: ThePrincipal) -> str:
+    """Return the project that asks; raises ForbiddenError for the operator.
+
+    The key needs the scope that the handler names as its `scope`, `read` unless it names one.
+    """
+    return principal.require_project(request.route_handler.opt.get(SCOPE, READ))
 
 
 def known_only(connection: Connection, _: BaseRouteHandler) -> None:

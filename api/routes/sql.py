@@ -7,6 +7,7 @@ from typing import Any
 from clickhouse_connect import get_client
 from litestar import post
 
+from api.audit import about
 from api.bodies import read_small
 from api.reading import read_json
 from api.routes.dependencies import AnyRequest, TheServices, admin_only
@@ -28,6 +29,7 @@ SQL = "/v1/sql"
 async def run_query(request: AnyRequest, services: TheServices) -> SqlAnswer:
     """Run one read-only query over the tables and views of all projects."""
     asked = read_json(await read_small(request), SqlRequest)
+    about(request, "", detail=asked.query)
     connect = partial(get_client, **client_options(services.settings.clickhouse))
     return await asyncio.to_thread(run_sql, connect, asked.query)
 

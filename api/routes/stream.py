@@ -18,6 +18,7 @@ from api.errors import (
 )
 from api.log import token as tokens
 from api.log.archive import LogRef
+from api.log.lives import Life, StreamLives
 from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.reader import LogReader
 from api.log.response import HEADERS, LogResponse
@@ -25,6 +26,7 @@ from api.log.wakes import StoppingError
 from api.requests import Requests
 from api.routes.dependencies import NO_STORE, AnyRequest
 from api.routes.openapi import problems
+from api.scopes import READ
 from api.settings import Settings
 from api.times import rfc3339
 
@@ -44,6 +46,8 @@ class StreamParts(Protocol):
     def requests(self) -> Requests: ...
     @property
     def log(self) -> LogReader: ...
+    @property
+    def lives(self) -> StreamLives: ...
 
 
 @get(
@@ -59,8 +63,8 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     for a comment line after so many seconds of silence, `token` stands for the key.
     """
     parts: StreamParts = request.app.state.services
-    ask, ref = await _asked(parts, request, task_id)
-    return await answer(parts.log, ask, ref)
+    ask, ref, key = await _asked(parts, request, task_id)
+    return await answer(parts, ask, ref, key)
 
 
 @route(
@@ -76,7 +80,7 @@ async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIRespon
     What a GET would wait for is answered as of now.
     """
     parts: StreamParts = request.app.state.services
-    ask, ref = await _asked(parts, request, task_id)
+    ask, ref, _ = await _asked(parts, request, task_id)
     length, closed = await parts.log.extent(*ref)
     return head_answer(ask, LogExtent(task_id, length, closed))
 
@@ -94,14 +98,15 @@ async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamTok
     `ttl_s` is how many seconds it lives, an hour unless given.
     """
     parts: StreamParts = request.app.state.services
-    project = parts.authenticator.authenticate(request).require_project()
+    principal = parts.authenticator.authenticate(request)
+    project, key = principal.require_project(READ), principal.key
     ttl_s = _ttl_s(request.query_params.getall("ttl_s", []))
     secret = parts.settings.token_secret
-    if secret is None:
+    if secret is None or key is None:
         raise ForbiddenError("Stream tokens are turned off on this server.", code="tokens_off")
     await parts.requests.get(project, task_id)
     expires_s = int(time.time()) + ttl_s
-    token = tokens.sign(secret, project, task_id, expires_s)
+    token = tokens.sign(secret, project, task_id, expires_s, key)
     return StreamToken(
         token=token,
         expires_at=rfc3339(expires_s * 1000),
@@ -109,8 +114,12 @@ async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamTok
     )
 
 
-async def answer(log: LogReader, ask: Ask, ref: LogRef) -> ASGIResponse:
-    """Return the response to `ask`, after the one wait that it may need."""
+async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = None) -> ASGIResponse:
+    """Return the response to `ask`, after the one wait that it may need.
+
+    It ends with `key`, the id of the key that opens it.
+    """
+    log = parts.log
     length, closed = await log.extent(*ref)
     found = negotiate(ask, LogExtent(ref.task, length, closed))
     if isinstance(found, Hold):
@@ -119,11 +128,14 @@ async def answer(log: LogReader, ask: Ask, ref: LogRef) -> ASGIResponse:
             length, closed = await log.reach(*ref, found.length, timeout_s)
         except StoppingError as exc:
             raise UnavailableError("The server stops.", code="stopping") from exc
+        if key is not None and not parts.authenticator.is_alive(key):
+            raise UnauthorizedError
         found = negotiate(ask, LogExtent(ref.task, length, closed), waited=True)
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=HEADERS | found.headers)
     cursor = log.cursor(*ref, found.start)
-    return LogResponse(cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s)
+    life = None if key is None else Life(parts.lives, key)
+    return LogResponse(cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, life=life)
 
 
 def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:
@@ -141,28 +153,37 @@ class HeadResponse(ASGIResponse):
     _should_set_content_length = False
 
 
-async def _asked(parts: StreamParts, request: AnyRequest, task_id: str) -> tuple[Ask, LogRef]:
-    """Return what is asked for, and of which log, once it is clear who asks."""
+async def _asked(
+    parts: StreamParts, request: AnyRequest, task_id: str
+) -> tuple[Ask, LogRef, str | None]:
+    """Return what is asked for, of which log, and by which key, once it is clear who asks."""
     query = request.query_params.dict()
     ask = read_ask(query, request.headers)
-    project = _project(parts, request, query.get("token", []), task_id)
+    project, key = await _reader(parts, request, query.get("token", []), task_id)
     stored = await parts.requests.get(project, task_id)
-    return ask, LogRef(project, task_id, stored.partition)
+    return ask, LogRef(project, task_id, stored.partition), key
 
 
-def _project(parts: StreamParts, request: AnyRequest, token: list[str], task_id: str) -> str:
-    """Return whose stream is asked for, by the token in the URL or else by the key."""
+async def _reader(
+    parts: StreamParts, request: AnyRequest, token: list[str], task_id: str
+) -> tuple[str, str | None]:
+    """Return whose stream is asked for, by the token in the URL or else by the key; and the key."""
     if not token:
-        return parts.authenticator.authenticate(request).require_project()
+        principal = parts.authenticator.authenticate(request)
+        return principal.require_project(READ), principal.key
     secret = parts.settings.token_secret
-    project = (
+    grant = (
         tokens.verify(secret, token[0], task_id, time.time())
         if secret is not None and len(token) == 1
         else None
     )
-    if project is None:
-        raise UnauthorizedError("The token is not valid for this stream, or has expired.")
-    return project
+    if grant is None or (
+        grant.key is not None and not await parts.authenticator.is_alive_soon(grant.key)
+    ):
+        raise UnauthorizedError(
+            "The token is not valid for this stream, has expired, or its key may not be used."
+        )
+    return grant.project, grant.key
 
 
 def _ttl_s(values: list[str]) -> int:

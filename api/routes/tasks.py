@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
+from api.audit import about
 from api.contract import paths
 from api.contract.resources import (
     STATUSES,
@@ -23,6 +24,7 @@ from api.errors import BadRequestError, InvalidRequestError
 from api.intake import read_intake
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.openapi import body_operation, problems
+from api.scopes import SUBMIT
 from api.tasks import TaskFilter
 from api.times import parse_time_ms
 
@@ -56,6 +58,7 @@ IdempotencyKey = Annotated[
     paths.PROCESS,
     status_code=202,
     operation_id="processVideo",
+    scope=SUBMIT,
     operation_class=body_operation(ProcessRequest),
     responses=problems(400, 403, 408, 409, 413, 422, 429),
 )
@@ -83,6 +86,7 @@ async def process_video(
         intake = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
         stored = await services.submissions.submit(project, intake, idempotency_key)
     services.metrics.submitted.inc()
+    about(request, stored.task)
     return Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
 
 
@@ -132,6 +136,7 @@ async def get_task(
     f"{paths.TASKS}/{{task_id:str}}/cancel",
     status_code=202,
     operation_id="cancelTask",
+    scope=SUBMIT,
     responses=problems(403, 404, 409),
 )
 async def cancel_task(

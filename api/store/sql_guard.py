@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api.errors import ProblemError
+from streamproc.contract.audit import AUDIT
 from streamproc.contract.tables import TABLES, VIEWS
 
 MAX_QUERY_CHARS = 20_000
@@ -44,7 +45,7 @@ LIMITS: dict[str, str] = {
     "max_block_size": "8192",
 }
 
-_TABLES = frozenset((*TABLES, *VIEWS))
+_TABLES = frozenset((*TABLES, *VIEWS, AUDIT))
 _TABLE_FUNCTIONS = frozenset({"numbers", "values", "sqlstandardvalues"})
 _IN = frozenset(
     prefix + name

@@ -10,6 +10,7 @@ import msgspec
 from api.contract import paths
 from api.contract.resources import (
     Accepted,
+    AuditPage,
     CancelAccepted,
     KeyPage,
     KeyResource,
@@ -159,8 +160,29 @@ def create_project(name: str, *, project_id: str | None = None) -> Call[ProjectR
     return Call(ProjectResource, "POST", paths.PROJECTS, body=body)
 
 
-def create_key(project: str, *, name: str = "") -> Call[KeyResource]:
-    return Call(KeyResource, "POST", paths.KEYS, body={"project": project, "name": name})
+def create_key(
+    project: str,
+    *,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    expires_at: str | None = None,
+) -> Call[KeyResource]:
+    """Without scopes the key may read and submit, without a time it does not expire."""
+    body: dict[str, Any] = {"project": project, "name": name}
+    if listed := list(scopes):
+        body["scopes"] = listed
+    if expires_at is not None:
+        body["expires_at"] = expires_at
+    return Call(KeyResource, "POST", paths.KEYS, body=body)
+
+
+def rotate_key(
+    key_id: str, *, overlap_s: int | None = None, expires_at: str | None = None
+) -> Call[KeyResource]:
+    """Make a key in another's place, which goes on working for `overlap_s`."""
+    given = {"overlap_s": overlap_s, "expires_at": expires_at}
+    body = {name: value for name, value in given.items() if value is not None}
+    return Call(KeyResource, "POST", f"{paths.KEYS}/{_part(key_id)}/rotate", body=body)
 
 
 def keys(project: str | None = None) -> Call[KeyPage]:
@@ -169,6 +191,29 @@ def keys(project: str | None = None) -> Call[KeyPage]:
 
 def projects() -> Call[ProjectPage]:
     return Call(ProjectPage, "GET", paths.PROJECTS)
+
+
+def audit(
+    *,
+    project: str | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    touched: str | None = None,
+    outcome: str | None = None,
+    since: str | None = None,
+    limit: int | None = None,
+) -> Call[AuditPage]:
+    """The newest records of the audit trail that fit all that is given."""
+    query = _given(
+        ("project", project),
+        ("actor", actor),
+        ("action", action),
+        ("object", touched),
+        ("outcome", outcome),
+        ("from", since),
+        ("limit", limit),
+    )
+    return Call(AuditPage, "GET", paths.AUDIT, tuple(query))
 
 
 def sql(query: str) -> Call[SqlAnswer]:

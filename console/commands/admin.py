@@ -1,31 +1,59 @@
 """`framewire keys` and `framewire projects`: the operator's."""
 
+from typing import get_args
+
 import click
 
-from api.contract.resources import KeyResource
+from api.contract.resources import KeyResource, Scope
 from console.client import calls
 from console.commands.options import asks_api
+from console.durations import moment, seconds
 from console.local.access import PROJECT
 from console.printable import echo
 from console.terminal import Terminal
 
+SCOPES = get_args(Scope)
+
 
 @click.group
 def keys() -> None:
-    """Create, list and revoke project keys (needs the operator's key)."""
+    """Create, list, rotate and revoke project keys.
+
+    Needs the operator's key, or a project's key with the scope admin:project.
+    """
 
 
 @keys.command
 @click.option("--project", default=PROJECT, show_default=True)
 @click.option("--name", default="", help="What the key is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What the key may do; may be repeated. Without one: read and submit.",
+)
+@click.option("--expires", metavar="30d|TIME", help="When the key ends; never unless given.")
 @asks_api
-def create(terminal: Terminal, project: str, name: str) -> None:
+def create(
+    terminal: Terminal, project: str, name: str, scopes: tuple[str, ...], expires: str | None
+) -> None:
     """Make a key and print it: it is shown this once."""
-    key = terminal.send(calls.create_key(project, name=name), admin=True)
-    if terminal.as_json:
-        terminal.show(key)
-    else:
-        echo(str(key.key))
+    expires_at = None if expires is None else moment(expires)
+    call = calls.create_key(project, name=name, scopes=scopes, expires_at=expires_at)
+    _show_new(terminal, terminal.send_as_keeper(call))
+
+
+@keys.command
+@click.argument("key_id", metavar="ID")
+@click.option("--overlap", default="24h", show_default=True, help="How long the old key works on.")
+@click.option("--expires", metavar="30d|TIME", help="When the new key ends.")
+@asks_api
+def rotate(terminal: Terminal, key_id: str, overlap: str, expires: str | None) -> None:
+    """Make a key in another's place and print it; the old one ends after the overlap."""
+    expires_at = None if expires is None else moment(expires)
+    call = calls.rotate_key(key_id, overlap_s=seconds(overlap), expires_at=expires_at)
+    _show_new(terminal, terminal.send_as_keeper(call))
 
 
 @keys.command("list")
@@ -33,7 +61,7 @@ def create(terminal: Terminal, project: str, name: str) -> None:
 @asks_api
 def list_keys(terminal: Terminal, project: str | None) -> None:
     """List keys; only their beginnings are known."""
-    page = terminal.send(calls.keys(project), admin=True)
+    page = terminal.send_as_keeper(calls.keys(project))
     if terminal.as_json:
         terminal.show(page.data)
     else:
@@ -45,7 +73,7 @@ def list_keys(terminal: Terminal, project: str | None) -> None:
 @asks_api
 def revoke(terminal: Terminal, key_id: str) -> None:
     """Revoke a key by its id, for ever."""
-    key = terminal.send(calls.revoke_key(key_id), admin=True)
+    key = terminal.send_as_keeper(calls.revoke_key(key_id))
     if terminal.as_json:
         terminal.show(key)
     else:
@@ -82,11 +110,21 @@ def list_projects(terminal: Terminal) -> None:
         terminal.table(("ID", "NAME", "CREATED"), rows)
 
 
+def _show_new(terminal: Terminal, key: KeyResource) -> None:
+    if terminal.as_json:
+        terminal.show(key)
+    else:
+        echo(str(key.key))
+
+
 def _print_keys(terminal: Terminal, found: list[KeyResource]) -> None:
     terminal.table(
-        ("ID", "PROJECT", "NAME", "BEGINS", "CREATED", "REVOKED"),
+        ("ID", "PROJECT", "NAME", "BEGINS", "SCOPES", "CREATED", "USED", "EXPIRES", "REVOKED"),
         [
-            (k.id, k.project, k.name, k.prefix, k.created_at, "yes" if k.revoked else "no")
+            (
+                *(k.id, k.project, k.name, k.prefix, ",".join(k.scopes)),
+                *(k.created_at, k.last_used_at, k.expires_at, "yes" if k.revoked else "no"),
+            )
             for k in found
         ],
     )

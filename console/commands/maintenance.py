@@ -61,7 +61,7 @@ def verify(data: Path | None) -> int:
 def _run(role: str, arguments: list[str], data: Path | None) -> int:
     if data is None and env.S3_ENDPOINT in os.environ and env.CLICKHOUSE in os.environ:
         command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
-        environ = base_environ(os.environ, own_s3=False)
+        environ = base_environ(os.environ)
         return subprocess.run(command, env=environ, check=False).returncode
     directory = data or default_data_dir(os.environ)
     code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())

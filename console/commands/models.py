@@ -50,6 +50,4 @@ def add(arguments: tuple[str, ...]) -> int:
     command = [sys.executable, "-P", "-m", "models", "add", *arguments]
     if not {"-h", "--help"} & set(arguments):
         command += ["--dir", str(directory)]
-    return subprocess.run(
-        command, env=base_environ(os.environ, own_s3=False), check=False
-    ).returncode
+    return subprocess.run(command, env=base_environ(os.environ), check=False).returncode

@@ -4,8 +4,8 @@ import click
 
 from console.client import calls
 from console.commands.options import asks_api
-from console.service import sandbox_words
 from console.printable import echo
+from console.service import sandbox_words
 from console.terminal import Terminal
 
 

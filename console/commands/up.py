@@ -31,6 +31,9 @@ class LineReporter:
         for line in log[-_SHOWN_LINES:]:
             click.echo(f"    | {line[:_SHOWN_COLUMNS]}", err=True)
 
+    def notice(self, text: str) -> None:
+        click.echo(f"  note: {text}", err=True)
+
     def stack_ready(self, state: StackState, after_s: float) -> None:
         self._is_up = True
         if self._as_json:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from console.local import roles, seaweedfs
+from console.local import environment, roles, seaweedfs
 from console.local.children import ChildSpec
 from console.local.loop import ChildrenLoop, ChildReporter
 from console.local.ports import allocate
@@ -36,7 +36,8 @@ def run_maintenance(
         ports = allocate(seaweedfs.PORTS, directory.ports())
         secrets = directory.secrets()
         s3 = seaweedfs.access(ports, secrets.s3_access_key, secrets.s3_secret_key)
-        settings = roles.base_environ(environ, own_s3=True) | {
+        engine = environment.environ_for(environment.ENGINE, environ)
+        settings = roles.base_of(environment.INDEX, environ, own_s3=True) | {
             env.S3_ENDPOINT: s3.endpoint,
             env.S3_BUCKET: s3.bucket,
             env.S3_KEY: s3.access_key,
@@ -56,7 +57,7 @@ def run_maintenance(
             command=[sys.executable, "-P", "-m", "streamproc", role, *arguments],
             environ=settings,
         )
-        store = seaweedfs.spec(directory.root / "seaweedfs", ports, s3, settings)
+        store = seaweedfs.spec(directory.root / "seaweedfs", ports, s3, engine)
         loop = ChildrenLoop([store, job], directory.root, directory.logs, reporter)
         failure = loop.run(loop.stop)
         for path in seaweedfs.sockets(ports):

@@ -3,16 +3,18 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.errors import StackError
-from console.local import kafka, roles, seaweedfs
+from console.local import environment, kafka, roles, seaweedfs
 from console.local.children import ChildSpec
 from console.local.ports import allocate, is_free
 from console.local.state import DataDirectory, S3Access, Secrets
 from streamproc.contract import env
+from streamproc.contract.providers import InvalidProvidersError, load_providers
 
 EMBEDDED = "embedded"
 MEMORY = "memory"
@@ -37,13 +39,17 @@ class StackOptions:
 
 @dataclass(slots=True)
 class Plan:
-    """The children and the addresses of one stack. `shared` is every child's environment."""
+    """The children and the addresses of one stack. `shared` is what all of our processes are told.
+
+    `unlocked` names the embedded engines that ask nobody on loopback for a login.
+    """
 
     specs: list[ChildSpec]
     api_port: int
     s3: S3Access
     clickhouse: str
     ports: dict[str, int]
+    unlocked: tuple[str, ...]
     shared: dict[str, str] = field(repr=False)
 
     @property
@@ -64,49 +70,95 @@ def make_plan(
     python = [sys.executable, "-P", "-m"]
     s3 = _s3(options, ports, secrets, environ)
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
-    shared = roles.base_environ(environ, own_s3=options.s3_endpoint is None)
-    shared |= _settings(options, directory, secrets, s3, clickhouse)
+    own_s3 = options.s3_endpoint is None
+    shared = _settings(options, directory, s3)
+    told = Environments(environ, shared, _secrets(secrets, s3, clickhouse), own_s3=own_s3)
     specs: list[ChildSpec] = []
     if in_memory:
         log = directory.logs / f"{kafka.NAME}.log"
         shared[env.PARTITIONS] = str(kafka.MEMORY_PARTITIONS)
-        specs.append(kafka.memory(log, python, shared, shared))
+        specs.append(kafka.memory(log, python, told.engine, shared))
     elif options.kafka == EMBEDDED:
         shared[env.KAFKA] = kafka.address(ports)
-        shared.setdefault(env.SESSION_TIMEOUT_S, kafka.SESSION_TIMEOUT_S)
-        specs.append(kafka.embedded(root / "kafka", ports, python, shared))
+        if env.SESSION_TIMEOUT_S not in environ:
+            shared[env.SESSION_TIMEOUT_S] = kafka.SESSION_TIMEOUT_S
+        specs.append(kafka.embedded(root / "kafka", ports, python, told.engine))
     else:
         shared[env.KAFKA] = options.kafka
     stores: tuple[str, ...] = ()
-    if options.s3_endpoint is None:
-        specs.append(seaweedfs.spec(root / "seaweedfs", ports, s3, shared))
+    if own_s3:
+        specs.append(seaweedfs.spec(root / "seaweedfs", ports, s3, told.engine))
         stores = (seaweedfs.NAME,)
-    elif not seaweedfs.has_bucket(s3, shared.get(env.S3_REGION, "us-east-1"))():
+    elif not seaweedfs.has_bucket(s3, environ.get(env.S3_REGION, "us-east-1"))():
         raise StackError(f"the bucket {s3.bucket} is not to be had at {s3.endpoint}")
     brokers = tuple(spec.rules.name for spec in specs if spec.rules.name == kafka.NAME)
-    specs.append(kafka.topics(python, shared, after=brokers, in_memory=in_memory))
+    specs.append(
+        kafka.topics(python, told.of(environment.TOPICS), after=brokers, in_memory=in_memory)
+    )
     parts = (kafka.TOPICS, *stores)
-    specs += _roles(options, directory, python, shared, ports["api"], parts)
-    return Plan(specs, ports["api"], s3, clickhouse, ports, shared)
+    specs += _roles(options, directory, python, told, ports["api"], parts)
+    return Plan(specs, ports["api"], s3, clickhouse, ports, (*brokers, *stores), shared)
+
+
+class Environments:
+    """What each child is told: `shared`, which may still change, and its role's own secrets."""
+
+    def __init__(
+        self,
+        caller: Mapping[str, str],
+        shared: MutableMapping[str, str],
+        secrets: Mapping[str, str],
+        *,
+        own_s3: bool,
+    ) -> None:
+        """Raises `StackError` when the list of providers cannot be read."""
+        self._caller, self._shared, self._secrets = caller, shared, secrets
+        self._own_s3 = own_s3
+        self._provider_keys = _provider_keys(caller)
+        self.engine = roles.base_of(environment.ENGINE, caller, own_s3=True)
+
+    def of(self, role: str) -> MutableMapping[str, str]:
+        """Return the environment of a role of ours, as it will be when it is looked up."""
+        more = self._provider_keys if role == environment.WORKER else ()
+        base = roles.base_of(role, self._caller, own_s3=self._own_s3, more=more)
+        known = environment.SECRETS[role]
+        own = {name: value for name, value in self._secrets.items() if name in known}
+        return ChainMap(own, self._shared, base)
+
+
+def _provider_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables in which the workers find the keys of other services."""
+    path = environ.get(env.PROVIDERS)
+    try:
+        providers = load_providers(Path(path) if path else None)
+    except InvalidProvidersError as exc:
+        raise StackError(str(exc)) from exc
+    return tuple(provider.key_env for provider in providers if provider.key_env)
 
 
 def _roles(
     options: StackOptions,
     directory: DataDirectory,
     python: list[str],
-    shared: dict[str, str],
+    told: Environments,
     api_port: int,
     after: tuple[str, ...],
 ) -> list[ChildSpec]:
-    names = [("archive", "archive", 3)]
+    names = [("archive", environment.ARCHIVE, 3)]
     if options.clickhouse is not None:
-        names.append(("index", "index", 3))
-    names += [(f"worker-{i + 1}", "worker", 4) for i in range(options.n_workers)]
+        names.append(("index", environment.INDEX, 3))
+    names += [(f"worker-{i + 1}", environment.WORKER, 4) for i in range(options.n_workers)]
     return [
-        roles.api(python, shared, port=api_port, after=after),
+        roles.api(python, told.of(environment.API), port=api_port, after=after),
         *(
             roles.role(
-                name, python, shared, run=directory.run, after=after, stop_rank=rank, kind=kind
+                name,
+                python,
+                told.of(kind),
+                run=directory.run,
+                after=after,
+                stop_rank=rank,
+                kind=kind,
             )
             for name, kind, rank in names
         ),
@@ -152,25 +204,25 @@ def _s3(
         raise StackError(f"--s3-endpoint needs {exc.args[0]} in the environment") from exc
 
 
-def _settings(
-    options: StackOptions,
-    directory: DataDirectory,
-    secrets: Secrets,
-    s3: S3Access,
-    clickhouse: str,
-) -> dict[str, str]:
+def _settings(options: StackOptions, directory: DataDirectory, s3: S3Access) -> dict[str, str]:
     settings = {
         env.S3_ENDPOINT: s3.endpoint,
         env.S3_BUCKET: s3.bucket,
-        env.S3_KEY: s3.access_key,
-        env.S3_SECRET: s3.secret_key,
-        env.CLICKHOUSE: clickhouse,
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
         env.MODELS: str(directory.models),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
-        env.ADMIN_KEY: secrets.admin_key,
-        env.TOKEN_SECRET: secrets.token_secret,
     }
     if options.s3_endpoint is None:
         settings[env.S3_REGION] = "us-east-1"
     return settings
+
+
+def _secrets(secrets: Secrets, s3: S3Access, clickhouse: str) -> dict[str, str]:
+    return {
+        env.S3_KEY: s3.access_key,
+        env.S3_SECRET: s3.secret_key,
+        env.CLICKHOUSE: clickhouse,
+        env.ADMIN_KEY: secrets.admin_key,
+        env.TOKEN_SECRET: secrets.token_secret,
+        env.SECRET_KEY: secrets.secret_key or "",
+    }

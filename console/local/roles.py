@@ -8,28 +8,36 @@ import os
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from console.local.children import ChildSpec
+from console.local.environment import environ_for
 from console.local.ports import LOOPBACK
 from console.local.probes import answers, writes
 from console.local.supervisor import Rules
 from streamproc.contract import env
 
 API = "api"
-# A user's own AWS settings must not reach children that talk to the embedded S3.
-_FOREIGN_AWS = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL")
 
 
-def base_environ(environ: Mapping[str, str], *, own_s3: bool) -> dict[str, str]:
-    """Return the caller's environment, made fit for children that run modules of this package."""
+def base_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole of the caller's environment, for a child that does what he would do."""
+    return {name: value for name, value in environ.items() if name != env.DATA} | _python(environ)
+
+
+def base_of(role: str, environ: Mapping[str, str], *, own_s3: bool, **more: Any) -> dict[str, str]:
+    """Return what a child of this role is given, fit to run modules of this package."""
+    base = environ_for(role, environ, own_s3=own_s3, **more)
+    return base | _python(environ)
+
+
+def _python(environ: Mapping[str, str]) -> dict[str, str]:
     packages = str(Path(__file__).resolve().parents[2])
     inherited = environ.get("PYTHONPATH")
-    base = {name: value for name, value in environ.items() if name != env.DATA}
-    if own_s3:
-        base = {name: value for name, value in base.items() if name not in _FOREIGN_AWS}
-    base["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
-    base["PYTHONUNBUFFERED"] = "1"
-    return base
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, (packages, inherited))),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def api(

@@ -37,7 +37,7 @@ def kafka_available(environ: Mapping[str, str]) -> bool:
     command = [sys.executable, "-P", "-m", "streamproc", "broker", "--resolve-only"]
     done = subprocess.run(
         command,
-        env=base_environ(environ, own_s3=False),
+        env=base_environ(environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -57,7 +57,7 @@ def running_stack(
         err = files.enter_context(stderr.open("ab")) if stderr is not None else None
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "console", "up", "--json", *arguments],
-            env=base_environ(environ, own_s3=False),
+            env=base_environ(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=err,

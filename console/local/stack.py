@@ -9,16 +9,20 @@ from console.errors import ConsoleError, StackError
 from console.local import kafka, seaweedfs
 from console.local.access import open_project
 from console.local.loop import ChildrenLoop, ChildReporter
+from console.local.people import other_people
 from console.local.plan import Plan, StackOptions, make_plan
 from console.local.ports import LOOPBACK
 from console.local.state import DataDirectory, StackState
 from console.local.supervisor import GiveUp
 
 _ACCESS_DEADLINE_S = 30.0
+_SHOWN_PEOPLE = 3
 
 
 class StackReporter(ChildReporter, Protocol):
     """Who is told of a stack's life."""
+
+    def notice(self, text: str) -> None: ...
 
     def stack_ready(self, state: StackState, after_s: float) -> None: ...
 
@@ -31,9 +35,11 @@ def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: Stack
     """
     directory = DataDirectory(options.data)
     with ExitStack() as cleanup:
-        directory.prepare()
+        if directory.prepare():
+            reporter.notice(f"other users could read {directory.root}: its mode is 0700 now")
         cleanup.callback(os.close, directory.lock())
         plan = make_plan(options, directory, directory.secrets(), environ)
+        _tell_of_others(plan, reporter)
         cleanup.callback(_remove_sockets, plan)
         loop = ChildrenLoop(plan.specs, directory.root, directory.logs, reporter)
         cleanup.callback(directory.forget_running)
@@ -81,6 +87,16 @@ def _open(
     )
     directory.keep_running(state)
     return state
+
+
+def _tell_of_others(plan: Plan, reporter: StackReporter) -> None:
+    people = other_people()
+    if people and plan.unlocked:
+        shown = ", ".join(people[:_SHOWN_PEOPLE]) + (", …" if len(people) > _SHOWN_PEOPLE else "")
+        reporter.notice(
+            f"other users of this machine ({shown}) can use {' and '.join(plan.unlocked)} on"
+            " loopback without a login: docs/operations.md, `Other users`"
+        )
 
 
 def _remove_sockets(plan: Plan) -> None:

@@ -8,17 +8,21 @@
 `kafka/`, `seaweedfs/`, `clickhouse/`, `models/` what must survive; `memory/` what does not
 """
 
+import base64
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
 import msgspec
 
-from console.errors import DirectoryInUseError
+from console.errors import DirectoryInUseError, StackError
 from streamproc.contract import env
+
+_OTHERS = 0o077
 
 T = TypeVar("T")
 
@@ -36,13 +40,18 @@ class S3Access(msgspec.Struct, frozen=True):
 
 
 class Secrets(msgspec.Struct, kw_only=True):
-    """Keys of one data directory. `project_key` is None until the first start made it."""
+    """Keys of one data directory. `project_key` is None until the first start made it.
+
+    `secret_key` seals the credentials in sources' URLs; a list, the newest first, replaces it. None
+    in a file of an older version.
+    """
 
     s3_access_key: str
     s3_secret_key: str
     admin_key: str
     token_secret: str
     project_key: str | None = None
+    secret_key: str | None = None
 
     def __repr__(self) -> str:
         return "Secrets(***)"
@@ -54,6 +63,7 @@ class Secrets(msgspec.Struct, kw_only=True):
             s3_secret_key=secrets.token_urlsafe(30),
             admin_key=f"fwadmin_{secrets.token_urlsafe(30)}",
             token_secret=secrets.token_urlsafe(32),
+            secret_key=_new_secret_key(),
         )
 
 
@@ -104,10 +114,20 @@ class DataDirectory:
         self.models = self.root / "models"
         self.memory = self.root / "memory"
 
-    def prepare(self) -> None:
-        """Create what is missing, for this user alone."""
+    def prepare(self) -> bool:
+        """Create what is missing, for this user alone; return whether others had access before.
+
+        Raises `StackError` when their access cannot be taken away.
+        """
         for path in (self.root, self.logs, self.run, self.models):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not stat.S_IMODE(self.root.stat().st_mode) & _OTHERS:
+            return False
+        try:
+            self.root.chmod(0o700)
+        except PermissionError as exc:
+            raise StackError(f"{self.root} belongs to another user") from exc
+        return True
 
     def lock(self) -> int:
         """Hold the directory for this process and return the lock's descriptor.
@@ -127,6 +147,9 @@ class DataDirectory:
         known = _read(self.root / "secrets.json", Secrets)
         if known is None:
             known = Secrets.fresh()
+            self.keep_secrets(known)
+        elif known.secret_key is None:
+            known.secret_key = _new_secret_key()
             self.keep_secrets(known)
         return known
 
@@ -170,6 +193,10 @@ def write_private(path: Path, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     fresh.replace(path)
+
+
+def _new_secret_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -18,6 +18,7 @@ from console.screens.submit import SubmitScreen
 from console.state import TaskList
 from console.video import typed_path
 from console.words import short_id
+from streamproc.contract.masking import is_masked
 
 
 class TaskActions(Widget):
@@ -106,6 +107,14 @@ class TaskActions(Widget):
                 severity="warning",
             )
             return
+        if has_masked_url(request):
+            self.notify(
+                "Its URL held credentials, which are not kept: press e and give the whole URL"
+                " again.",
+                title="Cannot run it again as it is",
+                severity="warning",
+            )
+            return
         try:
             accepted = await self.backend.ask(calls.submit(request))
         except ConsoleError as exc:
@@ -160,3 +169,9 @@ def is_staged(request: dict[str, Any]) -> bool:
     """Whether the request's video was uploaded: what stands there now is a reference."""
     items = request.get("input") or [{}]
     return bool(items[0].get("type") == "video_base64")
+
+
+def has_masked_url(request: dict[str, Any]) -> bool:
+    """Whether the video's URL is echoed without its credentials."""
+    items = request.get("input") or [{}]
+    return is_masked(str(items[0].get("url", "")))

@@ -57,8 +57,8 @@ class SliceRunner:
     def run(self, message: TaskMessage, reader: LogReader) -> int:
         """Run the slice that `message` begins; returns the frames processed.
 
-        When it returns, the message may be acknowledged. Raises `LogUnavailableError` or
-        `StandingLostError` when it must be tried again.
+        When it returns, the message may be acknowledged. Raises `LogUnavailableError`,
+        `UploadsUnavailableError` or `StandingLostError` when it must be tried again.
         """
         submitted = submission(message)
         log = _log.bind(task=submitted.task, slice=slice_of(message))

@@ -82,6 +82,18 @@ class BucketUploads:
         except BotoCoreError as exc:
             raise _unavailable("PUT", exc) from exc
 
+    def sealed(self, object_key: str) -> bytes | None:
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=object_key)
+            body: bytes = answer["Body"].read()
+        except ClientError as exc:
+            if _status(exc) == 404:
+                return None
+            raise _unavailable("GET", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("GET", exc) from exc
+        return body
+
     def staged_pin(self, object_key: str) -> str | None:
         try:
             answer = self._client.head_object(Bucket=self._bucket, Key=object_key)

@@ -37,6 +37,7 @@ from streamproc.contract.topics import WORKERS
 from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailedError
 from streamproc.providers.engines import Engines
 from streamproc.providers.plan import ModelShelf
+from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
 from streamproc.source.probe import SandboxMissingError, probed_sandbox
 
@@ -137,7 +138,11 @@ class Worker:
             while not self._stopping:
                 try:
                     self._processed += await loop.run_in_executor(self._slots, self._run, message)
-                except (LogUnavailableError, StandingLostError) as exc:
+                except (
+                    LogUnavailableError,
+                    UploadsUnavailableError,
+                    StandingLostError,
+                ) as exc:
                     _log.warning("slice is tried again", reason=str(exc))
                     await asyncio.sleep(_RETRY_S)
                 else:

@@ -14,6 +14,7 @@ from streamproc.broker.jars import class_path
 from streamproc.broker.node import Node, run
 from streamproc.broker.topics import ensure_topics, touch_topics, wait_for_kafka
 from streamproc.contract import env
+from streamproc.contract.audit import DEFAULT_DAYS
 from streamproc.contract.topics import DEFAULT_PARTITIONS
 from streamproc.kafka import KafkaSettingsError, client_config
 
@@ -67,6 +68,7 @@ def topics_main(argv: Sequence[str]) -> int:
                 admin,
                 n_partitions=_count(env.PARTITIONS, DEFAULT_PARTITIONS),
                 replication=_count(env.REPLICATION, 1),
+                audit_days=_count(env.AUDIT_DAYS, DEFAULT_DAYS),
             )
     except BrokerError as exc:
         sys.stderr.write(f"{exc}\n")

@@ -5,6 +5,8 @@ import time
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -12,7 +14,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from streamproc.broker.errors import BrokerError, TopicPolicyError
-from streamproc.contract.topics import CHUNKS, MAX_MESSAGE_BYTES, POLICIES, TASKS, TopicPolicy
+from streamproc.contract.audit import DEFAULT_DAYS
+from streamproc.contract.topics import (
+    AUDIT,
+    CHUNKS,
+    DAY_MS,
+    MAX_MESSAGE_BYTES,
+    POLICIES,
+    TASKS,
+    TopicPolicy,
+)
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.02
@@ -31,11 +42,14 @@ def wait_for_kafka(admin: AdminClient, timeout_s: float) -> None:
             raise BrokerError(f"Kafka did not answer within {timeout_s:g} s")
 
 
-def ensure_topics(admin: AdminClient, *, n_partitions: int, replication: int) -> None:
+def ensure_topics(
+    admin: AdminClient, *, n_partitions: int, replication: int, audit_days: int = DEFAULT_DAYS
+) -> None:
     """Create the topics that are missing and check the others.
 
-    Raises `TopicPolicyError` when one exists with another partition count or cleanup policy: the
-    partition of a task is frozen, and a compacted log would lose bytes.
+    The audit trail's retention is made what `audit_days` says. Raises `TopicPolicyError` when a
+    topic exists with another partition count or cleanup policy: the partition of a task is frozen,
+    and a compacted log would lose bytes.
     """
     existing = _topics(admin)
     missing = [policy for policy in POLICIES if policy.name not in existing]
@@ -55,6 +69,7 @@ def ensure_topics(admin: AdminClient, *, n_partitions: int, replication: int) ->
                 f"topic {policy.name} has {found} partitions, not {wanted}: the count is frozen"
             )
     _check_policies(admin, present)
+    _keep_audit(admin, audit_days)
 
 
 def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
@@ -111,6 +126,23 @@ def _check_policies(admin: AdminClient, policies: list[TopicPolicy]) -> None:
                 f"topic {policy.name} has cleanup.policy {','.join(sorted(found))}, "
                 f"not {','.join(sorted(wanted))}"
             )
+
+
+def _keep_audit(admin: AdminClient, days: int) -> None:
+    wanted = str(days * DAY_MS)
+    topic = ConfigResource(ResourceType.TOPIC, AUDIT)
+    (asked,) = admin.describe_configs([topic], request_timeout=_TIMEOUT_S).values()
+    if asked.result()["retention.ms"].value == wanted:
+        return
+    entry = ConfigEntry("retention.ms", wanted, incremental_operation=AlterConfigOpType.SET)
+    change = ConfigResource(ResourceType.TOPIC, AUDIT, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([change], request_timeout=_TIMEOUT_S).values():
+        try:
+            future.result()
+        except KafkaException as exc:
+            raise BrokerError(
+                f"topic {AUDIT} cannot be kept for {days} days: {exc.args[0]}"
+            ) from exc
 
 
 def touch_topics(admin: AdminClient) -> None:

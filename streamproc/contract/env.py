@@ -15,6 +15,8 @@ PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
 FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
 PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt from the SSRF guard
 REQUIRE_SANDBOX = "FRAMEWIRE_REQUIRE_SANDBOX"  # 1: decode nothing where the sandbox has a hole
+SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that seal sources' URLs, newest first
+AUDIT_DAYS = "FRAMEWIRE_AUDIT_DAYS"  # how long the audit trail is kept, in Kafka and ClickHouse
 LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
 
 # api

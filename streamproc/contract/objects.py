@@ -6,6 +6,8 @@
 `{project}/{task}/seg/{start:020d}`    log bytes `[start, start + size)`
 `{project}/{task}/vec/{start:020d}`    the feature vectors of the same records, for the index
 `{project}/{task}/final.json`          written after the last segment of a closed log
+`.framewire/secrets/{project}/{task}`  a source's URL with its credentials, encrypted
+                                       (`contract.sealing`); deleted before `final.json` is written
 """
 
 import base64
@@ -21,6 +23,7 @@ REQUEST = "request.json"
 UPLOAD = "upload"
 SOURCE = "source"
 FINAL = "final.json"
+SECRETS = ".framewire/secrets/"
 
 _SEGMENT = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/seg/(?P<start>\d{20})$")
 
@@ -39,6 +42,11 @@ def upload_key(project: str, task: str) -> str:
 
 def source_key(project: str, task: str) -> str:
     return task_prefix(project, task) + SOURCE
+
+
+def secret_key(project: str, task: str) -> str:
+    """Return where a source's sealed URL lies: one prefix for all, so that a rule can expire it."""
+    return f"{SECRETS}{project}/{task}"
 
 
 def final_key(project: str, task: str) -> str:

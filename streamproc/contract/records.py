@@ -3,9 +3,11 @@
 `video.tasks`    key task id, value a tagged msgpack `Submitted` or `Continue`
 `video.chunks`   key task id, value log bytes (claims: msgpack `Claim`), headers as `ChunkRecord`
 `video.control`  key task id, value msgpack `CancelRequested`
-`video.projects` key `project/<id>` or `key/<sha256 hex>`, value msgpack `Project` or `ProjectKey`
+`video.projects` key `project/<id>`, `key/<sha256 hex>`, `end/<sha256 hex>` or `use/<sha256 hex>`,
+                 value msgpack `Project`, `ProjectKey`, `KeyEnd` or `KeyUse`
 `video.dlq`      key task id, value msgpack `DeadLetter`
 `video.workers`  key worker id, value msgpack `WorkerBeat`
+`video.audit`    key actor, value msgpack `contract.audit.AuditRecord`
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,7 +115,12 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class ProjectKey(msgspec.Struct, frozen=True):
-    """A project's API key: only its SHA-256 is stored. `prefix` is shown in lists."""
+    """A project's API key: only its SHA-256 is stored. `prefix` is shown in lists.
+
+    Written when the key is made and once more when it is revoked, by nothing else: a late writer
+    must not undo a revocation. `scopes` None: from before there were any. `replaces` is the id of
+    the key that it follows.
+    """
 
     hash: str
     project: str
@@ -121,6 +128,24 @@ class ProjectKey(msgspec.Struct, frozen=True):
     prefix: str
     created_ms: int
     revoked: bool = False
+    scopes: tuple[str, ...] | None = None
+    expires_ms: int | None = None
+    replaces: str | None = None
+
+
+class KeyEnd(msgspec.Struct, frozen=True):
+    """A key is to end at `ends_ms`, beside its own expiry; `replaced_by` is its successor's id."""
+
+    hash: str
+    ends_ms: int
+    replaced_by: str | None = None
+
+
+class KeyUse(msgspec.Struct, frozen=True):
+    """A key was used at `used_ms`, coarsely."""
+
+    hash: str
+    used_ms: int
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

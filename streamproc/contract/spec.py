@@ -35,11 +35,13 @@ class SourceRef(msgspec.Struct, frozen=True):
     """Where the bytes of the video are.
 
     Exactly one is set: `url` (http, https, file) as the client gave it, or `object_key`, the key
-    of a staged upload in Framewire's own bucket.
+    of a staged upload in Framewire's own bucket. `sealed`: the URL holds credentials, which are
+    masked here (`contract.masking`); the whole of it lies encrypted at `objects.secret_key`.
     """
 
     url: str | None = None
     object_key: str | None = None
+    sealed: bool = False
 
 
 class When(msgspec.Struct, frozen=True):

@@ -5,13 +5,16 @@ writes the same rows again and ReplacingMergeTree keeps one of them. Read a tabl
 read its view, which does that. Partitions follow the month in the task id, never the clock.
 
 Order of writing one batch: detections, embeddings, tracks, tasks. `tasks.log_length` therefore
-names bytes whose other rows all exist.
+names bytes whose other rows all exist. The audit trail (`contract.audit`) is beside them: it comes
+from video.audit alone, and `reindex` leaves it as it is.
 """
 
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+
+from streamproc.contract import audit
 
 TASKS = "tasks"
 TRACKS = "tracks"
@@ -23,7 +26,7 @@ V_TASKS = "v_tasks"
 V_TRACKS = "v_tracks"
 V_DETECTIONS = "v_detections"
 V_EMBEDDINGS = "v_embeddings"
-VIEWS = (V_TASKS, V_TRACKS, V_DETECTIONS, V_EMBEDDINGS)
+VIEWS = (V_TASKS, V_TRACKS, V_DETECTIONS, V_EMBEDDINGS, audit.V_AUDIT)
 
 TASK_ID_PREFIX = "vt_"
 
@@ -279,7 +282,7 @@ FROM {DETECTIONS} FINAL""",
 FROM {EMBEDDINGS} FINAL""",
 )
 
-DDL = (*_CREATE_TABLES, *_CREATE_VIEWS)
+DDL = (*_CREATE_TABLES, *_CREATE_VIEWS, *audit.DDL)
 """Statements that bring a database to this schema, in order; each may be run again."""
 
 

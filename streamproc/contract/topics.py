@@ -2,16 +2,20 @@
 
 from typing import NamedTuple
 
+from streamproc.contract.audit import DEFAULT_DAYS
+
 TASKS = "video.tasks"
 CHUNKS = "video.chunks"
 CONTROL = "video.control"
 PROJECTS = "video.projects"
 DLQ = "video.dlq"
 WORKERS = "video.workers"
+AUDIT = "video.audit"
 
 WORKER_GROUP = "framewire-worker"
 ARCHIVE_GROUP = "framewire-archive"
 INDEX_GROUP = "framewire-index"
+AUDIT_GROUP = "framewire-audit"
 
 DEFAULT_PARTITIONS = 8
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -33,6 +37,7 @@ POLICIES = (
     TopicPolicy(PROJECTS, 1, {"cleanup.policy": "compact"}),
     TopicPolicy(DLQ, 1, {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)}),
     TopicPolicy(WORKERS, 1, {"cleanup.policy": "compact,delete", "retention.ms": str(DAY_MS)}),
+    TopicPolicy(AUDIT, 1, {"cleanup.policy": "delete", "retention.ms": str(DEFAULT_DAYS * DAY_MS)}),
 )
 
 

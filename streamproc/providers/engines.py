@@ -3,9 +3,11 @@
 from concurrent.futures import Executor
 
 from models.errors import ModelError
-from streamproc.contract.objects import source_key
+from streamproc.contract import env
+from streamproc.contract.objects import secret_key, source_key
 from streamproc.contract.providers import Provider
 from streamproc.contract.records import Submitted
+from streamproc.contract.sealing import SealBrokenError
 from streamproc.errors import TaskFailedError
 from streamproc.providers.base import Engine
 from streamproc.providers.local import LocalEngine, needs_staged
@@ -75,7 +77,8 @@ class Engines:
         """Return the engine, its source open, standing after `state`.
 
         Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
-        not the one that `pin` names any more.
+        not the one that `pin` names any more; `UploadsUnavailableError` when its URL is in S3 and
+        S3 is away.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
@@ -144,8 +147,8 @@ class Engines:
             resumed = UpstreamState(pin, 0)
         else:
             hint = spec.model_hint if spec.model_hint != provider.name else None
-            url, _ = self._place(submitted)
             try:
+                url, _ = self._place(submitted)
                 body = public_request(spec, url, self._shelf.registry, hint=hint)
                 resumed = UpstreamState(client.submit(body, submitted.task), 0)
             except BaseException:
@@ -163,7 +166,26 @@ class Engines:
         source = submitted.spec.source
         if source.object_key is not None:
             return self._uploads.url(source.object_key), self._upload_policy
+        if source.sealed:
+            return self._unsealed(submitted), self._policy
         return source.url or "", self._policy
+
+    def _unsealed(self, submitted: Submitted) -> str:
+        """Return the source's URL with its credentials.
+
+        Raises `TaskFailedError` when it cannot be opened, `UploadsUnavailableError` when S3 is
+        away.
+        """
+        if self._settings.sealer is None:
+            raise TaskFailedError("source_sealed", f"this worker has no {env.SECRET_KEY}")
+        project, task = submitted.project, submitted.task
+        sealed = self._uploads.sealed(secret_key(project, task))
+        if sealed is None:
+            raise TaskFailedError("source_sealed", "the URL's credentials are not kept any more")
+        try:
+            return self._settings.sealer.open(project, task, sealed)
+        except SealBrokenError as exc:
+            raise TaskFailedError("source_sealed", str(exc)) from exc
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

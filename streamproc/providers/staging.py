@@ -22,7 +22,7 @@ class UploadsUnavailableError(StreamprocError):
 
 
 class Uploads(Protocol):
-    """Where staged inputs and sources lie."""
+    """Where staged inputs and sources lie, and the sealed URLs of sources."""
 
     def url(self, object_key: str) -> str:
         """Return a short-lived URL of the object."""
@@ -33,6 +33,9 @@ class Uploads(Protocol):
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
         """Store the file unless the key is taken. Raises `UploadsUnavailableError`."""
+
+    def sealed(self, object_key: str) -> bytes | None:
+        """Return a source's sealed URL, None for none. Raises `UploadsUnavailableError`."""
 
     def staged_pin(self, object_key: str) -> str | None:
         """Return the pin of the source that was staged, None for none.

@@ -17,6 +17,7 @@ from streamproc.contract.objects import (
     Final,
     SegmentInfo,
     final_key,
+    secret_key,
     segment_key,
     segment_prefix,
     segment_start,
@@ -72,7 +73,7 @@ class ReadLog(msgspec.Struct, frozen=True):
 
 
 class PutFinal(msgspec.Struct, frozen=True):
-    """Store `final.json`; every segment is there."""
+    """Delete the source's secret and store `final.json`; every segment is there."""
 
     task: str
     project: str
@@ -215,6 +216,8 @@ def _perform(store: Objects, action: StoreAction) -> Outcome:
         case ReadLog():
             return _read_log(store, action)
         case PutFinal():
+            # First: a log with `final.json` is done with, and nobody would come back for it.
+            store.delete(secret_key(action.project, action.task))
             body = msgspec.json.encode(action.final)
             store.put_if_absent(final_key(action.project, action.task), body, {})
             return FinalStored(action.task)

@@ -31,6 +31,7 @@ from streamproc.contract.records import (
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.kafka import KafkaSettingsError, consumer_config
+from streamproc.sinks.audit import start_audit
 from streamproc.sinks.clickhouse import ClientFactory, IndexTables, client_factory
 from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
 from streamproc.sinks.index import Indexer
@@ -42,6 +43,7 @@ LOG = logging.getLogger("framewire.index")
 BATCH_RECORDS = 2000
 BATCH_S = 1.0
 KAFKA_TIMEOUT_S = 10.0
+AUDIT_LEAVES_S = 3.0
 BACKOFF_S = (0.1, 5.0)
 
 
@@ -70,8 +72,9 @@ def run_index(
     stop: threading.Event,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Index until `stop` is set. `connect` opens a clickhouse-connect client of this thread's own.
+    """Index until `stop` is set, the audit trail in a thread beside this one.
 
+    `connect` opens a clickhouse-connect client; each of the two threads has its own.
     Meant for a thread of the process that owns chDB, or for one of its own (`main`).
     `on_ready` is called once partitions are assigned; so is `FRAMEWIRE_READY_FILE` written by
     `main`'s process alone.
@@ -91,9 +94,13 @@ def run_index(
             Path(ready_file).write_text(str(os.getpid()))
 
     role.on_ready = ready
+    ended = threading.Event()
+    audit = start_audit(environ, connect, ended)
     try:
         role.run(stop)
     finally:
+        ended.set()
+        audit.join(AUDIT_LEAVES_S)
         tables.close()
 
 

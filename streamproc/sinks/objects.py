@@ -1,9 +1,10 @@
-"""S3 as the sinks use it: objects that are written once, listed and read.
+"""S3 as the sinks use it: objects that are written once, listed, read, and secrets deleted.
 
 Everything that is not an answer becomes `StoreUnavailableError`; retries are the caller's, because
 an SDK's own retry turns a success whose answer was lost into a 412.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +16,10 @@ from streamproc.contract.objects import content_md5
 from streamproc.sinks.errors import StoreUnavailableError
 from streamproc.sinks.settings import StoreSettings
 
+LOG = logging.getLogger("framewire.objects")
+
 _EXISTS = 412
+_FORBIDDEN = 403
 _NOT_FOUND = 404
 
 
@@ -43,6 +47,9 @@ class Objects(Protocol):
 
     def keys(self, prefix: str) -> Iterator[ListedObject]:
         """Yield the objects below `prefix` in the order of their keys."""
+
+    def delete(self, key: str) -> None:
+        """Delete the object; that there is none is no error."""
 
 
 class S3Objects:
@@ -115,6 +122,19 @@ class S3Objects:
                     yield ListedObject(item["Key"], int(item["Size"]))
         except (ClientError, BotoCoreError) as exc:
             raise _unavailable("LIST", exc) from exc
+
+    def delete(self, key: str) -> None:
+        """Delete the object; a store that forbids it is logged and not waited for."""
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if _status(exc) == _FORBIDDEN:
+                LOG.error("S3 DELETE below %s is not allowed", key.partition("/")[0])  # noqa: TRY400
+                return
+            if _status(exc) != _NOT_FOUND:
+                raise _unavailable("DELETE", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("DELETE", exc) from exc
 
     def close(self) -> None:
         self._client.close()

@@ -1,6 +1,7 @@
 """Two real api servers over real Kafka, S3 and ClickHouse, shared by a module."""
 
 import asyncio
+import base64
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from tests.brokers import KafkaNode
 from tests.engines import S3Server
 
 ADMIN_KEY = "admin-key-of-the-tests"
+SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str) -> Settings:
         clickhouse=chdb_url,
         admin_key=ADMIN_KEY,
         token_secret="a secret that signs",
+        secret_key=SECRET_KEY,
         max_body_bytes=2_000_000,
         max_upload_bytes=1_000_000,
         results_wait_s=1.0,

@@ -92,15 +92,16 @@ async def test_what_is_no_key_is_401(live: LiveApi, header: str | None, status: 
 async def test_projects_are_no_operators_and_the_operator_is_no_project(
     project: Any, admin: httpx.AsyncClient
 ) -> None:
-    for method, path in (
-        ("POST", "/v1/admin/projects"),
-        ("GET", "/v1/admin/projects"),
-        ("POST", "/v1/admin/keys"),
-        ("GET", "/v1/admin/keys"),
-        ("DELETE", "/v1/admin/keys/key_1"),
+    for method, path, code in (
+        ("POST", "/v1/admin/projects", "forbidden"),
+        ("GET", "/v1/admin/projects", "forbidden"),
+        ("POST", "/v1/admin/keys", "missing_scope"),
+        ("GET", "/v1/admin/keys", "missing_scope"),
+        ("DELETE", "/v1/admin/keys/key_1", "missing_scope"),
+        ("POST", "/v1/admin/keys/key_1/rotate", "missing_scope"),
     ):
         answer = await project.request(method, path, json={})
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+        assert (answer.status_code, answer.json()["code"]) == (403, code), path
     answer = await admin.get("/v1/video/tasks")
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 

@@ -132,6 +132,7 @@ def submissions(live: LiveApi, publisher: Publisher, clock: Clock) -> Submission
         publisher=publisher,
         objects=services.objects,
         requests=services.requests,
+        secrets=services.secrets,
         log=services.log,
         recent=RecentTasks(60),
         clock_ms=clock,

@@ -14,6 +14,7 @@ from api.errors import ProblemError, UnavailableError
 from api.store import sql as sql_store
 from api.store.sql import QueryFailedError, run_sql
 from api.store.sql_guard import ALLOWED_FUNCTIONS, MAX_ROWS, QueryRefusedError, check
+from streamproc.contract.audit import AUDIT
 from streamproc.contract.tables import DDL, TABLES, VIEWS
 
 
@@ -241,7 +242,7 @@ def test_a_reading_of_our_tables_is_answered(
 
 def test_the_tables_can_be_looked_up(connect: Callable[[], Any]) -> None:
     shown = {row[0] for row in run_sql(connect, "show tables").rows}
-    assert shown == {*TABLES, *VIEWS}
+    assert shown == {*TABLES, *VIEWS, AUDIT}
     described = run_sql(connect, "DESCRIBE v_tracks").rows
     assert described[0][:2] == ("project", "LowCardinality(String)")
     assert run_sql(connect, "EXPLAIN SELECT class FROM tracks").row_count > 1

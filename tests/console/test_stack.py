@@ -131,12 +131,48 @@ def test_the_operator_makes_and_revokes_keys(ask: Ask, monkeypatch: pytest.Monke
     assert ask("list")[0] == 1
 
 
+def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -> None:
+    key = json.loads(ask("keys", "create", "--scope", "read", "--expires", "30d", "--json")[1])
+    assert key["scopes"] == ["read"]
+    code, text = ask("keys", "rotate", key["id"], "--overlap", "1h", "--json")
+    assert (code, json.loads(text)["replaces"]) == (0, key["id"])
+    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == 1
+    table = ask("keys", "list")[1].decode()
+    assert "SCOPES" in table.splitlines()[0]
+    deadline_s = time.monotonic() + 60
+    actions: set[str] = set()
+    while not {"key.rotate", "task.submit"} <= actions:  # it appears a moment later
+        assert time.monotonic() < deadline_s
+        code, text = ask("audit", "--since", "1h", "--json")
+        assert code == 0
+        actions = {record["action"] for record in json.loads(text)}
+    assert key["id"].encode() in ask("audit", "--action", "key.rotate")[1]
+
+
 def test_sql_asks_the_tables(ask: Ask, task: str) -> None:
     query = f"select task_id, status from v_tasks where task_id = '{task}'"
     text = told(ask, lambda text: b"succeeded" in text, "sql", query, "--json")
     answer = json.loads(text)
     assert answer["columns"] == ["task_id", "status"]
     assert answer["rows"] == [[task, "succeeded"]]
+
+
+def test_no_child_has_a_secret_that_it_does_not_use(data: Path) -> None:
+    secrets = DataDirectory(data).secrets()
+    has = {
+        name: psutil.Process(pid).environ().values()
+        for name, pid in DataDirectory(data).running().children.items()
+    }
+    holders = {
+        secret: {name for name, values in has.items() if secret in values}
+        for secret in (secrets.admin_key, secrets.secret_key, secrets.s3_secret_key)
+    }
+    assert list(holders.values()) == [
+        {"api"},
+        {"api", "worker-1"},
+        {"api", "archive", "worker-1"},
+    ]
+    assert {"kafka", "seaweedfs"} <= set(has)
 
 
 def test_system_shows_the_worker(ask: Ask) -> None:

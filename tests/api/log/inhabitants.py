@@ -49,6 +49,9 @@ class MemoryStore:
             if key.startswith(prefix):
                 yield ListedObject(key, len(self.bodies[key]))
 
+    def delete(self, key: str) -> None:
+        self.bodies.pop(key, None)
+
     def segments(self, task: str) -> list[tuple[Segment, str]]:
         """Return the task's segments as a listing shows them, with their keys."""
         return [

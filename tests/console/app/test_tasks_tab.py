@@ -192,6 +192,19 @@ async def test_an_uploaded_video_cannot_run_again_and_says_why(
         assert not script.asked("POST", "/v1/video/process")
 
 
+async def test_a_task_whose_url_had_credentials_cannot_run_again_and_says_what_to_do(
+    console: ConsoleApp, script: Script
+) -> None:
+    first = script.tasks()[0]["id"]
+    item = script.answers["full"][first]["request"]["input"][0]
+    item["url"] = "https://***@example.com/clip.mp4?X-Amz-Signature=***"
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        await pilot.press("r")
+        await until(pilot, lambda: "give the whole URL" in notes(console))
+        assert not script.asked("POST", "/v1/video/process")
+
+
 async def test_a_request_is_edited_as_a_new_task(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)

@@ -1,3 +1,4 @@
+import json
 import os
 import stat
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from console.errors import DirectoryInUseError
 from console.local.state import DataDirectory, S3Access, Secrets, StackState, default_data_dir
+from streamproc.contract.sealing import Sealer
 
 
 def state(**changes: Any) -> StackState:
@@ -41,10 +43,40 @@ def test_keys_are_made_once_and_only_their_owner_reads_them(directory: DataDirec
     assert stat.S_IMODE(directory.root.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o711, 0o707])
+def test_a_directory_that_others_could_enter_is_closed_to_them(tmp_path: Path, mode: int) -> None:
+    directory = DataDirectory(tmp_path / "data")
+    assert not directory.prepare()
+    directory.root.chmod(mode)
+    assert directory.prepare()
+    assert stat.S_IMODE(directory.root.stat().st_mode) == 0o700
+    assert not directory.prepare()
+
+
+def test_keys_of_an_older_version_get_the_secret_that_they_lack(directory: DataDirectory) -> None:
+    first = directory.secrets()
+    path = directory.root / "secrets.json"
+    old = json.loads(path.read_text())
+    del old["secret_key"]
+    path.write_text(json.dumps(old))
+    made = directory.secrets()
+    assert made.admin_key == first.admin_key
+    assert made.secret_key not in {None, first.secret_key}
+    assert directory.secrets().secret_key == made.secret_key
+    Sealer(made.secret_key or "")
+
+
 def test_no_secret_shows_in_a_repr() -> None:
     secrets = Secrets.fresh()
     text = repr(secrets) + repr(state()) + repr(state().s3)
-    hidden = [secrets.admin_key, secrets.s3_secret_key, "fwadmin_secret", "very-secret", "fw_key"]
+    hidden = [
+        secrets.admin_key,
+        secrets.secret_key,
+        secrets.s3_secret_key,
+        "fwadmin_secret",
+        "very-secret",
+        "fw_key",
+    ]
     assert not [word for word in hidden if word in text]
 
 

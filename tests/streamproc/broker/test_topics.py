@@ -3,10 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streamproc.broker.errors import TopicPolicyError
 from streamproc.broker.topics import count_partitions, ensure_topics
+from streamproc.contract.audit import DEFAULT_DAYS
+from streamproc.contract.topics import AUDIT, DAY_MS
 from tests.brokers import N_PARTITIONS, KafkaNode
 
 
@@ -41,3 +43,16 @@ def test_of_two_that_make_the_topics_at_once_one_hears_that_they_differ(
         with ThreadPoolExecutor(2) as both:
             assert any(both.map(refused, (4, 5)))
     kafka.renew()
+
+
+def test_the_audit_trail_is_kept_as_long_as_was_said_last(admin: AdminClient) -> None:
+    topic = ConfigResource(ResourceType.TOPIC, AUDIT)
+
+    def kept_days() -> float:
+        (asked,) = admin.describe_configs([topic]).values()
+        return int(asked.result()["retention.ms"].value) / DAY_MS
+
+    assert kept_days() == DEFAULT_DAYS
+    for days in (7, 7, DEFAULT_DAYS):
+        ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1, audit_days=days)
+        assert kept_days() == days

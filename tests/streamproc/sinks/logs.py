@@ -215,6 +215,10 @@ class MemoryObjects:
             if key.startswith(prefix):
                 yield ListedObject(key, len(self.stored[key][0]))
 
+    def delete(self, key: str) -> None:
+        self._answer()
+        self.stored.pop(key, None)
+
     def _answer(self) -> None:
         if self.away:
             raise StoreUnavailableError("S3 is away")

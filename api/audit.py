@@ -1,0 +1,184 @@
+"""The audit trail's writing side: one record per deed, off the request's way.
+
+Handlers say what they touched (`about`), `Authenticator` who asks, and one middleware writes the
+record when the answer's head is known. Records go to Kafka without being waited for. What Kafka
+does not take is counted and told of; denied attempts beyond a rate are counted in the next record.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamproc.contract import topics
+from streamproc.contract.audit import AuditRecord, Outcome, encode_audit
+
+ACTIONS = {
+    "createProject": "project.create",
+    "createKey": "key.create",
+    "rotateKey": "key.rotate",
+    "revokeKey": "key.revoke",
+    "processVideo": "task.submit",
+    "cancelTask": "task.cancel",
+    "createStreamToken": "token.create",
+    "runSql": "sql.run",
+    "listAudit": "audit.read",
+}
+"""What is written of successes and failures, by operation; of others only what was denied."""
+
+NOBODY = "-"
+ADMIN = "admin"
+MAX_OBJECT = 128
+MAX_DETAIL = 500
+DENIED_PER_S = 10.0
+DENIED_BURST = 100.0
+_TELL_EVERY_S = 10.0
+_STATE = "framewire.audit"
+_log = structlog.get_logger("framewire.api.audit")
+
+
+class Told(msgspec.Struct):
+    """What is known of a request by the time of its answer."""
+
+    actor: str = NOBODY
+    project: str = ""
+    object: str = ""
+    detail: str = ""
+
+
+class Poster(Protocol):
+    """`api.publish.Publisher`, as far as it is needed here."""
+
+    def post(self, topic: str, key: str, value: bytes, lost: Callable[[], None]) -> None: ...
+
+
+class Counted(Protocol):
+    """`prometheus_client.Counter`, as far as it is needed here."""
+
+    def inc(self, amount: float = 1) -> None: ...
+
+
+class Audit:
+    """Writes records; `lost` and `suppressed` count those that were not. For one event loop."""
+
+    def __init__(
+        self,
+        publisher: Poster,
+        *,
+        lost: Counted,
+        suppressed: Counted,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._publisher = publisher
+        self._lost = lost
+        self._suppressed = suppressed
+        self._clock_ms = clock_ms
+        self._tokens = DENIED_BURST
+        self._filled_ms = clock_ms()
+        self._n_suppressed = 0
+        self._told_s = float("-inf")
+
+    def write(
+        self, told: Told, *, action: str, address: str, outcome: Outcome, status: int
+    ) -> None:
+        """Write one record; returns at once."""
+        now_ms = self._clock_ms()
+        if outcome == "denied" and not self._may_write(now_ms):
+            self._n_suppressed += 1
+            self._suppressed.inc()
+            return
+        suppressed = 0
+        if outcome == "denied":
+            suppressed, self._n_suppressed = self._n_suppressed, 0
+        record = AuditRecord(
+            id=secrets.token_hex(8),
+            at_ms=now_ms,
+            actor=told.actor,
+            project=told.project,
+            action=action,
+            object=_plain(told.object, MAX_OBJECT),
+            address=address,
+            outcome=outcome,
+            status=status,
+            detail=_plain(told.detail, MAX_DETAIL),
+            suppressed=suppressed,
+        )
+        self._publisher.post(topics.AUDIT, record.actor, encode_audit(record), self._lose)
+
+    def _may_write(self, now_ms: int) -> bool:
+        """Take a token from the bucket of denied attempts, when there is one."""
+        since_s = max(0, now_ms - self._filled_ms) / 1000
+        self._tokens = min(DENIED_BURST, self._tokens + since_s * DENIED_PER_S)
+        self._filled_ms = now_ms
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _lose(self) -> None:
+        """Count a record that Kafka did not take; may be called from any thread."""
+        self._lost.inc()
+        if time.monotonic() - self._told_s >= _TELL_EVERY_S:
+            self._told_s = time.monotonic()
+            _log.error("audit records are lost: Kafka does not take them")
+
+
+class AuditRequests(ASGIMiddleware):
+    """Writes the record of a request once the head of its answer is sent."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        async def observed(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                _record(scope, message["status"])
+
+        await next_app(scope, receive, observed)
+
+
+def told_of(scope: Any) -> Told:
+    """Return what is known of the request so far, to be added to."""
+    state: MutableMapping[str, Any] = scope.setdefault("state", {})
+    told: Told = state.setdefault(_STATE, Told())
+    return told
+
+
+def about(request: Any, touched: str, *, project: str | None = None, detail: str = "") -> None:
+    """Say what the request touched: an object's id, and what there is to tell of it."""
+    told = told_of(request.scope)
+    told.object, told.detail = touched, detail
+    if project is not None:
+        told.project = project
+
+
+def _record(scope: Any, status: int) -> None:
+    handler = scope.get("route_handler")
+    operation = getattr(handler, "operation_id", None)
+    denied = status in {401, 403}
+    if not isinstance(operation, str) or not (denied or operation in ACTIONS):
+        return
+    told = told_of(scope)
+    if not told.object:
+        told.object = next((str(value) for value in scope.get("path_params", {}).values()), "")
+    client = scope.get("client")
+    outcome: Outcome = "denied" if denied else "done" if status < 400 else "failed"
+    audit: Audit = scope["litestar_app"].state.services.audit
+    audit.write(
+        told,
+        action=ACTIONS.get(operation, operation),
+        address=client[0] if client else "",
+        outcome=outcome,
+        status=status,
+    )
+
+
+def _plain(text: str, limit: int) -> str:
+    """Return what can be stored and shown of a text that a client may have chosen."""
+    return "".join(char if char.isprintable() else " " for char in text[:limit])

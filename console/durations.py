@@ -1,0 +1,34 @@
+"""Lengths of time as people type them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from console.errors import ConsoleError
+
+_FORM = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(text: str) -> int:
+    """Return the seconds of `90s`, `15m`, `24h` or `30d`; raises `ConsoleError`."""
+    form = _FORM.fullmatch(text.strip())
+    if form is None:
+        raise ConsoleError(f"{text!r} is no length of time: 90s, 15m, 24h or 30d")
+    return int(form["count"]) * _UNIT_S[form["unit"]]
+
+
+def moment(text: str) -> str:
+    """Return the time that is so long from now, as RFC 3339; any other text as it is."""
+    return _shifted(text, 1)
+
+
+def ago(text: str) -> str:
+    """Return the time that was so long ago, as RFC 3339; any other text as it is."""
+    return _shifted(text, -1)
+
+
+def _shifted(text: str, sign: int) -> str:
+    if _FORM.fullmatch(text.strip()) is None:
+        return text
+    at = datetime.now(UTC) + sign * timedelta(seconds=seconds(text))
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

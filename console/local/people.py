@@ -1,0 +1,23 @@
+"""Who else has an account here: on loopback the embedded engines ask nobody who he is."""
+
+import os
+import pwd
+from collections.abc import Iterable
+
+_FIRST_UID = 1000
+_LAST_UID = 59_999  # as login.defs has it; above lie dynamic users and `nobody`
+_NO_SHELLS = ("nologin", "false", "sync")
+
+
+def other_people(
+    accounts: Iterable[pwd.struct_passwd] | None = None, own_uid: int | None = None
+) -> list[str]:
+    """Return the names of the other accounts that a person can log in to, sorted."""
+    uid = os.getuid() if own_uid is None else own_uid
+    return sorted(
+        account.pw_name
+        for account in (pwd.getpwall() if accounts is None else accounts)
+        if _FIRST_UID <= account.pw_uid <= _LAST_UID
+        and account.pw_uid != uid
+        and not account.pw_shell.endswith(_NO_SHELLS)
+    )
