@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from streamproc.contract.bounds import usable_count, usable_duration_s, usable_fps
 from streamproc.source import picture, ring, sandbox, wire
 from streamproc.source.errors import SourceError, SourceTooLargeError
 from streamproc.source.stream import VideoStream
@@ -181,9 +182,9 @@ def _pictures(
     yield wire.Opened(
         width,
         height,
-        float(stream.rate),
-        stream.total_frames,
-        stream.duration_s,
+        usable_fps(float(stream.rate)),
+        usable_count(stream.total_frames),
+        usable_duration_s(stream.duration_s),
         turns * 90,
         stream.codec.name,
         stream.format,
