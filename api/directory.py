@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from api.publish import kafka_config
 from api.settings import Settings
 from streamproc.contract import topics
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import CancelRequested, Project, ProjectKey, WorkerBeat
 
 CONTROL_RETENTION_MS = 7 * topics.DAY_MS
@@ -23,6 +24,10 @@ TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS)
 
 _PROJECT = "project/"
 _KEY = "key/"
+_decode_cancel = msgpack_decoder(CancelRequested)
+_decode_beat = msgpack_decoder(WorkerBeat)
+_decode_project = msgpack_decoder(Project)
+_decode_key = msgpack_decoder(ProjectKey)
 _log = structlog.get_logger("framewire.api.directory")
 
 
@@ -47,13 +52,13 @@ class Directory:
             if value is None:
                 self._cancels.pop(key, None)
             else:
-                self._cancels[key] = msgspec.msgpack.decode(value, type=CancelRequested)
+                self._cancels[key] = _decode_cancel(value)
                 self._prune()
         elif topic == topics.WORKERS:
             if value is None:
                 self._workers.pop(key, None)
             else:
-                self._workers[key] = msgspec.msgpack.decode(value, type=WorkerBeat)
+                self._workers[key] = _decode_beat(value)
 
     def key_of(self, hash_hex: str) -> ProjectKey | None:
         """Return the key with this SHA-256, if it may be used."""
@@ -73,10 +78,10 @@ class Directory:
             if value is None:
                 self.projects.pop(key.removeprefix(_PROJECT), None)
             else:
-                project = msgspec.msgpack.decode(value, type=Project)
+                project: Project = _decode_project(value)
                 self.projects[project.id] = project
         elif key.startswith(_KEY) and value is not None:
-            found = msgspec.msgpack.decode(value, type=ProjectKey)
+            found: ProjectKey = _decode_key(value)
             known = self.keys.get(found.hash)
             if known is None or not known.revoked:
                 self.keys[found.hash] = found

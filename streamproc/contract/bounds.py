@@ -9,13 +9,12 @@ The bounds are wide: nothing real comes near one. Each is small enough for what 
 downstream, the column of a table or the integers that JSON clients can tell apart (below 2**53).
 """
 
-import math
 import re
 from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
 
-MAX_COUNT: Final = 2**40 - 1
+MAX_COUNT: Final = 2**40
 """Frames of a source, and every count of frames: a thousand years at 30 frames per second."""
 MAX_TRACK_ID: Final = 2**32 - 1
 """UInt32 in the tables."""
@@ -72,9 +71,7 @@ def clamped(value: N, low: N, high: N) -> N:
 
 def usable_count(value: float | None) -> int | None:
     """Return an estimate of how many frames there are, None for one that cannot be used."""
-    if value is None or not math.isfinite(value) or not 0 <= value <= MAX_COUNT:
-        return None
-    return round(value)
+    return round(value) if value is not None and 0 <= value <= MAX_COUNT else None
 
 
 def usable_duration_s(value: float | None) -> float | None:
@@ -89,4 +86,4 @@ def usable_fps(value: float) -> float:
 
 def plain_line(text: str) -> str:
     """Return a message as one line of bounded length, without characters that steer a terminal."""
-    return _CONTROL.sub(" ", text[: 4 * MAX_MESSAGE_CHARS])[:MAX_MESSAGE_CHARS]
+    return _CONTROL.sub(" ", text[:MAX_MESSAGE_CHARS])

@@ -14,6 +14,8 @@ from typing import Literal
 import msgspec
 from crc32c import crc32c
 
+from streamproc.contract.bounds import MAX_COUNT, MAX_INT64, clamped
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.spec import TaskSpec
 
 Kind = Literal["claim", "chunk", "terminal"]
@@ -209,8 +211,9 @@ def read_chunk_record(
 ) -> ChunkRecord:
     """Return the record that a Kafka message of video.chunks holds.
 
-    A claim's epoch is its own position, whatever its header says. Raises `BadRecordError` when a
-    header is missing or the checksum does not fit.
+    A claim's epoch is its own position, whatever its header says. `frame` and `pts` are clamped to
+    what can be stored. Raises `BadRecordError` when a header is missing, the checksum does not fit,
+    or a place in the log is none.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     found = {name: data for name, data in pairs if isinstance(data, bytes)}
@@ -224,11 +227,11 @@ def read_chunk_record(
             task=key.decode(),
             project=found["project"].decode(),
             kind=kind,
-            epoch=position if kind == "claim" else int(found["epoch"]),
-            seq=int(found["seq"]),
-            off=int(found["off"]),
-            frame=int(found["frame"]),
-            pts=int(found["pts"]),
+            epoch=position if kind == "claim" else _place(found["epoch"], least=-1),
+            seq=_place(found["seq"]),
+            off=_place(found["off"]),
+            frame=clamped(int(found["frame"]), -1, MAX_COUNT),
+            pts=clamped(int(found["pts"]), -MAX_INT64, MAX_INT64),
             value=value,
             ckpt=found.get("ckpt"),
             vectors=found.get("vec"),
@@ -250,8 +253,9 @@ class TrackVector(msgspec.Struct, frozen=True, array_like=True):
     vector: bytes
 
 
-_VECTORS = msgspec.msgpack.Decoder(tuple[TrackVector, ...])
-_TASKS = msgspec.msgpack.Decoder(Submitted | Continue)
+_decode_vectors = msgpack_decoder(tuple[TrackVector, ...])
+_decode_task = msgpack_decoder(Submitted | Continue)
+_decode_claim = msgpack_decoder(Claim)
 
 
 def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
@@ -259,7 +263,21 @@ def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
 
 
 def decode_vectors(data: bytes) -> tuple[TrackVector, ...]:
-    return _VECTORS.decode(data)
+    """Raises `msgspec.DecodeError` on bytes that are no vectors."""
+    vectors: tuple[TrackVector, ...] = _decode_vectors(data)
+    return vectors
+
+
+def decode_claim(value: bytes) -> Claim | None:
+    """Return the claim that a record's value holds, None for one that cannot be read.
+
+    It is a claim all the same: its epoch is what the fold needs of it.
+    """
+    try:
+        claim: Claim = _decode_claim(value)
+    except msgspec.DecodeError:
+        return None
+    return claim
 
 
 def encode_task_message(message: TaskMessage) -> bytes:
@@ -269,10 +287,17 @@ def encode_task_message(message: TaskMessage) -> bytes:
 def decode_task_message(data: bytes) -> TaskMessage:
     """Raises `BadRecordError` on bytes that are no task message."""
     try:
-        message: TaskMessage = _TASKS.decode(data)
+        message: TaskMessage = _decode_task(data)
     except msgspec.DecodeError as exc:
         raise BadRecordError(f"not a task message: {exc}") from exc
     return message
+
+
+def _place(text: bytes, *, least: int = 0) -> int:
+    place = int(text)
+    if not least <= place <= MAX_INT64:
+        raise ValueError("a header names no place in a log")
+    return place
 
 
 def checksum(value: bytes) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.framing import parse_events
 from streamproc.contract.objects import (
     Final,
@@ -143,7 +144,7 @@ class TaskDamaged(msgspec.Struct, frozen=True):
 
 Outcome = Seeded | VectorsStored | SegmentStored | LogRead | FinalStored | TaskDamaged
 
-_ENTRIES = msgspec.msgpack.Decoder(tuple[VectorEntry, ...])
+_decode_entries = msgpack_decoder(tuple[VectorEntry, ...])
 
 
 def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
@@ -153,9 +154,10 @@ def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
 def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
     """Raises `DamagedLogError` on bytes that `encode_entries` did not write."""
     try:
-        return _ENTRIES.decode(data)
+        entries: tuple[VectorEntry, ...] = _decode_entries(data)
     except msgspec.DecodeError as exc:
         raise DamagedLogError(f"vectors cannot be read: {exc}") from exc
+    return entries
 
 
 def perform(store: Objects, action: StoreAction) -> Outcome:

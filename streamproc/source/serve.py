@@ -35,13 +35,16 @@ class ByteServer(threading.Thread):
         try:
             if length == 0:
                 return self._size(force=position < 0), b""
-            if position < 0 or length < 0:
-                raise DecoderCrashedError("the decoder asked for bytes that no file has")
-            data = self._reader.read_at(position, min(length, 1 << 20))
+            data = self._read(position, min(length, 1 << 20))
         except Exception as exc:  # noqa: BLE001 - the thread's edge: who iterates raises it again
             self.error = self.error or exc
             return -1, b""
         return len(data), data
+
+    def _read(self, position: int, length: int) -> bytes:
+        if position < 0 or length < 0:
+            raise DecoderCrashedError("the decoder asked for bytes that no file has")
+        return self._reader.read_at(position, length)
 
     def _size(self, *, force: bool) -> int:
         if force:

@@ -93,7 +93,7 @@ def test_a_message_is_within_the_bounds_or_the_decoder_has_crashed(
         (OPENED, {"time_base": (1, 0)}),
         (OPENED, {"start_pts": 2**64 - 1}),
         (SHOWN, {"index": -1}),
-        (SHOWN, {"index": 2**40}),
+        (SHOWN, {"index": 2**40 + 1}),
         (SHOWN, {"pts": 2**64 - 1}),
         (SHOWN, {"time_s": float("nan")}),
         (SHOWN, {"decoded": -1}),
