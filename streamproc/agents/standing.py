@@ -197,11 +197,14 @@ class Standing:
         return self.fold.next_seq
 
     def info(self) -> StreamInfo | None:
-        """Return the counters of the last chunk that was read, if any was."""
+        """Return the counters of the last chunk that was read, if any was and can be."""
         if self.last_chunk is None:
             return None
-        event = next(parse_events(self.last_chunk, self.fold.next_off - len(self.last_chunk)))
-        return decode_chunk(event.data).stream_info
+        try:
+            event = next(parse_events(self.last_chunk, self.fold.next_off - len(self.last_chunk)))
+            return decode_chunk(event.data).stream_info
+        except (ValueError, StopIteration):
+            return None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

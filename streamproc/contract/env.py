@@ -14,6 +14,7 @@ MODELS = "FRAMEWIRE_MODELS"  # directory of the user's own models
 PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
 FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
 PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt from the SSRF guard
+WATCHDOG_S = "FRAMEWIRE_WATCHDOG_S"  # a consumer that stands still so long is made anew; 0: off
 LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
 
 # api

@@ -5,7 +5,8 @@
 `video.control`  key task id, value msgpack `CancelRequested`
 `video.projects` key `project/<id>` or `key/<sha256 hex>`, value msgpack `Project` or `ProjectKey`
 `video.dlq`      key task id, value msgpack `DeadLetter`
-`video.workers`  key worker id, value msgpack `WorkerBeat`
+`video.workers`  key worker id or `consumer/<role>/<process>`, value msgpack `WorkerBeat` or
+                 `ConsumerBeat`
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,15 +126,28 @@ class ProjectKey(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
+    """What a role goes on without: a task that it ended, or a record that it left out.
+
+    `role` wrote it; `topic`, `partition` and `position` are the record's place in Kafka, or that of
+    the end of its batch, -1 where it is not known. `task` is empty when a record names none.
+    """
+
     task: str
     project: str
     code: str
     message: str
     dead_ms: int
+    role: str = "worker"
+    topic: str = ""
+    partition: int = -1
+    position: int = -1
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
-    """A worker's heartbeat; `fps` is processed frames per second over the last beat."""
+    """A worker's heartbeat; `fps` is processed frames per second over the last beat.
+
+    `standing` and `waiting_for` are as in `ConsumerBeat`, of video.tasks.
+    """
 
     worker: str
     host: str
@@ -149,6 +163,31 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     processed_frames: int
     partitions: tuple[int, ...] = ()
     rss_bytes: int = 0
+    standing: tuple[int, ...] = ()
+    waiting_for: str | None = None
+
+
+CONSUMER_KEY = "consumer/"
+"""How the keys of `ConsumerBeat`s begin on video.workers, beside those of workers."""
+
+
+class ConsumerBeat(msgspec.Struct, frozen=True):
+    """A heartbeat of a role that reads video.chunks in a group: `archive` or `index`.
+
+    `standing`: partitions in which records wait and nothing was read for the watchdog's limit.
+    `waiting_for`: what it waits for on purpose, its store for one; then nothing stands.
+    `n_renewals`: how often its consumer was made anew since the process began.
+    """
+
+    role: str
+    host: str
+    pid: int
+    started_ms: int
+    beat_ms: int
+    partitions: tuple[int, ...]
+    standing: tuple[int, ...] = ()
+    waiting_for: str | None = None
+    n_renewals: int = 0
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from streamproc.contract.objects import (
 from streamproc.sinks.errors import DamagedLogError, StoreUnavailableError
 from streamproc.sinks.objects import ObjectHead, Objects
 
+HEALTH_KEY = "health/archive"
 _END = "end"
 
 
@@ -88,10 +89,13 @@ class Seek(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Tell the operator: the task's archive goes no further."""
+    """Tell the operator: the task's archive goes no further than before Kafka offset `position`."""
 
     task: str
     reason: str
+    project: str = ""
+    position: int = -1
+    code: str = "task_damaged"
 
 
 StoreAction = Seed | PutVectors | PutSegment | ReadLog | PutFinal
@@ -161,11 +165,23 @@ def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
 
 
 def perform(store: Objects, action: StoreAction) -> Outcome:
-    """Do what the action says; it may be done again. Raises `StoreUnavailableError`."""
+    """Do what the action says; it may be done again.
+
+    Raises `StoreUnavailableError`, an `ObjectRefusedError` when the request itself is refused.
+    """
     try:
         return _perform(store, action)
     except DamagedLogError as exc:
         return TaskDamaged(action.task, str(exc))
+
+
+def takes_objects(store: Objects) -> bool:
+    """Whether the store takes an object that is no task's: what it refuses then is the task's."""
+    try:
+        store.put_if_absent(HEALTH_KEY, b"", {})
+    except Exception:  # noqa: BLE001 - whatever it is, it speaks against the store
+        return False
+    return True
 
 
 def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int, int]]:
