@@ -8,6 +8,7 @@ import msgspec
 
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024
 
@@ -83,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     send_deadline_s: float = 30.0
     """A reader that takes nothing for so long is let go."""
 
+    watchdog_s: float = DEFAULT_LIMIT_S
+    """A consumer that stands still for so long is made anew; 0: never."""
     kafka_deadline_s: float = 10.0
     """How long an answer waits for Kafka's ack before it is 503."""
     results_wait_s: float = 5.0
@@ -142,6 +145,7 @@ _NUMBERS = {
     "send_deadline_s": SEND_DEADLINE_S,
     "max_body_bytes": MAX_BODY_BYTES,
     "max_upload_bytes": MAX_UPLOAD_BYTES,
+    "watchdog_s": env.WATCHDOG_S,
 }
 
 

@@ -17,10 +17,14 @@ RENEWALS = 3
 
 
 class Watchdog(Generic[P]):
-    """Looks at the places of one reader; `limit_s` 0 never finds any standing."""
+    """Looks at the places of one reader; `limit_s` 0 never finds any standing.
 
-    def __init__(self, limit_s: float) -> None:
+    `max_unseen_s`: a longer time between two looks does not count, by default half the limit.
+    """
+
+    def __init__(self, limit_s: float, *, max_unseen_s: float | None = None) -> None:
         self._limit_s = limit_s
+        self._max_unseen_s = limit_s / 2 if max_unseen_s is None else max_unseen_s
         self._moved: dict[P, tuple[int, float]] = {}  # position, and since when it is that
         self._looked_s: float | None = None
         self._n_in_a_row = 0
@@ -44,7 +48,7 @@ class Watchdog(Generic[P]):
         A place without an end is one of which Kafka tells nothing now.
         """
         unseen_s = 0.0 if self._looked_s is None else now_s - self._looked_s
-        late_s = unseen_s if unseen_s > self._limit_s / 2 else 0.0  # nobody looked: it slept
+        late_s = unseen_s if unseen_s > self._max_unseen_s else 0.0  # nobody looked: it slept
         self._looked_s = now_s
         standing: list[P] = []
         moved: dict[P, tuple[int, float]] = {}
