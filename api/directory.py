@@ -1,11 +1,12 @@
-"""What every api process knows by heart: projects, keys, cancel requests, workers.
+"""What every api process knows by heart: projects, keys, cancel requests, workers, dead letters.
 
-The three one-partition topics video.projects, video.control and video.workers are read from their
-beginning at start, then tailed. Until their ends were reached once, nobody is let in.
+The one-partition topics video.projects, video.control, video.workers and video.dlq are read from
+their beginning at start, then tailed. Until their ends were reached once, nobody is let in.
 """
 
 import threading
 import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -15,10 +16,15 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 
 from api.ids import key_id
 from api.publish import kafka_config
+from api.pulse import Pulse
 from api.settings import Settings
 from streamproc.contract import topics
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import (
+    CONSUMER_KEY,
     CancelRequested,
+    ConsumerBeat,
+    DeadLetter,
     KeyEnd,
     KeyUse,
     Project,
@@ -30,17 +36,27 @@ T = TypeVar("T")
 
 CONTROL_RETENTION_MS = 7 * topics.DAY_MS
 WORKER_ALIVE_MS = 15_000
-TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS)
+TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS, topics.DLQ)
+MAX_LETTERS = 100
+MAX_PLACES = 10_000
 
 _PROJECT = "project/"
 _KEY = "key/"
 _END = "end/"
 _USE = "use/"
+_decode_cancel = msgpack_decoder(CancelRequested)
+_decode_beat = msgpack_decoder(WorkerBeat)
+_decode_consumer = msgpack_decoder(ConsumerBeat)
+_decode_letter = msgpack_decoder(DeadLetter)
+_decode_project = msgpack_decoder(Project)
+_decode_key = msgpack_decoder(ProjectKey)
+_decode_end = msgpack_decoder(KeyEnd)
+_decode_use = msgpack_decoder(KeyUse)
 _log = structlog.get_logger("framewire.api.directory")
 
 
 class Directory:
-    """The fold of the three topics. One thread writes, any thread reads."""
+    """The fold of these topics. One thread writes, any thread reads."""
 
     def __init__(self) -> None:
         self.projects: dict[str, Project] = {}
@@ -50,6 +66,10 @@ class Directory:
         self._hash_of_id: dict[str, str] = {}
         self._cancels: dict[str, CancelRequested] = {}
         self._workers: dict[str, WorkerBeat] = {}
+        self._consumers: dict[str, ConsumerBeat] = {}
+        self._letters: deque[DeadLetter] = deque(maxlen=MAX_LETTERS)
+        self._n_letters: Counter[tuple[str, str]] = Counter()
+        self._places: OrderedDict[tuple[str, str, int, int, str], None] = OrderedDict()
         self._prune_at = 4096
 
     def apply(self, topic: str, key: str, value: bytes | None) -> None:
@@ -63,13 +83,19 @@ class Directory:
             if value is None:
                 self._cancels.pop(key, None)
             else:
-                self._cancels[key] = msgspec.msgpack.decode(value, type=CancelRequested)
+                self._cancels[key] = _decode_cancel(value)
                 self._prune()
+        elif topic == topics.DLQ:
+            if value is not None:
+                self._apply_letter(_decode_letter(value))
         elif topic == topics.WORKERS:
             if value is None:
                 self._workers.pop(key, None)
+                self._consumers.pop(key, None)
+            elif key.startswith(CONSUMER_KEY):
+                self._consumers[key] = _decode_consumer(value)
             else:
-                self._workers[key] = msgspec.msgpack.decode(value, type=WorkerBeat)
+                self._workers[key] = _decode_beat(value)
 
     def key_of(self, hash_hex: str, now_ms: int) -> ProjectKey | None:
         """Return the key with this SHA-256, if it may be used at `now_ms`."""
@@ -112,23 +138,47 @@ class Directory:
         fresh = now_ms - topics.DAY_MS
         return [beat for _, beat in sorted(self._workers.copy().items()) if beat.beat_ms >= fresh]
 
+    def consumers(self, now_ms: int) -> list[ConsumerBeat]:
+        """Return the archive and index processes that told of themselves within a day."""
+        fresh = now_ms - topics.DAY_MS
+        return [beat for _, beat in sorted(self._consumers.copy().items()) if beat.beat_ms >= fresh]
+
+    def letters(self) -> list[DeadLetter]:
+        """Return the last dead letters, the newest first."""
+        return [*self._letters.copy()][::-1]
+
+    def n_letters(self) -> dict[tuple[str, str], int]:
+        """Return how many dead letters there are, by role and code."""
+        return dict(self._n_letters.copy())
+
+    def _apply_letter(self, letter: DeadLetter) -> None:
+        """Count a letter; a place that is read again and told again counts once."""
+        place = (letter.role, letter.topic, letter.partition, letter.position, letter.task)
+        if place in self._places:
+            return
+        self._places[place] = None
+        if len(self._places) > MAX_PLACES:
+            self._places.popitem(last=False)
+        self._letters.append(letter)
+        self._n_letters[letter.role, letter.code] += 1
+
     def _apply_project(self, key: str, value: bytes | None) -> None:
         if key.startswith(_PROJECT):
             if value is None:
                 self.projects.pop(key.removeprefix(_PROJECT), None)
             else:
-                project = msgspec.msgpack.decode(value, type=Project)
+                project: Project = _decode_project(value)
                 self.projects[project.id] = project
         elif key.startswith(_KEY) and value is not None:
-            found = msgspec.msgpack.decode(value, type=ProjectKey)
+            found: ProjectKey = _decode_key(value)
             known = self.keys.get(found.hash)
             if known is None or not known.revoked:
                 self.keys[found.hash] = found
                 self._hash_of_id[key_id(found.hash)] = found.hash
         elif key.startswith(_END) and value is not None:
-            self._apply_end(msgspec.msgpack.decode(value, type=KeyEnd))
+            self._apply_end(_decode_end(value))
         elif key.startswith(_USE) and value is not None:
-            use = msgspec.msgpack.decode(value, type=KeyUse)
+            use = _decode_use(value)
             self._uses[use.hash] = max(use.used_ms, self._uses.get(use.hash, 0))
 
     def _apply_end(self, end: KeyEnd) -> None:
@@ -182,6 +232,10 @@ class DirectoryReader:
             "queued.max.messages.kbytes": 2048,
         }
         self._directory = directory
+        self._watchdog_s = settings.watchdog_s
+        self.n_skipped = 0
+        self.n_renewals = -1
+        self.standing: list[tuple[str, int]] = []
         self._pending = set(TOPICS)
         self._loaded = threading.Event()
         self._stopping = threading.Event()
@@ -206,11 +260,26 @@ class DirectoryReader:
             self._thread.join(5.0)
 
     def _run(self) -> None:
+        """Read until the end, with another consumer for one that fails or stands still."""
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except Exception:  # noqa: BLE001 - the thread's edge: without it no key is ever new
+                _log.exception("the reader of the directory failed: it starts anew")
+                self._stopping.wait(1.0)
+            self.n_renewals += 1
+
+    def _read(self) -> None:
         consumer = Consumer(self._config)
+        pulse = Pulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
         try:
             consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
             while not self._stopping.is_set():
                 self._take(consumer.consume(500, timeout=0.1))
+                self.standing = pulse.standing()
+                if self.standing:
+                    _log.error("the reader of the directory stands still", topics=self.standing)
+                    return
         finally:
             consumer.close()
 
@@ -227,7 +296,11 @@ class DirectoryReader:
             try:
                 self._directory.apply(topic, (key or b"").decode(), value)
             except (msgspec.DecodeError, UnicodeDecodeError):
+                self.n_skipped += 1
                 _log.warning("record skipped: not one of ours", topic=topic)
+            except Exception:  # noqa: BLE001 - one record's edge
+                self.n_skipped += 1
+                _log.exception("record skipped", topic=topic)
 
     def _reached(self, topic: str) -> None:
         self._pending.discard(topic)

@@ -17,6 +17,7 @@ from api.contract.resources import LagResource
 from api.publish import kafka_config
 from api.settings import Settings
 from streamproc.contract import topics
+from streamproc.contract.watchdog import Watchdog
 
 GROUPS = (
     (topics.WORKER_GROUP, topics.TASKS),
@@ -56,6 +57,14 @@ class Lag:
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
         self._known: Sequence[Behind] = ()
+        self._dog: Watchdog[tuple[str, int]] = Watchdog(
+            settings.watchdog_s, max_unseen_s=float("inf")
+        )
+        self.standing: Sequence[tuple[str, int]] = ()
+        """Groups and partitions with messages whose commit has not moved for the watchdog's limit.
+
+        That alone says little: a commit waits for what is under way.
+        """
 
     async def get(self, n_partitions: int) -> Sequence[Behind]:
         """Return every group's place in every partition; nothing while Kafka does not say."""
@@ -63,7 +72,14 @@ class Lag:
             if time.monotonic() - self._asked_s > FRESH_S:
                 self._known = await asyncio.to_thread(self._ask, n_partitions)
                 self._asked_s = time.monotonic()
+                self._look(self._asked_s)
             return self._known
+
+    def _look(self, now_s: float) -> None:
+        positions = {(at.group, at.partition): at.end - at.messages for at in self._known}
+        ends = {(at.group, at.partition): at.end for at in self._known}
+        waiting_for = None if self._known else "kafka"
+        self.standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
 
     def _ask(self, n_partitions: int) -> Sequence[Behind]:
         if self._admin is None:

@@ -1,9 +1,10 @@
 """What the process counts, for Prometheus. Labels are routes and codes: never ids or projects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from api.contract.resources import PartResource
 from api.lag import Behind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,6 +52,29 @@ class Metrics:
             ["group", "topic", "partition"],
             registry=self.registry,
         )
+
+        self.standing = Gauge(
+            "framewire_consumer_standing",
+            "1 when a role's records wait and are not read",
+            ["role"],
+            registry=self.registry,
+        )
+        self.letters = Gauge(
+            "framewire_dead_letters",
+            "What a role left out, or ended, in the last 30 days",
+            ["role", "code"],
+            registry=self.registry,
+        )
+
+    def set_consumers(self, parts: Iterable[PartResource]) -> None:
+        """Replace what is said of the roles' reading."""
+        for part in parts:
+            self.standing.labels(part.name).set(0 if part.ready else 1)
+
+    def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Replace the counts of dead letters, by role and code."""
+        for (role, code), n_letters in counts.items():
+            self.letters.labels(role, code).set(n_letters)
 
     def set_lag(self, places: Iterable[Behind]) -> None:
         """Replace what is said of every role."""

@@ -11,6 +11,7 @@ import structlog
 from api.audit import Audit
 from api.auth import Authenticator
 from api.bodies import Bodies
+from api.consumers import role_parts
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
 from api.errors import ProblemError, UnavailableError
@@ -27,7 +28,7 @@ from api.settings import Settings
 from api.source_secrets import SourceSecrets
 from api.store.objects import Objects
 from api.store.rows import Rows
-from api.submission import RecentTasks, Submissions
+from api.submission import RecentTasks, Submissions, now_ms
 from api.tasks import Tasks
 from models.registry import Registry
 from streamproc.contract import env
@@ -155,10 +156,11 @@ class Services:
 
     async def parts(self) -> list[PartResource]:
         """Ask every part that the service leans on, all at once, a few seconds at most."""
-        kafka, s3, clickhouse = await asyncio.gather(
+        kafka, s3, clickhouse, _ = await asyncio.gather(
             _part("kafka", self.publisher.check),
             _part("s3", self.objects.probe),
             _part("clickhouse", self.rows.probe),
+            self.how_far_behind(),
         )
         loaded = self.directory_reader.loaded
         log = self.log.ready()
@@ -168,7 +170,14 @@ class Services:
             clickhouse,
             PartResource("directory", loaded, None if loaded else "The keys are still being read."),
             PartResource("log", log.ready, log.detail),
+            *self.role_parts(),
         ]
+
+    def role_parts(self) -> list[PartResource]:
+        """Return whether the roles read on, as far as was heard and last asked."""
+        now = now_ms()
+        workers, consumers = self.directory.workers(now), self.directory.consumers(now)
+        return role_parts(workers, consumers, self.lag.standing, now)
 
 
 async def _part(name: str, probe: Callable[[], Awaitable[None]]) -> PartResource:

@@ -10,6 +10,7 @@ import msgspec
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024
 
@@ -112,6 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     send_deadline_s: float = 30.0
     """A reader that takes nothing for so long is let go."""
 
+    watchdog_s: float = DEFAULT_LIMIT_S
+    """A consumer that stands still for so long is made anew; 0: never."""
     kafka_deadline_s: float = 10.0
     """How long an answer waits for Kafka's ack before it is 503."""
     results_wait_s: float = 5.0
@@ -181,6 +184,7 @@ _NUMBERS = {
     "head_timeout_s": HEAD_TIMEOUT_S,
     "max_connections": MAX_CONNECTIONS,
     "max_connections_per_address": MAX_CONNECTIONS_PER_ADDRESS,
+    "watchdog_s": env.WATCHDOG_S,
 }
 
 

@@ -14,6 +14,7 @@ from api.contract.stored import StoredRequest
 from api.log.state import LogState
 from api.store.task_rows import IndexedTask
 from api.times import rfc3339, rfc3339_or_none
+from streamproc.contract.bounds import usable_count, usable_fps
 from streamproc.contract.chunk import Chunk, FinishReason
 from streamproc.contract.masking import mask_request
 
@@ -108,10 +109,11 @@ def _progress(state: LogState, chunk: Chunk | None) -> Progress:
         final = state.final
         if final is None:
             return Progress(0, None, None)
-        return Progress(final.processed_frames, final.total_frames, final.fps or None)
+        fps = usable_fps(final.fps) or None
+        return Progress(final.processed_frames, usable_count(final.total_frames), fps)
     info = chunk.stream_info
     processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
-    return Progress(processed, info.total_frames, info.fps or None)
+    return Progress(processed, usable_count(info.total_frames), usable_fps(info.fps) or None)
 
 
 def _failure(state: LogState, chunk: Chunk | None) -> TaskFailure | None:

@@ -8,7 +8,11 @@ _MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 
 
 def rfc3339(time_ms: int) -> str:
-    """Return Unix milliseconds as RFC 3339 in UTC: `2026-01-31T12:00:00.250Z`."""
+    """Return Unix milliseconds as RFC 3339 in UTC: `2026-01-31T12:00:00.250Z`.
+
+    What lies outside of the years 1970 to 9999 becomes the nearest moment within.
+    """
+    time_ms = min(max(time_ms, 0), _MAX_MS)
     moment = datetime.fromtimestamp(time_ms // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
 

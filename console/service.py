@@ -23,7 +23,12 @@ PART_TITLES = {
     "clickhouse": "ClickHouse",
     "directory": "keys",
     "log": "log",
+    "worker": "workers",
+    "archive": "archive",
+    "index": "index",
 }
+ROLES = frozenset({"worker", "archive", "index"})
+"""Parts that are shown when there is something to say of them."""
 LAG_TITLES = {
     "framewire-worker": "tasks waiting",
     "framewire-archive": "archive behind",
@@ -126,12 +131,26 @@ class ServiceFold:
 
 
 def part_line(system: SystemResource) -> Line:
-    """Return the parts on one line; the fault of one that is not ready stands beside it."""
+    """Return the parts on one line; the fault of one that is not ready stands beside it.
+
+    Of the roles, only what stands still or waits is shown, and of what was left out the last.
+    """
     spans: list[Span] = []
     for part in system.parts:
         title = PART_TITLES.get(part.name, part.name)
-        spans += [(" ● ", "good!"), (title, "")] if part.ready else _fault(part, title)
+        if not part.ready:
+            spans += _fault(part, title)
+        elif part.name not in ROLES:
+            spans += [(" ● ", "good!"), (title, "")]
+        elif part.detail:
+            spans += [(" ◐ ", "warn!"), (title, ""), (f" {part.detail}", "warn")]
+        else:
+            continue
         spans.append(("  ", ""))
+    if system.dead_letters:
+        last = system.dead_letters[0]
+        told = f" {len(system.dead_letters)} left out, the last by {last.role}: {last.code}"
+        spans.append((told + "  ", "warn"))
     spans.append((f" framewire {system.version}", "dim"))
     return tuple(spans)
 

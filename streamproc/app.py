@@ -11,6 +11,7 @@ slices that run hand over, and whoever keeps the worker starts it again.
 
 import asyncio
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -44,6 +45,9 @@ class TaskStream:
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.partitions: tuple[int, ...] = ()
+        self.renew = threading.Event()
+        """Set by the watchdog: nothing is read though something is there. The worker leaves."""
+        self._positions: dict[int, int] = {}
         self.app = faust.App(
             WORKER_GROUP,
             broker=[f"kafka://{host}" for host in bootstrap.split(",")],
@@ -68,6 +72,18 @@ class TaskStream:
         self.app.agent(topic, name="slices", concurrency=1)(self._consume)
         self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
         self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
+
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._positions.copy()
+        return {(TASKS, partition): known.get(partition) for partition in self.partitions}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for on purpose; any thread."""
+        if self._stopping:
+            return "the end"
+        return "slots" if self._slots.locked() else None
 
     async def start(self) -> None:
         """Join the group; returns once partitions (or none) have been assigned.
@@ -104,9 +120,11 @@ class TaskStream:
     async def _on_revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
         for tp in revoked:
             self._acks.drop(tp)
+            self._positions.pop(tp.partition, None)
 
     async def _consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
+            self._positions[event.message.tp.partition] = event.message.offset + 1
             await self._slots.acquire()
             if self._stopping:
                 self._slots.release()

@@ -3,7 +3,8 @@
 StreamprocError
 ├── TaskFailedError        the task ends as failed, with this stable code and message
 ├── LogUnavailableError    Kafka did not take a record: stop, claim again, fold again
-└── StandingLostError      another worker has claimed the task, or its log has a gap
+├── StandingLostError      another worker has claimed the task, or its log has a gap
+└── UnforeseenError        anything else: the slice is tried again, a few times
 """
 
 
@@ -26,3 +27,14 @@ class LogUnavailableError(StreamprocError):
 
 class StandingLostError(StreamprocError):
     """The slice must not go on: somebody else writes this task's log now."""
+
+
+class UnforeseenError(StreamprocError):
+    """Something failed in a way that nobody foresaw: a bug, of ours or of a library.
+
+    The message names the kind alone: what it says may hold anything, an address or a key too.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"unexpected {type(cause).__name__}")
+        self.__cause__ = cause

@@ -11,6 +11,7 @@ import msgspec
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 
@@ -55,6 +56,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
     """Written with this process's pid once the worker takes tasks."""
+    watchdog_s: float = DEFAULT_LIMIT_S
+    """A worker whose consumer stands still for so long leaves, to be started again; 0: never."""
     log_level: str = "info"
 
     def __repr__(self) -> str:
@@ -91,6 +94,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
         sealer=_sealer(environ),
         ready_file=_path(environ, env.READY_FILE),
+        watchdog_s=_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
         log_level=environ.get(env.LOG) or default.log_level,
     )
 

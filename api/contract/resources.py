@@ -373,6 +373,38 @@ class LagResource(msgspec.Struct, frozen=True):
     lag: int | None
 
 
+class ConsumerResource(msgspec.Struct, frozen=True):
+    """A process of the archive or the index, as its last heartbeat told.
+
+    `standing`: partitions in which records wait and nothing was read for a minute or the limit set.
+    `waiting_for`: what it waits for on purpose. `renewals`: how often its consumer was made anew.
+    """
+
+    role: str
+    host: str
+    pid: int
+    alive: bool
+    started_at: str
+    seen_at: str
+    partitions: list[int]
+    standing: list[int]
+    waiting_for: str | None
+    renewals: int
+
+
+class DeadLetterResource(msgspec.Struct, frozen=True):
+    """What a role goes on without: a task that it ended, or a record that it left out."""
+
+    at: str
+    role: str
+    code: str
+    message: str
+    task: str | None
+    topic: str | None
+    partition: int | None
+    offset: int | None
+
+
 class PartResource(msgspec.Struct, frozen=True):
     """One part that the service leans on; `detail` names the fault, without addresses."""
 
@@ -382,7 +414,10 @@ class PartResource(msgspec.Struct, frozen=True):
 
 
 class SystemResource(msgspec.Struct, frozen=True):
-    """`project` is the asking key's own, null for the operator."""
+    """`project` is the asking key's own, null for the operator.
+
+    `dead_letters`: the last ones, newest first; of the key's project, for the operator all.
+    """
 
     version: str
     partitions: int | None
@@ -391,6 +426,8 @@ class SystemResource(msgspec.Struct, frozen=True):
     devices: list[str]
     lag: list[LagResource]
     project: str | None = None
+    consumers: list[ConsumerResource] = []
+    dead_letters: list[DeadLetterResource] = []
 
 
 class HealthResource(msgspec.Struct, frozen=True):

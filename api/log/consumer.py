@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from api.pulse import Pulse
 from streamproc.contract import topics
 from streamproc.contract.records import BadRecordError, ChunkRecord, read_chunk_record
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 _POLL_S = 0.2
 _BATCH = 1000
@@ -60,8 +62,16 @@ class LogConsumer:
     `config` are the librdkafka properties of every client of this process.
     """
 
-    def __init__(self, config: Mapping[str, Any], receiver: Receiver) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        receiver: Receiver,
+        watchdog_s: float = DEFAULT_LIMIT_S,
+    ) -> None:
         self._config = config
+        self._watchdog_s = watchdog_s
+        self._positions: dict[int, int] = {}
+        self.n_renewals = 0
         self._receiver = receiver
         self._stop = threading.Event()
         self._flow = threading.Event()
@@ -104,6 +114,13 @@ class LogConsumer:
                 self._loop.call_soon_threadsafe(call, *args)
 
     def _consume(self) -> None:
+        """Read until the end, with another consumer for one that failed or stands still."""
+        while not self._stop.is_set():
+            self._read()
+            if not self._stop.is_set():
+                self.n_renewals += 1
+
+    def _read(self) -> None:
         consumer = Consumer(
             {
                 **self._config,
@@ -119,14 +136,23 @@ class LogConsumer:
             if self._assign(consumer):
                 self._run(consumer)
         except Exception:  # noqa: BLE001 - a thread's edge: readiness tells the operator
-            _log.exception("the log's reader failed")
+            _log.exception("the log's reader failed: it starts anew")
             self._failed = True
-            self._tell(self._receiver.on_trouble, "The reader of the log failed: restart.")
+            self._tell(self._receiver.on_trouble, "The reader of the log failed; it starts anew.")
+            self._stop.wait(_ASK_S)
         finally:
             consumer.close()
 
     def _assign(self, consumer: Consumer) -> bool:
-        """Find where to begin, trying until Kafka answers; False when stopped before."""
+        """Find where to begin, trying until Kafka answers; False when stopped before.
+
+        A second consumer goes on where everything before has been handed over.
+        """
+        if self._positions:
+            consumer.assign(
+                [TopicPartition(topics.CHUNKS, p, at) for p, at in self._positions.items()]
+            )
+            return True
         while not self._stop.is_set():
             try:
                 assigned = self._find_starts(consumer)
@@ -144,6 +170,7 @@ class LogConsumer:
                 [TopicPartition(topics.CHUNKS, p, start) for p, start in assigned.starts.items()]
             )
             self._partitions = sorted(assigned.starts)
+            self._positions = dict(assigned.starts)
             self._assigned.set()
             return True
         return False
@@ -169,10 +196,19 @@ class LogConsumer:
         return Assigned(starts, ends)
 
     def _run(self, consumer: Consumer) -> None:
+        """Hand records over, until the end or until the consumer stands still."""
+        places = [(topics.CHUNKS, partition) for partition in self._partitions]
+        pulse = Pulse(consumer, places, self._watchdog_s)
         while not self._stop.is_set():
             if not self._flow.wait(_POLL_S):
+                pulse.standing(waiting_for="archive")
                 continue
+            if standing := pulse.standing():
+                _log.error("the log's reader stands still: it is made anew", partitions=standing)
+                self._tell(self._receiver.on_trouble, "The reader of the log stands still.")
+                return
             first = consumer.poll(_POLL_S)
+            self._failed = False
             if first is None:
                 continue
             # consume() waits for a full batch or its timeout: with 0 it takes what is there.
@@ -183,6 +219,7 @@ class LogConsumer:
                 if self._stop.is_set():
                     return
             self._tell(self._deliver, batches)
+            self._positions |= {batch.partition: batch.position for batch in batches}
 
     def _deliver(self, batches: list[Batch]) -> None:
         self._pending.release()
@@ -254,4 +291,6 @@ def _batches(messages: list[Message]) -> list[Batch]:
             )
         except BadRecordError as exc:
             _log.warning("record skipped", partition=partition, error=str(exc))
+        except Exception:  # noqa: BLE001 - one record's edge
+            _log.exception("record skipped", partition=partition)
     return [Batch(partition, records[partition], positions[partition]) for partition in records]

@@ -49,7 +49,7 @@ class LogReader:
         self.wakes = Wakes()
         self.broadcast = Broadcast(self.hub)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
-        self._consumer = LogConsumer(kafka_config(settings), self)
+        self._consumer = LogConsumer(kafka_config(settings), self, settings.watchdog_s)
         self._room = Room(self.hub, self.archive, self._consumer.hold)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
         self._ends: dict[int, int] | None = None

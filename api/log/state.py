@@ -3,9 +3,10 @@
 import msgspec
 
 from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.decoding import json_decoder
 from streamproc.contract.framing import DONE
 from streamproc.contract.objects import Final
-from streamproc.contract.records import Attempt, Claim
+from streamproc.contract.records import Attempt, Claim, decode_claim
 
 _DATA = b"\ndata: "
 
@@ -34,17 +35,12 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_claim(value: bytes | None) -> Claim | None:
     """Return the claim that a record's value holds, None for none or one that cannot be read."""
-    if value is None:
-        return None
-    try:
-        return _CLAIMS.decode(value)
-    except msgspec.DecodeError:
-        return None
+    return None if value is None else decode_claim(value)
 
 
 def read_final(data: bytes | None) -> Final | None:
     """Raises `msgspec.DecodeError` on bytes that are no `final.json`."""
-    return None if data is None else _FINALS.decode(data)
+    return None if data is None else _decode_final(data)
 
 
 def first_chunk(log: bytes) -> Chunk | None:
@@ -78,5 +74,4 @@ def _chunk(event: bytes) -> Chunk | None:
         return None
 
 
-_CLAIMS = msgspec.msgpack.Decoder(Claim)
-_FINALS = msgspec.json.Decoder(Final)
+_decode_final = json_decoder(Final)

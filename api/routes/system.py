@@ -2,6 +2,7 @@
 
 from litestar import MediaType, Response, get
 
+from api.consumers import consumer_resource, letter_resources
 from api.contract import paths
 from api.contract.resources import HealthResource, SandboxResource, SystemResource, WorkerResource
 from api.directory import WORKER_ALIVE_MS
@@ -29,6 +30,8 @@ async def get_system(services: TheServices, principal: ThePrincipal) -> SystemRe
         devices=sorted({worker.device for worker in workers if worker.alive}),
         lag=lag,
         project=principal.project,
+        consumers=[consumer_resource(beat, now) for beat in services.directory.consumers(now)],
+        dead_letters=letter_resources(services.directory.letters(), principal.project),
     )
 
 
@@ -53,6 +56,8 @@ async def ready(services: TheServices) -> Response[HealthResource]:
 async def metrics(services: TheServices) -> Response[bytes]:
     """Return what this process counted, and how far every role is behind, for Prometheus."""
     services.metrics.set_lag(await services.how_far_behind())
+    services.metrics.set_consumers(services.role_parts())
+    services.metrics.set_letters(services.directory.n_letters())
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 
 

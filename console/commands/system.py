@@ -40,6 +40,22 @@ def system(terminal: Terminal) -> None:
             for worker in found.workers
         ],
     )
+    if found.dead_letters:
+        click.echo()
+        terminal.table(
+            ("LEFT OUT", "BY", "CODE", "TASK", "PLACE", "WHY"),
+            [
+                (
+                    letter.at,
+                    letter.role,
+                    letter.code,
+                    letter.task,
+                    f"{letter.topic}/{letter.partition} at {letter.offset}",
+                    letter.message,
+                )
+                for letter in found.dead_letters
+            ],
+        )
     waiting = [lag for lag in found.lag if lag.lag]
     if waiting:
         echo()

@@ -7,6 +7,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from streamproc.agents.standing import Suspect, crashed
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.topics import WORKERS
 from streamproc.errors import LogUnavailableError
@@ -16,7 +17,7 @@ BEAT_S = 2.0
 _LISTEN_S = 3 * BEAT_S
 _POLL_S = 0.2
 _TIMEOUT_S = 10.0
-_BEAT = msgspec.msgpack.Decoder(WorkerBeat)
+_decode_beat = msgpack_decoder(WorkerBeat)
 
 
 class Beats:
@@ -59,6 +60,6 @@ def _read(consumer: Consumer) -> Iterator[WorkerBeat]:
     for message in arrived(consumer, _POLL_S):
         if message.error() is None and message.value():
             try:
-                yield _BEAT.decode(message.value() or b"")
+                yield _decode_beat(message.value() or b"")
             except msgspec.DecodeError:
                 continue

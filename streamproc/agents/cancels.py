@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.contract.topics import CONTROL
@@ -10,6 +11,8 @@ from streamproc.kafka import arrived, consumer_config
 
 _POLL_S = 0.2
 _TIMEOUT_S = 10.0
+_PAUSE_S = 1.0
+_log = structlog.get_logger()
 
 
 class Cancels:
@@ -52,12 +55,20 @@ class Cancels:
         self._probe.close()
 
     def _follow(self) -> None:
+        """Read until the end; a failure, whatever it is, and the reading goes on."""
         while not self._stopping.is_set():
-            for message in arrived(self._consumer, _POLL_S):
-                key = message.key()
-                if message.error() is None and key and message.value():
-                    self._tasks.add(key.decode(errors="replace"))
-            (place,) = self._consumer.position([TopicPartition(CONTROL, 0)])
-            with self._moved:
-                self._position = max(self._position, place.offset)
-                self._moved.notify_all()
+            try:
+                self._read()
+            except Exception:  # noqa: BLE001 - the thread's edge: without it no cancel is heard
+                _log.exception("the reader of cancel requests failed")
+                self._stopping.wait(_PAUSE_S)
+
+    def _read(self) -> None:
+        for message in arrived(self._consumer, _POLL_S):
+            key = message.key()
+            if message.error() is None and key and message.value():
+                self._tasks.add(key.decode(errors="replace"))
+        (place,) = self._consumer.position([TopicPartition(CONTROL, 0)])
+        with self._moved:
+            self._position = max(self._position, place.offset)
+            self._moved.notify_all()

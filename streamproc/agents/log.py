@@ -30,8 +30,8 @@ from streamproc.contract.records import (
     encode_task_message,
     read_chunk_record,
 )
-from streamproc.contract.topics import CHUNKS, DLQ, TASKS
-from streamproc.errors import LogUnavailableError
+from streamproc.contract.topics import CHUNKS, DLQ, MAX_MESSAGE_BYTES, TASKS
+from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.kafka import arrived, consumer_config, producer_config
 
 _ACK_TIMEOUT_S = 30.0
@@ -96,7 +96,11 @@ class LogWriter:
         self._thread.start()
 
     def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
-        """Send a record of video.chunks. Raises `LogUnavailableError` when it cannot be queued."""
+        """Send a record of video.chunks.
+
+        Raises `LogUnavailableError` when it cannot be queued, `TaskFailedError` when no record may
+        be as large: nothing was sent then.
+        """
         self._produce(
             pending,
             topic=CHUNKS,
@@ -167,6 +171,10 @@ class LogWriter:
                     raise LogUnavailableError("the producer's queue stays full") from exc
                 self._stopping.wait(_POLL_S)
             except KafkaException as exc:
+                if exc.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise TaskFailedError(
+                        "chunk_too_large", f"a chunk is larger than {MAX_MESSAGE_BYTES} bytes"
+                    ) from exc
                 raise LogUnavailableError(f"Kafka refused a record: {exc.args[0]}") from exc
             else:
                 return

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from msgspec import UNSET, UnsetType
 
 from streamproc.agents.log import LogWriter, Pending
@@ -31,6 +32,7 @@ from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.providers.base import EndOfStream, Engine, FrameResult
 from streamproc.stages.checkpoint import Checkpoint, encode_checkpoint
 
+_log = structlog.get_logger()
 _WAIT_S = 0.25
 _GRACE_S = 5.0
 """How much longer than agreed a slice may last, to end in a checkpoint that is worth the work."""
@@ -179,7 +181,11 @@ class Session:
         self.finished = True
 
     def close(self) -> None:
-        self._engine.close()
+        """Give everything back. Never raises: the slice that is over counts all the same."""
+        try:
+            self._engine.close()
+        except Exception:  # noqa: BLE001 - an engine's edge
+            _log.exception("an engine did not close", task=self.submitted.task)
 
     def _end(self, writer: LogWriter, pending: Pending, end: EndOfStream) -> None:
         self._info = StreamInfo(

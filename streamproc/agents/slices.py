@@ -4,7 +4,8 @@
     session ► work until the slice's end ► `continue` message, or the terminal
 
 Everything is synchronous and runs in a slot's thread. Whatever happens inside a task ends in its
-log; what Kafka cannot take now is tried again. `run` returns whether the message is done.
+log; what Kafka cannot take now is tried again. What nobody foresaw is tried again as well, a few
+times (`tries`), and then `fail` ends the task.
 """
 
 import time
@@ -22,13 +23,20 @@ from streamproc.agents.session import NoEngine, Session
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.solitude import Solitude
 from streamproc.agents.standing import ALONE_FROM, MAX_CRASHES, Life, Standing, slice_of, submission
-from streamproc.contract.chunk import ChunkError
+from streamproc.agents.tries import MAX_TRIES, Step
+from streamproc.contract.bounds import plain_line
+from streamproc.contract.chunk import ChunkError, FinishReason
 from streamproc.contract.records import Attempt, DeadLetter, Submitted, TaskMessage
-from streamproc.errors import TaskFailedError
+from streamproc.contract.topics import CHUNKS
+from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.engines import Engines
 from streamproc.stages.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
 
 _log = structlog.get_logger()
+_UNFORESEEN = ChunkError(
+    "internal_error", f"the task failed {MAX_TRIES} times in a way that nobody foresaw"
+)
+_MAX_ATTEMPT_CHARS = 150  # attempts travel in a segment's metadata, of 2 kB in all
 
 
 class SliceRunner:
@@ -54,6 +62,24 @@ class SliceRunner:
         self._stopping, self._now_ms = stopping, now_ms
         self._solitude = Solitude()
 
+    def step(self, message: TaskMessage, reader: LogReader, step: Step) -> int:
+        """Run the slice, end its task or leave it; returns the frames processed.
+
+        Raises what is to be tried again, and `UnforeseenError` for whatever else comes up.
+        """
+        try:
+            if step == "again":
+                return self.run(message, reader)
+            if step == "end":
+                return self.fail(message, reader, _UNFORESEEN)
+            self.leave(message, "the task can neither go on nor be ended")
+        except StreamprocError:
+            raise
+        except BaseException as exc:  # a slot's edge: an executor would hand some of them on
+            _log.exception("a slice failed as nobody foresaw", task=submission(message).task)
+            raise UnforeseenError(exc) from exc
+        return 0
+
     def run(self, message: TaskMessage, reader: LogReader) -> int:
         """Run the slice that `message` begins; returns the frames processed.
 
@@ -76,6 +102,36 @@ class SliceRunner:
             self._cancels.catch_up()
         with self._solitude.entered(alone=len(suspects) >= ALONE_FROM):
             return self._work(message, standing, reader)
+
+    def fail(self, message: TaskMessage, reader: LogReader, error: ChunkError) -> int:
+        """End a task whose slice cannot be run, unless another provider may try its beginning.
+
+        Raises `LogUnavailableError` or `StandingLostError` when it must be tried again.
+        """
+        submitted = submission(message)
+        self._sessions.discard(submitted.task)
+        standing = Standing.at(message)
+        reader.read_on(standing, submitted)
+        if not standing.may_go_on(message):
+            return 0
+        taken = self._claimant.take(message, standing, reader)
+        if taken is None:
+            return 0
+        if self._cancels.requested(submitted.task):
+            self._terminate(taken, None)
+        elif self._tries_next(taken, TaskFailedError(error.code, error.message), reader):
+            return self._work(message, standing, reader)
+        else:
+            self._send_dead(submitted, error, taken.point.epoch)
+        hand_over(self._writer, reader, taken)
+        return 0
+
+    def leave(self, message: TaskMessage, reason: str) -> None:
+        """Write the task off without a terminal: not even that can be written.
+
+        Raises `LogUnavailableError` when Kafka does not take the dead letter.
+        """
+        self._send_dead(submission(message), ChunkError("task_stuck", reason), -1)
 
     def _work(self, message: TaskMessage, standing: Standing, reader: LogReader) -> int:
         """Claim and work, with the next provider when one fails before the first chunk."""
@@ -160,12 +216,13 @@ class SliceRunner:
         reader.read_on(standing, submitted)
         if standing.fold.closed or standing.fold.epoch != taken.point.epoch:
             return False
-        attempts = (*claim.attempts, Attempt(claim.provider, failure.code, failure.message))
+        message = plain_line(failure.message)[:_MAX_ATTEMPT_CHARS]
+        attempts = (*claim.attempts, Attempt(claim.provider, failure.code, message))
         if standing.fold.next_off == 0 and len(attempts) < len(submitted.spec.providers):
             standing.last_claim = msgspec.structs.replace(claim, attempts=attempts, precision="")
             return True
         _log.info("task failed", task=submitted.task, code=failure.code)
-        self._terminate(taken, ChunkError(failure.code, failure.message))
+        self._terminate(taken, ChunkError(failure.code, plain_line(failure.message)))
         return False
 
     def _bury(self, message: TaskMessage, standing: Standing, reader: LogReader) -> None:
@@ -173,20 +230,36 @@ class SliceRunner:
         taken = self._claimant.take(message, standing, reader)
         if taken is None:
             return
-        task, project = taken.submitted.task, taken.submitted.project
+        task = taken.submitted.task
         error = ChunkError(
             "worker_crash", f"the worker was lost {MAX_CRASHES} times on the same part of this task"
         )
         _log.error("task buried", task=task)
         known = _known_pin(standing, _checkpoint(taken, reader))
         self._engines.abandon(taken.claim.provider, known)
-        self._writer.send_dead(DeadLetter(task, project, error.code, error.message, self._now_ms()))
+        self._send_dead(taken.submitted, error, taken.point.epoch)
         self._terminate(taken, error)
         hand_over(self._writer, reader, taken)
 
-    def _terminate(self, taken: Taken, error: ChunkError) -> None:
+    def _send_dead(self, submitted: Submitted, error: ChunkError, position: int) -> None:
+        self._writer.send_dead(
+            DeadLetter(
+                submitted.task,
+                submitted.project,
+                error.code,
+                error.message,
+                self._now_ms(),
+                topic=CHUNKS,
+                partition=submitted.partition,
+                position=position,
+            )
+        )
+
+    def _terminate(self, taken: Taken, error: ChunkError | None) -> None:
+        """Write the terminal; without an error the task ends as cancelled."""
         pending = Pending()
-        self._bare(taken).finish(self._writer, pending, "error", error)
+        reason: FinishReason = "cancelled" if error is None else "error"
+        self._bare(taken).finish(self._writer, pending, reason, error)
         self._writer.settle(pending)
 
     def _bare(self, taken: Taken) -> Session:
@@ -221,4 +294,4 @@ def _known_pin(standing: Standing, checkpoint: Checkpoint | None) -> str | None:
     """Return what the task's log has been computed from: the source's hash, the upstream's task."""
     if checkpoint is not None:
         return checkpoint.pin
-    return standing.pin.decode() if standing.pin else None
+    return standing.pin.decode(errors="replace") if standing.pin else None

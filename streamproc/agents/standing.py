@@ -17,8 +17,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from streamproc.contract.chunk import StreamInfo, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import parse_events
@@ -31,14 +29,13 @@ from streamproc.contract.records import (
     Submitted,
     TaskMessage,
     WorkerBeat,
+    decode_claim,
 )
 from streamproc.errors import StandingLostError
 
 MAX_CRASHES = 3
 ALONE_FROM = MAX_CRASHES - 1
 """Crashes after which a slice runs alone: the last one that counts has no neighbours."""
-
-_CLAIM = msgspec.msgpack.Decoder(Claim)
 
 
 def submission(message: TaskMessage) -> Submitted:
@@ -136,8 +133,10 @@ class Standing:
         if verdict is Verdict.GAP:
             raise StandingLostError(f"a gap in the log of {record.task} at {record.off}")
         if verdict is Verdict.CLAIMED:
-            self.last_claim = _CLAIM.decode(record.value)
-            self.claims.append(ClaimSeen(self.last_claim, self.fold.next_off, record.time_ms))
+            claim = decode_claim(record.value)
+            if claim is not None:  # else it counts for its epoch alone
+                self.last_claim = claim
+                self.claims.append(ClaimSeen(claim, self.fold.next_off, record.time_ms))
             if self.started_ms is None:
                 self.started_ms = record.time_ms
         elif verdict is Verdict.ACCEPTED:
@@ -198,11 +197,14 @@ class Standing:
         return self.fold.next_seq
 
     def info(self) -> StreamInfo | None:
-        """Return the counters of the last chunk that was read, if any was."""
+        """Return the counters of the last chunk that was read, if any was and can be."""
         if self.last_chunk is None:
             return None
-        event = next(parse_events(self.last_chunk, self.fold.next_off - len(self.last_chunk)))
-        return decode_chunk(event.data).stream_info
+        try:
+            event = next(parse_events(self.last_chunk, self.fold.next_off - len(self.last_chunk)))
+            return decode_chunk(event.data).stream_info
+        except (ValueError, StopIteration):
+            return None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

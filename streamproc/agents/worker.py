@@ -25,21 +25,23 @@ from streamproc.agents.cancels import Cancels
 from streamproc.agents.log import LogReader, LogWriter
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slices import SliceRunner
-from streamproc.agents.standing import Life
+from streamproc.agents.standing import Life, submission
+from streamproc.agents.tries import Step, until_done
 from streamproc.agents.uploads import BucketUploads
 from streamproc.app import TaskStream
 from streamproc.contract import env
 from streamproc.contract.logs import calm
 from streamproc.contract.providers import InvalidProvidersError, load_providers
-from streamproc.contract.records import TaskMessage, WorkerBeat
+from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
-from streamproc.contract.topics import WORKERS
-from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailedError
+from streamproc.contract.topics import WORKER_GROUP, WORKERS
+from streamproc.errors import LogUnavailableError, TaskFailedError
+from streamproc.kafka import client_config
 from streamproc.providers.engines import Engines
 from streamproc.providers.plan import ModelShelf
-from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
 from streamproc.source.probe import SandboxMissingError, probed_sandbox
+from streamproc.watch import ConsumerWatch
 
 _log = structlog.get_logger()
 _RETRY_S = 1.0
@@ -61,6 +63,7 @@ class Worker:
         self._sandbox = sandbox
         self._busy = 0
         self._processed = 0
+        self._consumer: ConsumerBeat | None = None
         n_threads = (os.cpu_count() or 2) + 1
         self._pool = ThreadPoolExecutor(n_threads, "perceive")
         self._slots = ThreadPoolExecutor(settings.slots, "slot")
@@ -108,11 +111,20 @@ class Worker:
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(str(os.getpid()))
         beats = asyncio.create_task(self._beat(stream))
-        await stop.wait()
-        self._stopping = True
-        beats.cancel()
-        await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
-        await asyncio.to_thread(self._close)
+        watch = ConsumerWatch(
+            client_config(self._settings.environ),
+            "worker",
+            WORKER_GROUP,
+            self._settings.watchdog_s,
+            self._note_consumer,
+        )
+        with watch:
+            watch.look_at(stream)
+            await stop.wait()
+            self._stopping = True
+            beats.cancel()
+            await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
+            await asyncio.to_thread(self._close)
 
     async def _kafka_answers(self, stop: asyncio.Event) -> bool:
         """Wait until Kafka is there, which Faust does not; False when `stop` comes first."""
@@ -131,30 +143,25 @@ class Worker:
             self._readers.put(reader)
 
     async def _handle(self, message: TaskMessage) -> bool:
-        """Run a slice in a slot; what Kafka cannot take now is tried again until it can."""
+        """Run a slice in a slot until it is done (`tries`); False: stopped before that."""
         loop = asyncio.get_running_loop()
         self._busy += 1
         try:
-            while not self._stopping:
-                try:
-                    self._processed += await loop.run_in_executor(self._slots, self._run, message)
-                except (
-                    LogUnavailableError,
-                    UploadsUnavailableError,
-                    StandingLostError,
-                ) as exc:
-                    _log.warning("slice is tried again", reason=str(exc))
-                    await asyncio.sleep(_RETRY_S)
-                else:
-                    return True
-            return False
+            n_frames = await until_done(
+                lambda step: loop.run_in_executor(self._slots, self._run, message, step),
+                submission(message).task,
+                stopping=lambda: self._stopping,
+                pause_s=_RETRY_S,
+            )
         finally:
             self._busy -= 1
+        self._processed += n_frames or 0
+        return n_frames is not None
 
-    def _run(self, message: TaskMessage) -> int:
+    def _run(self, message: TaskMessage, step: Step) -> int:
         reader = self._readers.get()
         try:
-            return self._runner.run(message, reader)
+            return self._runner.step(message, reader, step)
         finally:
             self._readers.put(reader)
 
@@ -173,7 +180,11 @@ class Worker:
         before, before_s = 0, time.monotonic()
         while True:
             await asyncio.sleep(BEAT_S)
+            if stream.renew.is_set():
+                _log.error("the worker leaves, to be started again: its consumer stands still")
+                signal.raise_signal(signal.SIGTERM)
             self._sessions.sweep()
+            consumer = self._consumer
             at_s = time.monotonic()
             fps = (self._processed - before) / (at_s - before_s)
             before, before_s = self._processed, at_s
@@ -193,8 +204,14 @@ class Worker:
                 partitions=stream.partitions,
                 rss_bytes=process.memory_info().rss,
                 sandbox=self._sandbox,
+                standing=consumer.standing if consumer else (),
+                waiting_for=consumer.waiting_for if consumer else None,
             )
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
+
+    def _note_consumer(self, told: ConsumerBeat) -> None:
+        """Keep what the watchdog found: the next heartbeat tells it."""
+        self._consumer = told
 
     def _device(self) -> tuple[str, str]:
         """Return the first provider's device and precision, as they are for this process's life."""

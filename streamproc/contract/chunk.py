@@ -1,9 +1,15 @@
-"""The JSON of one chunk, field for field and in the order of the public reference."""
+"""The JSON of one chunk, field for field and in the order of the public reference.
+
+Readers take any number that JSON has: what a field may hold is decided where a chunk is written
+(`contract.bounds`), and what was written once is read for ever.
+"""
 
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from streamproc.contract.decoding import json_decoder
 
 FinishReason = Literal["stop", "max_frames", "error", "cancelled"]
 
@@ -100,7 +106,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Chunk)
+_DECODE = json_decoder(Chunk)
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
@@ -110,4 +116,4 @@ def encode_chunk(chunk: Chunk) -> bytes:
 
 def decode_chunk(data: bytes | memoryview | str) -> Chunk:
     """Return the chunk that `data` holds; raises `msgspec.DecodeError` on anything else."""
-    return _DECODER.decode(data)
+    return _DECODE(data)

@@ -17,6 +17,7 @@ PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt 
 REQUIRE_SANDBOX = "FRAMEWIRE_REQUIRE_SANDBOX"  # 1: decode nothing where the sandbox has a hole
 SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that seal sources' URLs, newest first
 AUDIT_DAYS = "FRAMEWIRE_AUDIT_DAYS"  # how long the audit trail is kept, in Kafka and ClickHouse
+WATCHDOG_S = "FRAMEWIRE_WATCHDOG_S"  # a consumer that stands still so long is made anew; 0: off
 LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
 
 # api

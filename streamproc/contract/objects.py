@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import Attempt
 
 REQUEST = "request.json"
@@ -122,11 +123,11 @@ class SegmentInfo(msgspec.Struct, frozen=True):
             next_position=int(fields["next-position"]),
             started_ms=int(fields["started-ms"]),
             closed=fields["closed"] == "1",
-            attempts=_ATTEMPTS.decode(base64.b64decode(fields.get("attempts", "kA=="))),
+            attempts=_decode_attempts(base64.b64decode(fields.get("attempts", "kA=="))),
         )
 
 
-_ATTEMPTS = msgspec.msgpack.Decoder(tuple[Attempt, ...])
+_decode_attempts = msgpack_decoder(tuple[Attempt, ...])
 
 
 class Final(msgspec.Struct, frozen=True):

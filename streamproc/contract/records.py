@@ -6,8 +6,9 @@
 `video.projects` key `project/<id>`, `key/<sha256 hex>`, `end/<sha256 hex>` or `use/<sha256 hex>`,
                  value msgpack `Project`, `ProjectKey`, `KeyEnd` or `KeyUse`
 `video.dlq`      key task id, value msgpack `DeadLetter`
-`video.workers`  key worker id, value msgpack `WorkerBeat`
 `video.audit`    key actor, value msgpack `contract.audit.AuditRecord`
+`video.workers`  key worker id or `consumer/<role>/<process>`, value msgpack `WorkerBeat` or
+                 `ConsumerBeat`
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Literal
 import msgspec
 from crc32c import crc32c
 
+from streamproc.contract.bounds import MAX_COUNT, MAX_INT64, clamped
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.spec import TaskSpec
 
@@ -149,17 +152,28 @@ class KeyUse(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
+    """What a role goes on without: a task that it ended, or a record that it left out.
+
+    `role` wrote it; `topic`, `partition` and `position` are the record's place in Kafka, or that of
+    the end of its batch, -1 where it is not known. `task` is empty when a record names none.
+    """
+
     task: str
     project: str
     code: str
     message: str
     dead_ms: int
+    role: str = "worker"
+    topic: str = ""
+    partition: int = -1
+    position: int = -1
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
     """A worker's heartbeat; `fps` is processed frames per second over the last beat.
 
     `sandbox`: what holds its decoders, None where that is not known.
+    `standing` and `waiting_for` are as in `ConsumerBeat`, of video.tasks.
     """
 
     worker: str
@@ -177,6 +191,31 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     partitions: tuple[int, ...] = ()
     rss_bytes: int = 0
     sandbox: Sandbox | None = None
+    standing: tuple[int, ...] = ()
+    waiting_for: str | None = None
+
+
+CONSUMER_KEY = "consumer/"
+"""How the keys of `ConsumerBeat`s begin on video.workers, beside those of workers."""
+
+
+class ConsumerBeat(msgspec.Struct, frozen=True):
+    """A heartbeat of a role that reads video.chunks in a group: `archive` or `index`.
+
+    `standing`: partitions in which records wait and nothing was read for the watchdog's limit.
+    `waiting_for`: what it waits for on purpose, its store for one; then nothing stands.
+    `n_renewals`: how often its consumer was made anew since the process began.
+    """
+
+    role: str
+    host: str
+    pid: int
+    started_ms: int
+    beat_ms: int
+    partitions: tuple[int, ...]
+    standing: tuple[int, ...] = ()
+    waiting_for: str | None = None
+    n_renewals: int = 0
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):
@@ -239,8 +278,9 @@ def read_chunk_record(
 ) -> ChunkRecord:
     """Return the record that a Kafka message of video.chunks holds.
 
-    A claim's epoch is its own position, whatever its header says. Raises `BadRecordError` when a
-    header is missing or the checksum does not fit.
+    A claim's epoch is its own position, whatever its header says. `frame` and `pts` are clamped to
+    what can be stored. Raises `BadRecordError` when a header is missing, the checksum does not fit,
+    or a place in the log is none.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     found = {name: data for name, data in pairs if isinstance(data, bytes)}
@@ -254,11 +294,11 @@ def read_chunk_record(
             task=key.decode(),
             project=found["project"].decode(),
             kind=kind,
-            epoch=position if kind == "claim" else int(found["epoch"]),
-            seq=int(found["seq"]),
-            off=int(found["off"]),
-            frame=int(found["frame"]),
-            pts=int(found["pts"]),
+            epoch=position if kind == "claim" else _place(found["epoch"], least=-1),
+            seq=_place(found["seq"]),
+            off=_place(found["off"]),
+            frame=clamped(int(found["frame"]), -1, MAX_COUNT),
+            pts=clamped(int(found["pts"]), -MAX_INT64, MAX_INT64),
             value=value,
             ckpt=found.get("ckpt"),
             vectors=found.get("vec"),
@@ -280,8 +320,9 @@ class TrackVector(msgspec.Struct, frozen=True, array_like=True):
     vector: bytes
 
 
-_VECTORS = msgspec.msgpack.Decoder(tuple[TrackVector, ...])
-_TASKS = msgspec.msgpack.Decoder(Submitted | Continue)
+_decode_vectors = msgpack_decoder(tuple[TrackVector, ...])
+_decode_task = msgpack_decoder(Submitted | Continue)
+_decode_claim = msgpack_decoder(Claim)
 
 
 def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
@@ -289,7 +330,21 @@ def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
 
 
 def decode_vectors(data: bytes) -> tuple[TrackVector, ...]:
-    return _VECTORS.decode(data)
+    """Raises `msgspec.DecodeError` on bytes that are no vectors."""
+    vectors: tuple[TrackVector, ...] = _decode_vectors(data)
+    return vectors
+
+
+def decode_claim(value: bytes) -> Claim | None:
+    """Return the claim that a record's value holds, None for one that cannot be read.
+
+    It is a claim all the same: its epoch is what the fold needs of it.
+    """
+    try:
+        claim: Claim = _decode_claim(value)
+    except msgspec.DecodeError:
+        return None
+    return claim
 
 
 def encode_task_message(message: TaskMessage) -> bytes:
@@ -299,10 +354,17 @@ def encode_task_message(message: TaskMessage) -> bytes:
 def decode_task_message(data: bytes) -> TaskMessage:
     """Raises `BadRecordError` on bytes that are no task message."""
     try:
-        message: TaskMessage = _TASKS.decode(data)
+        message: TaskMessage = _decode_task(data)
     except msgspec.DecodeError as exc:
         raise BadRecordError(f"not a task message: {exc}") from exc
     return message
+
+
+def _place(text: bytes, *, least: int = 0) -> int:
+    place = int(text)
+    if not least <= place <= MAX_INT64:
+        raise ValueError("a header names no place in a log")
+    return place
 
 
 def checksum(value: bytes) -> int:

@@ -19,7 +19,7 @@ import structlog
 
 from models.errors import ModelError
 from streamproc.contract.records import TrackVector
-from streamproc.errors import TaskFailedError
+from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.source.errors import SourceError
 from streamproc.source.frames import Frame, FrameSource
@@ -57,7 +57,7 @@ class _Seen:
     perception: Future[Perception]
 
 
-_Item = _Seen | EndOfStream | Exception
+_Item = _Seen | EndOfStream | BaseException
 _log = structlog.get_logger()
 _STATE = msgspec.msgpack.Decoder(LocalState)
 _POLL_S = 0.1
@@ -123,7 +123,7 @@ class LocalEngine:
             return None
         if isinstance(item, EndOfStream):
             return item
-        if isinstance(item, Exception):
+        if isinstance(item, BaseException):
             raise _failure(item) from item
         try:
             seen = item.perception.result()
@@ -199,7 +199,7 @@ class LocalEngine:
                     return
             usage = self._source.usage()
             self._put(self._end("stop", (usage.decoded, usage.failed, usage.skipped)))
-        except Exception as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
             if not isinstance(exc, SourceError):
                 _log.exception("the feeder failed")
             self._put(exc)
@@ -249,11 +249,11 @@ def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
         frame.release()
 
 
-def _failure(exc: BaseException) -> TaskFailedError:
+def _failure(exc: BaseException) -> StreamprocError:
     if isinstance(exc, TaskFailedError):
         return exc
     if isinstance(exc, SourceError):
         return TaskFailedError(exc.code, str(exc))
     if isinstance(exc, ModelError):
         return TaskFailedError("model_failed", "a model could not be run on a frame")
-    return TaskFailedError("internal_error", f"unexpected {type(exc).__name__} while processing")
+    return UnforeseenError(exc)

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 import msgspec
 import structlog
 
-from streamproc.errors import TaskFailedError
+from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.providers.upstream_client import UpstreamClient, UpstreamCutError
 from streamproc.providers.upstream_events import ChunkReader, EventSplitter, UpstreamEvent
@@ -39,7 +39,7 @@ class UpstreamState(msgspec.Struct, frozen=True):
 
 
 _STATE = msgspec.msgpack.Decoder(UpstreamState)
-_Item = tuple[FrameResult | EndOfStream | TaskFailedError, int]
+_Item = tuple[FrameResult | EndOfStream | StreamprocError, int]
 
 
 def decode_state(state: bytes) -> UpstreamState:
@@ -83,7 +83,7 @@ class UpstreamEngine:
             item, offset = self._items.get(timeout=timeout_s)
         except queue.Empty:
             return None
-        if isinstance(item, TaskFailedError):
+        if isinstance(item, StreamprocError):
             raise item
         self._state = UpstreamState(self._state.task_id, offset)
         return item
@@ -110,13 +110,10 @@ class UpstreamEngine:
             self._put((exc, self._offset))
             if not self._ended:
                 self._client.cancel(self._state.task_id)
-        except Exception as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
             if not self._closing.is_set():
                 _log.exception("the relay failed")
-                failure = TaskFailedError(
-                    "internal_error", f"unexpected {type(exc).__name__} while relaying"
-                )
-                self._put((failure, self._offset))
+                self._put((UnforeseenError(exc), self._offset))
         finally:
             self._client.close()
 

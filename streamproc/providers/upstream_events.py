@@ -11,17 +11,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from streamproc.contract.chunk import Chunk, ChunkError, Target, decode_chunk
+from streamproc.contract.bounds import MAX_INT64, plain_line, usable_count, usable_fps
+from streamproc.contract.chunk import ChunkError, Target
 from streamproc.contract.framing import DONE
 from streamproc.contract.records import TrackVector
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 from streamproc.errors import TaskFailedError
 from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.providers.upstream_chunk import UpstreamChunk, decode_upstream_chunk
 
 MAX_EVENT_BYTES = MAX_MESSAGE_BYTES // 2  # a chunk has to fit a record of our own
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS = re.compile(r"\S*://\S*")
-_MAX_MESSAGE = 300
+_LONGEST_READ = 2000  # of a message, before it is scrubbed and cut
+_MAX_ID_DIGITS = len(str(MAX_INT64)) - 1
 
 
 class UpstreamEvent(NamedTuple):
@@ -71,7 +74,7 @@ class EventSplitter:
         if name == b"data":
             self._data.append(value)
             self._n_bytes += len(value)
-        elif name == b"id" and value.isdigit() and len(value) < 20:
+        elif name == b"id" and value.isdigit() and len(value) <= _MAX_ID_DIGITS:
             self._id = int(value)
 
 
@@ -90,26 +93,30 @@ class ChunkReader:
         if data == DONE:
             raise TaskFailedError("upstream_failed", "the upstream ended without a finish_reason")
         try:
-            chunk = decode_chunk(data)
+            chunk = decode_upstream_chunk(data)
+        except msgspec.ValidationError as exc:
+            raise _invalid(str(exc)) from exc
         except msgspec.DecodeError as exc:
-            raise TaskFailedError("upstream_invalid", "the upstream sent what is no chunk") from exc
+            raise _invalid("not JSON") from exc
         if chunk.finish_reason is None:
             return self._frame(chunk)
         if chunk.finish_reason in {"stop", "max_frames"}:
             return _end(chunk)
         raise _failure(chunk)
 
-    def _frame(self, chunk: Chunk) -> FrameResult:
+    def _frame(self, chunk: UpstreamChunk) -> FrameResult:
         info = chunk.stream_info
+        if info.frame_index < 0:
+            raise _invalid("a frame with frame_index -1")
         targets = chunk.delta.results[0].targets if chunk.delta.results else ()
         return FrameResult(
             frame_index=info.frame_index,
             pts=-1,
-            total_frames=info.total_frames,
+            total_frames=usable_count(info.total_frames),
             decoded=info.decoded_frames,
             failed=0,
             skipped=info.dropped_frames,
-            fps=info.fps,
+            fps=usable_fps(info.fps),
             targets=targets,
             vectors=tuple(self._vectors(targets)),
         )
@@ -129,23 +136,27 @@ class ChunkReader:
         return out
 
 
-def _end(chunk: Chunk) -> EndOfStream:
-    info, usage = chunk.stream_info, chunk.usage or None
-    failed = 0 if usage is None else usage.failed_frames or 0
+def _end(chunk: UpstreamChunk) -> EndOfStream:
+    info, failed = chunk.stream_info, chunk.usage.failed_frames
     return EndOfStream(
         reason="max_frames" if chunk.finish_reason == "max_frames" else "stop",
         decoded=info.decoded_frames,
         failed=min(failed, info.dropped_frames),
         skipped=max(0, info.dropped_frames - failed),
-        total_frames=info.total_frames,
-        fps=info.fps,
+        total_frames=usable_count(info.total_frames),
+        fps=usable_fps(info.fps),
     )
 
 
-def _failure(chunk: Chunk) -> TaskFailedError:
+def _invalid(what: str) -> TaskFailedError:
+    return TaskFailedError("upstream_invalid", plain_line(f"the upstream sent no chunk: {what}"))
+
+
+def _failure(chunk: UpstreamChunk) -> TaskFailedError:
     """Return the upstream's own error, its code kept when it is one, its message scrubbed."""
     if chunk.finish_reason == "cancelled":
         return TaskFailedError("upstream_cancelled", "the task was cancelled at the upstream")
     error = chunk.error or ChunkError("upstream_failed", "the upstream gave no reason")
+    text = error.message[:_LONGEST_READ]
     code = error.code if _CODE.fullmatch(error.code) else "upstream_failed"
-    return TaskFailedError(code, _ADDRESS.sub("[address]", error.message)[:_MAX_MESSAGE])
+    return TaskFailedError(code, plain_line(_ADDRESS.sub("[address]", text)))

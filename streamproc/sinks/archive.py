@@ -6,7 +6,8 @@ stored segment, and the first claim after the last stored record. The claim matt
 start at the commit: without it they would take a zombie of the older epoch for the writer.
 
 Any number of archivers may work on one partition at once. Each task has at most one action under
-way; a segment that exists already is adopted, whoever wrote it.
+way; a segment that exists already is adopted, whoever wrote it. Whatever one task's records
+do, no other task notices: a task that cannot be archived is given up, and said to be.
 """
 
 from collections import OrderedDict
@@ -68,6 +69,12 @@ class Archiver:
         self._next = record.position + 1
         if record.task in self._finished:
             return []
+        try:
+            return self._accept(record, now_s)
+        except Exception as exc:  # noqa: BLE001 - one task's edge
+            return self._fail(self._tasks[record.task], exc)
+
+    def _accept(self, record: ChunkRecord, now_s: float) -> list[Action]:
         task = self._tasks.get(record.task)
         if task is None:
             task = self._tasks[record.task] = TaskArchive(record.task, record.project)
@@ -86,7 +93,10 @@ class Archiver:
         """Return the flushes that have become due."""
         actions: list[Action] = []
         for task in list(self._tasks.values()):
-            actions += self._advance(task, now_s)
+            try:
+                actions += self._advance(task, now_s)
+            except Exception as exc:  # noqa: BLE001 - one task's edge
+                actions += self._fail(task, exc)
         return actions
 
     def flush(self, now_s: float) -> list[Action]:
@@ -100,23 +110,26 @@ class Archiver:
         if task is None:
             return []
         try:
-            match outcome:
-                case Seeded():
-                    return self._seeded(task, outcome, now_s)
-                case VectorsStored():
-                    return [task.segment(upto=outcome.end)]
-                case SegmentStored():
-                    task.stored(outcome.end, outcome.info)
-                    return self._advance(task, now_s)
-                case LogRead():
-                    return [PutFinal(task.id, task.project, _read_final(task, outcome))]
-                case FinalStored():
-                    self._finish(task)
-                    return []
-                case TaskDamaged():
-                    return self._give_up(task, outcome.reason)
-        except ValueError as exc:
-            return self._give_up(task, str(exc))
+            return self._done(task, outcome, now_s)
+        except Exception as exc:  # noqa: BLE001 - one task's edge
+            return self._fail(task, exc)
+
+    def _done(self, task: TaskArchive, outcome: Outcome, now_s: float) -> list[Action]:
+        match outcome:
+            case Seeded():
+                return self._seeded(task, outcome, now_s)
+            case VectorsStored():
+                return [task.segment(upto=outcome.end)]
+            case SegmentStored():
+                task.stored(outcome.end, outcome.info)
+                return self._advance(task, now_s)
+            case LogRead():
+                return [PutFinal(task.id, task.project, _read_final(task, outcome))]
+            case FinalStored():
+                self._finish(task)
+                return []
+            case TaskDamaged():
+                return self._give_up(task, outcome.reason)
 
     def _seeded(self, task: TaskArchive, outcome: Seeded, now_s: float) -> list[Action]:
         if outcome.final:
@@ -171,9 +184,15 @@ class Archiver:
         if len(self._finished) > N_REMEMBERED:
             self._finished.popitem(last=False)
 
-    def _give_up(self, task: TaskArchive, reason: str) -> list[Action]:
+    def _fail(self, task: TaskArchive, exc: Exception) -> list[Action]:
+        """Give up a task whose records contradict each other, or do what nobody foresaw."""
+        if isinstance(exc, ValueError):
+            return self._give_up(task, str(exc))
+        return self._give_up(task, f"{type(exc).__name__}: {exc}", "internal_error")
+
+    def _give_up(self, task: TaskArchive, reason: str, code: str = "task_damaged") -> list[Action]:
         self._finish(task)
-        return [GiveUp(task.id, reason)]
+        return [GiveUp(task.id, reason, task.project, task.fold.position - 1, code)]
 
 
 def _read_final(task: TaskArchive, read: LogRead) -> Final:

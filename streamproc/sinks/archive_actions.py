@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.framing import parse_events
 from streamproc.contract.objects import (
     Final,
@@ -26,6 +27,7 @@ from streamproc.contract.objects import (
 from streamproc.sinks.errors import DamagedLogError, StoreUnavailableError
 from streamproc.sinks.objects import ObjectHead, Objects
 
+HEALTH_KEY = "health/archive"
 _END = "end"
 
 
@@ -88,10 +90,13 @@ class Seek(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Tell the operator: the task's archive goes no further."""
+    """Tell the operator: the task's archive goes no further than before Kafka offset `position`."""
 
     task: str
     reason: str
+    project: str = ""
+    position: int = -1
+    code: str = "task_damaged"
 
 
 StoreAction = Seed | PutVectors | PutSegment | ReadLog | PutFinal
@@ -144,7 +149,7 @@ class TaskDamaged(msgspec.Struct, frozen=True):
 
 Outcome = Seeded | VectorsStored | SegmentStored | LogRead | FinalStored | TaskDamaged
 
-_ENTRIES = msgspec.msgpack.Decoder(tuple[VectorEntry, ...])
+_decode_entries = msgpack_decoder(tuple[VectorEntry, ...])
 
 
 def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
@@ -154,17 +159,30 @@ def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
 def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
     """Raises `DamagedLogError` on bytes that `encode_entries` did not write."""
     try:
-        return _ENTRIES.decode(data)
+        entries: tuple[VectorEntry, ...] = _decode_entries(data)
     except msgspec.DecodeError as exc:
         raise DamagedLogError(f"vectors cannot be read: {exc}") from exc
+    return entries
 
 
 def perform(store: Objects, action: StoreAction) -> Outcome:
-    """Do what the action says; it may be done again. Raises `StoreUnavailableError`."""
+    """Do what the action says; it may be done again.
+
+    Raises `StoreUnavailableError`, an `ObjectRefusedError` when the request itself is refused.
+    """
     try:
         return _perform(store, action)
     except DamagedLogError as exc:
         return TaskDamaged(action.task, str(exc))
+
+
+def takes_objects(store: Objects) -> bool:
+    """Whether the store takes an object that is no task's: what it refuses then is the task's."""
+    try:
+        store.put_if_absent(HEALTH_KEY, b"", {})
+    except Exception:  # noqa: BLE001 - whatever it is, it speaks against the store
+        return False
+    return True
 
 
 def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int, int]]:

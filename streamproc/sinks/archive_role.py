@@ -2,7 +2,8 @@
 
 Kafka is polled in one thread, S3 is written by a few others; the `Archiver`s between them decide.
 When S3 is away the threads try again with backoff, and partitions are paused once what waits in
-memory is more than the budget: nothing is lost, the group is never left.
+memory is more than the budget: nothing is lost, the group is never left. What cannot be read, and
+a task that S3 refuses while it takes other objects, is told on video.dlq and left out.
 """
 
 import logging
@@ -24,12 +25,30 @@ from streamproc.contract import env
 from streamproc.contract.logs import calm
 from streamproc.contract.records import BadRecordError, read_chunk_record
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
-from streamproc.kafka import KafkaSettingsError, consumer_config
+from streamproc.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.outbox import Outbox
 from streamproc.sinks.archive import Archiver
-from streamproc.sinks.archive_actions import Action, GiveUp, Outcome, Seek, StoreAction, perform
-from streamproc.sinks.errors import SinkSettingsError, StoreUnavailableError
+from streamproc.sinks.archive_actions import (
+    Action,
+    GiveUp,
+    Outcome,
+    Seek,
+    StoreAction,
+    TaskDamaged,
+    perform,
+    takes_objects,
+)
+from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
+from streamproc.sinks.errors import (
+    ObjectRefusedError,
+    SinkSettingsError,
+    StoreUnavailableError,
+)
+from streamproc.sinks.left_out import DeadLetters, LeftOut
+from streamproc.sinks.lives import run_lives
 from streamproc.sinks.objects import Objects, S3Objects
 from streamproc.sinks.settings import StoreSettings, log_level
+from streamproc.watch import ConsumerWatch
 
 LOG = logging.getLogger("framewire.archive")
 
@@ -40,6 +59,8 @@ POLL_S = 0.05
 COMMIT_EVERY_S = 0.5
 LEAVE_WITHIN_S = 10.0
 BACKOFF_S = (0.1, 5.0)
+MAX_TRIES = 10
+"""So often an action is tried that S3 refuses, or that fails as nobody foresaw: some 20 s."""
 
 
 def main(argv: list[str]) -> int:
@@ -63,21 +84,36 @@ def main(argv: list[str]) -> int:
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
     """Archive until `stop` is set, then store what waits, commit and leave the group."""
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
-    role = ArchiveRole(consumer_config(environ, ARCHIVE_GROUP, patient=True), store)
-    if ready_file := environ.get(env.READY_FILE):
-        role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
+    config = consumer_config(environ, ARCHIVE_GROUP, patient=True)
+    outbox = Outbox(producer_config(environ))
+    letters = KafkaLetters(outbox, "archive", LOG)
+    watch = ConsumerWatch.from_environ(environ, "archive", ARCHIVE_GROUP, outbox)
+
+    def life() -> ArchiveRole:
+        role = ArchiveRole(config, store, letters)
+        if ready_file := environ.get(env.READY_FILE):
+            role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
+        return role
+
     try:
-        role.run(stop)
+        run_lives(life, stop, watch, LOG)
     finally:
+        outbox.close()
         store.close()
 
 
 class ArchiveRole:
     """Drives one `Archiver` per assigned partition."""
 
-    def __init__(self, config: Mapping[str, Any], store: Objects) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], store: Objects, letters: DeadLetters | None = None
+    ) -> None:
         """`config` are the properties of the consumer."""
         self.on_ready: Any = lambda: None
+        self.renew = threading.Event()
+        """Set: `run` ends, to be started anew with another consumer."""
+        self._letters = letters or LoggedLetters(LOG)
+        self._positions: dict[int, int] = {}
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
         self._store = store
         self._archivers: dict[int, Archiver] = {}
@@ -89,13 +125,24 @@ class ArchiveRole:
         self._outcomes: SimpleQueue[tuple[int, Archiver, Outcome]] = SimpleQueue()
         self._abandon = threading.Event()
 
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._positions.copy()
+        return {(CHUNKS, p): known.get(p) for p in self._assigned.copy()}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for; any thread."""
+        return "s3" if self._paused else None
+
     def run(self, stop: threading.Event) -> None:
+        """Archive until `stop` or `renew` is set."""
         self._consumer.subscribe(
             [CHUNKS], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
         )
         next_commit_s = 0.0
         try:
-            while not stop.is_set():
+            while not stop.is_set() and not self.renew.is_set():
                 self._turn(self._consumer.consume(BATCH_RECORDS, POLL_S))
                 if time.monotonic() >= next_commit_s:
                     self._commit(asynchronous=True)
@@ -127,6 +174,7 @@ class ArchiveRole:
         if archiver is None:
             archiver = self._archivers[partition] = Archiver(position)
             self._committed[partition] = position
+        self._positions[partition] = position + 1
         try:
             record = read_chunk_record(
                 key=message.key(),
@@ -135,8 +183,10 @@ class ArchiveRole:
                 position=position,
                 time_ms=message.timestamp()[1],
             )
-        except BadRecordError as exc:
-            LOG.error("partition %d: skipped a record: %s", partition, exc)  # noqa: TRY400
+        except Exception as exc:  # noqa: BLE001 - one record's edge
+            code = "bad_record" if isinstance(exc, BadRecordError) else "internal_error"
+            key = (message.key() or b"").decode(errors="replace")
+            self._letters.put(LeftOut(code, str(exc), key, "", CHUNKS, partition, position))
             archiver.skip(position)
             return
         self._start(partition, archiver, archiver.accept(record, time.monotonic()))
@@ -147,21 +197,36 @@ class ArchiveRole:
                 LOG.warning("%s: reading again from %d", action.task, action.position)
                 self._seeks[partition] = action.position
             elif isinstance(action, GiveUp):
-                LOG.error("%s: its archive is given up: %s", action.task, action.reason)
+                reason = f"its archive is given up: {action.reason}"
+                place = (CHUNKS, partition, action.position)
+                self._letters.put(LeftOut(action.code, reason, action.task, action.project, *place))
             else:
                 self._pool.submit(self._work, partition, archiver, action)
 
     def _work(self, partition: int, archiver: Archiver, action: StoreAction) -> None:
-        """Carry the action out in a pool thread, again and again until S3 answers."""
+        """Carry the action out in a pool thread, again and again until S3 answers.
+
+        An action that S3 refuses, or that fails as nobody foresaw, is given up after some tries:
+        with it the task, which would else hold everybody's commit for ever. But S3 is asked first
+        whether it takes anything at all.
+        """
         backoff_s, limit_s = BACKOFF_S
+        n_refused = 0
         while not self._abandon.is_set() and self._archivers.get(partition) is archiver:
             try:
                 self._outcomes.put((partition, archiver, perform(self._store, action)))
             except StoreUnavailableError as exc:
                 LOG.warning("%s: %s; again in about %.1f s", action.task, exc, backoff_s)
-            except Exception:  # a thread's edge: the loop goes on, the log says why
-                LOG.exception("%s: an unforeseen failure, trying again", action.task)
+                n_refused += isinstance(exc, ObjectRefusedError)
+                reason = str(exc)
+            except Exception as exc:  # a thread's edge: the log says why
+                LOG.exception("%s: an unforeseen failure", action.task)
+                n_refused += 1
+                reason = f"{type(exc).__name__}: {exc}"
             else:
+                return
+            if n_refused >= MAX_TRIES and takes_objects(self._store):
+                self._outcomes.put((partition, archiver, TaskDamaged(action.task, reason)))
                 return
             self._abandon.wait(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             backoff_s = min(backoff_s * 2, limit_s)
@@ -182,6 +247,7 @@ class ArchiveRole:
             except KafkaException as exc:
                 LOG.warning("partition %d: seek: %s", partition, exc)
             else:
+                self._positions[partition] = position
                 del self._seeks[partition]
 
     def _throttle(self) -> None:
@@ -252,6 +318,7 @@ class ArchiveRole:
             self._assigned.discard(found.partition)
             self._archivers.pop(found.partition, None)
             self._seeks.pop(found.partition, None)
+            self._positions.pop(found.partition, None)
         consumer.incremental_unassign(list(partitions))
 
     def _topic_partitions(self) -> list[TopicPartition]:

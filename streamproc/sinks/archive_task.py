@@ -5,18 +5,15 @@ import hashlib
 from collections import deque
 from typing import Any
 
-import msgspec
-
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import parse_events
 from streamproc.contract.objects import Final, SegmentInfo
-from streamproc.contract.records import Attempt, ChunkRecord, Claim
+from streamproc.contract.records import Attempt, ChunkRecord, decode_claim
 from streamproc.sinks.archive_actions import PutSegment, PutVectors, VectorEntry
 from streamproc.sinks.finals import final_of
 
 FLUSH_BYTES = 1024 * 1024
 FLUSH_AFTER_S = 1.0
-_CLAIM = msgspec.msgpack.Decoder(Claim)
 
 
 class Phase(enum.Enum):
@@ -97,7 +94,8 @@ class TaskArchive:
             self.finished_ms = record.time_ms
         if verdict is Verdict.CLAIMED:
             self._claims.append(record.position)
-            self.attempts = _attempts(record.value) or self.attempts
+            claim = decode_claim(record.value)
+            self.attempts = (claim.attempts if claim else ()) or self.attempts
         elif verdict is Verdict.ACCEPTED:
             self.reseeded = False
             self.sought_from = None
@@ -203,13 +201,6 @@ class TaskArchive:
             self._first = _first_event(record.value, 0)
         if record.kind == "terminal":
             self._terminal = _first_event(record.value, record.off)
-
-
-def _attempts(claim: bytes) -> tuple[Attempt, ...]:
-    try:
-        return _CLAIM.decode(claim).attempts
-    except msgspec.DecodeError:
-        return ()
 
 
 def _first_event(value: bytes, start: int) -> bytes:

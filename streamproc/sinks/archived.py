@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from streamproc.contract.decoding import json_decoder
 from streamproc.contract.objects import (
     Final,
     SegmentInfo,
@@ -65,6 +66,10 @@ class Segment(NamedTuple):
         return self.start + len(self.body)
 
 
+_decode_request = json_decoder(StoredRequest)
+_decode_final = json_decoder(Final)
+
+
 def archived_tasks(store: Objects) -> Iterator[tuple[str, str]]:
     """Yield `(project, task)` of every task with a request, in the order of the keys."""
     for listed in store.keys(""):
@@ -77,7 +82,7 @@ def read_request(store: Objects, project: str, task: str) -> StoredRequest:
     """Raises `DamagedLogError` on a request that cannot be read or is another task's."""
     body = store.get(request_key(project, task))
     try:
-        request = msgspec.json.decode(body or b"", type=StoredRequest)
+        request = _decode_request(body or b"")
     except msgspec.DecodeError as exc:
         raise DamagedLogError(f"request.json cannot be read: {exc}") from exc
     if (request.project, request.task) != (project, task):
@@ -103,7 +108,7 @@ def read_final(store: Objects, project: str, task: str) -> Final | None:
     if body is None:
         return None
     try:
-        return msgspec.json.decode(body, type=Final)
+        return _decode_final(body)
     except msgspec.DecodeError as exc:
         raise DamagedLogError(f"final.json cannot be read: {exc}") from exc
 

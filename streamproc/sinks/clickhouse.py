@@ -1,7 +1,9 @@
 """ClickHouse, server or chDB, as the index writes it: one client, one thread at a time.
 
 Inserts are synchronous and carry a deduplication token, so that one whose answer was lost can be
-sent again. Whatever is not an answer becomes `TablesUnavailableError`.
+sent again. Whatever is not an answer becomes `TablesUnavailableError`: try again later. An insert
+that cannot be encoded, or that is refused while the same table takes another row, is the rows' own
+fault: the bad ones are found by halves and returned, all others are stored.
 """
 
 import hashlib
@@ -12,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import msgspec
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
 from urllib3.exceptions import HTTPError
 
 from streamproc.contract import env
@@ -28,7 +30,12 @@ from streamproc.contract.tables import (
     TrackRow,
 )
 from streamproc.contract.tables import columns as columns_of
-from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
+from streamproc.sinks.errors import (
+    RowsRefusedError,
+    SinkSettingsError,
+    TablesUnavailableError,
+)
+from streamproc.sinks.isolation import RefusedRow, insert_isolating
 
 LOG = logging.getLogger("framewire.index")
 
@@ -123,29 +130,77 @@ class IndexTables:
         self._run(lambda _: None)
         return True
 
-    def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> None:
-        """Insert the rows; the same rows with the same salt may be inserted again.
+    def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> list[RefusedRow]:
+        """Insert the rows, and return those that cannot be stored: all others are.
+
+        The same rows with the same salt may be inserted again. Raises `TablesUnavailableError`.
+        """
+        if not rows:
+            return []
+        return insert_isolating(rows, lambda part: self._insert(table, part, salt))
+
+    def takes_rows(self, table: str) -> bool:
+        """Whether the table takes a row that it has taken before; an empty one cannot tell.
+
+        The row is one of its own, which its engine then keeps once.
+        """
+        one = f"SELECT * FROM {table} LIMIT 1"  # noqa: S608 - our names
+        try:
+            if not self._run(lambda client: client.query(one).row_count):
+                return False
+            self._run(lambda client: client.command(f"INSERT INTO {table} {one}"))
+        except TablesUnavailableError:
+            return False
+        return True
+
+    def _insert(self, table: str, rows: Sequence[Row], salt: str) -> None:
+        """Insert all rows or none. Raises `TablesUnavailableError`, `RowsRefusedError`."""
+
+        def run(client: Any) -> None:
+            try:
+                data = [msgspec.structs.astuple(row) for row in rows]
+                packed = msgspec.msgpack.encode((table, data))
+                client.insert(
+                    table,
+                    data,
+                    column_names=columns_of(table),
+                    column_type_names=self._types[table],
+                    settings={
+                        "insert_deduplication_token": hashlib.sha256(
+                            salt.encode() + packed
+                        ).hexdigest()
+                    },
+                )
+            except DataError as exc:
+                raise RowsRefusedError(f"{table}: {exc}") from exc
+            except (ClickHouseError, HTTPError, OSError):
+                raise
+            except Exception as exc:  # of the encoder: it has as many kinds as there are types
+                raise RowsRefusedError(f"{table}: {type(exc).__name__}: {exc}") from exc
+
+        try:
+            self._run(run)
+        except TablesUnavailableError as exc:
+            if _is_answer(exc.__cause__) and self.takes_rows(table):
+                raise RowsRefusedError(str(exc)) from exc
+            raise
+
+    def recover(self, tasks: Sequence[str]) -> dict[str, Recovered | None]:
+        """Return what the tables hold of these tasks, None of one whose rows cannot be read.
 
         Raises `TablesUnavailableError`.
         """
-        if not rows:
-            return
-        data = [msgspec.structs.astuple(row) for row in rows]
-        token = hashlib.sha256(salt.encode() + msgspec.msgpack.encode((table, data))).hexdigest()
-        self._run(
-            lambda client: client.insert(
-                table,
-                data,
-                column_names=columns_of(table),
-                column_type_names=self._types[table],
-                settings={"insert_deduplication_token": token},
-            )
-        )
-
-    def recover(self, tasks: Sequence[str]) -> dict[str, Recovered]:
-        """Return what the tables hold of these tasks. Raises `TablesUnavailableError`."""
         if not tasks:
             return {}
+        try:
+            return dict(self._recover(tasks))
+        except msgspec.ValidationError:
+            if len(tasks) == 1:
+                return {tasks[0]: None}
+        middle = len(tasks) // 2
+        return self.recover(tasks[:middle]) | self.recover(tasks[middle:])
+
+    def _recover(self, tasks: Sequence[str]) -> dict[str, Recovered]:
         rows = self.select(TASKS, tasks)
         known = [row.task_id for row in rows]
         tracks = self.select(TRACKS, known) if known else []
@@ -170,7 +225,7 @@ class IndexTables:
     def select(self, table: str, tasks: Sequence[str] | None = None) -> list[Any]:
         """Return the table's current rows as its row type, of these tasks or of all, by key.
 
-        Raises `TablesUnavailableError`.
+        Raises `TablesUnavailableError`, `msgspec.ValidationError` on a row of another version.
         """
         where = "" if tasks is None else " WHERE task_id IN {tasks:Array(String)}"
         sql = f"SELECT * FROM {table} FINAL{where} ORDER BY {_KEYS[table]}"  # noqa: S608 - our names
@@ -214,9 +269,15 @@ class IndexTables:
             raise TablesUnavailableError(f"ClickHouse: {type(exc).__name__}: {exc}") from exc
 
     def _forget(self) -> None:
+        """Drop the client: the next call connects anew."""
         client, self._client = self._client, None
         if client is not None:
             try:
                 client.close()
             except (ClickHouseError, HTTPError, OSError):
                 LOG.debug("the failed client did not close")
+
+
+def _is_answer(exc: BaseException | None) -> bool:
+    """Whether ClickHouse itself refused: its errors have a code."""
+    return isinstance(exc, DatabaseError) and exc.code is not None

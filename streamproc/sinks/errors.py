@@ -5,6 +5,8 @@ StreamprocError
     ├── SinkSettingsError     a variable is missing or cannot be read; names it, never its value
     ├── StoreUnavailableError S3 did not answer as it should: try again later
     ├── TablesUnavailableError ClickHouse did not answer as it should: try again later
+    ├── RowsRefusedError      ClickHouse is there, and does not take these rows
+    ├── ObjectRefusedError    S3 is there, and does not take this object
     └── DamagedLogError       an archive contradicts itself: nothing may be built on it
 """
 
@@ -25,6 +27,14 @@ class StoreUnavailableError(SinkError):
 
 class TablesUnavailableError(SinkError):
     """ClickHouse is away, busy or refuses: the same statement may be sent again."""
+
+
+class RowsRefusedError(SinkError):
+    """A row among these cannot be stored: sending it again is no use."""
+
+
+class ObjectRefusedError(StoreUnavailableError):
+    """S3 has answered that the request is wrong: whether it is the object's fault, others tell."""
 
 
 class DamagedLogError(SinkError):

@@ -4,21 +4,21 @@ Replay is harmless: rows are determined by the log, and the newest version of a 
 index that restarts from an older commit, or two of them on one partition, write the same tables.
 What may be committed is everything whose rows are written, less the claims that no indexed record
 has followed yet: a reader that starts behind such a claim would believe a zombie.
+
+Whatever one task's records do, no other task notices: a task that cannot be indexed is given up,
+and told by `take_left_out`.
 """
 
-import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from streamproc.contract.fold import Verdict
 from streamproc.contract.records import ChunkRecord, Submitted
+from streamproc.contract.topics import CHUNKS
 from streamproc.sinks.clickhouse import Recovered
 from streamproc.sinks.index_task import IndexedTask, TaskRows
-
-LOG = logging.getLogger("framewire.index")
+from streamproc.sinks.left_out import LeftOut
 
 N_REMEMBERED = 4096
 
@@ -38,6 +38,7 @@ class Indexer:
         self._partitions: dict[str, int] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._sought: dict[str, int] = {}
+        self._left_out: list[LeftOut] = []
 
     def unknown(self, tasks: Iterable[str]) -> list[str]:
         """Return those of the tasks that have to be recovered from the tables first."""
@@ -45,15 +46,18 @@ class Indexer:
 
     def recover(self, task: str, project: str, partition: int, found: Recovered | None) -> None:
         """Take up a task as the tables have it, or as new. Passes over ids that are none."""
+        self._partitions[task] = partition
         try:
             self._tasks[task] = (
                 IndexedTask(project, task) if found is None else IndexedTask.recover(found)
             )
-        except ValueError as exc:
-            LOG.error("skipped a task: %s", exc)  # noqa: TRY400 - expected of foreign records
-            self._give_up(task)
-            return
+        except Exception as exc:  # noqa: BLE001 - one task's edge
+            self._fail(task, project, _code(exc), str(exc))
+
+    def fail(self, task: str, project: str, partition: int, reason: str) -> None:
+        """Go on without a task of which the tables hold what cannot be read."""
         self._partitions[task] = partition
+        self._fail(task, project, "task_damaged", reason)
 
     def lacks_submission(self, task: str) -> bool:
         """Whether video.tasks should be read before this task's records are."""
@@ -62,8 +66,12 @@ class Indexer:
 
     def submit(self, submitted: Submitted) -> None:
         task = self._tasks.get(submitted.task)
-        if task is not None:
+        if task is None:
+            return
+        try:
             task.submit(submitted)
+        except Exception as exc:  # noqa: BLE001 - one task's edge
+            self._fail(submitted.task, submitted.project, _code(exc), str(exc))
 
     def take(self, partition: int, record: ChunkRecord) -> Gap | None:
         """Fold one record of video.chunks; a gap is reported once, then the task is given up."""
@@ -72,16 +80,24 @@ class Indexer:
             return None
         try:
             verdict = task.accept(record)
-        except (ValueError, msgspec.DecodeError) as exc:
-            LOG.error("%s: its log cannot be read, not indexed: %s", record.task, exc)  # noqa: TRY400
-            self._give_up(record.task)
+        except Exception as exc:  # noqa: BLE001 - one task's edge
+            reason = f"its log cannot be read, not indexed from here on: {exc}"
+            self._fail(record.task, record.project, _code(exc), reason, record.position)
             return None
+        for off in task.take_unreadable():
+            self._note(
+                "unreadable_chunk",
+                f"the event at byte {off} is no chunk",
+                record.task,
+                record.project,
+                record.position,
+            )
         if verdict is not Verdict.GAP:
             return None
         position = task.fold.position
         if self._sought.get(record.task) == position:
-            LOG.error("%s: log bytes are not in Kafka any more; reindex it", record.task)
-            self._give_up(record.task)
+            reason = f"log bytes from {task.fold.next_off} on are not in Kafka any more; reindex it"
+            self._fail(record.task, record.project, "task_damaged", reason, record.position)
             return None
         self._sought[record.task] = position
         return Gap(partition, position)
@@ -89,8 +105,12 @@ class Indexer:
     def rows(self) -> TaskRows:
         """Return every row that changed since the last call, table by table."""
         rows = TaskRows([], [], [], [])
-        for task in self._tasks.values():
-            new = task.take_rows()
+        for task_id, task in list(self._tasks.items()):
+            try:
+                new = task.take_rows()
+            except Exception as exc:  # noqa: BLE001 - one task's edge
+                self._fail(task_id, task.row.project, _code(exc), str(exc))
+                continue
             rows.detections.extend(new.detections)
             rows.embeddings.extend(new.embeddings)
             rows.tracks.extend(new.tracks)
@@ -121,6 +141,24 @@ class Indexer:
             self._sought.pop(task_id, None)
         self._finished.clear()
 
+    def take_left_out(self) -> list[LeftOut]:
+        """Return what was left out since the last call."""
+        found, self._left_out = self._left_out, []
+        return found
+
+    def partition_of(self, task: str) -> int:
+        """Return the task's partition, -1 when it is not known here."""
+        return self._partitions.get(task, -1)
+
+    def _fail(self, task: str, project: str, code: str, reason: str, position: int = -1) -> None:
+        self._note(code, reason, task, project, position)
+        self._give_up(task)
+
+    def _note(self, code: str, message: str, task: str, project: str, position: int) -> None:
+        self._left_out.append(
+            LeftOut(code, message, task, project, CHUNKS, self.partition_of(task), position)
+        )
+
     def _give_up(self, task: str) -> None:
         self._tasks.pop(task, None)
         self._partitions.pop(task, None)
@@ -128,3 +166,8 @@ class Indexer:
         self._finished[task] = None
         if len(self._finished) > N_REMEMBERED:
             self._finished.popitem(last=False)
+
+
+def _code(exc: Exception) -> str:
+    """Return whose fault it is: a record that is none of ours, or a case nobody foresaw."""
+    return "bad_record" if isinstance(exc, ValueError) else "internal_error"

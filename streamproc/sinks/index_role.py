@@ -1,7 +1,8 @@
 """The index role: a consumer group that turns video.tasks and video.chunks into table rows.
 
 One thread: read a batch, recover the tasks that are new here, fold, insert, commit. When ClickHouse
-is away the batch waits with backoff while the group membership is kept: nothing is lost.
+is away the batch waits with backoff while the group membership is kept: nothing is lost. What
+cannot be read, or cannot be stored though ClickHouse is there, is told on video.dlq and left out.
 """
 
 import logging
@@ -30,13 +31,18 @@ from streamproc.contract.records import (
 )
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
-from streamproc.kafka import KafkaSettingsError, consumer_config
+from streamproc.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.outbox import Outbox
 from streamproc.sinks.audit import start_audit
 from streamproc.sinks.clickhouse import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import SinkSettingsError, TablesUnavailableError
 from streamproc.sinks.index import Indexer
 from streamproc.sinks.index_task import TaskRows
+from streamproc.sinks.left_out import DeadLetters, LeftOut
+from streamproc.sinks.lives import run_lives
 from streamproc.sinks.settings import log_level, required
+from streamproc.watch import ConsumerWatch
 
 LOG = logging.getLogger("framewire.index")
 
@@ -84,7 +90,9 @@ def run_index(
         **consumer_config(environ, INDEX_GROUP, patient=True),
         "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
-    role = IndexRole(Consumer(config), tables)
+    outbox = Outbox(producer_config(environ))
+    letters = KafkaLetters(outbox, "index", LOG)
+    watch = ConsumerWatch.from_environ(environ, "index", INDEX_GROUP, outbox)
     ready_file = environ.get(env.READY_FILE)
 
     def ready() -> None:
@@ -93,22 +101,32 @@ def run_index(
         elif ready_file:
             Path(ready_file).write_text(str(os.getpid()))
 
-    role.on_ready = ready
+    def life() -> IndexRole:
+        role = IndexRole(Consumer(config), tables, letters)
+        role.on_ready = ready
+        return role
+
     ended = threading.Event()
     audit = start_audit(environ, connect, ended)
     try:
-        role.run(stop)
+        run_lives(life, stop, watch, LOG)
     finally:
         ended.set()
         audit.join(AUDIT_LEAVES_S)
+        outbox.close()
         tables.close()
 
 
 class IndexRole:
     """Drives one `Indexer` over all partitions of this process."""
 
-    def __init__(self, consumer: Consumer, tables: IndexTables) -> None:
+    def __init__(
+        self, consumer: Consumer, tables: IndexTables, letters: DeadLetters | None = None
+    ) -> None:
         self.on_ready: Callable[[], None] = lambda: None
+        self.renew = threading.Event()
+        """Set: `run` ends, to be started anew with another consumer."""
+        self._letters = letters or LoggedLetters(LOG)
         self._consumer = consumer
         self._tables = tables
         self._indexer = Indexer()
@@ -118,7 +136,18 @@ class IndexRole:
         self._stop = threading.Event()
         self._is_waiting = False
 
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._next.copy()
+        return {place: known.get(place) for place in self._assigned.copy()}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for; any thread."""
+        return "clickhouse" if self._is_waiting else None
+
     def run(self, stop: threading.Event) -> None:
+        """Index until `stop` or `renew` is set."""
         self._stop = stop
         self._consumer.subscribe(
             [TASKS_TOPIC, CHUNKS],
@@ -128,7 +157,7 @@ class IndexRole:
         )
         try:
             self._patiently(self._tables.prepare)
-            while not stop.is_set():
+            while not stop.is_set() and not self.renew.is_set():
                 self._turn()
         finally:
             self._consumer.close()
@@ -141,11 +170,14 @@ class IndexRole:
         self._recover(submissions, records)
         for submitted, _ in submissions:
             self._indexer.submit(submitted)
+        self._tell_left_out()
         if any(self._indexer.lacks_submission(record.task) for record, _ in records):
             records += self._read_submissions()
         for record, partition in records:
             self._take(record, partition)
-        if self._write(self._indexer.rows()):
+        written = self._write(self._indexer.rows())
+        self._tell_left_out()
+        if written:
             self._indexer.written()
             self._commit()
 
@@ -170,7 +202,9 @@ class IndexRole:
                 else:
                     records.append((_chunk_record(message), partition))
             except BadRecordError as exc:
-                LOG.error("%s/%d: skipped: %s", topic, partition, exc)  # noqa: TRY400
+                self._leave_out(message, "bad_record", exc)
+            except Exception as exc:  # noqa: BLE001 - one record's edge
+                self._leave_out(message, "internal_error", exc)
         return submissions, records
 
     def _recover(
@@ -185,7 +219,10 @@ class IndexRole:
             return
         known = self._patiently(lambda: self._tables.recover(unknown)) or {}
         for task in unknown:
-            self._indexer.recover(task, *places[task], known.get(task))
+            if task in known and known[task] is None:
+                self._indexer.fail(task, *places[task], "its rows cannot be read")
+            else:
+                self._indexer.recover(task, *places[task], known.get(task))
 
     def _take(self, record: ChunkRecord, partition: int) -> None:
         topic_partition = (CHUNKS, partition)
@@ -248,8 +285,32 @@ class IndexRole:
         return True
 
     def _insert(self, table: str, rows: Sequence[Any]) -> bool:
-        self._tables.insert(table, rows)
+        """Insert the rows; those that cannot be stored are told and left out."""
+        for refused in self._tables.insert(table, rows):
+            row = refused.row
+            partition = self._indexer.partition_of(row.task_id)
+            position = self._next.get((CHUNKS, partition), 0) - 1
+            self._letters.put(
+                LeftOut(
+                    "row_refused",
+                    refused.reason,
+                    row.task_id,
+                    row.project,
+                    CHUNKS,
+                    partition,
+                    position,
+                )
+            )
         return True
+
+    def _leave_out(self, message: Any, code: str, exc: Exception) -> None:
+        key = (message.key() or b"").decode(errors="replace")
+        place = (message.topic(), message.partition(), message.offset())
+        self._letters.put(LeftOut(code, str(exc), key, "", *place))
+
+    def _tell_left_out(self) -> None:
+        for left_out in self._indexer.take_left_out():
+            self._letters.put(left_out)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """Return `call()` once ClickHouse answers, None when the process is to stop instead."""

@@ -4,6 +4,9 @@ Everything here is a pure function of the submission and of the log's bytes, and
 far it goes (`log_length`, `last_off`, `off`). So a task may be taken up from what the tables hold,
 also after a batch that reached only some of them: a track row whose `last_off` is at or behind a
 chunk's end has that chunk in it already.
+
+A log says what it says; a column holds what it can. Values beyond are clamped here, estimates that
+cannot be used become unknown: whatever could be written can be indexed.
 """
 
 from collections.abc import Sequence
@@ -12,6 +15,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
+from streamproc.contract.bounds import (
+    MAX_COUNT,
+    MAX_DURATION_MS,
+    MAX_TIME_MS,
+    clamped,
+    usable_count,
+    usable_fps,
+)
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
@@ -34,6 +45,7 @@ from streamproc.sinks.clickhouse import Recovered
 from streamproc.sinks.finals import UNREADABLE, status_of
 from streamproc.sinks.track_rows import (
     Sighting,
+    clamped_track_id,
     detection_row,
     embedding_row,
     frame_time_s,
@@ -104,6 +116,7 @@ class IndexedTask:
         self._detections: list[DetectionRow] = []
         self._changed_tracks: set[int] = set()
         self._embeddings: dict[int, EmbeddingRow] = {}
+        self._unreadable: list[int] = []
 
     @classmethod
     def recover(cls, found: Recovered) -> "IndexedTask":
@@ -138,7 +151,7 @@ class IndexedTask:
         self._is_submitted = True
         spec = submitted.spec
         self._change(
-            created_ms=submitted.created_ms,
+            created_ms=_unix_ms(submitted.created_ms),
             model=spec.model_hint,
             steps=tuple(one.kind for one in spec.steps),
             models=tuple(one.model for one in spec.steps),
@@ -150,7 +163,7 @@ class IndexedTask:
         before = self.fold
         self.fold, verdict = step(before, record)
         if verdict in {Verdict.CLAIMED, Verdict.ACCEPTED} and self.row.started_ms is None:
-            self._change(started_ms=record.time_ms, status="running")
+            self._change(started_ms=_unix_ms(record.time_ms), status="running")
         if verdict is Verdict.CLAIMED:
             self._claims.append(record.position)
         elif verdict is Verdict.ACCEPTED:
@@ -173,6 +186,7 @@ class IndexedTask:
                 chunk = decode_chunk(event.data)
             except msgspec.DecodeError:
                 self._change(error_code=UNREADABLE)
+                self._unreadable.append(event.start)
                 continue
             self._add_chunk(chunk, event.end, epoch)
             if chunk.finish_reason is not None:
@@ -188,7 +202,7 @@ class IndexedTask:
             confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
             if off >= end or found.confidence <= confidence:
                 continue
-            row = embedding_row(self.row, found, max(frame, 0), end)
+            row = embedding_row(self.row, found, clamped(frame, 0, MAX_COUNT), end)
             if row is not None:
                 self._embedded[found.track_id] = (found.confidence, end)
                 self._embeddings[found.track_id] = row
@@ -196,6 +210,11 @@ class IndexedTask:
     def set_fields(self, **fields: object) -> None:
         """Set fields of the task row that the log's bytes do not hold."""
         self._change(**fields)
+
+    def take_unreadable(self) -> list[int]:
+        """Return the log offsets of events that are no chunk, met since the last call."""
+        found, self._unreadable = self._unreadable, []
+        return found
 
     def take_rows(self) -> TaskRows:
         """Return the rows that changed since the last call."""
@@ -221,7 +240,7 @@ class IndexedTask:
 
     def _add_chunk(self, chunk: Chunk, end: int, epoch: int) -> None:
         info = chunk.stream_info
-        frame = max(info.frame_index, 0)
+        frame, fps = clamped(info.frame_index, 0, MAX_COUNT), usable_fps(info.fps)
         if chunk.provider is not UNSET:
             self._change(provider=chunk.provider)
         if chunk.finish_reason is None:
@@ -229,16 +248,17 @@ class IndexedTask:
                 processed_frames=self.row.processed_frames + 1,
                 last_frame=max(self.row.last_frame, frame),
             )
-        self._change(total_frames=info.total_frames, fps=info.fps)
-        time_s = frame_time_s(frame, info.fps)
+        self._change(total_frames=usable_count(info.total_frames), fps=fps)
+        time_s = frame_time_s(frame, fps)
         targets = [target for result in chunk.delta.results for target in result.targets]
         for det_idx, target in enumerate(targets):
             seen = Sighting(target, frame, time_s, end)
             self._detections.append(detection_row(self.row, seen, det_idx, epoch))
-            known = self.tracks.get(target.track_id)
+            track_id = clamped_track_id(target.track_id)
+            known = self.tracks.get(track_id)
             if known is None or known.last_off < end:
-                self.tracks[target.track_id] = track_row(self.row, known, seen)
-                self._changed_tracks.add(target.track_id)
+                self.tracks[track_id] = track_row(self.row, known, seen)
+                self._changed_tracks.add(track_id)
 
     def _finish(self, chunk: Chunk, time_ms: int | None) -> None:
         usage = chunk.usage or None
@@ -247,14 +267,14 @@ class IndexedTask:
         self._change(
             status=status_of(reason),
             finish_reason=reason,
-            finished_ms=time_ms,
+            finished_ms=None if time_ms is None else _unix_ms(time_ms),
             error_code=error.code if error else None,
             error_message=error.message if error else None,
         )
         if usage is not None:
             self._change(
-                processed_frames=usage.processed_frames,
-                processing_time_ms=usage.processing_time_ms,
+                processed_frames=clamped(usage.processed_frames, 0, MAX_COUNT),
+                processing_time_ms=clamped(usage.processing_time_ms, 0, MAX_DURATION_MS),
                 decoded_frames=_given(usage.decoded_frames),
                 failed_frames=_given(usage.failed_frames),
                 skipped_frames=_given(usage.skipped_frames),
@@ -279,4 +299,8 @@ def source_host(source: SourceRef) -> str:
 
 
 def _given(value: int | msgspec.UnsetType) -> int | None:
-    return None if value is UNSET else value
+    return None if value is UNSET else clamped(value, 0, MAX_COUNT)
+
+
+def _unix_ms(time_ms: int) -> int:
+    return clamped(time_ms, 0, MAX_TIME_MS)

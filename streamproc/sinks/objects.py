@@ -1,7 +1,8 @@
 """S3 as the sinks use it: objects that are written once, listed, read, and secrets deleted.
 
-Everything that is not an answer becomes `StoreUnavailableError`; retries are the caller's, because
-an SDK's own retry turns a success whose answer was lost into a 412.
+Everything that is not an answer becomes `StoreUnavailableError`; among them, an answer that finds
+the request wrong becomes `ObjectRefusedError`. Retries are the caller's, because an SDK's own retry
+turns a success whose answer was lost into a 412.
 """
 
 import logging
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from streamproc.contract.objects import content_md5
-from streamproc.sinks.errors import StoreUnavailableError
+from streamproc.sinks.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.sinks.settings import StoreSettings
 
 LOG = logging.getLogger("framewire.objects")
@@ -21,6 +22,7 @@ LOG = logging.getLogger("framewire.objects")
 _EXISTS = 412
 _FORBIDDEN = 403
 _NOT_FOUND = 404
+_WRONG = frozenset({400, 413, 414, 431})
 
 
 class ObjectHead(NamedTuple):
@@ -150,5 +152,9 @@ def _code(exc: ClientError) -> str:
 
 def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:
     """Name what failed without the address or the key: only task ids reach the logs."""
-    what = f"{_status(exc)} {_code(exc)}" if isinstance(exc, ClientError) else type(exc).__name__
-    return StoreUnavailableError(f"S3 {verb}: {what}")
+    if isinstance(exc, ClientError):
+        kind = ObjectRefusedError if _status(exc) in _WRONG else StoreUnavailableError
+        return kind(f"S3 {verb}: {_status(exc)} {_code(exc)}")
+    if isinstance(exc, ParamValidationError):
+        return ObjectRefusedError(f"S3 {verb}: {type(exc).__name__}")
+    return StoreUnavailableError(f"S3 {verb}: {type(exc).__name__}")

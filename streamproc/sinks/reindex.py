@@ -54,8 +54,21 @@ def reindex(
             LOG.error("%s: %s", task, exc)  # noqa: TRY400 - a finding, not a failure of ours
             damaged[task] = str(exc)
             continue
-        for table, part in rows.by_table():
-            tables.insert(table, part, salt=salt)
+        except SinkError:
+            raise
+        except Exception as exc:  # one task's edge: the others are written all the same
+            LOG.exception("%s: an unforeseen failure", task)
+            damaged[task] = f"{type(exc).__name__}: {exc}"
+            continue
+        refused = [
+            found
+            for table, part in rows.by_table()
+            for found in tables.insert(table, part, salt=salt)
+        ]
+        if refused:
+            damaged[task] = f"{len(refused)} rows cannot be stored: {refused[0].reason}"
+            LOG.error("%s: %s", task, damaged[task])
+            continue
         n_tasks += 1
     return Reindexed(n_tasks, damaged)
 

@@ -5,7 +5,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streamproc.contract.chunk import Target
+from streamproc.contract.bounds import (
+    MAX_PX,
+    MAX_TRACK_ID,
+    MAX_VECTOR_BYTES,
+    clamped,
+)
+from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
 from streamproc.contract.tables import DetectionRow, EmbeddingRow, TaskRow, TrackRow
 
@@ -20,7 +26,7 @@ class Sighting(NamedTuple):
 
 
 def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> DetectionRow:
-    target = seen.target
+    target, roi = seen.target, clamped_roi(seen.target.roi)
     return DetectionRow(
         project=task.project,
         task_id=task.task_id,
@@ -28,13 +34,13 @@ def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> De
         frame=seen.frame,
         det_idx=det_idx,
         time_s=seen.time_s,
-        track_id=target.track_id,
+        track_id=clamped_track_id(target.track_id),
         class_name=target.class_name,
         confidence=target.confidence,
-        left=target.roi.left,
-        top=target.roi.top,
-        width=target.roi.width,
-        height=target.roi.height,
+        left=roi.left,
+        top=roi.top,
+        width=roi.width,
+        height=roi.height,
         text=target.text or None,
         text_confidence=(target.text_confidence or 0.0) if target.text else None,
         epoch=epoch,
@@ -53,14 +59,15 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
         "last_off": seen.end,
     }
     if target.confidence > track.best_confidence:
+        roi = clamped_roi(target.roi)
         fields |= {
             "class_name": target.class_name,
             "best_confidence": target.confidence,
             "best_frame": seen.frame,
-            "best_left": target.roi.left,
-            "best_top": target.roi.top,
-            "best_width": target.roi.width,
-            "best_height": target.roi.height,
+            "best_left": roi.left,
+            "best_top": roi.top,
+            "best_width": roi.width,
+            "best_height": roi.height,
         }
     if target.feature_digest and _better(target.confidence, track.feature_confidence):
         fields["feature_digest"] = target.feature_digest
@@ -72,19 +79,33 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
 
 
 def embedding_row(task: TaskRow, found: TrackVector, frame: int, end: int) -> EmbeddingRow | None:
-    """Return the vector's row, None for a vector without a direction."""
+    """Return the vector's row, None for a vector without a direction, or without a confidence."""
     vector = normalised(found.vector)
-    if vector is None:
+    if vector is None or not np.isfinite(found.confidence):
         return None
     return EmbeddingRow(
         project=task.project,
         task_id=task.task_id,
         month=task.month,
-        track_id=found.track_id,
+        track_id=clamped_track_id(found.track_id),
         frame=frame,
         confidence=found.confidence,
         vector=vector,
         off=end,
+    )
+
+
+def clamped_track_id(track_id: int) -> int:
+    return clamped(track_id, 0, MAX_TRACK_ID)
+
+
+def clamped_roi(roi: Roi) -> Roi:
+    """Return the box with every number within what a picture can have."""
+    return Roi(
+        left=clamped(roi.left, -MAX_PX, MAX_PX),
+        top=clamped(roi.top, -MAX_PX, MAX_PX),
+        width=clamped(roi.width, 0, MAX_PX),
+        height=clamped(roi.height, 0, MAX_PX),
     )
 
 
@@ -95,7 +116,7 @@ def frame_time_s(frame: int, fps: float) -> float:
 
 def normalised(vector: bytes) -> tuple[float, ...] | None:
     """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
-    if len(vector) % 2:
+    if len(vector) % 2 or len(vector) > MAX_VECTOR_BYTES:
         return None
     values = np.frombuffer(vector, "<f2").astype(np.float32)
     norm = float(np.linalg.norm(values))
@@ -106,12 +127,12 @@ def normalised(vector: bytes) -> tuple[float, ...] | None:
 
 def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
     """Return the row of a track without its first target: any confidence is better than its."""
-    roi = seen.target.roi
+    roi = clamped_roi(seen.target.roi)
     return TrackRow(
         project=task.project,
         task_id=task.task_id,
         month=task.month,
-        track_id=seen.target.track_id,
+        track_id=clamped_track_id(seen.target.track_id),
         created_ms=task.created_ms,
         class_name=seen.target.class_name,
         first_frame=seen.frame,

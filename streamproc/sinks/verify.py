@@ -43,8 +43,17 @@ def verify(store: Objects, tables: IndexTables | None) -> Iterator[Finding]:
         except (DamagedLogError, ValueError) as exc:
             yield Finding(task, "archive", str(exc))
             continue
-        if tables is not None:
+        except SinkError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one task's edge: the others are compared
+            yield Finding(task, "archive", f"{type(exc).__name__}: {exc}")
+            continue
+        if tables is None:
+            continue
+        try:
             yield from _compare(indexed, tables)
+        except msgspec.ValidationError as exc:
+            yield Finding(task, "tables", f"a row cannot be read: {exc}")
 
 
 def main(argv: list[str]) -> int:

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from streamproc.contract.bounds import usable_count, usable_duration_s, usable_fps
 from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
 from streamproc.source import drawing, picture, ring, wire
 from streamproc.source.errors import DecoderCrashedError, SourceError, SourceTooLargeError
@@ -220,9 +221,9 @@ def _pictures(
     yield wire.Opened(
         width,
         height,
-        float(stream.rate),
-        stream.total_frames,
-        stream.duration_s,
+        usable_fps(float(stream.rate)),
+        usable_count(stream.total_frames),
+        usable_duration_s(stream.duration_s),
         turns * 90,
         stream.codec.name,
         stream.format,

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from streamproc.contract.bounds import plain_line
 from streamproc.source import process, ring, wire
 from streamproc.source.errors import (
     DecoderCrashedError,
@@ -100,6 +101,7 @@ class FrameSource:
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
         self._lending = Lending(0)  # until it is known how many there are
+        self._last_index = -1 if resume is None else resume.index
         self._child = process.take()
         self._server: ByteServer | None = None
         try:
@@ -175,6 +177,9 @@ class FrameSource:
         while True:
             message = self._next_message()
             if isinstance(message, wire.Shown):
+                if message.index <= self._last_index:
+                    raise DecoderCrashedError("the decoder showed a frame again")
+                self._last_index = message.index
                 self._lending.lend(message.slot)
                 yield Frame(message, self)
             elif isinstance(message, wire.Ended):
@@ -204,7 +209,7 @@ class FrameSource:
         opened = self._next_message()
         if not isinstance(opened, wire.Opened):
             raise DecoderCrashedError("the decoder spoke out of turn")
-        if not 0 < opened.width * opened.height <= self._policy.max_pixels:
+        if opened.width * opened.height > self._policy.max_pixels:
             raise DecoderCrashedError("the decoder told an impossible size")
         self._layout = ring.Layout(opened.width, opened.height, outputs)
         self._lending = Lending(self._layout.n_slots)
@@ -285,7 +290,7 @@ class FrameSource:
         if self._server is not None and self._server.error is not None:
             raise self._server.error from cause
 
-    def _translated(self, failed: wire.Failed) -> SourceError:
+    def _translated(self, failed: wire.Failed) -> Exception:
         if self._server is not None and self._server.error is not None:
             return self._server.error
         if failed.code == wire.READ_FAILED:
@@ -294,7 +299,7 @@ class FrameSource:
             self._reader.check_unchanged()
         except SourceError as exc:
             return exc
-        return from_code(failed.code, failed.message)
+        return from_code(failed.code, plain_line(failed.message))
 
 
 def open_source(

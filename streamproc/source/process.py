@@ -253,8 +253,9 @@ def _readable(fd: socket.socket | int, timeout_s: float) -> bool:
 def _death(status: int) -> str:
     if status == -signal.SIGXCPU:
         return "the decoder used up its CPU time without getting on"
-    if status < 0:
-        return f"the decoder was ended by {signal.Signals(-status).name}"
+    number = -status
+    if number in signal.Signals.__members__.values():
+        return f"the decoder was ended by {signal.Signals(number).name}"
     return f"the decoder ended with status {status}"
 
 

@@ -5,18 +5,21 @@ import socket
 import threading
 
 from streamproc.source import wire
-from streamproc.source.errors import SourceError
+from streamproc.source.errors import DecoderCrashedError
 from streamproc.source.reader import ByteReader
 
 
 class ByteServer(threading.Thread):
-    """Serves one child until its socket closes; the first read error is kept in `error`."""
+    """Serves one child until its socket closes; the first read error is kept in `error`.
+
+    Also one that nobody foresaw: a child whose question is not answered waits for ever.
+    """
 
     def __init__(self, reader: ByteReader, connection: socket.socket) -> None:
         super().__init__(name="source-bytes", daemon=True)
         self._reader = reader
         self._connection = connection
-        self.error: SourceError | None = None
+        self.error: Exception | None = None
         self.busy = False
 
     def run(self) -> None:
@@ -32,11 +35,16 @@ class ByteServer(threading.Thread):
         try:
             if length == 0:
                 return self._size(force=position < 0), b""
-            data = self._reader.read_at(position, min(length, 1 << 20))
-        except SourceError as exc:
+            data = self._read(position, min(length, 1 << 20))
+        except Exception as exc:  # noqa: BLE001 - the thread's edge: who iterates raises it again
             self.error = self.error or exc
             return -1, b""
         return len(data), data
+
+    def _read(self, position: int, length: int) -> bytes:
+        if position < 0 or length < 0:
+            raise DecoderCrashedError("the decoder asked for bytes that no file has")
+        return self._reader.read_at(position, length)
 
     def _size(self, *, force: bool) -> int:
         if force:

@@ -153,6 +153,7 @@ class VideoStream:
                     options={"threads": "1"},
                     container_options=open_options(self.format),
                     buffer_size=_IO_BUFFER_BYTES,
+                    metadata_errors="ignore",  # a title in Latin-1 is nobody's business here
                     io_open=_refuse_to_open,
                 )
         except av.error.FFmpegError as exc:

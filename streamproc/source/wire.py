@@ -1,7 +1,8 @@
 """What worker, nursery and decoder child say to each other: msgpack over SEQPACKET sockets.
 
-The child is not trusted: the parent computes the ring's layout itself, from a size within its
-limits, and takes no slot that it has not given back.
+The child is not trusted: what it says is bounded here (`contract.bounds`) and refused beyond, the
+parent computes the ring's layout itself, from a size within its limits, and takes no slot that it
+has not given back.
 A second socket (STREAM) carries the bytes of a source the child cannot read by itself:
 the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPLY` (length, or
 -1 on failure, -2 when the size is unknown) and the bytes; length 0 in a request asks for the size.
@@ -9,10 +10,22 @@ the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPL
 
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from streamproc.contract.bounds import (
+    MAX_CODE_CHARS,
+    Count,
+    Duration,
+    MediaTime,
+    Name,
+    Rate,
+    Side,
+    Timestamp,
+)
+from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.frame import Box
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source.types import FrameOutputs, ResumePoint
@@ -22,6 +35,9 @@ READ_REPLY: Final = struct.Struct("<q")
 MAX_MESSAGE_BYTES: Final = 65536
 READ_FAILED: Final = "source_read_failed"
 """Code of a `Failed` whose reason the parent knows better: its own reader raised it."""
+_MAX_SLOT: Final = 1023
+_MAX_MESSAGE_CHARS: Final = 1000
+_Term = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # of a fraction, as libav has it
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -77,7 +93,7 @@ class Stillborn(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Died(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Nursery, on the child's socket: it has ended; `status` is negative for a signal."""
 
-    status: int
+    status: Annotated[int, Meta(ge=-64, le=255)]
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -101,46 +117,46 @@ class Drawn(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: the first frame was decoded; pictures follow in slots of this layout."""
 
-    width: int
-    height: int
-    fps: float
-    total_frames: int | None
-    duration_s: float | None
-    rotation: int
-    codec: str
-    container: str
-    time_base: tuple[int, int]
-    start_pts: int
+    width: Side
+    height: Side
+    fps: Rate
+    total_frames: Count | None
+    duration_s: Duration | None
+    rotation: Annotated[int, Meta(ge=0, lt=360)]
+    codec: Name
+    container: Name
+    time_base: tuple[_Term, _Term]
+    start_pts: Timestamp
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: a frame is in `slot`; counters include it."""
 
-    slot: int
-    index: int
-    pts: int
-    time_s: float
-    decoded: int
-    failed: int
-    skipped: int
+    slot: Annotated[int, Meta(ge=0, le=_MAX_SLOT)]
+    index: Count
+    pts: Timestamp
+    time_s: MediaTime
+    decoded: Count
+    failed: Count
+    skipped: Count
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: no more frames. `truncated`: the file was shorter than its own header says."""
 
-    decoded: int
-    failed: int
-    skipped_sampled: int
-    skipped_undecoded: int
-    packets_sent: int
+    decoded: Count
+    failed: Count
+    skipped_sampled: Count
+    skipped_undecoded: Count
+    packets_sent: Count
     truncated: bool
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Child: cannot go on."""
 
-    code: str
-    message: str
+    code: Annotated[str, Meta(max_length=MAX_CODE_CHARS)]
+    message: Annotated[str, Meta(max_length=_MAX_MESSAGE_CHARS)]
 
 
 Order = Open | Draw | Probe
@@ -152,5 +168,5 @@ FromNursery = Ready | Born | Stillborn
 encode = msgspec.msgpack.Encoder().encode
 decode_boxes: Callable[[bytes], Boxes] = msgspec.msgpack.Decoder(Boxes).decode
 decode_to_child: Callable[[bytes], ToChild] = msgspec.msgpack.Decoder(ToChild).decode
-decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
+decode_from_child: Callable[[bytes], FromChild] = msgpack_decoder(FromChild)
 decode_from_nursery: Callable[[bytes], FromNursery] = msgspec.msgpack.Decoder(FromNursery).decode

@@ -7,6 +7,8 @@ recomputed from its start, silently up to the log's end: slower, never wrong.
 import msgspec
 import zstandard
 
+from streamproc.contract.decoding import msgpack_decoder
+
 VERSION = 1
 _LEVEL = 3
 _MAX_BYTES = 64 * 1024 * 1024
@@ -31,7 +33,7 @@ class BadCheckpointError(ValueError):
     """The bytes are no checkpoint of this version."""
 
 
-_DECODER = msgspec.msgpack.Decoder(Checkpoint)
+_decode = msgpack_decoder(Checkpoint)
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
@@ -42,7 +44,7 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
     """Raises `BadCheckpointError` on anything but a checkpoint of this version."""
     try:
         plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
-        checkpoint = _DECODER.decode(plain)
+        checkpoint: Checkpoint = _decode(plain)
     except (zstandard.ZstdError, msgspec.DecodeError) as exc:
         raise BadCheckpointError(f"not a checkpoint: {exc}") from exc
     if checkpoint.version != VERSION:

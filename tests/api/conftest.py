@@ -40,6 +40,7 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str) -> Settings:
         max_body_bytes=2_000_000,
         max_upload_bytes=1_000_000,
         results_wait_s=1.0,
+        watchdog_s=0,  # no worker and no index runs here, for as long as the session lasts
     )
 
 

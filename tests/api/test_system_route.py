@@ -76,6 +76,9 @@ async def test_system_shows_workers_parts_and_lag(
         "clickhouse": True,
         "directory": True,
         "log": True,
+        "worker": True,
+        "archive": True,
+        "index": True,
     }
     groups = {(lag["group"], lag["topic"]) for lag in system["lag"]}
     assert groups == {

@@ -72,6 +72,30 @@ def test_cursor_of_another_list_is_400() -> None:
         decode_cursor(text, TaskCursor)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ["k", 0.5, 1, "vt_a", -1],
+        ["k", 0.5, 1, "vt_a", 2**32],
+        ["k", 0.5, -(2**63), "vt_a", 1],
+        ["k", 0.5, 2**63, "vt_a", 1],
+        ["k", 0.5, 1, "x" * 1000, 1],
+        ["k", 0.5, 1, "vt_a", 1, [[[]]] * 200],
+    ],
+)
+def test_a_forged_cursor_with_a_number_out_of_range_is_400(forged: list[object]) -> None:
+    text = base64.urlsafe_b64encode(msgspec.msgpack.encode(forged)).rstrip(b"=").decode()
+    with pytest.raises(BadRequestError) as caught:
+        decode_cursor(text, TrackCursor)
+    assert caught.value.code == "bad_cursor"
+
+
+def test_a_cursor_that_is_nested_beyond_all_depth_is_400() -> None:
+    forged = base64.urlsafe_b64encode(b"\x92\xa1t" + b"\x91" * 60_000).rstrip(b"=").decode()
+    with pytest.raises(BadRequestError):
+        decode_cursor(forged, TaskCursor)
+
+
 @given(TIMES_MS)
 def test_times_come_back(time_ms: int) -> None:
     assert parse_time_ms(rfc3339(time_ms), "from") == time_ms

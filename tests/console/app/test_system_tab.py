@@ -62,6 +62,33 @@ async def test_what_is_missing_of_a_decoders_sandbox_is_shown(
         await until(pilot, lambda: shown in text_of(workers))
 
 
+async def test_a_role_that_stands_still_and_what_was_left_out_are_named(
+    console: ConsoleApp, script: Script
+) -> None:
+    system = script.answers["system"]
+    stuck = {"name": "index", "ready": False, "detail": "Stands still in partitions 0, 2."}
+    waits = {"name": "archive", "ready": True, "detail": "Waits for s3."}
+    system["parts"] += [stuck, waits, {"name": "worker", "ready": True, "detail": None}]
+    system["dead_letters"] = [
+        {
+            "at": "2026-01-31T12:00:00.000Z",
+            "role": "index",
+            "code": "bad_record",
+            "message": "m",
+            "task": None,
+            "topic": "video.chunks",
+            "partition": 0,
+            "offset": 5,
+        }
+    ]
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        parts = console.query_one("#system-parts")
+        await until(pilot, lambda: "✖ index Stands still in partitions 0, 2." in text_of(parts))
+        assert "archive Waits for s3." in text_of(parts)
+        assert "workers Waits" not in text_of(parts)
+
+
 async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("4")

@@ -211,3 +211,38 @@ def test_a_rotated_video_comes_out_upright(clip: Clip, tmp_path: Path, degrees: 
             rough = upright[rows][:, columns].astype(int)
             assert np.abs(frame.scaled.astype(int) - rough).mean() < 25
             frame.release()
+
+
+DURATION_MS = struct.Struct(">d")
+
+
+def with_duration(path: Path, to: Path, duration_ms: float) -> Path:
+    """Copy a Matroska file with another Duration (element 0x4489, 8 bytes) in its head."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3
+    data[at : at + 8] = DURATION_MS.pack(duration_ms)
+    to.write_bytes(data)
+    return to
+
+
+@pytest.mark.parametrize("duration_ms", [-1000.0, -1e300, 1e300, float("nan"), float("inf"), 0.0])
+def test_a_duration_that_cannot_be_is_not_known(
+    clip: Clip, tmp_path: Path, duration_ms: float
+) -> None:
+    path = with_duration(clip("vfr.mkv"), tmp_path / "lies.mkv", duration_ms)
+    with open_source(SourceSpec(path.as_uri(), ALL), policy(path), FrameOutputs()) as source:
+        assert source.info.total_frames is None or source.info.total_frames <= 2**40
+        assert source.info.duration_s is None or 0 <= source.info.duration_s <= 1e9
+        n_frames = sum(1 for _ in source)
+    assert n_frames == len(plain_decode(clip("vfr.mkv")))
+
+
+@pytest.mark.parametrize("title", [b"Caf\xe9", b"\xff\xfe\xfd\xc0"])
+def test_a_tag_that_is_not_utf_8_is_nobodys_business(
+    clip: Clip, tmp_path: Path, title: bytes
+) -> None:
+    data = clip("mpeg4.avi").read_bytes()
+    at = data.index(b"ISFT") + 8  # the name of the writing program
+    path = tmp_path / "tagged.avi"
+    path.write_bytes(data[:at] + title + data[at + len(title) :])
+    assert seen(run(path)[0]) == seen(plain_decode(clip("mpeg4.avi")))

@@ -1,0 +1,89 @@
+"""What a number, a text or a list may be that comes from outside, and why.
+
+Outside are a video file, the decoder child that reads it, another Video API, and a record that
+another version wrote. What is written into a log from now on is within these bounds: wire messages
+and an upstream's chunks are refused beyond them, estimates become unknown. What was written before
+is never refused for its values: readers clamp (`clamped`), and the log's bytes stay as they are.
+
+The bounds are wide: nothing real comes near one. Each is small enough for what has to hold it
+downstream, the column of a table or the integers that JSON clients can tell apart (below 2**53).
+"""
+
+import re
+from typing import Annotated, Final, TypeVar
+
+from msgspec import Meta
+
+MAX_COUNT: Final = 2**40
+"""Frames of a source, and every count of frames: a thousand years at 30 frames per second."""
+MAX_TRACK_ID: Final = 2**32 - 1
+"""UInt32 in the tables."""
+MAX_PX: Final = 2**24
+"""A place or a length in a picture; no codec has pictures wider than 2**16. Int32 in the tables."""
+MAX_FPS: Final = 1e6
+"""Frames per second; time bases of a microsecond pass for rates."""
+MAX_TIME_S: Final = 1e9
+"""Media time, either side of the first frame: 31 years."""
+MAX_TIME_MS: Final = 10_413_791_999_999
+"""Unix time: the end of 2299, which is the end of DateTime64(3)."""
+MAX_DURATION_MS: Final = 2**53 - 1
+"""Time that something took."""
+MAX_INT64: Final = 2**63 - 1
+"""Timestamps in a container's own units, Kafka offsets, log offsets."""
+MAX_TARGETS: Final = 10_000
+"""Targets in one frame."""
+MAX_VECTOR_BYTES: Final = 2 * 8192
+"""A feature vector, as float16."""
+MAX_FEATURE_CHARS: Final = (MAX_VECTOR_BYTES + 2) // 3 * 4
+"""The same as base64."""
+MAX_NAME_CHARS: Final = 256
+"""Names: of a class, a codec, a digest."""
+MAX_TEXT_CHARS: Final = 16_384
+"""Text that was read in a frame, of one target."""
+MAX_CODE_CHARS: Final = 64
+MAX_MESSAGE_CHARS: Final = 300
+"""An error's message, as it stands in a log."""
+
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+TrackId = Annotated[int, Meta(ge=0, le=MAX_TRACK_ID)]
+Place = Annotated[int, Meta(ge=-MAX_PX, le=MAX_PX)]
+Length = Annotated[int, Meta(ge=0, le=MAX_PX)]
+Rate = Annotated[float, Meta(ge=0, le=MAX_FPS)]
+Side = Annotated[int, Meta(ge=1, le=MAX_PX)]
+Duration = Annotated[float, Meta(ge=0, le=MAX_TIME_S)]
+MediaTime = Annotated[float, Meta(ge=-MAX_TIME_S, le=MAX_TIME_S)]
+Timestamp = Annotated[int, Meta(ge=-MAX_INT64, le=MAX_INT64)]
+Confidence = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(max_length=MAX_NAME_CHARS)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
+UnixMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
+
+N = TypeVar("N", int, float)
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
+)
+
+
+def clamped(value: N, low: N, high: N) -> N:
+    """Return the nearest number in `[low, high]`; `low` for what is no number."""
+    return min(max(value, low), high) if value == value else low  # noqa: PLR0124 - NaN alone
+
+
+def usable_count(value: float | None) -> int | None:
+    """Return an estimate of how many frames there are, None for one that cannot be used."""
+    return round(value) if value is not None and 0 <= value <= MAX_COUNT else None
+
+
+def usable_duration_s(value: float | None) -> float | None:
+    """Return a duration, None for one that cannot be used."""
+    return value if value is not None and 0 <= value <= MAX_TIME_S else None
+
+
+def usable_fps(value: float) -> float:
+    """Return a frame rate, 0 (not known) for one that cannot be used."""
+    return float(value) if 0 < value <= MAX_FPS else 0.0
+
+
+def plain_line(text: str) -> str:
+    """Return a message as one line of bounded length, without characters that steer a terminal."""
+    return _CONTROL.sub(" ", text[:MAX_MESSAGE_CHARS])

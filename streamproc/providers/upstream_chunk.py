@@ -1,0 +1,80 @@
+"""A chunk as another Video API may say it: our own, with every value within `contract.bounds`.
+
+What identifies or counts is refused beyond its bound. Estimates (`total_frames`, `fps`) become
+unknown: an upstream that guesses wrong is still worth its results.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from streamproc.contract.bounds import (
+    MAX_COUNT,
+    MAX_FEATURE_CHARS,
+    MAX_TARGETS,
+    Confidence,
+    Count,
+    Length,
+    Name,
+    Place,
+    Text,
+    TrackId,
+)
+from streamproc.contract.chunk import ChunkError, FinishReason, Roi, Target
+from streamproc.contract.decoding import Data, json_decoder
+
+
+class BoundedRoi(Roi, frozen=True):
+    left: Place
+    top: Place
+    width: Length
+    height: Length
+
+
+class BoundedTarget(Target, frozen=True):
+    track_id: TrackId
+    class_name: Name
+    confidence: Confidence
+    roi: BoundedRoi
+    text: Text | UnsetType = UNSET
+    text_confidence: Confidence | UnsetType = UNSET
+    feature_digest: Name | UnsetType = UNSET
+    feature: Annotated[str, Meta(max_length=MAX_FEATURE_CHARS)] | UnsetType = UNSET
+
+
+class UpstreamInfo(msgspec.Struct, frozen=True):
+    """`frame_index` is -1 in the terminal of a task without a frame."""
+
+    frame_index: Annotated[int, Meta(ge=-1, le=MAX_COUNT)]
+    total_frames: int | float | None
+    decoded_frames: Count
+    dropped_frames: Count
+    fps: float
+
+
+class UpstreamResult(msgspec.Struct, frozen=True):
+    targets: Annotated[tuple[BoundedTarget, ...], Meta(max_length=MAX_TARGETS)]
+
+
+class UpstreamDelta(msgspec.Struct, frozen=True):
+    results: tuple[UpstreamResult, ...]
+
+
+class UpstreamUsage(msgspec.Struct, frozen=True):
+    failed_frames: Count = 0
+
+
+class UpstreamChunk(msgspec.Struct, frozen=True):
+    """The fields that are relayed; the others are written anew here."""
+
+    stream_info: UpstreamInfo
+    delta: UpstreamDelta
+    finish_reason: FinishReason | None
+    usage: UpstreamUsage = UpstreamUsage()
+    error: ChunkError | None = None
+
+
+decode_upstream_chunk: Callable[[Data], UpstreamChunk] = json_decoder(UpstreamChunk)
+"""Raises `msgspec.DecodeError`; of a value out of bounds it names the field, never the value."""

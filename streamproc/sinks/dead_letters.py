@@ -1,0 +1,80 @@
+"""What the sinks leave out is told on video.dlq: nothing of it is lost without a word.
+
+A letter names the place in Kafka where the record is (for seven days), or where the batch ended
+that its rows were part of. The api reads the letters: `/v1/system`, `/metrics`, the System tab.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from streamproc.contract.bounds import plain_line
+from streamproc.contract.records import DeadLetter
+from streamproc.contract.topics import DLQ
+from streamproc.outbox import Outbox
+from streamproc.sinks.left_out import LeftOut
+
+MAX_PER_MINUTE = 200
+"""A partition that is read again would else write the same letters as fast as it is read."""
+_MINUTE_S = 60.0
+
+
+class LoggedLetters:
+    """Letters as log lines alone: for `reindex` and for tests."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self.n_left_out = 0
+
+    def put(self, left_out: LeftOut) -> None:
+        self.n_left_out += 1
+        self._log.error(
+            "%s: left out, %s: %s (%s/%d at %d)",
+            left_out.task or "a record",
+            left_out.code,
+            left_out.message,
+            left_out.topic,
+            left_out.partition,
+            left_out.position,
+        )
+
+
+class KafkaLetters(LoggedLetters):
+    """Letters on video.dlq, and as log lines."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        role: str,
+        log: logging.Logger,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`role` is who writes."""
+        super().__init__(log)
+        self._outbox, self._role = outbox, role
+        self._clock_s = clock_s
+        self._minute_s = float("-inf")
+        self._n_in_minute = 0
+
+    def put(self, left_out: LeftOut) -> None:
+        super().put(left_out)
+        now_s = self._clock_s()
+        if now_s - self._minute_s >= _MINUTE_S:
+            self._minute_s, self._n_in_minute = now_s, 0
+        self._n_in_minute += 1
+        if self._n_in_minute > MAX_PER_MINUTE:
+            return
+        letter = DeadLetter(
+            task=left_out.task,
+            project=left_out.project,
+            code=left_out.code,
+            message=plain_line(left_out.message),
+            dead_ms=time.time_ns() // 1_000_000,
+            role=self._role,
+            topic=left_out.topic,
+            partition=left_out.partition,
+            position=left_out.position,
+        )
+        self._outbox.publish(DLQ, letter.task, msgspec.msgpack.encode(letter))

@@ -1,0 +1,84 @@
+"""What is said of the roles' reading, by heartbeats and by commits."""
+
+import msgspec
+import pytest
+
+from api.consumers import letter_resources, role_parts
+from api.contract.resources import PartResource
+from api.directory import Directory
+from streamproc.contract import topics
+from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat, DeadLetter
+
+NOW_MS = 1_800_000_000_000
+
+
+def beat(**fields: object) -> ConsumerBeat:
+    plain = ConsumerBeat("index", "h", 1, NOW_MS - 9000, NOW_MS - 1000, (0, 1, 2))
+    return msgspec.structs.replace(plain, **fields)
+
+
+def index_part(*beats: ConsumerBeat, standing: tuple[tuple[str, int], ...] = ()) -> PartResource:
+    return next(p for p in role_parts((), beats, standing, NOW_MS) if p.name == "index")
+
+
+def test_a_role_that_stands_still_is_named_with_its_partitions() -> None:
+    found = index_part(beat(standing=(0, 2)))
+    assert (found.ready, found.detail) == (False, "Stands still in partitions 0, 2.")
+
+
+def test_a_commit_that_does_not_move_is_no_fault_of_a_role_that_reads_on() -> None:
+    """It waits for a claim that nothing has followed, for one."""
+    assert index_part(beat(), standing=((topics.INDEX_GROUP, 1),)).ready
+
+
+def test_partitions_that_nobody_has_are_named() -> None:
+    standing = ((topics.INDEX_GROUP, 1), (topics.INDEX_GROUP, 7), (topics.ARCHIVE_GROUP, 2))
+    assert index_part(beat(), standing=standing).detail == "Nobody reads partition 7."
+    gone = beat(beat_ms=NOW_MS - 60_000)
+    assert index_part(gone, standing=standing).detail == "Nobody reads partitions 1, 7."
+
+
+def test_a_role_that_waits_for_its_store_is_ready_and_says_so() -> None:
+    found = index_part(beat(waiting_for="clickhouse"))
+    assert (found.ready, found.detail) == (True, "Waits for clickhouse.")
+
+
+def letter(position: int, project: str = "p", task: str = "vt_1") -> DeadLetter:
+    return DeadLetter(
+        task, project, "bad_record", "why", NOW_MS, "index", topics.CHUNKS, 3, position
+    )
+
+
+def test_letters_are_counted_once_for_each_place_and_shown_to_whom_they_belong() -> None:
+    directory = Directory()
+    for one in (letter(1), letter(2), letter(1), letter(5, project="q"), letter(9, "", "")):
+        directory.apply(topics.DLQ, one.task, msgspec.msgpack.encode(one))
+    assert directory.n_letters() == {("index", "bad_record"): 4}
+    shown = letter_resources(directory.letters(), "p")
+    assert [found.offset for found in shown] == [2, 1]
+    assert [found.offset for found in letter_resources(directory.letters(), None)] == [9, 5, 2, 1]
+
+
+def test_a_letter_of_an_older_version_is_read() -> None:
+    directory = Directory()
+    old = {"task": "t", "project": "p", "code": "worker_crash", "message": "m", "dead_ms": 1}
+    directory.apply(topics.DLQ, "t", msgspec.msgpack.encode(old))
+    assert directory.n_letters() == {("worker", "worker_crash"): 1}
+
+
+def test_heartbeats_of_roles_are_no_workers() -> None:
+    directory = Directory()
+    key = f"{CONSUMER_KEY}index/h-1"
+    directory.apply(topics.WORKERS, key, msgspec.msgpack.encode(beat()))
+    assert directory.workers(NOW_MS) == []
+    assert directory.consumers(NOW_MS) == [beat()]
+    directory.apply(topics.WORKERS, key, None)
+    assert directory.consumers(NOW_MS) == []
+
+
+@pytest.mark.parametrize("value", [b"\xc1", b"\x91" * 60_000, b"\x81\xa4role\xa2\xff\xfe", b"\x80"])
+@pytest.mark.parametrize("topic", [topics.DLQ, topics.WORKERS, topics.CONTROL, topics.PROJECTS])
+def test_junk_is_one_kind_of_error(topic: str, value: bytes) -> None:
+    key = "project/x" if topic == topics.PROJECTS else "consumer/x"
+    with pytest.raises(msgspec.DecodeError):
+        Directory().apply(topic, key, value)

@@ -1,0 +1,123 @@
+"""Bad records and fetchers that stop, on a real Apache Kafka: the roles read on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streamproc.contract.chunk import StreamInfo
+from streamproc.contract.records import ChunkRecord, ConsumerBeat
+from streamproc.contract.tables import TASKS
+from streamproc.contract.topics import CHUNKS
+from streamproc.kafka import client_config, consumer_config, producer_config
+from streamproc.sinks.archive_role import LOG, ArchiveRole
+from streamproc.sinks.clickhouse import ClientFactory, IndexTables
+from streamproc.sinks.index_role import IndexRole
+from streamproc.sinks.left_out import LeftOut
+from streamproc.sinks.lives import run_lives
+from streamproc.watch import ConsumerWatch
+from tests.brokers import KafkaNode
+
+from .kafka_logs import Writer, new_group, new_task, wait_until
+from .logs import LogBuilder, MemoryObjects, submitted, target
+from .test_index_role import status, submit
+
+
+class Letters:
+    def __init__(self) -> None:
+        self.found: list[LeftOut] = []
+
+    def put(self, left_out: LeftOut) -> None:
+        self.found.append(left_out)
+
+
+class Liar(LogBuilder):
+    """Writes chunks as an earlier version did: with numbers that no column holds."""
+
+    def _chunk(self, targets: Any, *, first: bool) -> Any:
+        info = StreamInfo(10**20, -10, -1, 10**20, -5.0, -1)
+        chunk = super()._chunk(targets, first=first)
+        return msgspec.structs.replace(chunk, stream_info=info)
+
+
+def write_junk(kafka: KafkaNode, *tasks: str) -> None:
+    """Write what is no record of ours: no headers, headers of noise, a frame beyond all numbers."""
+    producer = Producer(producer_config(kafka.environ))
+    for task in tasks:
+        good = ChunkRecord(task, "p", "chunk", 0, 0, 0, 0, 0, b"x").headers()
+        for headers in ([], [(name, b"\xff" * 9) for name, _ in good], [*good[1:]]):
+            producer.produce(CHUNKS, key=task.encode(), value=b"junk", headers=headers)
+    producer.produce(CHUNKS, key=b"\xff\xfe", value=b"", headers=[])
+    assert producer.flush(10) == 0
+
+
+@contextmanager
+def indexing(kafka: KafkaNode, connect: ClientFactory, letters: Letters) -> Iterator[None]:
+    config = {
+        **consumer_config(kafka.environ, new_group()),
+        "partition.assignment.strategy": "range",
+    }
+    opened = IndexTables(connect)
+    stop = threading.Event()
+    role = IndexRole(Consumer(config), opened, letters)
+    thread = threading.Thread(target=role.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        opened.close()
+        assert not thread.is_alive()
+
+
+def test_the_index_passes_over_what_it_cannot_read_and_takes_what_no_column_holds(
+    kafka: KafkaNode, connect: ClientFactory, tables: IndexTables
+) -> None:
+    liar, good, letters = Liar(new_task()), LogBuilder(new_task()), Letters()
+    for log in (liar, good):
+        submit(kafka, submitted(log.task))
+    write_junk(kafka, good.task, "no id of ours")
+    Writer(kafka).write(liar.claim(), liar.chunk(target(-5)), liar.terminal())
+    Writer(kafka).write(good.claim(), good.chunk(target()), good.terminal())
+    with indexing(kafka, connect, letters):
+        wait_until(lambda: status(tables, good.task) == "succeeded", 60)
+        wait_until(lambda: status(tables, liar.task) == "succeeded", 60)
+    (row,) = tables.select(TASKS, [liar.task])
+    assert (row.total_frames, row.fps) == (None, 0.0)
+    told = {(found.code, found.task, found.topic) for found in letters.found}
+    assert ("bad_record", good.task, CHUNKS) in told
+    assert all(found.position >= 0 for found in letters.found if found.task == good.task)
+
+
+def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNode) -> None:
+    store, letters, told = MemoryObjects(), Letters(), list[ConsumerBeat]()
+    roles: list[ArchiveRole] = []
+    group, stop = new_group(), threading.Event()
+    watch = ConsumerWatch(client_config(kafka.environ), "archive", group, 2.0, told.append)
+
+    def life() -> ArchiveRole:
+        roles.append(ArchiveRole(consumer_config(kafka.environ, group), store, letters))
+        return roles[-1]
+
+    thread = threading.Thread(target=run_lives, args=(life, stop, watch, LOG))
+    thread.start()
+    try:
+        before, after, writer = LogBuilder(new_task()), LogBuilder(new_task()), Writer(kafka)
+        writer.write(before.claim(), before.chunk(target()), before.terminal())
+        wait_until(lambda: f"{before.project}/{before.task}/final.json" in store.stored, 60)
+        # The plant: nothing is fetched any more, and the role does not know.
+        assigned = [TopicPartition(*place) for place in roles[0].positions()]
+        roles[0]._consumer.pause(assigned)
+        writer.write(after.claim(), after.chunk(target()), after.terminal())
+        wait_until(lambda: f"{after.project}/{after.task}/final.json" in store.stored, 60)
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert len(roles) >= 2
+    assert any(beat.standing for beat in told)
+    assert told[-1].n_renewals >= 1
