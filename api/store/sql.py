@@ -12,7 +12,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from api.errors import ProblemError, UnavailableError
-from api.store.sql_guard import LIMITS, MAX_ROWS, check
+from api.store.sql_guard import CHECK_LIMITS, LIMITS, MAX_ROWS, check
 
 MAX_PARALLEL = 2
 _TIMEOUT_CODE = 159
@@ -80,16 +80,36 @@ def run_sql(new_client: Callable[[], Any], query: str) -> SqlAnswer:
 def _run(client: Any, query: str) -> SqlAnswer:
     started_s = time.monotonic()
     checked = check(client, query)
-    result = client.query(checked.sql, settings=LIMITS)
-    rows = result.result_rows
+    columns, rows = (
+        _selected(client, checked.sql) if checked.selects else _told(client, checked.sql)
+    )
     return SqlAnswer(
-        columns=tuple(result.column_names),
-        types=tuple(kind.name for kind in result.column_types),
+        columns=tuple(name for name, _ in columns),
+        types=tuple(kind for _, kind in columns),
         rows=tuple(tuple(_plain(value) for value in row) for row in rows[:MAX_ROWS]),
         row_count=min(len(rows), MAX_ROWS),
         elapsed_ms=round((time.monotonic() - started_s) * 1000),
         truncated=len(rows) > MAX_ROWS,
     )
+
+
+def _selected(client: Any, sql: str) -> tuple[Sequence[tuple[str, str]], Sequence[Any]]:
+    """Return names and types of the columns, and the rows.
+
+    The query is asked for its columns, since an empty answer of chDB has none. A constant column
+    counts as one value against the limit of bytes, unless it is written out.
+    """
+    columns = client.query(f"DESCRIBE ({sql})", settings=CHECK_LIMITS).result_rows
+    written_out = f"SELECT * APPLY(materialize) FROM ({sql})"  # noqa: S608 - checked by the guard
+    rows = client.query(written_out, settings=LIMITS).result_rows
+    return [(row[0], row[1]) for row in columns], rows
+
+
+def _told(client: Any, sql: str) -> tuple[Sequence[tuple[str, str]], Sequence[Any]]:
+    """Return the same of an EXPLAIN or DESCRIBE."""
+    result = client.query(sql, settings=LIMITS)
+    kinds = [kind.name for kind in result.column_types]
+    return list(zip(result.column_names, kinds, strict=True)), result.result_rows
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,7 @@ LIMITS: dict[str, str] = {
     "max_result_bytes": str(MAX_RESULT_BYTES),
     "result_overflow_mode": "throw",  # `break` lets the block through that passes the limit
     "max_block_size": "8192",
+    "query_plan_remove_redundant_sorting": "0",  # the query is run as a subquery, in its order
 }
 
 _TABLES = frozenset((*TABLES, *VIEWS, AUDIT))
@@ -110,6 +111,8 @@ class CheckedQuery(NamedTuple):
     """A query that may run under `LIMITS`, as the engine wrote it anew."""
 
     sql: str
+    selects: bool = True
+    """It is a SELECT, and can stand in another one."""
 
 
 class _Node(msgspec.Struct):
@@ -148,7 +151,7 @@ def check(client: Any, query: str) -> CheckedQuery:
         root = _only_query(root)
     _check_node(root, None, names, is_root=True)
     _check_resolved(client, inner)
-    return CheckedQuery(sql)
+    return CheckedQuery(sql, selects=inner == sql)
 
 
 def _lines(
@@ -218,7 +221,7 @@ def _described(root: _Node, sql: str) -> CheckedQuery:
     kinds = [node.kind for node in inside]
     if kinds != ["TableExpression", "TableIdentifier"] or inside[1].text not in _TABLES:
         raise QueryRefusedError("DESCRIBE takes one of Framewire's tables or views.")
-    return CheckedQuery(sql)
+    return CheckedQuery(sql, selects=False)
 
 
 def _walk(node: _Node) -> Iterator[_Node]:

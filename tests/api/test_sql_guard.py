@@ -304,6 +304,7 @@ def test_every_function_on_the_list_is_one_of_clickhouses(client: Any) -> None:
         ("SELECT groupArray(number) FROM numbers(100000000)", "384.00 MiB"),
         ("SELECT randomString(5000) FROM numbers(9000)", "16.00 MiB"),
         ("SELECT range(3000) FROM numbers(9000)", "16.00 MiB"),
+        ("SELECT repeat('x', 30000), number FROM numbers(9000)", "16.00 MiB"),
         ("SELECT groupArray(number) FROM numbers(5000000)", "16.00 MiB"),
     ],
 )
@@ -317,3 +318,17 @@ def test_memory_and_bytes_of_an_answer_are_bounded(
     assert limit in caught.value.detail
     assert "SETTINGS" not in caught.value.detail
     assert process.memory_info().rss - before_bytes < 800 * 1024 * 1024
+
+
+def test_an_empty_answer_has_its_columns(connect: Callable[[], Any]) -> None:
+    answer = run_sql(connect, "SELECT task_id, count() AS n FROM tasks GROUP BY task_id")
+    assert (answer.columns, answer.rows) == (("task_id", "n"), ())
+    assert answer.types[1] == "UInt64"
+
+
+def test_the_answer_keeps_the_order_and_the_names_of_the_query(connect: Callable[[], Any]) -> None:
+    answer = run_sql(
+        connect, "SELECT number AS n, 1, 1, 'a' FROM numbers(3) ORDER BY number * 7 % 5 DESC"
+    )
+    assert answer.columns == ("n", "1", "1", "'a'")
+    assert [row[0] for row in answer.rows] == [2, 1, 0]

@@ -65,6 +65,7 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+@pytest.mark.usefixtures("processes")
 async def test_the_owner_of_the_url_gets_the_console(
     served: Served, browser: aiohttp.ClientSession
 ) -> None:
@@ -122,6 +123,7 @@ async def test_without_the_token_there_is_nothing(
         await browser.ws_connect(f"{served.origin}/{wrong}/ws")
 
 
+@pytest.mark.usefixtures("processes")
 async def test_consoles_have_a_number(served: Served, browser: aiohttp.ClientSession) -> None:
     visitors = [
         await browser.ws_connect(f"{served.page}/ws", origin=served.origin)

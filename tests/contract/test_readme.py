@@ -5,6 +5,7 @@ that must become ready and end at SIGTERM; `SETTINGS` are exports, whose values 
 by those of its own stack; `NOT_RUN` says why a command is not run and checks what can be checked.
 """
 
+import base64
 import json
 import os
 import re
@@ -219,6 +220,7 @@ def role_settings(stack: Addresses, folder: Path) -> dict[str, str]:
         env.CLICKHOUSE: f"chdb://{folder / 'clickhouse'}",
         env.ADMIN_KEY: "operator",
         env.TOKEN_SECRET: "secret",
+        env.SECRET_KEY: base64.b64encode(bytes(32)).decode(),
     }
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,9 +14,13 @@ import pytest
 from tests.api.bare import read_all, read_answer, wait_until
 from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.deploy.compose import ROOT
+from tests.plugins.missing import find_program, needs_program
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+NGINX = find_program("nginx")
+pytestmark = [
+    pytest.mark.usefixtures("processes"),
+    needs_program("nginx", promise="the bounds of deploy/nginx.conf"),
+]
 KIB = 1024
 SMALLER = {
     "limit_conn connections 1024;": "limit_conn connections 3;",
