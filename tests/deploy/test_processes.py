@@ -304,8 +304,11 @@ def test_one_api_may_die(deployment: Deployment, client: httpx.Client) -> None:
     deployment.processes["api-2"].kill()
     deployment.processes["api-2"].wait()
     try:
+        for _ in range(6):  # the first of them that goes to the dead one is an error
+            client.get("/v1/video/tasks/vt_x/stream?token=secret-though-an-api-is-dead")
         for _ in range(6):
             assert client.get("/v1/models").status_code == 200
+        assert "secret-though" not in (deployment.directory / "nginx.log").read_text()
         task = _submit(client, max_frames=1)
         log = client.get(f"/v1/video/tasks/{task}/stream", timeout=90).content
         assert chunks_of(log)[-1].finish_reason in {"stop", "max_frames"}
