@@ -15,6 +15,7 @@ from api.bodies import Bodies
 from api.consumers import role_parts
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
+from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
 from api.key_use import KeyUses
 from api.lag import Behind, Lag
@@ -67,6 +68,7 @@ class Services:
     projects: Projects
     lag: Lag
     quotas: Quotas
+    disk: DiskReserve
 
     @classmethod
     def create(cls, settings: Settings) -> "Services":
@@ -129,6 +131,9 @@ class Services:
             projects=Projects(directory, publisher),
             lag=Lag(settings),
             quotas=quotas,
+            disk=DiskReserve(
+                Path(settings.disk) if settings.disk else None, settings.disk_reserve_bytes
+            ),
         )
 
     async def start(self) -> None:

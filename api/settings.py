@@ -30,6 +30,7 @@ SUBMISSIONS_PER_MINUTE = "FRAMEWIRE_SUBMISSIONS_PER_MINUTE"
 OPEN_STREAMS = "FRAMEWIRE_OPEN_STREAMS"
 UPLOAD_BYTES_PER_DAY = "FRAMEWIRE_UPLOAD_BYTES_PER_DAY"
 STORED_BYTES = "FRAMEWIRE_STORED_BYTES"
+DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
     {"s3_secret", "admin_key", "token_secret", "secret_key", "clickhouse", "kafka_options"}
@@ -118,6 +119,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stored_bytes: int = 0
     """Bytes of log that one project may have stored."""
 
+    disk: str | None = None
+    """Directory on the disk that engines of this machine write to; None looks at no disk."""
+    disk_reserve_bytes: int = 1024 * MIB
+    """Free bytes of that disk below which no task is accepted."""
+
     ring_bytes: int = 64 * MIB
     """Bytes of live log that one process keeps for its readers, all tasks together."""
     cache_bytes: int = 256 * MIB
@@ -188,6 +194,7 @@ _TEXTS = {
     "token_secret": env.TOKEN_SECRET,
     "secret_key": env.SECRET_KEY,
     "log": env.LOG,
+    "disk": env.DISK,
 }
 _NUMBERS = {
     "port": env.PORT,
@@ -206,6 +213,7 @@ _NUMBERS = {
     "open_streams": OPEN_STREAMS,
     "upload_bytes_per_day": UPLOAD_BYTES_PER_DAY,
     "stored_bytes": STORED_BYTES,
+    "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
 _LIMITS = (
     "submissions_per_minute",

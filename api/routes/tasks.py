@@ -60,7 +60,7 @@ IdempotencyKey = Annotated[
     operation_id="processVideo",
     scope=SUBMIT,
     operation_class=body_operation(ProcessRequest),
-    responses=problems(400, 403, 408, 409, 413, 422, 429),
+    responses=problems(400, 403, 408, 409, 413, 422, 429, 507),
 )
 async def process_video(
     request: AnyRequest,
@@ -73,6 +73,7 @@ async def process_video(
         idempotency_key.strip() and idempotency_key.isprintable()
     ):
         raise BadRequestError("The Idempotency-Key must hold 1 to 255 printable characters.")
+    services.disk.admit()
     headers = await services.quotas.admit(project)
     with services.bodies.lease(project) as lease:
         body = await services.bodies.read_submission(request, lease)
