@@ -14,7 +14,18 @@ from api.errors import ProblemError, TooLargeError, problem_response
 from api.frames import Frames
 from api.leaving import AnswerBeforeTheEnd
 from api.observe import ObserveRequests
-from api.routes import admin, audit, frames, models, sql, stream, system, tasks, tracks
+from api.routes import (
+    admin,
+    audit,
+    frames,
+    models,
+    sql,
+    stream,
+    system,
+    tasks,
+    tenants,
+    tracks,
+)
 from api.routes.dependencies import DEPENDENCIES, AnyRequest
 from api.routes.openapi import openapi_config
 from api.server.metrics import ConnectionCollector
@@ -31,12 +42,23 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
     *system.HANDLERS,
     *admin.HANDLERS,
     *audit.HANDLERS,
+    *tenants.HANDLERS,
     *sql.HANDLERS,
 )
 
 
 CORS_MAX_AGE_S = 3600
-_EXPOSED = ("Stream-Start-Offset", "Stream-Next-Offset", "Stream-Closed", "Retry-After", "ETag")
+_EXPOSED = (
+    "Stream-Start-Offset",
+    "Stream-Next-Offset",
+    "Stream-Closed",
+    "Retry-After",
+    "ETag",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "RateLimit-Policy",
+)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -79,7 +101,7 @@ def _cors(origins: Sequence[str]) -> CORSConfig:
     """Let pages of `origins` use the api; keys travel in headers, never in cookies."""
     return CORSConfig(
         allow_origins=[*origins],
-        allow_methods=["GET", "HEAD", "POST", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=[*_EXPOSED],
         allow_credentials=False,

@@ -21,6 +21,7 @@ from streamproc.contract.audit import AuditRecord, Outcome, encode_audit
 
 ACTIONS = {
     "createProject": "project.create",
+    "patchProject": "project.limit",
     "createKey": "key.create",
     "rotateKey": "key.rotate",
     "revokeKey": "key.revoke",

@@ -45,6 +45,13 @@ class AuditCursor(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     id: str
 
 
+class UsageCursor(msgspec.Struct, frozen=True, array_like=True, tag="u"):
+    """The last day of a project given."""
+
+    day: Annotated[str, Meta(max_length=10)]
+    project: Annotated[str, Meta(max_length=64)]
+
+
 def encode_cursor(cursor: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
 

@@ -16,6 +16,7 @@ import structlog
 from api.contract.stored import StoredRequest
 from api.errors import NotFoundError, ProblemError, UnavailableError
 from api.frame_child import FrameChild
+from api.frame_turns import FrameTurns
 from api.settings import MIB, Settings
 from api.source_secrets import SourceSecrets
 from api.store.frame_rows import boxes_of_frame
@@ -23,8 +24,9 @@ from api.store.objects import Objects
 from api.store.rows import Rows
 from streamproc.contract.frame import NO_SUCH_FRAME, PASSING_ERRORS, Box, FrameAnswer, FrameOrder
 
-MAX_CHILDREN = 2
-MAX_WAITING = 16
+MAX_CHILDREN = 3
+MAX_WAITING = 32
+MAX_WAITING_PER_PROJECT = 8
 TIMEOUT_S = 20.0
 IDLE_S = 30.0
 CACHE_BYTES = 32 * MIB
@@ -67,8 +69,7 @@ class Frames:
         self._rows = rows
         endpoint = settings.s3_endpoint
         self._own_host = urlsplit(endpoint).netloc if endpoint else None
-        self._turns = asyncio.Semaphore(MAX_CHILDREN)
-        self._n_waiting = 0
+        self._turns = FrameTurns(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
         self._idle: list[FrameChild] = []
         self._kept: OrderedDict[_Key, Picture] = OrderedDict()
         self._kept_bytes = 0
@@ -88,14 +89,8 @@ class Frames:
         if known is not None:
             self._kept.move_to_end(key)
             return known
-        if self._n_waiting >= MAX_WAITING:
-            raise UnavailableError("Too many frames are asked for at once.", code="frames_busy")
-        self._n_waiting += 1
-        try:
-            async with self._turns:
-                picture = await self._make(await self._order(stored, key))
-        finally:
-            self._n_waiting -= 1
+        async with self._turns.of(stored.project):
+            picture = await self._make(await self._order(stored, key))
         self._keep(key, picture)
         return picture
 

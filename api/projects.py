@@ -9,6 +9,8 @@ from msgspec import UNSET
 from api.contract.resources import (
     KeyRequest,
     KeyResource,
+    LimitsResource,
+    ProjectPatch,
     ProjectRequest,
     ProjectResource,
     RotateRequest,
@@ -48,6 +50,21 @@ class Projects:
     def list_projects(self) -> list[ProjectResource]:
         """Return all projects by id."""
         return [_project(p) for _, p in sorted(self._directory.projects.copy().items())]
+
+    async def change(self, project_id: str, patch: ProjectPatch) -> ProjectResource:
+        """Change what is given of a project's limits. Raises NotFoundError."""
+        project = self._directory.projects.get(project_id)
+        if project is None:
+            raise NotFoundError("There is no such project.")
+        given = {
+            name: value
+            for name, value in msgspec.structs.asdict(patch.limits).items()
+            if value is not UNSET
+        }
+        limits = msgspec.structs.replace(project.limits, **given)
+        changed = msgspec.structs.replace(project, limits=limits)
+        await self._write(project_key(project.id), changed)
+        return _project(changed)
 
     async def create_key(self, request: KeyRequest) -> KeyResource:
         """Return a new key with its text, which nobody can be told again."""
@@ -150,4 +167,5 @@ class Projects:
 
 
 def _project(project: Project) -> ProjectResource:
-    return ProjectResource(project.id, project.name, rfc3339(project.created_ms))
+    limits = LimitsResource(**msgspec.structs.asdict(project.limits))
+    return ProjectResource(project.id, project.name, rfc3339(project.created_ms), limits)

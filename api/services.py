@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,6 +15,7 @@ from api.bodies import Bodies
 from api.consumers import role_parts
 from api.contract.resources import PartResource
 from api.directory import Directory, DirectoryReader
+from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
 from api.key_use import KeyUses
 from api.lag import Behind, Lag
@@ -23,11 +25,13 @@ from api.log.reader import LogReader
 from api.metrics import Metrics
 from api.projects import Projects
 from api.publish import Publisher
+from api.quotas import Quotas
 from api.requests import Requests
 from api.settings import Settings
 from api.source_secrets import SourceSecrets
 from api.store.objects import Objects
 from api.store.rows import Rows
+from api.store.usage_rows import stored_bytes
 from api.submission import RecentTasks, Submissions, now_ms
 from api.tasks import Tasks
 from models.registry import Registry
@@ -63,6 +67,8 @@ class Services:
     tasks: Tasks
     projects: Projects
     lag: Lag
+    quotas: Quotas
+    disk: DiskReserve
 
     @classmethod
     def create(cls, settings: Settings) -> "Services":
@@ -87,6 +93,7 @@ class Services:
         requests = Requests(objects)
         secrets = SourceSecrets(objects, settings.secret_key)
         recent = RecentTasks(settings.recent_tasks_s)
+        quotas = Quotas(settings, directory, partial(stored_bytes, rows))
         return cls(
             settings=settings,
             registry=Registry(Path(settings.models) if settings.models else None),
@@ -123,6 +130,10 @@ class Services:
             ),
             projects=Projects(directory, publisher),
             lag=Lag(settings),
+            quotas=quotas,
+            disk=DiskReserve(
+                Path(settings.disk) if settings.disk else None, settings.disk_reserve_bytes
+            ),
         )
 
     async def start(self) -> None:

@@ -26,6 +26,11 @@ HEAD_TIMEOUT_S = "FRAMEWIRE_HEAD_TIMEOUT_S"
 MAX_CONNECTIONS = "FRAMEWIRE_MAX_CONNECTIONS"
 MAX_CONNECTIONS_PER_ADDRESS = "FRAMEWIRE_MAX_CONNECTIONS_PER_ADDRESS"
 TRUSTED_PROXIES = "FRAMEWIRE_TRUSTED_PROXIES"
+SUBMISSIONS_PER_MINUTE = "FRAMEWIRE_SUBMISSIONS_PER_MINUTE"
+OPEN_STREAMS = "FRAMEWIRE_OPEN_STREAMS"
+UPLOAD_BYTES_PER_DAY = "FRAMEWIRE_UPLOAD_BYTES_PER_DAY"
+STORED_BYTES = "FRAMEWIRE_STORED_BYTES"
+DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
     {"s3_secret", "admin_key", "token_secret", "secret_key", "clickhouse", "kafka_options"}
@@ -105,6 +110,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Open connections of one client address; 0: half of all."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose `X-Forwarded-For` names the client."""
+    submissions_per_minute: int = 600
+    """Submissions of one project a minute, in this process; 0 is no limit, here and below."""
+    open_streams: int = 10_000
+    """Streams of one project that are open at once, in this process."""
+    upload_bytes_per_day: int = 0
+    """Bytes of video that requests of one project may carry in a day, in this process."""
+    stored_bytes: int = 0
+    """Bytes of log that one project may have stored."""
+
+    disk: str | None = None
+    """Directory on the disk that engines of this machine write to; None looks at no disk."""
+    disk_reserve_bytes: int = 1024 * MIB
+    """Free bytes of that disk below which no task is accepted."""
 
     ring_bytes: int = 64 * MIB
     """Bytes of live log that one process keeps for its readers, all tasks together."""
@@ -121,6 +139,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long results wait for the index to have read a finished log."""
     recent_tasks_s: float = 60.0
     """How long this process lists its own submissions that the index may not have yet."""
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits of projects that have none of their own, by name."""
+        return {name: getattr(self, name) for name in _LIMITS}
 
     def __repr__(self) -> str:
         shown = ", ".join(
@@ -171,6 +194,7 @@ _TEXTS = {
     "token_secret": env.TOKEN_SECRET,
     "secret_key": env.SECRET_KEY,
     "log": env.LOG,
+    "disk": env.DISK,
 }
 _NUMBERS = {
     "port": env.PORT,
@@ -185,7 +209,18 @@ _NUMBERS = {
     "max_connections": MAX_CONNECTIONS,
     "max_connections_per_address": MAX_CONNECTIONS_PER_ADDRESS,
     "watchdog_s": env.WATCHDOG_S,
+    "submissions_per_minute": SUBMISSIONS_PER_MINUTE,
+    "open_streams": OPEN_STREAMS,
+    "upload_bytes_per_day": UPLOAD_BYTES_PER_DAY,
+    "stored_bytes": STORED_BYTES,
+    "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
+_LIMITS = (
+    "submissions_per_minute",
+    "open_streams",
+    "upload_bytes_per_day",
+    "stored_bytes",
+)
 
 
 def _required(source: Mapping[str, str], name: str) -> str:

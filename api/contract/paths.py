@@ -8,6 +8,7 @@ SYSTEM = "/v1/system"
 PROJECTS = "/v1/admin/projects"
 AUDIT = "/v1/admin/audit"
 KEYS = "/v1/admin/keys"
+USAGE = "/v1/admin/usage"
 
 
 def task(task_id: str) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streamproc.contract.bounds import MAX_LIMIT
+
 Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = (
     "pending",
@@ -29,6 +31,7 @@ MAX_OVERLAP_S = 90 * 24 * 3600
 Scope = Literal["read", "submit", "admin:project"]
 
 Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+Limit = Annotated[int, Meta(ge=0, le=MAX_LIMIT)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -112,6 +115,21 @@ class ProjectRequest(_Request, frozen=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{1,62}$")] | None = None
+
+
+class LimitsPatch(_Request, frozen=True):
+    """A project's limits: what is absent stays, null takes the server's setting, 0 is no limit."""
+
+    submissions_per_minute: Limit | UnsetType | None = UNSET
+    open_streams: Limit | UnsetType | None = UNSET
+    upload_bytes_per_day: Limit | UnsetType | None = UNSET
+    stored_bytes: Limit | UnsetType | None = UNSET
+
+
+class ProjectPatch(_Request, frozen=True):
+    """The body of `PATCH /v1/admin/projects/:id`."""
+
+    limits: LimitsPatch
 
 
 class KeyRequest(_Request, frozen=True):
@@ -256,10 +274,20 @@ class TrackPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class LimitsResource(msgspec.Struct, frozen=True):
+    """A project's own limits; null is the server's setting, 0 is no limit."""
+
+    submissions_per_minute: int | None = None
+    open_streams: int | None = None
+    upload_bytes_per_day: int | None = None
+    stored_bytes: int | None = None
+
+
 class ProjectResource(msgspec.Struct, frozen=True):
     id: str
     name: str
     created_at: str
+    limits: LimitsResource = LimitsResource()
 
 
 class ProjectPage(msgspec.Struct, frozen=True):
@@ -312,6 +340,26 @@ class AuditResource(msgspec.Struct, frozen=True):
 
 class AuditPage(msgspec.Struct, frozen=True):
     data: list[AuditResource]
+    next_cursor: str | None
+
+
+class UsageDay(msgspec.Struct, frozen=True):
+    """What a project used on one UTC day: the tasks submitted on it, as far as they have come.
+
+    `processing_s` is the time from a task's first claim to its end; `log_bytes` are stored.
+    """
+
+    day: str
+    project: str
+    tasks: int
+    processed_frames: int
+    decoded_frames: int
+    processing_s: float
+    log_bytes: int
+
+
+class UsagePage(msgspec.Struct, frozen=True):
+    data: list[UsageDay]
     next_cursor: str | None
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -43,6 +43,8 @@ class LogResponse(ASGIResponse):
     """
 
     _should_set_content_length = False
+    on_end: Callable[[], None] | None = None
+    """Called once the response has been sent, or has not."""
 
     def __init__(
         self,
@@ -67,7 +69,11 @@ class LogResponse(ASGIResponse):
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         self._outlet = outlet_of(scope)
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.on_end is not None:
+                self.on_end()
 
     async def send_body(self, send: "Send", receive: "Receive") -> None:
         """Send the log until its end, the client's departure, the deadline or the stop."""

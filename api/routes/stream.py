@@ -23,6 +23,7 @@ from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read
 from api.log.reader import LogReader
 from api.log.response import HEADERS, LogResponse
 from api.log.wakes import StoppingError
+from api.quotas import Quotas
 from api.requests import Requests
 from api.routes.dependencies import NO_STORE, AnyRequest
 from api.routes.openapi import problems
@@ -48,13 +49,15 @@ class StreamParts(Protocol):
     def log(self) -> LogReader: ...
     @property
     def lives(self) -> StreamLives: ...
+    @property
+    def quotas(self) -> Quotas: ...
 
 
 @get(
     paths.TASKS + "/{task_id:str}/stream",
     operation_id="streamTask",
     media_type="text/event-stream",
-    responses=problems(400, 403, 404, 409, 416),
+    responses=problems(400, 403, 404, 409, 416, 429),
 )
 async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Read the task's log as server-sent events, from any byte offset.
@@ -64,7 +67,17 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """
     parts: StreamParts = request.app.state.services
     ask, ref, key = await _asked(parts, request, task_id)
-    return await answer(parts, ask, ref, key)
+    leave = parts.quotas.enter_stream(ref.project)
+    try:
+        found = await answer(parts, ask, ref, key)
+    except BaseException:
+        leave()
+        raise
+    if isinstance(found, LogResponse):
+        found.on_end = leave
+    else:
+        leave()
+    return found
 
 
 @route(

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Annotated
 
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from api.audit import about
@@ -60,19 +60,21 @@ IdempotencyKey = Annotated[
     operation_id="processVideo",
     scope=SUBMIT,
     operation_class=body_operation(ProcessRequest),
-    responses=problems(400, 403, 408, 409, 413, 422, 429),
+    responses=problems(400, 403, 408, 409, 413, 422, 429, 507),
 )
 async def process_video(
     request: AnyRequest,
     services: TheServices,
     project: TheProject,
     idempotency_key: IdempotencyKey = None,
-) -> Accepted:
+) -> Response[Accepted]:
     """Submit a video. The answer means that the task will be done."""
     if idempotency_key is not None and not (
         idempotency_key.strip() and idempotency_key.isprintable()
     ):
         raise BadRequestError("The Idempotency-Key must hold 1 to 255 printable characters.")
+    services.disk.admit()
+    headers = await services.quotas.admit(project)
     with services.bodies.lease(project) as lease:
         body = await services.bodies.read_submission(request, lease)
         read = partial(
@@ -84,10 +86,12 @@ async def process_video(
             providers=services.providers,
         )
         intake = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
+        services.quotas.admit_upload(project, len(intake.upload or b""))
         stored = await services.submissions.submit(project, intake, idempotency_key)
     services.metrics.submitted.inc()
     about(request, stored.task)
-    return Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
+    accepted = Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))
+    return Response(accepted, headers=headers)
 
 
 @get(

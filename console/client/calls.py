@@ -22,6 +22,7 @@ from api.contract.resources import (
     TaskPage,
     TaskResource,
     TrackPage,
+    UsagePage,
 )
 
 T = TypeVar("T")
@@ -183,6 +184,30 @@ def rotate_key(
     given = {"overlap_s": overlap_s, "expires_at": expires_at}
     body = {name: value for name, value in given.items() if value is not None}
     return Call(KeyResource, "POST", f"{paths.KEYS}/{_part(key_id)}/rotate", body=body)
+
+
+def set_limits(project_id: str, limits: dict[str, Any]) -> Call[ProjectResource]:
+    path = f"{paths.PROJECTS}/{_part(project_id)}"
+    return Call(ProjectResource, "PATCH", path, body={"limits": limits})
+
+
+def usage(
+    *,
+    project: str | None = None,
+    day_from: str | None = None,
+    day_to: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Call[UsagePage]:
+    """One page of what projects used on each UTC day, the newest first."""
+    query = _given(
+        ("project", project),
+        ("from", day_from),
+        ("to", day_to),
+        ("cursor", cursor),
+        ("limit", limit),
+    )
+    return Call(UsagePage, "GET", paths.USAGE, tuple(query))
 
 
 def keys(project: str | None = None) -> Call[KeyPage]:

@@ -3,6 +3,7 @@
 from typing import get_args
 
 import click
+import msgspec
 
 from api.contract.resources import KeyResource, Scope
 from console.client import calls
@@ -82,7 +83,7 @@ def revoke(terminal: Terminal, key_id: str) -> None:
 
 @click.group
 def projects() -> None:
-    """Create and list projects (needs the operator's key)."""
+    """Create projects, list them, set their limits (needs the operator's key)."""
 
 
 @projects.command("create")
@@ -96,6 +97,29 @@ def create_project(terminal: Terminal, name: str, project_id: str | None) -> Non
         terminal.show(project)
     else:
         echo(project.id)
+
+
+@projects.command("limit")
+@click.argument("project_id", metavar="ID")
+@click.argument("limits", metavar="NAME=VALUE…", nargs=-1, required=True)
+@asks_api
+def limit_project(terminal: Terminal, project_id: str, limits: tuple[str, ...]) -> None:
+    """Set limits of a project: `open_streams=50`, 0 for none, `default` for the server's."""
+    wanted: dict[str, int | None] = {}
+    for text in limits:
+        name, _, value = text.partition("=")
+        try:
+            wanted[name] = None if value == "default" else int(value)
+        except ValueError as exc:
+            raise click.BadParameter(
+                f"{text}: NAME=VALUE, the value a whole number or `default`"
+            ) from exc
+    project = terminal.send(calls.set_limits(project_id, wanted), admin=True)
+    if terminal.as_json:
+        terminal.show(project)
+    else:
+        for name, own in msgspec.structs.asdict(project.limits).items():
+            echo(f"{name}  {'default' if own is None else own}")
 
 
 @projects.command("list")

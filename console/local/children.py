@@ -94,17 +94,13 @@ class Child:
         """Return the last lines that this process wrote, the oldest first."""
         try:
             with self._log.open("rb") as file:
-                file.seek(max(self._log_start, self._log.stat().st_size - _TAIL_BYTES))
+                size = self._log.stat().st_size
+                start = self._log_start if self._log_start <= size else 0  # it was cut meanwhile
+                file.seek(max(start, size - _TAIL_BYTES))
                 text = file.read().decode(errors="replace")
         except OSError:
             return []
         return [line for line in text.splitlines() if line.strip()][-n_lines:]
-
-
-def rotate(log: Path) -> None:
-    """Put the log of an earlier run aside as `<name>.1`."""
-    if log.exists():
-        log.replace(log.with_name(f"{log.name}.1"))
 
 
 def bound_to(parent: int) -> Callable[[], None] | None:

@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from console.local.children import Child, ChildSpec, rotate
+from console.local import log_files
+from console.local.children import Child, ChildSpec
 from console.local.supervisor import GiveUp, Kill, Phase, Restart, Spawn, Supervisor, Terminate
 
 _TICK_STARTING_S = 0.05
 _TICK_STEADY_S = 0.5
+_LOGS_EVERY_S = 5.0
 _PROBE_PAUSE_S = 0.2  # between two looks at one child: each may cost it a query
 
 
@@ -41,6 +43,7 @@ class ChildrenLoop:
         self._children: dict[str, Child] = {}
         self._probed_s: dict[str, float] = {}
         self._n_signals = 0
+        self._cut_s = time.monotonic()
         self._started_s = time.monotonic()
 
     @property
@@ -64,7 +67,7 @@ class ChildrenLoop:
         However it ends, no child is left.
         """
         for name in self._specs:
-            rotate(self._log(name))
+            log_files.put_aside(self._log(name))
         with ExitStack() as cleanup:
             cleanup.callback(self._sweep)
             wait = cleanup.enter_context(self._signal_wait())
@@ -86,6 +89,7 @@ class ChildrenLoop:
             self._reap()
             self._perform(supervisor.advance(time.monotonic()))
             self._probe()
+            self._cut_logs()
             if supervisor.all_ready and not supervisor.stopping and not was_ready:
                 was_ready = True
                 on_ready()
@@ -127,6 +131,17 @@ class ChildrenLoop:
                 self._supervisor.ready(name, time.monotonic())
                 self._reporter.child_ready(name, self.age_s)
             self._probed_s[name] = time.monotonic()
+
+    def _cut_logs(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._cut_s < _LOGS_EVERY_S:
+            return
+        self._cut_s = now_s
+        for name in self._specs:
+            try:
+                log_files.cut(self._log(name))
+            except OSError:  # a full disk must not take the stack down
+                continue
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"

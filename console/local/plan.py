@@ -211,6 +211,7 @@ def _settings(options: StackOptions, directory: DataDirectory, s3: S3Access) -> 
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
         env.MODELS: str(directory.models),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
+        env.DISK: str(directory.root),
     }
     if options.s3_endpoint is None:
         settings[env.S3_REGION] = "us-east-1"

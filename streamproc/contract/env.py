@@ -28,6 +28,8 @@ ADMIN_KEY = "FRAMEWIRE_ADMIN_KEY"  # bearer key of the operator's endpoints
 TOKEN_SECRET = "FRAMEWIRE_TOKEN_SECRET"  # noqa: S105 - signs ?token=; shared by all api instances
 INDEX_IN_API = "FRAMEWIRE_INDEX_IN_API"  # 1: run the index role inside the api (chDB has one owner)
 
+DISK = "FRAMEWIRE_DISK"  # directory on the disk that the embedded engines write to
+
 # worker
 DEVICE = "FRAMEWIRE_DEVICE"  # OpenVINO device, default AUTO:GPU,CPU
 PRECISION = "FRAMEWIRE_PRECISION"  # auto | f32 | bf16 | f16

@@ -111,10 +111,23 @@ class CancelRequested(msgspec.Struct, frozen=True):
     requested_ms: int
 
 
+class ProjectLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's own limits; None leaves it to the api's settings, 0 is no limit.
+
+    Readers clamp them to `bounds.MAX_LIMIT`: a number must not cost a project its record.
+    """
+
+    submissions_per_minute: int | None = None
+    open_streams: int | None = None
+    upload_bytes_per_day: int | None = None
+    stored_bytes: int | None = None
+
+
 class Project(msgspec.Struct, frozen=True):
     id: str
     name: str
     created_ms: int
+    limits: ProjectLimits = ProjectLimits()
 
 
 class ProjectKey(msgspec.Struct, frozen=True):

@@ -26,7 +26,8 @@ V_TASKS = "v_tasks"
 V_TRACKS = "v_tracks"
 V_DETECTIONS = "v_detections"
 V_EMBEDDINGS = "v_embeddings"
-VIEWS = (V_TASKS, V_TRACKS, V_DETECTIONS, V_EMBEDDINGS, audit.V_AUDIT)
+V_USAGE = "v_usage"
+VIEWS = (V_TASKS, V_TRACKS, V_DETECTIONS, V_EMBEDDINGS, V_USAGE, audit.V_AUDIT)
 
 TASK_ID_PREFIX = "vt_"
 
@@ -280,6 +281,14 @@ FROM {DETECTIONS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_EMBEDDINGS} AS SELECT
     project, task_id, track_id, frame, confidence, vector
 FROM {EMBEDDINGS} FINAL""",
+    f"""CREATE OR REPLACE VIEW {V_USAGE} AS SELECT
+    project, toDate(created_at) AS day, count() AS tasks,
+    sum(processed_frames) AS processed_frames,
+    sum(ifNull(decoded_frames, 0)) AS decoded_frames,
+    sum(ifNull(processing_time_ms, 0)) AS processing_time_ms,
+    sum(log_length) AS log_bytes
+FROM {TASKS} FINAL
+GROUP BY project, day""",
 )
 
 DDL = (*_CREATE_TABLES, *_CREATE_VIEWS, *audit.DDL)

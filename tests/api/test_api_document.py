@@ -43,6 +43,8 @@ EXPECTED = {
     'admin "$FRAMEWIRE_URL/v1/admin/keys" -d \'{"project": "shop", "scopes"': r'\["submit"\]',
     'admin "$FRAMEWIRE_URL/v1/admin/keys?project': r'"name":"till 3"',
     'admin "$FRAMEWIRE_URL/v1/admin/keys/key_3f2a…/rotate"': r'"replaces":"key_.*"key":"fw_',
+    'admin -X PATCH "$FRAMEWIRE_URL/v1/admin/projects': r'"open_streams":50',
+    'admin "$FRAMEWIRE_URL/v1/admin/usage': r'"next_cursor":null',
     'admin "$FRAMEWIRE_URL/v1/admin/audit': r'"next_cursor":null',
     "admin -X DELETE": r'"revoked":true',
     'admin "$FRAMEWIRE_URL/v1/sql"': r'"columns":\["class","count\(\)"\]',

@@ -61,9 +61,12 @@ async def test_who_did_what_is_told_for_every_deed(
         await client.post(f"/v1/video/tasks/{task}/cancel")
         await client.get("/v1/video/tasks")  # reading is no deed
         await client.get("/v1/admin/keys")
+    limits = {"limits": {"open_streams": 7, "stored_bytes": None}}
+    await admin.patch(f"/v1/admin/projects/{project}", json=limits)
+    await admin.get("/v1/admin/usage")
     successor = (await admin.post(f"/v1/admin/keys/{key['id']}/rotate", json={})).json()
     await admin.delete(f"/v1/admin/keys/{successor['id']}")
-    records = await found(admin, 8, project=project)
+    records = await found(admin, 9, project=project)
     told = [
         (r["actor"], r["action"], r["object"], r["outcome"], r["status"]) for r in reversed(records)
     ]
@@ -74,12 +77,14 @@ async def test_who_did_what_is_told_for_every_deed(
         (key["id"], "token.create", task, "done", 201),
         (key["id"], "task.cancel", task, "done", 202),
         (key["id"], "listKeys", "", "denied", 403),
+        ("admin", "project.limit", project, "done", 200),
         ("admin", "key.rotate", key["id"], "done", 201),
         ("admin", "key.revoke", successor["id"], "done", 200),
     ]
     assert {r["address"] for r in records} == {"127.0.0.1"}
     assert "scopes=read,submit" in records[-2]["detail"]
     assert successor["id"] in records[1]["detail"]
+    assert records[2]["detail"] == '{"open_streams":7,"stored_bytes":null}'
     text = msgspec.json.encode(records).decode()
     assert key["key"] not in text
     assert successor["key"] not in text

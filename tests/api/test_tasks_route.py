@@ -1,6 +1,7 @@
 """The life of a task over HTTP, on real Kafka, S3 and ClickHouse."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ BODY = {
     "steps": [{"model": "detect", "parameters": {"classes": ["person"]}}, {"model": "feature"}],
     "model": "qwen-vl-max",
 }
+LIST = "/v1/video/tasks"
 
 
 async def submit(client: httpx.AsyncClient, body: Any = None, **headers: str) -> str:
@@ -51,6 +53,21 @@ async def test_an_open_task_tells_its_failed_providers_on_a_server_that_never_sa
     assert found["attempts"] == [
         {"provider": "gpu", "code": "device_missing", "message": "There is no GPU."}
     ]
+
+
+async def test_a_server_with_a_nearly_full_disk_refuses_new_tasks_and_serves_the_old_ones(
+    project: Any, fresh: Any, tmp_path: Path
+) -> None:
+    task = await submit(project)
+    api = await fresh(disk=str(tmp_path), disk_reserve_bytes=1 << 62)
+    async with api.client(project.headers["authorization"].split()[1]) as client:
+        refused = await client.post("/v1/video/process", json=BODY)
+        assert (refused.status_code, refused.json()["code"]) == (507, "disk_reserved")
+        assert refused.json()["reserve_bytes"] == 1 << 62
+        assert refused.json()["free_bytes"] > 0
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await status(client, task))["status"] == "pending"
+    assert [found["id"] for found in (await project.get(LIST)).json()["data"]] == [task]
 
 
 async def test_accepted_task_is_pending_with_every_field(project: httpx.AsyncClient) -> None:

@@ -99,6 +99,11 @@ def test_show_request_prints_what_would_be_sent(
         (("keys", "list"), "GET {}/v1/admin/keys"),
         (("keys", "revoke", "key_1"), "DELETE {}/v1/admin/keys/key_1"),
         (("projects", "create", "shop"), "POST {}/v1/admin/projects"),
+        (("projects", "limit", "a/b", "open_streams=5"), "PATCH {}/v1/admin/projects/a%2Fb"),
+        (
+            ("usage", "--project", "shop", "--from", "2026-01-01", "--to", "2026-02-01"),
+            "GET {}/v1/admin/usage?project=shop&from=2026-01-01&to=2026-02-01&limit=50",
+        ),
         (("sql", "select 1"), "POST {}/v1/sql"),
     ],
 )
@@ -129,6 +134,11 @@ def test_no_key_is_ever_printed_whole(
         ["list", "--limit", "0"],
         ["status"],
         ["run", "no-such-file.mp4", "--show-request"],
+        ["projects", "limit", "shop"],
+        ["projects", "limit", "shop", "open_streams", "--show-request"],
+        ["projects", "limit", "shop", "open_streams=many", "--show-request"],
+        ["projects", "limit", "shop", "open_streams=1.5", "--show-request"],
+        ["usage", "--limit", "0"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:

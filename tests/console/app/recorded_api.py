@@ -49,7 +49,7 @@ class Script:
         return task
 
     def asked(self, method: str, path: str) -> list[Any]:
-        """Return the bodies (POST) or queries (GET) of the requests to `path`."""
+        """Return the bodies (POST, PATCH) or queries (GET) of the requests to `path`."""
         return [body for m, p, body in self.requests if (m, p) == (method, path)]
 
     def tasks(self) -> list[dict[str, Any]]:
@@ -115,11 +115,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(parts.path, query, None)
 
     def do_POST(self) -> None:
+        self._take("POST")
+
+    def do_PATCH(self) -> None:
+        self._take("PATCH")
+
+    def _take(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         data = self.rfile.read(length)
         body = json.loads(data) if data else None
         path = urlsplit(self.path).path
-        self.script.requests.append(("POST", path, body))
+        self.script.requests.append((method, path, body))
         self._serve(path, {}, body)
 
     def _serve(self, path: str, query: dict[str, list[str]], body: Any) -> None:
@@ -170,6 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._submit(body)
             case ["v1", "video", "tracks"]:
                 self._json(script.answers["similar" if "similar_to" in query else "tracks"])
+            case ["v1", "admin", "projects", project] if self.command == "PATCH":
+                made = {"id": project, "name": project, "created_at": "2026-11-22T12:00:00.000Z"}
+                self._json(made | body)
+            case ["v1", "admin", "usage"]:
+                self._json(script.answers["usage"])
             case ["v1", "models" | "system" as name]:
                 self._json(script.answers[name])
             case _:

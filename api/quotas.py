@@ -1,0 +1,152 @@
+"""What one project may do: rates, counts and bytes, refused with 429 beyond its limits.
+
+Each api process counts for itself what passes through it (submissions a minute, uploads a day,
+open streams): behind n of them a project has up to n times as much. That needs no store that every
+request would have to ask, and cannot be down. Stored bytes are counted by the index: that limit is
+the same on all.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from api.directory import Directory
+from api.errors import ProblemError
+from api.settings import Settings
+from streamproc.contract.bounds import MAX_LIMIT, clamped
+
+MINUTE_S = 60
+DAY_S = 86_400
+_STORED_S = 60.0
+_STREAMS_RETRY_S = 5
+_STORED_RETRY_S = 3600
+
+
+class LimitReachedError(ProblemError):
+    """A project is at one of its limits; `limit` names it as settings and admin API do."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "limit_reached"
+    title = "Too Many Requests"
+
+    def __init__(self, limit: str, most: int, what: str, retry_after_s: float) -> None:
+        seconds = max(1, math.ceil(retry_after_s))
+        super().__init__(
+            f"{what} (limit {limit}: {most}).",
+            extra={"limit": limit, "limit_value": most},
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket of `size` that fills once in `period_s`."""
+
+    size: int
+    period_s: float
+    tokens: float
+    at_s: float
+
+    def take(self, now_s: float, amount: int = 1) -> float:
+        """Take tokens and return 0, or take none and return the seconds until they are there."""
+        self.fill(now_s)
+        if self.tokens >= amount:
+            self.tokens -= amount
+            return 0.0
+        return (amount - self.tokens) * self.period_s / self.size
+
+    def fill(self, now_s: float) -> None:
+        self.tokens += (now_s - self.at_s) * self.size / self.period_s
+        self.tokens = min(self.tokens, float(self.size))
+        self.at_s = now_s
+
+    def headers(self) -> dict[str, str]:
+        """Return the RateLimit fields of the IETF's draft."""
+        missing = self.size - self.tokens
+        return {
+            "RateLimit-Limit": str(self.size),
+            "RateLimit-Remaining": str(int(self.tokens)),
+            "RateLimit-Reset": str(math.ceil(missing * self.period_s / self.size)),
+            "RateLimit-Policy": f"{self.size};w={self.period_s:g}",
+        }
+
+
+class Quotas:
+    """One process's counts. Use from one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        stored_bytes: Callable[[str], Awaitable[int]],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`stored_bytes` asks the index how much a project has stored."""
+        self._defaults: Mapping[str, int] = settings.limits
+        self._directory = directory
+        self._ask_stored = stored_bytes
+        self._clock_s = clock_s
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._streams: dict[str, int] = {}
+        self._stored: dict[str, tuple[float, int]] = {}
+
+    def limit(self, project: str, name: str) -> int:
+        """Return the project's own limit, else the setting's; 0 is none."""
+        found = self._directory.projects.get(project)
+        own: int | None = None if found is None else getattr(found.limits, name)
+        return clamped(self._defaults[name] if own is None else own, 0, MAX_LIMIT)
+
+    async def admit(self, project: str) -> dict[str, str]:
+        """Let a submission in before its body is read; returns headers for its answer.
+
+        Raises LimitReachedError.
+        """
+        headers = self._spend(project, "submissions_per_minute", MINUTE_S, 1)
+        most = self.limit(project, "stored_bytes")
+        if most and await self._stored_bytes(project, self._clock_s()) >= most:
+            raise LimitReachedError("stored_bytes", most, "Too much is stored", _STORED_RETRY_S)
+        return headers
+
+    def admit_upload(self, project: str, size_bytes: int) -> None:
+        """Count a video that a request carries. Raises LimitReachedError."""
+        if size_bytes:
+            self._spend(project, "upload_bytes_per_day", DAY_S, size_bytes)
+
+    def enter_stream(self, project: str) -> Callable[[], None]:
+        """Count an open stream; call what is returned when it ends. Raises LimitReachedError."""
+        most = self.limit(project, "open_streams")
+        if most and self._streams.get(project, 0) >= most:
+            raise LimitReachedError(
+                "open_streams", most, "Too many streams are open", _STREAMS_RETRY_S
+            )
+        self._streams[project] = self._streams.get(project, 0) + 1
+        return lambda: self._leave_stream(project)
+
+    def _leave_stream(self, project: str) -> None:
+        self._streams[project] -= 1
+        if not self._streams[project]:
+            del self._streams[project]
+
+    def _spend(self, project: str, name: str, period_s: float, amount: int) -> dict[str, str]:
+        """Take from the project's bucket of this name; an amount beyond it waits for it to fill."""
+        most = self.limit(project, name)
+        if not most:
+            return {}
+        now_s = self._clock_s()
+        bucket = self._buckets.get((project, name))
+        if bucket is None or bucket.size != most:
+            bucket = self._buckets[project, name] = Bucket(most, period_s, float(most), now_s)
+        wait_s = bucket.take(now_s, amount)
+        if wait_s > 0:
+            error = LimitReachedError(name, most, "Too much within a short time", wait_s)
+            error.headers |= bucket.headers()
+            raise error
+        return bucket.headers()
+
+    async def _stored_bytes(self, project: str, now_s: float) -> int:
+        known = self._stored.get(project)
+        if known is None or known[0] < now_s - _STORED_S:
+            known = self._stored[project] = (now_s, await self._ask_stored(project))
+        return known[1]
