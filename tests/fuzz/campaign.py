@@ -1,6 +1,7 @@
 """Gives broken files to the decoder and looks at what comes of each, and of all together."""
 
 import contextlib
+import gc
 import os
 import threading
 import time
@@ -159,6 +160,7 @@ def _held() -> tuple[int, ...]:
         parent = psutil.Process(child.pid).parent()
     finally:
         child.end()
+    gc.collect()
     me = psutil.Process()
     psutil.wait_procs(parent.children(), timeout=10)
     memory = parent.memory_info().rss, me.memory_info().rss

@@ -77,15 +77,14 @@ async def submit(pilot: Any, console: ConsoleApp, script: Script) -> None:
 
 
 async def settled(pilot: Any, console: ConsoleApp) -> None:
-    """Wait until two pictures in a row are the same."""
-    before = ""
-
-    def is_still() -> bool:
-        nonlocal before
-        last, before = before, console.export_screenshot()
-        return before == last
-
-    await until(pilot, is_still)
+    """Wait until two pictures in a row are the same, all that waited drawn in between."""
+    before, now = "", console.export_screenshot()
+    for _ in range(100):
+        if before == now:
+            return
+        await pilot.pause()
+        before, now = now, console.export_screenshot()
+    raise AssertionError("the picture never stands still")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
