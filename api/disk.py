@@ -43,7 +43,7 @@ class DiskReserve:
             return
         now_s = self._clock_s()
         if now_s - self._looked_s >= LOOK_S:
-            self._free, self._looked_s = self._free_bytes(self._path), now_s
+            self._free, self._looked_s = self._seen(self._path, now_s), now_s
         if self._free >= self._reserve_bytes:
             return
         free_mib, reserve_mib = self._free >> 20, self._reserve_bytes >> 20
@@ -56,3 +56,13 @@ class DiskReserve:
             extra={"free_bytes": self._free, "reserve_bytes": self._reserve_bytes},
             headers={"Retry-After": str(int(WARN_S))},
         )
+
+    def _seen(self, path: Path, now_s: float) -> int:
+        """Return the free bytes; what cannot be asked keeps nobody out."""
+        try:
+            return self._free_bytes(path)
+        except OSError as exc:
+            if now_s - self._warned_s >= WARN_S:
+                self._warned_s = now_s
+                _log.warning("the disk's free space is not known", reason=exc.strerror)
+            return self._reserve_bytes

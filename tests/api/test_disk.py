@@ -54,3 +54,7 @@ def test_a_real_disk_is_asked_how_much_is_free(tmp_path: Path) -> None:
     DiskReserve(tmp_path, 1).admit()
     with pytest.raises(DiskReservedError):
         DiskReserve(tmp_path, 1 << 62).admit()
+
+
+def test_a_disk_that_cannot_be_asked_keeps_nobody_out(tmp_path: Path) -> None:
+    DiskReserve(tmp_path / "not there", 1 << 62).admit()
