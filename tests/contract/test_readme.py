@@ -66,6 +66,8 @@ RUN = {
     "python -m streamproc topics": r"\A\s*\Z",
     "python -m streamproc sandbox": r"\A(full|partial \(without network_namespace\))\n\Z",
     "framewire projects create": r"shop",
+    "framewire projects limit": r"submissions_per_minute +200",
+    "framewire usage": r"\A\s*DAY +PROJECT",
     'curl -sS "$FRAMEWIRE_URL/health/live"': r"\S",
     'curl -sS "$FRAMEWIRE_URL/health/ready"': r"kafka",
     'curl -sS "$FRAMEWIRE_URL/metrics"': r"framewire_api_requests_total",

@@ -29,7 +29,9 @@ def still_console(url: str, **settings: Any) -> ConsoleApp:
 
 async def tasks(pilot: Any, console: ConsoleApp, script: Script) -> None:
     listing = console.query_one("#task-list")
-    await until(pilot, lambda: text_of(listing).count("vtest.avi") == 4)
+    await until(
+        pilot, lambda: text_of(listing).count("vtest.avi") == 4 and "upload" in text_of(listing)
+    )
     await until(pilot, lambda: "model" in text_of(console.query_one("#task-facts")))
 
 
