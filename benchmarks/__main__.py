@@ -19,7 +19,7 @@ from benchmarks.suite import Suite
 
 SIGNS = Path(__file__).parents[1] / "tests" / "data" / "text_signs.mp4"
 OWN_DATA = "needs a clip and its truth: python benchmarks/tracking.py CLIP GT"
-LONG_ALONE = ("latency", "memory", "console_burst")
+LONG_ALONE = ("latency", "memory", "console_burst", "hostile")
 
 
 def run_short(suite: Suite, clip: Path, folder: Path) -> None:
@@ -36,7 +36,6 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("resume", "--kills", "1", "--timeouts", "3")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
-    suite.run("hostile", "--short")
     suite.leave_out(LONG_ALONE, "part of the long form")
 
 
@@ -50,7 +49,6 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("resume")
     suite.run("sandbox", str(clip))
     suite.run("ocr", str(SIGNS))
-    suite.run("hostile")
     for name in LONG_ALONE:
         suite.run(name)
 
