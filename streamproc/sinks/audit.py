@@ -32,6 +32,7 @@ from streamproc.contract.audit import (
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
 from streamproc.kafka import consumer_config
+from streamproc.sinks.clickhouse import close_failed
 from streamproc.sinks.errors import SinkSettingsError
 
 LOG = logging.getLogger("framewire.audit")
@@ -112,11 +113,7 @@ class AuditSink:
 
     def _forget(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            try:
-                client.close()
-            except (ClickHouseError, HTTPError, OSError):
-                LOG.debug("the failed client did not close")
+        close_failed(client)
 
 
 def _rows(messages: Sequence[Any]) -> list[list[object]]:

@@ -117,6 +117,16 @@ def ensure_schema(client: Any) -> None:
         client.command(statement)
 
 
+def close_failed(client: Any | None) -> None:
+    """Close a client that has failed, if there is one; that it does not close harms nobody."""
+    if client is None:
+        return
+    try:
+        client.close()
+    except (ClickHouseError, HTTPError, OSError):
+        LOG.debug("the failed client did not close")
+
+
 class IndexTables:
     """The index's reads and writes; connects when it is first used and after a failure."""
 
@@ -271,11 +281,7 @@ class IndexTables:
     def _forget(self) -> None:
         """Drop the client: the next call connects anew."""
         client, self._client = self._client, None
-        if client is not None:
-            try:
-                client.close()
-            except (ClickHouseError, HTTPError, OSError):
-                LOG.debug("the failed client did not close")
+        close_failed(client)
 
 
 def _is_answer(exc: BaseException | None) -> bool:
