@@ -26,7 +26,17 @@ SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(scope="module")
-def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str) -> Settings:
+def clickhouse(chdb_url: str) -> Iterator[Any]:
+    """A client of the tables, which the index role would have made."""
+    client = client_factory(chdb_url)()
+    for statement in tables.DDL:
+        client.command(statement)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str, clickhouse: Any) -> Settings:
     return Settings(
         kafka=kafka.bootstrap,
         s3_endpoint=s3_server.endpoint,
@@ -45,17 +55,7 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def clickhouse(settings: Settings) -> Iterator[Any]:
-    """A client of the tables, which the index role would have made."""
-    client = client_factory(settings.clickhouse)()
-    for statement in tables.DDL:
-        client.command(statement)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def live(settings: Settings, clickhouse: Any) -> Iterator[LiveApi]:
+def live(settings: Settings) -> Iterator[LiveApi]:
     api = LiveApi(settings)
     api.start()
     yield api
