@@ -31,8 +31,8 @@ demo: install ## Process the bundled clip on an embedded stack and show its trac
 test: install ## Run all tests but the chaos runs; ARGS="-k …" go to pytest
 	$(PYTEST) -m "not chaos" $(ARGS)
 
-unit: install ## Run what needs no engine and no process but the decoder's
-	$(PYTEST) -m "not (chaos or stack or process)" $(ARGS)
+unit: install ## Run what needs no engine, no process but the decoder's, no screen
+	$(PYTEST) -m "not (chaos or stack or process or screen)" $(ARGS)
 
 check: install ## Lint, format, types, import directions
 	$(BIN)/ruff check $(PATHS)

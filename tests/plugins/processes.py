@@ -2,8 +2,9 @@
 
 A test that starts an engine, or has one in its process, asks for `engines` (mostly through `kafka`,
 `s3_server` or `chdb_path`) and is marked `stack`. One that starts another process asks for
-`processes` and is marked `process`. `make unit` runs neither. The decoder's own children are always
-allowed; any other process that an unmarked test starts is refused where it would start.
+`processes` and is marked `process`. One that draws the whole console over an HTTP server asks for
+`screens` and is marked `screen`. `make unit` runs none of these. The decoder's own children are
+always allowed; any other process that an unmarked test starts is refused where it would start.
 """
 
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-MARKS = {"engines": "stack", "processes": "process"}
+MARKS = {"engines": "stack", "processes": "process", "screens": "screen"}
+_MAY_START = ("stack", "process", "chaos")
 _ALLOWED = ("streamproc.source.nursery", "streamproc.frame")
 _running: pytest.Item | None = None
 
@@ -25,6 +27,11 @@ def engines() -> None:
 @pytest.fixture(scope="session")
 def processes() -> None:
     """Asked for by whatever starts a process that is neither an engine nor a decoder."""
+
+
+@pytest.fixture(scope="session")
+def screens() -> None:
+    """Asked for by whatever draws the whole console, which takes a second or more."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,7 +55,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def _refuse_unmarked(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "subprocess.Popen" or _running is None:
         return
-    if any(_running.get_closest_marker(mark) for mark in (*MARKS.values(), "chaos")):
+    if any(_running.get_closest_marker(mark) for mark in _MAY_START):
         return
     command = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[1]]
     if any(str(word) in _ALLOWED for word in command):

@@ -26,7 +26,7 @@ class StoppedClock(Clock):
 
 
 @pytest.fixture
-def script() -> Script:
+def script(screens: None) -> Script:
     return Script()
 
 

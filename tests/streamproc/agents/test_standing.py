@@ -182,27 +182,36 @@ class World:
         return out, fold.closed
 
 
+# An action, who of those there are takes part, and how many chunks a slice may write. All are drawn
+# at once: a draw for each step took most of the time.
+_MOVE = st.tuples(
+    st.sampled_from(["work"] * 8 + ["deliver"] * 4 + ["die", "copy"]),
+    st.integers(0, 2**16),
+    st.integers(0, 2),
+)
+_MOVES = st.integers(0, 60).flatmap(lambda n: st.lists(_MOVE, min_size=n, max_size=n))
+
+
 @settings(max_examples=600, deadline=None)
-@given(st.data())
+@given(_MOVES, st.booleans(), st.booleans())
 def test_whoever_dies_or_wakes_up_late_the_task_ends_once_with_every_chunk(
-    data: st.DataObject,
+    moves: list[tuple[str, int, int]], all_die: bool, together: bool
 ) -> None:
     world = World()
-    for _ in range(data.draw(st.integers(0, 60))):
+    for action, who, slice_length in moves:
         waiting = [q for q in world.queue if not q.acked]
-        action = data.draw(st.sampled_from(["work"] * 8 + ["deliver"] * 4 + ["die", "copy"]))
         if action == "deliver" and waiting:
             # A message that a worker holds may be delivered again: that worker becomes a zombie.
-            world.deliver(data.draw(st.sampled_from(waiting)), data.draw(st.integers(0, 2)))
+            world.deliver(waiting[who % len(waiting)], slice_length)
         elif action == "work" and world.workers:
-            world.work(data.draw(st.sampled_from(world.workers)))
+            world.work(world.workers[who % len(world.workers)])
         elif action == "die" and world.workers:
-            world.workers.remove(data.draw(st.sampled_from(world.workers)))
+            del world.workers[who % len(world.workers)]
         elif action == "copy" and len(world.queue) < 12:
             world.queue.append(Queued(SUBMITTED))
-    if data.draw(st.booleans()):
+    if all_die:
         world.workers.clear()
-    world.settle(together=data.draw(st.booleans()))
+    world.settle(together=together)
     log, closed = world.result()
     assert closed
     assert log == b"012345$"

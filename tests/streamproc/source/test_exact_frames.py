@@ -1,19 +1,15 @@
 """Every frame that is delivered is the frame an independent decode has at that index."""
 
-import random
 from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
 
 from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.errors import SourceChangedError
-from streamproc.source.types import ResumePoint
 from tests.data import clips
 from tests.streamproc.source.conftest import ALL, WHOLE, Clip, Plain, plain_decode, run, seen, walk
 
 NAMES = [recipe.name for recipe in clips.RECIPES]
-LONG = [name for name in NAMES if name != "one_frame.mp4"]
 SAMPLINGS = [
     Sampling("interval", 1),
     Sampling("interval", 7),
@@ -87,33 +83,6 @@ def test_the_child_delivers_what_the_walk_finds(clip: Clip, name: str) -> None:
     if len(got) > 10:
         rest, _ = run(clip(name), sampling, frames, got[9].resume)
         assert rest == got[10:]
-
-
-@pytest.mark.parametrize("sampling", [ALL, Sampling("fps", 6), Sampling("keyframe")], ids=str)
-@pytest.mark.parametrize("name", LONG)
-def test_resuming_anywhere_equals_the_uninterrupted_run(
-    clip: Clip, name: str, sampling: Sampling
-) -> None:
-    path = clip(name)
-    chance = random.Random(f"{name}{sampling}")
-    for frames in (WHOLE, FrameRange(10, 55, "frames"), FrameRange(0.3, None, "seconds")):
-        whole, usage = walk(path, sampling, frames)
-        for place in sorted(chance.sample(range(len(whole)), min(4, len(whole)))):
-            rest, rest_usage = walk(path, sampling, frames, whole[place].resume)
-            assert rest == whole[place + 1 :]
-            assert (rest_usage.decoded, rest_usage.failed, rest_usage.skipped) == (
-                usage.decoded,
-                usage.failed,
-                usage.skipped,
-            )
-
-
-def test_a_resume_point_that_seeking_cannot_find_is_checked_from_the_start(clip: Clip) -> None:
-    path = clip("plain.mp4")
-    whole, _ = walk(path)
-    right = whole[30].resume
-    with pytest.raises(SourceChangedError):
-        walk(path, resume=ResumePoint(30, right.pts + 1, *whole[30].counters))
 
 
 @pytest.mark.parametrize("name", ["open_gop.mp4", "open_gop.mkv", "mpeg4_b.avi", "hevc.mp4"])
