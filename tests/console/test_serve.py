@@ -4,11 +4,13 @@ import asyncio
 import json
 import shlex
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from aiohttp import web
 
@@ -55,8 +57,26 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     runner = web.AppRunner(await server._make_app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    others = set(psutil.Process().children())
     yield Served(server, port, typed)
     await runner.cleanup()
+    await exits_noted(others)
+
+
+async def exits_noted(others: set[psutil.Process]) -> None:
+    """Return once the loop knows that all children but `others` have ended.
+
+    textual-serve waits for the end of a console's output alone. A loop that is closed before it
+    hears of the exit leaves a process behind that is said to be running, in whatever test is next.
+    """
+    async with asyncio.timeout(20):
+        while set(psutil.Process().children()) - others:  # noqa: ASYNC110 - its owner is hidden
+            await asyncio.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name.startswith(("waitpid-", "asyncio-waitpid-")):
+            await asyncio.to_thread(thread.join, 10)
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
