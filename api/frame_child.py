@@ -16,7 +16,8 @@ from streamproc.contract.frame import FrameAnswer, FrameOrder
 _LINE_BYTES = 64 * 1024
 _PROBE_S = 60
 _INHERITED = (
-    *(env.FILE_ROOTS, env.PRIVATE_HOSTS, env.MAX_SOURCE_BYTES, env.REQUIRE_SANDBOX),
+    *(env.FILE_ROOTS, env.PRIVATE_HOSTS, env.SOURCE_PORTS, env.MAX_SOURCE_BYTES),
+    *(env.OPEN_TIMEOUT_S, env.MIN_SOURCE_RATE, env.MIN_FREE_BYTES, env.REQUIRE_SANDBOX),
     *("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 _ROOT = Path(__file__).resolve().parents[1]

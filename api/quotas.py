@@ -1,26 +1,28 @@
 """What one project may do: rates, counts and bytes, refused with 429 beyond its limits.
 
 Each api process counts for itself what passes through it (submissions a minute, uploads a day,
-open streams): behind n of them a project has up to n times as much. That needs no store that every
-request would have to ask, and cannot be down. Stored bytes are counted by the index: that limit is
-the same on all.
+open streams), and the open tasks that it has heard of: behind n of them a project has up to n times
+as much. That needs no store that every request would have to ask, and cannot be down. Stored bytes
+are counted by the index: that limit is the same on all.
 """
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from api.directory import Directory
 from api.errors import ProblemError
 from api.settings import Settings
-from streamproc.contract.bounds import MAX_LIMIT, clamped
+from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT, clamped
 
 MINUTE_S = 60
 DAY_S = 86_400
 _STORED_S = 60.0
 _STREAMS_RETRY_S = 5
+_TASKS_RETRY_S = 5
 _STORED_RETRY_S = 3600
 
 
@@ -81,12 +83,18 @@ class Quotas:
         settings: Settings,
         directory: Directory,
         stored_bytes: Callable[[str], Awaitable[int]],
+        open_tasks: Callable[[str], int],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`stored_bytes` asks the index how much a project has stored."""
+        """`stored_bytes` asks the index how much a project has stored.
+
+        `open_tasks` tells how many of its tasks wait or run.
+        """
         self._defaults: Mapping[str, int] = settings.limits
         self._directory = directory
         self._ask_stored = stored_bytes
+        self._open_tasks = open_tasks
+        self._entering: dict[str, int] = {}
         self._clock_s = clock_s
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._streams: dict[str, int] = {}
@@ -98,12 +106,19 @@ class Quotas:
         own: int | None = None if found is None else getattr(found.limits, name)
         return clamped(self._defaults[name] if own is None else own, 0, MAX_LIMIT)
 
+    def weight(self, project: str) -> int:
+        """Return the project's share of the workers, against the 1 of others."""
+        found = self._directory.projects.get(project)
+        own = None if found is None else found.limits.weight
+        return clamped(1 if own is None else own, 1, MAX_WEIGHT)
+
     async def admit(self, project: str) -> dict[str, str]:
         """Let a submission in before its body is read; returns headers for its answer.
 
         Raises LimitReachedError.
         """
         headers = self._spend(project, "submissions_per_minute", MINUTE_S, 1)
+        self._check_open_tasks(project)
         most = self.limit(project, "stored_bytes")
         if most and await self._stored_bytes(project, self._clock_s()) >= most:
             raise LimitReachedError("stored_bytes", most, "Too much is stored", _STORED_RETRY_S)
@@ -114,6 +129,18 @@ class Quotas:
         if size_bytes:
             self._spend(project, "upload_bytes_per_day", DAY_S, size_bytes)
 
+    @contextmanager
+    def entering_task(self, project: str) -> Iterator[None]:
+        """Count a task that is on its way to Kafka. Raises LimitReachedError."""
+        self._check_open_tasks(project)
+        self._entering[project] = self._entering.get(project, 0) + 1
+        try:
+            yield
+        finally:
+            self._entering[project] -= 1
+            if not self._entering[project]:
+                del self._entering[project]
+
     def enter_stream(self, project: str) -> Callable[[], None]:
         """Count an open stream; call what is returned when it ends. Raises LimitReachedError."""
         most = self.limit(project, "open_streams")
@@ -123,6 +150,13 @@ class Quotas:
             )
         self._streams[project] = self._streams.get(project, 0) + 1
         return lambda: self._leave_stream(project)
+
+    def _check_open_tasks(self, project: str) -> None:
+        most = self.limit(project, "open_tasks")
+        if most and self._open_tasks(project) + self._entering.get(project, 0) >= most:
+            raise LimitReachedError(
+                "open_tasks", most, "Too many tasks wait or run", _TASKS_RETRY_S
+            )
 
     def _leave_stream(self, project: str) -> None:
         self._streams[project] -= 1

@@ -93,7 +93,7 @@ class Services:
         requests = Requests(objects)
         secrets = SourceSecrets(objects, settings.secret_key)
         recent = RecentTasks(settings.recent_tasks_s)
-        quotas = Quotas(settings, directory, partial(stored_bytes, rows))
+        quotas = Quotas(settings, directory, partial(stored_bytes, rows), log.open_tasks.count)
         return cls(
             settings=settings,
             registry=Registry(Path(settings.models) if settings.models else None),
@@ -118,6 +118,7 @@ class Services:
                 secrets=secrets,
                 log=log,
                 recent=recent,
+                weight_of=quotas.weight,
             ),
             tasks=Tasks(
                 requests=requests,

@@ -30,6 +30,7 @@ SUBMISSIONS_PER_MINUTE = "FRAMEWIRE_SUBMISSIONS_PER_MINUTE"
 OPEN_STREAMS = "FRAMEWIRE_OPEN_STREAMS"
 UPLOAD_BYTES_PER_DAY = "FRAMEWIRE_UPLOAD_BYTES_PER_DAY"
 STORED_BYTES = "FRAMEWIRE_STORED_BYTES"
+OPEN_TASKS = "FRAMEWIRE_OPEN_TASKS"
 DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
@@ -118,6 +119,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of video that requests of one project may carry in a day, in this process."""
     stored_bytes: int = 0
     """Bytes of log that one project may have stored."""
+    open_tasks: int = 0
+    """Tasks of one project that wait or run, as far as this process has heard."""
 
     disk: str | None = None
     """Directory on the disk that engines of this machine write to; None looks at no disk."""
@@ -213,6 +216,7 @@ _NUMBERS = {
     "open_streams": OPEN_STREAMS,
     "upload_bytes_per_day": UPLOAD_BYTES_PER_DAY,
     "stored_bytes": STORED_BYTES,
+    "open_tasks": OPEN_TASKS,
     "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
 _LIMITS = (
@@ -220,6 +224,7 @@ _LIMITS = (
     "open_streams",
     "upload_bytes_per_day",
     "stored_bytes",
+    "open_tasks",
 )
 
 

@@ -75,14 +75,17 @@ class Submissions:
         secrets: SourceSecrets,
         log: LogReader,
         recent: RecentTasks,
+        weight_of: Callable[[str], int] = lambda _: 1,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
+        """`weight_of` returns a project's share of the workers, against the 1 of others."""
         self._publisher = publisher
         self._objects = objects
         self._requests = requests
         self._secrets = secrets
         self._log = log
         self._recent = recent
+        self._weight_of = weight_of
         self._clock_ms = clock_ms
         self._sending: dict[str, asyncio.Task[None]] = {}
 
@@ -115,6 +118,7 @@ class Submissions:
             body=body,
             body_sha256=digests[0],
             spec=spec,
+            weight=self._weight_of(project),
         )
         stored = await self._requests.add(wanted)
         if stored is not wanted:
@@ -169,6 +173,7 @@ class Submissions:
             partition=stored.partition,
         )
         self._recent.add(stored, self._clock_ms())
+        self._log.open_tasks.accepted(stored.project, stored.task)
 
     def _sent(self, task: str, done: asyncio.Task[None]) -> None:
         del self._sending[task]

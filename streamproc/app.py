@@ -1,7 +1,7 @@
 """The Faust application: video.tasks in, slices out to the worker's slots.
 
 Faust gives partitions, rebalancing and offsets. Everything else is ours, since an exception in an
-agent would acknowledge its event: events are taken unacknowledged, handed to slots, and
+agent would acknowledge its event: events are taken unacknowledged, wait for their turn, and are
 acknowledged per partition in offset order once their slice is done.
 
 Faust gives up on errors that it does not expect, a commit that fails in its own way for one, and
@@ -29,16 +29,22 @@ from streamproc.settings import WorkerSettings
 
 _log = structlog.get_logger()
 
-Handle = Callable[[TaskMessage], Awaitable[bool]]
+_MAX_TAKEN = 512
+"""Messages that are in work or wait for their turn: behind them the partitions are not read on."""
+
+Handle = Callable[[TaskMessage, Callable[[], bool]], Awaitable[bool]]
 
 
 class TaskStream:
     """The worker's share of video.tasks. Create it inside the running event loop."""
 
     def __init__(self, settings: WorkerSettings, bootstrap: str, handle: Handle) -> None:
-        """`handle` runs one slice and returns whether its message is done."""
+        """`handle` runs one slice and returns whether its message is done.
+
+        It is told how to find out whether the message is still this worker's.
+        """
         self._handle = handle
-        self._slots = asyncio.Semaphore(settings.slots)
+        self._room = asyncio.Semaphore(_MAX_TAKEN)
         self._acks: OrderedAcks[Any] = OrderedAcks()
         self._running: set[asyncio.Task[None]] = set()
         self._assigned = asyncio.Event()
@@ -83,7 +89,7 @@ class TaskStream:
         """What reading waits for on purpose; any thread."""
         if self._stopping:
             return "the end"
-        return "slots" if self._slots.locked() else None
+        return "slots" if self._room.locked() else None
 
     async def start(self) -> None:
         """Join the group; returns once partitions (or none) have been assigned.
@@ -125,9 +131,9 @@ class TaskStream:
     async def _consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
             self._positions[event.message.tp.partition] = event.message.offset + 1
-            await self._slots.acquire()
+            await self._room.acquire()
             if self._stopping:
-                self._slots.release()
+                self._room.release()
                 continue  # not acknowledged: it is delivered to another worker
             message = event.message
             self._acks.begin(message.tp, message.offset, event)
@@ -139,22 +145,24 @@ class TaskStream:
         """Run one event's slice. No exception may leave: Faust would acknowledge the event."""
         message = event.message
         try:
-            done = await self._handled(event.value)
+            done = await self._handled(
+                event.value, lambda: self._acks.holds(message.tp, message.offset, event)
+            )
             if done:
                 for ready in self._acks.finish(message.tp, message.offset, event):
                     await stream.ack(ready)
         except Exception:  # noqa: BLE001 - the process's edge: the event stays unacknowledged
             _log.exception("slice was not acknowledged", offset=message.offset)
         finally:
-            self._slots.release()
+            self._room.release()
 
-    async def _handled(self, value: bytes | None) -> bool:
+    async def _handled(self, value: bytes | None, is_ours: Callable[[], bool]) -> bool:
         try:
             message = decode_task_message(value or b"")
         except BadRecordError:
             _log.warning("a record of video.tasks was not understood and is left out")
             return True
-        return await self._handle(message)
+        return await self._handle(message, is_ours)
 
 
 def _credentials(security: KafkaSecurity) -> Any:

@@ -31,14 +31,7 @@ def main(_: list[str]) -> int:
     except InvalidSettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
-    policy = FetchPolicy(
-        allowed_file_roots=settings.file_roots,
-        allowed_private_hosts=settings.private_hosts,
-        max_bytes=settings.max_source_bytes,
-        total_timeout_s=60.0,
-        decode_stall_timeout_s=20.0,
-        require_sandbox=settings.require_sandbox,
-    )
+    policy = FetchPolicy.of(settings, total_timeout_s=60.0, decode_stall_timeout_s=20.0)
     serve(sys.stdin.buffer, sys.stdout.buffer, policy)
     return 0
 
@@ -55,9 +48,7 @@ def serve(orders: BinaryIO, answers: BinaryIO, policy: FetchPolicy) -> None:
 def answer_order(order: FrameOrder, policy: FetchPolicy) -> tuple[FrameAnswer, bytes]:
     """Return the frame; what is wrong with the source stands in the answer."""
     if order.own_host is not None:
-        policy = msgspec.structs.replace(
-            policy, allowed_private_hosts=frozenset({order.own_host}), allowed_file_roots=()
-        )
+        policy = policy.for_own_store(order.own_host)
     spec = SourceSpec(
         order.url,
         Sampling("interval", 1),

@@ -1,18 +1,29 @@
 """The worker's settings, read once from the environment (names in `contract.env`)."""
 
+import math
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from streamproc.allowed_hosts import (
+    COMMON_PORTS,
+    NO_PRIVATE_HOSTS,
+    InvalidHostsError,
+    PrivateHosts,
+    read_ports,
+)
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
+
+T = TypeVar("T")
 
 
 class InvalidSettingError(ValueError):
@@ -34,6 +45,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Inference precision of providers that name none."""
     slots: int = 4
     """Tasks worked on at once."""
+    sessions: int = 16
+    """Tasks whose decoder and tracker are kept open at once; 4 for each slot unless set."""
     slice_s: float = 3.0
     """Length of a slice of work, after which a task queues again."""
     session_timeout_s: float = 6.0
@@ -44,14 +57,26 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """providers.toml; none: this machine's models alone."""
     file_roots: tuple[Path, ...] = ()
     """Directories below which file:// sources may lie."""
-    private_hosts: frozenset[str] = frozenset()
-    """host or host:port that sources may have though it is private."""
+    private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+    """Hosts, networks and ports that sources may have though they are private."""
+    source_ports: frozenset[int] = COMMON_PORTS
+    """Ports of public hosts that sources may have."""
     max_source_bytes: int = 20 * 1024**3
     """Largest source that is fetched."""
     require_sandbox: bool = False
     """Decode nothing where a required part of the decoder's sandbox is missing."""
     sealer: Sealer | None = None
     """Opens the URLs that hold credentials; without it their tasks fail."""
+    open_timeout_s: float = 30.0
+    """A source has to be open within so long, and one second more for each MiB that arrived."""
+    min_source_rate: float = 6400.0
+    """Bytes per second that an origin has to send while it is waited for; 0: any."""
+    min_free_bytes: int = 512 * 1024**2
+    """What copies of sources leave free on the disk of temporary files."""
+    openings: int = 32
+    """Sources opened at once, outside of the slots."""
+    project_openings: int = 8
+    """Of these, one project's at most."""
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
@@ -69,13 +94,15 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     if not environ.get(env.KAFKA):
         raise InvalidSettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
     default = WorkerSettings(environ={}, worker_id="")
+    slots = int(_number(environ, env.SLOTS, default.slots, least=1))
     return WorkerSettings(
         environ=environ,
         worker_id=environ.get(env.WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}",
         kafka_security=_security(environ),
         device=environ.get(env.DEVICE) or default.device,
         precision=environ.get(env.PRECISION) or default.precision,
-        slots=int(_number(environ, env.SLOTS, default.slots, least=1)),
+        slots=slots,
+        sessions=int(_number(environ, env.SESSIONS, 4 * slots, least=slots)),
         slice_s=_number(environ, env.SLICE_S, default.slice_s, least=0.1),
         session_timeout_s=_number(
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
@@ -85,14 +112,20 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         file_roots=tuple(
             Path(part) for part in environ.get(env.FILE_ROOTS, "").split(os.pathsep) if part
         ),
-        private_hosts=frozenset(
-            part.strip() for part in environ.get(env.PRIVATE_HOSTS, "").split(",") if part.strip()
-        ),
+        private_hosts=_read(environ, env.PRIVATE_HOSTS, PrivateHosts),
+        source_ports=COMMON_PORTS | _read(environ, env.SOURCE_PORTS, read_ports),
         max_source_bytes=int(
             _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
         sealer=_sealer(environ),
+        open_timeout_s=_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),
+        min_source_rate=_number(environ, env.MIN_SOURCE_RATE, default.min_source_rate, least=0),
+        min_free_bytes=int(_number(environ, env.MIN_FREE_BYTES, default.min_free_bytes, least=0)),
+        openings=int(_number(environ, env.OPENINGS, default.openings, least=1)),
+        project_openings=int(
+            _number(environ, env.PROJECT_OPENINGS, default.project_openings, least=1)
+        ),
         ready_file=_path(environ, env.READY_FILE),
         watchdog_s=_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
         log_level=environ.get(env.LOG) or default.log_level,
@@ -116,6 +149,13 @@ def _sealer(environ: Mapping[str, str]) -> Sealer | None:
         raise InvalidSettingError(str(exc)) from exc
 
 
+def _read(environ: Mapping[str, str], name: str, reads: Callable[[str], T]) -> T:
+    try:
+        return reads(environ.get(name, ""))
+    except InvalidHostsError as exc:
+        raise InvalidSettingError(f"{name}: {exc}") from exc
+
+
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(environ[name]) if environ.get(name) else None
 
@@ -135,6 +175,8 @@ def _number(environ: Mapping[str, str], name: str, default: float, *, least: flo
         value = float(text)
     except ValueError as exc:
         raise InvalidSettingError(f"{name} must be a number") from exc
+    if not math.isfinite(value):
+        raise InvalidSettingError(f"{name} must be a number")
     if value < least:
         raise InvalidSettingError(f"{name} must be at least {least:g}")
     return value

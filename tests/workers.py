@@ -189,19 +189,32 @@ class LogTail:
         self._consumer.close()
 
 
-def submit(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> LogTail:
+def submit(
+    kafka: KafkaNode,
+    spec: TaskSpec,
+    task: str | None = None,
+    project: str = "p",
+    partition: int | None = None,
+) -> LogTail:
     """Produce `Submitted` and return the tail of the task's log."""
-    return send(kafka, submission(kafka, spec, task))
+    return send(kafka, submission(kafka, spec, task, project, partition))
 
 
-def submission(kafka: KafkaNode, spec: TaskSpec, task: str | None = None) -> Submitted:
+def submission(
+    kafka: KafkaNode,
+    spec: TaskSpec,
+    task: str | None = None,
+    project: str = "p",
+    partition: int | None = None,
+) -> Submitted:
     """Return the message of a task whose log begins at the present end of its partition."""
     task = task or f"vt_{time.time_ns()}"
-    partition = partition_of(task.encode(), N_PARTITIONS)
+    if partition is None:
+        partition = partition_of(task.encode(), N_PARTITIONS)
     probe = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "test-probe"})
     _, high = probe.get_watermark_offsets(TopicPartition(CHUNKS, partition), timeout=10)
     probe.close()
-    return Submitted(task, "p", partition, 1, spec, FoldPoint(high))
+    return Submitted(task, project, partition, 1, spec, FoldPoint(high))
 
 
 def send(kafka: KafkaNode, submitted: Submitted) -> LogTail:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from streamproc.contract.bounds import MAX_LIMIT
+from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT
 
 Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = (
@@ -32,6 +32,7 @@ Scope = Literal["read", "submit", "admin:project"]
 
 Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 Limit = Annotated[int, Meta(ge=0, le=MAX_LIMIT)]
+Weight = Annotated[int, Meta(ge=1, le=MAX_WEIGHT)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -124,6 +125,8 @@ class LimitsPatch(_Request, frozen=True):
     open_streams: Limit | UnsetType | None = UNSET
     upload_bytes_per_day: Limit | UnsetType | None = UNSET
     stored_bytes: Limit | UnsetType | None = UNSET
+    open_tasks: Limit | UnsetType | None = UNSET
+    weight: Weight | UnsetType | None = UNSET
 
 
 class ProjectPatch(_Request, frozen=True):
@@ -275,12 +278,17 @@ class TrackPage(msgspec.Struct, frozen=True):
 
 
 class LimitsResource(msgspec.Struct, frozen=True):
-    """A project's own limits; null is the server's setting, 0 is no limit."""
+    """A project's own limits; null is the server's setting, 0 is no limit.
+
+    `weight` is its share of the workers against the 1 of others; null is 1.
+    """
 
     submissions_per_minute: int | None = None
     open_streams: int | None = None
     upload_bytes_per_day: int | None = None
     stored_bytes: int | None = None
+    open_tasks: int | None = None
+    weight: int | None = None
 
 
 class ProjectResource(msgspec.Struct, frozen=True):

@@ -15,7 +15,8 @@ class StoredRequest(msgspec.Struct, frozen=True):
     may be a credential in a URL by `***` (requests stored by older versions have it).
     `body_sha256` (hex) is over the canonical form of the whole request, so that a repeated POST
     can be told from another one; with credentials it is keyed (`streamproc.contract.sealing`).
-    `point.position` lies before the task's first chunk record.
+    `point.position` lies before the task's first chunk record. `weight` was its project's share of
+    the workers, against the 1 of others.
     """
 
     task: str
@@ -26,6 +27,7 @@ class StoredRequest(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     body_sha256: str
     spec: TaskSpec
+    weight: int = 1
 
     def submission(self) -> Submitted:
         """Return the message for video.tasks; sending it twice does no harm."""
@@ -36,6 +38,7 @@ class StoredRequest(msgspec.Struct, frozen=True):
             created_ms=self.created_ms,
             spec=self.spec,
             point=self.point,
+            weight=self.weight,
         )
 
 

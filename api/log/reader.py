@@ -17,6 +17,7 @@ from api.log.consumer import Assigned, Batch, LogConsumer
 from api.log.cursor import LogCursor
 from api.log.deadline import SendDeadlines
 from api.log.hub import Hub
+from api.log.open_tasks import OpenTasks
 from api.log.room import Room
 from api.log.segments import SegmentMap
 from api.log.state import LogState, first_chunk, last_chunk, read_claim
@@ -46,6 +47,7 @@ class LogReader:
         self.hub = Hub(settings.ring_bytes)
         self.cache = BlockCache(store, settings.cache_bytes)
         self.archive = Archive(store, self.cache)
+        self.open_tasks = OpenTasks()
         self.wakes = Wakes()
         self.broadcast = Broadcast(self.hub)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
@@ -187,6 +189,7 @@ class LogReader:
         touched: set[str] = set()
         for batch in batches:  # all of it first: nothing that readers do may come in between
             touched |= self.hub.feed(batch.partition, batch.records, batch.position)
+            self.open_tasks.read(batch.records)
         now_s = asyncio.get_running_loop().time()
         for task in touched:
             self.broadcast.push(task, now_s)

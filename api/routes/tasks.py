@@ -87,7 +87,8 @@ async def process_video(
         )
         intake = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
         services.quotas.admit_upload(project, len(intake.upload or b""))
-        stored = await services.submissions.submit(project, intake, idempotency_key)
+        with services.quotas.entering_task(project):
+            stored = await services.submissions.submit(project, intake, idempotency_key)
     services.metrics.submitted.inc()
     about(request, stored.task)
     accepted = Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))

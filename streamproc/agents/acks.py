@@ -42,6 +42,10 @@ class OrderedAcks(Generic[T]):
             released.append(waiting.pop(place))
         return released
 
+    def holds(self, partition: Hashable, offset: int, event: T) -> bool:
+        """Whether this delivery still counts: its partition was not taken away since."""
+        return self._waiting.get(partition, {}).get(offset) is event
+
     def drop(self, partition: Hashable) -> None:
         """Forget a partition that was taken away: its events will be delivered elsewhere."""
         self._waiting.pop(partition, None)

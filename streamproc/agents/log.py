@@ -7,6 +7,8 @@ that followed it may count, so `settle` raises and the caller claims and folds a
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -257,6 +259,30 @@ class LogReader:
         """Whether the consumer stands at or after `end` though no record said so."""
         (place,) = self._consumer.position([TopicPartition(CHUNKS, partition)])
         return place.offset != OFFSET_END and place.offset >= end
+
+
+class LogReaders:
+    """A few readers for many threads, each lent for a reading: a consumer costs threads."""
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[LogReader] = SimpleQueue()
+
+    def add(self, reader: LogReader) -> None:
+        self._free.put(reader)
+
+    @contextmanager
+    def lent(self) -> Iterator[LogReader]:
+        """Lend a reader; waits until one is free."""
+        reader = self._free.get()
+        try:
+            yield reader
+        finally:
+            self._free.put(reader)
+
+    def close(self) -> None:
+        """Close the readers that are not lent."""
+        while not self._free.empty():
+            self._free.get().close()
 
 
 def _record(message: Message) -> ChunkRecord | None:

@@ -100,18 +100,20 @@ class Session:
         deadline_s: float,
         cancelled: Callable[[], bool],
         stopping: Callable[[], bool],
+        gives_way: Callable[[], bool] = lambda: False,
     ) -> int:
         """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
 
-        A slice that has computed something ends in a checkpoint, though it be a little later: what
-        is only in memory when a worker dies is computed again.
+        Who `gives_way` ends with the frame that comes next. A slice that has computed something
+        ends in a checkpoint, though it be a little later: what is only in memory when a worker dies
+        is computed again.
 
         All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
         not, `TaskFailedError` when the task cannot go on (its terminal is not written then).
         """
         pending = Pending()
         try:
-            n_frames = self._work(writer, pending, deadline_s, cancelled, stopping)
+            n_frames = self._work(writer, pending, deadline_s, cancelled, stopping, gives_way)
         except TaskFailedError:
             writer.settle(pending)
             raise
@@ -125,6 +127,7 @@ class Session:
         deadline_s: float,
         cancelled: Callable[[], bool],
         stopping: Callable[[], bool],
+        gives_way: Callable[[], bool],
     ) -> int:
         n_frames = 0
         while not self.finished:
@@ -134,7 +137,7 @@ class Session:
                 break
             item = self._engine.next(_WAIT_S)
             leaving, late_s = stopping(), time.monotonic() - deadline_s
-            last = leaving or late_s >= 0
+            last = leaving or late_s >= 0 or gives_way()
             if isinstance(item, EndOfStream):
                 self._end(writer, pending, item)
                 break

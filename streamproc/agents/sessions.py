@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from streamproc.agents.session import Session
 
@@ -16,6 +16,16 @@ class Sessions:
         self._limit = limit
         self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def has(self, task: str) -> bool:
+        """Whether the task has a session here; it may be closed before it is taken."""
+        with self._lock:
+            return task in self._kept
+
+    def by_project(self) -> Counter[str]:
+        """Count the sessions of each project."""
+        with self._lock:
+            return Counter(session.submitted.project for session, _ in self._kept.values())
 
     def take(self, task: str) -> Session | None:
         """Return the task's session, which is the caller's from now on."""

@@ -3,49 +3,60 @@
     read the log ► may this message go on? ► claim ► read up to the claim ► open or keep the
     session ► work until the slice's end ► `continue` message, or the terminal
 
-Everything is synchronous and runs in a slot's thread. Whatever happens inside a task ends in its
-log; what Kafka cannot take now is tried again. What nobody foresaw is tried again as well, a few
-times (`tries`), and then `fail` ends the task.
+Opening may take long, and is done outside of the slots (`agents.turns`): `open` claims and opens,
+`work` does the rest in a slot; with a warm session `work` does all of it. A slice that has to be
+alone (`solitude`) is done by whichever of the two comes first: with its claim it waits for nobody.
+Everything is synchronous. Whatever happens inside a task ends in its log; what Kafka cannot take
+now is tried again, from the message. What nobody foresaw, in `open` or in `work`, is tried again as
+well, a few times (`tries`), and then `end` ends the task.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import msgspec
 import structlog
 
 from streamproc.agents.beats import Beats
 from streamproc.agents.cancels import Cancels
 from streamproc.agents.claims import Claimant, Taken
+from streamproc.agents.endings import Endings
 from streamproc.agents.handover import hand_over
-from streamproc.agents.log import LogReader, LogWriter, Pending
-from streamproc.agents.session import NoEngine, Session
+from streamproc.agents.log import LogReader, LogWriter
+from streamproc.agents.session import Session
 from streamproc.agents.sessions import Sessions
+from streamproc.agents.slice import Readers, Slice
 from streamproc.agents.solitude import Solitude
 from streamproc.agents.standing import ALONE_FROM, MAX_CRASHES, Life, Standing, slice_of, submission
-from streamproc.agents.tries import MAX_TRIES, Step
-from streamproc.contract.bounds import plain_line
-from streamproc.contract.chunk import ChunkError, FinishReason
-from streamproc.contract.records import Attempt, DeadLetter, Submitted, TaskMessage
-from streamproc.contract.topics import CHUNKS
+from streamproc.agents.tries import MAX_TRIES
+from streamproc.contract.chunk import ChunkError
+from streamproc.contract.records import Submitted, TaskMessage
 from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.engines import Engines
+from streamproc.source.errors import SourceClosedError
+from streamproc.source.interrupt import Interrupt
 from streamproc.stages.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
 
 _log = structlog.get_logger()
 _UNFORESEEN = ChunkError(
     "internal_error", f"the task failed {MAX_TRIES} times in a way that nobody foresaw"
 )
-_MAX_ATTEMPT_CHARS = 150  # attempts travel in a segment's metadata, of 2 kB in all
+_STUCK = ChunkError("task_stuck", "the task can neither go on nor be ended")
 
 
 class SliceRunner:
-    """Runs slices; shared by all slots, each with a log reader of its own."""
+    """Runs slices; shared by all threads of a worker.
+
+    `open`, `work`, `end` and `leave` raise `StreamprocError` alone: `LogUnavailableError`,
+    `UploadsUnavailableError` and `StandingLostError` when the message must be tried again, and
+    `UnforeseenError` for whatever else comes up.
+    """
 
     def __init__(
         self,
         life: Life,
         slice_s: float,
+        readers: Readers,
         writer: LogWriter,
         beats: Beats,
         cancels: Cancels,
@@ -57,135 +68,157 @@ class SliceRunner:
     ) -> None:
         self._life, self._slice_s = life, slice_s
         self._claimant = Claimant(life, writer, engines)
+        self._endings = Endings(writer, now_ms)
+        self._readers = readers
         self._writer, self._beats, self._cancels = writer, beats, cancels
         self._engines, self._sessions = engines, sessions
         self._stopping, self._now_ms = stopping, now_ms
         self._solitude = Solitude()
 
-    def step(self, message: TaskMessage, reader: LogReader, step: Step) -> int:
-        """Run the slice, end its task or leave it; returns the frames processed.
+    def slice(self, message: TaskMessage) -> Slice:
+        """Return the slice that `message` begins, for one try of it."""
+        return Slice(message, Standing.at(message))
 
-        Raises what is to be tried again, and `UnforeseenError` for whatever else comes up.
+    def needs_opening(self, one: Slice) -> bool:
+        """Whether `open` comes next, not `work`: there is no session, warm or open."""
+        return one.session is None and (one.taken is not None or not self._sessions.has(one.task))
+
+    def open(self, one: Slice) -> None:
+        """Claim the slice, and open its source with the first provider that can.
+
+        `Slice.give_up` ends it: then the task is cancelled, or handed over as it is.
         """
-        try:
-            if step == "again":
-                return self.run(message, reader)
-            if step == "end":
-                return self.fail(message, reader, _UNFORESEEN)
-            self.leave(message, "the task can neither go on nor be ended")
-        except StreamprocError:
-            raise
-        except BaseException as exc:  # a slot's edge: an executor would hand some of them on
-            _log.exception("a slice failed as nobody foresaw", task=submission(message).task)
-            raise UnforeseenError(exc) from exc
-        return 0
+        with _edge(one):
+            if one.taken is None and not one.done:
+                with self._readers.lent() as reader:
+                    if not self._may_go_on(one, reader):
+                        return
+            with self._solitude.entered(alone=one.alone):
+                self._go_on(one)
 
-    def run(self, message: TaskMessage, reader: LogReader) -> int:
-        """Run the slice that `message` begins; returns the frames processed.
+    def work(self, one: Slice) -> None:
+        """Work until the slice is done, or has to be opened (again)."""
+        with _edge(one):
+            if one.taken is None:
+                with self._readers.lent() as reader:
+                    if not self._may_go_on(one, reader):
+                        return
+            with self._solitude.entered(alone=one.alone):
+                if one.taken is None:
+                    self._claim(one)
+                    self._take_warm(one)
+                if not one.done and one.session is not None:
+                    self._run(one, one.session)
+                if one.alone:
+                    self._go_on(one)
 
-        When it returns, the message may be acknowledged. Raises `LogUnavailableError`,
-        `UploadsUnavailableError` or `StandingLostError` when it must be tried again.
+    def end(self, one: Slice) -> None:
+        """End a task whose slice cannot be run, unless another provider may try its beginning.
+
+        In that case the slice is not done, and goes on with `open`.
         """
+        message, standing = one.message, one.standing
         submitted = submission(message)
-        log = _log.bind(task=submitted.task, slice=slice_of(message))
-        standing = Standing.at(message)
+        with _edge(one), self._readers.lent() as reader:
+            self._sessions.discard(one.task)
+            reader.read_on(standing, submitted)
+            taken = None
+            if standing.may_go_on(message):
+                taken = self._claimant.take(message, standing, reader)
+            if taken is not None:
+                failure = TaskFailedError(_UNFORESEEN.code, _UNFORESEEN.message)
+                if self._cancels.requested(one.task):
+                    self._endings.terminate(taken, None)
+                elif self._endings.tries_next(taken, failure, reader):
+                    return
+                else:
+                    self._endings.send_dead(submitted, _UNFORESEEN, taken.point.epoch)
+                hand_over(self._writer, reader, taken)
+            one.done = True
+
+    def leave(self, one: Slice) -> None:
+        """Write the task off without a terminal: not even that can be written."""
+        with _edge(one):
+            self._endings.send_dead(submission(one.message), _STUCK, -1)
+            one.done = True
+
+    def _go_on(self, one: Slice) -> None:
+        """Claim and open until there is a session, or, for one that is alone, until it is done."""
+        while not one.done and one.session is None:
+            if one.taken is None:
+                self._claim(one)
+            else:
+                self._open_session(one)
+            if one.alone and one.session is not None:
+                self._run(one, one.session)
+
+    def _may_go_on(self, one: Slice, reader: LogReader) -> bool:
+        """Read the log; what must not go on, or must end, is done here."""
+        message, standing = one.message, one.standing
+        submitted = submission(message)
         reader.read_on(standing, submitted)
         if not standing.may_go_on(message):
-            log.info("slice dropped", closed=standing.fold.closed)
+            _log.info(
+                "slice dropped",
+                task=submitted.task,
+                slice=slice_of(message),
+                closed=standing.fold.closed,
+            )
             self._sessions.discard(submitted.task)
-            return 0
+            one.done = True
+            return False
         suspects = standing.suspects(message, self._life)
         if len(suspects) >= MAX_CRASHES and self._beats.crashed(suspects, MAX_CRASHES):
             self._bury(message, standing, reader)
-            return 0
+            one.done = True
+            return False
         if isinstance(message, Submitted):
             self._cancels.catch_up()
-        with self._solitude.entered(alone=len(suspects) >= ALONE_FROM):
-            return self._work(message, standing, reader)
+        one.alone = len(suspects) >= ALONE_FROM
+        return True
 
-    def fail(self, message: TaskMessage, reader: LogReader, error: ChunkError) -> int:
-        """End a task whose slice cannot be run, unless another provider may try its beginning.
+    def _claim(self, one: Slice) -> None:
+        with self._readers.lent() as reader:
+            one.taken = self._claimant.take(one.message, one.standing, reader)
+            if one.taken is None:
+                self._sessions.discard(one.task)
+                one.done = True
+            elif not self._sessions.has(one.task):
+                one.checkpoint = _checkpoint(one.taken, reader)
 
-        Raises `LogUnavailableError` or `StandingLostError` when it must be tried again.
-        """
-        submitted = submission(message)
-        self._sessions.discard(submitted.task)
-        standing = Standing.at(message)
-        reader.read_on(standing, submitted)
-        if not standing.may_go_on(message):
-            return 0
-        taken = self._claimant.take(message, standing, reader)
-        if taken is None:
-            return 0
-        if self._cancels.requested(submitted.task):
-            self._terminate(taken, None)
-        elif self._tries_next(taken, TaskFailedError(error.code, error.message), reader):
-            return self._work(message, standing, reader)
-        else:
-            self._send_dead(submitted, error, taken.point.epoch)
-        hand_over(self._writer, reader, taken)
-        return 0
+    def _take_warm(self, one: Slice) -> None:
+        """Go on with the warm session if it stands exactly where the log does."""
+        taken, warm = one.taken, self._sessions.take(one.task)
+        if taken is None or warm is None:
+            return
+        if warm.stands_at(taken.standing.fold) and warm.claim.provider == taken.claim.provider:
+            warm.adopt(taken.standing, taken.claim)
+            one.session = warm
+            return
+        warm.close()
+        with self._readers.lent() as reader:
+            one.checkpoint = _checkpoint(taken, reader)
 
-    def leave(self, message: TaskMessage, reason: str) -> None:
-        """Write the task off without a terminal: not even that can be written.
-
-        Raises `LogUnavailableError` when Kafka does not take the dead letter.
-        """
-        self._send_dead(submission(message), ChunkError("task_stuck", reason), -1)
-
-    def _work(self, message: TaskMessage, standing: Standing, reader: LogReader) -> int:
-        """Claim and work, with the next provider when one fails before the first chunk."""
-        task = submission(message).task
-        deadline_s = time.monotonic() + self._slice_s
-        while True:
-            taken = self._claimant.take(message, standing, reader)
-            if taken is None:
-                self._sessions.discard(task)
-                return 0
-            try:
-                session = self._session(taken, reader)
-                n_frames = self._run_session(session, deadline_s)
-            except TaskFailedError as failure:
-                if self._tries_next(taken, failure, reader):
-                    continue
-                hand_over(self._writer, reader, taken)
-                return 0
-            if session.finished:
-                self._sessions.discard(task)
-                session.close()
-            else:
-                self._sessions.keep(task, session)
-            hand_over(
-                self._writer,
-                reader,
-                taken,
-                closes=session.finished,
-                n_records=session.n_records,
-            )
-            return n_frames
-
-    def _session(self, taken: Taken, reader: LogReader) -> Session:
-        """Return the warm session if it stands exactly where the log does, else a new one."""
-        submitted, claim = taken.submitted, taken.claim
-        warm = self._sessions.take(submitted.task)
-        if warm is not None:
-            if warm.stands_at(taken.standing.fold) and warm.claim.provider == claim.provider:
-                warm.adopt(taken.standing, claim)
-                return warm
-            warm.close()
-        checkpoint = _checkpoint(taken, reader)
+    def _open_session(self, one: Slice) -> None:
+        taken = one.need_taken()
+        submitted, claim, checkpoint = taken.submitted, taken.claim, one.checkpoint
         known = _known_pin(taken.standing, checkpoint)
-        if self._cancels.requested(submitted.task):
-            self._engines.abandon(claim.provider, known)
-            return self._bare(taken)
-        engine = self._engines.open(
-            claim.provider,
-            submitted,
-            claim.precision,
-            None if checkpoint is None else checkpoint.engine,
-            known,
-        )
-        return Session(
+        if self._cancels.requested(one.task):
+            one.give_up()
+        try:
+            one.interrupt.raise_if_set()
+            engine = self._engines.open(
+                claim.provider,
+                submitted,
+                claim.precision,
+                None if checkpoint is None else checkpoint.engine,
+                known,
+                one.interrupt,
+            )
+        except (TaskFailedError, SourceClosedError) as failure:
+            self._fail(one, failure)
+            return
+        one.session = Session(
             submitted,
             taken.standing,
             claim,
@@ -193,85 +226,91 @@ class SliceRunner:
             processed=0 if checkpoint is None else checkpoint.processed,
             now_ms=self._now_ms,
         )
+        one.is_open = True
 
-    def _run_session(self, session: Session, deadline_s: float) -> int:
-        task = session.submitted.task
+    def _run(self, one: Slice, session: Session) -> None:
+        taken = one.need_taken()
+        one.session = None
+        try:
+            one.n_frames = self._run_session(one, session)
+        except TaskFailedError as failure:
+            self._fail(one, failure)
+            return
+        if session.finished:
+            self._sessions.discard(one.task)
+            session.close()
+        else:
+            self._sessions.keep(one.task, session)
+        with self._readers.lent() as reader:
+            hand_over(
+                self._writer,
+                reader,
+                taken,
+                closes=session.finished,
+                n_records=session.n_records,
+            )
+        one.done = True
+
+    def _fail(self, one: Slice, failure: TaskFailedError | SourceClosedError) -> None:
+        """Let the next provider claim when one fails before the first chunk, else end the task.
+
+        What failed because it was given up ends as cancelled, or goes on elsewhere.
+        """
+        taken = one.need_taken()
+        if self._cancels.requested(one.task):
+            self._engines.abandon(taken.claim.provider, _known_pin(taken.standing, one.checkpoint))
+            self._run(one, self._endings.bare_session(taken))
+            return
+        with self._readers.lent() as reader:
+            if (
+                one.interrupt.given is None  # closing a source sets its interrupt, too
+                and isinstance(failure, TaskFailedError)
+                and self._endings.tries_next(taken, failure, reader)
+            ):
+                one.taken, one.interrupt, one.is_open = None, Interrupt(), False
+                return
+            hand_over(self._writer, reader, taken)
+        one.done = True
+
+    def _run_session(self, one: Slice, session: Session) -> int:
         try:
             return session.run(
                 self._writer,
-                deadline_s=max(deadline_s, time.monotonic()),
-                cancelled=lambda: self._cancels.requested(task),
+                deadline_s=time.monotonic() + self._slice_s,
+                cancelled=lambda: self._cancels.requested(one.task),
                 stopping=self._stopping,
+                gives_way=lambda: one.gives_way,
             )
         except BaseException:
             session.close()
             raise
-
-    def _tries_next(self, taken: Taken, failure: TaskFailedError, reader: LogReader) -> bool:
-        """Note the attempt and return True when another provider is left, else write the error.
-
-        Nothing is written when another claim has come or the log is closed.
-        """
-        submitted, standing, claim = taken.submitted, taken.standing, taken.claim
-        reader.read_on(standing, submitted)
-        if standing.fold.closed or standing.fold.epoch != taken.point.epoch:
-            return False
-        message = plain_line(failure.message)[:_MAX_ATTEMPT_CHARS]
-        attempts = (*claim.attempts, Attempt(claim.provider, failure.code, message))
-        if standing.fold.next_off == 0 and len(attempts) < len(submitted.spec.providers):
-            standing.last_claim = msgspec.structs.replace(claim, attempts=attempts, precision="")
-            return True
-        _log.info("task failed", task=submitted.task, code=failure.code)
-        self._terminate(taken, ChunkError(failure.code, plain_line(failure.message)))
-        return False
 
     def _bury(self, message: TaskMessage, standing: Standing, reader: LogReader) -> None:
         """End a task that took its worker down time and again."""
         taken = self._claimant.take(message, standing, reader)
         if taken is None:
             return
-        task = taken.submitted.task
         error = ChunkError(
             "worker_crash", f"the worker was lost {MAX_CRASHES} times on the same part of this task"
         )
-        _log.error("task buried", task=task)
+        _log.error("task buried", task=taken.submitted.task)
         known = _known_pin(standing, _checkpoint(taken, reader))
         self._engines.abandon(taken.claim.provider, known)
-        self._send_dead(taken.submitted, error, taken.point.epoch)
-        self._terminate(taken, error)
+        self._endings.send_dead(taken.submitted, error, taken.point.epoch)
+        self._endings.terminate(taken, error)
         hand_over(self._writer, reader, taken)
 
-    def _send_dead(self, submitted: Submitted, error: ChunkError, position: int) -> None:
-        self._writer.send_dead(
-            DeadLetter(
-                submitted.task,
-                submitted.project,
-                error.code,
-                error.message,
-                self._now_ms(),
-                topic=CHUNKS,
-                partition=submitted.partition,
-                position=position,
-            )
-        )
 
-    def _terminate(self, taken: Taken, error: ChunkError | None) -> None:
-        """Write the terminal; without an error the task ends as cancelled."""
-        pending = Pending()
-        reason: FinishReason = "cancelled" if error is None else "error"
-        self._bare(taken).finish(self._writer, pending, reason, error)
-        self._writer.settle(pending)
-
-    def _bare(self, taken: Taken) -> Session:
-        """Return a session that can do no more than end the task."""
-        return Session(
-            taken.submitted,
-            taken.standing,
-            taken.claim,
-            NoEngine(),
-            processed=taken.standing.processed,
-            now_ms=self._now_ms,
-        )
+@contextmanager
+def _edge(one: Slice) -> Iterator[None]:
+    """Let nothing leave a thread but `StreamprocError`: an executor would hand some of it on."""
+    try:
+        yield
+    except StreamprocError:
+        raise
+    except BaseException as exc:
+        _log.exception("a slice failed as nobody foresaw", task=one.task)
+        raise UnforeseenError(exc) from exc
 
 
 def _checkpoint(taken: Taken, reader: LogReader) -> Checkpoint | None:

@@ -50,7 +50,7 @@ class Tries:
 
 
 async def until_done(
-    do: Callable[[Step], Awaitable[int]],
+    do: Callable[[Step], Awaitable[int | None]],
     task: str,
     *,
     stopping: Callable[[], bool],
@@ -58,7 +58,7 @@ async def until_done(
 ) -> int | None:
     """Do steps until one succeeds and return its frames; None: stopped before that.
 
-    `do` raises `StreamprocError` alone.
+    `do` raises `StreamprocError` alone. It returns None when the message is not its own any more.
     """
     tries = Tries()
     step: Step = "again"

@@ -9,10 +9,9 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
 import msgspec
 import psutil
@@ -22,11 +21,11 @@ from models.errors import ModelError
 from models.registry import Registry
 from streamproc.agents.beats import BEAT_S, Beats
 from streamproc.agents.cancels import Cancels
-from streamproc.agents.log import LogReader, LogWriter
+from streamproc.agents.dispatch import Dispatch
+from streamproc.agents.log import LogReader, LogReaders, LogWriter
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slices import SliceRunner
-from streamproc.agents.standing import Life, submission
-from streamproc.agents.tries import Step, until_done
+from streamproc.agents.standing import Life
 from streamproc.agents.uploads import BucketUploads
 from streamproc.app import TaskStream
 from streamproc.contract import env
@@ -61,18 +60,16 @@ class Worker:
         self._stopping = False
         self._started_ms = now_ms()
         self._sandbox = sandbox
-        self._busy = 0
         self._processed = 0
         self._consumer: ConsumerBeat | None = None
         n_threads = (os.cpu_count() or 2) + 1
         self._pool = ThreadPoolExecutor(n_threads, "perceive")
-        self._slots = ThreadPoolExecutor(settings.slots, "slot")
         self._providers = load_providers(settings.providers_file)
         self._shelf = ModelShelf(Registry(settings.models_dir))
         self._writer = LogWriter(settings.environ)
         self._cancels = Cancels(settings.environ)
-        self._sessions = Sessions(limit=4 * settings.slots)
-        self._readers: SimpleQueue[LogReader] = SimpleQueue()
+        self._sessions = Sessions(settings.sessions)
+        self._readers = LogReaders()
         self._engines = Engines(
             settings,
             self._providers,
@@ -81,9 +78,10 @@ class Worker:
             BucketUploads(settings.environ),
             depth=_FRAMES_AHEAD * n_threads,
         )
-        self._runner = SliceRunner(
+        runner = SliceRunner(
             Life(settings.worker_id, self._started_ms),
             settings.slice_s,
+            self._readers,
             self._writer,
             Beats(settings.environ),
             self._cancels,
@@ -92,6 +90,15 @@ class Worker:
             stopping=lambda: self._stopping,
             now_ms=now_ms,
         )
+        self._dispatch = Dispatch(
+            runner,
+            self._cancels,
+            slots=settings.slots,
+            openings=settings.openings,
+            project_openings=settings.project_openings,
+            sessions=settings.sessions,
+            kept=self._sessions.by_project,
+        )
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, then hand everything over and leave."""
@@ -99,8 +106,8 @@ class Worker:
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        for _ in range(self._settings.slots):
-            self._readers.put(LogReader(self._settings.environ))
+        for _ in range(self._settings.slots + 1):
+            self._readers.add(LogReader(self._settings.environ))
         await asyncio.to_thread(self._warm)
         if not await self._kafka_answers(stop):
             await asyncio.to_thread(self._close)
@@ -111,6 +118,7 @@ class Worker:
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(str(os.getpid()))
         beats = asyncio.create_task(self._beat(stream))
+        looks = asyncio.create_task(self._dispatch.look_around())
         watch = ConsumerWatch(
             client_config(self._settings.environ),
             "worker",
@@ -122,14 +130,15 @@ class Worker:
             watch.look_at(stream)
             await stop.wait()
             self._stopping = True
+            self._dispatch.stop()
             beats.cancel()
+            looks.cancel()
             await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
             await asyncio.to_thread(self._close)
 
     async def _kafka_answers(self, stop: asyncio.Event) -> bool:
         """Wait until Kafka is there, which Faust does not; False when `stop` comes first."""
-        reader = self._readers.get()
-        try:
+        with self._readers.lent() as reader:
             while not stop.is_set():
                 try:
                     await asyncio.to_thread(reader.end, 0, _PROBE_S)
@@ -139,31 +148,12 @@ class Worker:
                 else:
                     return True
             return False
-        finally:
-            self._readers.put(reader)
 
-    async def _handle(self, message: TaskMessage) -> bool:
-        """Run a slice in a slot until it is done (`tries`); False: stopped before that."""
-        loop = asyncio.get_running_loop()
-        self._busy += 1
-        try:
-            n_frames = await until_done(
-                lambda step: loop.run_in_executor(self._slots, self._run, message, step),
-                submission(message).task,
-                stopping=lambda: self._stopping,
-                pause_s=_RETRY_S,
-            )
-        finally:
-            self._busy -= 1
+    async def _handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> bool:
+        """Run a slice until it is done; False: stopped, or taken away, before that."""
+        n_frames = await self._dispatch.handle(message, is_ours)
         self._processed += n_frames or 0
         return n_frames is not None
-
-    def _run(self, message: TaskMessage, step: Step) -> int:
-        reader = self._readers.get()
-        try:
-            return self._runner.step(message, reader, step)
-        finally:
-            self._readers.put(reader)
 
     def _warm(self) -> None:
         """Load the default detector, so that a first task finds it."""
@@ -198,7 +188,7 @@ class Worker:
                 precision=precision,
                 models=self._shelf.loaded_refs(),
                 slots=self._settings.slots,
-                busy=self._busy,
+                busy=self._dispatch.n_working,
                 fps=round(fps, 2),
                 processed_frames=self._processed,
                 partitions=stream.partitions,
@@ -222,11 +212,10 @@ class Worker:
 
     def _close(self) -> None:
         self._sessions.close()
-        self._slots.shutdown(wait=True)
+        self._dispatch.close()
         self._pool.shutdown(wait=True)
         self._cancels.close()
-        while not self._readers.empty():
-            self._readers.get().close()
+        self._readers.close()
         self._writer.close(10.0)
 
 

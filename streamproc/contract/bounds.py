@@ -29,6 +29,7 @@ MAX_TIME_MS: Final = 10_413_791_999_999
 MAX_DURATION_MS: Final = 2**53 - 1
 """Time that something took."""
 MAX_LIMIT: Final = 2**53 - 1
+MAX_WEIGHT: Final = 1000
 """A limit of a project: a number of things, or of bytes."""
 MAX_INT64: Final = 2**63 - 1
 """Timestamps in a container's own units, Kafka offsets, log offsets."""

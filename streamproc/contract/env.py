@@ -13,7 +13,8 @@ CLICKHOUSE = "FRAMEWIRE_CLICKHOUSE"  # chdb:///path, or http(s)://user:password@
 MODELS = "FRAMEWIRE_MODELS"  # directory of the user's own models
 PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
 FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
-PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # comma-separated host[:port] exempt from the SSRF guard
+PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # hosts, networks [:port] exempt from the SSRF guard
+SOURCE_PORTS = "FRAMEWIRE_SOURCE_PORTS"  # of public hosts, besides 80 and 443
 REQUIRE_SANDBOX = "FRAMEWIRE_REQUIRE_SANDBOX"  # 1: decode nothing where the sandbox has a hole
 SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that seal sources' URLs, newest first
 AUDIT_DAYS = "FRAMEWIRE_AUDIT_DAYS"  # how long the audit trail is kept, in Kafka and ClickHouse
@@ -34,10 +35,16 @@ DISK = "FRAMEWIRE_DISK"  # directory on the disk that the embedded engines write
 DEVICE = "FRAMEWIRE_DEVICE"  # OpenVINO device, default AUTO:GPU,CPU
 PRECISION = "FRAMEWIRE_PRECISION"  # auto | f32 | bf16 | f16
 SLOTS = "FRAMEWIRE_SLOTS"  # tasks worked on at once in one worker
+SESSIONS = "FRAMEWIRE_SESSIONS"  # tasks that one worker keeps open, default 4 for each slot
 SLICE_S = "FRAMEWIRE_SLICE_S"  # length of a slice of work, seconds
 WORKER_ID = "FRAMEWIRE_WORKER_ID"
 SESSION_TIMEOUT_S = "FRAMEWIRE_SESSION_TIMEOUT_S"  # Kafka evicts a silent worker after this long
 MAX_SOURCE_BYTES = "FRAMEWIRE_MAX_SOURCE_BYTES"  # largest source that is fetched
+OPEN_TIMEOUT_S = "FRAMEWIRE_OPEN_TIMEOUT_S"  # a source has to be open within so long
+MIN_SOURCE_RATE = "FRAMEWIRE_MIN_SOURCE_RATE"  # bytes per second that an origin has to send
+MIN_FREE_BYTES = "FRAMEWIRE_MIN_FREE_BYTES"  # what copies of sources leave free on the disk
+OPENINGS = "FRAMEWIRE_OPENINGS"  # sources opened at once in one worker
+PROJECT_OPENINGS = "FRAMEWIRE_PROJECT_OPENINGS"  # of these, one project's at most
 READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here once it is ready
 
 # console

@@ -49,7 +49,10 @@ class FoldPoint(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
-    """A task was accepted. `point.position` lies before the task's first record."""
+    """A task was accepted. `point.position` lies before the task's first record.
+
+    `weight` is its project's share of the workers when it was, against the 1 of others.
+    """
 
     task: str
     project: str
@@ -57,6 +60,7 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     created_ms: int
     spec: TaskSpec
     point: FoldPoint
+    weight: float = 1.0
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -114,13 +118,16 @@ class CancelRequested(msgspec.Struct, frozen=True):
 class ProjectLimits(msgspec.Struct, frozen=True, kw_only=True):
     """A project's own limits; None leaves it to the api's settings, 0 is no limit.
 
-    Readers clamp them to `bounds.MAX_LIMIT`: a number must not cost a project its record.
+    Readers clamp them to `bounds.MAX_LIMIT`: a number must not cost a project its record. `weight`
+    is no limit, but the project's share of the workers against the 1 of others.
     """
 
     submissions_per_minute: int | None = None
     open_streams: int | None = None
     upload_bytes_per_day: int | None = None
     stored_bytes: int | None = None
+    open_tasks: int | None = None
+    weight: int | None = None
 
 
 class Project(msgspec.Struct, frozen=True):

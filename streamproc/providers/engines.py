@@ -24,6 +24,7 @@ from streamproc.providers.upstream_request import public_request
 from streamproc.settings import WorkerSettings
 from streamproc.source.fetch import FetchPolicy
 from streamproc.source.frames import FrameSource, open_source
+from streamproc.source.interrupt import Interrupt
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
 
 
@@ -43,17 +44,8 @@ class Engines:
         self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
         self._providers = {provider.name: provider for provider in providers}
         self._depth = depth
-        self._policy = FetchPolicy(
-            allowed_file_roots=settings.file_roots,
-            allowed_private_hosts=settings.private_hosts,
-            max_bytes=settings.max_source_bytes,
-            require_sandbox=settings.require_sandbox,
-        )
-        self._upload_policy = FetchPolicy(
-            allowed_private_hosts=frozenset({uploads.host} if uploads.host else ()),
-            max_bytes=settings.max_source_bytes,
-            require_sandbox=settings.require_sandbox,
-        )
+        self._policy = FetchPolicy.of(settings)
+        self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str) -> tuple[str, str]:
         """Return (device, precision) that the provider uses here, nothing left at `auto`.
@@ -72,9 +64,15 @@ class Engines:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
 
     def open(
-        self, name: str, submitted: Submitted, precision: str, state: bytes | None, pin: str | None
+        self,
+        name: str,
+        submitted: Submitted,
+        precision: str,
+        state: bytes | None,
+        pin: str | None,
+        interrupt: Interrupt,
     ) -> Engine:
-        """Return the engine, its source open, standing after `state`.
+        """Return the engine, its source open, standing after `state`. The interrupt ends that.
 
         Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
         not the one that `pin` names any more; `UploadsUnavailableError` when its URL is in S3 and
@@ -82,7 +80,7 @@ class Engines:
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
-            return self._open_upstream(provider, submitted, state, pin)
+            return self._open_upstream(provider, submitted, state, pin, interrupt)
         spec = submitted.spec
         device = provider.device or self._settings.device
         plan = build_plan(spec, self._shelf, device, precision)
@@ -101,7 +99,7 @@ class Engines:
             if staged:
                 url, policy = self._uploads.url(key), self._upload_policy
             source = open_source(
-                SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume
+                SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume, interrupt
             )
             if not source.info.seekable:
                 stage_behind(source, self._uploads, key)
@@ -133,10 +131,14 @@ class Engines:
         except TaskFailedError:
             return
         client.cancel(pin)
-        client.close()
 
     def _open_upstream(
-        self, provider: Provider, submitted: Submitted, state: bytes | None, pin: str | None
+        self,
+        provider: Provider,
+        submitted: Submitted,
+        state: bytes | None,
+        pin: str | None,
+        interrupt: Interrupt,
     ) -> UpstreamEngine:
         """Submit the task, or go on with the upstream's task that the log was begun with."""
         spec = submitted.spec
@@ -147,13 +149,10 @@ class Engines:
             resumed = UpstreamState(pin, 0)
         else:
             hint = spec.model_hint if spec.model_hint != provider.name else None
-            try:
-                url, _ = self._place(submitted)
-                body = public_request(spec, url, self._shelf.registry, hint=hint)
+            url, _ = self._place(submitted)
+            body = public_request(spec, url, self._shelf.registry, hint=hint)
+            with interrupt.wakes(client.abort):
                 resumed = UpstreamState(client.submit(body, submitted.task), 0)
-            except BaseException:
-                client.close()
-                raise
         return UpstreamEngine(
             client,
             resumed,

@@ -114,8 +114,6 @@ class UpstreamEngine:
             if not self._closing.is_set():
                 _log.exception("the relay failed")
                 self._put((UnforeseenError(exc), self._offset))
-        finally:
-            self._client.close()
 
     def _follow(self) -> None:
         pause_s, n_refusals = _FIRST_PAUSE_S, 0

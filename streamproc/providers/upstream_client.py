@@ -9,9 +9,10 @@ Messages name no address and no key. Redirects are not followed: they would take
 import contextlib
 import hashlib
 import re
-import socket
+import ssl
 import threading
 from collections.abc import Generator, Mapping
+from functools import cache
 from typing import Any
 
 import httpx
@@ -19,7 +20,16 @@ import msgspec
 
 from streamproc.contract.providers import Provider
 from streamproc.errors import StreamprocError, TaskFailedError
+from streamproc.providers.upstream_answer import (
+    Answer,
+    BadAnswerError,
+    Connections,
+    Sockets,
+    ask,
+    check_encoding,
+)
 
+_PROCESS = "/v1/video/process"
 _TASKS = "/v1/video/tasks"
 _ID = re.compile(r"[\w.:~-]{1,128}", re.ASCII)
 _PASSING = frozenset({408, 409, 425, 429})
@@ -55,10 +65,7 @@ class UpstreamClient:
                 )
             self._headers["authorization"] = f"Bearer {key}"
         self._answer_s = provider.answer_s
-        self._http = self._client(provider.answer_s)
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._aborted = False
+        self._connections = Connections()
 
     def submit(self, body: dict[str, Any], task: str) -> str:
         """Submit a task and return its id at the upstream.
@@ -70,19 +77,21 @@ class UpstreamClient:
         digest = hashlib.sha256(task.encode() + b"\n" + content).hexdigest()
         headers = {"content-type": "application/json", "idempotency-key": f"framewire-{digest}"}
         try:
-            answer = self._http.post(
-                f"{self._base}/v1/video/process", content=content, headers=headers
+            answer = self._post(
+                "/v1/video/process", self._answer_s, self._connections, content, headers
             )
         except httpx.TimeoutException as exc:
             raise TaskFailedError(
                 "upstream_timeout", f"the upstream did not answer within {self._answer_s:g} s"
             ) from exc
+        except BadAnswerError as exc:
+            raise TaskFailedError("upstream_invalid", str(exc)) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise TaskFailedError("upstream_unreachable", "the upstream cannot be reached") from exc
-        if not answer.is_success:
-            raise _refusal(answer.status_code)
+        if not 200 <= answer.status < 300:
+            raise _refusal(answer.status)
         try:
-            accepted = msgspec.json.decode(answer.content, type=_Accepted)
+            accepted = msgspec.json.decode(answer.body, type=_Accepted)
         except msgspec.DecodeError as exc:
             raise TaskFailedError("upstream_invalid", "the upstream gave no task id") from exc
         if not _ID.fullmatch(accepted.id):
@@ -101,43 +110,71 @@ class UpstreamClient:
             headers["last-event-id"] = str(offset)
         url = f"{self._base}{_TASKS}/{task_id}/stream"
         opened = False
+        sockets = Sockets()
+        late = threading.Timer(self._answer_s, sockets.hang_up)
+        late.daemon = True
+        late.start()
         try:
-            with self._http.stream("GET", url, headers=headers, timeout=timeout) as answer:
+            with (
+                self._connections.ends(sockets.hang_up),
+                self._client(timeout) as http,
+                http.stream("GET", url, headers=headers, extensions=_traced(sockets)) as answer,
+            ):
+                late.cancel()
                 self._check(answer)
                 opened = True
-                self._hold(answer)
-                try:
-                    yield from answer.iter_raw()
-                finally:
-                    self._hold(None)
+                yield from answer.iter_raw()
         except (httpx.HTTPError, httpx.StreamError, OSError) as exc:
             raise UpstreamCutError(type(exc).__name__, opened=opened) from exc
+        finally:
+            late.cancel()
 
     def abort(self) -> None:
-        """End a running stream now; a later one does not begin."""
-        with self._lock:
-            self._aborted = True
-            self._hang_up()
+        """End what runs now, in whatever phase; what begins later ends at once."""
+        self._connections.abort()
 
     def cancel(self, task_id: str) -> bool:
         """Ask the upstream to cancel the task; returns whether it took the request."""
-        with self._client(min(self._answer_s, _CANCEL_S)) as http:
-            for _ in range(_CANCEL_ATTEMPTS):
-                with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
-                    answer = http.post(f"{self._base}{_TASKS}/{task_id}/cancel")
-                    if not answer.is_server_error:
-                        return answer.is_success
+        total_s = min(self._answer_s, _CANCEL_S)
+        for _ in range(_CANCEL_ATTEMPTS):
+            # Not one of those that `abort` ends: it is what is said after that.
+            with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, BadAnswerError):
+                answer = self._post(f"{_TASKS}/{task_id}/cancel", total_s, Connections())
+                if answer.status < 500:
+                    return 200 <= answer.status < 300
         return False
 
-    def close(self) -> None:
-        self._http.close()
+    def _post(
+        self,
+        path: str,
+        total_s: float,
+        connections: Connections,
+        content: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        def request(http: httpx.Client, sockets: Sockets) -> httpx.Request:
+            return http.build_request(
+                "POST",
+                f"{self._base}{path}",
+                content=content,
+                headers=headers,
+                extensions=_traced(sockets),
+            )
 
-    def _client(self, timeout_s: float) -> httpx.Client:
-        return httpx.Client(headers=self._headers, timeout=timeout_s, trust_env=False)
+        return ask(lambda: self._client(httpx.Timeout(total_s)), request, total_s, connections)
+
+    def _client(self, timeout: httpx.Timeout) -> httpx.Client:
+        return httpx.Client(
+            headers=self._headers, timeout=timeout, trust_env=False, verify=_tls_context()
+        )
 
     def _check(self, answer: httpx.Response) -> None:
         status = answer.status_code
         if status == 200:
+            try:
+                check_encoding(answer)
+            except BadAnswerError as exc:
+                raise TaskFailedError("upstream_invalid", str(exc)) from exc
             return
         if answer.is_server_error or status in _PASSING:
             raise UpstreamCutError(f"status {status}", opened=False)
@@ -147,19 +184,15 @@ class UpstreamClient:
             )
         raise _refusal(status)
 
-    def _hold(self, answer: httpx.Response | None) -> None:
-        """Remember the connection, to be woken from another thread while it is being read."""
-        with self._lock:
-            stream = None if answer is None else answer.extensions.get("network_stream")
-            self._socket = None if stream is None else stream.get_extra_info("socket")
-            if self._aborted:
-                self._hang_up()
 
-    def _hang_up(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # The plain socket's own: a TLS socket's would take its state from the reader.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """Return the one of the process: it takes longer to make than most answers."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _traced(sockets: Sockets) -> dict[str, Any]:
+    return {"trace": sockets.trace}
 
 
 def _refusal(status: int) -> TaskFailedError:

@@ -49,31 +49,39 @@ class EventSplitter:
 
         Raises `TaskFailedError` on an event larger than `MAX_EVENT_BYTES`.
         """
+        searched = len(self._pending)
         self._pending += data
         events: list[UpstreamEvent] = []
         start = 0
-        while (stop := self._pending.find(b"\n", start)) >= 0:
+        while (stop := self._pending.find(b"\n", max(start, searched))) >= 0:
             line = bytes(self._pending[start:stop]).removesuffix(b"\r")
             self._at += stop + 1 - start
             start = stop + 1
             if line:
+                self._n_bytes += len(line) + 1
+                self._check_size(0)
                 self._field(line)
-            elif self._data:
+                continue
+            if self._data:
                 end = self._at if self._id is None else self._id
                 self._at = end
                 events.append(UpstreamEvent(b"\n".join(self._data), end))
-                self._data, self._id, self._n_bytes = [], None, 0
+                self._data, self._id = [], None
+            self._n_bytes = 0
         del self._pending[:start]
-        if self._n_bytes + len(self._pending) > MAX_EVENT_BYTES:
-            raise TaskFailedError("upstream_invalid", "the upstream sent an event beyond all size")
+        self._check_size(len(self._pending))
         return events
+
+    def _check_size(self, n_pending: int) -> None:
+        """An event counts with all its lines, also those that say nothing."""
+        if self._n_bytes + n_pending > MAX_EVENT_BYTES:
+            raise TaskFailedError("upstream_invalid", "the upstream sent an event beyond all size")
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._n_bytes += len(value)
         elif name == b"id" and value.isdigit() and len(value) <= _MAX_ID_DIGITS:
             self._id = int(value)
 

@@ -5,16 +5,21 @@ and `fec0::/10` global. IPv6 is allowed from 2000::/3 alone, which leaves out ma
 unique local, link-local, site-local and multicast addresses as a whole.
 """
 
+import contextlib
 import ipaddress
 import socket
 import threading
+import time
 from typing import Final
 
 from streamproc.source.errors import (
     SourceForbiddenError,
     SourceTimeoutError,
-    SourceUnreachableError,
 )
+from streamproc.source.interrupt import Interrupt
+from streamproc.source.policy import FetchPolicy
+
+_REFUSAL_S: Final = 0.25
 
 _DENIED_V4: Final = tuple(
     ipaddress.IPv4Network(network)
@@ -61,38 +66,46 @@ def is_public(address: str) -> bool:
 
 
 def checked_addresses(
-    host: str, port: int, *, exempt: frozenset[str], timeout_s: float
+    host: str, port: int, policy: FetchPolicy, *, timeout_s: float, interrupt: Interrupt
 ) -> list[str]:
-    """Resolve a host; every answer must be public, or host (or host:port) be exempt.
+    """Resolve a host; every answer must be public or allowed, and so must the port.
 
-    Raises `SourceForbiddenError`, `SourceUnreachableError` or `SourceTimeoutError`.
+    Whether a name has an internal address or does not exist at all, the answer is the same, and
+    comes no sooner: names of the own network cannot be guessed by asking.
+    Raises `SourceForbiddenError` or `SourceTimeoutError`, or the interrupt's cause.
     """
-    addresses = _resolve(host, port, timeout_s)
-    if host in exempt or f"{host}:{port}" in exempt:
+    exempt = policy.allowed_private_hosts
+    is_common_port = port in policy.allowed_ports
+    if not is_common_port and not exempt.may_allow(port):
+        raise SourceForbiddenError(f"port {port} may not be fetched from")
+    started_s = time.monotonic()
+    addresses = _resolve(host, port, timeout_s, interrupt)
+    if addresses and exempt.allows(host, port, addresses):
         return addresses
-    if not all(is_public(address) for address in addresses):
-        raise SourceForbiddenError(f"{host} has an address that may not be fetched from")
+    if not is_common_port:
+        raise SourceForbiddenError(f"port {port} may not be fetched from")
+    if not addresses or not all(is_public(address) for address in addresses):
+        interrupt.wait(started_s + _REFUSAL_S - time.monotonic())
+        raise SourceForbiddenError(f"{host} has no address that may be fetched from")
     return addresses
 
 
-def _resolve(host: str, port: int, timeout_s: float) -> list[str]:
-    """Resolve in a thread: `getaddrinfo` cannot be given a time limit."""
+def _resolve(host: str, port: int, timeout_s: float, interrupt: Interrupt) -> list[str]:
+    """Resolve in a thread: `getaddrinfo` cannot be given a time limit. None: no such name."""
     answers: list[str] = []
-    failures: list[OSError | UnicodeError] = []
+    over = threading.Event()
 
     def ask() -> None:
-        try:
+        # Some resolvers call a name unknown, others say that they failed: no difference here.
+        with contextlib.suppress(OSError, UnicodeError):
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            failures.append(exc)
-        else:
             answers.extend(dict.fromkeys(str(answer[4][0]) for answer in found))
+        over.set()
 
-    thread = threading.Thread(target=ask, name="source-resolve", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if failures:
-        raise SourceUnreachableError(f"{host} cannot be resolved") from failures[0]
-    if thread.is_alive():
+    threading.Thread(target=ask, name="source-resolve", daemon=True).start()
+    with interrupt.wakes(over.set):
+        is_over = over.wait(timeout_s)
+    interrupt.raise_if_set()
+    if not is_over:
         raise SourceTimeoutError(f"{host} was not resolved within {timeout_s:g} s")
     return answers

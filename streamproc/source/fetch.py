@@ -18,6 +18,8 @@ from streamproc.source.errors import (
     SourceUnreachableError,
 )
 from streamproc.source.http import Answer, Fetcher
+from streamproc.source.interrupt import Interrupt
+from streamproc.source.pace import Pace
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.ranged import RangedReader
 from streamproc.source.reader import ByteReader, LocalReader
@@ -26,8 +28,16 @@ from streamproc.source.spool import SpoolReader
 __all__ = ["FetchPolicy", "open_reader"]
 
 
-def open_reader(url: str, policy: FetchPolicy) -> ByteReader:
-    """Open `url` (http, https or file); raises a `SourceError`, never one that holds the URL."""
+def open_reader(
+    url: str,
+    policy: FetchPolicy,
+    interrupt: Interrupt | None = None,
+    pace: Pace | None = None,
+) -> ByteReader:
+    """Open `url` (http, https or file); raises a `SourceError`, never one that holds the URL.
+
+    The interrupt ends the opening, and every read later; `close` sets it. `pace` counts what comes.
+    """
     try:
         parts = urlsplit(url)
         scheme = parts.scheme.lower()
@@ -39,12 +49,13 @@ def open_reader(url: str, policy: FetchPolicy) -> ByteReader:
             raise SourceForbiddenError("a file URL may not name a host")
         return _open_file(unquote(parts.path), policy)
     if scheme in {"http", "https"}:
-        return _open_http(url, policy)
+        pace = pace or Pace(policy.min_bytes_per_s, policy.stall_timeout_s)
+        return _open_http(url, policy, interrupt or Interrupt(), pace)
     raise SourceForbiddenError("only http, https and allowed file URLs can be read")
 
 
-def _open_http(url: str, policy: FetchPolicy) -> ByteReader:
-    fetcher = Fetcher(url, policy)
+def _open_http(url: str, policy: FetchPolicy, interrupt: Interrupt, pace: Pace) -> ByteReader:
+    fetcher = Fetcher(url, policy, interrupt, pace)
     answer = fetcher.get({"Range": "bytes=0-"})
     try:
         return _reader_for(fetcher, answer, policy)

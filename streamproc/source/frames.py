@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, Self
 
 from streamproc.contract.bounds import plain_line
 from streamproc.source import process, ring, wire
+from streamproc.source.deadline import open_deadline
 from streamproc.source.errors import (
     DecoderCrashedError,
     SourceClosedError,
@@ -25,7 +26,9 @@ from streamproc.source.errors import (
     from_code,
 )
 from streamproc.source.fetch import open_reader
+from streamproc.source.interrupt import Interrupt
 from streamproc.source.lending import Lending
+from streamproc.source.pace import Pace
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.reader import ByteReader, fingerprint
 from streamproc.source.ring import Image
@@ -95,17 +98,23 @@ class FrameSource:
         policy: FetchPolicy,
         outputs: FrameOutputs,
         resume: ResumePoint | None,
+        interrupt: Interrupt,
     ) -> None:
         self._reader = reader
+        self._interrupt = interrupt
         self._policy = policy
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
         self._lending = Lending(0)  # until it is known how many there are
         self._last_index = -1 if resume is None else resume.index
-        self._child = process.take()
         self._server: ByteServer | None = None
+        # The head and tail that a demuxer asks for first, too. Only who has given them gets a
+        # child: a slow origin holds no more than a connection.
+        self._fingerprint = fingerprint(reader)
+        self._child = process.take()
         try:
-            self._start(spec, outputs, resume)
+            with interrupt.wakes(self._wake):
+                self._start(spec, outputs, resume)
         except BaseException:
             self.close()
             raise
@@ -155,11 +164,16 @@ class FrameSource:
 
         A thread that is waiting in the iterator gets `SourceClosedError`.
         """
-        self._closed.set()
+        self._wake()
+        self._interrupt.set()
         self._reader.close()
-        self._child.end()
         if self._server is not None:
             self._server.join()
+
+    def _wake(self) -> None:
+        """End the child, and with it the waiting for it."""
+        self._closed.set()
+        self._child.end()
 
     def __enter__(self) -> Self:
         return self
@@ -190,8 +204,6 @@ class FrameSource:
 
     def _start(self, spec: SourceSpec, outputs: FrameOutputs, resume: ResumePoint | None) -> None:
         fd = self._reader.fileno()
-        # Before the child reads: head and tail are what its demuxer asks for first, too.
-        self._fingerprint = fingerprint(self._reader)
         if fd is None:
             self._server = ByteServer(self._reader, self._child.bytes)
             self._server.start()
@@ -307,15 +319,25 @@ def open_source(
     policy: FetchPolicy,
     outputs: FrameOutputs,
     resume: ResumePoint | None = None,
+    interrupt: Interrupt | None = None,
 ) -> FrameSource:
     """Open a video and decode its first frame; raises a `SourceError`.
 
     With `resume`, the iteration begins with the frame after it, with the counters it would have
-    had without an interruption.
+    had without an interruption. The interrupt ends the opening at any moment of it, and later the
+    source.
     """
-    reader = open_reader(spec.url, policy)
-    try:
-        return FrameSource(reader, spec, policy, outputs, resume)
-    except BaseException:
-        reader.close()
-        raise
+    interrupt = interrupt or Interrupt()
+    pace = Pace(policy.min_bytes_per_s, policy.stall_timeout_s)
+    with open_deadline(policy.open_timeout_s, pace, interrupt):
+        try:
+            reader = open_reader(spec.url, policy, interrupt, pace)
+            try:
+                return FrameSource(reader, spec, policy, outputs, resume, interrupt)
+            except BaseException:
+                reader.close()
+                raise
+        except SourceError as exc:
+            if interrupt.given is not None:
+                raise interrupt.given from exc
+            raise

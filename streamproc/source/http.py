@@ -5,39 +5,49 @@ that was checked, while TLS and the Host header keep the name. Proxies of the en
 used. Failures become `SourceError`s that name the host and nothing else of the URL.
 """
 
-import contextlib
 import http.client
-import socket
-import ssl
-import threading
 import time
 from typing import Final
-from urllib.parse import SplitResult, urljoin, urlsplit
 
+from streamproc.source import connection
 from streamproc.source.address import checked_addresses
+from streamproc.source.connection import Connection
 from streamproc.source.errors import (
+    SourceError,
     SourceForbiddenError,
     SourceRedirectError,
     SourceStatusError,
     SourceTimeoutError,
     SourceUnreachableError,
 )
+from streamproc.source.headers import (
+    ContentRange,
+    content_length,
+    content_range,
+    redirected,
+    request_target,
+    split_url,
+)
+from streamproc.source.interrupt import Interrupt
+from streamproc.source.pace import Pace
 from streamproc.source.policy import FetchPolicy
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _USER_AGENT: Final = "framewire"
+_MAX_HEADER_BYTES: Final = 256 * 1024
+_MAX_FRAMING_BYTES: Final = 128 * 1024
+"""What chunk sizes and trailers may take between two pieces of a body."""
 
 
 class Fetcher:
-    """Makes requests for one source within its total time; `abort()` ends them from any thread."""
+    """Makes requests for one source within its total time; the interrupt ends them."""
 
-    def __init__(self, url: str, policy: FetchPolicy) -> None:
+    def __init__(self, url: str, policy: FetchPolicy, interrupt: Interrupt, pace: Pace) -> None:
         self._url = url
         self._policy = policy
-        self._deadline = time.monotonic() + policy.total_timeout_s
-        self._lock = threading.Lock()
-        self._open: set[Answer] = set()
-        self._aborted = False
+        self._deadline_s = time.monotonic() + policy.total_timeout_s
+        self.interrupt = interrupt
+        self._pace = pace
 
     def get(self, headers: dict[str, str]) -> "Answer":
         """Send a GET, following redirects; the answer's status is 200, 206, 412 or 416.
@@ -54,114 +64,88 @@ class Fetcher:
             answer.close()
             if status not in _REDIRECTS or location is None:
                 raise SourceStatusError(f"{host} answered with status {status}")
-            url = urljoin(url, location)
+            try:
+                url = redirected(url, location)
+            except ValueError as exc:
+                raise SourceStatusError(f"{host} redirects to what is no URL") from exc
         raise SourceRedirectError(f"more than {self._policy.max_redirects} redirects")
-
-    def abort(self) -> None:
-        """End every running request; later ones fail."""
-        with self._lock:
-            self._aborted = True
-            running = list(self._open)
-        for answer in running:
-            answer.hang_up()
-
-    def forget(self, answer: "Answer") -> None:
-        with self._lock:
-            self._open.discard(answer)
 
     def remaining_s(self) -> float:
         """Seconds left of the total time; raises `SourceTimeoutError` when there are none."""
-        left_s = self._deadline - time.monotonic()
+        self.interrupt.raise_if_set()
+        left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise SourceTimeoutError(f"not fetched within {self._policy.total_timeout_s:g} s")
         return left_s
 
     def _hop(self, url: str, headers: dict[str, str]) -> "Answer":
-        parts = _split(url)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if not url.lower().startswith(("http:", "https:")):
+            raise SourceForbiddenError("only http and https can be fetched")
+        try:
+            parts = split_url(url)
+            host = parts.hostname or ""
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as exc:
+            raise SourceForbiddenError("the source's URL cannot be read") from exc
         policy = self._policy
         addresses = checked_addresses(
             host,
             port,
-            exempt=policy.allowed_private_hosts,
+            policy,
             timeout_s=min(policy.connect_timeout_s, self.remaining_s()),
+            interrupt=self.interrupt,
         )
-        connection = self._connect(parts.scheme, host, port, addresses)
-        answer = Answer(self, connection, host, min(policy.stall_timeout_s, self.remaining_s()))
-        with self._lock:
-            self._open.add(answer)
-            aborted = self._aborted
-        if aborted:
-            answer.close()
-            raise SourceUnreachableError("the fetch was aborted")
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        answer.request(target, headers)
+        tls_name = host if parts.scheme == "https" else None
+        connected = self._connect(host, port, tls_name, addresses)
+        answer = Answer(self, connected, host)
+        default_port = 443 if tls_name else 80
+        answer.request(port, default_port, request_target(parts), headers)
         return answer
 
     def _connect(
-        self, scheme: str, host: str, port: int, addresses: list[str]
-    ) -> http.client.HTTPConnection:
-        failure: Exception | None = None
-        for address in addresses:
-            timeout_s = min(self._policy.connect_timeout_s, self.remaining_s())
-            try:
-                raw = socket.create_connection((address, port), timeout_s)
-            except OSError as exc:
-                failure = exc
-                continue
-            try:
-                connection = http.client.HTTPConnection(host, port)
-                connection.sock = _with_tls(raw, host) if scheme == "https" else raw
-            except (OSError, ValueError) as exc:
-                raw.close()
-                failure = exc
-                continue
-            if scheme == "https":
-                connection.default_port = 443
-            return connection
-        if isinstance(failure, TimeoutError):
-            raise SourceTimeoutError(f"{host} did not accept a connection in time") from failure
-        raise SourceUnreachableError(f"{host} cannot be connected to") from failure
+        self, host: str, port: int, tls_name: str | None, addresses: list[str]
+    ) -> Connection:
+        timeout_s = min(self._policy.connect_timeout_s, self.remaining_s())
+        try:
+            plain = connection.connect(addresses, port, tls_name, timeout_s, self.interrupt)
+        except (OSError, ValueError) as exc:
+            self.interrupt.raise_if_set()
+            if isinstance(exc, TimeoutError):
+                raise SourceTimeoutError(f"{host} did not accept a connection in time") from exc
+            raise SourceUnreachableError(f"{host} cannot be connected to") from exc
+        return Connection(plain, self._pace)
+
+    def header_timeout_s(self) -> float:
+        return min(self._policy.stall_timeout_s, self.remaining_s())
 
 
 class Answer:
     """A response whose body is read piece by piece."""
 
-    def __init__(
-        self,
-        fetcher: Fetcher,
-        connection: http.client.HTTPConnection,
-        host: str,
-        stall_timeout_s: float,
-    ) -> None:
+    def __init__(self, fetcher: Fetcher, connected: Connection, host: str) -> None:
         self._fetcher = fetcher
-        self._connection = connection
-        self._stall_timeout_s = stall_timeout_s
-        self._socket = connection.sock
+        self._connection = connected
         self._response: http.client.HTTPResponse | None = None
         self.host = host
         self.status = 0
 
-    def request(self, target: str, headers: dict[str, str]) -> None:
+    def request(self, port: int, default_port: int, target: str, headers: dict[str, str]) -> None:
         """Send the request and read status and headers, both within one stall timeout."""
-        late = threading.Timer(self._stall_timeout_s, self.hang_up)
-        late.daemon = True
-        late.start()
-        started = time.monotonic()
+        client = http.client.HTTPConnection(self.host, port)
+        client.default_port = default_port
+        client.sock = self._connection  # all of a socket that it uses
+        common = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
         try:
-            self._socket.settimeout(self._stall_timeout_s)
-            common = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
-            self._connection.request("GET", target, headers=common | headers)
-            self._response = self._connection.getresponse()
+            self._allow(self._fetcher.header_timeout_s(), _MAX_HEADER_BYTES)
+            with self._fetcher.interrupt.wakes(self._connection.wake):
+                client.request("GET", target, headers=common | headers)
+                self._response = client.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as exc:
             self.close()
-            is_late = time.monotonic() - started >= self._stall_timeout_s * 0.99
-            if isinstance(exc, TimeoutError) or is_late:
-                raise SourceTimeoutError(f"{self.host} did not answer in time") from exc
-            raise SourceUnreachableError(f"{self.host} broke the connection") from exc
-        finally:
-            late.cancel()
+            raise self._translated(exc, "did not answer in time") from exc
+        except BaseException:
+            self.close()
+            raise
         self.status = self._response.status
         encoding = self.header("content-encoding")
         if encoding not in {None, "", "identity"}:
@@ -171,47 +155,51 @@ class Answer:
     def header(self, name: str) -> str | None:
         return None if self._response is None else self._response.getheader(name)
 
+    def length(self) -> int | None:
+        """Return the body's promised length, None when there is no promise."""
+        try:
+            return content_length(self.header("content-length"))
+        except ValueError as exc:
+            raise SourceUnreachableError(f"{self.host} sent a length that is none") from exc
+
+    def content_range(self) -> ContentRange:
+        """Return which bytes a 206 holds."""
+        try:
+            return content_range(self.header("content-range"))
+        except ValueError as exc:
+            raise SourceUnreachableError(
+                f"{self.host} answered a range without saying which"
+            ) from exc
+
     def read(self, n_bytes: int) -> bytes:
         """Return 1 to `n_bytes` bytes, none at the end of the body (also a premature one).
 
-        Raises `SourceTimeoutError` after a silence, `SourceUnreachableError` on a reset.
+        Raises `SourceTimeoutError` after a silence, or when less than the least rate comes;
+        `SourceUnreachableError` on a reset.
         """
         if self._response is None:
             return b""
-        self._fetcher.remaining_s()
         try:
-            return self._response.read1(n_bytes)
-        except TimeoutError as exc:
-            raise SourceTimeoutError(f"{self.host} went silent") from exc
+            self._allow(self._fetcher.remaining_s(), n_bytes + _MAX_FRAMING_BYTES)
+            with self._fetcher.interrupt.wakes(self._connection.wake):
+                data = self._response.read1(n_bytes)
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as exc:
-            raise SourceUnreachableError(f"{self.host} broke the connection") from exc
-
-    def hang_up(self) -> None:
-        """Wake a blocked read, from any thread; the owner still closes."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            raise self._translated(exc, "went silent, or sends too slowly") from exc
+        self._fetcher.interrupt.raise_if_set()
+        return data
 
     def close(self) -> None:
         """Close the connection; again is fine."""
-        self._fetcher.forget(self)
         if self._response is not None:
             self._response.close()
-        self._connection.close()
-        self._socket.close()
+        self._connection.end()
 
+    def _allow(self, time_s: float, n_bytes: int) -> None:
+        self._connection.deadline_s = time.monotonic() + time_s
+        self._connection.budget_bytes = n_bytes
 
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError as exc:
-        raise SourceForbiddenError("the source's URL cannot be read") from exc
-    if parts.scheme not in {"http", "https"}:
-        raise SourceForbiddenError("only http and https can be fetched")
-    if not parts.hostname or not has_port:
-        raise SourceForbiddenError("the source's URL names no host")
-    return parts
-
-
-def _with_tls(raw: socket.socket, host: str) -> ssl.SSLSocket:
-    return ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+    def _translated(self, exc: Exception, slowly: str) -> SourceError:
+        self._fetcher.interrupt.raise_if_set()
+        if isinstance(exc, TimeoutError):
+            return SourceTimeoutError(f"{self.host} {slowly}")
+        return SourceUnreachableError(f"{self.host} broke the connection")

@@ -5,7 +5,6 @@ new one; the end of the file, where indexes and the fingerprint are, is asked fo
 """
 
 import contextlib
-import re
 import threading
 from collections import OrderedDict
 from typing import Final
@@ -23,7 +22,6 @@ _BLOCK_BYTES: Final = 128 * 1024
 _MAX_BLOCKS: Final = 128
 _READ_THROUGH_BYTES: Final = 1 << 20
 _MAX_ATTEMPTS: Final = 3
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class RangedReader:
@@ -34,8 +32,9 @@ class RangedReader:
         self._stream: Answer | None = first
         self._stream_at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        start, self._size = _content_range(first)
-        if start != 0:
+        told = first.content_range()
+        self._size = told.size
+        if told.start != 0:
             raise SourceUnreachableError(f"{first.host} answered with another range")
         if self._size > policy.max_bytes:
             raise SourceTooLargeError(f"the source is over the limit of {policy.max_bytes} bytes")
@@ -93,7 +92,7 @@ class RangedReader:
 
     def close(self) -> None:
         self._closed = True
-        self._fetcher.abort()
+        self._fetcher.interrupt.set()
         with self._reading:
             self._drop_stream()
 
@@ -160,11 +159,11 @@ class RangedReader:
         try:
             if answer.status != 206:
                 raise SourceChangedError(f"{answer.host} has other bytes than at the start")
-            at, size = _content_range(answer)
-            same = size == self._size and strong_etag(answer) == self._etag
+            told = answer.content_range()
+            same = told.size == self._size and strong_etag(answer) == self._etag
             if not same or answer.header("last-modified") != self._modified:
                 raise SourceChangedError(f"{answer.host} has other bytes than at the start")
-            if at != start:
+            if told.start != start:
                 raise SourceUnreachableError(f"{answer.host} answered with another range")
         except SourceError:
             answer.close()
@@ -180,10 +179,3 @@ class RangedReader:
 def strong_etag(answer: Answer) -> str | None:
     etag = answer.header("etag")
     return etag if etag and etag.startswith('"') else None
-
-
-def _content_range(answer: Answer) -> tuple[int, int]:
-    match = _CONTENT_RANGE.fullmatch((answer.header("content-range") or "").strip())
-    if match is None:
-        raise SourceUnreachableError(f"{answer.host} answered a range without saying which")
-    return int(match[1]), int(match[3])

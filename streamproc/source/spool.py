@@ -10,6 +10,7 @@ import threading
 from typing import BinaryIO, Final
 
 from streamproc.source.errors import (
+    SourceClosedError,
     SourceError,
     SourceTooLargeError,
     SourceTruncatedError,
@@ -29,11 +30,16 @@ class SpoolReader:
         self._fetcher = fetcher
         self._answer = answer
         self._max_bytes = policy.max_bytes
-        length = answer.header("content-length")
-        self._promised = int(length) if length and length.isdecimal() else None
+        self._min_free_bytes = policy.min_free_bytes
+        self._promised = answer.length()
         self._etag = strong_etag(answer)
         self._check_size(self._promised or 0)
         self._file = tempfile.TemporaryFile(prefix="framewire-")  # noqa: SIM115 - see close()
+        try:
+            self._check_disk(self._promised or 0)
+        except SourceError:
+            self._file.close()
+            raise
         self._grown = threading.Condition()
         self._n_bytes = 0
         self._done = False
@@ -90,7 +96,7 @@ class SpoolReader:
                 return
             self._closed = True
             self._grown.notify_all()
-        self._fetcher.abort()
+        self._fetcher.interrupt.set()
         self._thread.join()
         self._file.close()
 
@@ -99,7 +105,7 @@ class SpoolReader:
         with self._grown:
             self._grown.wait_for(lambda: self._done or self._closed or self._has(position))
             if self._closed:
-                raise SourceUnreachableError("the fetch was aborted")
+                raise SourceClosedError("the source was closed")
             if self._error is not None and not self._has(position):
                 raise self._error
             return self._n_bytes
@@ -112,6 +118,7 @@ class SpoolReader:
         try:
             while piece := self._answer.read(_PIECE_BYTES):
                 self._check_size(self._n_bytes + len(piece))
+                self._check_disk(len(piece))
                 os.pwrite(self._file.fileno(), piece, self._n_bytes)
                 with self._grown:
                     self._n_bytes += len(piece)
@@ -130,3 +137,12 @@ class SpoolReader:
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > self._max_bytes:
             raise SourceTooLargeError(f"the source is over the limit of {self._max_bytes} bytes")
+
+    def _check_disk(self, n_bytes: int) -> None:
+        """Refuse what would fill the disk, which is not this task's alone."""
+        disk = os.fstatvfs(self._file.fileno())
+        if disk.f_bavail * disk.f_frsize - n_bytes < self._min_free_bytes:
+            raise SourceTooLargeError(
+                "a copy of the source would leave less than "
+                f"{self._min_free_bytes} bytes free on this worker's disk"
+            )

@@ -27,6 +27,11 @@ _MAX_BROKEN_READS: Final = 64
 _MAX_STREAMS: Final = 128
 _PROBE_BYTES: Final = 5_000_000
 """How much of a file is read to find its streams, at most: libav's own default."""
+_BROKEN_READ: Final = (
+    av.error.InvalidDataError,
+    av.error.UndefinedError,
+    av.error.BlockingIOError,  # EAGAIN: a damaged transport stream gave nothing this time
+)
 _MANY_PIXELS: Final = 1920 * 1088
 _THREADS_FOR_MANY_PIXELS: Final = 3
 _FALLBACK_RATE: Final = Fraction(25)
@@ -223,7 +228,7 @@ class VideoStream:
                         broken = 0
                         self._on_packet()
                         yield packet
-            except (av.error.InvalidDataError, av.error.UndefinedError):
+            except _BROKEN_READ:
                 broken += 1
             else:
                 return

@@ -13,10 +13,16 @@ from itertools import chain
 from math import ceil
 from typing import Any
 
+from streamproc.contract.bounds import MAX_TIME_S
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source import locate
 from streamproc.source.decode import FrameDecoder, Seen
-from streamproc.source.errors import SourceChangedError, SourceEmptyError, SourceTruncatedError
+from streamproc.source.errors import (
+    SourceChangedError,
+    SourceEmptyError,
+    SourceTruncatedError,
+    SourceUnsupportedError,
+)
 from streamproc.source.sample import Place, Selection
 from streamproc.source.stream import VideoStream
 from streamproc.source.types import ResumePoint, SourceUsage
@@ -205,6 +211,8 @@ class Walk:
         if not self._selection.takes(index, time_s, is_key=seen.is_key):
             counters.skipped_sampled += 1
             return None
+        if time_s > MAX_TIME_S:
+            raise SourceUnsupportedError("a frame's time is beyond 31 years")
         return Picked(frame, index, seen.pts, float(time_s))
 
     def _remember(self, picked: Picked) -> None:
@@ -221,6 +229,7 @@ class Walk:
             if head is not None:
                 return head
             self._by_key = False
+            self._head_packets.clear()
             self._rewind()
             packets = self._stream.packets()
         earlier: list[int] = []

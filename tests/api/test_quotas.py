@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.directory import Directory, project_key
+from api.log.open_tasks import SILENT_S, OpenTasks
 from api.quotas import Bucket, LimitReachedError, Quotas
 from api.settings import Settings
-from streamproc.contract.records import Project, ProjectLimits
+from streamproc.contract.records import ChunkRecord, Kind, Project, ProjectLimits
 from streamproc.contract.topics import PROJECTS
 
 
@@ -28,7 +29,10 @@ class Desk:
             self.n_asked += 1
             return stored
 
-        self.quotas = Quotas(settings, self.directory, stored_bytes, lambda: self.now_s)
+        self.open_tasks = OpenTasks(lambda: self.now_s)
+        self.quotas = Quotas(
+            settings, self.directory, stored_bytes, self.open_tasks.count, lambda: self.now_s
+        )
 
     def admit(self, project: str = "p") -> dict[str, str]:
         return asyncio.run(self.quotas.admit(project))
@@ -140,3 +144,58 @@ def test_a_project_from_before_limits_has_none_of_its_own() -> None:
     old = {"id": "p", "name": "p", "created_ms": 1}
     directory.apply(PROJECTS, project_key("p"), msgspec.msgpack.encode(old))
     assert directory.projects["p"].limits == ProjectLimits()
+
+
+def record(task: str, kind: Kind = "chunk", project: str = "p") -> ChunkRecord:
+    return ChunkRecord(
+        task=task, project=project, kind=kind, epoch=0, seq=0, off=0, frame=0, pts=0, value=b""
+    )
+
+
+def test_a_project_has_no_more_open_tasks_than_its_limit() -> None:
+    desk = Desk(open_tasks=2)
+    for task in ("t1", "t2"):
+        with desk.quotas.entering_task("p"):
+            desk.open_tasks.accepted("p", task)
+    error = desk.refused()
+    assert error.body()["limit"] == "open_tasks"
+    assert int(error.headers["Retry-After"]) > 0
+    with pytest.raises(LimitReachedError), desk.quotas.entering_task("p"):
+        pass
+    desk.admit("other")
+    desk.open_tasks.read([record("t1", "terminal")])
+    desk.admit()
+    desk.set_limits("p", open_tasks=1)
+    desk.refused()
+    desk.set_limits("p", open_tasks=0)
+    desk.admit()
+
+
+def test_tasks_that_are_on_their_way_to_kafka_count() -> None:
+    desk = Desk(open_tasks=2)
+    with desk.quotas.entering_task("p"), desk.quotas.entering_task("p"):
+        desk.refused()
+        with desk.quotas.entering_task("other"):
+            pass
+    desk.admit()
+
+
+def test_a_task_counts_from_its_first_record_to_its_terminal_once() -> None:
+    desk = Desk()
+    desk.open_tasks.read([record("t1", "claim"), record("t1"), record("t2"), record("t1")])
+    assert desk.open_tasks.count("p") == 2
+    desk.open_tasks.read([record("t1", "terminal"), record("t1"), record("t1", "claim")])
+    desk.open_tasks.accepted("p", "t1")
+    assert desk.open_tasks.count("p") == 1  # what an overtaken worker says counts for nothing
+    desk.now_s += SILENT_S - 1
+    desk.open_tasks.read([record("t3")])
+    desk.now_s += 2
+    assert desk.open_tasks.count("p") == 1
+
+
+@pytest.mark.parametrize(("own", "weight"), [(None, 1), (0, 1), (7, 7), (10**12, 1000)])
+def test_a_projects_weight_is_its_own_or_one(own: int | None, weight: int) -> None:
+    desk = Desk()
+    desk.set_limits("p", weight=own)
+    assert desk.quotas.weight("p") == weight
+    assert desk.quotas.weight("nobody") == 1

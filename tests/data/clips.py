@@ -189,6 +189,16 @@ def looped_clip(target: Path, n_times: int, source: Path = BUNDLED) -> Path:
     return target
 
 
+def cut_ts(source: Path, target: Path, n_lost: int) -> Path:
+    """Write a copy of a transport stream without its first `n_lost` video packets."""
+    data = source.read_bytes()
+    with av.open(str(source)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    tables = starts[0] - starts[0] % 188  # the programme's tables come first
+    target.write_bytes(data[:tables] + data[starts[n_lost] :])
+    return target
+
+
 def damage(
     source: Path, target: Path, n_frames: Sequence[int], edit: Callable[[bytes], bytes]
 ) -> Path:

@@ -17,6 +17,7 @@ from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source import process
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError, SourceError
 from streamproc.source.frames import FrameSource
+from streamproc.source.interrupt import Interrupt
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.reader import ByteReader, LocalReader
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
@@ -144,7 +145,7 @@ class Campaign:
 
 def _walk(reader: ByteReader, spec: SourceSpec, resume: ResumePoint | None) -> None:
     with contextlib.ExitStack() as ends:
-        source = FrameSource(reader, spec, _POLICY, _OUTPUTS, resume)
+        source = FrameSource(reader, spec, _POLICY, _OUTPUTS, resume, Interrupt())
         ends.enter_context(source)
         timer = threading.Timer(4 * LIMIT_S, source.close)
         timer.start()

@@ -26,7 +26,10 @@ def test_lists_are_read_apart() -> None:
         }
     )
     assert settings.file_roots == (Path("/a"), Path("/b"))
-    assert settings.private_hosts == frozenset({"nas.local", "10.0.0.1:80"})
+    assert settings.private_hosts.allows("nas.local", 8080, ["192.168.0.9"])
+    assert settings.private_hosts.allows("10.0.0.1", 80, ["10.0.0.1"])
+    assert not settings.private_hosts.allows("10.0.0.1", 81, ["10.0.0.1"])
+    assert settings.source_ports == {80, 443}
 
 
 @pytest.mark.parametrize(
@@ -36,11 +39,17 @@ def test_lists_are_read_apart() -> None:
         (env.SLOTS, "many", "must be a number"),
         (env.SLICE_S, "-1", "at least 0.1"),
         (env.REQUIRE_SANDBOX, "yes", "must be 0 or 1"),
+        (env.PRIVATE_HOSTS, "nas.local,nas.local:0", "entry 2 has no port"),
+        (env.PRIVATE_HOSTS, "10.0.0.1/8", "entry 1 is no address"),
+        (env.SOURCE_PORTS, "8080,x", "entry 2 is neither"),
+        (env.OPEN_TIMEOUT_S, "0", "at least 1"),
+        (env.MIN_SOURCE_RATE, "nan", "must be a number"),
+        (env.MIN_FREE_BYTES, "inf", "must be a number"),
         (env.KAFKA, "", "must name the Kafka"),
     ],
 )
 def test_a_mistake_names_its_variable(name: str, value: str, says: str) -> None:
-    with pytest.raises(InvalidSettingError, match=f"{name} .*{says}"):
+    with pytest.raises(InvalidSettingError, match=f"{name}:? .*{says}"):
         read_settings({**KAFKA, name: value})
 
 

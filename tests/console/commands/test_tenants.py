@@ -49,6 +49,8 @@ def test_limits_are_sent_as_they_are_named_and_shown_as_they_are_now(
         "open_streams": "50",
         "upload_bytes_per_day": "default",
         "stored_bytes": "0",
+        "open_tasks": "default",
+        "weight": "default",
     }
 
 

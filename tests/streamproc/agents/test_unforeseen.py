@@ -1,14 +1,17 @@
 """What nobody foresaw: a few tries, then the task's terminal; nothing stands still, ever."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import pytest
 import structlog
 
+from streamproc.agents.dispatch import Dispatch
 from streamproc.agents.log import LogReader
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slices import SliceRunner
@@ -21,6 +24,8 @@ from streamproc.contract.topics import CHUNKS
 from streamproc.errors import LogUnavailableError, StandingLostError
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.providers.local import LocalEngine
+from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.source.interrupt import Interrupt
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, standing_of
 
 
@@ -115,16 +120,39 @@ class Engine:
         self._fails("close")
 
 
+class Recorded(Dispatch):
+    """The worker's own, with one place of each kind; notes its steps."""
+
+    def __init__(self, runner: SliceRunner, cancels: Cancels) -> None:
+        super().__init__(
+            runner,
+            cancels,  # type: ignore[arg-type]
+            slots=1,
+            openings=1,
+            project_openings=1,
+            sessions=4,
+            kept=dict,
+            retry_s=0,
+        )
+        self.steps: list[Step] = []
+
+    async def _attempt(self, message: TaskMessage, *others: Any) -> int | None:
+        self.steps.append(others[-1])
+        return await super()._attempt(message, *others)
+
+
 class World:
     """One worker over a partition in memory, with a fault at one seam."""
 
     def __init__(self, seam: str, failure: BaseException, n_failures: int = 10**6) -> None:
         self.seam, self.failure, self.n_left = seam, failure, n_failures
         self.writer, self.cancels = Writer(), Cancels()
+        self.opens: Callable[[Interrupt], None] = lambda _: None
         self.n_claims_seen = 0
         self.runner = SliceRunner(
             Life("w", 1),
             60.0,
+            self,
             self.writer,
             None,  # type: ignore[arg-type] # nobody is suspected here
             self.cancels,  # type: ignore[arg-type]
@@ -133,7 +161,15 @@ class World:
             stopping=lambda: False,
             now_ms=lambda: 1,
         )
-        self.steps: list[Step] = []
+        self.dispatch = Recorded(self.runner, self.cancels)
+
+    @property
+    def steps(self) -> list[Step]:
+        return self.dispatch.steps
+
+    @contextmanager
+    def lent(self) -> Iterator[LogReader]:
+        yield Reader(self.writer)
 
     def fails(self, seam: str) -> None:
         if seam == self.seam and self.n_left > 0:
@@ -144,8 +180,17 @@ class World:
         self.fails("resolve")
         return "CPU", "f32"
 
-    def open(self, name: str, submitted: Submitted, precision: str, state: Any, pin: Any) -> Engine:
+    def open(
+        self,
+        name: str,
+        submitted: Submitted,
+        precision: str,
+        state: Any,
+        pin: Any,
+        interrupt: Interrupt,
+    ) -> Engine:
         self.fails("open")
+        self.opens(interrupt)
         if name != "local":
             return Engine(lambda _: None, 0)
         return Engine(self.fails, 0 if state is None else int(state))
@@ -153,15 +198,15 @@ class World:
     def abandon(self, name: str, pin: str | None) -> None:
         """Nothing runs elsewhere."""
 
-    async def handle(self, message: TaskMessage = SUBMITTED) -> int | None:
-        """Do what a worker does with a message."""
-        reader = Reader(self.writer)
-
-        async def do(step: Step) -> int:
-            self.steps.append(step)
-            return self.runner.step(message, reader, step)
-
-        return await until_done(do, SUBMITTED.task, stopping=lambda: False, pause_s=0)
+    async def handle(
+        self, message: TaskMessage = SUBMITTED, is_ours: Callable[[], bool] = lambda: True
+    ) -> int | None:
+        """Do what a worker does with a message; no place is left taken, whatever comes up."""
+        try:
+            return await self.dispatch.handle(message, is_ours)
+        finally:
+            assert (self.dispatch.n_working, self.dispatch.n_opening) == (0, 0)
+            self.dispatch.close()
 
     def chunks(self) -> list[Chunk]:
         """Return the chunks of the log, which must be closed."""
@@ -242,7 +287,7 @@ async def test_a_task_that_cannot_even_be_ended_is_left_with_a_dead_letter() -> 
     def refuse(*_: Any, **__: Any) -> Any:
         raise RuntimeError("planted")
 
-    world.runner._terminate = refuse  # type: ignore[method-assign]
+    world.runner._endings.terminate = refuse  # type: ignore[method-assign]
     assert await world.handle() == 0
     assert world.steps[-1] == "leave"
     assert len(world.steps) < 12
@@ -269,6 +314,94 @@ async def test_a_gap_that_stays_is_left_and_kafka_away_is_waited_for() -> None:
         raise LogUnavailableError("away")
 
     assert await until_done(away, "t", stopping=lambda: n_calls >= 200, pause_s=0) is None
+
+
+def hangs(began: threading.Event) -> Callable[[Interrupt], None]:
+    """Return an opening that takes for ever, unless it is given up."""
+
+    def opens(interrupt: Interrupt) -> None:
+        began.set()
+        interrupt.wait(60)
+        interrupt.raise_if_set()
+
+    return opens
+
+
+@pytest.mark.parametrize("n_failures", [0, MAX_TRIES - 1])
+async def test_a_cancel_ends_an_opening_of_whatever_try(n_failures: int) -> None:
+    world, began = World("open", ValueError("planted"), n_failures), threading.Event()
+    world.opens = hangs(began)
+    handled = asyncio.create_task(world.handle())
+    assert await asyncio.to_thread(began.wait, 10)
+    world.cancels.tasks.add(SUBMITTED.task)
+    assert await asyncio.wait_for(handled, 10) == 0
+    assert world.chunks()[-1].finish_reason == "cancelled"
+    assert world.steps == ["again"] * (n_failures + 1)
+
+
+@pytest.mark.parametrize("n_failures", [0, MAX_TRIES - 1])
+async def test_a_worker_that_stops_hands_over_what_it_opens(n_failures: int) -> None:
+    world, began = World("open", ValueError("planted"), n_failures), threading.Event()
+    world.opens = hangs(began)
+    handled = asyncio.create_task(world.handle())
+    assert await asyncio.to_thread(began.wait, 10)
+    world.dispatch.stop()
+    assert await asyncio.wait_for(handled, 10) == 0
+    assert len(world.writer.messages) == 1  # another worker goes on
+    assert world.writer.letters == []
+
+
+async def test_an_opening_that_cannot_be_given_up_cleanly_is_waited_for() -> None:
+    world, began, ends = World("", ValueError()), threading.Event(), threading.Event()
+
+    def wake() -> None:
+        ends.set()
+        raise RuntimeError("planted")
+
+    def opens(interrupt: Interrupt) -> None:
+        with interrupt.wakes(wake):
+            began.set()
+            assert ends.wait(60)
+            interrupt.raise_if_set()
+
+    world.opens = opens
+    handled = asyncio.create_task(world.handle())
+    assert await asyncio.to_thread(began.wait, 10)
+    world.cancels.tasks.add(SUBMITTED.task)
+    assert await asyncio.wait_for(handled, 10) == 0
+    assert world.chunks()[-1].finish_reason == "cancelled"
+
+
+@pytest.mark.parametrize("failure", [UploadsUnavailableError("away"), LogUnavailableError("away")])
+async def test_an_opening_that_waits_for_s3_or_kafka_is_not_counted(failure: Exception) -> None:
+    world = World("open", failure, n_failures=40)
+    assert await world.handle() == 3
+    assert world.steps == ["again"] * 41
+    assert world.chunks()[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("n_failures", range(MAX_TRIES + 1))
+async def test_a_message_that_was_taken_away_is_let_go_between_two_tries(n_failures: int) -> None:
+    world = World("open", RuntimeError("planted"))
+    assert await world.handle(is_ours=lambda: len(world.steps) <= n_failures) is None
+    assert len(world.steps) == n_failures + 1
+    assert world.writer.letters == []
+
+
+async def test_a_thread_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World("", ValueError())
+    submit, left = world.dispatch._openings.submit, iter(range(MAX_TRIES - 1))
+
+    def refuse(*arguments: Any) -> Any:
+        if next(left, None) is not None:
+            raise RuntimeError("can't start new thread")
+        return submit(*arguments)
+
+    monkeypatch.setattr(world.dispatch._openings, "submit", refuse)
+    assert await world.handle() == 3
+    assert world.steps == ["again"] * MAX_TRIES
 
 
 @pytest.mark.parametrize("failure", [BaseFailure(), MemoryError(), RecursionError()])

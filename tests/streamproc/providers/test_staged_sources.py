@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from streamproc.agents.uploads import BucketUploads
+from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract import env
 from streamproc.contract.objects import source_key
 from streamproc.providers.staging import UploadsUnavailableError, is_staged, stage_behind
@@ -73,7 +74,7 @@ def test_a_killed_workers_task_goes_on_from_the_staged_copy_alone(
 
 def _spooled(origin: Origin, uploads: BucketUploads, key: str) -> str:
     """Open the origin's video, stage it, and return its pin."""
-    policy = FetchPolicy(allowed_private_hosts=frozenset({origin.authority}))
+    policy = FetchPolicy(allowed_private_hosts=PrivateHosts(origin.authority))
     url = f"http://{origin.authority}/clip.mp4"
     with open_source(SourceSpec(url), policy, FrameOutputs()) as source:
         stage_behind(source, uploads, key).join(20)

@@ -1,8 +1,10 @@
 """The upstream engine over real connections: relayed, resumed, refused, silent, cancelled."""
 
+import gzip
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -205,7 +207,6 @@ def test_a_submission_carries_the_key_and_is_one_task_however_often_it_is_sent()
         client = _client(server)
         assert client.submit({"a": 1}, "vt_1") == client.submit({"a": 1}, "vt_1") == "up_1"
         client.submit({"a": 1}, "vt_2")
-        client.close()
         keys = [headers["idempotency-key"] for headers, _ in server.submissions]
         assert keys[0] == keys[1] != keys[2]
         assert server.submissions[0][0]["authorization"] == f"Bearer {KEY}"
@@ -229,10 +230,127 @@ def test_a_refused_submission_has_its_code(submit: Callable[[Handler], None], co
         client = _client(server, answer_s=0.5)
         with pytest.raises(TaskFailedError) as failure:
             client.submit({}, "vt_1")
-        client.close()
         assert failure.value.code == code
         assert KEY not in str(failure.value)
         assert server.url not in str(failure.value)
+
+
+def drip(handler: Handler) -> None:
+    """Answer byte by byte, for ever."""
+    handler.send_response(202)
+    handler.end_headers()
+    with suppress(OSError):
+        while not handler.server.released.wait(0.05):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+    handler.close_connection = True
+
+
+def drip_headers(handler: Handler) -> None:
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 202 Accepted\r\nX-Long: ")
+        while not handler.server.released.wait(0.05):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+    handler.close_connection = True
+
+
+def flood(handler: Handler) -> None:
+    handler.begin()
+    with suppress(OSError):
+        while not handler.server.released.is_set():
+            handler.wfile.write(b" " * 65536)
+
+
+def zipped(handler: Handler) -> None:
+    body = gzip.compress(b'{"id": "up_1"}' + b" " * 10_000_000)
+    handler.send_response(202)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def zipped_stream(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.end_headers()
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("submit", "code"),
+    [
+        (drip, "upstream_timeout"),
+        (drip_headers, "upstream_timeout"),
+        (flood, "upstream_invalid"),
+        (zipped, "upstream_invalid"),
+        (lambda h: h.answer(202, b'{"id": "' + b"x" * 70_000 + b'"}'), "upstream_invalid"),
+    ],
+)
+def test_an_answer_without_end_or_in_another_encoding_is_refused_in_time(
+    submit: Callable[[Handler], None], code: str
+) -> None:
+    with video_api(submit=submit, stream=Handler.reset) as server:
+        started_s = time.monotonic()
+        with pytest.raises(TaskFailedError) as failure:
+            _client(server, answer_s=1.0).submit({}, "vt_1")
+        assert time.monotonic() - started_s < 3
+        assert failure.value.code == code
+
+
+@pytest.mark.parametrize("submit", [drip, drip_headers, Handler.hang])
+def test_an_abort_ends_a_submission_at_once(submit: Callable[[Handler], None]) -> None:
+    with video_api(submit=submit, stream=Handler.reset) as server:
+        client = _client(server, answer_s=20.0)
+        aborter = threading.Thread(
+            target=lambda: (server.wait(lambda: len(server.submissions) > 0), client.abort())
+        )
+        started_s = time.monotonic()
+        aborter.start()
+        with pytest.raises(TaskFailedError):
+            client.submit({}, "vt_1")
+        assert time.monotonic() - started_s < 2
+        aborter.join()
+
+
+@pytest.mark.parametrize(
+    ("stream", "code"),
+    [
+        (drip_headers, "upstream_unavailable"),
+        (lambda h: (h.begin(), drip(h)), "upstream_timeout"),
+        (lambda h: (h.begin(), h.wfile.write((b"x" * 999 + b"\n") * 2300)), "upstream_invalid"),
+        (
+            lambda h: (h.begin(), h.wfile.write((b": " + b"h" * 997 + b"\n") * 2300)),
+            "upstream_invalid",
+        ),
+        (lambda h: (h.begin(), h.wfile.write(b"data: " + b"x" * 2_200_000)), "upstream_invalid"),
+        (zipped_stream, "upstream_invalid"),
+    ],
+)
+def test_a_stream_of_nothing_ends(stream: Callable[[Handler], None], code: str) -> None:
+    with video_api(stream=stream) as server:
+        engine = UpstreamEngine(
+            _client(server, answer_s=0.4),
+            UpstreamState("up_1", 0),
+            first_chunk_s=4.0,
+            silence_s=4.0,
+            has_chunks=False,
+        )
+        try:
+            assert _failure(engine).code == code
+        finally:
+            engine.close()
+
+
+@pytest.mark.parametrize("stream", [drip_headers, Handler.hang])
+def test_closing_ends_a_stream_that_has_not_begun(stream: Callable[[Handler], None]) -> None:
+    with video_api(stream=stream) as server, _engine(server) as engine:
+        server.wait(lambda: len(server.offsets) > 0)
+        started_s = time.monotonic()
+        engine.close()
+        assert time.monotonic() - started_s < 2
+        assert not engine._thread.is_alive()
 
 
 def test_a_provider_without_its_key_is_not_asked() -> None:

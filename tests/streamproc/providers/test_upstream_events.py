@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streamproc.contract.framing import frame_event as framed
 from streamproc.errors import TaskFailedError
+from streamproc.providers import upstream_events
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.providers.upstream_events import MAX_EVENT_BYTES, ChunkReader, EventSplitter
 from tests.streamproc.providers.video_api import end_event, frame_event
@@ -114,3 +115,21 @@ def test_the_upstreams_message_comes_without_addresses() -> None:
     with pytest.raises(TaskFailedError) as failure:
         ChunkReader().read(_data(event))
     assert failure.value.message == "could not get [address] in time"
+
+
+@pytest.mark.parametrize("line", [b"data\n", b"data:\n", b": hush\n", b"id: 1\n"])
+def test_an_event_of_lines_without_end_is_refused_though_they_say_nothing(
+    monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(upstream_events, "MAX_EVENT_BYTES", 10_000)
+    splitter = EventSplitter(0)
+    assert len(splitter.feed(b"data: {}\n\n" + line * (10_000 // len(line) - 10))) == 1
+    with pytest.raises(TaskFailedError, match="beyond all size"):
+        splitter.feed(line * 11)
+
+
+def test_comments_between_events_add_up_to_nothing() -> None:
+    splitter = EventSplitter(0)
+    for _ in range(3):
+        assert splitter.feed((b":" + b"h" * 997 + b"\n\n") * (MAX_EVENT_BYTES // 1500)) == []
+    assert [event.data for event in splitter.feed(b"data: x\n\n")] == [b"x"]

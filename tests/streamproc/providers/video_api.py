@@ -68,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.changed:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 self.server.submissions.append((headers, json.loads(body)))
+                self.server.changed.notify_all()
             self.server.submit(self)
         else:
             with self.server.changed:

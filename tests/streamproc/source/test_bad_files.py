@@ -16,7 +16,16 @@ from streamproc.source.frames import open_source
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
-from tests.streamproc.source.conftest import ALL, Clip, plain_decode, policy, run, seen, walk
+from tests.streamproc.source.conftest import (
+    ALL,
+    Clip,
+    digest,
+    plain_decode,
+    policy,
+    run,
+    seen,
+    walk,
+)
 
 
 def code_of(path: Path, content: bytes | None = None, **changes: Any) -> str:
@@ -191,6 +200,45 @@ def test_every_frame_of_a_broken_file_is_accounted_for(
     assert usage.decoded == len(got)
     assert usage.decoded + usage.failed == n_frames
     assert got[-1].index == n_frames - 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "form"), [("libx264", "h264"), ("libx265", "hevc"), ("mpeg2video", "mpeg2video")]
+)
+def test_a_raw_stream_without_times_is_sampled_by_keyframe(
+    tmp_path: Path, codec: str, form: str
+) -> None:
+    options = {"x265-params": "keyint=12:log-level=none"} if codec == "libx265" else {}
+    recipe = clips.Recipe("raw", codec=codec, format=form, n_frames=30, options=options)
+    path = clips.write(tmp_path / f"raw.{form}", recipe)
+    got, usage = walk(path, Sampling("keyframe"))
+    with av.open(str(path)) as container:
+        keys = [
+            frame.to_ndarray(format="bgr24")
+            for frame in container.decode(video=0)
+            if frame.key_frame
+        ]
+    assert len(keys) == 3
+    assert [frame.digest for frame in got] == [digest(image) for image in keys]
+    assert (usage.decoded + usage.skipped_undecoded, usage.failed) == (30, 0)
+    resumed, _ = walk(path, Sampling("keyframe"), resume=got[0].resume)
+    assert resumed == got[1:]
+
+
+@pytest.mark.parametrize("n_lost", [1, 2, 7])
+def test_keyframe_sampling_of_a_stream_cut_behind_its_only_keyframe_ends_well(
+    tmp_path: Path, n_lost: int
+) -> None:
+    options = {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}
+    whole = clips.write(
+        tmp_path / "whole.ts", clips.Recipe("whole.ts", format="mpegts", options=options)
+    )
+    path = clips.cut_ts(whole, tmp_path / "cut.ts", n_lost)
+    every, _ = walk(path)
+    assert len(every) > 20
+    got, usage = walk(path, Sampling("keyframe"))
+    assert [frame.index for frame in got] == []
+    assert usage.decoded == len(every)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

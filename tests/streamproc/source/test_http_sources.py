@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.spec import Sampling
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch import open_reader
@@ -20,7 +21,7 @@ ALL = Sampling("interval", 1)
 
 def policy(origin: Origin, **changes: Any) -> FetchPolicy:
     defaults = {"connect_timeout_s": 2.0, "stall_timeout_s": 8.0, "total_timeout_s": 20.0}
-    hosts = frozenset({origin.authority})
+    hosts = PrivateHosts(origin.authority)
     return FetchPolicy(allowed_private_hosts=hosts, **(defaults | changes))
 
 

@@ -27,13 +27,12 @@ def main(*, forks: bool = False) -> None:
         outside = Outside(**asked["outside"])
         wanted = [a for a in LISTED if a.name in set(asked["names"])]
         run = _forked if forks else _run
-        found: list[int | str] = []
+        found: dict[str, int | str] = {}
         for attempt in wanted:
             if forks:
                 Path(outside.path).write_text("secret")
-            found.append(run(attempt, outside))
-        # A message is short (`wire.Failed`): the results alone, in the order of `LISTED`.
-        return wire.Failed("takeover", json.dumps(found, separators=(",", ":")))
+            found[attempt.name] = run(attempt, outside)
+        return wire.Failed("takeover", json.dumps(found))
 
     child._carry_out = carry_out
     nursery.main()

@@ -1,0 +1,64 @@
+"""A message on its way through a worker."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from streamproc.agents.claims import Taken
+from streamproc.agents.log import LogReader
+from streamproc.agents.session import Session
+from streamproc.agents.standing import Standing, submission
+from streamproc.contract.records import TaskMessage
+from streamproc.errors import StandingLostError
+from streamproc.source.errors import SourceClosedError
+from streamproc.source.interrupt import Interrupt
+from streamproc.stages.checkpoint import Checkpoint
+
+
+class Readers(Protocol):
+    """Log readers, lent for as long as somebody reads."""
+
+    def lent(self) -> AbstractContextManager[LogReader]:
+        """Lend a reader; waits until one is free."""
+
+
+@dataclass(eq=False, slots=True)
+class Slice:
+    """One try of a message: as far as it has come, and what it has."""
+
+    message: TaskMessage
+    standing: Standing
+    alone: bool = False
+    taken: Taken | None = None
+    checkpoint: Checkpoint | None = None
+    session: Session | None = None
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    is_open: bool = False
+    n_frames: int = 0
+    gives_way: bool = False
+    done: bool = False
+    """The message may be acknowledged."""
+
+    @property
+    def task(self) -> str:
+        return submission(self.message).task
+
+    def need_taken(self) -> Taken:
+        if self.taken is None:
+            raise StandingLostError("the slice was not claimed")
+        return self.taken
+
+    def give_up(self) -> None:
+        """End an opening that runs; later there is nothing to give up. Any thread."""
+        if not self.is_open:
+            self.interrupt.set(SourceClosedError("the opening was given up"))
+
+    def give_way(self) -> None:
+        """Let the slice end as soon as it has saved what it has computed. Any thread."""
+        self.gives_way = True
+
+    def close(self) -> None:
+        """Let go of a session that was opened and not used."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
