@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check lock chaos kafka conformance bench clean help
+.PHONY: install demo test unit check lock chaos kafka conformance containers bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -56,6 +56,9 @@ kafka: install ## Test against a three-node Apache Kafka
 
 conformance: install ## Run the Durable Streams suite against the log (needs Node 20)
 	$(BIN)/python -m tests.conformance
+
+containers: install ## Run compose.yaml's services in real containers (needs root, docker.io, debootstrap)
+	$(BIN)/python -m tests.containers
 
 bench: install ## Measure every figure that the documentation names
 	$(BIN)/python -m benchmarks

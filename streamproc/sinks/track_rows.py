@@ -118,8 +118,9 @@ def normalised(vector: bytes) -> tuple[float, ...] | None:
     """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
     if len(vector) % 2 or len(vector) > MAX_VECTOR_BYTES:
         return None
-    values = np.frombuffer(vector, "<f2").astype(np.float32)
-    norm = float(np.linalg.norm(values))
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one more kind of broken vector
+        values = np.frombuffer(vector, "<f2").astype(np.float32)
+        norm = float(np.linalg.norm(values))
     if not np.isfinite(norm) or norm == 0:
         return None
     return tuple((values / norm).tolist())

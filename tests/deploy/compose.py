@@ -41,7 +41,11 @@ def example() -> dict[str, str]:
     """Return deploy/.env.example with every empty value made up, as its comments say."""
     lines = (ROOT / "deploy" / ".env.example").read_text().splitlines()
     pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    made = {env.SECRET_KEY: "bWFkZS11cC1mb3ItdGhlLXRlc3RzLW9mLTMyLWJ5dGU="}
+    made = {
+        env.SECRET_KEY: "bWFkZS11cC1mb3ItdGhlLXRlc3RzLW9mLTMyLWJ5dGU=",
+        env.PRIVATE_HOSTS: "10.1.0.0/16:443,camera.internal",
+        env.SOURCE_PORTS: "8443,9000-9010",
+    }
     return {name: value or made.get(name, f"made-up-{name.lower()}") for name, value in pairs}
 
 

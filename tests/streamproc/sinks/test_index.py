@@ -343,3 +343,4 @@ def test_vectors_have_length_one_or_are_left_out() -> None:
     assert normalised(unit(0)) is None
     assert normalised(np.array([np.inf, 1], "<f2").tobytes()) is None
     assert normalised(b"\0\0\0") is None
+    assert normalised(b"\x01\x7d" * 130) is None  # signalling NaNs

@@ -1,0 +1,1 @@
+"""compose.yaml's services in real containers, against the embedded engines: `make containers`."""
