@@ -104,7 +104,7 @@ class Session:
     ) -> int:
         """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
 
-        Who `gives_way` ends with the frame that comes next. A slice that has computed something
+        For who `gives_way`, the time is over. A slice that has computed something
         ends in a checkpoint, though it be a little later: what is only in memory when a worker dies
         is computed again.
 
@@ -136,8 +136,11 @@ class Session:
                 self._engine.abandon()
                 break
             item = self._engine.next(_WAIT_S)
-            leaving, late_s = stopping(), time.monotonic() - deadline_s
-            last = leaving or late_s >= 0 or gives_way()
+            now_s = time.monotonic()
+            if gives_way():
+                deadline_s = min(deadline_s, now_s)
+            leaving, late_s = stopping(), now_s - deadline_s
+            last = leaving or late_s >= 0
             if isinstance(item, EndOfStream):
                 self._end(writer, pending, item)
                 break

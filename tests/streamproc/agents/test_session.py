@@ -36,17 +36,29 @@ class Script:
         """Nothing is held."""
 
 
-def run(log: MemoryLog, engine: Script, *, leaving: Sequence[bool] = ()) -> list[bool]:
-    """Claim and run one slice; returns for each of its records whether it has a checkpoint."""
+def run(
+    log: MemoryLog,
+    engine: Script,
+    *,
+    leaving: Sequence[bool] = (),
+    giving_way: Sequence[bool] = (),
+    slice_s: float = SLICE_S,
+) -> list[bool]:
+    """Claim and run one slice; returns for each of its records whether it has a checkpoint.
+
+    `leaving` and `giving_way` are the answers when it asks, before each frame; the last one stays.
+    """
     claim = log.claim(standing_of(log).fold)
     before = len(log.records)
     session = Session(SUBMITTED, standing_of(log), claim, engine, processed=0, now_ms=lambda: 1)
     signs = iter([*leaving, *[bool(leaving)] * 100])
+    asks = iter([*giving_way, *[bool(giving_way)] * 100])
     session.run(
         log,
-        deadline_s=time.monotonic() + SLICE_S,
+        deadline_s=time.monotonic() + slice_s,
         cancelled=lambda: False,
         stopping=lambda: next(signs),
+        gives_way=lambda: next(asks),
     )
     return [record.ckpt is not None for record in log.records[before:]]
 
@@ -74,3 +86,12 @@ def test_a_worker_that_leaves_waits_for_nothing() -> None:
     log = MemoryLog()
     assert run(log, Script(0, None, 1), leaving=[False, True]) == [False]
     assert run(log, Script(0, 1), leaving=[True]) == []
+
+
+def test_a_slice_that_gives_way_ends_with_its_next_frame_and_a_checkpoint() -> None:
+    slow = {"slice_s": 60.0}
+    log = MemoryLog()
+    assert run(log, Script(0, 1, 2, 3), giving_way=[False, True], **slow) == [False, True]
+    assert run(log, Script(2, 3, 4), giving_way=[True], **slow) == [True]
+    assert run(log, Script(3, None, 4, 5), giving_way=[False, True], **slow) == [False, True]
+    assert [record.frame for record in log.records if record.kind == "chunk"] == [0, 1, 2, 3, 4]
