@@ -1,10 +1,13 @@
 """`make containers`: build the image, run compose.yaml's services in it, kill a worker.
 
+    python -m tests.containers [--data DIR]    DIR keeps the images for the next time
+
 The containers have compose.yaml's restrictions (read-only, no capability, no new privileges, its
 user, tmpfs, volumes and variables); what is stood in for is said at the end. Needs root and
 Debian's packages docker.io and debootstrap; takes some minutes.
 """
 
+import argparse
 import base64
 import subprocess
 import sys
@@ -48,14 +51,18 @@ def main() -> int:
         hint = "apt-get install docker.io debootstrap"
         sys.stderr.write(f"not run, for want of: {', '.join(lacks)} ({hint})\n")
         return 2
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, help="a directory that keeps the images")
+    kept: Path | None = parser.parse_args().data
     with tempfile.TemporaryDirectory(prefix="framewire-containers-") as name:
-        directory = Path(name)
+        directory = (kept or Path(name)).resolve()
+        directory.mkdir(parents=True, exist_ok=True)
         with daemon(directory) as docker:
             _timed("base images made", lambda: make_bases(docker, directory))
             _timed("image built", lambda: build(docker))
             size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
             _say(f"the image has {size / 1e6:.0f} MB")
-            with deployed(docker, directory) as deployment:
+            with deployed(docker, Path(name)) as deployment:
                 check(deployment)
     _say("Stood in for:")
     for part, by in STAND_INS:
@@ -75,6 +82,7 @@ def deployed(docker: Docker, directory: Path) -> Iterator[Deployment]:
         with seaweedfs(directory / "seaweedfs") as s3, clickhouse(directory / "chdb") as port:
             deployment = Deployment(docker, directory, kafka, s3, port)
             try:
+                deployment.clear()
                 deployment.run("topics")
                 deployment.start("index", "archive", *WORKERS, "api-1", "api-2")
                 deployment.start("nginx")
@@ -117,9 +125,8 @@ def check(deployment: Deployment) -> None:
         assert privileges == "[no-new-privileges:true]", found
         assert user.split(":")[0] not in {"", "0", "root"}, found
     with project(deployment) as client:
-        workers = client.get("/v1/system").json()["workers"]
-        assert {worker["id"] for worker in workers} == set(WORKERS), workers
-        for worker in workers:
+        _until(lambda: {worker["id"] for worker in workers(client)} == set(WORKERS))
+        for worker in workers(client):
             _say(f"{worker['id']}: sandbox {worker['sandbox']}")
         plain = follow(client, submit(client))
         task = submit(client)
@@ -167,8 +174,16 @@ def _knows(deployment: Deployment, name: str, body: dict[str, str], admin: dict[
     return body["project"] in {found["id"] for found in known}
 
 
+def workers(client: httpx.Client) -> list[dict[str, Any]]:
+    """Return the workers that were heard of."""
+    found: list[dict[str, Any]] = client.get("/v1/system").json()["workers"]
+    return found
+
+
 def submit(client: httpx.Client) -> str:
-    video = {"type": "video_base64", "data": base64.b64encode(CLIP.read_bytes()).decode()}
+    data = base64.b64encode(CLIP.read_bytes()).decode()
+    video: dict[str, Any] = {"type": "video_base64", "data": data}
+    video["sampling"] = {"mode": "interval", "value": 1}
     body = {"input": [video], "steps": [{"model": "detect"}]}
     answer = client.post("/v1/video/process", json=body)
     assert answer.status_code == 202, answer.text

@@ -63,6 +63,14 @@ class Deployment:
         names = self._docker("ps", "--quiet").split()
         if names:
             self._docker("stop", "--time", "30", *names, timeout_s=300)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what is left of a run, an earlier one's too."""
+        if names := self._docker("ps", "--all", "--quiet").split():
+            self._docker("rm", "--force", *names)
+        if volumes := self._docker("volume", "ls", "--quiet").split():
+            self._docker("volume", "rm", *volumes)
 
     def inspect(self, name: str, template: str) -> str:
         return self._docker("inspect", "--format", template, name).strip()

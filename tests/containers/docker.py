@@ -88,11 +88,19 @@ def daemon(directory: Path) -> Iterator[Docker]:
     finally:
         process.terminate()
         process.wait(60)
+        # It leaves the mount of the host's network namespace behind.
+        mounted = directory / "exec" / "netns" / "default"
+        subprocess.run(["umount", str(mounted)], capture_output=True, check=False)
         shutil.rmtree(socket.parent, ignore_errors=True)
 
 
 def make_bases(docker: Docker, directory: Path) -> None:
-    """Make the base images of the Dockerfile and of nginx out of Debian's packages."""
+    """Make the base images of the Dockerfile and of nginx out of Debian's packages.
+
+    Images that are there, from an earlier run on the same directory, are kept.
+    """
+    if all(docker("images", "--quiet", name) for name in (BASE, NGINX)):
+        return
     root = directory / "base"
     command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(root)]
     _run([*command, *_mirror()], directory / "debootstrap.log")
