@@ -74,6 +74,7 @@ def properties(node: Node) -> dict[str, str]:
         "group.min.session.timeout.ms": "1000",
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
+        "metadata.max.idle.interval.ms": "5000",  # ten times less is written while nothing happens
         "message.max.bytes": str(MAX_MESSAGE_BYTES),
         "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
         "num.network.threads": "2",
