@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check lock chaos kafka conformance containers bench clean help
+.PHONY: install demo test unit check lock chaos kafka conformance containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,8 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--constraints requirements.lock pyproject.toml --output-file deploy/server.lock
+	printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+		--python-version 3.11 - --output-file deploy/audit.lock
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
 
@@ -60,11 +62,16 @@ conformance: install ## Run the Durable Streams suite against the log (needs Nod
 containers: install ## Run compose.yaml's services in real containers (needs root, docker.io, debootstrap)
 	$(BIN)/python -m tests.containers
 
+audit: install ## Write the bill of materials, and ask the advisory databases about it
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	$(BIN)/uv pip sync --quiet --python .venv-audit/bin/python --require-hashes deploy/audit.lock
+	$(BIN)/python -m tests.audit .venv-audit/bin
+
 bench: install ## Measure every figure that the documentation names
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove caches and .venv, never data
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this

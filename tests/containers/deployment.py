@@ -107,7 +107,7 @@ class Deployment:
         environ |= {env.WORKER_ID: name} if name.startswith("worker") else {}
         if f"{name}:8080" in self.ports:
             environ |= {env.HOST: "127.0.0.1", env.PORT: str(self.ports[f"{name}:8080"])}
-        return environ | {env.PARTITIONS: str(N_PARTITIONS)}
+        return environ | {env.PARTITIONS: str(N_PARTITIONS), env.REQUIRE_SANDBOX: "1"}
 
     def _volume(self, volume: str) -> str:
         """Return the volume; nginx.conf gets the ports of this run."""
