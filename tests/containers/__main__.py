@@ -28,12 +28,14 @@ from streamproc.contract.topics import CHUNKS
 from tests.brokers import N_PARTITIONS, KafkaNode, die_with_parent, free_ports, wait_for_port
 from tests.containers.deployment import Deployment
 from tests.containers.docker import BASE, IMAGE, Docker, build, daemon, make_bases, missing
+from tests.data.clips import looped_clip
 from tests.deploy.compose import ROOT, example
 from tests.engines import seaweedfs
-from tests.workers import CLIP, chunks_of, timeless
+from tests.workers import chunks_of, timeless
 
 WORKERS = ("worker-1", "worker-2")
 _KILL_AFTER_BYTES = 20_000
+_N_TIMES = 5  # Docker may take seconds to kill
 _TASK_S = 120.0
 _INDEXED_S = 30.0
 STAND_INS = (
@@ -63,7 +65,7 @@ def main() -> int:
             size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
             _say(f"the image has {size / 1e6:.0f} MB")
             with deployed(docker, Path(name)) as deployment:
-                check(deployment)
+                check(deployment, Path(name))
     _say("Stood in for:")
     for part, by in STAND_INS:
         _say(f"  {part:<34}{by}")
@@ -111,7 +113,7 @@ def clickhouse(directory: Path) -> Iterator[int]:
         process.wait()
 
 
-def check(deployment: Deployment) -> None:
+def check(deployment: Deployment, directory: Path) -> None:
     """Do the clip twice, the second time with a worker killed in the middle; compare, and look."""
     for name in (*WORKERS, "api-1", "nginx"):
         found = deployment.inspect(
@@ -128,8 +130,9 @@ def check(deployment: Deployment) -> None:
         _until(lambda: {worker["id"] for worker in workers(client)} == set(WORKERS))
         for worker in workers(client):
             _say(f"{worker['id']}: sandbox {worker['sandbox']}")
-        plain = follow(client, submit(client))
-        task = submit(client)
+        clip = looped_clip(directory / "clip.mp4", _N_TIMES).read_bytes()
+        plain = follow(client, submit(client, clip))
+        task = submit(client, clip)
         killed: list[str] = []
 
         def kill(n_bytes: int) -> None:
@@ -180,8 +183,8 @@ def workers(client: httpx.Client) -> list[dict[str, Any]]:
     return found
 
 
-def submit(client: httpx.Client) -> str:
-    data = base64.b64encode(CLIP.read_bytes()).decode()
+def submit(client: httpx.Client, clip: bytes) -> str:
+    data = base64.b64encode(clip).decode()
     video: dict[str, Any] = {"type": "video_base64", "data": data}
     video["sampling"] = {"mode": "interval", "value": 1}
     body = {"input": [video], "steps": [{"model": "detect"}]}

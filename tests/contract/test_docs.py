@@ -22,7 +22,7 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/*.md")])
 FOREIGN = {"models/nanodet.json", "models/nanodet.bin"}  # files of another package
 _NAME = re.compile(r"\bFRAMEWIRE_[A-Z0-9_]+\b")
-_NOT_OURS = {".git", ".venv", "__pycache__", "node_modules", "dist"}
+_NOT_OURS = {".git", ".venv", ".venv-audit", "__pycache__", "node_modules", "dist"}
 
 
 def document_ids(path: object) -> str:
