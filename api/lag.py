@@ -23,6 +23,7 @@ GROUPS = (
     (topics.WORKER_GROUP, topics.TASKS),
     (topics.ARCHIVE_GROUP, topics.CHUNKS),
     (topics.INDEX_GROUP, topics.CHUNKS),
+    (topics.AUDIT_GROUP, topics.AUDIT),
 )
 ASK_S = 3.0
 FRESH_S = 1.0
@@ -108,8 +109,8 @@ class Lag:
     ) -> dict[tuple[str, int], int]:
         asked = {
             TopicPartition(topic, partition): which
-            for topic in (topics.TASKS, topics.CHUNKS)
-            for partition in range(n_partitions)
+            for topic in (topics.TASKS, topics.CHUNKS, topics.AUDIT)
+            for partition in _partitions(topic, n_partitions)
         }
         futures = admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ASK_S
@@ -124,8 +125,14 @@ class Lag:
         admin: AdminClient, group: str, topic: str, n_partitions: int
     ) -> list[tuple[int, int]]:
         asked = ConsumerGroupTopicPartitions(
-            group, [TopicPartition(topic, partition) for partition in range(n_partitions)]
+            group,
+            [TopicPartition(topic, place) for place in _partitions(topic, n_partitions)],
         )
         (future,) = admin.list_consumer_group_offsets([asked], request_timeout=ASK_S).values()
         found = future.result(ASK_S).topic_partitions
         return sorted((place.partition, place.offset) for place in found)
+
+
+def _partitions(topic: str, n_partitions: int) -> range:
+    """Return the partitions of a topic; only those of tasks and chunks can be chosen."""
+    return range(1 if topic == topics.AUDIT else n_partitions)

@@ -85,8 +85,9 @@ async def test_system_shows_workers_parts_and_lag(
         ("framewire-worker", "video.tasks"),
         ("framewire-archive", "video.chunks"),
         ("framewire-index", "video.chunks"),
+        ("framewire-audit", "video.audit"),
     }
-    assert len(system["lag"]) == 3 * system["partitions"]
+    assert len(system["lag"]) == 3 * system["partitions"] + 1
     (model,) = [
         found
         for found in (await project.get("/v1/models")).json()["data"]
