@@ -8,7 +8,7 @@ Target: 3 s behind the backlog.
 """
 
 import argparse
-import secrets
+import json
 import statistics
 import tempfile
 import time
@@ -19,7 +19,6 @@ import httpx
 from benchmarks.clip import long_clip
 from benchmarks.report import require_clip
 from benchmarks.stack import CLIP, DETECT, Stack, running_stack
-from streamproc.contract import env
 
 _SETTLE_S = 5.0
 
@@ -58,14 +57,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=3000)
     args = parser.parse_args()
     require_clip(args.clip)
-    admin_key = secrets.token_urlsafe()
     with tempfile.TemporaryDirectory() as folder:
         clip = long_clip(args.clip, Path(folder), args.frames)
         roots = (args.clip.resolve().parent, Path(folder))
         data = Path(folder) / "data"
-        with running_stack(
-            data, *roots, workers=1, lent=None, **{env.ADMIN_KEY: admin_key}
-        ) as first:
+        with running_stack(data, *roots, workers=1) as first:
+            admin_key = json.loads((data / "secrets.json").read_text())["admin_key"]
             first.warm(clip)
             with another_project(first, admin_key) as client:
                 second = Stack(first.pid, first.url, client)
