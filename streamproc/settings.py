@@ -73,6 +73,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Bytes per second that an origin has to send while it is waited for; 0: any."""
     min_free_bytes: int = 512 * 1024**2
     """What copies of sources leave free on the disk of temporary files."""
+    project_spool_bytes: int = 0
+    """What the copies of one project's sources may take of that disk; 0: no limit of its own."""
     openings: int = 32
     """Sources opened at once, outside of the slots."""
     project_openings: int = 8
@@ -122,6 +124,9 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         open_timeout_s=_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),
         min_source_rate=_number(environ, env.MIN_SOURCE_RATE, default.min_source_rate, least=0),
         min_free_bytes=int(_number(environ, env.MIN_FREE_BYTES, default.min_free_bytes, least=0)),
+        project_spool_bytes=int(
+            _number(environ, env.PROJECT_SPOOL_BYTES, default.project_spool_bytes, least=0)
+        ),
         openings=int(_number(environ, env.OPENINGS, default.openings, least=1)),
         project_openings=int(
             _number(environ, env.PROJECT_OPENINGS, default.project_openings, least=1)

@@ -43,6 +43,7 @@ MAX_SOURCE_BYTES = "FRAMEWIRE_MAX_SOURCE_BYTES"  # largest source that is fetche
 OPEN_TIMEOUT_S = "FRAMEWIRE_OPEN_TIMEOUT_S"  # a source has to be open within so long
 MIN_SOURCE_RATE = "FRAMEWIRE_MIN_SOURCE_RATE"  # bytes per second that an origin has to send
 MIN_FREE_BYTES = "FRAMEWIRE_MIN_FREE_BYTES"  # what copies of sources leave free on the disk
+PROJECT_SPOOL_BYTES = "FRAMEWIRE_PROJECT_SPOOL_BYTES"  # of that disk, for one project's copies
 OPENINGS = "FRAMEWIRE_OPENINGS"  # sources opened at once in one worker
 PROJECT_OPENINGS = "FRAMEWIRE_PROJECT_OPENINGS"  # of these, one project's at most
 READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here once it is ready

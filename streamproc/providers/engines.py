@@ -2,6 +2,8 @@
 
 from concurrent.futures import Executor
 
+import msgspec
+
 from models.errors import ModelError
 from streamproc.contract import env
 from streamproc.contract.objects import secret_key, source_key
@@ -25,6 +27,7 @@ from streamproc.settings import WorkerSettings
 from streamproc.source.fetch import FetchPolicy
 from streamproc.source.frames import FrameSource, open_source
 from streamproc.source.interrupt import Interrupt
+from streamproc.source.spool_share import SpoolShares
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
 
 
@@ -44,6 +47,7 @@ class Engines:
         self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
         self._providers = {provider.name: provider for provider in providers}
         self._depth = depth
+        self._spools = SpoolShares(settings.project_spool_bytes)
         self._policy = FetchPolicy.of(settings)
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
@@ -98,6 +102,7 @@ class Engines:
             url, policy = self._place(submitted)
             if staged:
                 url, policy = self._uploads.url(key), self._upload_policy
+            policy = msgspec.structs.replace(policy, spool=self._spools.of(submitted.project))
             source = open_source(
                 SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume, interrupt
             )

@@ -7,6 +7,9 @@ import msgspec
 
 from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts
 from streamproc.settings import WorkerSettings
+from streamproc.source.spool_share import SpoolShare, SpoolShares
+
+_NO_LIMIT = SpoolShares(0).of("")
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
@@ -20,6 +23,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `min_bytes_per_s` while it is waited for (0: any byte will do).
     `decode_stall_timeout_s`: longest time the decoder may take over one frame.
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
+    `spool`: what the copies of a project's sources may take of that disk together.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
     """
 
@@ -28,6 +32,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     allowed_ports: frozenset[int] = COMMON_PORTS
     max_bytes: int = 8 << 30
     min_free_bytes: int = 512 << 20
+    spool: SpoolShare = _NO_LIMIT
     max_pixels: int = 36_000_000
     max_redirects: int = 5
     open_timeout_s: float = 30.0

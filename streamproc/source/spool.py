@@ -31,6 +31,7 @@ class SpoolReader:
         self._answer = answer
         self._max_bytes = policy.max_bytes
         self._min_free_bytes = policy.min_free_bytes
+        self._share = policy.spool.fresh()
         self._promised = answer.length()
         self._etag = strong_etag(answer)
         self._check_size(self._promised or 0)
@@ -99,6 +100,7 @@ class SpoolReader:
         self._fetcher.interrupt.set()
         self._thread.join()
         self._file.close()
+        self._share.give_back()
 
     def _wait(self, position: int | None) -> int:
         """Wait until `position` (None: everything) has arrived; returns the bytes there are."""
@@ -119,6 +121,7 @@ class SpoolReader:
             while piece := self._answer.read(_PIECE_BYTES):
                 self._check_size(self._n_bytes + len(piece))
                 self._check_disk(len(piece))
+                self._take_share(len(piece))
                 os.pwrite(self._file.fileno(), piece, self._n_bytes)
                 with self._grown:
                     self._n_bytes += len(piece)
@@ -137,6 +140,13 @@ class SpoolReader:
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > self._max_bytes:
             raise SourceTooLargeError(f"the source is over the limit of {self._max_bytes} bytes")
+
+    def _take_share(self, n_bytes: int) -> None:
+        if not self._share.take(n_bytes):
+            raise SourceTooLargeError(
+                "the copies of this project's sources would be over the limit of "
+                f"{self._share.max_bytes} bytes on this worker"
+            )
 
     def _check_disk(self, n_bytes: int) -> None:
         """Refuse what would fill the disk, which is not this task's alone."""

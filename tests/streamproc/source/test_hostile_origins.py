@@ -14,6 +14,7 @@ from streamproc.source.errors import SourceError
 from streamproc.source.fetch import open_reader
 from streamproc.source.frames import open_source
 from streamproc.source.policy import FetchPolicy
+from streamproc.source.spool_share import SpoolShares
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.streamproc.source.conftest import Clip
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
@@ -213,3 +214,22 @@ def test_the_disk_of_temporary_files_is_not_filled(tmp_path: Path) -> None:
             error = failure(origin, min_free_bytes=1 << 60)
             assert error.code == "source_too_large"
             assert f"{1 << 60} bytes free" in str(error)
+
+
+def test_copies_of_a_projects_sources_have_a_limit_together_and_others_go_on() -> None:
+    shares = SpoolShares(300_000)
+    body = bytes(200_000)
+    with raw_origin(lambda e: e.send(OK.replace(b"346000", b"200000") + body)) as origin:
+        url = f"http://{origin.authority}/clip.mp4"
+        first = open_reader(url, policy(origin, spool=shares.of("p")))
+        first.open_spool().close()
+        assert shares.taken("p") == len(body)
+        error = failure(origin, spool=shares.of("p"))
+        assert error.code == "source_too_large"
+        assert "300000 bytes" in str(error)
+        assert read_all(origin, spool=shares.of("other")) == body
+        assert shares.taken("other") == 0
+        first.close()
+        first.close()
+        assert shares.taken("p") == 0
+        assert read_all(origin, spool=shares.of("p")) == body
