@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamproc.source.sandbox.bpf import Check, Rule, program
 from streamproc.source.sandbox.machine import MACHINES, this_machine
-from streamproc.source.sandbox.seccomp import rules
+from streamproc.source.sandbox.seccomp import program_for, rules
 from tests.streamproc.source.takeover.programs import ALLOW, FAIL, KILL, judged
 
 PID = 4711
@@ -93,3 +93,10 @@ def test_all_checks_of_a_rule_hold_together(values: tuple[int, int], allowed: bo
 @pytest.mark.skipif(platform.machine() not in MACHINES, reason="no table for this machine")
 def test_this_machine_is_known() -> None:
     assert this_machine() is MACHINES[platform.machine()]
+
+
+@given(st.integers(1, 2**22))
+def test_the_program_that_is_made_beforehand_is_that_of_the_process(pid: int) -> None:
+    machine = this_machine()
+    assert machine is not None
+    assert program_for(pid) == program(rules(pid), machine)
