@@ -36,7 +36,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("resume", "--kills", "1", "--timeouts", "3")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
-    suite.leave_out(("tenants", *LONG_ALONE), "part of the long form")
+    suite.leave_out(("tenants", "broker_kill", *LONG_ALONE), "part of the long form")
 
 
 def run_long(suite: Suite, clip: Path) -> None:
@@ -45,6 +45,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("throughput", str(clip))
     suite.run("concurrency", str(clip))
     suite.run("tenants", str(clip))
+    suite.run("broker_kill")
     suite.run("replay")
     suite.run("fanout")
     suite.run("resume")

@@ -1,0 +1,148 @@
+"""From the return of a killed broker to the moment when every reader of it works again.
+
+    python -m benchmarks.broker_kill [--kills N]
+
+A stack works on a long task whose stream a client follows. Apache Kafka is killed (SIGKILL), the
+stack starts it again, and the clock runs from the moment when its port takes connections until:
+the stream goes on (worker, API), a new task is taken (API) and its first chunk comes (worker), it
+is archived, and its results are there (index). Target: 10 s for each.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_connection
+from typing import Any
+
+import httpx
+import psutil
+
+from benchmarks.report import require_clip
+from benchmarks.stack import CLIP, DETECT, Stack, running_stack
+from tests.data.clips import looped_clip
+
+_TARGET_S = 10.0
+_PATIENCE_S = 120.0
+
+
+class Follower(threading.Thread):
+    """Follows a task's stream, and notes when bytes came."""
+
+    def __init__(self, stack: Stack, task: str) -> None:
+        super().__init__(daemon=True)
+        self._stack, self._task = stack, task
+        self.last_s = 0.0
+        self.start()
+
+    def run(self) -> None:
+        offset = 0
+        while True:
+            url = f"/v1/video/tasks/{self._task}/stream?offset={offset}"
+            try:
+                with httpx.stream(
+                    "GET", self._stack.url + url, headers=self._stack.http.headers, timeout=30
+                ) as answer:
+                    for piece in answer.raise_for_status().iter_raw():
+                        offset += len(piece)
+                        self.last_s = time.perf_counter()
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.1)
+
+
+def until(holds: Callable[[], object]) -> float:
+    """Return the time when it held."""
+    deadline_s = time.perf_counter() + _PATIENCE_S
+    while True:
+        try:
+            if holds():
+                return time.perf_counter()
+        except (httpx.HTTPError, OSError):
+            pass
+        if time.perf_counter() > deadline_s:
+            raise SystemExit("it did not come back")
+        time.sleep(0.05)
+
+
+def after_a_kill(stack: Stack, clip: Path, short: Path) -> dict[str, float]:
+    """Kill the broker once; return the seconds from its return to each reader's."""
+    task = stack.submit(clip, DETECT)
+    follower = Follower(stack, task)
+    until(lambda: follower.last_s)
+    (pid,) = stack.processes("kafka.Kafka")
+    ports = _ports(stack)
+    broker = psutil.Process(pid)
+    broker.kill()
+    psutil.wait_procs([broker], 10)
+    back_s = until(lambda: _connects(ports))
+    found = {"the stream goes on": until(lambda: follower.last_s > back_s)}
+    new: list[str] = []
+
+    def taken() -> bool:
+        new.append(stack.submit(short, DETECT))
+        return True
+
+    found["a task is taken"] = until(taken)
+    found["its first chunk"] = until(lambda: _status(stack, new[0])["progress"]["processed_frames"])
+    found["it is over"] = until(lambda: _status(stack, new[0])["status"] == "succeeded")
+    results = f"/v1/video/tasks/{new[0]}/results"
+    found["it is indexed"] = until(lambda: stack.http.get(results).is_success)
+    found["all is archived"] = until(lambda: _archived(stack))
+    stack.http.post(f"/v1/video/tasks/{task}/cancel").raise_for_status()
+    return {what: at_s - back_s for what, at_s in found.items()}
+
+
+def _status(stack: Stack, task: str) -> dict[str, Any]:
+    found: dict[str, Any] = stack.http.get(f"/v1/video/tasks/{task}").raise_for_status().json()
+    return found
+
+
+def _archived(stack: Stack) -> bool:
+    lag = stack.http.get("/v1/system").raise_for_status().json()["lag"]
+    behind = [at["lag"] for at in lag if at["group"] == "framewire-archive"]
+    return bool(behind) and max(n or 0 for n in behind) < 200
+
+
+def _ports(stack: Stack) -> list[int]:
+    (pid,) = stack.processes("kafka.Kafka")
+    connections = psutil.Process(pid).net_connections("tcp")
+    return sorted({c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN})
+
+
+def _connects(ports: list[int]) -> bool:
+    for port in ports:
+        create_connection(("127.0.0.1", port), 1).close()
+    return True
+
+
+@contextmanager
+def _clips() -> Iterator[tuple[Path, Path]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield looped_clip(Path(folder) / "long.mp4", 60, CLIP), Path(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=3)
+    args = parser.parse_args()
+    require_clip(CLIP)
+    with (
+        _clips() as (clip, folder),
+        running_stack(folder / "data", folder, CLIP.parent, workers=1) as stack,
+    ):
+        stack.warm(clip)
+        longest: dict[str, float] = {}
+        for number in range(args.kills):
+            found = after_a_kill(stack, clip, CLIP)
+            said = ", ".join(f"{what} {seconds:.1f}" for what, seconds in found.items())
+            print(f"kill {number + 1}, seconds: {said}", flush=True)
+            longest = {what: max(s, longest.get(what, 0.0)) for what, s in found.items()}
+    print(f"longest: {max(longest.values()):.1f} s (target <= {_TARGET_S:g} s)")
+
+
+if __name__ == "__main__":
+    main()
