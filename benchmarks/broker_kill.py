@@ -83,7 +83,7 @@ def after_a_kill(stack: Stack, clip: Path, short: Path) -> dict[str, float]:
     new: list[str] = []
 
     def taken() -> bool:
-        new.append(stack.submit(short, DETECT))
+        new.append(stack.submit(short, DETECT, max_frames=2))
         return True
 
     found["a task is taken"] = until(taken)
