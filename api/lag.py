@@ -101,6 +101,9 @@ class Lag:
                 for partition, committed in self._committed(self._admin, group, topic, n_partitions)
             ]
         except (KafkaException, TimeoutError):
+            # A client that outlives its broker asks by the leader epochs it knew, and is refused
+            # for minutes.
+            self._admin = None
             return ()
 
     @staticmethod

@@ -3,7 +3,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from streamproc.allowed_hosts import InvalidHostsError, PrivateHosts, read_ports
@@ -41,6 +41,7 @@ def test_a_network_allows_its_addresses_on_its_port_and_no_others(
     assert hosts.may_allow(asked)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(NAMES, st.none() | PORTS, PORTS, NAMES)
 def test_a_name_allows_itself_in_any_spelling_and_no_other(
     name: str, port: int | None, asked: int, other: str
