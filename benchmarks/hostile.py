@@ -28,6 +28,7 @@ import numpy as np
 import psutil
 
 from benchmarks.log_stack import MIB, LogStack, log_stack
+from benchmarks.stack import another_projects_key
 
 MAX_RSS_MIB = 500
 MAX_P99_MS = 200
@@ -263,16 +264,6 @@ class Innocent:
                 self._stop.wait(ASK_EVERY_S)
 
 
-def another_key(stack: LogStack, data: Path) -> str:
-    """Return the key of a project that attacks nobody."""
-    secrets = json.loads((data / "secrets.json").read_text())
-    headers = {"Authorization": f"Bearer {secrets['admin_key']}"}
-    with httpx.Client(base_url=stack.url, headers=headers, timeout=60) as admin:
-        project = admin.post("/v1/admin/projects", json={"name": "innocent"}).json()["id"]
-        answer = admin.post("/v1/admin/keys", json={"project": project})
-    return str(answer.json()["key"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--short", action="store_true")
@@ -285,7 +276,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="framewire-hostile-") as name:
         data = Path(name) / "data"
         with log_stack(data) as stack:
-            key = another_key(stack, data)
+            key = another_projects_key(stack.url, data)
             n_bad = sum(not show(stack, key, attack, size) for attack in ATTACKS)
     sys.exit(1 if n_bad else 0)
 

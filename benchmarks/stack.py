@@ -161,3 +161,13 @@ def running_stack(
         headers = {"Authorization": f"Bearer {told['key']}"}
         with httpx.Client(base_url=told["url"], headers=headers, timeout=600) as http:
             yield Stack(pid, told["url"], http)
+
+
+def another_projects_key(url: str, data: Path) -> str:
+    """Make a project on the stack at `url` that keeps its secrets in `data`; return its key."""
+    secrets = json.loads((data / "secrets.json").read_text())
+    headers = {"Authorization": f"Bearer {secrets['admin_key']}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as admin:
+        made = admin.post("/v1/admin/projects", json={"name": "another"}).raise_for_status()
+        answer = admin.post("/v1/admin/keys", json={"project": made.json()["id"]})
+    return str(answer.raise_for_status().json()["key"])

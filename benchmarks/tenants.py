@@ -8,7 +8,6 @@ Target: 3 s behind the backlog.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ import httpx
 
 from benchmarks.clip import long_clip
 from benchmarks.report import require_clip
-from benchmarks.stack import CLIP, DETECT, Stack, running_stack
+from benchmarks.stack import CLIP, DETECT, Stack, another_projects_key, running_stack
 
 _SETTLE_S = 5.0
 
@@ -33,16 +32,6 @@ def first_chunks(stack: Stack, clip: Path, n_tasks: int) -> list[float]:
         first_s, _, _ = stack.follow(task)
         found.append(waited_s + first_s)
     return found
-
-
-def another_project(stack: Stack, admin_key: str) -> httpx.Client:
-    """Make a project; return its client."""
-    admin = {"Authorization": f"Bearer {admin_key}"}
-    made = stack.http.post("/v1/admin/projects", json={"name": "b"}, headers=admin)
-    body = {"project": made.raise_for_status().json()["id"]}
-    answer = stack.http.post("/v1/admin/keys", json=body, headers=admin).raise_for_status()
-    headers = {"Authorization": f"Bearer {answer.json()['key']}"}
-    return httpx.Client(base_url=stack.url, headers=headers, timeout=600)
 
 
 def told(found: list[float]) -> str:
@@ -62,9 +51,10 @@ def main() -> None:
         roots = (args.clip.resolve().parent, Path(folder))
         data = Path(folder) / "data"
         with running_stack(data, *roots, workers=1) as first:
-            admin_key = json.loads((data / "secrets.json").read_text())["admin_key"]
             first.warm(clip)
-            with another_project(first, admin_key) as client:
+            key = another_projects_key(first.url, data)
+            headers = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=first.url, headers=headers, timeout=600) as client:
                 second = Stack(first.pid, first.url, client)
                 print(f"alone: {told(first_chunks(second, args.clip, args.tasks))}", flush=True)
                 backlog = [first.submit(clip, DETECT) for _ in range(args.backlog)]

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from streamproc.contract import env
-from tests.brokers import die_with_parent, free_ports
+from tests.brokers import die_with_parent, free_ports, wait_for_port
 
 _START_S = 60.0
 _PORTS = (
@@ -123,6 +123,26 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
     try:
         _make_bucket(server)
         yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def clickhouse_over_http(directory: Path) -> Iterator[int]:
+    """Run ClickHouse's engine behind its HTTP interface (`tests.clickhouse`); yield the port."""
+    (port,) = free_ports(1)
+    with (directory / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.clickhouse", str(directory / "data"), str(port)],
+            cwd=Path(__file__).parents[1],
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
+        )
+    try:
+        wait_for_port(port)
+        yield port
     finally:
         process.kill()
         process.wait()

@@ -19,7 +19,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.topics import ARCHIVE_GROUP, INDEX_GROUP, WORKER_GROUP
-from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.chaos.clients import StreamClient, submit
 from tests.chaos.evidence import (
     BODY,
@@ -31,7 +30,7 @@ from tests.chaos.evidence import (
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
-from tests.engines import S3Server, seaweedfs
+from tests.engines import S3Server, clickhouse_over_http, seaweedfs
 from tests.workers import chunks_of, timeless
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -167,21 +166,8 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def clickhouse_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """ClickHouse's engine behind its HTTP interface, in a process of its own."""
-    directory = tmp_path_factory.mktemp("clickhouse")
-    (port,) = free_ports(1)
-    with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.clickhouse", str(directory / "data"), str(port)],
-            stdout=log,
-            stderr=log,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
-        )
-    try:
-        wait_for_port(port)
+    with clickhouse_over_http(tmp_path_factory.mktemp("clickhouse")) as port:
         yield port
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")

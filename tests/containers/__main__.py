@@ -9,7 +9,6 @@ Debian's packages docker.io and debootstrap; takes some minutes.
 
 import argparse
 import base64
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,18 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
-from confluent_kafka import Consumer, TopicPartition
 
 from streamproc.contract import env
-from streamproc.contract.records import Claim, read_chunk_record
-from streamproc.contract.topics import CHUNKS
-from tests.brokers import N_PARTITIONS, KafkaNode, die_with_parent, free_ports, wait_for_port
+from tests.brokers import KafkaNode, wait_for_port
+from tests.chaos.evidence import stories_of_kafka
 from tests.containers.deployment import Deployment
 from tests.containers.docker import BASE, IMAGE, Docker, build, daemon, make_bases, missing
 from tests.data.clips import looped_clip
-from tests.deploy.compose import ROOT, example
-from tests.engines import seaweedfs
+from tests.deploy.compose import example
+from tests.engines import clickhouse_over_http, seaweedfs
 from tests.workers import chunks_of, timeless
 
 WORKERS = ("worker-1", "worker-2")
@@ -41,7 +37,7 @@ _INDEXED_S = 30.0
 STAND_INS = (
     ("kafka", "the embedded Apache Kafka on the host: the same jars"),
     ("seaweedfs, bucket", "the embedded SeaweedFS on the host, its bucket made by S3"),
-    ("clickhouse", "chDB, the same engine, behind tests/containers/clickhouse_http.py"),
+    ("clickhouse", "chDB, the same engine, behind tests/clickhouse.py"),
     ("the base images", f"{BASE} is Debian's python3, nginx Debian's nginx-light"),
     ("the network", "the host's: each service has a port of its own on 127.0.0.1"),
     ("restart, healthcheck, depends_on", "this script starts, asks and waits"),
@@ -75,13 +71,16 @@ def main() -> int:
 @contextmanager
 def deployed(docker: Docker, directory: Path) -> Iterator[Deployment]:
     """Run the engines on the host, and all services in containers."""
-    for part in ("kafka", "seaweedfs"):
+    for part in ("kafka", "seaweedfs", "clickhouse"):
         (directory / part).mkdir()
     kafka = KafkaNode(directory / "kafka")
     kafka.launch()
     try:
         wait_for_port(kafka.node.port)
-        with seaweedfs(directory / "seaweedfs") as s3, clickhouse(directory / "chdb") as port:
+        with (
+            seaweedfs(directory / "seaweedfs") as s3,
+            clickhouse_over_http(directory / "clickhouse") as port,
+        ):
             deployment = Deployment(docker, directory, kafka, s3, port)
             try:
                 deployment.clear()
@@ -93,24 +92,6 @@ def deployed(docker: Docker, directory: Path) -> Iterator[Deployment]:
                 deployment.stop()
     finally:
         kafka.kill()
-
-
-@contextmanager
-def clickhouse(directory: Path) -> Iterator[int]:
-    """Run the stand-in for ClickHouse; yield its port."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.containers.clickhouse_http"]
-    process = subprocess.Popen(
-        [*command, str(directory), "127.0.0.1", str(port)],
-        cwd=ROOT,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread runs yet
-    )
-    try:
-        wait_for_port(port)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
 
 
 def check(deployment: Deployment, directory: Path) -> None:
@@ -137,20 +118,20 @@ def check(deployment: Deployment, directory: Path) -> None:
 
         def kill(n_bytes: int) -> None:
             if n_bytes >= _KILL_AFTER_BYTES and not killed:
-                killed.append(claims(deployment.kafka, task)[-1])
+                killed.append(stories_of_kafka(deployment.kafka)[task].worker)
                 deployment.kill(killed[0])
 
         disturbed = follow(client, task, kill)
         assert killed, "the task was over before its worker could be killed"
-        claimed = claims(deployment.kafka, task)
-        assert len(set(claimed)) == 2, claimed
+        story = stories_of_kafka(deployment.kafka)[task]
+        assert {worker for _, worker in story.written} == set(WORKERS), story.written
         assert timeless(chunks_of(disturbed)) == timeless(chunks_of(plain))
         for name in ("api-1", "api-2"):
             url = f"{deployment.url(name)}/v1/video/tasks/{task}/stream"
             assert client.get(url).content == disturbed
         tracks = indexed(client, task)
         _say(
-            f"{killed[0]} was killed, {claimed[-1]} went on: {len(disturbed)} bytes,"
+            f"{killed[0]} was killed, {story.worker} went on: {len(disturbed)} bytes,"
             f" {len(tracks)} tracks, the same chunks as undisturbed, on both APIs"
         )
 
@@ -202,35 +183,6 @@ def follow(client: httpx.Client, task: str, seen: Callable[[int], None] = lambda
             log += piece
             seen(len(log))
     return log
-
-
-def claims(kafka: KafkaNode, task: str) -> list[str]:
-    """Return the workers that claimed the task, in their order."""
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "claims"})
-    found: list[str] = []
-    try:
-        for partition in range(N_PARTITIONS):
-            place = TopicPartition(CHUNKS, partition, 0)
-            _, end = consumer.get_watermark_offsets(place, timeout=10)
-            consumer.assign([place])
-            position = 0
-            while position < end:
-                message = consumer.poll(10)
-                assert message is not None
-                position = (message.offset() or 0) + 1
-                if message.key() == task.encode():
-                    record = read_chunk_record(
-                        key=message.key(),
-                        value=message.value(),
-                        headers=message.headers(),
-                        position=message.offset() or 0,
-                        time_ms=0,
-                    )
-                    if record.kind == "claim":
-                        found.append(msgspec.msgpack.decode(record.value, type=Claim).worker)
-    finally:
-        consumer.close()
-    return found
 
 
 def indexed(client: httpx.Client, task: str) -> list[Any]:
