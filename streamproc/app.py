@@ -10,7 +10,6 @@ slices that run hand over, and whoever keeps the worker starts it again.
 """
 
 import asyncio
-import signal
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -38,12 +37,15 @@ Handle = Callable[[TaskMessage, Callable[[], bool]], Awaitable[bool]]
 class TaskStream:
     """The worker's share of video.tasks. Create it inside the running event loop."""
 
-    def __init__(self, settings: WorkerSettings, bootstrap: str, handle: Handle) -> None:
+    def __init__(
+        self, settings: WorkerSettings, bootstrap: str, handle: Handle, leave: Callable[[], object]
+    ) -> None:
         """`handle` runs one slice and returns whether its message is done.
 
-        It is told how to find out whether the message is still this worker's.
+        It is told how to find out whether the message is still this worker's. `leave` is called
+        when nothing will be read any more: the worker should end.
         """
-        self._handle = handle
+        self._handle, self._leave = handle, leave
         self._room = asyncio.Semaphore(_MAX_TAKEN)
         self._acks: OrderedAcks[Any] = OrderedAcks()
         self._running: set[asyncio.Task[None]] = set()
@@ -117,7 +119,7 @@ class TaskStream:
         await self.app.wait_until_stopped()
         _log.error("Faust gave up: the worker leaves", reason=repr(self.app.crash_reason))
         self._assigned.set()
-        signal.raise_signal(signal.SIGTERM)
+        self._leave()
 
     async def _on_assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
         self.partitions = tuple(sorted(tp.partition for tp in assigned))

@@ -16,6 +16,7 @@ os.environ.setdefault("TEXTUAL_FPS", "15")
 pytest_plugins = [
     "tests.brokers",
     "tests.engines",
+    "tests.plugins.deaths",
     "tests.plugins.missing",
     "tests.plugins.order",
     "tests.plugins.processes",

@@ -112,12 +112,14 @@ class Worker:
         if not await self._kafka_answers(stop):
             await asyncio.to_thread(self._close)
             return
-        stream = TaskStream(self._settings, self._settings.environ[env.KAFKA], self._handle)
+        stream = TaskStream(
+            self._settings, self._settings.environ[env.KAFKA], self._handle, stop.set
+        )
         await stream.start()
         _log.info("worker takes tasks", worker=self._settings.worker_id)
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(str(os.getpid()))
-        beats = asyncio.create_task(self._beat(stream))
+        beats = asyncio.create_task(self._beat(stream, stop))
         looks = asyncio.create_task(self._dispatch.look_around())
         watch = ConsumerWatch(
             client_config(self._settings.environ),
@@ -164,7 +166,7 @@ class Worker:
         except (ModelError, TaskFailedError) as exc:
             _log.warning("the default detector is not ready", reason=str(exc))
 
-    async def _beat(self, stream: TaskStream) -> None:
+    async def _beat(self, stream: TaskStream, stop: asyncio.Event) -> None:
         process = psutil.Process()
         device, precision = await asyncio.to_thread(self._device)
         before, before_s = 0, time.monotonic()
@@ -172,7 +174,7 @@ class Worker:
             await asyncio.sleep(BEAT_S)
             if stream.renew.is_set():
                 _log.error("the worker leaves, to be started again: its consumer stands still")
-                signal.raise_signal(signal.SIGTERM)
+                stop.set()
             self._sessions.sweep()
             consumer = self._consumer
             at_s = time.monotonic()

@@ -1,12 +1,17 @@
 """Apache Kafka's jars: resolved once from their Maven coordinate, checked against a pinned lock.
 
 `kafka.lock.toml` beside this file names every artifact with its SHA-256; a jar that is missing or
-differs is refused. The cache is per user (`$XDG_CACHE_HOME/framewire`), about 44 MB.
+differs is refused. The cache is per user (`$XDG_CACHE_HOME/framewire`), about 44 MB; one process at
+a time fills it, the others wait. A jar that Maven's own repository has is taken from there.
 """
 
+import fcntl
 import hashlib
 import os
+import shutil
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamproc.broker.errors import JarsUnavailableError
@@ -14,6 +19,7 @@ from streamproc.broker.errors import JarsUnavailableError
 COORDINATES = "org.apache.kafka:kafka_2.13:4.3.0+org.slf4j:slf4j-simple:1.7.36"
 _LOCK = Path(__file__).with_name("kafka.lock.toml")
 _CHECKED = "checked"
+_REPOSITORY, _ENVIRONMENTS = "repository", "envs"
 
 
 def cache_dir() -> Path:
@@ -39,10 +45,18 @@ def class_path(cache: Path | None = None) -> str:
     pinned = _pinned()
     directory = _cached(cache, pinned)
     if directory is None:
-        directory = _resolve(cache)
-        _verify(directory, pinned)
-        (cache / _CHECKED).write_text(f"{_lock_digest()}\n{directory}\n")
+        with _alone(cache):
+            directory = _cached(cache, pinned) or _resolve_and_verify(cache, pinned)
     return f"{directory}/jars/*:{directory}/modules/*"
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Wait until no other process fills the cache; the kernel frees the lock of one that dies."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _pinned() -> dict[str, str]:
@@ -67,12 +81,38 @@ def _cached(cache: Path, pinned: dict[str, str]) -> Path | None:
     return directory
 
 
-def _resolve(cache: Path) -> Path:
-    cache.mkdir(parents=True, exist_ok=True)
-    try:
-        import jgo  # noqa: PLC0415 - part of the `embedded` extra, and slow to import
+def _resolve_and_verify(cache: Path, pinned: dict[str, str]) -> Path:
+    """Fill the cache. What an interrupted download left is thrown away, here and then in Maven's.
 
-        environment = jgo.build(COORDINATES, cache_dir=cache)
+    Maven's own repository is only read: what is broken there is passed over.
+    """
+    for tries_left, others in ((2, [_users_repository()]), (1, [_users_repository()]), (0, [])):
+        try:
+            directory = _resolve(cache, others)
+            _verify(directory, pinned)
+            break
+        except JarsUnavailableError:
+            if not tries_left:
+                raise
+            for part in (_REPOSITORY, _ENVIRONMENTS):
+                shutil.rmtree(cache / part, ignore_errors=True)
+    checked = cache / f"{_CHECKED}.new"
+    checked.write_text(f"{_lock_digest()}\n{directory}\n")
+    checked.replace(cache / _CHECKED)
+    return directory
+
+
+def _users_repository() -> Path:
+    return Path.home() / ".m2" / "repository"
+
+
+def _resolve(cache: Path, others: list[Path]) -> Path:
+    try:
+        from jgo.env import EnvironmentBuilder  # noqa: PLC0415 - of the `embedded` extra, and slow
+        from jgo.maven import MavenContext  # noqa: PLC0415 - as above
+
+        context = MavenContext(repo_cache=cache / _REPOSITORY, local_repos=others)
+        environment = EnvironmentBuilder(context, cache).from_endpoint(COORDINATES)
     except Exception as exc:  # jgo raises what its HTTP client, its parser or Maven raises
         raise JarsUnavailableError(
             f"Apache Kafka's jars could not be resolved ({type(exc).__name__})"

@@ -1,7 +1,6 @@
 """The worker's consumer: a worker that takes nothing more does not stay."""
 
 import asyncio
-import signal
 from pathlib import Path
 
 import msgspec
@@ -19,17 +18,11 @@ async def refuse(_: TaskMessage) -> bool:
 
 async def test_a_worker_whose_consumer_gave_up_leaves(kafka: KafkaNode, tmp_path: Path) -> None:
     settings = read_settings({**kafka.environ, env.SESSION_TIMEOUT_S: "3"})
-    stream = TaskStream(
-        msgspec.structs.replace(settings, state_dir=tmp_path), kafka.bootstrap, refuse
-    )
+    settings = msgspec.structs.replace(settings, state_dir=tmp_path)
     asked_to_leave = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, asked_to_leave.set)
-    try:
-        await stream.start()
-        assert not asked_to_leave.is_set()
-        await stream.app.crash(RuntimeError("no commit"))
-        await asyncio.wait_for(asked_to_leave.wait(), 60)
-        await asyncio.wait_for(stream.stop(1.0), 60)
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+    stream = TaskStream(settings, kafka.bootstrap, refuse, asked_to_leave.set)
+    await stream.start()
+    assert not asked_to_leave.is_set()
+    await stream.app.crash(RuntimeError("no commit"))
+    await asyncio.wait_for(asked_to_leave.wait(), 60)
+    await asyncio.wait_for(stream.stop(1.0), 60)

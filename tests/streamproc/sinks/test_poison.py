@@ -111,7 +111,8 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
     store, letters, told = MemoryObjects(), Letters(), list[ConsumerBeat]()
     roles: list[ArchiveRole] = []
     group, stop = new_group(), threading.Event()
-    watch = ConsumerWatch(client_config(kafka.environ), "archive", group, 2.0, told.append)
+    config, ends = client_config(kafka.environ), list[int]()  # on a busy machine 2 s are short
+    watch = ConsumerWatch(config, "archive", group, 2.0, told.append, end_process=ends.append)
 
     def life() -> ArchiveRole:
         kind = ArchiveRole if roles else Stoppable
