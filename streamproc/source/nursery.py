@@ -29,7 +29,7 @@ import numpy as np
 
 from streamproc.contract.frame import Box
 from streamproc.source import child, drawing, picture, wire
-from streamproc.source.sandbox import seccomp, walls
+from streamproc.source.sandbox import walls
 from streamproc.source.types import FrameOutputs
 
 _N_FDS: Final = 3
@@ -137,8 +137,7 @@ def warm_up() -> None:
     full = np.zeros((16, 16, 3), np.uint8)
     painter.paint(frame, full, np.zeros((8, 8, 3), np.uint8))
     drawing.jpeg(full, (Box(1, "a", 0, 0, 8, 8),), 8)
-    with contextlib.suppress(OSError):  # the children say that it is missing
-        seccomp.prepared()
+    walls.prepare()
 
 
 def main() -> None:

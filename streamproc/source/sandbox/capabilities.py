@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+from functools import cache
 from typing import Final
 
 from streamproc.source.sandbox.machine import libc, prctl
@@ -39,17 +40,24 @@ def drop() -> bool:
     The bounding set stays where this process may not change it: with no_new_privs nothing can
     come of it.
     """
-    for capability in range(_MOST):
-        try:
-            prctl(_PR_CAPBSET_READ, capability)
-        except OSError:
-            break
+    for capability in range(how_many()):
         with contextlib.suppress(OSError):
             prctl(_PR_CAPBSET_DROP, capability)
     with contextlib.suppress(OSError):  # before Linux 4.3
         prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     libc().capset(ctypes.byref(_header()), (_Half * 2)())
     return not any(half.effective | half.permitted | half.inheritable for half in _sets())
+
+
+@cache
+def how_many() -> int:
+    """Return the number of capabilities that this kernel knows."""
+    for capability in range(_MOST):
+        try:
+            prctl(_PR_CAPBSET_READ, capability)
+        except OSError:
+            return capability
+    return _MOST
 
 
 def can_become_another_user() -> bool:

@@ -21,6 +21,14 @@ _CLONE_NEWNET: Final = 0x40000000
 _NOBODY: Final = 65534
 
 
+def prepare() -> None:
+    """Find out and make, before children are forked, what is the same for each of them."""
+    capabilities.how_many()
+    capabilities.can_become_another_user()
+    with contextlib.suppress(OSError):  # the children say that it is missing
+        seccomp.prepared()
+
+
 def die_with(parent_pid: int) -> None:
     """End when the parent's thread that made this process ends, or at once if it has already."""
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
