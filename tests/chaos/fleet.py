@@ -68,6 +68,8 @@ class Fleet:
     n_workers: int = 3
     clickhouse_port: int | None = None
     """A ClickHouse server; None: chDB, with the index in the first api."""
+    private_hosts: str = ""
+    """Where sources of tests may be fetched from."""
     members: dict[str, Member] = field(default_factory=dict)
     api_ports: tuple[int, ...] = ()
 
@@ -80,6 +82,7 @@ class Fleet:
             **self.s3.environ,
             env.S3_ENDPOINT: f"http://127.0.0.1:{self.s3_proxy.port}",
             env.FILE_ROOTS: "/",
+            env.PRIVATE_HOSTS: self.private_hosts,
             env.SLICE_S: "1",
             env.SESSION_TIMEOUT_S: "3",
             env.ADMIN_KEY: ADMIN_KEY,

@@ -1,5 +1,7 @@
 """Chaos: real processes killed, frozen and cut off; at the end every byte is where it belongs.
 
+All the while a client of another project attacks: it must not hold up anybody, nor be forgotten.
+
 `make chaos` runs the long form, the environment sets its size:
 FRAMEWIRE_CHAOS_SEED, FRAMEWIRE_CHAOS_TASKS, FRAMEWIRE_CHAOS_KILLS, FRAMEWIRE_CHAOS_PAUSE_S.
 """
@@ -8,6 +10,7 @@ import os
 import statistics
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,8 +29,11 @@ from tests.chaos.evidence import (
 )
 from tests.chaos.fleet import Fleet
 from tests.chaos.gremlin import Gremlin
+from tests.chaos.hostile import HostileClient, slow_or_lying
 from tests.chaos.kafka import ProxiedKafka
 from tests.engines import S3Server
+from tests.fuzz import seeds
+from tests.streamproc.source.raw_origin import raw_origin
 from tests.workers import chunks_of, timeless
 
 pytestmark = pytest.mark.chaos
@@ -42,20 +48,27 @@ DEADLINE_S = 300 + 20 * N_KILLS
 def test_nothing_is_lost_and_nothing_is_said_twice(
     kafka: ProxiedKafka, s3_server: S3Server, tmp_path: Path
 ) -> None:
-    fleet = Fleet(kafka, s3_server, tmp_path)
+    origins = ExitStack()
+    origin = origins.enter_context(raw_origin(slow_or_lying))
+    fleet = Fleet(kafka, s3_server, tmp_path, private_hosts=origin.authority)
     try:
         fleet.start()
         project, key = create_key(fleet)
         undisturbed = undisturbed_chunks(fleet, key)
 
         gremlin = Gremlin(fleet, SEED, pause_s=PAUSE_S, kills_kafka=True)
+        hostile = HostileClient(fleet, create_key(fleet)[1], origin, seeds.make(), SEED)
         gremlin.start()
+        hostile.start()
         clients = keep_busy(fleet, key, gremlin)
         gremlin.stop()
+        hostile.stop()
         for client in clients:
             client.join(180)
         unfinished = [client.task for client in clients if not client.finished]
         assert not unfinished, f"not finished: {unfinished}"
+        assert wait_for_ends(hostile) == []
+        assert 500 not in hostile.answers
 
         stories = stories_of_kafka(kafka)
         logs = {task: story.log for task, story in stories.items()}
@@ -67,9 +80,22 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
         wait_for_index(fleet)
     finally:
         fleet.stop()
+        origins.close()
     mine = {client.task for client in clients}
     assert [found for found in findings_of_index(fleet) if found.task in mine] == []
+    sys.stdout.write(
+        f"\nattacks: {dict(hostile.done)}; answers: {dict(hostile.answers)}; "
+        f"their tasks: {len(hostile.tasks)}\n"
+    )
     report(gremlin, clients, [stories[task] for task in sorted(mine)])
+
+
+def wait_for_ends(hostile: HostileClient, within_s: float = 120.0) -> list[str]:
+    """Return those of its tasks that reached no end in time."""
+    deadline = time.monotonic() + within_s
+    while (left := hostile.unfinished()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return left
 
 
 def keep_busy(fleet: Fleet, key: str, gremlin: Gremlin) -> list[StreamClient]:
