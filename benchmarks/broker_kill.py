@@ -12,7 +12,9 @@ import argparse
 import tempfile
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_connection
@@ -89,17 +91,24 @@ def after_a_kill(stack: Stack, clip: Path, short: Path) -> dict[str, float]:
     def indexed() -> bool:
         return stack.http.get(f"/v1/video/tasks/{new[0]}/results").is_success
 
-    steps: dict[str, Callable[[], object]] = {
-        "the stream goes on": lambda: follower.last_s > back_s,
-        "a task is taken": taken,
-        "its first chunk comes": lambda: _status(stack, new[0])["progress"]["processed_frames"],
-        "it is over": lambda: _status(stack, new[0])["status"] == "succeeded",
-        "it is indexed": indexed,
-        "the archive commits": Commits(stack).go_on,
-    }
-    found = {what: until(holds, what) for what, holds in steps.items()}
+    side_by_side: tuple[dict[str, Callable[[], object]], ...] = (
+        {"the stream goes on": lambda: follower.last_s > back_s},
+        {
+            "a task is taken": taken,
+            "its first chunk comes": lambda: _status(stack, new[0])["progress"]["processed_frames"],
+            "it is over": lambda: _status(stack, new[0])["status"] == "succeeded",
+            "it is indexed": indexed,
+        },
+        {"the archive commits": Commits(stack).go_on},
+    )
+    with ThreadPoolExecutor(len(side_by_side)) as threads:
+        found = dict(ChainMap(*threads.map(_one_by_one, side_by_side)))
     stack.http.post(f"/v1/video/tasks/{task}/cancel").raise_for_status()
     return {what: at_s - back_s for what, at_s in found.items()}
+
+
+def _one_by_one(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
+    return {what: until(holds, what) for what, holds in steps.items()}
 
 
 def _status(stack: Stack, task: str) -> dict[str, Any]:

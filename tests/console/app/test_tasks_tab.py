@@ -137,7 +137,7 @@ async def test_older_pages_are_read_when_the_end_comes_into_sight(
         await until(pilot, lambda: len(keys(console)) == 4)
         assert "4+ tasks" in text_of(console.query_one("#task-count"))
         await pilot.press("end")
-        await until(pilot, lambda: len(keys(console)) == 8)
+        await until(pilot, lambda: len(keys(console)) >= 8)  # the third page may come at once
         await pilot.press("end")
         await until(pilot, lambda: len(keys(console)) == len(script.tasks()))
         assert "+" not in text_of(console.query_one("#task-count"))
