@@ -35,6 +35,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
         suite.run("fanout", "100", "--seconds", "5", *stack)
     suite.run("resume", "--kills", "1", "--timeouts", "3")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
+    suite.run("bombs", "--at-once", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
     suite.leave_out(("tenants", "broker_kill", *LONG_ALONE), "part of the long form")
 
@@ -50,6 +51,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("fanout")
     suite.run("resume")
     suite.run("sandbox", str(clip))
+    suite.run("bombs")
     suite.run("ocr", str(SIGNS))
     for name in LONG_ALONE:
         suite.run(name)
