@@ -5,12 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # no __all__
 
 from api.contract.resources import LagResource
@@ -18,6 +13,7 @@ from api.publish import kafka_config
 from api.settings import Settings
 from streamproc.contract import topics
 from streamproc.contract.watchdog import Watchdog
+from streamproc.group_offsets import GroupOffsets, Place
 
 GROUPS = (
     (topics.WORKER_GROUP, topics.TASKS),
@@ -55,6 +51,7 @@ class Lag:
     def __init__(self, settings: Settings) -> None:
         self._config = kafka_config(settings)
         self._admin: AdminClient | None = None
+        self._groups = {group: GroupOffsets(self._config, group) for group, _ in GROUPS}
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
         self._known: Sequence[Behind] = ()
@@ -89,16 +86,10 @@ class Lag:
             firsts = self._offsets(self._admin, n_partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             ends = self._offsets(self._admin, n_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
             return [
-                Behind(
-                    group,
-                    topic,
-                    partition,
-                    firsts[topic, partition],
-                    ends[topic, partition],
-                    committed if committed >= 0 else None,
-                )
+                Behind(group, *place, firsts[place], ends[place], committed.get(place))
                 for group, topic in GROUPS
-                for partition, committed in self._committed(self._admin, group, topic, n_partitions)
+                for committed in [self._committed(group, topic, n_partitions)]
+                for place in _places(topic, n_partitions)
             ]
         except (KafkaException, TimeoutError):
             # A client that outlives its broker asks by the leader epochs it knew, and is refused
@@ -107,13 +98,11 @@ class Lag:
             return ()
 
     @staticmethod
-    def _offsets(
-        admin: AdminClient, n_partitions: int, which: OffsetSpec
-    ) -> dict[tuple[str, int], int]:
+    def _offsets(admin: AdminClient, n_partitions: int, which: OffsetSpec) -> dict[Place, int]:
         asked = {
-            TopicPartition(topic, partition): which
+            TopicPartition(*place): which
             for topic in (topics.TASKS, topics.CHUNKS, topics.AUDIT)
-            for partition in _partitions(topic, n_partitions)
+            for place in _places(topic, n_partitions)
         }
         futures = admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ASK_S
@@ -123,19 +112,11 @@ class Lag:
             for place, future in futures.items()
         }
 
-    @staticmethod
-    def _committed(
-        admin: AdminClient, group: str, topic: str, n_partitions: int
-    ) -> list[tuple[int, int]]:
-        asked = ConsumerGroupTopicPartitions(
-            group,
-            [TopicPartition(topic, place) for place in _partitions(topic, n_partitions)],
-        )
-        (future,) = admin.list_consumer_group_offsets([asked], request_timeout=ASK_S).values()
-        found = future.result(ASK_S).topic_partitions
-        return sorted((place.partition, place.offset) for place in found)
+    def _committed(self, group: str, topic: str, n_partitions: int) -> dict[Place, int]:
+        return self._groups[group].committed(_places(topic, n_partitions), ASK_S)
 
 
-def _partitions(topic: str, n_partitions: int) -> range:
+def _places(topic: str, n_partitions: int) -> list[Place]:
     """Return the partitions of a topic; only those of tasks and chunks can be chosen."""
-    return range(1 if topic == topics.AUDIT else n_partitions)
+    n_places = 1 if topic == topics.AUDIT else n_partitions
+    return [(topic, partition) for partition in range(n_places)]

@@ -16,19 +16,19 @@ from typing import Any, Protocol, Self
 
 import msgspec
 import structlog
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # no __all__
 
 from streamproc.contract import env
 from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
 from streamproc.contract.topics import WORKERS
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S, Watchdog
+from streamproc.group_offsets import GroupOffsets, Place
 from streamproc.kafka import KafkaSettingsError, client_config
 from streamproc.outbox import Outbox
 
 _log = structlog.get_logger("framewire.watchdog")
 
-Place = tuple[str, int]
 BEAT_S = 2.0
 _ASK_S = 5.0
 _MUST_LEAVE_S = 60.0
@@ -71,6 +71,7 @@ class ConsumerWatch:
         self._started_ms = _now_ms()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._admin: Any = None
+        self._offsets_of_group = GroupOffsets(config, group)
         self._starts: dict[Place, int] = {}
 
     @classmethod
@@ -102,6 +103,8 @@ class ConsumerWatch:
     ) -> None:
         self._stopping.set()
         self._thread.join(2 * _ASK_S)
+        if not self._thread.is_alive():
+            self._offsets_of_group.close()
 
     def _run(self) -> None:
         period_s = min(BEAT_S, self._limit_s / 4) if self._limit_s else BEAT_S
@@ -121,6 +124,7 @@ class ConsumerWatch:
             ends = self._ends(list(places))
             positions = self._known(places)
         except (KafkaException, TimeoutError):
+            self._admin = None  # it would ask by the leader epochs it knew, and be refused
             waiting_for, ends, positions = waiting_for or "kafka", {}, {}
         now_s = time.monotonic()
         standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
@@ -172,7 +176,7 @@ class ConsumerWatch:
         fresh = [place for place, position in places.items() if position is None]
         unknown = [place for place in fresh if place not in self._starts]
         if unknown:
-            committed = self._committed(unknown)
+            committed = self._offsets_of_group.committed(unknown, _ASK_S)
             lows = self._offsets(unknown, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             self._starts |= {
                 place: max(committed.get(place, 0), lows.get(place, 0)) for place in unknown
@@ -193,19 +197,6 @@ class ConsumerWatch:
         return {
             (place.topic, place.partition): future.result(_ASK_S).offset
             for place, future in futures.items()
-        }
-
-    def _committed(self, places: Sequence[Place]) -> dict[Place, int]:
-        asked = ConsumerGroupTopicPartitions(
-            self._group, [TopicPartition(*place) for place in places]
-        )
-        (future,) = (
-            self._client().list_consumer_group_offsets([asked], request_timeout=_ASK_S).values()
-        )
-        return {
-            (found.topic, found.partition): found.offset
-            for found in future.result(_ASK_S).topic_partitions
-            if found.offset >= 0
         }
 
     def _client(self) -> Any:

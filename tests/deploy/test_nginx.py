@@ -42,6 +42,9 @@ class Upstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Note)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is part of the play."""
+
 
 class _Note(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
