@@ -54,6 +54,7 @@ class _Seen:
     decoded: int
     failed: int
     skipped: int
+    pos: int
     perception: Future[Perception]
 
 
@@ -171,7 +172,9 @@ class LocalEngine:
         )
         vectors: list[TrackVector] = best_vectors(seen, ids, self._best)
         self._emitted += 1
-        self._last = ResumePoint(item.index, item.pts, item.decoded, item.failed, item.skipped)
+        self._last = ResumePoint(
+            item.index, item.pts, item.decoded, item.failed, item.skipped, item.pos
+        )
         return FrameResult(
             frame_index=item.index,
             pts=item.pts,
@@ -215,6 +218,7 @@ class LocalEngine:
             frame.decoded,
             frame.failed,
             frame.skipped,
+            frame.pos,
             future,
         )
 

@@ -244,6 +244,7 @@ def _pictures(
             counters.decoded,
             counters.failed,
             counters.skipped,
+            picked.pos,
         )
 
 

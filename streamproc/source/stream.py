@@ -13,7 +13,7 @@ import av
 import av.error
 import av.logging
 
-from streamproc.source import boxes, sniff
+from streamproc.source import boxes, h264, sniff
 from streamproc.source.errors import (
     SourceEmptyError,
     SourceNotVideoError,
@@ -21,6 +21,8 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     SourceUnsupportedError,
 )
+from streamproc.source.timeline import TimeLine
+from streamproc.source.types import NO_PLACE
 
 _IO_BUFFER_BYTES: Final = 128 * 1024
 _MAX_BROKEN_READS: Final = 64
@@ -37,6 +39,11 @@ _THREADS_FOR_MANY_PIXELS: Final = 3
 _FALLBACK_RATE: Final = Fraction(25)
 _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
+_BARE: Final = ("h264", "hevc", "mpegvideo")
+"""No container at all."""
+_MAX_PLACE: Final = 2**53
+_JOINED: Final = ("mpegts", "mpeg")
+"""Their timestamps mean nothing over a cut."""
 _CODECS: Final = frozenset(
     # A string of names reads better than sixty lines.
     [
@@ -134,6 +141,9 @@ class VideoStream:
         self._container: Any = None
         self.stream: Any = None
         self.codec: Any = None
+        self._line: TimeLine
+        self._fields: h264.Fields | None
+        self.has_fields = False  # whether some frame has come as two packets
         self.rewind()
 
     def _check_boxes(self, read_at: sniff.ReadAt) -> None:
@@ -184,7 +194,10 @@ class VideoStream:
     @property
     def rate(self) -> Fraction:
         """Average frame rate; 25 when the container gives no hint at all."""
-        rate = self.stream.average_rate or self.stream.guessed_rate
+        rates = (self.stream.average_rate, self.stream.guessed_rate)
+        if self.format in _BARE:
+            rates = rates[::-1]  # the average is libav's default, the guess is the codec's own
+        rate = rates[0] or rates[1]
         return Fraction(rate) if rate else _FALLBACK_RATE
 
     @property
@@ -211,7 +224,8 @@ class VideoStream:
             tail = n_entries
             while tail > head and entries[tail - 1].is_discard:
                 tail -= 1
-            return tail - head
+            n_shown = sum(not entries[at].is_discard for at in range(head, tail))
+            return (n_shown + 1) // 2 if self.has_fields else n_shown
         duration_s = self.duration_s
         return round(duration_s * self.rate) if duration_s else None
 
@@ -227,11 +241,46 @@ class VideoStream:
                     if packet.size:
                         broken = 0
                         self._on_packet()
+                        self._enter(packet)
                         yield packet
             except _BROKEN_READ:
                 broken += 1
             else:
                 return
+
+    @property
+    def is_orderly(self) -> bool:
+        """Whether the packets' times have told the order in which they are shown, so far."""
+        return self._line.is_orderly and not self.counts_only
+
+    @property
+    def needs_its_beginning(self) -> bool:
+        """Whether what the first packet alone tells is needed to decode any other: a palette."""
+        return bool(self.codec.pix_fmt == "pal8")
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether times are in decode order: the n-th frame has the n-th of them, in AVI."""
+        return self.format == "avi" and self.codec.reorder_depth > 0
+
+    def _enter(self, packet: Any) -> None:
+        """Put a packet's times on the line; its place stays what it is in the file."""
+        is_second = self._fields is not None and self._fields.is_second(
+            bytes(memoryview(packet)[: h264.HEAD_BYTES])
+        )
+        self.has_fields = self.has_fields or is_second
+        packet.opaque = is_second
+        if not packet.is_discard:
+            packet.pts, packet.dts = self._line.enter(
+                packet.pts, packet.dts, reorders=self.codec.reorder_depth > 0
+            )
+
+    def _begin_line(self) -> None:
+        frame = round(1 / (self.rate * self.time_base))
+        self._line = TimeLine(self.time_base, frame, has_cuts=self.format in _JOINED)
+        self._fields = None
+        if self.codec.name == "h264":
+            self._fields = h264.Fields(bytes(self.codec.extradata or b""))
 
     def seek(self, pts: int) -> bool:
         """Go to a keyframe that is stored at or before `pts`; False when that is not possible."""
@@ -243,11 +292,21 @@ class VideoStream:
         # Flushing makes H.264 guess its reorder depth anew, and drop frames while it learns.
         with contextlib.suppress(ValueError, AttributeError):
             self.codec.reorder_depth = max(depth, self.codec.reorder_depth)
+        self._begin_line()
         return True
 
+    @staticmethod
+    def place_of(packet: Any) -> int:
+        """Return where a packet stands in the file, `NO_PLACE` when that is not known."""
+        pos = packet.pos
+        return pos if pos is not None and 0 <= pos < _MAX_PLACE else NO_PLACE
+
     def is_shown(self, packet: Any) -> bool:
-        """Tell whether a packet is a frame of its own (no edit-list lead-in, no hidden VP8)."""
-        if packet.is_discard:
+        """Tell whether a packet is a frame of its own.
+
+        An edit list's lead-in, a hidden VP8 frame and the second field of a frame are not.
+        """
+        if packet.is_discard or packet.opaque is True:
             return False
         if self.codec.name in {"vp8", "libvpx"}:
             return bool(memoryview(packet)[0] & _VISIBLE_VP8)
@@ -277,6 +336,7 @@ class VideoStream:
         for other in streams:
             if other.index != self.stream.index:
                 other.discard = av.stream.Discard.all
+        self._begin_line()
 
     def _read_at(self, position: int, length: int) -> bytes:
         self._file.seek(position)

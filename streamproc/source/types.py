@@ -1,8 +1,13 @@
 """The words a source is described with: what to open, what it is, what comes out of it."""
 
+from typing import Final
+
 import msgspec
 
 from streamproc.contract.spec import FrameRange, Sampling
+
+NO_PLACE: Final = -1
+"""Where a packet is not known to stand in its file."""
 
 
 class SourceSpec(msgspec.Struct, frozen=True):
@@ -31,13 +36,18 @@ class FrameOutputs(msgspec.Struct, frozen=True):
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """The last frame that was processed before an interruption, with its counters."""
+    """The last frame that was processed before an interruption, with its counters.
+
+    A pts is not unique in every file; `pos`, the place of the frame's packet in it, tells frames
+    apart. Points written before it was known have none.
+    """
 
     index: int
     pts: int
     decoded: int
     failed: int
     skipped: int
+    pos: int = NO_PLACE
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
