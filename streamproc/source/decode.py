@@ -117,10 +117,11 @@ class FrameDecoder:
         if len(self._places) > _MAX_PLACES:
             del self._places[next(iter(self._places))]
         self._places[tag] = self._stream.place_of(packet)
-        time = packet.dts if packet.pts is None else packet.pts
-        if self._stream.format == "avi" and time is not None:
-            heapq.heappush(self._times, time)
-        if packet.pts is not None and not self._stream.counts_only:
+        if self._stream.counts_only:
+            time = packet.dts if packet.pts is None else packet.pts
+            if time is not None:
+                heapq.heappush(self._times, time)
+        elif packet.pts is not None:
             self._pending[tag] = packet.pts
 
     def _error(self, tag: int, packet: Any) -> Iterator[Seen]:
@@ -136,8 +137,6 @@ class FrameDecoder:
         pts = frame.pts if tag is None else self._pending.pop(tag, frame.pts)
         if self._stream.counts_only or pts is None:
             pts = self._next_time()
-        elif self._times:
-            heapq.heappop(self._times)
         if tag is not None and self._pending:
             silent = self._first_pts is not None and not _is_field(frame)
             yield from self._lost_before(tag, pts, silent=silent)

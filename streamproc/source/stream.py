@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 from typing import Any, Final, NoReturn, Protocol
 
 import av
@@ -41,6 +42,7 @@ _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
 _BARE: Final = ("h264", "hevc", "mpegvideo")
 """No container at all."""
+_ORDER_PACKETS: Final = 64
 _MAX_PLACE: Final = 2**53
 _JOINED: Final = ("mpegts", "mpeg")
 """Their timestamps mean nothing over a cut."""
@@ -144,7 +146,10 @@ class VideoStream:
         self._line: TimeLine
         self._fields: h264.Fields | None
         self.has_fields = False  # whether some frame has come as two packets
+        self.counts_only = False
+        """Whether times are in decode order: the n-th frame has the n-th of them."""
         self.rewind()
+        self._look_at_order()
 
     def _check_boxes(self, read_at: sniff.ReadAt) -> None:
         try:
@@ -258,10 +263,22 @@ class VideoStream:
         """Whether what the first packet alone tells is needed to decode any other: a palette."""
         return bool(self.codec.pix_fmt == "pal8")
 
-    @property
-    def counts_only(self) -> bool:
-        """Whether times are in decode order: the n-th frame has the n-th of them, in AVI."""
-        return self.format == "avi" and self.codec.reorder_depth > 0
+    def _look_at_order(self) -> None:
+        """AVI counts its chunks as they are decoded; some of its codecs know better."""
+        if self.format == "avi" and self.codec.reorder_depth > 0:
+            self.counts_only = self._is_in_decode_order()
+            self.rewind()
+
+    def _is_in_decode_order(self) -> bool:
+        """Whether times only ever grow although frames are reordered."""
+        last: int | None = None
+        for packet in islice(self.packets(), _ORDER_PACKETS):
+            if packet.pts is None:
+                continue
+            if last is not None and packet.pts < last:
+                return False
+            last = packet.pts
+        return True
 
     def _enter(self, packet: Any) -> None:
         """Put a packet's times on the line; its place stays what it is in the file."""

@@ -46,6 +46,8 @@ class TimeLine:
         if at is None or abs(at) > _MOST or (pts is not None and abs(pts) > _MOST):
             self.is_orderly = self.is_orderly and at is None
             return None, None
+        if dts is None:  # the place in the order of decoding tells nothing of the time then
+            return at + self._offset, None
         delay = 0 if pts is None else pts - at
         if not -self._join < delay <= self._most_delay:
             self.is_orderly = False
@@ -56,7 +58,7 @@ class TimeLine:
             self._last_shown = line + delay if shown is None else max(shown, line + delay)
             if not reorders and line + delay < self._last_shown:
                 self.is_orderly = False
-        return None if pts is None else line + delay, None if dts is None else line
+        return None if pts is None else line + delay, line
 
     def _follow(self, at: int, *, reordered: bool) -> int:
         line = at + self._offset

@@ -267,22 +267,23 @@ class Walk:
         raise SourceEmptyError("the source has no frame that can be decoded")
 
     def _key_head(self, packets: Iterator[Any]) -> locate.Head | None:
-        """Return the first frame when it is a keyframe; None: it has to be found by decoding."""
+        """Return the first keyframe as the head; None: the head has to be found by decoding."""
         self._rest = packets
+        has_lead_in = False
         for packet in packets:
             self._head_packets.append(packet)
             if packet.pts is None:
-                self._by_key = False
-                return None
+                break
             if not self._stream.is_shown(packet):
-                continue
-            if not packet.is_keyframe:
+                has_lead_in = has_lead_in or packet.is_discard
+            elif packet.is_keyframe:
+                self.head_frame = self._decoder.decode_alone(packet)
+                if self.head_frame is None:
+                    break
+                return locate.Head(packet.pts)
+            elif has_lead_in:  # an edit list begins in the middle of a group of pictures
                 return None
-            self.head_frame = self._decoder.decode_alone(packet)
-            if self.head_frame is None:
-                self._by_key = False
-                return None
-            return locate.Head(packet.pts)
+        self._by_key = False
         return None
 
 
