@@ -237,7 +237,8 @@ class VideoStream:
     def packets(self) -> Iterator[Any]:
         """Packets of the video stream in decode order, from the current position.
 
-        Broken stretches are skipped; an error of the file itself is not caught.
+        Broken stretches are skipped, and packets of streams that begin later in the file: PyAV does
+        not know those. An error of the file itself is not caught.
         """
         broken = 0
         while broken < _MAX_BROKEN_READS:
@@ -250,6 +251,8 @@ class VideoStream:
                         yield packet
             except _BROKEN_READ:
                 broken += 1
+            except IndexError:  # PyAV's, of the list of the streams that it knew at the beginning
+                continue
             else:
                 return
 
