@@ -138,6 +138,7 @@ class VideoStream:
         self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES))
         size = file.size_bytes
         self.truncated = size is not None and sniff.is_truncated(self.format, read_at, size)
+        """Whether the file is shorter than its own headers say; after opening, than its index."""
         if self.format == "mov":
             self._check_boxes(read_at)
         self._container: Any = None
@@ -149,6 +150,7 @@ class VideoStream:
         self.counts_only = False
         """Whether times are in decode order: the n-th frame has the n-th of them."""
         self.rewind()
+        self.truncated = self.truncated and not self._has_every_sample()
         self._look_at_order()
 
     def _check_boxes(self, read_at: sniff.ReadAt) -> None:
@@ -266,6 +268,13 @@ class VideoStream:
         """Whether what the first packet alone tells is needed to decode any other: a palette."""
         return bool(self.codec.pix_fmt == "pal8")
 
+    def _has_every_sample(self) -> bool:
+        """Whether the index names samples, and all lie within the file: lengths may be wrong."""
+        size = self._file.size_bytes
+        if self.format not in _INDEXED or size is None or not self.is_indexed:
+            return False
+        return all(entry.pos + entry.size <= size for entry in self.stream.index_entries)
+
     def _look_at_order(self) -> None:
         """AVI counts its chunks as they are decoded; some of its codecs know better."""
         if self.format == "avi" and self.codec.reorder_depth > 0:
@@ -339,10 +348,11 @@ class VideoStream:
         ]
         if not videos:
             _no_video(has_sound=bool(streams.audio), truncated=self.truncated)
-        self.stream = videos[0]
-        self.codec = self.stream.codec_context
-        if self.codec is None or self.codec.name not in _CODECS:
+        known = [s for s in videos if s.codec_context and s.codec_context.name in _CODECS]
+        if not known:
             raise SourceUnsupportedError("the video's codec is not supported")
+        self.stream = max(known, key=_preference)
+        self.codec = self.stream.codec_context
         pixels = self.codec.width * self.codec.height
         if pixels > self._max_pixels or (pixels == 0 and size_complaint):
             # Beyond 2**28 pixels libav itself refuses, and reports no size.
@@ -365,6 +375,12 @@ class VideoStream:
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+
+def _preference(stream: Any) -> tuple[bool, int]:
+    """Order as players choose: the default stream; of several or none the largest."""
+    codec = stream.codec_context
+    return bool(stream.disposition & av.stream.Disposition.default), codec.width * codec.height
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
