@@ -174,6 +174,7 @@ class Session:
                 dropped_frames=info.dropped_frames,
                 fps=info.fps,
                 elapsed_ms=elapsed_ms,
+                time_s=info.time_s,
             ),
             (),
             reason,
@@ -201,6 +202,7 @@ class Session:
             dropped_frames=end.failed + end.skipped,
             fps=end.fps,
             elapsed_ms=0,
+            time_s=self._info.time_s,
         )
         self._counts = (end.decoded, end.failed, end.skipped)
         self.finish(writer, pending, end.reason)
@@ -219,6 +221,7 @@ class Session:
             dropped_frames=item.failed + item.skipped,
             fps=item.fps,
             elapsed_ms=self._elapsed_ms(),
+            time_s=UNSET if item.time_s is None else round(item.time_s, 6),
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)

@@ -12,7 +12,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     """One processed frame: the content of a chunk, but for the wall clock.
 
     `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
-    source's time base.
+    source's time base, `time_s` the media time since the source's first frame, None when unknown.
     """
 
     frame_index: int
@@ -24,6 +24,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     fps: float
     targets: tuple[Target, ...]
     vectors: tuple[TrackVector, ...] = ()
+    time_s: float | None = None
 
 
 class EndOfStream(msgspec.Struct, frozen=True):

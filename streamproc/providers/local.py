@@ -185,6 +185,7 @@ class LocalEngine:
             fps=round(info.fps, 3),
             targets=shown,
             vectors=tuple(vectors),
+            time_s=item.time_s,
         )
 
     def _feed(self) -> None:
