@@ -167,7 +167,8 @@ def _units(head: bytes) -> Iterator[int]:
 def _behind_a_header(head: bytes) -> str | None:
     """A recorder's own header before a program stream: Hikvision's IMKH, for one."""
     at = head.find(b"\x00\x00\x01\xba", 0, _RECORDERS_HEADER_BYTES)
-    is_pack = at > 0 and len(head) > at + 4 and head[at + 4] & 0xC4 == 0x44
+    mark = head[at + 4] if 0 < at < len(head) - 4 else 0
+    is_pack = mark & 0xC4 == 0x44 or mark & 0xF1 == 0x21  # MPEG-2, MPEG-1
     return "mpeg" if is_pack and head.startswith(_RECORDERS) else None
 
 
