@@ -15,6 +15,7 @@ from tests.field.oracle import Decoded, decode, grey
 EVERY = Sampling("interval", 1)
 WHOLE = FrameRange()
 _SOON_S = 0.02
+_TINY_S = 1e-6
 
 
 class Got(NamedTuple):
@@ -70,9 +71,10 @@ def faults(path: Path, *, times_as_told: bool = True, step: int = 11) -> Iterato
         part = FrameRange(start, start + 3, "frames")
         wanted = range(start, min(start + 3, len(whole)))
         yield from _unequal(f"frames from {start}", walked(path, truth, EVERY, part), wanted)
-        begin_s = whole[start].time_s
-        part = FrameRange(begin_s, begin_s + 0.3, "seconds")
-        inside = [f.index for f in whole if begin_s <= f.time_s < begin_s + 0.3]
+        begin_s = round(whole[start].time_s, 6)
+        end_s = round(begin_s + 0.31, 6)
+        part = FrameRange(begin_s, end_s, "seconds")
+        inside = [f.index for f in whole if begin_s - _TINY_S < f.time_s < end_s - _TINY_S]
         yield from _unequal(f"from {begin_s:.3f} s", walked(path, truth, EVERY, part), inside)
         rest = [frame.index for frame in whole[start + 1 :]]
         found = walked(path, truth, resume=whole[start].resume)
