@@ -66,6 +66,8 @@ class Session:
         self.claim = claim
         self._engine = engine
         self._processed = processed
+        self.has_begun = False
+        """Whether a frame has come: until then all the way to it would be lost with the session."""
         self._now_ms = now_ms
         self._started_ms = standing.started_ms if standing.started_ms is not None else now_ms()
         last_frame = max(standing.fold.last_frame, 0)
@@ -210,6 +212,7 @@ class Session:
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
         """Append a frame's chunk; one that the log holds already is only counted."""
         self._processed += 1
+        self.has_begun = True
         is_new = item.frame_index > self.cursor.last_frame
         self._is_saved = self._engine.light or (last and is_new)
         if not is_new:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,10 +72,10 @@ def faults(path: Path, *, times_as_told: bool = True, step: int = 11) -> Iterato
         part = FrameRange(start, start + 3, "frames")
         wanted = range(start, min(start + 3, len(whole)))
         yield from _unequal(f"frames from {start}", walked(path, truth, EVERY, part), wanted)
-        begin_s = round(whole[start].time_s, 6)
+        begin_s = floor(whole[start].time_s * 1e6) / 1e6
         end_s = round(begin_s + 0.31, 6)
         part = FrameRange(begin_s, end_s, "seconds")
-        inside = [f.index for f in whole if begin_s - _TINY_S < f.time_s < end_s - _TINY_S]
+        inside = [f.index for f in whole if begin_s <= f.time_s < end_s - _TINY_S]
         yield from _unequal(f"from {begin_s:.3f} s", walked(path, truth, EVERY, part), inside)
         rest = [frame.index for frame in whole[start + 1 :]]
         found = walked(path, truth, resume=whole[start].resume)
