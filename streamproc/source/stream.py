@@ -264,6 +264,11 @@ class VideoStream:
         return self._line.is_orderly and not self.counts_only
 
     @property
+    def may_repeat_times(self) -> bool:
+        """Whether a time may come again later in the file: recordings may be joined."""
+        return self.format in _JOINED
+
+    @property
     def needs_its_beginning(self) -> bool:
         """Whether what the first packet alone tells is needed to decode any other: a palette."""
         return bool(self.codec.pix_fmt == "pal8")

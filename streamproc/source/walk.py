@@ -10,7 +10,7 @@ container calls a keyframe is none to the decoder, everything is decoded from th
 Time never runs back: a frame that says so has the time of the one before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -81,6 +81,7 @@ class Walk:
         self.counters = self._restored(resume)
         self.truncated = False
         self._line: int | None = None
+        self._is_certain = False
         self._head_packets: list[Any] = []
         self._rest: Iterator[Any] = iter(())
         self.head_frame: Any = None
@@ -103,14 +104,22 @@ class Walk:
         Sets `truncated` when the file ended before its own header said it would. Raises
         `SourceChangedError` when the resume point is not a frame of this source.
         """
-        try:
-            yield from self._picked(self._first_plan())
-        except (_LostPlaceError, locate.UnrankableError):
-            self._selection = Selection(self._sampling, self._range)
-            self._line = None
-            self.counters = self._restored(self._last)
-            self._by_key = False
-            yield from self._picked(self._from_the_start())
+        for plan in self._plans():
+            try:
+                yield from self._picked(plan())
+            except (_LostPlaceError, locate.UnrankableError):
+                self._begin_anew()
+            else:
+                return
+        self._is_certain = True
+        self._by_key = False
+        self._begin_anew()
+        yield from self._picked(self._from_the_start())
+
+    def _begin_anew(self) -> None:
+        self._selection = Selection(self._sampling, self._range)
+        self._line = None
+        self.counters = self._restored(self._last)
 
     def _restored(self, resume: ResumePoint | None) -> Counters:
         if resume is None:
@@ -121,12 +130,15 @@ class Walk:
 
     # Where to begin
 
-    def _first_plan(self) -> Iterator[tuple[int, Seen]]:
-        if self._last is not None:
-            return self._resumed(self._last)
-        if self._selection.starts_at_zero:
-            return self._from_the_head()
-        return self._from_the_range()
+    def _plans(self) -> Iterator[Callable[[], Iterator[tuple[int, Seen]]]]:
+        """Yield the ways to begin, the quickest first; the last resort is not among them."""
+        last = self._last
+        if last is None:
+            yield self._from_the_head if self._selection.starts_at_zero else self._from_the_range
+        elif not self._stream.needs_its_beginning:
+            if last.pos != NO_PLACE or not self._stream.may_repeat_times:
+                yield lambda: self._by_place(last)
+            yield lambda: self._by_rank(last)
 
     def _from_the_head(self) -> Iterator[tuple[int, Seen]]:
         if not self._by_key:
@@ -154,20 +166,37 @@ class Walk:
         self._decoder.reset()
         return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
-    def _resumed(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
-        if self._selection.starts_at_zero:
-            self._selection.place(0, Fraction(0))
-        else:
-            for index, seen in self._from_the_range():
-                if self._selection.place(index, self._time_s(seen.pts)) is not Place.BEFORE:
-                    break
-        packets = None
-        if not self._stream.needs_its_beginning:
-            packets = locate.before_pts(self._stream, last.pts)
+    def _by_place(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Go to a keyframe before the last frame's time, and find that frame by its place."""
+        self._find_origin()
+        packets = locate.before_pts(self._stream, last.pts)
         if packets is None:
             raise _LostPlaceError
         self._decoder.reset()
-        yield from _counted(self._sequence(packets), last.pts, last.index, last.pos)
+        has_to = self._stream.may_repeat_times
+        return _counted(
+            self._sequence(packets), last.pts, last.index, last.pos, has_to_be_there=has_to
+        )
+
+    def _by_rank(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Count packets from the start, without decoding, to a keyframe before the last frame."""
+        self._find_origin()
+        self._rewind()
+        target = locate.Target(index=last.index)
+        landing = locate.by_reading(self._stream, self.head, target)
+        if landing is None:
+            raise _LostPlaceError
+        self._decoder.reset()
+        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+
+    def _find_origin(self) -> None:
+        """Let the selection see the first frame of the range: it counts from there."""
+        if self._selection.starts_at_zero:
+            self._selection.place(0, Fraction(0))
+            return
+        for index, seen in self._from_the_range():
+            if self._selection.place(index, self._time_s(seen.pts)) is not Place.BEFORE:
+                return
 
     def _sequence(self, packets: Iterator[Any]) -> Iterator[Seen]:
         if self._by_key:
@@ -207,6 +236,8 @@ class Walk:
 
     def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:
+            if pts != last.pts and not self._is_certain:
+                raise _LostPlaceError
             if pts != last.pts:
                 raise SourceChangedError("the source is not the one this task began with")
             self._selection.takes(index, time_s, is_key=True)
@@ -298,13 +329,22 @@ def _from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
 
 
 def _counted(
-    seen: Iterator[Seen], anchor_pts: int, anchor_index: int, anchor_pos: int = NO_PLACE
+    seen: Iterator[Seen],
+    anchor_pts: int,
+    anchor_index: int,
+    anchor_pos: int = NO_PLACE,
+    *,
+    has_to_be_there: bool = False,
 ) -> Iterator[tuple[int, Seen]]:
-    """Number frames from the anchor on, dropping what is shown before it."""
+    """Number frames from the anchor on, dropping what is shown before it.
+
+    A frame whose place is not known will do, unless it `has_to_be_there`.
+    """
     for first in seen:
-        if first.pts == anchor_pts and (
-            NO_PLACE in {first.pos, anchor_pos} or first.pos == anchor_pos
-        ):
+        is_there = first.pos == anchor_pos or (
+            not has_to_be_there and NO_PLACE in {first.pos, anchor_pos}
+        )
+        if first.pts == anchor_pts and is_there:
             yield anchor_index, first
             # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
             following = (s for s in seen if s.frame or s.packet or s.pts >= anchor_pts)

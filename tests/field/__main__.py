@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from streamproc.source.errors import SourceError
 from tests.data.clips import Recipe
 from tests.field import files
 from tests.field.files import Maker
-from tests.field.trial import faults
+from tests.field.trial import FrameMissingError, faults
 
 _CONTAINERS = {
     "mp4": ("libx264", "libx265", "mpeg4", "libsvtav1"),
@@ -122,7 +123,10 @@ def main() -> int:
                 continue
             tried[f"{path.suffix} {plain.codec}, {what}"] += 1
             timed = what in {"as it is", "no stss"} and plain.format not in {"mpegts", "mpeg"}
-            wrong = tuple(faults(path, times_as_told=timed))
+            try:
+                wrong = tuple(faults(path, times_as_told=timed))
+            except (SourceError, FrameMissingError) as exc:
+                wrong = (f"{type(exc).__name__}: {exc}",)
             if args.only is not None:
                 print(plain, what)
                 Path(path.name).write_bytes(path.read_bytes())

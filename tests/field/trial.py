@@ -19,6 +19,10 @@ _SOON_S = 0.02
 _TINY_S = 1e-6
 
 
+class FrameMissingError(AssertionError):
+    """All of the files are whole."""
+
+
 class Got(NamedTuple):
     """A frame that was delivered; `picture` is its place in the oracle's sequence."""
 
@@ -49,8 +53,8 @@ def walked(
         stream.close()
     finally:
         os.close(fd)
-    assert not walk.truncated
-    assert walk.usage.failed == 0
+    if walk.truncated or walk.usage.failed:
+        raise FrameMissingError(f"truncated: {walk.truncated}, failed: {walk.usage.failed}")
     return got
 
 
