@@ -82,6 +82,7 @@ class Walk:
         self.truncated = False
         self._line: int | None = None
         self._is_certain = False
+        self._was_key = False
         self._head_packets: list[Any] = []
         self._rest: Iterator[Any] = iter(())
         self.head_frame: Any = None
@@ -246,13 +247,15 @@ class Walk:
         counters = self.counters
         frame = seen.frame
         if seen.packet is not None:
+            was_key, self._was_key = self._was_key, seen.is_key
             if not seen.is_key:
                 counters.skipped_undecoded += 1
                 return None
             if self._stream.has_fields:
                 raise locate.UnrankableError  # the keyframe's other field is another packet
             frame = self._decoder.decode_alone(seen.packet)
-            if frame is not None and not frame.key_frame:
+            is_doubtful = was_key and frame is None  # one after the other, and no picture
+            if is_doubtful or (frame is not None and not frame.key_frame):
                 raise locate.UnrankableError
         if frame is None:
             counters.failed += 1
