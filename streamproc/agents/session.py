@@ -177,6 +177,7 @@ class Session:
                 fps=info.fps,
                 elapsed_ms=elapsed_ms,
                 time_s=info.time_s,
+                total_frames_is_estimate=info.total_frames_is_estimate,
             ),
             (),
             reason,
@@ -205,6 +206,7 @@ class Session:
             fps=end.fps,
             elapsed_ms=0,
             time_s=self._info.time_s,
+            total_frames_is_estimate=_estimated(end),
         )
         self._counts = (end.decoded, end.failed, end.skipped)
         self.finish(writer, pending, end.reason)
@@ -225,6 +227,7 @@ class Session:
             fps=item.fps,
             elapsed_ms=self._elapsed_ms(),
             time_s=UNSET if item.time_s is None else round(item.time_s, 6),
+            total_frames_is_estimate=_estimated(item),
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)
@@ -327,3 +330,8 @@ class NoEngine:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _estimated(told: FrameResult | EndOfStream) -> bool | UnsetType:
+    """Return what a chunk says of `total_frames`: nothing, unless it is an estimate."""
+    return UNSET if told.total_is_exact or told.total_frames is None else True

@@ -186,6 +186,7 @@ class LocalEngine:
             targets=shown,
             vectors=tuple(vectors),
             time_s=item.time_s,
+            total_is_exact=info.total_is_exact,
         )
 
     def _feed(self) -> None:
@@ -226,14 +227,15 @@ class LocalEngine:
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
     ) -> EndOfStream:
-        info = self._source.info
+        info, n_frames = self._source.info, self._source.n_frames
         return EndOfStream(
             reason=reason,
             decoded=counters[0],
             failed=counters[1],
             skipped=counters[2],
-            total_frames=info.total_frames,
+            total_frames=info.total_frames if n_frames is None else n_frames,
             fps=round(info.fps, 3),
+            total_is_exact=info.total_is_exact or n_frames is not None,
         )
 
     def _put(self, item: _Item) -> bool:

@@ -200,6 +200,7 @@ def _decode(
         usage.skipped_undecoded,
         usage.packets_sent,
         walk.truncated,
+        walk.n_frames,
     )
 
 
@@ -229,6 +230,7 @@ def _pictures(
         stream.format,
         (stream.time_base.numerator, stream.time_base.denominator),
         walk.head.pts,
+        stream.total_is_exact,
     )
     painter = picture.Painter(upright, message.outputs, width, height)
     slots = Slots(control, layout.n_slots)

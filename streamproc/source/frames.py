@@ -106,6 +106,8 @@ class FrameSource:
         self._policy = policy
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
+        self.n_frames: int | None = None
+        """Of the whole source, once its end has been read."""
         self._lending = Lending(0)  # until it is known how many there are
         self._last_index = -1 if resume is None else resume.index
         self._server: ByteServer | None = None
@@ -243,6 +245,7 @@ class FrameSource:
             fingerprint=self._fingerprint,
             time_base=opened.time_base,
             start_pts=opened.start_pts,
+            total_is_exact=opened.total_is_exact,
         )
 
     def _finish(self, ended: wire.Ended) -> None:
@@ -253,6 +256,7 @@ class FrameSource:
             ended.skipped_undecoded,
             ended.packets_sent,
         )
+        self.n_frames = ended.n_frames
         self._reader.check_unchanged()
         if ended.truncated:
             raise SourceTruncatedError("the file ends before its own header says")

@@ -4,6 +4,7 @@ Runs in the decoder child. Everything here is synchronous libav through PyAV.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
@@ -14,6 +15,7 @@ import av
 import av.error
 import av.logging
 
+from streamproc.contract.bounds import MAX_TIME_S
 from streamproc.source import boxes, h264, sniff
 from streamproc.source.errors import (
     SourceEmptyError,
@@ -42,6 +44,7 @@ _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
 _BARE: Final = ("h264", "hevc", "mpegvideo")
 """No container at all."""
+_TOLD: Final = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _ORDER_PACKETS: Final = 64
 _MAX_PLACE: Final = 2**53
 _JOINED: Final = ("mpegts", "mpeg")
@@ -209,9 +212,18 @@ class VideoStream:
 
     @property
     def duration_s(self) -> float | None:
+        """Return about how long the video is, from its first frame on."""
         if self.stream.duration is not None:
             return float(self.stream.duration * self.time_base)
-        return None if self._container.duration is None else self._container.duration / 1e6
+        end_s = _told_s(self.stream.metadata.get("DURATION", ""))
+        if end_s is None:
+            if self._container.duration is None:
+                return None
+            end_s = self._container.duration / 1e6
+        if self.format != "matroska":
+            return end_s
+        start = self._container.start_time  # its durations count from 0, wherever the video begins
+        return end_s - start / 1e6 if start and 0 < start / 1e6 < end_s else end_s
 
     @property
     def is_indexed(self) -> bool:
@@ -234,7 +246,14 @@ class VideoStream:
             n_shown = sum(not entries[at].is_discard for at in range(head, tail))
             return (n_shown + 1) // 2 if self.has_fields else n_shown
         duration_s = self.duration_s
-        return round(duration_s * self.rate) if duration_s else None
+        if duration_s is None or not 0 < duration_s <= MAX_TIME_S:
+            return None
+        return max(1, round(duration_s * self.rate))
+
+    @property
+    def total_is_exact(self) -> bool:
+        """Whether `total_frames` was counted, not estimated."""
+        return self.is_indexed and not self.has_fields
 
     def packets(self) -> Iterator[Any]:
         """Packets of the video stream in decode order, from the current position.
@@ -380,6 +399,15 @@ class VideoStream:
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+
+def _told_s(text: str) -> float | None:
+    """Return a Matroska tag's duration, `HH:MM:SS.nnnnnnnnn`, in seconds; None for another text."""
+    match = _TOLD.fullmatch(text)
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _preference(stream: Any) -> tuple[bool, int]:

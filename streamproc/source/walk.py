@@ -81,6 +81,8 @@ class Walk:
         self.counters = self._restored(resume)
         self.truncated = False
         self._line: int | None = None
+        self.n_frames: int | None = None
+        """Of the whole source, once its end has been seen."""
         self._is_certain = False
         self._was_key = False
         self._head_packets: list[Any] = []
@@ -218,6 +220,7 @@ class Walk:
     # What to do with each frame
 
     def _picked(self, frames: Iterator[tuple[int, Seen]]) -> Iterator[Picked]:
+        index = -1
         for index, seen in frames:
             self._line = seen.pts if self._line is None else max(self._line, seen.pts)
             time_s = self._time_s(self._line)
@@ -234,6 +237,7 @@ class Walk:
             if self._selection.ends_with(index):
                 return
         self.truncated = self._stream.truncated
+        self.n_frames = index + 1 if index >= 0 else None
 
     def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:

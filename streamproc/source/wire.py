@@ -129,6 +129,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     container: Name
     time_base: tuple[_Term, _Term]
     start_pts: Timestamp
+    total_is_exact: bool = False
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -145,7 +146,10 @@ class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: no more frames. `truncated`: the file was shorter than its own header says."""
+    """Child: no more frames. `truncated`: the file was shorter than its own header says.
+
+    `n_frames`: of the whole source, None when its end was not read.
+    """
 
     decoded: Count
     failed: Count
@@ -153,6 +157,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
     skipped_undecoded: Count
     packets_sent: Count
     truncated: bool
+    n_frames: Count | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
