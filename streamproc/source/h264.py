@@ -71,13 +71,13 @@ class Fields:
             self._read_sets(extradata)
 
     @property
-    def _may_come(self) -> bool:
+    def may_come(self) -> bool:
         """Whether a parameter set allows fields, or none has been seen yet."""
         return not self._sequences or any(s.has_fields for s in self._sequences.values())
 
     def is_second(self, packet: bytes) -> bool:
         """Whether a packet (its first `HEAD_BYTES`) is the second field of the frame before it."""
-        if not self._may_come:
+        if not self.may_come:
             return False
         try:
             found = self._slice_of(packet)

@@ -318,8 +318,11 @@ class VideoStream:
 
     def _enter(self, packet: Any) -> None:
         """Put a packet's times on the line; its place stays what it is in the file."""
-        is_second = self._fields is not None and self._fields.is_second(
-            bytes(memoryview(packet)[: h264.HEAD_BYTES])
+        fields = self._fields
+        is_second = (
+            fields is not None
+            and fields.may_come
+            and fields.is_second(bytes(memoryview(packet)[: h264.HEAD_BYTES]))
         )
         self.has_fields = self.has_fields or is_second
         packet.opaque = is_second

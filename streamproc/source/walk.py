@@ -326,13 +326,12 @@ class Walk:
 
 
 def _from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Pass frames on if the decoder calls the first a keyframe: others are garbage alone."""
+    """Pass frames on if the first is there, and a keyframe to the decoder: others are garbage."""
     for first in seen:
-        if first.frame is not None and not first.is_key:
+        if first.frame is None or not first.is_key:
             raise _LostPlaceError
         yield first
-        if first.frame is not None:
-            yield from seen
+        yield from seen
 
 
 def _counted(
