@@ -66,6 +66,8 @@ class Session:
         self.claim = claim
         self._engine = engine
         self._processed = processed
+        self.has_begun = False
+        """Whether a frame has come: until then all the way to it would be lost with the session."""
         self._now_ms = now_ms
         self._started_ms = standing.started_ms if standing.started_ms is not None else now_ms()
         last_frame = max(standing.fold.last_frame, 0)
@@ -174,6 +176,8 @@ class Session:
                 dropped_frames=info.dropped_frames,
                 fps=info.fps,
                 elapsed_ms=elapsed_ms,
+                time_s=info.time_s,
+                total_frames_is_estimate=info.total_frames_is_estimate,
             ),
             (),
             reason,
@@ -201,6 +205,8 @@ class Session:
             dropped_frames=end.failed + end.skipped,
             fps=end.fps,
             elapsed_ms=0,
+            time_s=self._info.time_s,
+            total_frames_is_estimate=_estimated(end),
         )
         self._counts = (end.decoded, end.failed, end.skipped)
         self.finish(writer, pending, end.reason)
@@ -208,6 +214,7 @@ class Session:
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
         """Append a frame's chunk; one that the log holds already is only counted."""
         self._processed += 1
+        self.has_begun = True
         is_new = item.frame_index > self.cursor.last_frame
         self._is_saved = self._engine.light or (last and is_new)
         if not is_new:
@@ -219,6 +226,8 @@ class Session:
             dropped_frames=item.failed + item.skipped,
             fps=item.fps,
             elapsed_ms=self._elapsed_ms(),
+            time_s=UNSET if item.time_s is None else round(item.time_s, 6),
+            total_frames_is_estimate=_estimated(item),
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)
@@ -321,3 +330,8 @@ class NoEngine:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _estimated(told: FrameResult | EndOfStream) -> bool | UnsetType:
+    """Return what a chunk says of `total_frames`: nothing, unless it is an estimate."""
+    return UNSET if told.total_is_exact or told.total_frames is None else True

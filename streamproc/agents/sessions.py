@@ -10,7 +10,11 @@ _IDLE_S = 30.0
 
 
 class Sessions:
-    """Sessions that no slot uses at the moment; thread-safe. The coldest goes first."""
+    """Sessions that no slot uses at the moment; thread-safe.
+
+    The coldest goes first, of those that have shown a frame: who is still on the way to the first
+    one would begin again, and never get there among many of its kind.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -39,9 +43,13 @@ class Sessions:
             self._kept[task] = (session, time.monotonic())
             cold = [old[0]] if old else []
             while len(self._kept) > self._limit:
-                cold.append(self._kept.popitem(last=False)[1][0])
+                cold.append(self._kept.pop(self._coldest())[0])
         for one in cold:
             one.close()
+
+    def _coldest(self) -> str:
+        begun = (task for task, (session, _) in self._kept.items() if session.has_begun)
+        return next(begun, None) or next(iter(self._kept))
 
     def discard(self, task: str) -> None:
         session = self.take(task)

@@ -82,6 +82,11 @@ def usable_duration_s(value: float | None) -> float | None:
     return value if value is not None and 0 <= value <= MAX_TIME_S else None
 
 
+def usable_time_s(value: float | None) -> float | None:
+    """Return a media time since the first frame, None for one that cannot be used."""
+    return float(value) if value is not None and 0 <= value <= MAX_TIME_S else None
+
+
 def usable_fps(value: float) -> float:
     """Return a frame rate, 0 (not known) for one that cannot be used."""
     return float(value) if 0 < value <= MAX_FPS else 0.0

@@ -44,7 +44,12 @@ class Target(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
-    """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start."""
+    """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start.
+
+    `time_s`: media time of the frame since the source's first, in microseconds' precision; logs
+    written before it was known, and those of upstreams that do not say it, are without.
+    `total_frames_is_estimate`: true, or not there.
+    """
 
     frame_index: int
     total_frames: int | None
@@ -52,6 +57,8 @@ class StreamInfo(msgspec.Struct, frozen=True):
     dropped_frames: int
     fps: float
     elapsed_ms: int
+    time_s: float | UnsetType = UNSET
+    total_frames_is_estimate: bool | UnsetType = UNSET
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -86,9 +86,9 @@ class TrackRow(
 ):
     """One object of a task, summed up over the log's first `last_off` bytes.
 
-    `first_s`, `last_s` are media time, frame / fps; `dwell_s` is their difference. `best_*` are of
-    the target with the highest confidence, the first of equals; `feature_digest` and `text` are of
-    the best target that has one. `created_ms` is the task's.
+    `first_s`, `last_s` are media time since the source's first frame; `dwell_s` is their
+    difference. `best_*` are of the target with the highest confidence, the first of equals;
+    `feature_digest` and `text` are of the best target that has one. `created_ms` is the task's.
     """
 
     project: str

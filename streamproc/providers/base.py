@@ -12,7 +12,8 @@ class FrameResult(msgspec.Struct, frozen=True):
     """One processed frame: the content of a chunk, but for the wall clock.
 
     `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
-    source's time base.
+    source's time base, `time_s` the media time since the source's first frame, None when unknown.
+    `total_is_exact`: `total_frames` was counted, or nothing else is known of it.
     """
 
     frame_index: int
@@ -24,6 +25,8 @@ class FrameResult(msgspec.Struct, frozen=True):
     fps: float
     targets: tuple[Target, ...]
     vectors: tuple[TrackVector, ...] = ()
+    time_s: float | None = None
+    total_is_exact: bool = True
 
 
 class EndOfStream(msgspec.Struct, frozen=True):
@@ -35,6 +38,7 @@ class EndOfStream(msgspec.Struct, frozen=True):
     skipped: int
     total_frames: int | None = None
     fps: float = 0.0
+    total_is_exact: bool = True
 
 
 class Engine(Protocol):

@@ -54,6 +54,7 @@ class _Seen:
     decoded: int
     failed: int
     skipped: int
+    pos: int
     perception: Future[Perception]
 
 
@@ -171,7 +172,9 @@ class LocalEngine:
         )
         vectors: list[TrackVector] = best_vectors(seen, ids, self._best)
         self._emitted += 1
-        self._last = ResumePoint(item.index, item.pts, item.decoded, item.failed, item.skipped)
+        self._last = ResumePoint(
+            item.index, item.pts, item.decoded, item.failed, item.skipped, item.pos
+        )
         return FrameResult(
             frame_index=item.index,
             pts=item.pts,
@@ -182,6 +185,8 @@ class LocalEngine:
             fps=round(info.fps, 3),
             targets=shown,
             vectors=tuple(vectors),
+            time_s=item.time_s,
+            total_is_exact=info.total_is_exact,
         )
 
     def _feed(self) -> None:
@@ -215,20 +220,22 @@ class LocalEngine:
             frame.decoded,
             frame.failed,
             frame.skipped,
+            frame.pos,
             future,
         )
 
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
     ) -> EndOfStream:
-        info = self._source.info
+        info, n_frames = self._source.info, self._source.n_frames
         return EndOfStream(
             reason=reason,
             decoded=counters[0],
             failed=counters[1],
             skipped=counters[2],
-            total_frames=info.total_frames,
+            total_frames=info.total_frames if n_frames is None else n_frames,
             fps=round(info.fps, 3),
+            total_is_exact=info.total_is_exact or n_frames is not None,
         )
 
     def _put(self, item: _Item) -> bool:

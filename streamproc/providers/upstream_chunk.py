@@ -52,6 +52,7 @@ class UpstreamInfo(msgspec.Struct, frozen=True):
     decoded_frames: Count
     dropped_frames: Count
     fps: float
+    time_s: float | None = None
 
 
 class UpstreamResult(msgspec.Struct, frozen=True):

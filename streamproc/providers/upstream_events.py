@@ -11,7 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from streamproc.contract.bounds import MAX_INT64, plain_line, usable_count, usable_fps
+from streamproc.contract.bounds import (
+    MAX_INT64,
+    plain_line,
+    usable_count,
+    usable_fps,
+    usable_time_s,
+)
 from streamproc.contract.chunk import ChunkError, Target
 from streamproc.contract.framing import DONE
 from streamproc.contract.records import TrackVector
@@ -127,6 +133,7 @@ class ChunkReader:
             fps=usable_fps(info.fps),
             targets=targets,
             vectors=tuple(self._vectors(targets)),
+            time_s=usable_time_s(info.time_s),
         )
 
     def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:

@@ -22,6 +22,7 @@ from streamproc.contract.bounds import (
     clamped,
     usable_count,
     usable_fps,
+    usable_time_s,
 )
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
@@ -249,7 +250,9 @@ class IndexedTask:
                 last_frame=max(self.row.last_frame, frame),
             )
         self._change(total_frames=usable_count(info.total_frames), fps=fps)
-        time_s = frame_time_s(frame, fps)
+        time_s = usable_time_s(None if info.time_s is UNSET else info.time_s)
+        if time_s is None:
+            time_s = frame_time_s(frame, fps)
         targets = [target for result in chunk.delta.results for target in result.targets]
         for det_idx, target in enumerate(targets):
             seen = Sighting(target, frame, time_s, end)

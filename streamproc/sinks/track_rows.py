@@ -54,7 +54,7 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
     fields: dict[str, object] = {
         "last_frame": seen.frame,
         "last_s": seen.time_s,
-        "dwell_s": round(seen.time_s - track.first_s, 6),
+        "dwell_s": round(max(0.0, seen.time_s - track.first_s), 6),
         "frames_seen": track.frames_seen + 1,
         "last_off": seen.end,
     }
@@ -110,7 +110,7 @@ def clamped_roi(roi: Roi) -> Roi:
 
 
 def frame_time_s(frame: int, fps: float) -> float:
-    """Return the media time of a frame; 0 where the frame rate is not known."""
+    """Return about the media time of a frame whose chunk does not say it; 0 without a rate."""
     return round(frame / fps, 6) if fps > 0 else 0.0
 
 

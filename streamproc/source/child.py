@@ -200,6 +200,7 @@ def _decode(
         usage.skipped_undecoded,
         usage.packets_sent,
         walk.truncated,
+        walk.n_frames,
     )
 
 
@@ -211,8 +212,8 @@ def _pictures(
     memory: mmap.mmap,
 ) -> Iterator[wire.FromChild]:
     head = walk.head_frame
-    turns = picture.quarter_turns(head.rotation)
-    width, height = picture.upright_size(head.width, head.height, turns)
+    upright = picture.upright(head)
+    width, height = picture.upright_size(head.width, head.height, upright.turns)
     layout = ring.Layout(width, height, message.outputs)
     if not layout.fits or width * height > message.max_pixels:
         raise SourceTooLargeError(
@@ -224,13 +225,14 @@ def _pictures(
         usable_fps(float(stream.rate)),
         usable_count(stream.total_frames),
         usable_duration_s(stream.duration_s),
-        turns * 90,
+        upright.turns * 90,
         stream.codec.name,
         stream.format,
         (stream.time_base.numerator, stream.time_base.denominator),
         walk.head.pts,
+        stream.total_is_exact,
     )
-    painter = picture.Painter(turns, message.outputs, width, height)
+    painter = picture.Painter(upright, message.outputs, width, height)
     slots = Slots(control, layout.n_slots)
     for picked in walk.pictures():
         slot = slots.take()
@@ -244,6 +246,7 @@ def _pictures(
             counters.decoded,
             counters.failed,
             counters.skipped,
+            picked.pos,
         )
 
 

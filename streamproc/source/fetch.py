@@ -65,9 +65,9 @@ def _open_http(url: str, policy: FetchPolicy, interrupt: Interrupt, pace: Pace) 
 
 
 def _reader_for(fetcher: Fetcher, answer: Answer, policy: FetchPolicy) -> ByteReader:
-    if answer.status == 206:
+    if answer.status == 206 and answer.content_range().size is not None:
         return RangedReader(fetcher, answer, policy)
-    if answer.status == 200:
+    if answer.status in {200, 206}:  # a range that does not say of how much is read to its end
         return SpoolReader(fetcher, answer, policy)
     if answer.status == 416:
         raise SourceEmptyError("the source has no bytes")

@@ -50,11 +50,11 @@ class Frame:
     `index`: 0-based in the source, presentation order. `pts`: in `SourceInfo.time_base`.
     `time_s`: since the source's first frame. `image`: (height, width, 3) uint8 BGR upright, or
     None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
-    `skipped`: frames of the range so far, this one included.
+    `skipped`: frames of the range so far, this one included. `pos`: of its packet in the file.
     """
 
     __slots__ = (
-        *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped"),
+        *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped", "pos"),
         *("_source", "_slot"),
     )
 
@@ -65,6 +65,7 @@ class Frame:
         self.decoded = shown.decoded
         self.failed = shown.failed
         self.skipped = shown.skipped
+        self.pos = shown.pos
         self._slot = shown.slot
         self._source: FrameSource | None = source
         self.image: Image | None
@@ -74,7 +75,7 @@ class Frame:
     @property
     def resume_point(self) -> ResumePoint:
         """Where a later `open_source` goes on after this frame."""
-        return ResumePoint(self.index, self.pts, self.decoded, self.failed, self.skipped)
+        return ResumePoint(self.index, self.pts, self.decoded, self.failed, self.skipped, self.pos)
 
     def release(self) -> None:
         """Give the slot back; the second time nothing happens. Any thread."""
@@ -105,6 +106,8 @@ class FrameSource:
         self._policy = policy
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
+        self.n_frames: int | None = None
+        """Of the whole source, once its end has been read."""
         self._lending = Lending(0)  # until it is known how many there are
         self._last_index = -1 if resume is None else resume.index
         self._server: ByteServer | None = None
@@ -242,6 +245,7 @@ class FrameSource:
             fingerprint=self._fingerprint,
             time_base=opened.time_base,
             start_pts=opened.start_pts,
+            total_is_exact=opened.total_is_exact,
         )
 
     def _finish(self, ended: wire.Ended) -> None:
@@ -252,6 +256,7 @@ class FrameSource:
             ended.skipped_undecoded,
             ended.packets_sent,
         )
+        self.n_frames = ended.n_frames
         self._reader.check_unchanged()
         if ended.truncated:
             raise SourceTruncatedError("the file ends before its own header says")

@@ -4,23 +4,24 @@ Only ASCII digits are numbers here. Python's `int` also takes signs, blanks, und
 scripts' digits, and refuses more than 4,300 of them by an exception of its own.
 """
 
+import base64
 import re
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 BEYOND_ALL: Final = 10**18
 """Stands for every number that is longer than this one."""
 _LENGTH: Final = re.compile(r"\s*([0-9]+)\s*")
-_RANGE: Final = re.compile(r"\s*bytes\s+([0-9]+)-([0-9]+)/([0-9]+)\s*", re.IGNORECASE)
+_RANGE: Final = re.compile(r"\s*bytes\s+([0-9]+)-([0-9]+)/([0-9]+|\*)\s*", re.IGNORECASE)
 _PRINTABLE: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
 
 class ContentRange(NamedTuple):
-    """Bytes `start` to `last` of `size`, all three within each other."""
+    """Bytes `start` to `last` of `size`, all three within each other; None: it does not say."""
 
     start: int
     last: int
-    size: int
+    size: int | None
 
 
 def content_length(text: str | None) -> int | None:
@@ -38,10 +39,26 @@ def content_range(text: str | None) -> ContentRange:
     match = _RANGE.fullmatch(text or "")
     if match is None:
         raise ValueError("not a range")
-    found = ContentRange(*(_bounded(digits) for digits in match.groups()))
-    if not found.start <= found.last < found.size:
+    start, last = _bounded(match[1]), _bounded(match[2])
+    size = None if match[3] == "*" else _bounded(match[3])
+    found = ContentRange(start, last, size)
+    if not start <= last < (BEYOND_ALL if size is None else size):
         raise ValueError("not a possible range")
     return found
+
+
+def retry_after_s(text: str | None, default_s: float) -> float:
+    """Return how long a `Retry-After` asks to wait; a date, or nonsense, is the default."""
+    match = _LENGTH.fullmatch(text or "")
+    return default_s if match is None else float(_bounded(match[1]))
+
+
+def basic_authorization(parts: SplitResult) -> str | None:
+    """Return the `Authorization` for a URL's user name and password, None without."""
+    if parts.username is None:
+        return None
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
 def redirected(url: str, location: str) -> str:

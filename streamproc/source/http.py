@@ -22,10 +22,12 @@ from streamproc.source.errors import (
 )
 from streamproc.source.headers import (
     ContentRange,
+    basic_authorization,
     content_length,
     content_range,
     redirected,
     request_target,
+    retry_after_s,
     split_url,
 )
 from streamproc.source.interrupt import Interrupt
@@ -33,6 +35,11 @@ from streamproc.source.pace import Pace
 from streamproc.source.policy import FetchPolicy
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_BUSY: Final = frozenset({429, 503})
+_MAX_BUSY: Final = 4
+_WAIT_S: Final = 1.0
+_MAX_WAIT_S: Final = 10.0
+"""Who asks for more time is not asked again: the task's own provider may be tried later."""
 _USER_AGENT: Final = "framewire"
 _MAX_HEADER_BYTES: Final = 256 * 1024
 _MAX_FRAMING_BYTES: Final = 128 * 1024
@@ -54,16 +61,23 @@ class Fetcher:
 
         The place a redirect led to is not remembered: presigned targets expire.
         """
-        url = self._url
-        for _ in range(self._policy.max_redirects + 1):
+        url, n_redirects, n_busy = self._url, 0, 0
+        while n_redirects <= self._policy.max_redirects:
             answer = self._hop(url, headers)
             if answer.status in {200, 206, 412, 416}:
                 return answer
+            wait_s = retry_after_s(answer.header("retry-after"), _WAIT_S)
+            if answer.status in _BUSY and n_busy < _MAX_BUSY and wait_s <= _MAX_WAIT_S:
+                n_busy += 1
+                answer.close()
+                self.interrupt.wait(min(wait_s, self.remaining_s()))
+                continue
             location = answer.header("location")
             status, host = answer.status, answer.host
             answer.close()
             if status not in _REDIRECTS or location is None:
                 raise SourceStatusError(f"{host} answered with status {status}")
+            n_redirects += 1
             try:
                 url = redirected(url, location)
             except ValueError as exc:
@@ -99,6 +113,8 @@ class Fetcher:
         connected = self._connect(host, port, tls_name, addresses)
         answer = Answer(self, connected, host)
         default_port = 443 if tls_name else 80
+        login = basic_authorization(parts)
+        headers = headers if login is None else {**headers, "Authorization": login}
         answer.request(port, default_port, request_target(parts), headers)
         return answer
 

@@ -61,17 +61,17 @@ class Landing:
 
 
 class UnrankableError(Exception):
-    """Packets without usable times: only decoding from the start tells the index."""
+    """The packets do not tell the order of the frames: only decoding from the start does."""
 
 
 def in_presentation_order(packets: Iterable[Any], stream: VideoStream) -> Iterator[Seen]:
     """Sort shown packets by pts, each as soon as no earlier one can follow (its pts <= dts).
 
-    Raises `UnrankableError` at a packet without pts.
+    Raises `UnrankableError` at a packet without pts, or one whose time tells nothing.
     """
     waiting: list[tuple[int, int, Any]] = []
     for order, packet in enumerate(packets):
-        if packet.pts is None:
+        if packet.pts is None or not stream.is_orderly:
             raise UnrankableError
         if stream.is_shown(packet):
             heapq.heappush(waiting, (packet.pts, order, packet))
@@ -85,7 +85,7 @@ def by_index(stream: VideoStream, head: Head, target: Target) -> Landing | None:
     """Seek with the container's index; None when it cannot be trusted or nothing is gained."""
     entries = stream.stream.index_entries
     n_entries = len(entries)
-    if not stream.is_indexed or n_entries == 0:
+    if not stream.is_indexed or n_entries == 0 or stream.has_fields or not stream.is_orderly:
         return None
     position = target.pts
     if target.index is not None:
@@ -189,4 +189,5 @@ def _leading(key: Any, packets: Iterator[Any], stream: VideoStream) -> tuple[lis
 
 
 def _passed(packet: Any) -> Seen:
-    return Seen(packet.pts, is_key=packet.is_keyframe, packet=packet)
+    pos = VideoStream.place_of(packet)
+    return Seen(packet.pts, is_key=packet.is_keyframe, packet=packet, pos=pos)

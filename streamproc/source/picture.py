@@ -6,7 +6,8 @@ swscale alone takes .54. Other formats, and colours that OpenCV's formula is not
 Its BILINEAR widens its filter when it makes an image smaller, so it averages.
 """
 
-from typing import Any, Final
+import struct
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,15 +21,34 @@ _PLANAR: Final = "yuv420p"
 _BT601: Final = frozenset({2, 5, 6})
 """Matrix coefficients of ISO/IEC 23091-2: not said, 625 lines, 525 lines."""
 _FULL_RANGE: Final = 2
+_MATRIX: Final = struct.Struct("<9i")
+"""Of a display matrix: a b u, c d v, x y w."""
 
 cv2.setNumThreads(0)  # a decoder has one core; the nursery must have one thread
+
+
+class Upright(NamedTuple):
+    """How a stored picture is made upright: mirrored left to right first, then turned.
+
+    `turns`: quarter turns, counterclockwise.
+    """
+
+    turns: int = 0
+    mirrored: bool = False
 
 
 class Painter:
     """Writes frames of one source into slots; one per source (swscale keeps its tables)."""
 
-    def __init__(self, quarter_turns: int, outputs: FrameOutputs, width: int, height: int) -> None:
-        self._turns = quarter_turns
+    def __init__(
+        self,
+        upright: "Upright | int",
+        outputs: FrameOutputs,
+        width: int,
+        height: int,
+    ) -> None:
+        upright = Upright(upright) if isinstance(upright, int) else upright
+        self._turns, self._mirrored = upright
         self._size = (width, height)
         self._scaled = outputs.scaled
         if outputs.scaled and outputs.letterbox:
@@ -49,7 +69,7 @@ class Painter:
             target = scaled[:height, :width]
             if not self._is_plain(frame):
                 self._write(self._packed(self._for_scaled, frame, self._scaled), target)
-            elif self._turns:
+            elif self._turns or self._mirrored:
                 self._write(self._converted(frame, self._scaled, None), target)
             else:
                 self._converted(frame, self._scaled, target)
@@ -90,6 +110,7 @@ class Painter:
         return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420, target), np.uint8)
 
     def _write(self, image: Image, target: Image) -> None:
+        image = image[:, ::-1] if self._mirrored else image
         np.copyto(target, np.rot90(image, self._turns) if self._turns else image)
 
 
@@ -99,9 +120,21 @@ def _rows(plane: Any, height: int, n_bytes: int) -> Image:
     return lines[:height, :n_bytes]
 
 
-def quarter_turns(rotation_degrees: float) -> int:
-    """Counterclockwise quarter turns (0..3) nearest to a display matrix's angle."""
-    return round(rotation_degrees / 90) % 4
+def upright(frame: Any) -> Upright:
+    """Return what a decoded frame's display matrix asks for, to the nearest quarter turn."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX" and len(bytes(data)) == _MATRIX.size:
+            a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data))
+            if a * d != b * c:
+                return by_matrix(a, b, c, d)
+    return Upright()
+
+
+def by_matrix(a: int, b: int, c: int, d: int) -> Upright:
+    """Return the steps for a matrix that shows the stored point (x, y) at (ax + cy, bx + dy)."""
+    lies_along_x = abs(c) > abs(d)
+    turns = (1 if c > 0 else 3) if lies_along_x else (0 if d > 0 else 2)
+    return Upright(turns, a * d < b * c)
 
 
 def upright_size(width: int, height: int, turns: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ new one; the end of the file, where indexes and the fingerprint are, is asked fo
 import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from streamproc.source.errors import (
@@ -22,6 +23,8 @@ _BLOCK_BYTES: Final = 128 * 1024
 _MAX_BLOCKS: Final = 128
 _READ_THROUGH_BYTES: Final = 1 << 20
 _MAX_ATTEMPTS: Final = 3
+_LEAST_PIECE_BYTES: Final = 16 * 1024
+"""What one answer has to give before another is asked for: no crumbs."""
 
 
 class RangedReader:
@@ -29,11 +32,11 @@ class RangedReader:
 
     def __init__(self, fetcher: Fetcher, first: Answer, policy: FetchPolicy) -> None:
         self._fetcher = fetcher
-        self._stream: Answer | None = first
+        self._stream: _Pieces | None = _Pieces(self._ask, 0, None, first)
         self._stream_at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         told = first.content_range()
-        self._size = told.size
+        self._size = told.size or 0
         if told.start != 0:
             raise SourceUnreachableError(f"{first.host} answered with another range")
         if self._size > policy.max_bytes:
@@ -115,15 +118,15 @@ class RangedReader:
         return start + 2 * _BLOCK_BYTES >= self._size and not 0 <= ahead <= _READ_THROUGH_BYTES
 
     def _tail_block(self, start: int) -> bytes:
-        answer = self._ask(start, min(start + _BLOCK_BYTES, self._size) - 1)
-        with contextlib.closing(answer):
-            return self._keep(start, self._read_block(answer, start))
+        last = min(start + _BLOCK_BYTES, self._size) - 1
+        with contextlib.closing(_Pieces(self._ask, start, last)) as pieces:
+            return self._keep(start, self._read_block(pieces, start))
 
     def _stream_block(self, start: int) -> bytes:
         ahead = start - self._stream_at
         if self._stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
             self._drop_stream()
-            self._stream = self._ask(start, None)
+            self._stream = _Pieces(self._ask, start, None)
             self._stream_at = start
         while True:
             at = self._stream_at
@@ -133,13 +136,11 @@ class RangedReader:
             if at >= start:
                 return block
 
-    def _read_block(self, answer: Answer, start: int) -> bytes:
+    def _read_block(self, pieces: "_Pieces", start: int) -> bytes:
         missing = min(_BLOCK_BYTES, self._size - start)
         parts = []
         while missing > 0:
-            part = answer.read(missing)
-            if not part:
-                raise SourceUnreachableError(f"{answer.host} ended its answer early")
+            part = pieces.read(missing)
             parts.append(part)
             missing -= len(part)
         return b"".join(parts)
@@ -174,6 +175,40 @@ class RangedReader:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+
+class _Pieces:
+    """A range's bytes in order, over as many answers as the server gives it in.
+
+    Some servers cap what they give to one request; the next one asks for what follows.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int, int | None], Answer],
+        start: int,
+        last: int | None,
+        first: Answer | None = None,
+    ) -> None:
+        self._ask, self._at, self._last = ask, start, last
+        self._answer = first or ask(start, last)
+        self._of_this = 0
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return 1 to `n_bytes` bytes; raises `SourceUnreachableError` when there are none."""
+        part = self._answer.read(n_bytes)
+        if not part and self._of_this >= _LEAST_PIECE_BYTES:
+            self._answer.close()
+            self._answer, self._of_this = self._ask(self._at, self._last), 0
+            part = self._answer.read(n_bytes)
+        if not part:
+            raise SourceUnreachableError(f"{self._answer.host} ended its answer early")
+        self._at += len(part)
+        self._of_this += len(part)
+        return part
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 def strong_etag(answer: Answer) -> str | None:

@@ -4,7 +4,7 @@ The demuxer is forced to the format found here: libav's own probing would also f
 subtitle scripts and image sequences, some of which open other files. What is on no list is refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from streamproc.source.errors import (
@@ -44,8 +44,16 @@ _PREFIXES: Final = (
     (b"\x00\x00\x01\xb3", "mpegvideo"),
     (b"YUV4MPEG2", "yuv4mpegpipe"),
 )
+_TS_MARK: Final = 0x47
+_TS_PACKETS: Final = 10
+_START_CODE: Final = b"\x00\x00\x01"
 _H264_SPS: Final = 7
-_HEVC_VPS: Final = 32
+_H264_AUD: Final = 9
+_H264_BEFORE: Final = (6, _H264_AUD)
+_HEVC_SETS: Final = (32, 33)
+_HEVC_BEFORE: Final = (35, 39)
+_RECORDERS: Final = (b"IMKH", b"DHAV", b"HKMI")
+_RECORDERS_HEADER_BYTES: Final = 1024
 _EBML_SEGMENT: Final = 0x18538067
 _UNKNOWN_32: Final = 0xFFFFFFFF
 
@@ -73,7 +81,7 @@ def container_format(head: bytes) -> str:
         return "mpegts"
     if head.startswith(_SOUNDS):
         raise SourceNotVideoError("the source has sound only, no video")
-    return _elementary_stream(head) or _refuse(head)
+    return _elementary_stream(head) or _behind_a_header(head) or _refuse(head)
 
 
 def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
@@ -99,24 +107,69 @@ def _riff(kind: bytes) -> str:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """MPEG-TS packets of 188 bytes, also with the 4-byte time codes of a .m2ts file."""
-    for first, step in ((0, 188), (4, 192)):
-        marks = head[first : first + step * 5 : step]
-        if len(marks) >= 2 and set(marks) == {0x47}:
-            return True
+    """MPEG-TS packets of 188 bytes, with 4 more for a time (.m2ts) or 16 for error correction.
+
+    A recording may begin in the middle of a packet; then more of them have to be there.
+    """
+    for step in (188, 192, 204):
+        for first in range(min(step, len(head))):
+            marks = head[first : first + step * _TS_PACKETS : step]
+            enough = 2 if first in {0, 4} else min(_TS_PACKETS, max(3, len(head) // step - 1))
+            if len(marks) >= enough and set(marks) == {_TS_MARK}:
+                return True
     return False
 
 
 def _elementary_stream(head: bytes) -> str | None:
-    start = 4 if head.startswith(b"\x00\x00\x00\x01") else 3
-    if not head.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")) or len(head) <= start:
+    """H.264 or H.265 without a container: the parameter sets come before the first picture."""
+    if not head.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
         return None
-    first = head[start]
-    if first & 0x1F in {_H264_SPS, 9} and not first & 0x80:
-        return "h264"
-    if (first >> 1) & 0x3F in {_HEVC_VPS, 35}:
+    firsts = [head[at : at + 2] for at in _units(head) if len(head) > at + 1]
+    if _is_hevc(firsts):
         return "hevc"
-    return None
+    return "h264" if _is_h264(firsts) else None
+
+
+def _is_hevc(firsts: list[bytes]) -> bool:
+    """Look at the first two bytes of each unit: AUD, prefix SEI, then a VPS."""
+    for first, second in firsts:
+        kind = first >> 1 & 0x3F
+        if first & 0x80 or second & 7 == 0:
+            return False
+        if kind in _HEVC_SETS:
+            return True
+        if kind not in _HEVC_BEFORE:
+            return False
+    return False
+
+
+def _is_h264(firsts: list[bytes]) -> bool:
+    """Look at the first byte of each unit: AUD, SEI, then an SPS."""
+    for first, _ in firsts:
+        kind = first & 0x1F
+        if first & 0x80:
+            return False
+        if kind == _H264_SPS:
+            return True
+        if kind not in _H264_BEFORE:
+            return False
+    return len(firsts) == 1 and firsts[0][0] & 0x1F == _H264_AUD
+
+
+def _units(head: bytes) -> Iterator[int]:
+    """Yield where units begin, behind their start codes."""
+    at = head.find(_START_CODE)
+    while at >= 0:
+        yield at + len(_START_CODE)
+        at = head.find(_START_CODE, at + len(_START_CODE))
+
+
+def _behind_a_header(head: bytes) -> str | None:
+    """A recorder's own header before a program stream: Hikvision's IMKH, for one."""
+    at = head.find(b"\x00\x00\x01\xba", 0, _RECORDERS_HEADER_BYTES)
+    mark = head[at + 4] if 0 < at < len(head) - 4 else 0
+    is_pack = mark & 0xC4 == 0x44 or mark & 0xF1 == 0x21  # MPEG-2, MPEG-1
+    return "mpeg" if is_pack and head.startswith(_RECORDERS) else None
 
 
 def _refuse(head: bytes) -> str:

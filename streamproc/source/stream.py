@@ -4,16 +4,19 @@ Runs in the decoder child. Everything here is synchronous libav through PyAV.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 from typing import Any, Final, NoReturn, Protocol
 
 import av
 import av.error
 import av.logging
 
-from streamproc.source import boxes, sniff
+from streamproc.contract.bounds import MAX_TIME_S
+from streamproc.source import boxes, h264, sniff
 from streamproc.source.errors import (
     SourceEmptyError,
     SourceNotVideoError,
@@ -21,6 +24,8 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     SourceUnsupportedError,
 )
+from streamproc.source.timeline import TimeLine
+from streamproc.source.types import NO_PLACE
 
 _IO_BUFFER_BYTES: Final = 128 * 1024
 _MAX_BROKEN_READS: Final = 64
@@ -37,6 +42,13 @@ _THREADS_FOR_MANY_PIXELS: Final = 3
 _FALLBACK_RATE: Final = Fraction(25)
 _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
+_BARE: Final = ("h264", "hevc", "mpegvideo")
+"""No container at all."""
+_TOLD: Final = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+_ORDER_PACKETS: Final = 64
+_MAX_PLACE: Final = 2**53
+_JOINED: Final = ("mpegts", "mpeg")
+"""Their timestamps mean nothing over a cut."""
 _CODECS: Final = frozenset(
     # A string of names reads better than sixty lines.
     [
@@ -129,12 +141,20 @@ class VideoStream:
         self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES))
         size = file.size_bytes
         self.truncated = size is not None and sniff.is_truncated(self.format, read_at, size)
+        """Whether the file is shorter than its own headers say; after opening, than its index."""
         if self.format == "mov":
             self._check_boxes(read_at)
         self._container: Any = None
         self.stream: Any = None
         self.codec: Any = None
+        self._line: TimeLine
+        self._fields: h264.Fields | None
+        self.has_fields = False  # whether some frame has come as two packets
+        self.counts_only = False
+        """Whether times are in decode order: the n-th frame has the n-th of them."""
         self.rewind()
+        self.truncated = self.truncated and not self._has_every_sample()
+        self._look_at_order()
 
     def _check_boxes(self, read_at: sniff.ReadAt) -> None:
         try:
@@ -184,14 +204,26 @@ class VideoStream:
     @property
     def rate(self) -> Fraction:
         """Average frame rate; 25 when the container gives no hint at all."""
-        rate = self.stream.average_rate or self.stream.guessed_rate
+        rates = (self.stream.average_rate, self.stream.guessed_rate)
+        if self.format in _BARE:
+            rates = rates[::-1]  # the average is libav's default, the guess is the codec's own
+        rate = rates[0] or rates[1]
         return Fraction(rate) if rate else _FALLBACK_RATE
 
     @property
     def duration_s(self) -> float | None:
+        """Return about how long the video is, from its first frame on."""
         if self.stream.duration is not None:
             return float(self.stream.duration * self.time_base)
-        return None if self._container.duration is None else self._container.duration / 1e6
+        end_s = _told_s(self.stream.metadata.get("DURATION", ""))
+        if end_s is None:
+            if self._container.duration is None:
+                return None
+            end_s = self._container.duration / 1e6
+        if self.format != "matroska":
+            return end_s
+        start = self._container.start_time  # its durations count from 0, wherever the video begins
+        return end_s - start / 1e6 if start and 0 < start / 1e6 < end_s else end_s
 
     @property
     def is_indexed(self) -> bool:
@@ -211,9 +243,17 @@ class VideoStream:
             tail = n_entries
             while tail > head and entries[tail - 1].is_discard:
                 tail -= 1
-            return tail - head
+            n_shown = sum(not entries[at].is_discard for at in range(head, tail))
+            return (n_shown + 1) // 2 if self.has_fields else n_shown
         duration_s = self.duration_s
-        return round(duration_s * self.rate) if duration_s else None
+        if duration_s is None or not 0 < duration_s <= MAX_TIME_S:
+            return None
+        return max(1, round(duration_s * self.rate))
+
+    @property
+    def total_is_exact(self) -> bool:
+        """Whether `total_frames` was counted, not estimated."""
+        return self.is_indexed and not self.has_fields
 
     def packets(self) -> Iterator[Any]:
         """Packets of the video stream in decode order, from the current position.
@@ -228,6 +268,7 @@ class VideoStream:
                     if packet.size:
                         broken = 0
                         self._on_packet()
+                        self._enter(packet)
                         yield packet
             except _BROKEN_READ:
                 broken += 1
@@ -235,6 +276,67 @@ class VideoStream:
                 continue
             else:
                 return
+
+    @property
+    def is_orderly(self) -> bool:
+        """Whether the packets' times have told the order in which they are shown, so far."""
+        return self._line.is_orderly and not self.counts_only
+
+    @property
+    def may_repeat_times(self) -> bool:
+        """Whether a time may come again later in the file: recordings may be joined."""
+        return self.format in _JOINED
+
+    @property
+    def needs_its_beginning(self) -> bool:
+        """Whether what the first packet alone tells is needed to decode any other: a palette."""
+        return bool(self.codec.pix_fmt == "pal8")
+
+    def _has_every_sample(self) -> bool:
+        """Whether the index names samples, and all lie within the file: lengths may be wrong."""
+        size = self._file.size_bytes
+        if self.format not in _INDEXED or size is None or not self.is_indexed:
+            return False
+        return all(entry.pos + entry.size <= size for entry in self.stream.index_entries)
+
+    def _look_at_order(self) -> None:
+        """AVI counts its chunks as they are decoded; some of its codecs know better."""
+        if self.format == "avi" and self.codec.reorder_depth > 0:
+            self.counts_only = self._is_in_decode_order()
+            self.rewind()
+
+    def _is_in_decode_order(self) -> bool:
+        """Whether times only ever grow although frames are reordered."""
+        last: int | None = None
+        for packet in islice(self.packets(), _ORDER_PACKETS):
+            if packet.pts is None:
+                continue
+            if last is not None and packet.pts < last:
+                return False
+            last = packet.pts
+        return True
+
+    def _enter(self, packet: Any) -> None:
+        """Put a packet's times on the line; its place stays what it is in the file."""
+        fields = self._fields
+        is_second = (
+            fields is not None
+            and fields.may_come
+            and fields.is_second(bytes(memoryview(packet)[: h264.HEAD_BYTES]))
+        )
+        self.has_fields = self.has_fields or is_second
+        packet.opaque = is_second
+        if not packet.is_discard:
+            packet.pts, packet.dts = self._line.enter(
+                packet.pts, packet.dts, reorders=self.codec.reorder_depth > 0
+            )
+
+    def _begin_line(self) -> None:
+        frame = round(1 / (self.rate * self.time_base))
+        self._line = TimeLine(self.time_base, frame, has_cuts=self.format in _JOINED)
+        self._fields = None
+        if self.codec.name == "h264":
+            self._fields = h264.Fields(bytes(self.codec.extradata or b""))
 
     def seek(self, pts: int) -> bool:
         """Go to a keyframe that is stored at or before `pts`; False when that is not possible."""
@@ -246,11 +348,21 @@ class VideoStream:
         # Flushing makes H.264 guess its reorder depth anew, and drop frames while it learns.
         with contextlib.suppress(ValueError, AttributeError):
             self.codec.reorder_depth = max(depth, self.codec.reorder_depth)
+        self._begin_line()
         return True
 
+    @staticmethod
+    def place_of(packet: Any) -> int:
+        """Return where a packet stands in the file, `NO_PLACE` when that is not known."""
+        pos = packet.pos
+        return pos if pos is not None and 0 <= pos < _MAX_PLACE else NO_PLACE
+
     def is_shown(self, packet: Any) -> bool:
-        """Tell whether a packet is a frame of its own (no edit-list lead-in, no hidden VP8)."""
-        if packet.is_discard:
+        """Tell whether a packet is a frame of its own.
+
+        An edit list's lead-in, a hidden VP8 frame and the second field of a frame are not.
+        """
+        if packet.is_discard or packet.opaque is True:
             return False
         if self.codec.name in {"vp8", "libvpx"}:
             return bool(memoryview(packet)[0] & _VISIBLE_VP8)
@@ -263,10 +375,11 @@ class VideoStream:
         ]
         if not videos:
             _no_video(has_sound=bool(streams.audio), truncated=self.truncated)
-        self.stream = videos[0]
-        self.codec = self.stream.codec_context
-        if self.codec is None or self.codec.name not in _CODECS:
+        known = [s for s in videos if s.codec_context and s.codec_context.name in _CODECS]
+        if not known:
             raise SourceUnsupportedError("the video's codec is not supported")
+        self.stream = max(known, key=_preference)
+        self.codec = self.stream.codec_context
         pixels = self.codec.width * self.codec.height
         if pixels > self._max_pixels or (pixels == 0 and size_complaint):
             # Beyond 2**28 pixels libav itself refuses, and reports no size.
@@ -280,6 +393,7 @@ class VideoStream:
         for other in streams:
             if other.index != self.stream.index:
                 other.discard = av.stream.Discard.all
+        self._begin_line()
 
     def _read_at(self, position: int, length: int) -> bytes:
         self._file.seek(position)
@@ -288,6 +402,21 @@ class VideoStream:
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+
+def _told_s(text: str) -> float | None:
+    """Return a Matroska tag's duration, `HH:MM:SS.nnnnnnnnn`, in seconds; None for another text."""
+    match = _TOLD.fullmatch(text)
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _preference(stream: Any) -> tuple[bool, int]:
+    """Order as players choose: the default stream; of several or none the largest."""
+    codec = stream.codec_context
+    return bool(stream.disposition & av.stream.Disposition.default), codec.width * codec.height
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: dict[str, str]) -> NoReturn:

@@ -1,8 +1,13 @@
 """The words a source is described with: what to open, what it is, what comes out of it."""
 
+from typing import Final
+
 import msgspec
 
 from streamproc.contract.spec import FrameRange, Sampling
+
+NO_PLACE: Final = -1
+"""Where a packet is not known to stand in its file."""
 
 
 class SourceSpec(msgspec.Struct, frozen=True):
@@ -31,13 +36,18 @@ class FrameOutputs(msgspec.Struct, frozen=True):
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """The last frame that was processed before an interruption, with its counters."""
+    """The last frame that was processed before an interruption, with its counters.
+
+    A pts is not unique in every file; `pos`, the place of the frame's packet in it, tells frames
+    apart. Points written before it was known have none.
+    """
 
     index: int
     pts: int
     decoded: int
     failed: int
     skipped: int
+    pos: int = NO_PLACE
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
@@ -45,7 +55,8 @@ class SourceInfo(msgspec.Struct, frozen=True):
 
     `width`, `height`: pixels of the upright frame, after `rotation` (degrees counterclockwise,
     as applied). `fps`: average rate of the source. `total_frames`: counted from the container's
-    index, else duration x rate; None when neither is known. `time_base`: seconds per pts unit.
+    index (`total_is_exact`), else duration x rate; None when neither is known. `time_base`:
+    seconds per pts unit.
     `fingerprint`: sha256 over size, first and last 64 KiB and a strong ETag; for a source that
     cannot be read at random (see `fetch`), over size, first 64 KiB and ETag.
     """
@@ -63,6 +74,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
     fingerprint: str
     time_base: tuple[int, int]
     start_pts: int
+    total_is_exact: bool = False
 
 
 class SourceUsage(msgspec.Struct, frozen=True):

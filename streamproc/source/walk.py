@@ -1,12 +1,16 @@
 """Walk over a source: the wanted frames in order, each with the counters it has in any run.
 
-A fresh run decodes from the start, or from the last keyframe before the range. A resumed run goes
-to a keyframe before the last processed frame, and trusts the place only when a frame with the
-logged pts turns up there; otherwise it decodes from the start and checks by index. Keyframe mode
-reads all packets and decodes keyframes alone, unless the packets carry no usable times.
+A frame's index is its place among those that a full decode shows. A fresh run decodes from the
+start, or from the last keyframe before the range. A resumed run goes to a keyframe before the last
+processed frame, and trusts the place only when a frame with the logged pts and place in the file
+turns up there; otherwise it decodes from the start and checks by index. Keyframe mode reads all
+packets and decodes keyframes alone. Where packets do not tell the order of the frames, or what the
+container calls a keyframe is none to the decoder, everything is decoded from the start.
+
+Time never runs back: a frame that says so has the time of the one before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -25,7 +29,7 @@ from streamproc.source.errors import (
 )
 from streamproc.source.sample import Place, Selection
 from streamproc.source.stream import VideoStream
-from streamproc.source.types import ResumePoint, SourceUsage
+from streamproc.source.types import NO_PLACE, ResumePoint, SourceUsage
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Picked:
     index: int
     pts: int
     time_s: float
+    pos: int = NO_PLACE
 
 
 class _LostPlaceError(Exception):
@@ -75,6 +80,11 @@ class Walk:
         self._last = resume
         self.counters = self._restored(resume)
         self.truncated = False
+        self._line: int | None = None
+        self.n_frames: int | None = None
+        """Of the whole source, once its end has been seen."""
+        self._is_certain = False
+        self._was_key = False
         self._head_packets: list[Any] = []
         self._rest: Iterator[Any] = iter(())
         self.head_frame: Any = None
@@ -97,13 +107,22 @@ class Walk:
         Sets `truncated` when the file ended before its own header said it would. Raises
         `SourceChangedError` when the resume point is not a frame of this source.
         """
-        try:
-            yield from self._picked(self._first_plan())
-        except (_LostPlaceError, locate.UnrankableError):
-            self._selection = Selection(self._sampling, self._range)
-            self.counters = self._restored(self._last)
-            self._by_key = False
-            yield from self._picked(self._from_the_start())
+        for plan in self._plans():
+            try:
+                yield from self._picked(plan())
+            except (_LostPlaceError, locate.UnrankableError):
+                self._begin_anew()
+            else:
+                return
+        self._is_certain = True
+        self._by_key = False
+        self._begin_anew()
+        yield from self._picked(self._from_the_start())
+
+    def _begin_anew(self) -> None:
+        self._selection = Selection(self._sampling, self._range)
+        self._line = None
+        self.counters = self._restored(self._last)
 
     def _restored(self, resume: ResumePoint | None) -> Counters:
         if resume is None:
@@ -114,25 +133,33 @@ class Walk:
 
     # Where to begin
 
-    def _first_plan(self) -> Iterator[tuple[int, Seen]]:
-        if self._last is not None:
-            return self._resumed(self._last)
-        if self._selection.starts_at_zero:
-            return self._from_the_head()
-        return self._from_the_range()
+    def _plans(self) -> Iterator[Callable[[], Iterator[tuple[int, Seen]]]]:
+        """Yield the ways to begin, the quickest first; the last resort is not among them."""
+        last = self._last
+        if last is None:
+            yield self._from_the_head if self._selection.starts_at_zero else self._from_the_range
+        elif not self._stream.needs_its_beginning:
+            if last.pos != NO_PLACE or not self._stream.may_repeat_times:
+                yield lambda: self._by_place(last)
+            yield lambda: self._by_rank(last)
 
     def _from_the_head(self) -> Iterator[tuple[int, Seen]]:
-        if self._by_key:
-            packets = chain(self._head_packets, self._rest)
-            seen = locate.in_presentation_order(packets, self._stream)
-            return _counted(seen, self.head.pts, self.head.index)
-        return enumerate(chain(self._head_packets, self._rest))
+        if not self._by_key:
+            return enumerate(chain(self._head_packets, self._rest))
+        packets: Iterator[Any] = chain(self._head_packets, self._rest)
+        if self._head_is_decoded:
+            self._rewind()
+            packets = self._stream.packets()
+        seen = locate.in_presentation_order(packets, self._stream)
+        return _counted(seen, self.head.pts, self.head.index)
 
     def _from_the_start(self) -> Iterator[tuple[int, Seen]]:
         self._rewind()
         return enumerate(self._decoder.run(self._stream.packets()))
 
     def _from_the_range(self) -> Iterator[tuple[int, Seen]]:
+        if self._stream.needs_its_beginning:
+            return self._from_the_start()
         landing = locate.by_index(self._stream, self.head, self._target())
         if landing is None:
             self._rewind()
@@ -142,23 +169,42 @@ class Walk:
         self._decoder.reset()
         return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
-    def _resumed(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
-        if self._selection.starts_at_zero:
-            self._selection.place(0, Fraction(0))
-        else:
-            for index, seen in self._from_the_range():
-                if self._selection.place(index, self._time_s(seen.pts)) is not Place.BEFORE:
-                    break
+    def _by_place(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Go to a keyframe before the last frame's time, and find that frame by its place."""
+        self._find_origin()
         packets = locate.before_pts(self._stream, last.pts)
         if packets is None:
             raise _LostPlaceError
         self._decoder.reset()
-        yield from _counted(self._sequence(packets), last.pts, last.index)
+        has_to = self._stream.may_repeat_times
+        return _counted(
+            self._sequence(packets), last.pts, last.index, last.pos, has_to_be_there=has_to
+        )
+
+    def _by_rank(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Count packets from the start, without decoding, to a keyframe before the last frame."""
+        self._find_origin()
+        self._rewind()
+        target = locate.Target(index=last.index)
+        landing = locate.by_reading(self._stream, self.head, target)
+        if landing is None:
+            raise _LostPlaceError
+        self._decoder.reset()
+        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+
+    def _find_origin(self) -> None:
+        """Let the selection see the first frame of the range: it counts from there."""
+        if self._selection.starts_at_zero:
+            self._selection.place(0, Fraction(0))
+            return
+        for index, seen in self._from_the_range():
+            if self._selection.place(index, self._time_s(seen.pts)) is not Place.BEFORE:
+                return
 
     def _sequence(self, packets: Iterator[Any]) -> Iterator[Seen]:
         if self._by_key:
             return locate.in_presentation_order(packets, self._stream)
-        return self._decoder.run(packets)
+        return _from_a_keyframe(self._decoder.run(packets))
 
     def _target(self) -> locate.Target:
         index = self._selection.start_index
@@ -174,36 +220,47 @@ class Walk:
     # What to do with each frame
 
     def _picked(self, frames: Iterator[tuple[int, Seen]]) -> Iterator[Picked]:
+        index = -1
         for index, seen in frames:
-            time_s = self._time_s(seen.pts)
+            self._line = seen.pts if self._line is None else max(self._line, seen.pts)
+            time_s = self._time_s(self._line)
             place = self._selection.place(index, time_s)
             if self._last is not None and index <= self._last.index:
-                self._pass_again(index, seen, self._last, time_s)
+                self._pass_again(index, self._line, self._last, time_s)
             elif place is Place.AFTER:
                 return
             elif place is Place.INSIDE:
-                picked = self._decide(index, seen, time_s)
+                picked = self._decide(index, seen, self._line, time_s)
                 if picked is not None:
                     yield picked
                     self._remember(picked)
             if self._selection.ends_with(index):
                 return
         self.truncated = self._stream.truncated
+        self.n_frames = index + 1 if index >= 0 else None
 
-    def _pass_again(self, index: int, seen: Seen, last: ResumePoint, time_s: Fraction) -> None:
+    def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:
-            if seen.pts != last.pts:
+            if pts != last.pts and not self._is_certain:
+                raise _LostPlaceError
+            if pts != last.pts:
                 raise SourceChangedError("the source is not the one this task began with")
             self._selection.takes(index, time_s, is_key=True)
 
-    def _decide(self, index: int, seen: Seen, time_s: Fraction) -> Picked | None:
+    def _decide(self, index: int, seen: Seen, pts: int, time_s: Fraction) -> Picked | None:
         counters = self.counters
         frame = seen.frame
         if seen.packet is not None:
+            was_key, self._was_key = self._was_key, seen.is_key
             if not seen.is_key:
                 counters.skipped_undecoded += 1
                 return None
+            if self._stream.has_fields:
+                raise locate.UnrankableError  # the keyframe's other field is another packet
             frame = self._decoder.decode_alone(seen.packet)
+            is_doubtful = was_key and frame is None  # one after the other, and no picture
+            if is_doubtful or (frame is not None and not frame.key_frame):
+                raise locate.UnrankableError
         if frame is None:
             counters.failed += 1
             return None
@@ -213,25 +270,28 @@ class Walk:
             return None
         if time_s > MAX_TIME_S:
             raise SourceUnsupportedError("a frame's time is beyond 31 years")
-        return Picked(frame, index, seen.pts, float(time_s))
+        return Picked(frame, index, pts, float(time_s), seen.pos)
 
     def _remember(self, picked: Picked) -> None:
         c = self.counters
-        self._last = ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped)
+        self._last = ResumePoint(
+            picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos
+        )
 
     def _time_s(self, pts: int) -> Fraction:
         return max(Fraction(0), (pts - self.head.pts) * self._stream.time_base)
 
     def _find_head(self) -> locate.Head:
+        self._head_is_decoded = False
         packets = self._stream.packets()
         if self._by_key:
             head = self._key_head(packets)
             if head is not None:
                 return head
-            self._by_key = False
             self._head_packets.clear()
             self._rewind()
             packets = self._stream.packets()
+        self._head_is_decoded = True
         earlier: list[int] = []
         self._rest = self._decoder.run(_noting(packets, earlier))
         for n_lost, seen in enumerate(self._rest):
@@ -245,26 +305,55 @@ class Walk:
         raise SourceEmptyError("the source has no frame that can be decoded")
 
     def _key_head(self, packets: Iterator[Any]) -> locate.Head | None:
+        """Return the first keyframe as the head; None: the head has to be found by decoding."""
         self._rest = packets
+        has_lead_in = False
         for packet in packets:
             self._head_packets.append(packet)
             if packet.pts is None:
-                return None
-            if packet.is_keyframe and self._stream.is_shown(packet):
+                break
+            if not self._stream.is_shown(packet):
+                has_lead_in = has_lead_in or packet.is_discard
+            elif packet.is_keyframe:
                 self.head_frame = self._decoder.decode_alone(packet)
-                return None if self.head_frame is None else locate.Head(packet.pts)
+                if self.head_frame is None:
+                    break
+                return locate.Head(packet.pts)
+            elif has_lead_in:  # an edit list begins in the middle of a group of pictures
+                return None
+        self._by_key = False
         return None
 
 
-def _counted(
-    seen: Iterator[Seen], anchor_pts: int, anchor_index: int
-) -> Iterator[tuple[int, Seen]]:
-    """Number frames from the anchor on, dropping what is shown before it."""
+def _from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
+    """Pass frames on if the first is there, and a keyframe to the decoder: others are garbage."""
     for first in seen:
-        if first.pts == anchor_pts:
+        if first.frame is None or not first.is_key:
+            raise _LostPlaceError
+        yield first
+        yield from seen
+
+
+def _counted(
+    seen: Iterator[Seen],
+    anchor_pts: int,
+    anchor_index: int,
+    anchor_pos: int = NO_PLACE,
+    *,
+    has_to_be_there: bool = False,
+) -> Iterator[tuple[int, Seen]]:
+    """Number frames from the anchor on, dropping what is shown before it.
+
+    A frame whose place is not known will do, unless it `has_to_be_there`.
+    """
+    for first in seen:
+        is_there = first.pos == anchor_pos or (
+            not has_to_be_there and NO_PLACE in {first.pos, anchor_pos}
+        )
+        if first.pts == anchor_pts and is_there:
             yield anchor_index, first
             # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
-            following = (later for later in seen if later.pts >= anchor_pts)
+            following = (s for s in seen if s.frame or s.packet or s.pts >= anchor_pts)
             yield from enumerate(following, anchor_index + 1)
             return
         if first.pts > anchor_pts:
@@ -274,6 +363,6 @@ def _counted(
 
 def _noting(packets: Iterator[Any], pts_seen: list[int]) -> Iterator[Any]:
     for packet in packets:
-        if packet.pts is not None:
+        if packet.pts is not None and not packet.is_discard:
             pts_seen.append(packet.pts)
         yield packet

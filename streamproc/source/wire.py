@@ -28,7 +28,7 @@ from streamproc.contract.bounds import (
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.frame import Box
 from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.types import FrameOutputs, ResumePoint
+from streamproc.source.types import NO_PLACE, FrameOutputs, ResumePoint
 
 READ_REQUEST: Final = struct.Struct("<qq")
 READ_REPLY: Final = struct.Struct("<q")
@@ -37,6 +37,8 @@ READ_FAILED: Final = "source_read_failed"
 """Code of a `Failed` whose reason the parent knows better: its own reader raised it."""
 _MAX_SLOT: Final = 1023
 _MAX_MESSAGE_CHARS: Final = 1000
+Place = Annotated[int, Meta(ge=NO_PLACE, le=2**53 - 1)]
+"""Of a packet in its file, in bytes."""
 _Term = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # of a fraction, as libav has it
 
 
@@ -127,6 +129,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     container: Name
     time_base: tuple[_Term, _Term]
     start_pts: Timestamp
+    total_is_exact: bool = False
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -139,10 +142,14 @@ class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     decoded: Count
     failed: Count
     skipped: Count
+    pos: Place = NO_PLACE
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: no more frames. `truncated`: the file was shorter than its own header says."""
+    """Child: no more frames. `truncated`: the file was shorter than its own header says.
+
+    `n_frames`: of the whole source, None when its end was not read.
+    """
 
     decoded: Count
     failed: Count
@@ -150,6 +157,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
     skipped_undecoded: Count
     packets_sent: Count
     truncated: bool
+    n_frames: Count | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):

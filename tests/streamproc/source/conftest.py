@@ -152,7 +152,9 @@ def walk(
         got = []
         for picked in walking.pictures():
             c = walking.counters
-            point = ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped)
+            point = ResumePoint(
+                picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos
+            )
             pixels = digest(bgr(picked.frame))
             counters = (c.decoded, c.failed, c.skipped)
             got.append(Got(picked.index, picked.pts, picked.time_s, pixels, counters, point))

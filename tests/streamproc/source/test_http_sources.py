@@ -1,5 +1,6 @@
 """Videos over HTTP: ranges, no ranges, and everything an origin can do wrong."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,91 @@ def test_what_may_not_be_fetched_is_forbidden(url: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_reader(url, FetchPolicy())
     assert caught.value.code == "source_forbidden"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_origin_is_asked_again(clip: Clip, status: int) -> None:
+    body, refused = clip("plain.mp4").read_bytes(), 0
+
+    def behave(handler: Handler) -> None:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            handler.answer(status, b"", Retry_After="0")
+        else:
+            handler.answer_range(body)
+
+    with serving(behave) as origin:
+        assert digests(origin) == [frame.digest for frame in plain_decode(clip("plain.mp4"))]
+    assert refused == 2
+
+
+def test_an_origin_that_stays_busy_or_asks_for_long_is_given_up() -> None:
+    for wait_s, most in (("0", 5), ("3600", 1)):
+        with serving(lambda h, w=wait_s: h.answer(503, b"", Retry_After=w)) as origin:
+            assert failure(origin).code == "source_http_status"
+            assert len(origin.requests) == most
+
+
+def test_an_origin_that_caps_its_ranges_is_read_on(clip: Clip) -> None:
+    plain = clip("plain.mp4").read_bytes()
+    body = plain + (400_000).to_bytes(4, "big") + b"free" + bytes(399_992)
+
+    def behave(handler: Handler) -> None:
+        first, _, last = handler.headers["Range"].removeprefix("bytes=").partition("-")
+        start = int(first)
+        end = min(int(last) if last else len(body) - 1, start + 50_000)
+        part = body[start : end + 1]
+        place = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
+        handler.answer(206, part, Content_Range=place, ETag='"one"')
+
+    with serving(behave) as origin:
+        assert digests(origin) == [frame.digest for frame in plain_decode(clip("plain.mp4"))]
+
+
+def test_an_origin_that_gives_crumbs_is_given_up(clip: Clip) -> None:
+    body = clip("plain.mp4").read_bytes()
+
+    def behave(handler: Handler) -> None:
+        start = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        part = body[start : start + 100]
+        place = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
+        handler.answer(206, part, Content_Range=place, ETag='"one"')
+
+    with serving(behave) as origin:
+        assert failure(origin).code == "source_unreachable"
+        assert len(origin.requests) < 20
+
+
+def test_a_range_of_unknown_total_is_read_to_its_end(clip: Clip) -> None:
+    body = clip("plain.mp4").read_bytes()
+
+    def behave(handler: Handler) -> None:
+        handler.answer(206, body, Content_Range=f"bytes 0-{len(body) - 1}/*")
+
+    with serving(behave) as origin:
+        assert digests(origin) == [frame.digest for frame in plain_decode(clip("plain.mp4"))]
+
+
+def test_the_urls_login_is_sent_and_not_to_another_host(clip: Clip) -> None:
+    body = clip("plain.mp4").read_bytes()
+    sent: list[str | None] = []
+
+    def elsewhere(handler: Handler) -> None:
+        sent.append(handler.headers["Authorization"])
+        handler.answer_range(body)
+
+    with serving(elsewhere) as other:
+
+        def behave(handler: Handler) -> None:
+            sent.append(handler.headers["Authorization"])
+            handler.answer(302, b"", Location=f"http://{other.authority}/clip.mp4")
+
+        with serving(behave) as origin:
+            hosts = PrivateHosts(f"{origin.authority},{other.authority}")
+            reader = open_reader(
+                f"http://caf%C3%A9:p%40ss@{origin.authority}/clip.mp4",
+                FetchPolicy(allowed_private_hosts=hosts),
+            )
+            reader.close()
+    assert sent[:2] == ["Basic " + base64.b64encode("café:p@ss".encode()).decode(), None]

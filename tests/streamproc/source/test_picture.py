@@ -1,5 +1,6 @@
 """Colours and directions survive the way from a decoder's frame to a slot, whichever it is."""
 
+import itertools
 from typing import Any
 
 import av
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from streamproc.source.picture import Painter, upright_size
+from streamproc.source.picture import Painter, Upright, by_matrix, upright_size
 from streamproc.source.ring import Image
 from streamproc.source.types import FrameOutputs, letterbox_size
 
@@ -101,3 +102,32 @@ def test_both_ways_give_the_same_picture() -> None:
     Painter(0, FrameOutputs(full=False, scaled=(48, 32)), *SIZE).paint(frame, None, target)
     swscale = frame.reformat(48, 32, "bgr24", interpolation="BILINEAR").to_ndarray()
     assert np.abs(target.astype(int) - swscale).max() <= 3
+
+
+SIGNS = list(itertools.product((-1, 1), repeat=2))
+MATRICES = [(a, 0, 0, d) for a, d in SIGNS] + [(0, b, c, 0) for b, c in SIGNS]
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_a_matrix_is_followed_in_all_its_eight_ways(matrix: tuple[int, int, int, int]) -> None:
+    """Each corner of the stored picture comes to where the matrix puts it."""
+    a, b, c, d = matrix
+    steps = by_matrix(*(65536 * number for number in matrix))
+    stored = np.arange(4).reshape(2, 2)
+    shown = np.rot90(stored[:, ::-1] if steps.mirrored else stored, steps.turns)
+    corners = {(x, y): int(stored[y, x]) for x in (0, 1) for y in (0, 1)}
+    placed = {(a * x + c * y, b * x + d * y): value for (x, y), value in corners.items()}
+    left, top = min(x for x, _ in placed), min(y for _, y in placed)
+    for (x, y), value in placed.items():
+        assert shown[y - top, x - left] == value
+
+
+@pytest.mark.parametrize("scaled", [(48, 32), (33, 31)], ids=str)
+def test_a_mirrored_picture_is_painted_so(scaled: tuple[int, int]) -> None:
+    frame = decoded(5, ColorRange.MPEG)
+    full = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    target = np.zeros((scaled[1], scaled[0], 3), np.uint8)
+    outputs = FrameOutputs(full=True, scaled=scaled)
+    Painter(Upright(0, mirrored=True), outputs, *SIZE).paint(frame, full, target)
+    for image in (full, target):
+        assert_quarters(image[:, ::-1], 0)

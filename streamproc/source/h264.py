@@ -1,0 +1,213 @@
+"""Which H.264 packets are the second field of a picture: two packets of it are one frame.
+
+Reads as much of ITU-T H.264 as tells it: the sequence and picture parameter sets' numbers, and the
+head of each packet's first slice (7.3.2.1, 7.3.2.2, 7.3.3). What cannot be read is no field.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+HEAD_BYTES: Final = 4096
+_SLICES: Final = (1, 5)
+_SPS: Final = 7
+_PPS: Final = 8
+_SLICE_HEAD_BYTES: Final = 64
+_SET_BYTES: Final = 512
+_WITH_CHROMA: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+
+
+class _Sequence(NamedTuple):
+    frame_num_bits: int
+    has_fields: bool
+    separate_planes: bool
+
+
+class _Slice(NamedTuple):
+    frame_num: int
+    is_field: bool
+    is_bottom: bool
+
+
+class _Bits:
+    """Reads a NAL unit's bits; emulation prevention is taken out. Raises IndexError at the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data.replace(b"\x00\x00\x03", b"\x00\x00")
+        self._at = 0
+
+    def read(self, n_bits: int) -> int:
+        value = 0
+        for _ in range(n_bits):
+            value = value << 1 | (self._data[self._at >> 3] >> (7 - (self._at & 7)) & 1)
+            self._at += 1
+        return value
+
+    def unsigned(self) -> int:
+        """An Exp-Golomb number."""
+        n_zeros = 0
+        while not self.read(1):
+            n_zeros += 1
+            if n_zeros > 32:
+                raise IndexError
+        return (1 << n_zeros) - 1 + self.read(n_zeros)
+
+    def signed(self) -> int:
+        value = self.unsigned()
+        return (value + 1) // 2 if value & 1 else -(value // 2)
+
+
+class Fields:
+    """Looks at the packets of one stream, in decode order; `extradata` as the container has it."""
+
+    def __init__(self, extradata: bytes) -> None:
+        self._sequences: dict[int, _Sequence] = {}
+        self._sequence_of: dict[int, int] = {}
+        self._length_bytes = 0
+        self._first: _Slice | None = None
+        if extradata[:1] == b"\x01" and len(extradata) > 6:
+            self._length_bytes = (extradata[4] & 3) + 1
+            self._read_avcc(extradata)
+        else:
+            self._read_sets(extradata)
+
+    @property
+    def may_come(self) -> bool:
+        """Whether a parameter set allows fields, or none has been seen yet."""
+        return not self._sequences or any(s.has_fields for s in self._sequences.values())
+
+    def is_second(self, packet: bytes) -> bool:
+        """Whether a packet (its first `HEAD_BYTES`) is the second field of the frame before it."""
+        if not self.may_come:
+            return False
+        try:
+            found = self._slice_of(packet)
+        except IndexError:
+            found = None
+        first = self._first
+        is_second = (
+            found is not None
+            and first is not None
+            and found.is_field
+            and found.frame_num == first.frame_num
+            and found.is_bottom != first.is_bottom
+        )
+        self._first = found if found is not None and found.is_field and not is_second else None
+        return is_second
+
+    def _slice_of(self, packet: bytes) -> _Slice | None:
+        for unit in self._units(packet):
+            kind = unit[0] & 0x1F
+            if kind in (_SPS, _PPS):
+                self._read_set(unit)
+            elif kind in _SLICES:
+                return self._slice(unit)
+        return None
+
+    def _slice(self, unit: bytes) -> _Slice | None:
+        bits = _Bits(unit[1:_SLICE_HEAD_BYTES])
+        bits.unsigned()
+        bits.unsigned()
+        sequence = self._sequences.get(self._sequence_of.get(bits.unsigned(), -1))
+        if sequence is None:
+            return None
+        if sequence.separate_planes:
+            bits.read(2)
+        frame_num = bits.read(sequence.frame_num_bits)
+        is_field = sequence.has_fields and bool(bits.read(1))
+        return _Slice(frame_num, is_field, is_field and bool(bits.read(1)))
+
+    def _units(self, data: bytes) -> Iterator[bytes]:
+        if self._length_bytes and not data.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
+            yield from _with_lengths(data, self._length_bytes)
+        else:
+            yield from _with_start_codes(data)
+
+    def _read_avcc(self, data: bytes) -> None:
+        at = self._read_lengthy(data, 6, data[5] & 0x1F)
+        if at < len(data):
+            self._read_lengthy(data, at + 1, data[at])
+
+    def _read_lengthy(self, data: bytes, at: int, n_sets: int) -> int:
+        """Read sets with a length of 16 bits before each; return where they end."""
+        for _ in range(n_sets):
+            length = int.from_bytes(data[at : at + 2], "big")
+            self._read_set(data[at + 2 : at + 2 + length])
+            at += 2 + length
+        return at
+
+    def _read_sets(self, data: bytes) -> None:
+        for unit in _with_start_codes(data):
+            self._read_set(unit)
+
+    def _read_set(self, unit: bytes) -> None:
+        kind = unit[0] & 0x1F if unit else 0
+        try:
+            if kind == _SPS:
+                self._read_sequence(unit[1:_SET_BYTES])
+            elif kind == _PPS:
+                bits = _Bits(unit[1:_SET_BYTES])
+                number = bits.unsigned()
+                self._sequence_of[number] = bits.unsigned()
+        except IndexError:
+            return
+
+    def _read_sequence(self, data: bytes) -> None:
+        bits = _Bits(data)
+        profile = bits.read(8)
+        bits.read(16)
+        number = bits.unsigned()
+        separate_planes = False
+        if profile in _WITH_CHROMA:
+            chroma = bits.unsigned()
+            separate_planes = chroma == 3 and bool(bits.read(1))
+            bits.unsigned()
+            bits.unsigned()
+            bits.read(1)
+            if bits.read(1):
+                _skip_scaling_lists(bits, 8 if chroma != 3 else 12)
+        frame_num_bits = bits.unsigned() + 4
+        order = bits.unsigned()
+        if order == 0:
+            bits.unsigned()
+        elif order == 1:
+            bits.read(1)
+            bits.signed()
+            bits.signed()
+            for _ in range(min(bits.unsigned(), 255)):
+                bits.signed()
+        bits.unsigned()
+        bits.read(1)
+        bits.unsigned()
+        bits.unsigned()
+        self._sequences[number] = _Sequence(frame_num_bits, not bits.read(1), separate_planes)
+
+
+def _skip_scaling_lists(bits: _Bits, n_lists: int) -> None:
+    for number in range(n_lists):
+        if not bits.read(1):
+            continue
+        last = following = 8
+        for _ in range(16 if number < 6 else 64):
+            if following:
+                following = (last + bits.signed()) % 256
+            last = following or last
+
+
+def _with_lengths(data: bytes, n_bytes: int) -> Iterator[bytes]:
+    at = 0
+    while at + n_bytes < len(data):
+        length = int.from_bytes(data[at : at + n_bytes], "big")
+        at += n_bytes
+        if length:
+            yield data[at : at + min(length, _SET_BYTES)]
+        at += length
+
+
+def _with_start_codes(data: bytes) -> Iterator[bytes]:
+    at = data.find(b"\x00\x00\x01")
+    while at >= 0:
+        end = data.find(b"\x00\x00\x01", at + 3, at + 3 + _SET_BYTES)
+        unit = data[at + 3 : end if end >= 0 else at + 3 + _SET_BYTES]
+        if unit:
+            yield unit
+        at = data.find(b"\x00\x00\x01", at + 3)
