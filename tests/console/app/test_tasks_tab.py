@@ -264,6 +264,8 @@ async def test_enter_follows_the_task(console: ConsoleApp, script: Script) -> No
         await pilot.press("enter")
         assert console.active == "live"
         assert console.query_one(LiveTab).task_id == chosen
+        stream = f"/v1/video/tasks/{chosen}/stream"
+        await until(pilot, lambda: script.asked("GET", stream))  # nothing is left on its way
 
 
 async def test_panes_are_resized_by_key_and_by_mouse(console: ConsoleApp, script: Script) -> None:
