@@ -187,21 +187,29 @@ class LogWriter:
 
 
 class LogReader:
-    """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot."""
+    """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot.
+
+    After a failure it reads with another consumer: one whose brokers were all away has been seen
+    to find none of them for many minutes after their return.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._consumer = Consumer(consumer_config(environ, "framewire-standing", roving=True))
+        self._config = consumer_config(environ, "framewire-standing", roving=True)
+        self._consumer = Consumer(self._config)
+        self._has_failed = False
 
     def end(self, partition: int, timeout_s: float = _READ_TIMEOUT_S) -> int:
         """Return the offset that the next record of the partition will get.
 
         Raises `LogUnavailableError` when Kafka does not tell within `timeout_s`.
         """
+        self._renew()
         try:
             _, high = self._consumer.get_watermark_offsets(
                 TopicPartition(CHUNKS, partition), timeout=timeout_s
             )
         except KafkaException as exc:
+            self._has_failed = True
             raise LogUnavailableError(f"Kafka does not answer: {exc.args[0]}") from exc
         return int(high)
 
@@ -213,6 +221,7 @@ class LogReader:
         if start >= end:
             return
         key = task.encode()
+        self._renew()
         try:
             self._consumer.assign([TopicPartition(CHUNKS, partition, start)])
             deadline = time.monotonic() + _READ_TIMEOUT_S
@@ -229,8 +238,10 @@ class LogReader:
                 if position < end and self._passed(partition, end):
                     return
                 if time.monotonic() >= deadline:
+                    self._has_failed = True
                     raise LogUnavailableError("the log could not be read back in time")
         except KafkaException as exc:
+            self._has_failed = True
             raise LogUnavailableError(f"the log could not be read: {exc.args[0]}") from exc
         finally:
             self._consumer.unassign()
@@ -254,6 +265,12 @@ class LogReader:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _renew(self) -> None:
+        if self._has_failed:
+            old, self._consumer = self._consumer, Consumer(self._config)
+            self._has_failed = False
+            old.close()
 
     def _passed(self, partition: int, end: int) -> bool:
         """Whether the consumer stands at or after `end` though no record said so."""
