@@ -101,15 +101,15 @@ class Frames:
         self._idle.clear()
 
     async def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
-        source = stored.spec.source
+        source, stream = stored.spec.source, stored.spec.stream
         if source.object_key is None:
             url = source.url or ""
             if source.sealed:
                 url = await self._secrets.open(stored.project, stored.task)
-            return FrameOrder(url, key.frame, key.width_px, None, key.boxes)
+            return FrameOrder(url, key.frame, key.width_px, None, key.boxes, stream)
         url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
         own_host = self._own_host or urlsplit(url).netloc
-        return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes)
+        return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, stream)
 
     async def _make(self, order: FrameOrder) -> Picture:
         child = self._idle.pop() if self._idle else FrameChild()

@@ -123,6 +123,7 @@ def _spec(
         sampling=_sampling(source.sampling or FpsSampling()),
         range=spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
         max_frames=source.max_frames or spec.DEFAULT_MAX_FRAMES,
+        stream=source.stream,
         model_hint=request.model,
         providers=providers,
     )

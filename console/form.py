@@ -33,7 +33,7 @@ class StepValues(msgspec.Struct, frozen=True):
 
 
 class FormValues(msgspec.Struct, frozen=True):
-    """The whole form as it was typed."""
+    """The whole form as it was typed; `stream` has no field, and is kept as a request had it."""
 
     source: str = ""
     mode: str = "fps"
@@ -44,6 +44,7 @@ class FormValues(msgspec.Struct, frozen=True):
     max_frames: str = ""
     hint: str = ""
     steps: tuple[StepValues, ...] = ()
+    stream: int | None = None
 
 
 class FormError(ValueError):
@@ -81,6 +82,8 @@ def build_body(
         item["range"] = bounds | {"unit": values.unit}
     if values.max_frames.strip():
         item["max_frames"] = _number(values.max_frames, MAX_FRAMES, errors)
+    if values.stream is not None:
+        item["stream"] = values.stream
     body: dict[str, Any] = {
         "input": [item],
         "steps": [_step(i, step, models, errors) for i, step in enumerate(values.steps)],
@@ -107,6 +110,7 @@ def read_body(body: Mapping[str, Any]) -> FormValues:
         max_frames=_text(item.get("max_frames")),
         hint=body.get("model") or "",
         steps=tuple(_read_step(step) for step in body.get("steps") or ()),
+        stream=item.get("stream"),
     )
 
 

@@ -41,6 +41,7 @@ class RequestWords:
     end: float | None = None
     unit: str = "seconds"
     max_frames: int | None = None
+    stream: int | None = None
     model: str | None = None
 
 
@@ -59,6 +60,8 @@ def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
         item["range"]["unit"] = words.unit
     if words.max_frames is not None:
         item["max_frames"] = words.max_frames
+    if words.stream is not None:
+        item["stream"] = words.stream
     body: dict[str, Any] = {"input": [item], "steps": _steps(words)}
     if words.model is not None:
         body["model"] = words.model

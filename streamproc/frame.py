@@ -53,6 +53,7 @@ def answer_order(order: FrameOrder, policy: FetchPolicy) -> tuple[FrameAnswer, b
         order.url,
         Sampling("interval", 1),
         FrameRange(order.index, order.index + 1, "frames"),
+        order.stream,
     )
     try:
         with open_source(spec, policy, FrameOutputs(full=True)) as source:

@@ -24,6 +24,8 @@ STATUSES: tuple[Status, ...] = (
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 10_000_000.0
 MAX_STEPS = 32
+MAX_STREAM = 127
+"""Files with more streams are refused."""
 MAX_URL_LENGTH = 8192
 DEFAULT_OVERLAP_S = 24 * 3600
 MAX_OVERLAP_S = 90 * 24 * 3600
@@ -74,6 +76,7 @@ class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
     sampling: Sampling | None = None
     range: Range | None = None
     max_frames: Count | None = None
+    stream: Annotated[int, Meta(ge=0, le=MAX_STREAM)] | None = None
 
 
 class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
@@ -83,6 +86,7 @@ class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
     sampling: Sampling | None = None
     range: Range | None = None
     max_frames: Count | None = None
+    stream: Annotated[int, Meta(ge=0, le=MAX_STREAM)] | None = None
 
 
 Input = VideoUrl | VideoBase64

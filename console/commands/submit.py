@@ -65,6 +65,9 @@ _OPTIONS = (
     click.option(
         "--max-frames", type=click.IntRange(1), help="Stop after so many processed frames."
     ),
+    click.option(
+        "--stream", type=click.IntRange(0), help="Number of the video in a file of several streams."
+    ),
     click.option("--model", help="Provider routing hint, echoed in the first chunk."),
     click.option(
         "--idempotency-key", metavar="TEXT", help="The same key and request: the same task."

@@ -123,6 +123,7 @@ class SubmitScreen(Dialog[str | None]):
             text("most"),
             text("hint"),
             tuple(editor.values for editor in self.query(StepEditor)),
+            self._values.stream,
         )
 
     @on(Field.Edited)

@@ -26,6 +26,7 @@ class FrameOrder(msgspec.Struct, frozen=True):
     width_px: int | None = None
     own_host: str | None = None
     boxes: tuple[Box, ...] = ()
+    stream: int | None = None
 
     def __repr__(self) -> str:
         """Leave the URL out: it may be presigned."""

@@ -67,7 +67,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """The whole of what a worker needs to know of a task's request."""
+    """The whole of what a worker needs to know of a task's request.
+
+    `stream`: number of the video stream in its file, None: the default or largest one.
+    """
 
     source: SourceRef
     steps: tuple[Step, ...]
@@ -76,3 +79,4 @@ class TaskSpec(msgspec.Struct, frozen=True):
     max_frames: int = DEFAULT_MAX_FRAMES
     model_hint: str | None = None
     providers: tuple[str, ...] = ("local",)
+    stream: int | None = None

@@ -104,7 +104,11 @@ class Engines:
                 url, policy = self._uploads.url(key), self._upload_policy
             policy = msgspec.structs.replace(policy, spool=self._spools.of(submitted.project))
             source = open_source(
-                SourceSpec(url, spec.sampling, spec.range), policy, outputs, resume, interrupt
+                SourceSpec(url, spec.sampling, spec.range, spec.stream),
+                policy,
+                outputs,
+                resume,
+                interrupt,
             )
             if not source.info.seekable:
                 stage_behind(source, self._uploads, key)

@@ -22,6 +22,10 @@ def public_request(
         raise TaskFailedError(
             "upstream_source", "a source that is not http(s) cannot be given to another service"
         )
+    if spec.stream is not None:
+        raise TaskFailedError(
+            "upstream_source", "another service cannot be told which stream of a file to read"
+        )
     source: dict[str, Any] = {
         "type": "video_url",
         "url": url,

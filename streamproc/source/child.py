@@ -178,7 +178,12 @@ def _decode(
     cpu_time = limits.CpuTime()
     try:
         file = local or ServedFile(served)
-        stream = VideoStream(file, max_pixels=message.max_pixels, on_packet=cpu_time.renew)
+        stream = VideoStream(
+            file,
+            max_pixels=message.max_pixels,
+            number=message.stream,
+            on_packet=cpu_time.renew,
+        )
         walk = Walk(stream, message.sampling, message.range, message.resume)
         for event in _pictures(walk, stream, message, control, memory):
             control.send(wire.encode(event))

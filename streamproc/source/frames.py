@@ -214,6 +214,7 @@ class FrameSource:
             local=fd is not None,
             sampling=spec.sampling,
             range=spec.range,
+            stream=spec.stream,
             outputs=outputs,
             resume=resume,
             max_pixels=self._policy.max_pixels,

@@ -131,9 +131,14 @@ class VideoStream:
         file: RandomAccess,
         *,
         max_pixels: int,
+        number: int | None = None,
         on_packet: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_packet` is called before each packet that `packets()` yields."""
+        """`number`: the stream to read, of all in the file; None: the default or largest video.
+
+        `on_packet` is called before each packet that `packets()` yields.
+        """
+        self._number = number
         self._file = file
         self._on_packet = on_packet
         self._max_pixels = max_pixels
@@ -375,6 +380,10 @@ class VideoStream:
         ]
         if not videos:
             _no_video(has_sound=bool(streams.audio), truncated=self.truncated)
+        if self._number is not None:
+            videos = [s for s in videos if s.index == self._number]
+            if not videos:
+                raise SourceUnsupportedError(f"stream {self._number} of the file is no video")
         known = [s for s in videos if s.codec_context and s.codec_context.name in _CODECS]
         if not known:
             raise SourceUnsupportedError("the video's codec is not supported")

@@ -11,11 +11,15 @@ NO_PLACE: Final = -1
 
 
 class SourceSpec(msgspec.Struct, frozen=True):
-    """One video to read: where it is and which of its frames are wanted."""
+    """One video to read: where it is and which of its frames are wanted.
+
+    `stream`: its number in the file, None for the default or largest one.
+    """
 
     url: str
     sampling: Sampling = Sampling()
     range: FrameRange = FrameRange()
+    stream: int | None = None
 
     def __repr__(self) -> str:
         """Leave the URL out: it may be presigned."""

@@ -53,6 +53,7 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     max_pixels: int
     cpu_limit_s: int
     require_sandbox: bool = False
+    stream: int | None = None
 
 
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):

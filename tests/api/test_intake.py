@@ -89,6 +89,8 @@ BAD: list[tuple[Any, str, str]] = [
     (with_input(max_frames=-3), "input[0].max_frames", ">= 1"),
     (with_input(max_frames="many"), "input[0].max_frames", "int"),
     (with_input(max_frames=2**40), "input[0].max_frames", "<="),
+    (with_input(stream=-1), "input[0].stream", ">= 0"),
+    (with_input(stream=128), "input[0].stream", "<="),
     (body(steps=[]), "steps", "must not be empty"),
     (body(steps="detect"), "steps", "must be array"),
     (body(steps=["detect"]), "steps[0]", "must be object"),
@@ -220,6 +222,7 @@ def test_everything_given_arrives() -> None:
                     "sampling": {"mode": "interval", "value": 3},
                     "range": {"start": 10, "end": 30, "unit": "frames"},
                     "max_frames": 300,
+                    "stream": 2,
                 }
             ],
             "steps": [
@@ -232,6 +235,7 @@ def test_everything_given_arrives() -> None:
     assert spec.sampling == Sampling("interval", 3.0)
     assert spec.range == FrameRange(10.0, 30.0, "frames")
     assert spec.max_frames == 300
+    assert spec.stream == 2
     assert spec.model_hint == "qwen-vl-max"
     detect, ocr = spec.steps
     assert detect.model == REGISTRY.resolve("detect").ref
@@ -272,7 +276,7 @@ JSON = st.recursive(
 @given(
     field=st.sampled_from(["input", "steps", "model"]),
     key=st.sampled_from(
-        ["type", "url", "data", "sampling", "range", "max_frames", "model", "when"]
+        ["type", "url", "data", "sampling", "range", "max_frames", "stream", "model", "when"]
     ),
     value=JSON,
 )

@@ -71,3 +71,11 @@ def test_a_local_file_is_not_handed_to_another_service() -> None:
     with pytest.raises(TaskFailedError) as failure:
         public_request(spec, "file:///srv/clip.mp4", REGISTRY, hint=None)
     assert failure.value.code == "upstream_source"
+
+
+def test_a_stream_of_a_file_cannot_be_named_to_another_service() -> None:
+    source = {"type": "video_url", "url": URL, "stream": 1}
+    spec = _spec({"input": [source], "steps": [{"model": "detect"}]})
+    with pytest.raises(TaskFailedError, match="which stream") as failure:
+        public_request(spec, URL, REGISTRY, hint=None)
+    assert failure.value.code == "upstream_source"

@@ -294,3 +294,28 @@ def test_a_tag_that_is_not_utf_8_is_nobodys_business(
     path = tmp_path / "tagged.avi"
     path.write_bytes(data[:at] + title + data[at + len(title) :])
     assert seen(run(path)[0]) == seen(plain_decode(clip("mpeg4.avi")))
+
+
+def test_another_stream_is_read_when_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as made:
+        sizes = ((64, 48), (160, 96))
+        streams = [made.add_stream("mpeg4", rate=10) for _ in sizes]
+        for stream, (width, height) in zip(streams, sizes, strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for at in range(4):
+            for stream, (width, height) in zip(streams, sizes, strict=True):
+                picture = np.full((height, width, 3), 50 * at, np.uint8)
+                made.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        for stream in streams:
+            made.mux(stream.encode(None))
+
+    def width_of(number: int | None) -> int:
+        spec = SourceSpec(path.as_uri(), ALL, stream=number)
+        with open_source(spec, policy(path), FrameOutputs()) as source:
+            return source.info.width
+
+    assert [width_of(number) for number in (0, 1)] == [64, 160]
+    assert width_of(None) == 160
+    with pytest.raises(SourceError, match="stream 7 of the file is no video"):
+        width_of(7)
