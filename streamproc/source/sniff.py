@@ -65,6 +65,9 @@ def container_format(head: bytes) -> str:
     """
     if not head:
         raise SourceEmptyError("the source has no bytes")
+    animation = _animation(head)
+    if animation is not None:
+        return animation
     is_picture = head.startswith(_PICTURES) or (
         head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS
     )
@@ -94,6 +97,18 @@ def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
     if name == "matroska":
         return _segment_end(read_at(0, SNIFF_BYTES)) > size_bytes
     return False
+
+
+def _animation(head: bytes) -> str | None:
+    """GIF and PNG with more than one picture; what does not say so at its beginning is a still."""
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        says_so = any(word in head for word in (b"NETSCAPE2.0", b"ANIMEXTS1.0"))
+        return "gif" if says_so or head.count(b"\x21\xf9\x04") > 1 else None
+    if head.startswith(b"\x89PNG") and b"acTL" in head:
+        return "apng"
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & 2:
+        raise SourceUnsupportedError("animated WebP is not supported")
+    return None
 
 
 def _riff(kind: bytes) -> str:

@@ -87,6 +87,8 @@ _CODECS: Final = frozenset(
         "dvvideo",
         "qtrle",
         "png",
+        "gif",
+        "apng",
         "vp6",
         "vp6f",
         "vp6a",

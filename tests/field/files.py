@@ -196,6 +196,10 @@ HEVC = Recipe(
 )
 
 
+GIF = Recipe("moving.gif", codec="gif", format="gif", pix_fmt="rgb8", n_frames=12)
+APNG = Recipe("moving.png", codec="apng", format="apng", pix_fmt="rgb24", n_frames=12)
+
+
 def behind_a_head(folder: Path) -> bytes:
     """Hikvision's own 40 bytes before a program stream."""
     return b"IMKH\x01\x01\x00\x00\x02\x00\x01\x00".ljust(40, b"\0") + made(folder, MPEG)
@@ -234,4 +238,6 @@ FILES: dict[str, Maker] = {
     "bare.hevc": lambda folder: made(folder, HEVC),
     "imkh.mp4": behind_a_head,
     "pauses.mkv": with_pauses,
+    "moving.gif": lambda folder: made(folder, GIF),
+    "moving.png": lambda folder: made(folder, APNG),
 }

@@ -51,6 +51,7 @@ def code_of(path: Path, content: bytes | None = None, **changes: Any) -> str:
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "source_unsupported"),
         (b"\x89PNG\r\n\x1a\n" + bytes(300), "source_not_video"),
         (b"GIF89a" + bytes(300), "source_not_video"),
+        (b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0\x02" + bytes(300), "source_unsupported"),
         (b"\xff\xd8\xff\xe0" + bytes(300), "source_not_video"),
         (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(300), "source_not_video"),
         (b"\0\0\0\x18ftypheic" + bytes(300), "source_not_video"),
