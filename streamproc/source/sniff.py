@@ -30,6 +30,9 @@ _PICTURES: Final = (
     b"\x00\x00\x00\x0cJXL",
     b"\x00\x00\x00\x0cjP",
 )
+_JPEG: Final = b"\xff\xd8\xff"
+_JPEG_BEHIND: Final = b"\xff\xd9" + _JPEG
+_FIRST_JPEG_BYTES: Final = 1 << 20
 _SOUNDS: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"#!AMR")
 _PICTURE_BRANDS: Final = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 _MOV_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot", b"styp")
@@ -58,16 +61,18 @@ _EBML_SEGMENT: Final = 0x18538067
 _UNKNOWN_32: Final = 0xFFFFFFFF
 
 
-def container_format(head: bytes) -> str:
+def container_format(head: bytes, read_at: ReadAt | None = None) -> str:
     """Return libav's demuxer name for a file that begins with `head` (4 KiB, or all of it).
+
+    `read_at` is asked where 4 KiB do not tell a picture from a stream of them.
 
     Raises `SourceEmptyError`, `SourceNotVideoError` or `SourceUnsupportedError`.
     """
     if not head:
         raise SourceEmptyError("the source has no bytes")
-    animation = _animation(head)
-    if animation is not None:
-        return animation
+    moving = _moving_pictures(head, read_at)
+    if moving is not None:
+        return moving
     is_picture = head.startswith(_PICTURES) or (
         head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS
     )
@@ -99,8 +104,13 @@ def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
     return False
 
 
-def _animation(head: bytes) -> str | None:
-    """GIF and PNG with more than one picture; what does not say so at its beginning is a still."""
+def _moving_pictures(head: bytes, read_at: ReadAt | None) -> str | None:
+    """GIF and PNG that say at their beginning that they move, and JPEG pictures in a row.
+
+    A photograph may have a second picture behind it, and says so.
+    """
+    if head.startswith(_JPEG) and read_at and b"MPF\0" not in head:
+        return "mjpeg" if _JPEG_BEHIND in read_at(0, _FIRST_JPEG_BYTES) else None
     if head.startswith((b"GIF87a", b"GIF89a")):
         says_so = any(word in head for word in (b"NETSCAPE2.0", b"ANIMEXTS1.0"))
         return "gif" if says_so or head.count(b"\x21\xf9\x04") > 1 else None

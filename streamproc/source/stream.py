@@ -42,7 +42,7 @@ _THREADS_FOR_MANY_PIXELS: Final = 3
 _FALLBACK_RATE: Final = Fraction(25)
 _VISIBLE_VP8: Final = 0x10
 _INDEXED: Final = ("mov", "avi")
-_BARE: Final = ("h264", "hevc", "mpegvideo")
+_BARE: Final = ("h264", "hevc", "mpegvideo", "mjpeg")
 """No container at all."""
 _TOLD: Final = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _ORDER_PACKETS: Final = 64
@@ -145,7 +145,7 @@ class VideoStream:
         self._on_packet = on_packet
         self._max_pixels = max_pixels
         read_at = cache(self._read_at)  # both walks over a file's boxes read the same headers
-        self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES))
+        self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES), read_at)
         size = file.size_bytes
         self.truncated = size is not None and sniff.is_truncated(self.format, read_at, size)
         """Whether the file is shorter than its own headers say; after opening, than its index."""

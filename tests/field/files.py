@@ -196,6 +196,7 @@ HEVC = Recipe(
 )
 
 
+MJPEG = Recipe("bare.mjpeg", codec="mjpeg", format="mjpeg")
 GIF = Recipe("moving.gif", codec="gif", format="gif", pix_fmt="rgb8", n_frames=12)
 APNG = Recipe("moving.png", codec="apng", format="apng", pix_fmt="rgb24", n_frames=12)
 
@@ -238,6 +239,7 @@ FILES: dict[str, Maker] = {
     "bare.hevc": lambda folder: made(folder, HEVC),
     "imkh.mp4": behind_a_head,
     "pauses.mkv": with_pauses,
+    "bare.mjpeg": lambda folder: made(folder, MJPEG),
     "moving.gif": lambda folder: made(folder, GIF),
     "moving.png": lambda folder: made(folder, APNG),
 }
