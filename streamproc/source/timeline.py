@@ -52,7 +52,7 @@ class TimeLine:
         if not -self._join < delay <= self._most_delay:
             self.is_orderly = False
             delay = min(0, delay)
-        line = self._follow(at, reordered=bool(delay))
+        line = self._follow(at, reorders=reorders or bool(delay))
         if pts is not None:
             shown = self._last_shown
             self._last_shown = line + delay if shown is None else max(shown, line + delay)
@@ -60,7 +60,7 @@ class TimeLine:
                 self.is_orderly = False
         return None if pts is None else line + delay, line
 
-    def _follow(self, at: int, *, reordered: bool) -> int:
+    def _follow(self, at: int, *, reorders: bool) -> int:
         line = at + self._offset
         last = self._last
         if last is not None:
@@ -69,7 +69,7 @@ class TimeLine:
                 self._offset += last + self._frame - line
                 line = last + self._frame
             elif step < 0:
-                if reordered:
+                if reorders:
                     self.is_orderly = False
                 else:
                     line = last

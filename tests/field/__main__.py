@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from streamproc.source.errors import SourceError
+from streamproc.source.errors import SourceEmptyError, SourceError
 from tests.data.clips import Recipe
 from tests.field import files
 from tests.field.files import Maker
+from tests.field.oracle import decode
 from tests.field.trial import FrameMissingError, faults
 
 _CONTAINERS = {
@@ -125,6 +126,8 @@ def main() -> int:
             timed = what in {"as it is", "no stss"} and plain.format not in {"mpegts", "mpeg"}
             try:
                 wrong = tuple(faults(path, times_as_told=timed))
+            except SourceEmptyError as exc:  # cut behind its only keyframe
+                wrong = () if not len(decode(path).pictures) else (str(exc),)
             except (SourceError, FrameMissingError) as exc:
                 wrong = (f"{type(exc).__name__}: {exc}",)
             if args.only is not None:

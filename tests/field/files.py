@@ -196,6 +196,7 @@ HEVC = Recipe(
 )
 
 
+B_MKV = Recipe("b.mkv", codec="mpeg4", b_frames=2, gop=4)
 MJPEG = Recipe("bare.mjpeg", codec="mjpeg", format="mjpeg")
 GIF = Recipe("moving.gif", codec="gif", format="gif", pix_fmt="rgb8", n_frames=12)
 APNG = Recipe("moving.png", codec="apng", format="apng", pix_fmt="rgb24", n_frames=12)
@@ -239,6 +240,7 @@ FILES: dict[str, Maker] = {
     "bare.hevc": lambda folder: made(folder, HEVC),
     "imkh.mp4": behind_a_head,
     "pauses.mkv": with_pauses,
+    "b_frames.mkv": lambda folder: made(folder, B_MKV),
     "bare.mjpeg": lambda folder: made(folder, MJPEG),
     "moving.gif": lambda folder: made(folder, GIF),
     "moving.png": lambda folder: made(folder, APNG),
