@@ -61,6 +61,9 @@ class IntervalSampling(_Request, frozen=True, tag_field="mode", tag="interval"):
 Sampling = FpsSampling | KeyframeSampling | IntervalSampling
 
 
+StreamNumber = Annotated[int, Meta(ge=0, le=MAX_STREAM)]
+
+
 class Range(_Request, frozen=True):
     """The half-open part `[start, end)` of the video; no end is the video's end."""
 
@@ -76,7 +79,7 @@ class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
     sampling: Sampling | None = None
     range: Range | None = None
     max_frames: Count | None = None
-    stream: Annotated[int, Meta(ge=0, le=MAX_STREAM)] | None = None
+    stream: StreamNumber | None = None
 
 
 class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
@@ -86,7 +89,7 @@ class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
     sampling: Sampling | None = None
     range: Range | None = None
     max_frames: Count | None = None
-    stream: Annotated[int, Meta(ge=0, le=MAX_STREAM)] | None = None
+    stream: StreamNumber | None = None
 
 
 Input = VideoUrl | VideoBase64

@@ -77,8 +77,6 @@ class Fields:
 
     def is_second(self, packet: bytes) -> bool:
         """Whether a packet (its first `HEAD_BYTES`) is the second field of the frame before it."""
-        if not self.may_come:
-            return False
         try:
             found = self._slice_of(packet)
         except IndexError:

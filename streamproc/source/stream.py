@@ -244,13 +244,7 @@ class VideoStream:
     def total_frames(self) -> int | None:
         """Count the index where there is one (header counts lie), else estimate."""
         if self.is_indexed:
-            entries = self.stream.index_entries
-            n_entries = len(entries)
-            head = next((i for i in range(n_entries) if not entries[i].is_discard), n_entries)
-            tail = n_entries
-            while tail > head and entries[tail - 1].is_discard:
-                tail -= 1
-            n_shown = sum(not entries[at].is_discard for at in range(head, tail))
+            n_shown = sum(not entry.is_discard for entry in self.stream.index_entries)
             return (n_shown + 1) // 2 if self.has_fields else n_shown
         duration_s = self.duration_s
         if duration_s is None or not 0 < duration_s <= MAX_TIME_S:

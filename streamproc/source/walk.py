@@ -164,8 +164,9 @@ class Walk:
         if landing is None:
             self._rewind()
             landing = locate.by_reading(self._stream, self.head, self._target())
-        if landing is None:
-            return self._from_the_start()
+        return self._from_the_start() if landing is None else self._from_landing(landing)
+
+    def _from_landing(self, landing: locate.Landing) -> Iterator[tuple[int, Seen]]:
         self._decoder.reset()
         return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
@@ -189,8 +190,7 @@ class Walk:
         landing = locate.by_reading(self._stream, self.head, target)
         if landing is None:
             raise _LostPlaceError
-        self._decoder.reset()
-        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+        return self._from_landing(landing)
 
     def _find_origin(self) -> None:
         """Let the selection see the first frame of the range: it counts from there."""
@@ -241,10 +241,10 @@ class Walk:
 
     def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:
-            if pts != last.pts and not self._is_certain:
-                raise _LostPlaceError
             if pts != last.pts:
-                raise SourceChangedError("the source is not the one this task began with")
+                if self._is_certain:
+                    raise SourceChangedError("the source is not the one this task began with")
+                raise _LostPlaceError
             self._selection.takes(index, time_s, is_key=True)
 
     def _decide(self, index: int, seen: Seen, pts: int, time_s: Fraction) -> Picked | None:

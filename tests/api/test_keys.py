@@ -151,9 +151,7 @@ async def test_the_last_use_is_told_once_and_on_every_server(
 
         async def told() -> Any:
             listed = await elsewhere.get(f"/v1/admin/keys?project={project.project}")
-            known = {
-                k["id"]: k for k in listed.json()["data"]
-            }  # the other server hears of it later
+            known = {k["id"]: k for k in listed.json()["data"]}  # the key may come later
             return known.get(key["id"], {}).get("last_used_at")
 
         assert abs(datetime.fromisoformat(await until(told)).timestamp() - time.time()) < 30

@@ -53,19 +53,30 @@ class Exchange:
 class RawOrigin:
     """Answers each connection by `behave`, in a thread of its own."""
 
-    def __init__(self, behave: Behaviour, *, reads_request: bool = True) -> None:
+    def __init__(
+        self,
+        behave: Behaviour,
+        *,
+        reads_request: bool = True,
+        place: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.behave = behave
         self.reads_request = reads_request
         self.released = threading.Event()
         self.paths: list[str] = []
-        self.n_open = 0
+        self.n_accepted = self.n_open = 0
         self.changed = threading.Condition()
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._host = place[0]
+        self._listening = socket.create_server(place, backlog=128)
         self._threads: list[threading.Thread] = []
 
     @property
     def authority(self) -> str:
-        return f"127.0.0.1:{self._listening.getsockname()[1]}"
+        return f"{self._host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._listening.getsockname()[1])
 
     def wait(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         with self.changed:
@@ -77,6 +88,7 @@ class RawOrigin:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
+            self.n_accepted += 1
             thread = threading.Thread(target=self._answer, args=(connection,))
             self._threads.append(thread)
             thread.start()
@@ -108,8 +120,10 @@ class RawOrigin:
 
 
 @contextmanager
-def raw_origin(behave: Behaviour, *, reads_request: bool = True) -> Iterator[RawOrigin]:
-    origin = RawOrigin(behave, reads_request=reads_request)
+def raw_origin(
+    behave: Behaviour, *, reads_request: bool = True, place: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[RawOrigin]:
+    origin = RawOrigin(behave, reads_request=reads_request, place=place)
     thread = threading.Thread(target=origin.serve)
     thread.start()
     try:

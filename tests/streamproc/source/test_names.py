@@ -1,7 +1,6 @@
 """What a name server says: every answer counts, and what was checked is what is connected to."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from streamproc.source import address
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch import open_reader
 from streamproc.source.policy import FetchPolicy
+from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
 
 PUBLIC, PRIVATE = "93.184.215.14", "10.0.0.7"
 VICTIM = "127.0.0.9"
@@ -31,45 +31,20 @@ class Names:
         return [(kind, socket.SOCK_STREAM, 6, "", (answer, port)) for answer in answers]
 
 
-class Listener:
-    """Accepts, counts, and answers with an empty file."""
-
-    def __init__(self, host: str, port: int = 0) -> None:
-        self.hits = 0
-        self._socket = socket.create_server((host, port))
-        self.port = int(self._socket.getsockname()[1])
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.hits += 1
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
+def redirect(exchange: Exchange) -> None:
+    exchange.send(b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
 
 
 @pytest.fixture
-def origin() -> Iterator[Listener]:
-    listener = Listener("127.0.0.1")
-    yield listener
-    listener.close()
+def origin() -> Iterator[RawOrigin]:
+    with raw_origin(redirect) as server:
+        yield server
 
 
 @pytest.fixture
-def victim(origin: Listener) -> Iterator[Listener]:
-    listener = Listener(VICTIM, origin.port)
-    yield listener
-    listener.close()
+def victim(origin: RawOrigin) -> Iterator[RawOrigin]:
+    with raw_origin(redirect, place=(VICTIM, origin.port)) as server:
+        yield server
 
 
 def refusal(url: str, policy: FetchPolicy) -> SourceError:
@@ -92,7 +67,7 @@ def test_one_private_answer_is_enough_to_refuse(
 
 
 def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
-    origin: Listener, victim: Listener, monkeypatch: pytest.MonkeyPatch
+    origin: RawOrigin, victim: RawOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(["127.0.0.1"], [VICTIM])
     monkeypatch.setattr(address.socket, "getaddrinfo", names)
@@ -101,7 +76,7 @@ def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
         f"http://turning.example:{origin.port}/a.mp4", FetchPolicy(allowed_private_hosts=allowed)
     )
     assert error.code == "source_forbidden"  # the redirect's own look-up found the victim
-    assert (origin.hits, victim.hits, names.n_asked) == (1, 0, 2)
+    assert (origin.n_accepted, victim.n_accepted, names.n_asked) == (1, 0, 2)
 
 
 WIDE, CIRCLED = "\uff11\uff12\uff17.0.0.1", "①②⑦.0.0.1"
@@ -110,8 +85,8 @@ WIDE, CIRCLED = "\uff11\uff12\uff17.0.0.1", "①②⑦.0.0.1"
 @pytest.mark.parametrize(
     "host", [WIDE, CIRCLED, "127。0。0。1", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "0177.0.0.1", "127.1", "0"]
 )
-def test_a_disguised_address_is_refused(origin: Listener, host: str) -> None:
+def test_a_disguised_address_is_refused(origin: RawOrigin, host: str) -> None:
     error = refusal(f"http://{host}:{origin.port}/a.mp4", FetchPolicy(open_timeout_s=5.0))
     assert error.code == "source_forbidden"
-    assert origin.hits == 0
+    assert origin.n_accepted == 0
     assert refusal(f"http://{host}/a.mp4", FetchPolicy(open_timeout_s=5.0)).code == error.code
