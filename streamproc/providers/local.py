@@ -48,13 +48,8 @@ class LocalState(msgspec.Struct, frozen=True):
 class _Seen:
     """A frame on its way: its place and counters, and what perception will have seen."""
 
-    index: int
-    pts: int
+    frame: ResumePoint
     time_s: float
-    decoded: int
-    failed: int
-    skipped: int
-    pos: int
     perception: Future[Perception]
 
 
@@ -159,7 +154,7 @@ class LocalEngine:
             seen.class_ids,
             seen.appearances(self._plan.threshold),
             item.time_s,
-            item.index,
+            item.frame.index,
             size,
         )
         names, classes = self._plan.class_names, self._tracker.track_classes()
@@ -172,16 +167,14 @@ class LocalEngine:
         )
         vectors: list[TrackVector] = best_vectors(seen, ids, self._best)
         self._emitted += 1
-        self._last = ResumePoint(
-            item.index, item.pts, item.decoded, item.failed, item.skipped, item.pos
-        )
+        self._last = item.frame
         return FrameResult(
-            frame_index=item.index,
-            pts=item.pts,
+            frame_index=item.frame.index,
+            pts=item.frame.pts,
             total_frames=info.total_frames,
-            decoded=item.decoded,
-            failed=item.failed,
-            skipped=item.skipped,
+            decoded=item.frame.decoded,
+            failed=item.frame.failed,
+            skipped=item.frame.skipped,
             fps=round(info.fps, 3),
             targets=shown,
             vectors=tuple(vectors),
@@ -213,16 +206,7 @@ class LocalEngine:
         info = self._source.info
         view = View(frame.image, frame.scaled, (info.width, info.height))
         future = self._pool.submit(_perceive, frame, view, self._plan)
-        return _Seen(
-            frame.index,
-            frame.pts,
-            frame.time_s,
-            frame.decoded,
-            frame.failed,
-            frame.skipped,
-            frame.pos,
-            future,
-        )
+        return _Seen(frame.resume_point, frame.time_s, future)
 
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]

@@ -233,7 +233,7 @@ class Walk:
                 picked = self._decide(index, seen, self._line, time_s)
                 if picked is not None:
                     yield picked
-                    self._remember(picked)
+                    self._last = self.resume_point(picked)
             if self._selection.ends_with(index):
                 return
         self.truncated = self._stream.truncated
@@ -272,11 +272,10 @@ class Walk:
             raise SourceUnsupportedError("a frame's time is beyond 31 years")
         return Picked(frame, index, pts, float(time_s), seen.pos)
 
-    def _remember(self, picked: Picked) -> None:
+    def resume_point(self, picked: Picked) -> ResumePoint:
+        """Return where a later walk goes on after this frame, which is the one shown last."""
         c = self.counters
-        self._last = ResumePoint(
-            picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos
-        )
+        return ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos)
 
     def _time_s(self, pts: int) -> Fraction:
         return max(Fraction(0), (pts - self.head.pts) * self._stream.time_base)

@@ -1,16 +1,13 @@
 """One file's trial: every way to its frames, against what a full decode shows."""
 
-import os
 from collections.abc import Iterator, Sequence
 from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
 from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.child import LocalFile
-from streamproc.source.stream import VideoStream
 from streamproc.source.types import ResumePoint
-from streamproc.source.walk import Walk
+from tests.data.walking import walking
 from tests.field.oracle import Decoded, decode, grey
 
 EVERY = Sampling("interval", 1)
@@ -40,19 +37,11 @@ def walked(
     resume: ResumePoint | None = None,
 ) -> list[Got]:
     """Do what a decoder child does, in this process."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        stream = VideoStream(LocalFile(fd), max_pixels=10_000_000)
-        walk = Walk(stream, sampling, frames, resume)
-        got = []
+    got = []
+    with walking(path, sampling, frames, resume) as walk:
         for one in walk.pictures():
-            c = walk.counters
-            point = ResumePoint(one.index, one.pts, c.decoded, c.failed, c.skipped, one.pos)
             place = truth.place_of(grey(one.frame), one.index)
-            got.append(Got(one.index, one.time_s, place, point))
-        stream.close()
-    finally:
-        os.close(fd)
+            got.append(Got(one.index, one.time_s, place, walk.resume_point(one)))
     if walk.truncated or walk.usage.failed:
         raise FrameMissingError(f"truncated: {walk.truncated}, failed: {walk.usage.failed}")
     return got

@@ -1,7 +1,6 @@
 """Clips (made once per run) and the plain decode that everything is compared with."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,13 +14,11 @@ from av.video.reformatter import VideoReformatter
 
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source import process
-from streamproc.source.child import LocalFile
 from streamproc.source.frames import open_source
 from streamproc.source.policy import FetchPolicy
-from streamproc.source.stream import VideoStream
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec, SourceUsage
-from streamproc.source.walk import Walk
 from tests.data import clips
+from tests.data.walking import walking
 
 Clip = Callable[[str], Path]
 """Makes the clip of a recipe, once per run."""
@@ -145,23 +142,15 @@ def walk(
     resume: ResumePoint | None = None,
 ) -> tuple[list[Got], SourceUsage]:
     """Do what the child does, in this process: the same answer as `run`, without its start."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        stream = VideoStream(LocalFile(fd), max_pixels=1_000_000)
-        walking = Walk(stream, sampling, frames, resume)
-        got = []
-        for picked in walking.pictures():
-            c = walking.counters
-            point = ResumePoint(
-                picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos
-            )
+    got = []
+    with walking(path, sampling, frames, resume) as walk:
+        for picked in walk.pictures():
+            c = walk.counters
             pixels = digest(bgr(picked.frame))
             counters = (c.decoded, c.failed, c.skipped)
+            point = walk.resume_point(picked)
             got.append(Got(picked.index, picked.pts, picked.time_s, pixels, counters, point))
-        stream.close()
-        return got, walking.usage
-    finally:
-        os.close(fd)
+        return got, walk.usage
 
 
 def seen(frames: Iterable[Plain | Got]) -> list[tuple[int, int, str]]:
