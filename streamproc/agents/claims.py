@@ -38,13 +38,15 @@ class Claimant:
     def __init__(self, life: Life, writer: LogWriter, engines: Engines) -> None:
         self._life, self._writer, self._engines = life, writer, engines
 
-    def take(self, message: TaskMessage, standing: Standing, reader: LogReader) -> Taken | None:
+    def take(
+        self, message: TaskMessage, standing: Standing, reader: LogReader, *, alone: bool = False
+    ) -> Taken | None:
         """Claim the slice and fold up to the claim; None when the log has closed meanwhile.
 
-        Raises `StandingLostError` when the claim was not read back.
+        `alone`: the claim says that no other slice runs in this process until it is done. Raises `StandingLostError` when the claim was not read back.
         """
         submitted = submission(message)
-        claim = self._next(message, standing)
+        claim = self._next(message, standing, alone=alone)
         pending = Pending()
         record = ChunkRecord(
             task=submitted.task,
@@ -67,7 +69,7 @@ class Claimant:
             raise StandingLostError(f"the claim of {submitted.task} was not read back")
         return Taken(message, standing, claim, standing.fold.point(), started_ms)
 
-    def _next(self, message: TaskMessage, standing: Standing) -> Claim:
+    def _next(self, message: TaskMessage, standing: Standing, *, alone: bool) -> Claim:
         """Return the claim to make: same provider and precision as before, if any was chosen."""
         last = standing.last_claim
         attempts = standing.attempts
@@ -89,4 +91,5 @@ class Claimant:
             device=device,
             parent=parent_of(message),
             attempts=attempts,
+            alone=alone,
         )

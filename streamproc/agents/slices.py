@@ -27,7 +27,14 @@ from streamproc.agents.session import Session
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slice import Readers, Slice
 from streamproc.agents.solitude import Solitude
-from streamproc.agents.standing import ALONE_FROM, MAX_CRASHES, Life, Standing, slice_of, submission
+from streamproc.agents.standing import (
+    ALONE_FROM,
+    MAX_LOST_ALONE,
+    Life,
+    Standing,
+    slice_of,
+    submission,
+)
 from streamproc.agents.tries import MAX_TRIES
 from streamproc.contract.chunk import ChunkError
 from streamproc.contract.records import Submitted, TaskMessage
@@ -168,7 +175,8 @@ class SliceRunner:
             one.done = True
             return False
         suspects = standing.suspects(message, self._life)
-        if len(suspects) >= MAX_CRASHES and self._beats.crashed(suspects, MAX_CRASHES):
+        alone = [suspect for suspect in suspects if suspect.alone]
+        if len(alone) >= MAX_LOST_ALONE and self._beats.crashed(alone, MAX_LOST_ALONE):
             self._bury(message, standing, reader)
             one.done = True
             return False
@@ -179,7 +187,7 @@ class SliceRunner:
 
     def _claim(self, one: Slice) -> None:
         with self._readers.lent() as reader:
-            one.taken = self._claimant.take(one.message, one.standing, reader)
+            one.taken = self._claimant.take(one.message, one.standing, reader, alone=one.alone)
             if one.taken is None:
                 self._sessions.discard(one.task)
                 one.done = True
@@ -291,7 +299,8 @@ class SliceRunner:
         if taken is None:
             return
         error = ChunkError(
-            "worker_crash", f"the worker was lost {MAX_CRASHES} times on the same part of this task"
+            "worker_crash",
+            f"{MAX_LOST_ALONE} workers were lost on the same part of this task, and did nothing else",
         )
         _log.error("task buried", task=taken.submitted.task)
         known = _known_pin(standing, _checkpoint(taken, reader))

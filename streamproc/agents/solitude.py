@@ -1,9 +1,9 @@
 """Slices run side by side, but one that lost two workers runs alone.
 
 When a worker dies, every slice in it looks guilty. Most deaths have nothing to do with a video, so
-the first one changes nothing: who takes over would else do one task after another. But the third
-one buries, so it must not have a neighbour to blame: the innocent ones end their slice alone and
-are free of suspicion, the guilty one takes down a worker in which nothing else runs.
+the first one changes nothing: who takes over would else do one task after another. After the second
+one a slice runs alone: the innocent ones end theirs and are free of suspicion, the guilty one takes
+down workers in which nothing else runs. Only such losses count against a task (`standing`).
 """
 
 import threading

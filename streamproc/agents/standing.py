@@ -33,9 +33,10 @@ from streamproc.contract.records import (
 )
 from streamproc.errors import StandingLostError
 
-MAX_CRASHES = 3
-ALONE_FROM = MAX_CRASHES - 1
-"""Crashes after which a slice runs alone: the last one that counts has no neighbours."""
+ALONE_FROM = 2
+"""Workers lost by a slice after which it runs alone."""
+MAX_LOST_ALONE = 3
+"""Workers lost by a slice that was alone in them, after which its task is ended."""
 
 
 def submission(message: TaskMessage) -> Submitted:
@@ -82,6 +83,7 @@ class Suspect(NamedTuple):
     life: Life
     claimed_ms: int
     overtaken_ms: int | None
+    alone: bool = False
 
 
 def crashed(
@@ -187,7 +189,7 @@ class Standing:
             overtaken_ms = self.claims[i + 1].time_ms if i + 1 < len(self.claims) else None
             one = Life(claim.worker, claim.life)
             found.pop(one, None)
-            found[one] = Suspect(one, seen.time_ms, overtaken_ms)
+            found[one] = Suspect(one, seen.time_ms, overtaken_ms, claim.alone)
         found.pop(life, None)
         return list(found.values())
 

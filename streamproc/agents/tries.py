@@ -8,7 +8,7 @@
 
 So a message is acknowledged in the end, whatever its task does, and other tasks of its partition
 are delivered again no more than they have to be. A process that ends between two tries counts from
-the start; one that dies of them is counted by the claims (`standing.MAX_CRASHES`).
+the start; one that dies of them is counted by the claims (`standing.MAX_LOST_ALONE`).
 """
 
 import asyncio

@@ -79,6 +79,7 @@ class Claim(msgspec.Struct, frozen=True):
     submission: with `slice` it is the claim's rank (`agents.standing`).
     `attempts` are the providers that failed before this one, oldest first. `life` is the start of
     the worker's process (`WorkerBeat.started_ms`): together with its name it is one process's life.
+    `alone`: no other slice ran in that process at the time (`agents.solitude`).
     """
 
     worker: str
@@ -89,6 +90,7 @@ class Claim(msgspec.Struct, frozen=True):
     parent: int = -1
     attempts: tuple[Attempt, ...] = ()
     life: int = 0
+    alone: bool = False
 
 
 class Continue(msgspec.Struct, frozen=True, tag="continue"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streamproc.contract import env
@@ -149,12 +150,21 @@ def test_a_terminated_worker_hands_over_within_a_slice(
     assert tail.claims[-1][1].worker != leaving.name
 
 
-def test_a_task_that_takes_its_worker_down_three_times_is_buried_and_its_neighbour_finishes(
+def lost(number: int) -> Claim:
+    """Return the claim of a worker that was never seen again."""
+    return Claim(f"lost-{number}", 0, "local", "", "", life=1)
+
+
+def test_a_task_that_takes_down_three_workers_alone_is_buried_and_its_neighbour_finishes(
     kafka: KafkaNode, crew: Crew, undisturbed: list[Chunk]
 ) -> None:
     crew.dismiss()
-    poison = submit(kafka, SPEC)
-    neighbour = submit(kafka, SPEC)
+    submissions = [submission(kafka, SPEC), submission(kafka, SPEC)]
+    for submitted in submissions:  # both were in the two workers that were lost before
+        for number in range(2):
+            claim(kafka, submitted, lost(number))
+    poison, neighbour = (send(kafka, submitted) for submitted in submissions)
+    poison.follow(until_claims=2)
     for _ in range(3):
         (doomed,) = crew.of(1, LONG_SLICES)
         poison.follow(until_claims=len(poison.claims) + 1)
@@ -175,7 +185,7 @@ def test_tasks_whose_worker_died_go_on_together_until_they_lose_another(
     submissions = [submission(kafka, SPEC), submission(kafka, SPEC)]
     for submitted in submissions:
         for number in range(n_lost):
-            claim(kafka, submitted, Claim(f"lost-{number}", 0, "local", "", "", life=1))
+            claim(kafka, submitted, lost(number))
     crew.of(1, LONG_SLICES)
     tails = [send(kafka, submitted) for submitted in submissions]
     for tail in tails:
@@ -191,10 +201,22 @@ def test_a_slice_that_three_living_workers_lost_is_nobodys_crash(
     """As when partitions wander while Kafka comes back: all claimed, none wrote, none died."""
     submitted = submission(kafka, SPEC)
     for number in range(3):
-        lost = Claim(f"living-{number}", 0, "local", "", "", life=1)
-        claim(kafka, submitted, lost)
+        living = msgspec.structs.replace(lost(number), worker=f"living-{number}", alone=True)
+        claim(kafka, submitted, living)
         later_ms = (time.time_ns() // 1_000_000) + 600_000
-        beat(kafka, WorkerBeat(lost.worker, "h", 1, 1, later_ms, "CPU", "f32", (), 1, 0, 0.0, 0))
+        beat(kafka, WorkerBeat(living.worker, "h", 1, 1, later_ms, "CPU", "f32", (), 1, 0, 0.0, 0))
+
+
+def test_any_number_of_workers_that_were_lost_with_others_beside_end_no_task(
+    kafka: KafkaNode, crew: Crew, undisturbed: list[Chunk]
+) -> None:
+    submitted = submission(kafka, SPEC)
+    for number in range(6):
+        claim(kafka, submitted, msgspec.structs.replace(lost(number), alone=number >= 4))
+    crew.of(1, LONG_SLICES)
+    tail = send(kafka, submitted)
+    assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
+    assert tail.claims[-1][1].alone
     crew.of(1, LONG_SLICES)
     tail = send(kafka, submitted)
     assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)

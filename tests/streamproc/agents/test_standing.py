@@ -281,6 +281,12 @@ def test_each_life_that_claimed_a_slice_and_wrote_nothing_is_suspected_once() ->
     ]
 
 
+def test_a_suspect_was_alone_in_its_worker_when_its_claim_says_so() -> None:
+    standing = _standing(_by("a"), _by("b", alone=True), _by("a", 2, alone=True))
+    alone = [s.life for s in standing.suspects(SUBMITTED, ME) if s.alone]
+    assert alone == [Life("b", 1), Life("a", 2)]
+
+
 def test_a_worker_that_tries_its_slice_again_does_not_suspect_itself() -> None:
     standing = _standing(_by("me"), _by("me"), _by("me"), _by("me"))
     assert standing.suspects(SUBMITTED, ME) == []
