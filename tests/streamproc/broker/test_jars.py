@@ -46,8 +46,15 @@ def test_a_jar_too_many_is_refused(resolved: Path) -> None:
 
 
 @pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache without jars; Maven's repository has them, so that nothing is downloaded."""
+def empty_cache(
+    processes: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A cache without jars; Maven's repository has them, so that nothing is downloaded.
+
+    Where there is a JDK, jgo asks its `jar` program about each of them.
+    """
     jars.class_path()
     found = [jars.cache_dir() / "repository", jars._users_repository()]
     real = next(r for r in found if (r / "org/apache/kafka/kafka_2.13").exists())
