@@ -43,7 +43,8 @@ class Claimant:
     ) -> Taken | None:
         """Claim the slice and fold up to the claim; None when the log has closed meanwhile.
 
-        `alone`: the claim says that no other slice runs in this process until it is done. Raises `StandingLostError` when the claim was not read back.
+        `alone`: the claim says that no other slice runs in this process until it is done.
+        Raises `StandingLostError` when the claim was not read back.
         """
         submitted = submission(message)
         claim = self._next(message, standing, alone=alone)

@@ -300,7 +300,7 @@ class SliceRunner:
             return
         error = ChunkError(
             "worker_crash",
-            f"{MAX_LOST_ALONE} workers were lost on the same part of this task, and did nothing else",
+            f"{MAX_LOST_ALONE} workers were lost that did nothing but the same part of this task",
         )
         _log.error("task buried", task=taken.submitted.task)
         known = _known_pin(standing, _checkpoint(taken, reader))

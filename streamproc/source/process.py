@@ -1,8 +1,9 @@
 """Decoder children as the worker sees them: get one, talk to it, and make sure it is gone after.
 
-A child serves one source. `take()` has the nursery fork one. The nursery is started by one
-long-lived thread: Linux sends a process its parent-death signal when the *thread* that made it
-ends.
+A child serves one source. `take()` returns one that the nursery has forked ahead: it has left the
+network and waits for its order, so that a source is not kept waiting for that. The nursery is
+started by one long-lived thread, which forks the children ahead, too: Linux sends a process its
+parent-death signal when the *thread* that made it ends.
 """
 
 import atexit
@@ -48,7 +49,7 @@ class DecoderProcess:
         self.control, self.bytes = control, served
         self.memory: mmap.mmap | None = memory
         self.pid = pid
-        self.isolated = False
+        self.started = self.isolated = False
         self._pidfd: int | None = pidfd
         self._ending = threading.Lock()
 
@@ -57,7 +58,12 @@ class DecoderProcess:
         message = self.receive(_START_TIMEOUT_S)
         if not isinstance(message, wire.Started):
             raise DecoderCrashedError(_NOT_STARTED)
-        self.isolated = message.isolated
+        self.started, self.isolated = True, message.isolated
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is alive and has said nothing since it started."""
+        return not _readable(self.control, 0)
 
     def send(self, message: wire.ToChild, fd: int | None = None) -> None:
         """Send one message, with a descriptor if there is one. A dead child is found on receive."""
@@ -120,37 +126,55 @@ class _Nursery:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: Future[_RunningNursery] | None = None
+        self._ahead: DecoderProcess | None = None
         self._starter: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
 
     def take(self) -> DecoderProcess:
         with self._lock:
-            try:
-                child = self._start().result().fork()
-            except _NurseryGoneError:
-                self._end()
-                child = self._start().result().fork()
-        try:
-            child.wait_started()
-        except BaseException:
-            child.end()
-            raise
-        return child
+            running = self._start()
+            child, self._ahead = self._ahead, None
+            if child is None or not child.waits:
+                if child is not None:
+                    child.end()
+                try:
+                    child = running.result().fork()
+                except _NurseryGoneError:
+                    self._end()
+                    child = self._start().result().fork()
+            self._fork_ahead()
+        if child.started:
+            return child
+        return _started(child)
 
     def prepare(self) -> None:
         with self._lock:
             self._start()
+            if self._ahead is None:
+                self._fork_ahead()
+
+    def _fork_ahead(self) -> None:
+        """Have the starter fork the next child. Called with the lock."""
+        if self._starter is not None:
+            with contextlib.suppress(RuntimeError):  # this process is ending
+                self._starter.submit(self._refill)
+
+    def _refill(self) -> None:
+        with self._lock, contextlib.suppress(DecoderCrashedError):  # who takes one hears of it
+            running = self._running
+            if running is not None and self._ahead is None:
+                self._ahead = _started(running.result().fork())
 
     def end(self) -> None:
         with self._lock:
             self._end()
             starter, self._starter = self._starter, None
-            if starter is not None and self._pid == os.getpid():
-                starter.shutdown()
+        if starter is not None and self._pid == os.getpid():
+            starter.shutdown()
 
     def _start(self) -> "Future[_RunningNursery]":
         if self._pid != os.getpid():  # forked: they are the other process's
-            self._running = self._starter = None
+            self._running = self._starter = self._ahead = None
             self._pid = os.getpid()
         if self._starter is None:
             self._starter = ThreadPoolExecutor(1, thread_name_prefix="nursery-starter")
@@ -160,6 +184,9 @@ class _Nursery:
 
     def _end(self) -> None:
         running, self._running = self._running, None
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and self._pid == os.getpid():
+            ahead.end()
         if running is not None and self._pid == os.getpid() and running.exception() is None:
             running.result().end()
 
@@ -235,6 +262,16 @@ class _RunningNursery:
         if not data:
             raise _NurseryGoneError(_NOT_STARTED)
         return wire.decode_from_nursery(data), fds[0] if fds else None
+
+
+def _started(child: DecoderProcess) -> DecoderProcess:
+    """Return the child when it has started; else it is ended, and `DecoderCrashedError` raised."""
+    try:
+        child.wait_started()
+    except BaseException:
+        child.end()
+        raise
+    return child
 
 
 def _send(to: socket.socket, data: bytes, *fds: int) -> None:

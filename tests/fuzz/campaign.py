@@ -23,6 +23,7 @@ from streamproc.source.reader import ByteReader, LocalReader
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
 from tests.fuzz import mutation
 from tests.fuzz.seeds import Seed
+from tests.nursery import settle
 
 LIMIT_S = 5.0
 _POLICY = FetchPolicy(max_pixels=2_000_000)
@@ -163,6 +164,6 @@ def _held() -> tuple[int, ...]:
         child.end()
     gc.collect()
     me = psutil.Process()
-    psutil.wait_procs(parent.children(), timeout=10)
+    settle(parent)
     memory = parent.memory_info().rss, me.memory_info().rss
     return parent.pid, parent.num_fds(), me.num_fds(), *memory

@@ -21,6 +21,7 @@ from streamproc.source.errors import DecoderCrashedError, SourceClosedError
 from streamproc.source.frames import Frame, FrameSource, open_source
 from streamproc.source.types import FrameOutputs, SourceSpec, letterbox_size
 from tests.data import clips
+from tests.nursery import settle
 from tests.streamproc.source.conftest import ALL, Clip, policy
 
 SMALL = FrameOutputs(full=False, scaled=(32, 32))
@@ -135,7 +136,7 @@ def test_nothing_is_left_behind_after_thirty_videos(clip: Clip) -> None:
 
     def settled(nursery: psutil.Process) -> tuple[int, ...]:
         gc.collect()
-        assert not psutil.wait_procs(nursery.children(), timeout=10)[1]
+        settle(nursery)
         maps = Path("/proc/self/maps").read_text().count("framewire-frames")
         ours = me.num_fds(), len(me.children()), threading.active_count(), maps
         return *ours, nursery.num_fds(), nursery.num_threads()
@@ -154,6 +155,26 @@ def test_nothing_is_left_behind_after_thirty_videos(clip: Clip) -> None:
     assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
     process.end_nursery()
     assert not nursery.is_running()
+
+
+def test_the_next_child_is_forked_ahead_and_passed_over_when_it_died_waiting(clip: Clip) -> None:
+    with opened(clip("plain.mp4")) as source:
+        nursery = psutil.Process(source.decoder_pid).parent()
+    settle(nursery)
+    (ahead,) = nursery.children()
+    with opened(clip("plain.mp4")) as source:
+        assert source.decoder_pid == ahead.pid
+    settle(nursery)
+    (ahead,) = nursery.children()
+    ahead.kill()
+    assert not psutil.wait_procs([ahead], timeout=10)[1]
+    while ahead.pid in {child.pid for child in nursery.children()}:
+        time.sleep(0.005)
+    with opened(clip("plain.mp4")) as source:
+        assert source.decoder_pid != ahead.pid
+        next(iter(source)).release()
+    settle(nursery)
+    assert len(nursery.children()) == 1
 
 
 def test_a_nursery_that_was_killed_takes_its_children_along_and_is_started_again(
@@ -175,11 +196,13 @@ def test_a_nursery_that_was_killed_takes_its_children_along_and_is_started_again
 def test_a_nursery_without_a_free_descriptor_refuses_and_its_children_go_on(clip: Clip) -> None:
     with opened(clip("plain.mp4")) as source:
         nursery = psutil.Process(source.decoder_pid).parent()
+        settle(nursery, n_at_work=1)
         before = nursery.rlimit(psutil.RLIMIT_NOFILE)
         nursery.rlimit(psutil.RLIMIT_NOFILE, (nursery.num_fds() + 1, before[1]))
-        for _ in range(2):
-            with pytest.raises(DecoderCrashedError, match="did not start"):
-                opened(clip("plain.mp4"))
+        with opened(clip("plain.mp4")):  # the child that was forked ahead
+            for _ in range(2):
+                with pytest.raises(DecoderCrashedError, match="did not start"):
+                    opened(clip("plain.mp4"))
         nursery.rlimit(psutil.RLIMIT_NOFILE, before)
         with opened(clip("plain.mp4")) as another:
             assert psutil.Process(another.decoder_pid).parent() == nursery
