@@ -1,16 +1,18 @@
 """A nursery whose children keep all they have: what `benchmarks.sandbox` compares with."""
 
+from streamproc.contract.sandbox import NETWORK_NAMESPACE
 from streamproc.source import nursery
-from streamproc.source.sandbox import walls
+from streamproc.source.sandbox import limits, walls
 
 
-def _only_die_with(parent_pid: int) -> bool:
+def _only_die_with(parent_pid: int) -> walls.Isolated:
     walls.die_with(parent_pid)
-    return False
+    return walls.Isolated(limits.Usage(), [NETWORK_NAMESPACE])
 
 
-def _keep_all(_max_pixels: int, _cpu_s: int) -> list[str]:
-    return []
+def _keep_all(isolated: walls.Isolated, _max_pixels: int, _cpu_s: int) -> list[str]:
+    isolated.usage.close()
+    return isolated.missing
 
 
 if __name__ == "__main__":

@@ -127,14 +127,12 @@ def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None
     control = socket.socket(fileno=control_fd)
     served = socket.socket(fileno=bytes_fd)
     memory = mmap.mmap(ring_fd, ring.RING_BYTES)
-    control.send(wire.encode(wire.Started(isolated)))
+    control.send(wire.encode(wire.Started(NETWORK_NAMESPACE not in isolated.missing)))
     order, fd = _receive_order(control)
     if order is None:
         return
     file = LocalFile(fd) if isinstance(order, wire.Open) and order.local else None
-    missing = walls.lock_down(*_limits(order))
-    if not isolated:
-        missing.append(NETWORK_NAMESPACE)
+    missing = walls.lock_down(isolated, *_limits(order))
     threading.Thread(target=_exit_with_parent, args=(control_fd,), daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         answer = _carry_out(order, Sandbox(tuple(missing)), file, control, served, memory)

@@ -1,9 +1,9 @@
 """How much a decoder may use: memory by the size of its pictures, CPU time while it gets on."""
 
 import contextlib
+import os
 import resource
 import time
-from pathlib import Path
 from typing import Final
 
 _BASE_BYTES: Final = 512 << 20
@@ -13,6 +13,7 @@ _THREADS: Final = 64
 _DESCRIPTORS: Final = 1
 """Every descriptor is there already; `poll` takes no more of them than this limit says."""
 STRETCH_S: Final = 30
+_PROC_BYTES: Final = 256
 
 
 def memory_bytes(max_pixels: int) -> int:
@@ -20,21 +21,44 @@ def memory_bytes(max_pixels: int) -> int:
     return _BASE_BYTES + max_pixels * _BYTES_PER_PIXEL
 
 
-def bound(max_pixels: int, cpu_s: int) -> None:
-    """Bound memory, CPU time and the number of threads; no core file, and no file grows.
+def bound_for_good() -> None:
+    """Write no core file, let no file grow, lock no memory: whatever comes to be decoded."""
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_MEMLOCK):
+        _lower(limit, 0)
+
+
+class Usage:
+    """What is in use, readable when no file can be opened any more."""
+
+    def __init__(self) -> None:
+        self._statm, self._loadavg = _descriptor("/proc/self/statm"), _descriptor("/proc/loadavg")
+
+    def address_space_bytes(self) -> int:
+        """Raises OSError: no /proc."""
+        return int(os.pread(self._statm, _PROC_BYTES, 0).split()[0]) * resource.getpagesize()
+
+    def n_threads_of_all(self) -> int:
+        """Return the number of threads of all users; raises OSError: no /proc."""
+        return int(os.pread(self._loadavg, _PROC_BYTES, 0).split()[3].split(b"/")[1])
+
+    def close(self) -> None:
+        for fd in (self._statm, self._loadavg):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def bound(usage: Usage, max_pixels: int, cpu_s: int) -> None:
+    """Bound memory, CPU time and the number of threads, and close `usage`. Raises OSError.
 
     Linux counts threads by user, over all of the user's processes, and the user's are not more
     than all there are now. The superuser's are not counted.
     """
-    size_bytes = _address_space_bytes() + memory_bytes(max_pixels)
-    _lower(resource.RLIMIT_AS, size_bytes)
+    _lower(resource.RLIMIT_AS, usage.address_space_bytes() + memory_bytes(max_pixels))
     # At the soft limit comes SIGXCPU, which tells what happened, at the hard one SIGKILL.
     _lower(resource.RLIMIT_CPU, cpu_s + 1)
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_MEMLOCK, 0)
     with contextlib.suppress(OSError, ValueError):  # no /proc: the number stays as it is
-        _lower(resource.RLIMIT_NPROC, _n_threads_of_all() + _THREADS)
+        _lower(resource.RLIMIT_NPROC, usage.n_threads_of_all() + _THREADS)
+    usage.close()
 
 
 def bound_descriptors() -> None:
@@ -70,10 +94,8 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value, value))
 
 
-def _address_space_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * resource.getpagesize()
-
-
-def _n_threads_of_all() -> int:
-    return int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
+def _descriptor(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

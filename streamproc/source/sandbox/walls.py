@@ -1,15 +1,16 @@
 """The walls around a decoder child, in the order in which they go up.
 
-`isolate()` runs first, while the process has one thread (namespaces demand it). `lock_down()`
-runs when the last descriptor has arrived and before a byte of a video is looked at.
+`isolate()` runs first, while the process has one thread (namespaces demand it) and waits for its
+order: most of the time that the walls take is spent there, when nobody waits. `lock_down()` runs
+when the last descriptor has arrived and before a byte of a video is looked at.
 """
 
 import contextlib
 import os
 import signal
-from typing import Final
+from typing import Final, NamedTuple
 
-from streamproc.contract.sandbox import CAPABILITIES, LANDLOCK, SECCOMP
+from streamproc.contract.sandbox import CAPABILITIES, LANDLOCK, NETWORK_NAMESPACE, SECCOMP
 from streamproc.source.sandbox import capabilities, landlock, limits, seccomp
 from streamproc.source.sandbox.machine import libc, prctl
 
@@ -36,12 +37,48 @@ def die_with(parent_pid: int) -> None:
         os._exit(0)
 
 
-def isolate(parent_pid: int) -> bool:
-    """Be nobody, die with the parent, gain nothing by exec, leave the network.
+class Isolated(NamedTuple):
+    """What `lock_down` needs of `isolate`: what to read, and the parts that this host refused."""
 
-    Returns whether the network is gone: hosts and containers may refuse namespaces to ordinary
-    users.
+    usage: limits.Usage
+    missing: list[str]
+    """By their names in `contract.sandbox`."""
+
+
+def isolate(parent_pid: int) -> Isolated:
+    """Be nobody, die with the parent, gain nothing by exec; leave network, capabilities, files.
+
+    Hosts and containers may refuse namespaces to ordinary users.
     """
+    missing = []
+    if not _leave_network(parent_pid):
+        missing.append(NETWORK_NAMESPACE)
+    usage = limits.Usage()
+    limits.bound_for_good()
+    if not capabilities.drop():
+        missing.append(CAPABILITIES)
+    try:
+        landlock.restrict()
+    except OSError:
+        missing.append(LANDLOCK)
+    return Isolated(usage, missing)
+
+
+def lock_down(isolated: Isolated, max_pixels: int, cpu_s: int) -> list[str]:
+    """Give up what is left: memory, CPU time, threads, descriptors, system calls.
+
+    Returns all parts that this host refused.
+    """
+    limits.bound(isolated.usage, max_pixels, cpu_s)
+    limits.bound_descriptors()
+    try:
+        seccomp.restrict()
+    except OSError:
+        return [*isolated.missing, SECCOMP]
+    return isolated.missing
+
+
+def _leave_network(parent_pid: int) -> bool:
     has_left = False
     if os.geteuid() == 0 and capabilities.can_become_another_user():
         has_left = _unshare(_CLONE_NEWNET)
@@ -53,27 +90,6 @@ def isolate(parent_pid: int) -> bool:
         _unshare(_CLONE_NEWUSER)
         return True
     return _unshare(_CLONE_NEWUSER | _CLONE_NEWNET) or _unshare(_CLONE_NEWNET)
-
-
-def lock_down(max_pixels: int, cpu_s: int) -> list[str]:
-    """Give up what is left: memory, threads, capabilities, files, descriptors, system calls.
-
-    Returns the parts that this host refused, by their names in `contract.sandbox`.
-    """
-    missing = []
-    limits.bound(max_pixels, cpu_s)
-    if not capabilities.drop():
-        missing.append(CAPABILITIES)
-    try:
-        landlock.restrict()
-    except OSError:
-        missing.append(LANDLOCK)
-    limits.bound_descriptors()
-    try:
-        seccomp.restrict()
-    except OSError:
-        missing.append(SECCOMP)
-    return missing
 
 
 def _become_nobody() -> None:
