@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 from msgspec import UNSET, UnsetType
 
@@ -167,18 +168,8 @@ class Session:
         Usage counts the log's chunks: the engine may be behind it, on its way from a checkpoint.
         """
         elapsed_ms = self._elapsed_ms()
-        info = self._info
         chunk = self._chunk(
-            StreamInfo(
-                frame_index=info.frame_index,
-                total_frames=info.total_frames,
-                decoded_frames=info.decoded_frames,
-                dropped_frames=info.dropped_frames,
-                fps=info.fps,
-                elapsed_ms=elapsed_ms,
-                time_s=info.time_s,
-                total_frames_is_estimate=info.total_frames_is_estimate,
-            ),
+            msgspec.structs.replace(self._info, elapsed_ms=elapsed_ms),
             (),
             reason,
             usage=Usage(self.cursor.seq, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
@@ -198,14 +189,12 @@ class Session:
             _log.exception("an engine did not close", task=self.submitted.task)
 
     def _end(self, writer: LogWriter, pending: Pending, end: EndOfStream) -> None:
-        self._info = StreamInfo(
-            frame_index=self._info.frame_index,
+        self._info = msgspec.structs.replace(
+            self._info,
             total_frames=end.total_frames,
             decoded_frames=end.decoded,
             dropped_frames=end.failed + end.skipped,
             fps=end.fps,
-            elapsed_ms=0,
-            time_s=self._info.time_s,
             total_frames_is_estimate=_estimated(end),
         )
         self._counts = (end.decoded, end.failed, end.skipped)
@@ -228,6 +217,8 @@ class Session:
             elapsed_ms=self._elapsed_ms(),
             time_s=UNSET if item.time_s is None else round(item.time_s, 6),
             total_frames_is_estimate=_estimated(item),
+            sample_aspect_ratio=item.sample_aspect or UNSET,
+            frame_size=item.frame_size or UNSET,
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)

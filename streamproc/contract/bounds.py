@@ -20,6 +20,8 @@ MAX_TRACK_ID: Final = 2**32 - 1
 """UInt32 in the tables."""
 MAX_PX: Final = 2**24
 """A place or a length in a picture; no codec has pictures wider than 2**16. Int32 in the tables."""
+MAX_TERM: Final = 2**31 - 1
+"""Numerator or denominator of a fraction, as libav has it."""
 MAX_FPS: Final = 1e6
 """Frames per second; time bases of a microsecond pass for rates."""
 MAX_TIME_S: Final = 1e9
@@ -53,6 +55,7 @@ Place = Annotated[int, Meta(ge=-MAX_PX, le=MAX_PX)]
 Length = Annotated[int, Meta(ge=0, le=MAX_PX)]
 Rate = Annotated[float, Meta(ge=0, le=MAX_FPS)]
 Side = Annotated[int, Meta(ge=1, le=MAX_PX)]
+Term = Annotated[int, Meta(ge=1, le=MAX_TERM)]
 Duration = Annotated[float, Meta(ge=0, le=MAX_TIME_S)]
 MediaTime = Annotated[float, Meta(ge=-MAX_TIME_S, le=MAX_TIME_S)]
 Timestamp = Annotated[int, Meta(ge=-MAX_INT64, le=MAX_INT64)]

@@ -14,6 +14,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
     source's time base, `time_s` the media time since the source's first frame, None when unknown.
     `total_is_exact`: `total_frames` was counted, or nothing else is known of it.
+    `sample_aspect`, `frame_size`: as `StreamInfo` has them, None where it has nothing.
     """
 
     frame_index: int
@@ -27,6 +28,8 @@ class FrameResult(msgspec.Struct, frozen=True):
     vectors: tuple[TrackVector, ...] = ()
     time_s: float | None = None
     total_is_exact: bool = True
+    sample_aspect: tuple[int, int] | None = None
+    frame_size: tuple[int, int] | None = None
 
 
 class EndOfStream(msgspec.Struct, frozen=True):

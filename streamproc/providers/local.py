@@ -50,6 +50,7 @@ class _Seen:
 
     frame: ResumePoint
     time_s: float
+    size: tuple[int, int] | None
     perception: Future[Perception]
 
 
@@ -180,6 +181,8 @@ class LocalEngine:
             vectors=tuple(vectors),
             time_s=item.time_s,
             total_is_exact=info.total_is_exact,
+            sample_aspect=None if info.sample_aspect == (1, 1) else info.sample_aspect,
+            frame_size=item.size,
         )
 
     def _feed(self) -> None:
@@ -206,7 +209,7 @@ class LocalEngine:
         info = self._source.info
         view = View(frame.image, frame.scaled, (info.width, info.height))
         future = self._pool.submit(_perceive, frame, view, self._plan)
-        return _Seen(frame.resume_point, frame.time_s, future)
+        return _Seen(frame.resume_point, frame.time_s, frame.size, future)
 
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]

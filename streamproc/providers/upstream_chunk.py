@@ -19,6 +19,8 @@ from streamproc.contract.bounds import (
     Length,
     Name,
     Place,
+    Side,
+    Term,
     Text,
     TrackId,
 )
@@ -53,6 +55,8 @@ class UpstreamInfo(msgspec.Struct, frozen=True):
     dropped_frames: Count
     fps: float
     time_s: float | None = None
+    sample_aspect_ratio: tuple[Term, Term] | None = None
+    frame_size: tuple[Side, Side] | None = None
 
 
 class UpstreamResult(msgspec.Struct, frozen=True):

@@ -134,6 +134,8 @@ class ChunkReader:
             targets=targets,
             vectors=tuple(self._vectors(targets)),
             time_s=usable_time_s(info.time_s),
+            sample_aspect=info.sample_aspect_ratio,
+            frame_size=info.frame_size,
         )
 
     def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:

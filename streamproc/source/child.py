@@ -234,6 +234,7 @@ def _pictures(
         (stream.time_base.numerator, stream.time_base.denominator),
         walk.head.pts,
         stream.total_is_exact,
+        picture.sample_aspect(stream.stream, stream.codec, upright.turns),
     )
     painter = picture.Painter(upright, message.outputs, width, height)
     slots = Slots(control, layout.n_slots)
@@ -241,6 +242,7 @@ def _pictures(
         slot = slots.take()
         painter.paint(picked.frame, *layout.views(memory, slot))
         counters = walk.counters
+        size = picture.upright_size(picked.frame.width, picked.frame.height, upright.turns)
         yield wire.Shown(
             slot,
             picked.index,
@@ -250,6 +252,7 @@ def _pictures(
             counters.failed,
             counters.skipped,
             picked.pos,
+            None if size == (width, height) else size,
         )
 
 

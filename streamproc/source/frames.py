@@ -51,11 +51,12 @@ class Frame:
     `time_s`: since the source's first frame. `image`: (height, width, 3) uint8 BGR upright, or
     None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
     `skipped`: frames of the range so far, this one included. `pos`: of its packet in the file.
+    `size`: (width, height) upright as it was stored, None when that is the first frame's.
     """
 
     __slots__ = (
         *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped", "pos"),
-        *("_source", "_slot"),
+        *("size", "_source", "_slot"),
     )
 
     def __init__(self, shown: wire.Shown, source: "FrameSource") -> None:
@@ -66,6 +67,7 @@ class Frame:
         self.failed = shown.failed
         self.skipped = shown.skipped
         self.pos = shown.pos
+        self.size = shown.size
         self._slot = shown.slot
         self._source: FrameSource | None = source
         self.image: Image | None
@@ -247,6 +249,7 @@ class FrameSource:
             time_base=opened.time_base,
             start_pts=opened.start_pts,
             total_is_exact=opened.total_is_exact,
+            sample_aspect=opened.sample_aspect,
         )
 
     def _finish(self, ended: wire.Ended) -> None:

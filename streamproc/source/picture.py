@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from streamproc.contract.bounds import MAX_TERM
 from streamproc.source.ring import Image
 from streamproc.source.types import FrameOutputs, letterbox_size
 
@@ -135,6 +136,17 @@ def by_matrix(a: int, b: int, c: int, d: int) -> Upright:
     lies_along_x = abs(c) > abs(d)
     turns = (1 if c > 0 else 3) if lies_along_x else (0 if d > 0 else 2)
     return Upright(turns, a * d < b * c)
+
+
+def sample_aspect(stream: Any, codec: Any, turns: int) -> tuple[int, int]:
+    """Return width : height of an upright pixel, in lowest terms; (1, 1) when nothing tells it.
+
+    The container's word goes before the codec's, as for players.
+    """
+    told = stream.sample_aspect_ratio or codec.sample_aspect_ratio
+    if not told or not 0 < told.numerator <= MAX_TERM or not 0 < told.denominator <= MAX_TERM:
+        return 1, 1
+    return upright_size(told.numerator, told.denominator, turns)
 
 
 def upright_size(width: int, height: int, turns: int) -> tuple[int, int]:

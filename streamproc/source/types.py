@@ -60,7 +60,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
     `width`, `height`: pixels of the upright frame, after `rotation` (degrees counterclockwise,
     as applied). `fps`: average rate of the source. `total_frames`: counted from the container's
     index (`total_is_exact`), else duration x rate; None when neither is known. `time_base`:
-    seconds per pts unit.
+    seconds per pts unit. `sample_aspect`: width : height of a pixel of the upright frame.
     `fingerprint`: sha256 over size, first and last 64 KiB and a strong ETag; for a source that
     cannot be read at random (see `fetch`), over size, first 64 KiB and ETag.
     """
@@ -79,6 +79,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
     time_base: tuple[int, int]
     start_pts: int
     total_is_exact: bool = False
+    sample_aspect: tuple[int, int] = (1, 1)
 
 
 class SourceUsage(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from streamproc.contract.bounds import (
     Name,
     Rate,
     Side,
+    Term,
     Timestamp,
 )
 from streamproc.contract.decoding import msgpack_decoder
@@ -39,7 +40,6 @@ _MAX_SLOT: Final = 1023
 _MAX_MESSAGE_CHARS: Final = 1000
 Place = Annotated[int, Meta(ge=NO_PLACE, le=2**53 - 1)]
 """Of a packet in its file, in bytes."""
-_Term = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # of a fraction, as libav has it
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -128,13 +128,17 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
     rotation: Annotated[int, Meta(ge=0, lt=360)]
     codec: Name
     container: Name
-    time_base: tuple[_Term, _Term]
+    time_base: tuple[Term, Term]
     start_pts: Timestamp
     total_is_exact: bool = False
+    sample_aspect: tuple[Term, Term] = (1, 1)
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: a frame is in `slot`; counters include it."""
+    """Child: a frame is in `slot`; counters include it.
+
+    `size`: (width, height) upright, before it was scaled to the first frame's; None: it is that.
+    """
 
     slot: Annotated[int, Meta(ge=0, le=_MAX_SLOT)]
     index: Count
@@ -144,6 +148,7 @@ class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     failed: Count
     skipped: Count
     pos: Place = NO_PLACE
+    size: tuple[Side, Side] | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -1,11 +1,15 @@
 """Awkward videos at once, on a worker with less room than tasks, and its death in the middle."""
 
 import signal
+from fractions import Fraction
 from pathlib import Path
+
+from msgspec import UNSET
 
 from streamproc.contract import env
 from streamproc.contract.spec import Sampling
 from tests.brokers import KafkaNode
+from tests.data import shapes
 from tests.field.files import FILES
 from tests.field.oracle import decode
 from tests.field.trial import walked
@@ -25,6 +29,7 @@ def test_each_has_the_frames_that_it_has_alone(
     paths = {name: tmp_path / name for name in NAMES}
     for name, path in paths.items():
         path.write_bytes(FILES[name](tmp_path))
+    changing = shapes.changing(tmp_path, Fraction(16, 11))
     first = WorkerProcess(kafka, tmp_path, "first", **SETTINGS)
     second = WorkerProcess(kafka, tmp_path, "second", **SETTINGS)
     tails: dict[str, LogTail] = {}
@@ -33,18 +38,23 @@ def test_each_has_the_frames_that_it_has_alone(
         for name, path in paths.items():
             spec = make_spec(path.as_uri(), sampling=EVERY_SECOND)
             tails[name] = submit(kafka, spec, project="awkward")
+        shaped = tails["shaped"] = submit(kafka, make_spec(changing.as_uri()), project="awkward")
         tails["joined.ts"].follow(until_length=1)
         first.send(signal.SIGKILL)
         second.wait_ready()
-        for name, tail in tails.items():
-            *frames, terminal = chunks_of(tail.follow(timeout_s=120))
-            truth = decode(paths[name])
-            alone = walked(paths[name], truth, EVERY_SECOND)
+        for name, path in paths.items():
+            *frames, terminal = chunks_of(tails[name].follow(timeout_s=120))
+            truth = decode(path)
+            alone = walked(path, truth, EVERY_SECOND)
             assert [frame.index for frame in alone] == list(range(0, len(truth.pictures), 2))
             told = [(f.stream_info.frame_index, f.stream_info.time_s) for f in frames]
             assert told == [(frame.index, round(frame.time_s, 6)) for frame in alone], name
             assert terminal.finish_reason == "stop", name
             assert terminal.stream_info.total_frames == len(truth.pictures), name
+        infos = [chunk.stream_info for chunk in chunks_of(shaped.follow(timeout_s=120))[:-1]]
+        assert {info.sample_aspect_ratio for info in infos} == {(16, 11)}
+        sizes = [info.frame_size for info in infos]
+        assert sizes == [UNSET] * 6 + [shapes.TALL] * 6 + [UNSET] * 6
     finally:
         first.stop()
         second.stop()

@@ -32,6 +32,7 @@ def said(event: bytes) -> dict[str, Any]:
 
 
 FRAME = said(frame_event(7, text="A1", text_confidence=0.5, feature_digest="d", feature="AAA8ADw="))
+FRAME["stream_info"] |= {"time_s": 1.5, "sample_aspect_ratio": [16, 11], "frame_size": [64, 48]}
 END = said(end_event("stop", 5, usage={"processed_frames": 5, "failed_frames": 1}))
 
 
@@ -60,6 +61,9 @@ def check(result: FrameResult | EndOfStream) -> None:
     if isinstance(result, EndOfStream):
         return
     assert 0 <= result.frame_index <= bounds.MAX_COUNT
+    assert result.time_s is None or 0 <= result.time_s <= bounds.MAX_TIME_S
+    assert all(0 < term <= bounds.MAX_TERM for term in result.sample_aspect or ())
+    assert all(0 < side <= bounds.MAX_PX for side in result.frame_size or ())
     for target in result.targets:
         assert 0 <= target.track_id <= bounds.MAX_TRACK_ID
         assert 0 <= target.confidence <= 1
@@ -91,6 +95,8 @@ def test_any_value_in_any_field_is_bounded_or_refused(
         (("stream_info", "frame_index"), 99_999_999_999_999_999_999),
         (("stream_info", "frame_index"), -1),
         (("stream_info", "decoded_frames"), -3),
+        (("stream_info", "sample_aspect_ratio"), [0, 1]),
+        (("stream_info", "frame_size"), [64, 2**40]),
         (("delta", "results", 0, "targets", 0, "track_id"), -1),
         (("delta", "results", 0, "targets", 0, "track_id"), 2**32),
         (("delta", "results", 0, "targets", 0, "roi", "left"), -(2**40)),

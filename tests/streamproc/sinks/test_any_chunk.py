@@ -31,6 +31,7 @@ EDGES = [
 ]
 INTS = st.sampled_from(EDGES) | st.integers(-(10**25), 10**25)
 KAFKA_INTS = st.sampled_from([n for n in EDGES if abs(n) < 2**63])
+PAIRS = st.sampled_from([[a, b] for a in EDGES for b in EDGES])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others
 TEXTS = st.text(max_size=30)
 GIVEN = st.fixed_dictionaries(
@@ -41,7 +42,13 @@ GIVEN = st.fixed_dictionaries(
         "dropped_frames": INTS,
         "fps": FLOATS,
         "elapsed_ms": INTS,
-    }
+    },
+    optional={
+        "time_s": FLOATS,
+        "total_frames_is_estimate": st.booleans(),
+        "sample_aspect_ratio": PAIRS,
+        "frame_size": PAIRS,
+    },
 )
 TARGETS = st.lists(
     st.fixed_dictionaries(
@@ -118,12 +125,12 @@ def records_of(task: str, log: tuple[Any, ...], position: int) -> list[ChunkReco
 
 
 @settings(
-    max_examples=5,  # each is a batch: an insert costs as much as the making of its rows
+    max_examples=8,  # each is a batch: an insert costs as much as the making of its rows
     deadline=None,
     phases=[Phase.generate],  # to shrink would mean as many inserts again
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(LOGS, min_size=30, max_size=40))
+@given(st.lists(LOGS, min_size=18, max_size=26))
 def test_any_chunk_that_can_be_written_is_indexed(
     tables: IndexTables, logs: list[tuple[Any, ...]]
 ) -> None:
