@@ -88,11 +88,23 @@ def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResourc
         model=row.model,
         provider=row.provider,
         attempts=[],
-        progress=Progress(row.processed_frames, row.total_frames, row.fps or None),
+        progress=progress_of(
+            row.processed_frames,
+            row.total_frames,
+            row.fps,
+            estimated=row.total_frames_is_estimate,
+        ),
         error=TaskFailure(row.error_code or "", row.error_message or "") if failed else None,
         stream_url=paths.stream(row.task_id),
         results_url=paths.results(row.task_id),
     )
+
+
+def progress_of(processed: int, total: int | None, fps: float, *, estimated: bool) -> Progress:
+    """Return progress with what cannot be used left out."""
+    total = usable_count(total)
+    said = True if estimated and total is not None else UNSET
+    return Progress(processed, total, usable_fps(fps) or None, said)
 
 
 def _outcome(text: str) -> Status:
@@ -109,11 +121,20 @@ def _progress(state: LogState, chunk: Chunk | None) -> Progress:
         final = state.final
         if final is None:
             return Progress(0, None, None)
-        fps = usable_fps(final.fps) or None
-        return Progress(final.processed_frames, usable_count(final.total_frames), fps)
+        return progress_of(
+            final.processed_frames,
+            final.total_frames,
+            final.fps,
+            estimated=final.total_frames_is_estimate,
+        )
     info = chunk.stream_info
     processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
-    return Progress(processed, usable_count(info.total_frames), usable_fps(info.fps) or None)
+    return progress_of(
+        processed,
+        info.total_frames,
+        info.fps,
+        estimated=info.total_frames_is_estimate is True,
+    )
 
 
 def _failure(state: LogState, chunk: Chunk | None) -> TaskFailure | None:

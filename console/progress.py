@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from msgspec import UnsetType
+
 from console.printable import echo
 from console.terminal import Terminal
 from streamproc.contract.chunk import Chunk
@@ -38,6 +40,22 @@ def chunk_progress(terminal: Terminal) -> Iterator[ChunkProgress]:
 
     with ChunkBar() as bar:
         yield bar
+
+
+class HasTotal(Protocol):
+    """How many frames there are, None when nobody knows: a chunk's info, a task's progress."""
+
+    @property
+    def total_frames(self) -> int | None: ...
+    @property
+    def total_frames_is_estimate(self) -> bool | UnsetType: ...
+
+
+def total_text(told: HasTotal) -> str:
+    """Return `120`, `~120` for an estimate, `?` when it is not known."""
+    if told.total_frames is None:
+        return "?"
+    return f"{'~' if told.total_frames_is_estimate is True else ''}{told.total_frames}"
 
 
 def n_targets(chunk: Chunk) -> int:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from console.printable import printable
-from console.progress import n_targets
+from console.progress import n_targets, total_text
 from streamproc.contract.chunk import Chunk
 
 
@@ -39,7 +39,7 @@ class ChunkBar:
             description="finished" if chunk.finish_reason else "processing",
             total=info.total_frames,
             completed=info.frame_index + 1,
-            of="?" if info.total_frames is None else info.total_frames,
+            of=total_text(info),
             targets=n_targets(chunk),
         )
 

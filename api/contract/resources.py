@@ -175,11 +175,15 @@ class StreamToken(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """`fps` is the source's frame rate; null until the first chunk says it."""
+    """`fps` is the source's frame rate; null until the first chunk says it.
+
+    `total_frames_is_estimate`: true, or not there.
+    """
 
     processed_frames: int
     total_frames: int | None
     fps: float | None
+    total_frames_is_estimate: bool | UnsetType = UNSET
 
 
 class TaskFailure(msgspec.Struct, frozen=True):

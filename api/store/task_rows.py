@@ -11,7 +11,7 @@ from streamproc.contract import tables
 _COLUMNS = """task_id, toUnixTimestamp64Milli(created_at), status,
     toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(finished_at), model, provider,
     processed_frames, total_frames, fps, processing_time_ms, error_code, error_message,
-    log_length"""
+    log_length, total_frames_is_estimate"""
 
 
 class IndexedTask(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ class IndexedTask(msgspec.Struct, frozen=True):
     error_code: str | None
     error_message: str | None
     log_length: int
+    total_frames_is_estimate: bool
 
 
 async def list_tasks(

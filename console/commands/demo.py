@@ -16,7 +16,7 @@ from console.commands.tasks import fetch_results, print_results, wait_for_end
 from console.local.plan import EMBEDDED, MEMORY
 from console.local.session import kafka_available, running_stack
 from console.printable import echo
-from console.progress import chunk_progress
+from console.progress import chunk_progress, total_text
 from console.request import RequestWords, build_request
 from console.terminal import Terminal
 from console.video import video_input
@@ -70,8 +70,7 @@ def chunk_line(chunk: Chunk) -> str:
         f"#{t.track_id} {t.class_name} {t.confidence:.2f}" for t in targets[:_MAX_SHOWN]
     )
     more = f"  +{len(targets) - _MAX_SHOWN}" if len(targets) > _MAX_SHOWN else ""
-    total = "?" if info.total_frames is None else info.total_frames
-    head = f"frame {info.frame_index:>4}/{total}  {info.elapsed_ms / 1000:5.1f} s"
+    head = f"frame {info.frame_index:>4}/{total_text(info)}  {info.elapsed_ms / 1000:5.1f} s"
     return f"{head}  {len(targets):>2} targets  {shown}{more}".rstrip()
 
 

@@ -13,6 +13,7 @@ from console.client.sync import Client
 from console.commands.options import asks_api
 from console.errors import ApiProblem, ConsoleError
 from console.printable import echo, printable
+from console.progress import total_text
 from console.terminal import Terminal
 
 _POLLS_S = (0.2, 0.3, 0.5, 1.0)
@@ -187,5 +188,4 @@ def print_task(terminal: Terminal, task: TaskResource) -> None:
 
 
 def _frames(task: TaskResource) -> str:
-    total = task.progress.total_frames
-    return f"{task.progress.processed_frames}/{'?' if total is None else total}"
+    return f"{task.progress.processed_frames}/{total_text(task.progress)}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from api.contract.resources import Progress
 from console.columns import Column, Row
 from console.ink import Line, folded
 from console.state import TaskView, parse_time
@@ -130,20 +131,25 @@ def _facts(view: TaskView, now: datetime) -> Iterator[tuple[str, str | None]]:
             duration(((finished or now) - started).total_seconds()),
         )
     total = view.expected_frames
-    of = f" of {grouped(total)}" if total and task.status != "succeeded" else ""
+    of = f" of {_about(progress)}{grouped(total)}" if total and task.status != "succeeded" else ""
     yield "frames", f"{grouped(progress.processed_frames)}{of}"
     speed = view.rate_fps(now)
     yield "speed", f"{rate(speed)} frames/s" if speed else None
-    yield "video", _video(progress.total_frames, progress.fps)
+    yield "video", _video(progress)
     yield "provider", task.provider
     yield "model", task.model
 
 
-def _video(total: int | None, fps: float | None) -> str | None:
+def _video(progress: Progress) -> str | None:
+    total, fps = progress.total_frames, progress.fps
     if not fps:
         return None
-    frames = f"{grouped(total)} frames, " if total else ""
+    frames = f"{_about(progress)}{grouped(total)} frames, " if total else ""
     return f"{frames}{fps:g} fps"
+
+
+def _about(progress: Progress) -> str:
+    return "about " if progress.total_frames_is_estimate is True else ""
 
 
 def _local(text: str) -> str:

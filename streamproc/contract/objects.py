@@ -149,3 +149,4 @@ class Final(msgspec.Struct, frozen=True):
     total_frames: int | None = None
     fps: float = 0.0
     attempts: tuple[Attempt, ...] = ()
+    total_frames_is_estimate: bool = False

@@ -79,6 +79,7 @@ class TaskRow(
     log_position: int
     last_frame: int
     rev: int
+    total_frames_is_estimate: bool = False
 
 
 class TrackRow(
@@ -191,7 +192,8 @@ _CREATE_TABLES = (
     log_epoch Int64,
     log_position UInt64,
     last_frame Int64,
-    rev UInt64
+    rev UInt64,
+    total_frames_is_estimate Bool DEFAULT false
 ) ENGINE = ReplacingMergeTree(rev)
 PARTITION BY month
 ORDER BY (project, task_id)
@@ -260,6 +262,11 @@ ORDER BY (project, task_id, track_id)
 {_SETTINGS}""",
 )
 
+_ADD_COLUMNS = (
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS total_frames_is_estimate Bool DEFAULT false",
+)
+"""What a version after the first one added."""
+
 _CREATE_VIEWS = (
     f"""CREATE OR REPLACE VIEW {V_TASKS} AS SELECT
     project, task_id, created_at, status, started_at, finished_at,
@@ -267,7 +274,7 @@ _CREATE_VIEWS = (
     dateDiff('millisecond', started_at, finished_at) / 1000 AS worked_s,
     model, provider, steps, models, source, processed_frames, total_frames, fps, finish_reason,
     processing_time_ms, decoded_frames, failed_frames, skipped_frames, error_code, error_message,
-    log_length
+    log_length, total_frames_is_estimate
 FROM {TASKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_TRACKS} AS SELECT
     project, task_id, track_id, created_at, class, first_frame, last_frame, first_s, last_s,
@@ -291,7 +298,7 @@ FROM {TASKS} FINAL
 GROUP BY project, day""",
 )
 
-DDL = (*_CREATE_TABLES, *_CREATE_VIEWS, *audit.DDL)
+DDL = (*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS, *audit.DDL)
 """Statements that bring a database to this schema, in order; each may be run again."""
 
 

@@ -66,6 +66,7 @@ def final_of(
         total_frames=last.stream_info.total_frames,
         fps=last.stream_info.fps,
         attempts=attempts,
+        total_frames_is_estimate=last.stream_info.total_frames_is_estimate is True,
     )
 
 

@@ -249,7 +249,12 @@ class IndexedTask:
                 processed_frames=self.row.processed_frames + 1,
                 last_frame=max(self.row.last_frame, frame),
             )
-        self._change(total_frames=usable_count(info.total_frames), fps=fps)
+        total = usable_count(info.total_frames)
+        self._change(
+            total_frames=total,
+            total_frames_is_estimate=total is not None and info.total_frames_is_estimate is True,
+            fps=fps,
+        )
         time_s = usable_time_s(None if info.time_s is UNSET else info.time_s)
         if time_s is None:
             time_s = frame_time_s(frame, fps)

@@ -1,7 +1,7 @@
 """Rows of the index on a real chDB: right for known data, the same for every way to get there."""
 
 import random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -18,11 +18,18 @@ from streamproc.contract.tables import (
     TABLES,
     TASKS,
     TRACKS,
+    V_TASKS,
     TrackRow,
     created_ms_of,
     month_of,
 )
-from streamproc.sinks.clickhouse import Embedded, IndexTables, Recovered
+from streamproc.sinks.clickhouse import (
+    ClientFactory,
+    Embedded,
+    IndexTables,
+    Recovered,
+    ensure_schema,
+)
 from streamproc.sinks.index import Gap, Indexer
 from streamproc.sinks.index_task import TaskRows, source_host, summarise
 from streamproc.sinks.track_rows import normalised
@@ -97,6 +104,45 @@ def test_a_log_becomes_rows(tables: IndexTables) -> None:
     (embedding,) = tables.select(EMBEDDINGS)  # a zero vector has no direction
     assert (embedding.track_id, embedding.frame) == (1, 25)
     assert embedding.vector == pytest.approx((0, 0, 1, 0))
+
+
+class Estimating(LogBuilder):
+    """Writes chunks of a source without a list of its frames."""
+
+    def _chunk(self, targets: Any, *, first: bool) -> Any:
+        chunk = super()._chunk(targets, first=first)
+        info = msgspec.structs.replace(chunk.stream_info, total_frames_is_estimate=True)
+        return msgspec.structs.replace(chunk, stream_info=info)
+
+
+def test_an_estimated_total_is_known_as_one_until_the_frames_are_counted(
+    tables: IndexTables,
+) -> None:
+    partition, log = Partition(), Estimating(task_id(1))
+    partition.write_all(log.claim(), log.chunk(target(1)))
+    feed(tables, partition, [submitted(log.task)])
+    (task,) = tables.select(TASKS)
+    assert (task.total_frames, task.total_frames_is_estimate) == (100, True)
+    counted = LogBuilder(task_id(2))
+    partition = Partition()
+    partition.write_all(counted.claim(), counted.chunk(target(1)), counted.terminal("stop"))
+    feed(tables, partition, [submitted(counted.task)])
+    assert [row.total_frames_is_estimate for row in tables.select(TASKS)] == [True, False]
+
+
+def test_tables_of_a_version_before_get_the_columns_that_came_since(
+    connect: ClientFactory, tables: IndexTables
+) -> None:
+    partition, log = Partition(), LogBuilder(task_id(1))
+    partition.write_all(log.claim(), log.chunk(target(1)))
+    feed(tables, partition, [submitted(log.task)])
+    client = connect()
+    client.command(f"DROP VIEW {V_TASKS}")
+    client.command(f"ALTER TABLE {TASKS} DROP COLUMN total_frames_is_estimate")
+    ensure_schema(client)
+    client.close()
+    (task,) = tables.select(TASKS)
+    assert (task.task_id, task.total_frames_is_estimate) == (log.task, False)
 
 
 def test_a_submission_alone_is_a_pending_task(tables: IndexTables) -> None:
