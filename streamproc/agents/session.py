@@ -178,6 +178,7 @@ class Session:
                 elapsed_ms=elapsed_ms,
                 time_s=info.time_s,
                 total_frames_is_estimate=info.total_frames_is_estimate,
+                frame_index_is_estimate=info.frame_index_is_estimate,
             ),
             (),
             reason,
@@ -207,6 +208,7 @@ class Session:
             elapsed_ms=0,
             time_s=self._info.time_s,
             total_frames_is_estimate=_estimated(end),
+            frame_index_is_estimate=self._info.frame_index_is_estimate,
         )
         self._counts = (end.decoded, end.failed, end.skipped)
         self.finish(writer, pending, end.reason)
@@ -228,6 +230,7 @@ class Session:
             elapsed_ms=self._elapsed_ms(),
             time_s=UNSET if item.time_s is None else round(item.time_s, 6),
             total_frames_is_estimate=_estimated(item),
+            frame_index_is_estimate=UNSET if item.index_is_exact else True,
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)

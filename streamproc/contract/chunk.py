@@ -48,7 +48,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
     `time_s`: media time of the frame since the source's first, in microseconds' precision; logs
     written before it was known, and those of upstreams that do not say it, are without.
-    `total_frames_is_estimate`: true, or not there.
+    `total_frames_is_estimate`, `frame_index_is_estimate`: true, or not there.
     """
 
     frame_index: int
@@ -59,6 +59,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
     elapsed_ms: int
     time_s: float | UnsetType = UNSET
     total_frames_is_estimate: bool | UnsetType = UNSET
+    frame_index_is_estimate: bool | UnsetType = UNSET
 
 
 class Result(msgspec.Struct, frozen=True):

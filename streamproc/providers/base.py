@@ -14,6 +14,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
     source's time base, `time_s` the media time since the source's first frame, None when unknown.
     `total_is_exact`: `total_frames` was counted, or nothing else is known of it.
+    `index_is_exact`: `frame_index` was counted, not told by its time.
     """
 
     frame_index: int
@@ -27,6 +28,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     vectors: tuple[TrackVector, ...] = ()
     time_s: float | None = None
     total_is_exact: bool = True
+    index_is_exact: bool = True
 
 
 class EndOfStream(msgspec.Struct, frozen=True):

@@ -31,10 +31,19 @@ from streamproc.stages.track_parameters import TrackParameters
 from streamproc.stages.track_state import TrackerState
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What the chunks say of the source, the same in all of them, whoever opens it how."""
+
+    total_frames: int | None
+    total_is_exact: bool
+    fps: float
+
+
 class LocalState(msgspec.Struct, frozen=True):
     """The engine's checkpoint: where the source stands, and the tracker's whole memory.
 
-    `seekable`: the original can be read from its middle; if not, a copy may be staged.
+    `seekable`: the original can be read from its middle; if not, a copy may be staged. `told` is
+    not in states that were written before it was kept.
     """
 
     frame: ResumePoint
@@ -42,6 +51,7 @@ class LocalState(msgspec.Struct, frozen=True):
     tracker: TrackerState
     best: dict[int, float]
     seekable: bool = True
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,8 @@ class LocalEngine:
         info = self._source.info
         self._pin = staged_pin or info.fingerprint
         self._seekable = info.seekable and staged_pin is None
+        told = None if restored is None else restored.told
+        self._told = told or Told(info.total_frames, info.total_is_exact, round(info.fps, 3))
         self._items: queue.Queue[_Item] = queue.Queue(depth)
         self._closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
@@ -131,7 +143,14 @@ class LocalEngine:
         if self._last is None:
             raise ValueError("there is no state before the first frame")
         return msgspec.msgpack.encode(
-            LocalState(self._last, self._emitted, self._tracker.state(), self._best, self._seekable)
+            LocalState(
+                self._last,
+                self._emitted,
+                self._tracker.state(),
+                self._best,
+                self._seekable,
+                self._told,
+            )
         )
 
     def abandon(self) -> None:
@@ -171,15 +190,16 @@ class LocalEngine:
         return FrameResult(
             frame_index=item.frame.index,
             pts=item.frame.pts,
-            total_frames=info.total_frames,
+            total_frames=self._told.total_frames,
             decoded=item.frame.decoded,
             failed=item.frame.failed,
             skipped=item.frame.skipped,
-            fps=round(info.fps, 3),
+            fps=self._told.fps,
             targets=shown,
             vectors=tuple(vectors),
             time_s=item.time_s,
-            total_is_exact=info.total_is_exact,
+            total_is_exact=self._told.total_is_exact,
+            index_is_exact=not item.frame.index_is_estimate,
         )
 
     def _feed(self) -> None:
@@ -211,15 +231,15 @@ class LocalEngine:
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
     ) -> EndOfStream:
-        info, n_frames = self._source.info, self._source.n_frames
+        told, n_frames = self._told, self._source.n_frames
         return EndOfStream(
             reason=reason,
             decoded=counters[0],
             failed=counters[1],
             skipped=counters[2],
-            total_frames=info.total_frames if n_frames is None else n_frames,
-            fps=round(info.fps, 3),
-            total_is_exact=info.total_is_exact or n_frames is not None,
+            total_frames=told.total_frames if n_frames is None else n_frames,
+            fps=told.fps,
+            total_is_exact=told.total_is_exact or n_frames is not None,
         )
 
     def _put(self, item: _Item) -> bool:

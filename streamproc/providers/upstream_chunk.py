@@ -53,6 +53,7 @@ class UpstreamInfo(msgspec.Struct, frozen=True):
     dropped_frames: Count
     fps: float
     time_s: float | None = None
+    frame_index_is_estimate: bool = False
 
 
 class UpstreamResult(msgspec.Struct, frozen=True):

@@ -134,6 +134,7 @@ class ChunkReader:
             targets=targets,
             vectors=tuple(self._vectors(targets)),
             time_s=usable_time_s(info.time_s),
+            index_is_exact=not info.frame_index_is_estimate,
         )
 
     def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:

@@ -51,11 +51,12 @@ class Frame:
     `time_s`: since the source's first frame. `image`: (height, width, 3) uint8 BGR upright, or
     None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
     `skipped`: frames of the range so far, this one included. `pos`: of its packet in the file.
+    `index_is_estimate`: the range was gone to by its time.
     """
 
     __slots__ = (
         *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped", "pos"),
-        *("_source", "_slot"),
+        *("index_is_estimate", "_source", "_slot"),
     )
 
     def __init__(self, shown: wire.Shown, source: "FrameSource") -> None:
@@ -66,6 +67,7 @@ class Frame:
         self.failed = shown.failed
         self.skipped = shown.skipped
         self.pos = shown.pos
+        self.index_is_estimate = shown.index_is_estimate
         self._slot = shown.slot
         self._source: FrameSource | None = source
         self.image: Image | None
@@ -75,7 +77,15 @@ class Frame:
     @property
     def resume_point(self) -> ResumePoint:
         """Where a later `open_source` goes on after this frame."""
-        return ResumePoint(self.index, self.pts, self.decoded, self.failed, self.skipped, self.pos)
+        return ResumePoint(
+            self.index,
+            self.pts,
+            self.decoded,
+            self.failed,
+            self.skipped,
+            self.pos,
+            index_is_estimate=self.index_is_estimate,
+        )
 
     def release(self) -> None:
         """Give the slot back; the second time nothing happens. Any thread."""
@@ -220,6 +230,9 @@ class FrameSource:
             max_pixels=self._policy.max_pixels,
             cpu_limit_s=self._policy.cpu_limit_s,
             require_sandbox=self._policy.require_sandbox,
+            seekable=self._reader.seekable,
+            by_clock=fd is None and self._reader.seekable and not self._policy.counts_frames,
+            anchor_s=spec.anchor_s,
         )
         self._child.send(order, fd)
         opened = self._next_message()

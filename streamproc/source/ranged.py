@@ -1,7 +1,9 @@
 """Read an HTTP source at any position by ranged requests, through a small block cache.
 
-One long response is kept open and read in order: a demuxer mostly goes forward. A jump opens a
-new one; the end of the file, where indexes and the fingerprint are, is asked for separately.
+One long response is kept open and read in order: a demuxer mostly goes forward. A jump asks for a
+short range, since who jumps may jump again, and what a server has sent by then is for nothing; each
+range that is read to its end is followed by one four times as long, and at last by all the rest.
+The end of the file, where indexes and the fingerprint are, is asked for separately.
 """
 
 import contextlib
@@ -22,6 +24,10 @@ from streamproc.source.policy import FetchPolicy
 _BLOCK_BYTES: Final = 128 * 1024
 _MAX_BLOCKS: Final = 128
 _READ_THROUGH_BYTES: Final = 1 << 20
+_FIRST_RANGE_BYTES: Final = 2 * _BLOCK_BYTES
+_RANGES_GROW: Final = 4
+_LONGEST_RANGE_BYTES: Final = 16 << 20
+"""Behind a range of this length everything is asked for."""
 _MAX_ATTEMPTS: Final = 3
 _LEAST_PIECE_BYTES: Final = 16 * 1024
 """What one answer has to give before another is asked for: no crumbs."""
@@ -34,6 +40,8 @@ class RangedReader:
         self._fetcher = fetcher
         self._stream: _Pieces | None = _Pieces(self._ask, 0, None, first)
         self._stream_at = 0
+        self._range_bytes: int | None = None
+        self._stream_end: int | None = None
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         told = first.content_range()
         self._size = told.size or 0
@@ -124,17 +132,34 @@ class RangedReader:
 
     def _stream_block(self, start: int) -> bytes:
         ahead = start - self._stream_at
-        if self._stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
-            self._drop_stream()
-            self._stream = _Pieces(self._ask, start, None)
-            self._stream_at = start
+        stream = self._stream
+        if stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
+            stream = self._begin_range(start, _FIRST_RANGE_BYTES)
         while True:
+            if self._stream_at == self._stream_end:
+                stream = self._begin_range(self._stream_at, self._longer_range())
             at = self._stream_at
-            block = self._read_block(self._stream, at)
+            block = self._read_block(stream, at)
             self._stream_at += len(block)
             self._keep(at, block)
             if at >= start:
                 return block
+
+    def _begin_range(self, start: int, n_bytes: int | None) -> "_Pieces":
+        self._drop_stream()
+        end = self._size if n_bytes is None else min(start + n_bytes, self._size)
+        is_all = end == self._size
+        self._stream = stream = _Pieces(self._ask, start, None if is_all else end - 1)
+        self._stream_at = start
+        self._stream_end = None if is_all else end
+        self._range_bytes = None if is_all else n_bytes
+        return stream
+
+    def _longer_range(self) -> int | None:
+        n_bytes = self._range_bytes
+        if n_bytes is None or n_bytes >= _LONGEST_RANGE_BYTES:
+            return None
+        return n_bytes * _RANGES_GROW
 
     def _read_block(self, pieces: "_Pieces", start: int) -> bytes:
         missing = min(_BLOCK_BYTES, self._size - start)

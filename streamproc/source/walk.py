@@ -27,7 +27,8 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     SourceUnsupportedError,
 )
-from streamproc.source.sample import Place, Selection
+from streamproc.source.jumps import Jumps
+from streamproc.source.sample import Place, Selection, exact
 from streamproc.source.stream import VideoStream
 from streamproc.source.types import NO_PLACE, ResumePoint, SourceUsage
 
@@ -55,6 +56,7 @@ class Picked:
     pts: int
     time_s: float
     pos: int = NO_PLACE
+    is_estimate: bool = False
 
 
 class _LostPlaceError(Exception):
@@ -70,7 +72,14 @@ class Walk:
         sampling: Sampling,
         frames: FrameRange,
         resume: ResumePoint | None,
+        *,
+        by_clock: bool = False,
+        anchor_s: float | None = None,
     ) -> None:
+        """`by_clock`: a range in seconds may be gone to by time, and its frames' index estimated.
+
+        `anchor_s`: a range in frames is meant as a walk from so many seconds on numbers them.
+        """
         self._stream = stream
         self._by_key = sampling.mode == "keyframe"
         self._sampling = sampling
@@ -78,6 +87,9 @@ class Walk:
         self._selection = Selection(sampling, frames)
         self._decoder = FrameDecoder(stream)
         self._last = resume
+        self._by_clock = by_clock
+        self._anchor_s = anchor_s
+        self._is_estimate = False
         self.counters = self._restored(resume)
         self.truncated = False
         self._line: int | None = None
@@ -89,6 +101,7 @@ class Walk:
         self._rest: Iterator[Any] = iter(())
         self.head_frame: Any = None
         self.head = self._find_head()
+        self._jumps = Jumps(stream, self.head.pts)
 
     @property
     def usage(self) -> SourceUsage:
@@ -117,9 +130,10 @@ class Walk:
         self._is_certain = True
         self._by_key = False
         self._begin_anew()
-        yield from self._picked(self._from_the_start())
+        yield from self._picked(self._last_resort())
 
     def _begin_anew(self) -> None:
+        self._is_estimate = False
         self._selection = Selection(self._sampling, self._range)
         self._line = None
         self.counters = self._restored(self._last)
@@ -138,6 +152,9 @@ class Walk:
         last = self._last
         if last is None:
             yield self._from_the_head if self._selection.starts_at_zero else self._from_the_range
+        elif last.index_is_estimate:
+            yield lambda: self._by_clock_to(last)
+            yield self._from_the_range
         elif not self._stream.needs_its_beginning:
             if last.pos != NO_PLACE or not self._stream.may_repeat_times:
                 yield lambda: self._by_place(last)
@@ -161,10 +178,49 @@ class Walk:
         if self._stream.needs_its_beginning:
             return self._from_the_start()
         landing = locate.by_index(self._stream, self.head, self._target())
+        if landing is None and self._may_estimate:
+            landing = locate.by_clock(self._stream, self.head, self._jumps, self._range_pts())
+            self._is_estimate = landing is not None
         if landing is None:
             self._rewind()
             landing = locate.by_reading(self._stream, self.head, self._target())
         return self._from_the_start() if landing is None else self._from_landing(landing)
+
+    def _last_resort(self) -> Iterator[tuple[int, Seen]]:
+        """Decode everything: from the start, or where estimated numbers begin."""
+        if self._last is None or not self._last.index_is_estimate:
+            return self._from_the_start()
+        frames = self._from_the_range()
+        if not self._is_estimate:
+            raise SourceChangedError("the source is not the one this task began with")
+        return frames
+
+    @property
+    def _may_estimate(self) -> bool:
+        """What has begun with numbers that were counted, or estimated, goes on so."""
+        if self._last is not None:
+            return self._last.index_is_estimate
+        return self._by_clock and (
+            self._selection.start_index is None or self._anchor_s is not None
+        )
+
+    def _range_pts(self) -> int:
+        start_s = self._selection.start_s
+        if start_s is None:
+            start_s = exact(self._anchor_s or 0.0)
+        return self.head.pts + ceil(start_s / self._stream.time_base)
+
+    def _by_clock_to(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Go to a keyframe before the last frame as the range was gone to, and find that frame."""
+        self._find_origin()
+        landing = locate.by_clock(self._stream, self.head, self._jumps, last.pts)
+        if landing is None:
+            raise _LostPlaceError
+        self._is_estimate = True
+        self._decoder.reset()
+        has_to = self._stream.may_repeat_times
+        frames = self._sequence(landing.packets)
+        return _counted(frames, last.pts, last.index, last.pos, has_to_be_there=has_to)
 
     def _from_landing(self, landing: locate.Landing) -> Iterator[tuple[int, Seen]]:
         self._decoder.reset()
@@ -210,8 +266,7 @@ class Walk:
         index = self._selection.start_index
         if index is not None:
             return locate.Target(index=index)
-        start_s = self._selection.start_s or Fraction(0)
-        return locate.Target(pts=self.head.pts + ceil(start_s / self._stream.time_base))
+        return locate.Target(pts=self._range_pts())
 
     def _rewind(self) -> None:
         self._stream.rewind()
@@ -237,7 +292,7 @@ class Walk:
             if self._selection.ends_with(index):
                 return
         self.truncated = self._stream.truncated
-        self.n_frames = index + 1 if index >= 0 else None
+        self.n_frames = index + 1 if index >= 0 and not self._is_estimate else None
 
     def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:
@@ -270,12 +325,20 @@ class Walk:
             return None
         if time_s > MAX_TIME_S:
             raise SourceUnsupportedError("a frame's time is beyond 31 years")
-        return Picked(frame, index, pts, float(time_s), seen.pos)
+        return Picked(frame, index, pts, float(time_s), seen.pos, self._is_estimate)
 
     def resume_point(self, picked: Picked) -> ResumePoint:
         """Return where a later walk goes on after this frame, which is the one shown last."""
         c = self.counters
-        return ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos)
+        return ResumePoint(
+            picked.index,
+            picked.pts,
+            c.decoded,
+            c.failed,
+            c.skipped,
+            picked.pos,
+            index_is_estimate=picked.is_estimate,
+        )
 
     def _time_s(self, pts: int) -> Fraction:
         return max(Fraction(0), (pts - self.head.pts) * self._stream.time_base)

@@ -43,7 +43,10 @@ _Term = Annotated[int, Meta(ge=1, le=2**31 - 1)]  # of a fraction, as libav has 
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS)."""
+    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS).
+
+    `seekable`: every byte can be asked for at any time; else they come in their order.
+    """
 
     local: bool
     sampling: Sampling
@@ -54,6 +57,9 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     cpu_limit_s: int
     require_sandbox: bool = False
     stream: int | None = None
+    seekable: bool = True
+    by_clock: bool = False
+    anchor_s: float | None = None
 
 
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -144,6 +150,7 @@ class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     failed: Count
     skipped: Count
     pos: Place = NO_PLACE
+    index_is_estimate: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):

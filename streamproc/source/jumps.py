@@ -1,0 +1,109 @@
+"""Ways into the middle of a far source, by what its container says of time at places.
+
+Matroska: by Cues, else by the times of clusters. Fragmented MP4: by `mfra` or `sidx`, else by the
+times of fragments. Transport streams: by the times of pictures. The others have no such places.
+"""
+
+from fractions import Fraction
+from functools import cached_property
+from typing import Final
+
+from streamproc.source import ebml, fragments
+from streamproc.source.marks import DisorderError, Mark, NextMark, last_before, last_listed
+from streamproc.source.passage import Bridge
+from streamproc.source.stream import VideoStream
+from streamproc.source.transport import TransportClock
+
+_CLOSE_S: Final = 2
+_SAMPLES: Final = 7
+"""Transport streams are joined by who knows nothing of their clocks: so many are looked at."""
+
+
+class Jumps:
+    """Made once per stream, while it stands at its beginning; `first_pts` of its first frame."""
+
+    def __init__(self, stream: VideoStream, first_pts: int) -> None:
+        self._stream, self._first_pts = stream, first_pts
+        self.rate = stream.extent.counting_rate
+        self._duration_s = stream.extent.duration_s
+
+    def index_at(self, pts: int) -> int:
+        """Return which frame this is at a constant rate, counted from the first one."""
+        elapsed_s = (pts - self._first_pts) * self._stream.time_base
+        return round(elapsed_s * self.rate)
+
+    def go_before(self, pts: int) -> bool:
+        """Have the stream stand where packets decoded at `pts` are still to come, not far from it.
+
+        False when the container does not tell where that is; the stream has to be rewound then.
+        """
+        try:
+            if self._stream.format == "matroska":
+                return self._into_clusters(pts)
+            if self._stream.movie is not None:
+                return self._into_fragments(self._stream.movie, pts)
+            return self._stream.format == "mpegts" and self._into_packets(pts)
+        except DisorderError:
+            return False
+
+    def _into_clusters(self, pts: int) -> bool:
+        layout = ebml.layout(self._stream.read_at)
+        if layout is None:
+            return False
+        if layout.has_cues:
+            self._stream.rewind()
+            return self._stream.seek(pts)
+
+        def next_mark(position: int, end: int) -> Mark | None:
+            return ebml.next_cluster(self._stream.read_at, position, end)
+
+        start = layout.first_cluster
+        mark = self._found(next_mark, start, pts)
+        if mark is None or mark.position - start < ebml.VOID_BYTES:
+            return False
+        length = mark.position - start
+        self._stream.rewind(Bridge(start, mark.position, ebml.void(length)))
+        return True
+
+    def _into_fragments(self, movie: fragments.Box, pts: int) -> bool:
+        def next_mark(position: int, end: int) -> Mark | None:
+            return fragments.next_fragment(
+                self._stream.read_at, self._stream.stream.id, position, end
+            )
+
+        listed = self._listed_fragments
+        start = movie.end
+        mark = last_listed(listed, pts) if listed else self._found(next_mark, start, pts)
+        if mark is None or mark.position - start < fragments.FREE_BYTES:
+            return False
+        length = mark.position - start
+        self._stream.rewind(Bridge(start, mark.position, fragments.free(length)))
+        return True
+
+    @cached_property
+    def _listed_fragments(self) -> list[Mark]:
+        stream = self._stream
+        if stream.movie is None or stream.size_bytes is None:
+            return []
+        scale = stream.time_base.denominator
+        return fragments.listed(
+            stream.read_at, stream.movie, stream.stream.id, stream.size_bytes, scale
+        )
+
+    def _into_packets(self, pts: int) -> bool:
+        clock = TransportClock(self._stream.read_at, self._stream.stream.id, self._first_pts)
+        mark = self._found(clock.next_mark, 0, pts, n_samples=_SAMPLES)
+        return mark is not None and self._stream.seek(pts, mark.position)
+
+    def _found(
+        self, next_mark: NextMark, start: int, pts: int, *, n_samples: int = 0
+    ) -> Mark | None:
+        size = self._stream.size_bytes
+        first = None if size is None else next_mark(start, size)
+        if first is None or size is None or first.time > pts:
+            return None
+        second = self._stream.time_base.denominator / Fraction(self._stream.time_base.numerator)
+        length = round((self._duration_s or 0) * second)
+        end = Mark(first.time + length, size)
+        close = max(1, round(_CLOSE_S * second))
+        return last_before(next_mark, pts, first, end, close=close, n_samples=n_samples)
