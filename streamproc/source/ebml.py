@@ -19,6 +19,7 @@ _CRC: Final = 0xBF
 _HEAD_BYTES: Final = 12
 _MOST_HEAD_BYTES: Final = 64
 _MOST_ELEMENTS: Final = 64
+_MOST_NUMBER_BYTES: Final = 8
 _SMALL_BYTES: Final = 1 << 16
 _VOID: Final = b"\xec\x01"
 VOID_BYTES: Final = 9
@@ -67,7 +68,9 @@ def next_cluster(read_at: ReadAt, position: int, end: int) -> Mark | None:
         inner = _element(children, 0)
         if inner is not None and inner.kind == _CRC and inner.end is not None:
             inner = _element(children, inner.end)
-        if inner is not None and inner.kind == _TIMESTAMP and inner.end is not None:
+        if inner is None or inner.end is None or inner.end - inner.body > _MOST_NUMBER_BYTES:
+            continue
+        if inner.kind == _TIMESTAMP:
             return Mark(int.from_bytes(children[inner.body : inner.end], "big"), at)
     return None
 
@@ -91,7 +94,7 @@ def _position_of_cues(read_at: ReadAt, seek_head: _Element) -> int | None:
         told = {
             e.kind: int.from_bytes(read_at(e.body, e.end - e.body), "big")
             for e in _elements(read_at, seek.body, seek.end)
-            if e.end is not None and e.end - e.body <= 8
+            if e.end is not None and e.end - e.body <= _MOST_NUMBER_BYTES
         }
         if told.get(_SEEK_ID) == _CUES:
             return told.get(_SEEK_POSITION)

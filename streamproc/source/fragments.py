@@ -13,11 +13,13 @@ from streamproc.source.sniff import ReadAt
 
 _HEADER_BYTES: Final = 16
 _BEFORE_MOOV: Final = (b"ftyp", b"styp", b"free", b"skip", b"wide", b"uuid", b"pdin")
-_MOST_BOXES: Final = 32
+_MOST_BOXES: Final = 256
 _MOST_MOOF_BYTES: Final = 1 << 20
 _MOST_LIST_BYTES: Final = 4 << 20
 _MOOF: Final = b"moof\0\0\0\x10mfhd"
 _MFRO_BYTES: Final = 16
+_TFRA_HEAD_BYTES: Final = 16
+_SIDX_HEAD_BYTES: Final = 32
 FREE_BYTES: Final = 16
 
 
@@ -102,13 +104,15 @@ def _random_access(read_at: ReadAt, position: int, track: int) -> list[Mark]:
 
 
 def _entries(data: bytes) -> list[Mark]:
+    if len(data) < _TFRA_HEAD_BYTES:
+        return []
     width = 8 if data[0] == 1 else 4
     lengths = int.from_bytes(data[8:12], "big")
     step = 2 * width + sum((lengths >> shift & 3) + 1 for shift in (4, 2, 0))
-    n_entries = int.from_bytes(data[12:16], "big")
-    rows = [data[at : at + step] for at in range(16, 16 + n_entries * step, step)]
-    if not rows or len(rows[-1]) < step:
+    end = _TFRA_HEAD_BYTES + int.from_bytes(data[12:16], "big") * step
+    if end > len(data):
         return []
+    rows = [data[at : at + step] for at in range(_TFRA_HEAD_BYTES, end, step)]
     return [
         Mark(int.from_bytes(row[:width], "big"), int.from_bytes(row[width : 2 * width], "big"))
         for row in rows
@@ -126,6 +130,8 @@ def _segment_index(read_at: ReadAt, movie: Box, end: int, timescale: int) -> lis
 
 
 def _subsegments(data: bytes, anchor: int, end: int, timescale: int) -> list[Mark]:
+    if len(data) < _SIDX_HEAD_BYTES:
+        return []
     own_scale = int.from_bytes(data[8:12], "big")
     width = 4 if data[0] == 0 else 8
     at = 12 + 2 * width
@@ -155,7 +161,7 @@ def _decode_time(moof: bytes, track: int) -> int | None:
             continue
         inner = {box.kind: box for box in _boxes(read_at, traf.body, traf.end)}
         head, time = inner.get(b"tfhd"), inner.get(b"tfdt")
-        if head is None or time is None:
+        if head is None or time is None or time.body >= len(moof):
             continue
         if int.from_bytes(read_at(head.body + 4, 4), "big") == track:
             width = 8 if moof[time.body] == 1 else 4

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from streamproc.source import ebml, fragments
+from streamproc.source.errors import SourceError
 from streamproc.source.marks import DisorderError, Mark, NextMark, last_before, last_listed
 from streamproc.source.passage import Bridge
 from streamproc.source.stream import VideoStream
@@ -43,7 +44,7 @@ class Jumps:
             if self._stream.movie is not None:
                 return self._into_fragments(self._stream.movie, pts)
             return self._stream.format == "mpegts" and self._into_packets(pts)
-        except DisorderError:
+        except (DisorderError, SourceError):  # also what cannot be opened from such a place
             return False
 
     def _into_clusters(self, pts: int) -> bool:

@@ -43,9 +43,9 @@ class Passage:
         self,
         file: RandomAccess,
         bridge: Bridge | None = None,
-        on_read: Callable[[int], None] = lambda _: None,
+        on_read: Callable[[int, int], None] = lambda _start, _end: None,
     ) -> None:
-        """`on_read` is told up to which position has been read."""
+        """`on_read` is told from and up to which position the file has been read."""
         self._file, self._bridge, self._on_read = file, bridge, on_read
         self._position = 0
 
@@ -53,16 +53,14 @@ class Passage:
         bridge, at = self._bridge, self._position
         if bridge is not None and bridge.start <= at < bridge.end:
             head = bridge.head[at - bridge.start :]
-            data = head or bytes(min(n_bytes, bridge.end - at))
-            data = data[:n_bytes]
+            data = (head or bytes(min(n_bytes, bridge.end - at)))[:n_bytes]
         else:
             if bridge is not None and at < bridge.start:
                 n_bytes = min(n_bytes, bridge.start - at)
             self._file.seek(at)
             data = self._file.read(n_bytes)
+            self._on_read(at, at + len(data))
         self._position = at + len(data)
-        if bridge is None or self._position > bridge.end:
-            self._on_read(self._position)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -80,7 +78,7 @@ class Passage:
 class ForwardPassage:
     """A passage that cannot be sought in: without `seek` libav reads it as it comes."""
 
-    def __init__(self, file: RandomAccess, on_read: Callable[[int], None]) -> None:
+    def __init__(self, file: RandomAccess, on_read: Callable[[int, int], None]) -> None:
         self._passage = Passage(file, None, on_read)
 
     def read(self, n_bytes: int) -> bytes:
@@ -97,10 +95,10 @@ class BoxRow:
         self._reached = 0
         self._is_row = True
 
-    def passed(self, position: int) -> None:
-        """Note up to where the file has been read."""
-        self._reached = max(self._reached, position)
-        while self._is_row and self._next + _HEADER_BYTES <= position:
+    def passed(self, start: int, end: int) -> None:
+        """Note that a stretch has been read. One that is read out of turn tells nothing."""
+        self._reached = max(self._reached, end)
+        while self._is_row and start - _HEADER_BYTES <= self._next <= end - _HEADER_BYTES:
             header = self._read_at(self._next, _HEADER_BYTES)
             length = int.from_bytes(header[:4], "big")
             if length == 1:

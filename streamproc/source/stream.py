@@ -154,9 +154,9 @@ class VideoStream:
         is_wanted = self.format in _READ_FORWARD or self.movie is not None
         return is_wanted and self._file.is_arriving
 
-    def _note_read(self, position: int) -> None:
+    def _note_read(self, start: int, end: int) -> None:
         if self._row is not None:
-            self._row.passed(position)
+            self._row.passed(start, end)
 
     def close(self) -> None:
         """Close the container, not the file. Twice is fine."""
@@ -218,9 +218,9 @@ class VideoStream:
             except IndexError:  # PyAV's, of the list of the streams that it knew at the beginning
                 continue
             else:
-                if self._row is not None and self._row.goes_beyond(self._file.size_bytes):
-                    self.truncated = True
-                return
+                break
+        if self._row is not None and self._row.goes_beyond(self._file.size_bytes):
+            self.truncated = True
 
     @property
     def is_orderly(self) -> bool:
