@@ -33,7 +33,11 @@ KINDS: dict[str, tuple[str | None, dict[str, str]]] = {
     "no_cues.mkv": ("matroska", {"live": "1"}),
     "plain.ts": ("mpegts", {}),
     "open.ts": ("mpegts", {}),
+    "wrapping.ts": ("mpegts", {"output_ts_offset": "95430"}),
+    "packets_192.ts": ("mpegts", {}),
+    "packets_204.ts": ("mpegts", {}),
 }
+PADDING = {"packets_192.ts": (bytes(4), b""), "packets_204.ts": (b"", bytes(16))}
 Make = Callable[[str], Path]
 
 
@@ -61,9 +65,13 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         recipe = OPEN_CLIP if name.startswith("open") else CLIP
         clip = clips.write(folder / f"{name}.{recipe.name}", recipe)
         path = folder / name
-        return clips.looped_clip(
-            path, N_TIMES, clip, format=container, muxer=muxer, filler_bytes=20_000
-        )
+        clips.looped_clip(path, N_TIMES, clip, format=container, muxer=muxer, filler_bytes=20_000)
+        if name in PADDING:
+            before, after = PADDING[name]
+            content = path.read_bytes()
+            packets = (content[at : at + 188] for at in range(0, len(content), 188))
+            path.write_bytes(b"".join(before + packet + after for packet in packets))
+        return path
 
     return made
 
