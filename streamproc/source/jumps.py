@@ -6,6 +6,7 @@ times of fragments. Transport streams: by the times of pictures. The others have
 
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from streamproc.source import ebml, fragments
@@ -16,6 +17,9 @@ from streamproc.source.stream import VideoStream
 from streamproc.source.transport import TransportClock
 
 _CLOSE_S: Final = 2
+_FIRST_PACKETS: Final = 48
+_MOST_REORDERED: Final = 16
+"""Of so many of them it is not known yet what is shown between them."""
 _SAMPLES: Final = 7
 """Transport streams are joined by who knows nothing of their clocks: so many are looked at."""
 
@@ -27,11 +31,31 @@ class Jumps:
         self._stream, self._first_pts = stream, first_pts
         self.rate = stream.extent.counting_rate
         self._duration_s = stream.extent.duration_s
+        self._origin_s = Fraction(0)
+        self._has_looked = False
 
     def index_at(self, pts: int) -> int:
         """Return which frame this is at a constant rate, counted from the first one."""
-        elapsed_s = (pts - self._first_pts) * self._stream.time_base
-        return round(elapsed_s * self.rate)
+        self.look_at_beginning()
+        return round((pts * self._stream.time_base - self._origin_s) * self.rate)
+
+    def look_at_beginning(self) -> None:
+        """Learn when the first frame would be shown if it came as regularly as those behind it.
+
+        Writers of fragments stamp the first ones early, so that no time is below zero. The stream
+        stands somewhere else after this; the second time nothing happens.
+        """
+        if self._has_looked:
+            return
+        self._has_looked = True
+        stream = self._stream
+        stream.rewind()
+        first = islice(stream.packets(), _FIRST_PACKETS)
+        shown = [p.pts for p in first if p.pts is not None and stream.is_shown(p)]
+        times = sorted(pts for pts in shown if pts >= self._first_pts)
+        times = times[:-_MOST_REORDERED] or [self._first_pts]
+        late_s = sorted(pts * stream.time_base - n / self.rate for n, pts in enumerate(times))
+        self._origin_s = late_s[len(late_s) // 2]
 
     def go_before(self, pts: int) -> bool:
         """Have the stream stand where packets decoded at `pts` are still to come, not far from it.

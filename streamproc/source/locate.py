@@ -148,6 +148,7 @@ def by_clock(stream: VideoStream, head: Head, jumps: Jumps, pts: int) -> Landing
     size = stream.size_bytes
     if size is None or size <= NEAR_BYTES:
         return None
+    jumps.look_at_beginning()
     for back_s in _STEPS_BACK_S:
         aim = pts - round(back_s / stream.time_base)
         if aim <= head.pts or not jumps.go_before(aim):

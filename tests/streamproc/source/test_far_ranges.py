@@ -117,7 +117,7 @@ def test_a_far_range_has_the_frames_of_the_whole_file(
     got, points, n_bytes = far(make(name), ALL, part)
     assert got == wanted
     assert all(point.index_is_estimate for point in points)
-    assert n_bytes < make(name).stat().st_size * 0.4
+    assert n_bytes < make(name).stat().st_size * 0.6
 
 
 @pytest.mark.parametrize("mode", [ALL, Sampling("fps", 3), Sampling("keyframe")], ids=str)
@@ -132,7 +132,7 @@ def test_a_far_range_goes_on_behind_any_of_its_frames(
         rest, rest_points, n_bytes = far(make(name), mode, part, points[n])
         assert rest == whole[n + 1 :]
         assert rest_points == points[n + 1 :]
-        assert n_bytes < make(name).stat().st_size * 0.5
+        assert n_bytes < make(name).stat().st_size * 0.6
 
 
 @pytest.mark.parametrize("name", ["listed.mp4", "no_cues.mkv", "plain.ts"])
@@ -202,6 +202,25 @@ def test_a_variable_rate_makes_numbers_that_say_they_are_estimates(tmp_path: Pat
     assert far(path, ALL, part, points[2])[0] == got[3:]
     one = FrameRange(got[5].index, got[5].index + 1, "frames")
     assert far(path, ALL, one, anchor_s=100.0)[0] == [got[5]]
+
+
+@pytest.mark.parametrize("rate", [24, 30, 50])
+@pytest.mark.parametrize("name", ["listed.mp4", "cues.mkv"])
+def test_a_first_frame_that_is_stamped_early_shifts_no_number(
+    name: str, rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As this libav writes fragments; and Matroska rounds times to milliseconds."""
+    monkeypatch.setattr(locate, "NEAR_BYTES", 64 * 1024)
+    container, muxer = KINDS[name]
+    recipe = clips.Recipe(
+        name, n_frames=500, rate=rate, format=container, muxer=muxer, options=clips.B_FRAMES
+    )
+    path = clips.write(tmp_path / name, recipe)
+    part = FrameRange(451 / rate, 460 / rate)
+    got, points, _ = far(path, ALL, part)
+    assert got == near(path, ALL, part)
+    assert got
+    assert all(point.index_is_estimate for point in points)
 
 
 @pytest.mark.parametrize("name", ["listed.mp4", "unlisted.mp4"])
