@@ -204,7 +204,7 @@ def test_a_variable_rate_makes_numbers_that_say_they_are_estimates(tmp_path: Pat
     assert far(path, ALL, one, anchor_s=100.0)[0] == [got[5]]
 
 
-@pytest.mark.parametrize("rate", [24, 30, 50])
+@pytest.mark.parametrize("rate", [30])
 @pytest.mark.parametrize("name", ["listed.mp4", "cues.mkv"])
 def test_a_first_frame_that_is_stamped_early_shifts_no_number(
     name: str, rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,7 +213,13 @@ def test_a_first_frame_that_is_stamped_early_shifts_no_number(
     monkeypatch.setattr(locate, "NEAR_BYTES", 64 * 1024)
     container, muxer = KINDS[name]
     recipe = clips.Recipe(
-        name, n_frames=500, rate=rate, format=container, muxer=muxer, options=clips.B_FRAMES
+        name,
+        n_frames=500,
+        rate=rate,
+        sound="first",
+        format=container,
+        muxer=muxer,
+        options=clips.B_FRAMES,
     )
     path = clips.write(tmp_path / name, recipe)
     part = FrameRange(451 / rate, 460 / rate)
