@@ -43,7 +43,8 @@ class LocalState(msgspec.Struct, frozen=True):
     """The engine's checkpoint: where the source stands, and the tracker's whole memory.
 
     `seekable`: the original can be read from its middle; if not, a copy may be staged. `told` is
-    not in states that were written before it was kept.
+    not in states that were written before it was kept. `content` identifies the source by its bytes
+    alone, where its origin's validators were seen to differ.
     """
 
     frame: ResumePoint
@@ -52,6 +53,7 @@ class LocalState(msgspec.Struct, frozen=True):
     best: dict[int, float]
     seekable: bool = True
     told: Told | None = None
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ class LocalEngine:
         include_vector: bool,
         depth: int,
         state: bytes | None,
-        staged_pin: str | None = None,
+        pin: str | None = None,
+        is_staged: bool = False,
     ) -> None:
         """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
 
-        `staged_pin`: what is opened is the staged copy of the source that this pin names.
+        `pin`: what the log says of the source; it stays so for the staged copy of that source, and
+        where the same bytes have other validators each time.
         """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._include_vector = include_vector
@@ -107,8 +111,10 @@ class LocalEngine:
         except SourceError as exc:
             raise TaskFailedError(exc.code, str(exc)) from exc
         info = self._source.info
-        self._pin = staged_pin or info.fingerprint
-        self._seekable = info.seekable and staged_pin is None
+        self._content = None if restored is None else restored.content
+        is_same = is_staged or self._content == self._source.content
+        self._pin = pin if pin and is_same else info.fingerprint
+        self._seekable = info.seekable and not is_staged
         told = None if restored is None else restored.told
         self._told = told or Told(info.total_frames, info.total_is_exact, round(info.fps, 3))
         self._items: queue.Queue[_Item] = queue.Queue(depth)
@@ -150,6 +156,7 @@ class LocalEngine:
                 self._best,
                 self._seekable,
                 self._told,
+                self._source.content if self._source.validators_differ else self._content,
             )
         )
 

@@ -154,6 +154,16 @@ class FrameSource:
         """
         return self._reader.open_spool()
 
+    @property
+    def content(self) -> str:
+        """What identifies the source by its bytes alone (hex sha256)."""
+        return self._fingerprint.content
+
+    @property
+    def validators_differ(self) -> bool:
+        """Whether its origin gives the same bytes different validators, as far as was seen."""
+        return self._reader.validators_differ
+
     def usage(self) -> SourceUsage:
         """Return how the frames of the range were spent; only after the iteration ended."""
         if self._usage is None:
@@ -256,7 +266,7 @@ class FrameSource:
             container=opened.container,
             seekable=self._reader.seekable,
             size_bytes=self._reader.size_bytes,
-            fingerprint=self._fingerprint,
+            fingerprint=self._fingerprint.whole,
             time_base=opened.time_base,
             start_pts=opened.start_pts,
             total_is_exact=opened.total_is_exact,
