@@ -44,7 +44,7 @@ class LocalState(msgspec.Struct, frozen=True):
 
     `seekable`: the original can be read from its middle; if not, a copy may be staged. `told` is
     not in states that were written before it was kept. `content` identifies the source by its bytes
-    alone, where its origin's validators were seen to differ.
+    alone; `validators_differ`: its origin gives the same bytes different validators.
     """
 
     frame: ResumePoint
@@ -54,6 +54,7 @@ class LocalState(msgspec.Struct, frozen=True):
     seekable: bool = True
     told: Told | None = None
     content: str | None = None
+    validators_differ: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class LocalEngine:
         except SourceError as exc:
             raise TaskFailedError(exc.code, str(exc)) from exc
         info = self._source.info
-        self._content = None if restored is None else restored.content
-        is_same = is_staged or self._content == self._source.content
+        self._validators_differ = restored is not None and restored.validators_differ
+        is_same = is_staged or (pin != info.fingerprint and self._has_the_bytes_of(restored))
         self._pin = pin if pin and is_same else info.fingerprint
         self._seekable = info.seekable and not is_staged
         told = None if restored is None else restored.told
@@ -156,7 +157,8 @@ class LocalEngine:
                 self._best,
                 self._seekable,
                 self._told,
-                self._source.content if self._source.validators_differ else self._content,
+                self._source.content,
+                self._validators_differ or self._source.validators_differ,
             )
         )
 
@@ -170,6 +172,14 @@ class LocalEngine:
             with suppress(queue.Empty):
                 self._items.get(timeout=_POLL_S)
         self._feeder.join()
+
+    def _has_the_bytes_of(self, restored: LocalState | None) -> bool:
+        """Whether the source is the one of a state although its origin's validators are others."""
+        if restored is None or restored.content != self._source.content:
+            return False
+        with suppress(SourceError):  # then it is another one
+            return restored.validators_differ or self._source.look_for_servers()
+        return False
 
     def _tracked(self, item: _Seen, seen: Perception) -> FrameResult:
         info = self._source.info

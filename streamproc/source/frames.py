@@ -42,6 +42,7 @@ from streamproc.source.types import (
 )
 
 _POLL_S: Final = 1.0
+_MORE_QUESTIONS: Final = 4
 
 
 class Frame:
@@ -163,6 +164,17 @@ class FrameSource:
     def validators_differ(self) -> bool:
         """Whether its origin gives the same bytes different validators, as far as was seen."""
         return self._reader.validators_differ
+
+    def look_for_servers(self) -> bool:
+        """Ask the origin some more times whether its validators differ.
+
+        Raises `SourceChangedError` when its bytes do.
+        """
+        for _ in range(_MORE_QUESTIONS):
+            if self.validators_differ:
+                break
+            self._reader.check_unchanged()
+        return self.validators_differ
 
     def usage(self) -> SourceUsage:
         """Return how the frames of the range were spent; only after the iteration ended."""
