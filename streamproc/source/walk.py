@@ -20,6 +20,7 @@ from typing import Any
 from streamproc.contract.bounds import MAX_TIME_S
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source import locate
+from streamproc.source.counting import LostPlaceError, counted, from_a_keyframe, noting
 from streamproc.source.decode import FrameDecoder, Seen
 from streamproc.source.errors import (
     SourceChangedError,
@@ -57,10 +58,6 @@ class Picked:
     time_s: float
     pos: int = NO_PLACE
     is_estimate: bool = False
-
-
-class _LostPlaceError(Exception):
-    """The frame that was to be found at a place is not there."""
 
 
 class Walk:
@@ -123,7 +120,7 @@ class Walk:
         for plan in self._plans():
             try:
                 yield from self._picked(plan())
-            except (_LostPlaceError, locate.UnrankableError):
+            except (LostPlaceError, locate.UnrankableError):
                 self._begin_anew()
             else:
                 return
@@ -168,7 +165,7 @@ class Walk:
             self._rewind()
             packets = self._stream.packets()
         seen = locate.in_presentation_order(packets, self._stream)
-        return _counted(seen, self.head.pts, self.head.index)
+        return counted(seen, self.head.pts, self.head.index)
 
     def _from_the_start(self) -> Iterator[tuple[int, Seen]]:
         self._rewind()
@@ -215,26 +212,26 @@ class Walk:
         self._find_origin()
         landing = locate.by_clock(self._stream, self.head, self._jumps, last.pts)
         if landing is None:
-            raise _LostPlaceError
+            raise LostPlaceError
         self._is_estimate = True
         self._decoder.reset()
         has_to = self._stream.may_repeat_times
         frames = self._sequence(landing.packets)
-        return _counted(frames, last.pts, last.index, last.pos, has_to_be_there=has_to)
+        return counted(frames, last.pts, last.index, last.pos, has_to_be_there=has_to)
 
     def _from_landing(self, landing: locate.Landing) -> Iterator[tuple[int, Seen]]:
         self._decoder.reset()
-        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+        return counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
     def _by_place(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
         """Go to a keyframe before the last frame's time, and find that frame by its place."""
         self._find_origin()
         packets = locate.before_pts(self._stream, last.pts)
         if packets is None:
-            raise _LostPlaceError
+            raise LostPlaceError
         self._decoder.reset()
         has_to = self._stream.may_repeat_times
-        return _counted(
+        return counted(
             self._sequence(packets), last.pts, last.index, last.pos, has_to_be_there=has_to
         )
 
@@ -245,7 +242,7 @@ class Walk:
         target = locate.Target(index=last.index)
         landing = locate.by_reading(self._stream, self.head, target)
         if landing is None:
-            raise _LostPlaceError
+            raise LostPlaceError
         return self._from_landing(landing)
 
     def _find_origin(self) -> None:
@@ -260,7 +257,7 @@ class Walk:
     def _sequence(self, packets: Iterator[Any]) -> Iterator[Seen]:
         if self._by_key:
             return locate.in_presentation_order(packets, self._stream)
-        return _from_a_keyframe(self._decoder.run(packets))
+        return from_a_keyframe(self._decoder.run(packets))
 
     def _target(self) -> locate.Target:
         index = self._selection.start_index
@@ -299,7 +296,7 @@ class Walk:
             if pts != last.pts:
                 if self._is_certain:
                     raise SourceChangedError("the source is not the one this task began with")
-                raise _LostPlaceError
+                raise LostPlaceError
             self._selection.takes(index, time_s, is_key=True)
 
     def _decide(self, index: int, seen: Seen, pts: int, time_s: Fraction) -> Picked | None:
@@ -355,7 +352,7 @@ class Walk:
             packets = self._stream.packets()
         self._head_is_decoded = True
         earlier: list[int] = []
-        self._rest = self._decoder.run(_noting(packets, earlier))
+        self._rest = self._decoder.run(noting(packets, earlier))
         for n_lost, seen in enumerate(self._rest):
             self._head_packets.append(seen)
             if seen.frame is not None:
@@ -385,46 +382,3 @@ class Walk:
                 return None
         self._by_key = False
         return None
-
-
-def _from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Pass frames on if the first is there, and a keyframe to the decoder: others are garbage."""
-    for first in seen:
-        if first.frame is None or not first.is_key:
-            raise _LostPlaceError
-        yield first
-        yield from seen
-
-
-def _counted(
-    seen: Iterator[Seen],
-    anchor_pts: int,
-    anchor_index: int,
-    anchor_pos: int = NO_PLACE,
-    *,
-    has_to_be_there: bool = False,
-) -> Iterator[tuple[int, Seen]]:
-    """Number frames from the anchor on, dropping what is shown before it.
-
-    A frame whose place is not known will do, unless it `has_to_be_there`.
-    """
-    for first in seen:
-        is_there = first.pos == anchor_pos or (
-            not has_to_be_there and NO_PLACE in {first.pos, anchor_pos}
-        )
-        if first.pts == anchor_pts and is_there:
-            yield anchor_index, first
-            # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
-            following = (s for s in seen if s.frame or s.packet or s.pts >= anchor_pts)
-            yield from enumerate(following, anchor_index + 1)
-            return
-        if first.pts > anchor_pts:
-            break
-    raise _LostPlaceError
-
-
-def _noting(packets: Iterator[Any], pts_seen: list[int]) -> Iterator[Any]:
-    for packet in packets:
-        if packet.pts is not None and not packet.is_discard:
-            pts_seen.append(packet.pts)
-        yield packet
