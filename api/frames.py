@@ -101,12 +101,13 @@ class Frames:
         self._idle.clear()
 
     async def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
-        source, stream = stored.spec.source, stored.spec.stream
+        source, stream, part = stored.spec.source, stored.spec.stream, stored.spec.range
+        start_s = part.start if part.unit == "seconds" and part.start > 0 else None
         if source.object_key is None:
             url = source.url or ""
             if source.sealed:
                 url = await self._secrets.open(stored.project, stored.task)
-            return FrameOrder(url, key.frame, key.width_px, None, key.boxes, stream)
+            return FrameOrder(url, key.frame, key.width_px, None, key.boxes, stream, start_s)
         url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
         own_host = self._own_host or urlsplit(url).netloc
         return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, stream)

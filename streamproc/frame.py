@@ -54,6 +54,7 @@ def answer_order(order: FrameOrder, policy: FetchPolicy) -> tuple[FrameAnswer, b
         Sampling("interval", 1),
         FrameRange(order.index, order.index + 1, "frames"),
         order.stream,
+        order.range_start_s,
     )
     try:
         with open_source(spec, policy, FrameOutputs(full=True)) as source:

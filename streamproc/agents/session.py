@@ -219,6 +219,7 @@ class Session:
             total_frames_is_estimate=_estimated(item),
             sample_aspect_ratio=item.sample_aspect or UNSET,
             frame_size=item.frame_size or UNSET,
+            frame_index_is_estimate=UNSET if item.index_is_exact else True,
         )
         self._counts = (item.decoded, item.failed, item.skipped)
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)

@@ -48,9 +48,10 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
     `time_s`: media time of the frame since the source's first, in microseconds' precision; logs
     written before it was known, and those of upstreams that do not say it, are without.
-    `total_frames_is_estimate`: true, or not there. `sample_aspect_ratio`: [width, height] of a
-    pixel, not there for square ones. `frame_size`: [width, height] in pixels of a frame of another
-    size than the source's first one, in whose size the targets are.
+    `total_frames_is_estimate`, `frame_index_is_estimate`: true, or not there.
+    `sample_aspect_ratio`: [width, height] of a pixel, not there for square ones. `frame_size`:
+    [width, height] in pixels of a frame of another size than the source's first one, in whose size
+    the targets are.
     """
 
     frame_index: int
@@ -63,6 +64,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
     total_frames_is_estimate: bool | UnsetType = UNSET
     sample_aspect_ratio: tuple[int, int] | UnsetType = UNSET
     frame_size: tuple[int, int] | UnsetType = UNSET
+    frame_index_is_estimate: bool | UnsetType = UNSET
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ class Box(msgspec.Struct, frozen=True):
 class FrameOrder(msgspec.Struct, frozen=True):
     """One frame: `index` is 0-based in the source.
 
+    `range_start_s`: the task's range in seconds begins there; its frames' numbers may be estimates
+    that count from there.
     `own_host` (host:port) is set for an object of Framewire's own bucket: it alone may be read
     then. `width_px` bounds the picture's width.
     """
@@ -27,6 +29,7 @@ class FrameOrder(msgspec.Struct, frozen=True):
     own_host: str | None = None
     boxes: tuple[Box, ...] = ()
     stream: int | None = None
+    range_start_s: float | None = None
 
     def __repr__(self) -> str:
         """Leave the URL out: it may be presigned."""

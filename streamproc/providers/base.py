@@ -15,6 +15,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     source's time base, `time_s` the media time since the source's first frame, None when unknown.
     `total_is_exact`: `total_frames` was counted, or nothing else is known of it.
     `sample_aspect`, `frame_size`: as `StreamInfo` has them, None where it has nothing.
+    `index_is_exact`: `frame_index` was counted, not told by its time.
     """
 
     frame_index: int
@@ -30,6 +31,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     total_is_exact: bool = True
     sample_aspect: tuple[int, int] | None = None
     frame_size: tuple[int, int] | None = None
+    index_is_exact: bool = True
 
 
 class EndOfStream(msgspec.Struct, frozen=True):

@@ -123,7 +123,8 @@ class Engines:
             include_vector=includes_vectors(spec),
             depth=self._depth,
             state=state,
-            staged_pin=pin if staged else None,
+            pin=pin,
+            is_staged=staged,
         )
         if pin and engine.pin != pin:
             engine.close()

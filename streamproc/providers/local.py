@@ -31,10 +31,20 @@ from streamproc.stages.track_parameters import TrackParameters
 from streamproc.stages.track_state import TrackerState
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What the chunks say of the source, the same in all of them, whoever opens it how."""
+
+    total_frames: int | None
+    total_is_exact: bool
+    fps: float
+
+
 class LocalState(msgspec.Struct, frozen=True):
     """The engine's checkpoint: where the source stands, and the tracker's whole memory.
 
-    `seekable`: the original can be read from its middle; if not, a copy may be staged.
+    `seekable`: the original can be read from its middle; if not, a copy may be staged. `told` is
+    not in states that were written before it was kept. `content` identifies the source by its bytes
+    alone; `validators_differ`: its origin gives the same bytes different validators.
     """
 
     frame: ResumePoint
@@ -42,6 +52,9 @@ class LocalState(msgspec.Struct, frozen=True):
     tracker: TrackerState
     best: dict[int, float]
     seekable: bool = True
+    told: Told | None = None
+    content: str | None = None
+    validators_differ: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +92,13 @@ class LocalEngine:
         include_vector: bool,
         depth: int,
         state: bytes | None,
-        staged_pin: str | None = None,
+        pin: str | None = None,
+        is_staged: bool = False,
     ) -> None:
         """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
 
-        `staged_pin`: what is opened is the staged copy of the source that this pin names.
+        `pin`: what the log says of the source; it stays so for the staged copy of that source, and
+        where the same bytes have other validators each time.
         """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._include_vector = include_vector
@@ -98,8 +113,12 @@ class LocalEngine:
         except SourceError as exc:
             raise TaskFailedError(exc.code, str(exc)) from exc
         info = self._source.info
-        self._pin = staged_pin or info.fingerprint
-        self._seekable = info.seekable and staged_pin is None
+        self._validators_differ = restored is not None and restored.validators_differ
+        is_same = is_staged or (pin != info.fingerprint and self._has_the_bytes_of(restored))
+        self._pin = pin if pin and is_same else info.fingerprint
+        self._seekable = info.seekable and not is_staged
+        told = None if restored is None else restored.told
+        self._told = told or Told(info.total_frames, info.total_is_exact, round(info.fps, 3))
         self._items: queue.Queue[_Item] = queue.Queue(depth)
         self._closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
@@ -132,7 +151,16 @@ class LocalEngine:
         if self._last is None:
             raise ValueError("there is no state before the first frame")
         return msgspec.msgpack.encode(
-            LocalState(self._last, self._emitted, self._tracker.state(), self._best, self._seekable)
+            LocalState(
+                self._last,
+                self._emitted,
+                self._tracker.state(),
+                self._best,
+                self._seekable,
+                self._told,
+                self._source.content,
+                self._validators_differ or self._source.validators_differ,
+            )
         )
 
     def abandon(self) -> None:
@@ -145,6 +173,14 @@ class LocalEngine:
             with suppress(queue.Empty):
                 self._items.get(timeout=_POLL_S)
         self._feeder.join()
+
+    def _has_the_bytes_of(self, restored: LocalState | None) -> bool:
+        """Whether the source is the one of a state although its origin's validators are others."""
+        if restored is None or restored.content != self._source.content:
+            return False
+        with suppress(SourceError):  # then it is another one
+            return restored.validators_differ or self._source.look_for_servers()
+        return False
 
     def _tracked(self, item: _Seen, seen: Perception) -> FrameResult:
         info = self._source.info
@@ -172,17 +208,18 @@ class LocalEngine:
         return FrameResult(
             frame_index=item.frame.index,
             pts=item.frame.pts,
-            total_frames=info.total_frames,
+            total_frames=self._told.total_frames,
             decoded=item.frame.decoded,
             failed=item.frame.failed,
             skipped=item.frame.skipped,
-            fps=round(info.fps, 3),
+            fps=self._told.fps,
             targets=shown,
             vectors=tuple(vectors),
             time_s=item.time_s,
-            total_is_exact=info.total_is_exact,
             sample_aspect=None if info.sample_aspect == (1, 1) else info.sample_aspect,
             frame_size=item.size,
+            total_is_exact=self._told.total_is_exact,
+            index_is_exact=not item.frame.index_is_estimate,
         )
 
     def _feed(self) -> None:
@@ -214,15 +251,15 @@ class LocalEngine:
     def _end(
         self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
     ) -> EndOfStream:
-        info, n_frames = self._source.info, self._source.n_frames
+        told, n_frames = self._told, self._source.n_frames
         return EndOfStream(
             reason=reason,
             decoded=counters[0],
             failed=counters[1],
             skipped=counters[2],
-            total_frames=info.total_frames if n_frames is None else n_frames,
-            fps=round(info.fps, 3),
-            total_is_exact=info.total_is_exact or n_frames is not None,
+            total_frames=told.total_frames if n_frames is None else n_frames,
+            fps=told.fps,
+            total_is_exact=told.total_is_exact or n_frames is not None,
         )
 
     def _put(self, item: _Item) -> bool:

@@ -57,6 +57,7 @@ class UpstreamInfo(msgspec.Struct, frozen=True):
     time_s: float | None = None
     sample_aspect_ratio: tuple[Term, Term] | None = None
     frame_size: tuple[Side, Side] | None = None
+    frame_index_is_estimate: bool = False
 
 
 class UpstreamResult(msgspec.Struct, frozen=True):

@@ -136,6 +136,7 @@ class ChunkReader:
             time_s=usable_time_s(info.time_s),
             sample_aspect=info.sample_aspect_ratio,
             frame_size=info.frame_size,
+            index_is_exact=not info.frame_index_is_estimate,
         )
 
     def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:

@@ -59,17 +59,19 @@ class _Track:
     """One duration for all of the samples, of one tick: then sound is indexed by chunks."""
 
 
-def check(read_at: ReadAt, size_bytes: int | None) -> None:
+def check(read_at: ReadAt, size_bytes: int | None, *, only_first: bool = False) -> None:
     """Raise `SourceTooLargeError` when reading the file's tables could take any amount of memory.
 
-    A file of unknown size is read up to its first `moov`, as libav will have to.
+    A file of unknown size is read up to its first `moov`, as libav will have to. `only_first`: up
+    to the first fragment, as libav is told to.
     """
-    _Survey(read_at, size_bytes).run()
+    _Survey(read_at, size_bytes, only_first=only_first).run()
 
 
 class _Survey:
-    def __init__(self, read_at: ReadAt, size_bytes: int | None) -> None:
+    def __init__(self, read_at: ReadAt, size_bytes: int | None, *, only_first: bool) -> None:
         self._read_at = read_at
+        self._only_first = only_first
         self._size = size_bytes
         self._n_nested = 0
         self._n_samples = 0
@@ -85,6 +87,8 @@ class _Survey:
                 )
             if box.kind != b"moof" or self._n_nested < _MAX_FRAGMENT_BOXES:
                 self._enter(box)
+            if self._only_first and box.kind == b"moof":
+                return
             if n_boxes == _MAX_TOP_BOXES or (box.kind == b"moov" and self._size is None):
                 return
 

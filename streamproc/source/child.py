@@ -34,6 +34,7 @@ class LocalFile:
         self._fd = fd
         self._position = 0
         self.size_bytes: int | None = os.fstat(fd).st_size
+        self.is_far = self.is_arriving = False
 
     def read(self, n_bytes: int) -> bytes:
         data = os.pread(self._fd, n_bytes, self._position)
@@ -55,9 +56,10 @@ class LocalFile:
 class ServedFile:
     """The source as the parent reads it: every read is a question over the bytes socket."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, is_arriving: bool) -> None:
         self._connection = connection
         self._position = 0
+        self.is_far, self.is_arriving = True, is_arriving
         size = self._ask(0, 0)
         self.size_bytes = None if size < 0 else size
 
@@ -175,14 +177,21 @@ def _decode(
     """Decode the source into the ring; returns the last message."""
     cpu_time = limits.CpuTime()
     try:
-        file = local or ServedFile(served)
+        file = local or ServedFile(served, is_arriving=not message.seekable)
         stream = VideoStream(
             file,
             max_pixels=message.max_pixels,
             number=message.stream,
             on_packet=cpu_time.renew,
         )
-        walk = Walk(stream, message.sampling, message.range, message.resume)
+        walk = Walk(
+            stream,
+            message.sampling,
+            message.range,
+            message.resume,
+            by_clock=message.by_clock,
+            anchor_s=message.anchor_s,
+        )
         for event in _pictures(walk, stream, message, control, memory):
             control.send(wire.encode(event))
     except SourceError as exc:
@@ -226,8 +235,8 @@ def _pictures(
         width,
         height,
         usable_fps(float(stream.rate)),
-        usable_count(stream.total_frames),
-        usable_duration_s(stream.duration_s),
+        usable_count(stream.extent.total_frames(has_fields=stream.has_fields)),
+        usable_duration_s(stream.extent.duration_s),
         upright.turns * 90,
         stream.codec.name,
         stream.format,
@@ -253,6 +262,7 @@ def _pictures(
             counters.skipped,
             picked.pos,
             None if size == (width, height) else size,
+            picked.is_estimate,
         )
 
 

@@ -21,6 +21,8 @@ import av.error
 from streamproc.source.stream import VideoStream
 from streamproc.source.types import NO_PLACE
 
+_FIRST_TAG = 1 << 32
+"""PyAV tells tags apart by identity, and a process has each small number once for all decoders."""
 _MAX_PLACES = 1024
 """Of packets that may still become frames; those that never do are forgotten."""
 
@@ -45,7 +47,7 @@ class FrameDecoder:
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
-        self._tag = 0
+        self._tag = _FIRST_TAG
         self._pending: dict[int, int] = {}
         self._places: dict[int, int] = {}
         self._times: list[int] = []
@@ -73,8 +75,7 @@ class FrameDecoder:
 
     def send(self, packet: Any) -> Iterator[Seen]:
         """Decode one packet; yields what comes out, which may belong to earlier packets."""
-        tag = self._tag
-        self._tag += 1
+        self._tag = tag = self._tag + 1
         self._key_seen = self._key_seen or packet.is_keyframe
         if self._stream.is_shown(packet):
             self._expect(tag, packet)

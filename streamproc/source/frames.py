@@ -42,6 +42,7 @@ from streamproc.source.types import (
 )
 
 _POLL_S: Final = 1.0
+_MORE_QUESTIONS: Final = 4
 
 
 class Frame:
@@ -52,11 +53,12 @@ class Frame:
     None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
     `skipped`: frames of the range so far, this one included. `pos`: of its packet in the file.
     `size`: (width, height) upright as it was stored, None when that is the first frame's.
+    `index_is_estimate`: the range was gone to by its time.
     """
 
     __slots__ = (
         *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped", "pos"),
-        *("size", "_source", "_slot"),
+        *("size", "index_is_estimate", "_source", "_slot"),
     )
 
     def __init__(self, shown: wire.Shown, source: "FrameSource") -> None:
@@ -68,6 +70,7 @@ class Frame:
         self.skipped = shown.skipped
         self.pos = shown.pos
         self.size = shown.size
+        self.index_is_estimate = shown.index_is_estimate
         self._slot = shown.slot
         self._source: FrameSource | None = source
         self.image: Image | None
@@ -77,7 +80,15 @@ class Frame:
     @property
     def resume_point(self) -> ResumePoint:
         """Where a later `open_source` goes on after this frame."""
-        return ResumePoint(self.index, self.pts, self.decoded, self.failed, self.skipped, self.pos)
+        return ResumePoint(
+            self.index,
+            self.pts,
+            self.decoded,
+            self.failed,
+            self.skipped,
+            self.pos,
+            index_is_estimate=self.index_is_estimate,
+        )
 
     def release(self) -> None:
         """Give the slot back; the second time nothing happens. Any thread."""
@@ -145,6 +156,27 @@ class FrameSource:
         closes the file, which may outlive this source.
         """
         return self._reader.open_spool()
+
+    @property
+    def content(self) -> str:
+        """What identifies the source by its bytes alone (hex sha256)."""
+        return self._fingerprint.content
+
+    @property
+    def validators_differ(self) -> bool:
+        """Whether its origin gives the same bytes different validators, as far as was seen."""
+        return self._reader.validators_differ
+
+    def look_for_servers(self) -> bool:
+        """Ask the origin some more times whether its validators differ.
+
+        Raises `SourceChangedError` when its bytes do.
+        """
+        for _ in range(_MORE_QUESTIONS):
+            if self.validators_differ:
+                break
+            self._reader.check_unchanged()
+        return self.validators_differ
 
     def usage(self) -> SourceUsage:
         """Return how the frames of the range were spent; only after the iteration ended."""
@@ -222,6 +254,9 @@ class FrameSource:
             max_pixels=self._policy.max_pixels,
             cpu_limit_s=self._policy.cpu_limit_s,
             require_sandbox=self._policy.require_sandbox,
+            seekable=self._reader.seekable,
+            by_clock=fd is None and self._reader.seekable and not self._policy.counts_frames,
+            anchor_s=spec.anchor_s,
         )
         self._child.send(order, fd)
         opened = self._next_message()
@@ -245,7 +280,7 @@ class FrameSource:
             container=opened.container,
             seekable=self._reader.seekable,
             size_bytes=self._reader.size_bytes,
-            fingerprint=self._fingerprint,
+            fingerprint=self._fingerprint.whole,
             time_base=opened.time_base,
             start_pts=opened.start_pts,
             total_is_exact=opened.total_is_exact,

@@ -187,6 +187,11 @@ class Answer:
                 f"{self.host} answered a range without saying which"
             ) from exc
 
+    def validators(self) -> tuple[str | None, str | None]:
+        """(strong ETag, time of the last change), as far as it says them."""
+        etag = self.header("etag")
+        return etag if etag and etag.startswith('"') else None, self.header("last-modified")
+
     def read(self, n_bytes: int) -> bytes:
         """Return 1 to `n_bytes` bytes, none at the end of the body (also a premature one).
 

@@ -13,11 +13,16 @@ from itertools import chain
 from typing import Any, Final
 
 from streamproc.source.decode import Seen
+from streamproc.source.jumps import Jumps
 from streamproc.source.stream import VideoStream
 
 _MAX_LEADING: Final = 128
 _MAX_ATTEMPTS: Final = 12
 _MAX_HELD_BYTES: Final = 64 << 20
+NEAR_BYTES: Final = 16 << 20
+"""So much of a far source is read to count its frames, rather than to estimate their number."""
+_STEPS_BACK_S: Final = (0, 2, 6, 14, 30, 62, 126)
+"""Seconds before a place at which to begin to read for a keyframe before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,30 @@ def by_reading(stream: VideoStream, head: Head, target: Target) -> Landing | Non
     return None if anchor is None else Landing(reader.replay(), *anchor)
 
 
+def by_clock(stream: VideoStream, head: Head, jumps: Jumps, pts: int) -> Landing | None:
+    """Go to the last keyframe shown at or before `pts` without reading what lies before it.
+
+    Its index is told by its time and the frame rate: an estimate. None where the container does
+    not tell the way, or where it is short: then everything before it can be read and counted.
+    """
+    size = stream.size_bytes
+    if size is None or size <= NEAR_BYTES:
+        return None
+    jumps.look_at_beginning()
+    for back_s in _STEPS_BACK_S:
+        aim = pts - round(back_s / stream.time_base)
+        if aim <= head.pts or not jumps.go_before(aim):
+            return None
+        reader = _HoldingReader(stream.packets())
+        key = _last_key(reader, stream, pts)
+        if key is None:
+            continue
+        if 0 <= stream.place_of(key) < NEAR_BYTES:
+            return None
+        return Landing(reader.replay(), key.pts, head.index + jumps.index_at(key.pts))
+    return None
+
+
 def before_pts(stream: VideoStream, pts: int) -> Iterator[Any] | None:
     """Seek to a keyframe shown at or before `pts`; None when there is no way to."""
     position = pts
@@ -170,6 +199,20 @@ class _HoldingReader:
 
     def replay(self) -> Iterator[Any]:
         return chain(self.held, self.packets)
+
+
+def _last_key(reader: _HoldingReader, stream: VideoStream, pts: int) -> Any:
+    """Read on to `pts`; return the last keyframe shown at or before it, which is held first."""
+    found = None
+    for packet in reader:
+        if packet.pts is None or not stream.is_orderly or reader.held_bytes > _MAX_HELD_BYTES:
+            return None
+        if packet.is_keyframe and packet.pts <= pts and stream.is_shown(packet):
+            found = packet
+            reader.forget_before(packet)
+        if (packet.pts if packet.dts is None else packet.dts) >= pts:
+            break
+    return found
 
 
 def _leading(key: Any, packets: Iterator[Any], stream: VideoStream) -> tuple[list[Any], int]:

@@ -24,6 +24,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `decode_stall_timeout_s`: longest time the decoder may take over one frame.
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
     `spool`: what the copies of a project's sources may take of that disk together.
+    `counts_frames`: whatever lies before a range is read, so that no frame's number is estimated.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
     """
 
@@ -42,6 +43,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     total_timeout_s: float = 6 * 3600.0
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
+    counts_frames: bool = False
     require_sandbox: bool = False
 
     @classmethod
@@ -66,4 +68,5 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             allowed_file_roots=(),
             allowed_private_hosts=PrivateHosts(host or ""),
             allowed_ports=COMMON_PORTS,
+            counts_frames=True,
         )

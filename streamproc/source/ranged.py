@@ -1,13 +1,18 @@
 """Read an HTTP source at any position by ranged requests, through a small block cache.
 
-One long response is kept open and read in order: a demuxer mostly goes forward. A jump opens a
-new one; the end of the file, where indexes and the fingerprint are, is asked for separately.
+One long response is kept open and read in order: a demuxer mostly goes forward. A jump asks for a
+short range, since who jumps may jump again, and what a server has sent by then is for nothing; each
+range that is read to its end is followed by one four times as long, and at last by all the rest.
+The end of the file, where indexes and the fingerprint are, is asked for separately.
+
+Every answer has to be of the same file. Its validators tell; where they differ, as those of several
+servers behind one name may, the bytes themselves are compared, and the validators not asked again.
 """
 
 import contextlib
+import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final
 
 from streamproc.source.errors import (
@@ -17,14 +22,17 @@ from streamproc.source.errors import (
     SourceUnreachableError,
 )
 from streamproc.source.http import Answer, Fetcher
+from streamproc.source.pieces import Pieces
 from streamproc.source.policy import FetchPolicy
 
 _BLOCK_BYTES: Final = 128 * 1024
 _MAX_BLOCKS: Final = 128
 _READ_THROUGH_BYTES: Final = 1 << 20
+_FIRST_RANGE_BYTES: Final = 2 * _BLOCK_BYTES
+_RANGES_GROW: Final = 4
+_LONGEST_RANGE_BYTES: Final = 16 << 20
+"""Behind a range of this length everything is asked for."""
 _MAX_ATTEMPTS: Final = 3
-_LEAST_PIECE_BYTES: Final = 16 * 1024
-"""What one answer has to give before another is asked for: no crumbs."""
 
 
 class RangedReader:
@@ -32,8 +40,10 @@ class RangedReader:
 
     def __init__(self, fetcher: Fetcher, first: Answer, policy: FetchPolicy) -> None:
         self._fetcher = fetcher
-        self._stream: _Pieces | None = _Pieces(self._ask, 0, None, first)
+        self._stream: Pieces | None = Pieces(self._ask, 0, None, first)
         self._stream_at = 0
+        self._range_bytes: int | None = None
+        self._stream_end: int | None = None
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         told = first.content_range()
         self._size = told.size or 0
@@ -41,10 +51,11 @@ class RangedReader:
             raise SourceUnreachableError(f"{first.host} answered with another range")
         if self._size > policy.max_bytes:
             raise SourceTooLargeError(f"the source is over the limit of {policy.max_bytes} bytes")
-        self._etag = strong_etag(first)
-        self._modified = first.header("last-modified")
+        self._validators = first.validators()
+        self._validators_differ = False
+        self._head_digest: bytes | None = None
         self._closed = False
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()
 
     @property
     def size_bytes(self) -> int | None:
@@ -56,7 +67,11 @@ class RangedReader:
 
     @property
     def etag(self) -> str | None:
-        return self._etag
+        return self._validators[0]
+
+    @property
+    def validators_differ(self) -> bool:
+        return self._validators_differ
 
     def fileno(self) -> int | None:
         return None
@@ -79,10 +94,16 @@ class RangedReader:
         return block[offset : offset + length]
 
     def check_unchanged(self) -> None:
-        """Ask once more for the first byte; an origin that no longer answers is not a change."""
+        """Ask once more for the first byte; an origin that no longer answers is not a change.
+
+        Where validators tell nothing, some of what was read is asked for again.
+        """
         if self._closed:
             return
         try:
+            if self._validators_differ:
+                self._compare_content()
+                return
             answer = self._ask(0, 0)
         except SourceChangedError:
             raise
@@ -119,24 +140,41 @@ class RangedReader:
 
     def _tail_block(self, start: int) -> bytes:
         last = min(start + _BLOCK_BYTES, self._size) - 1
-        with contextlib.closing(_Pieces(self._ask, start, last)) as pieces:
+        with contextlib.closing(Pieces(self._ask, start, last)) as pieces:
             return self._keep(start, self._read_block(pieces, start))
 
     def _stream_block(self, start: int) -> bytes:
         ahead = start - self._stream_at
-        if self._stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
-            self._drop_stream()
-            self._stream = _Pieces(self._ask, start, None)
-            self._stream_at = start
+        stream = self._stream
+        if stream is None or not 0 <= ahead <= _READ_THROUGH_BYTES:
+            stream = self._begin_range(start, _FIRST_RANGE_BYTES)
         while True:
+            if self._stream_at == self._stream_end:
+                stream = self._begin_range(self._stream_at, self._longer_range())
             at = self._stream_at
-            block = self._read_block(self._stream, at)
+            block = self._read_block(stream, at)
             self._stream_at += len(block)
             self._keep(at, block)
             if at >= start:
                 return block
 
-    def _read_block(self, pieces: "_Pieces", start: int) -> bytes:
+    def _begin_range(self, start: int, n_bytes: int | None) -> Pieces:
+        self._drop_stream()
+        end = self._size if n_bytes is None else min(start + n_bytes, self._size)
+        is_all = end == self._size
+        self._stream = stream = Pieces(self._ask, start, None if is_all else end - 1)
+        self._stream_at = start
+        self._stream_end = None if is_all else end
+        self._range_bytes = None if is_all else n_bytes
+        return stream
+
+    def _longer_range(self) -> int | None:
+        n_bytes = self._range_bytes
+        if n_bytes is None or n_bytes >= _LONGEST_RANGE_BYTES:
+            return None
+        return n_bytes * _RANGES_GROW
+
+    def _read_block(self, pieces: Pieces, start: int) -> bytes:
         missing = min(_BLOCK_BYTES, self._size - start)
         parts = []
         while missing > 0:
@@ -146,6 +184,8 @@ class RangedReader:
         return b"".join(parts)
 
     def _keep(self, start: int, block: bytes) -> bytes:
+        if start == 0 and self._head_digest is None:
+            self._head_digest = _digest(block)
         self._blocks[start] = block
         while len(self._blocks) > _MAX_BLOCKS:
             self._blocks.popitem(last=False)
@@ -153,23 +193,59 @@ class RangedReader:
 
     def _ask(self, start: int, last: int | None) -> Answer:
         """Send a ranged request; raises `SourceChangedError` unless it is still the same file."""
+        etag = None if self._validators_differ else self._validators[0]
+        answer = self._ask_anyone(start, last, etag)
+        if answer.status == 206 and (
+            self._validators_differ or answer.validators() == self._validators
+        ):
+            return answer
+        answer.close()
+        # Another file, or another server of several behind one name: the bytes tell.
+        self._compare_content()
+        self._validators_differ = True
+        return self._ask_anyone(start, last, None)
+
+    def _ask_anyone(self, start: int, last: int | None, etag: str | None) -> Answer:
+        """Ask for bytes of a file of this size, whatever validators it has.
+
+        With an ETag the answer may be the whole of another file (200).
+        """
         headers = {"Range": f"bytes={start}-{'' if last is None else last}"}
-        if self._etag is not None:
-            headers["If-Range"] = self._etag
+        if etag is not None:
+            headers["If-Range"] = etag
         answer = self._fetcher.get(headers)
         try:
-            if answer.status != 206:
+            if answer.status == 200 and etag is not None:
+                return answer
+            if answer.status != 206 or answer.content_range().size != self._size:
                 raise SourceChangedError(f"{answer.host} has other bytes than at the start")
-            told = answer.content_range()
-            same = told.size == self._size and strong_etag(answer) == self._etag
-            if not same or answer.header("last-modified") != self._modified:
-                raise SourceChangedError(f"{answer.host} has other bytes than at the start")
-            if told.start != start:
+            if answer.content_range().start != start:
                 raise SourceUnreachableError(f"{answer.host} answered with another range")
         except SourceError:
             answer.close()
             raise
         return answer
+
+    def _compare_content(self) -> None:
+        """Read some of what was read once more; raises `SourceChangedError` if it is not the same.
+
+        These are the first block, and of those that are kept the oldest, the one in the middle and
+        the latest.
+        """
+        with self._reading:
+            kept = [*self._blocks]
+            places = {kept[0], kept[len(kept) // 2], kept[-1]} if kept else set()
+            known = {start: _digest(self._blocks[start]) for start in places}
+        if self._head_digest is not None:
+            known[0] = self._head_digest
+        if not known:
+            raise SourceChangedError("the source has other bytes than at the start")
+        for start, digest in known.items():
+            last = min(start + _BLOCK_BYTES, self._size) - 1
+            pieces = Pieces(lambda at, end: self._ask_anyone(at, end, None), start, last)
+            with contextlib.closing(pieces):
+                if _digest(self._read_block(pieces, start)) != digest:
+                    raise SourceChangedError("the source has other bytes than at the start")
 
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -177,40 +253,5 @@ class RangedReader:
             stream.close()
 
 
-class _Pieces:
-    """A range's bytes in order, over as many answers as the server gives it in.
-
-    Some servers cap what they give to one request; the next one asks for what follows.
-    """
-
-    def __init__(
-        self,
-        ask: Callable[[int, int | None], Answer],
-        start: int,
-        last: int | None,
-        first: Answer | None = None,
-    ) -> None:
-        self._ask, self._at, self._last = ask, start, last
-        self._answer = first or ask(start, last)
-        self._of_this = 0
-
-    def read(self, n_bytes: int) -> bytes:
-        """Return 1 to `n_bytes` bytes; raises `SourceUnreachableError` when there are none."""
-        part = self._answer.read(n_bytes)
-        if not part and self._of_this >= _LEAST_PIECE_BYTES:
-            self._answer.close()
-            self._answer, self._of_this = self._ask(self._at, self._last), 0
-            part = self._answer.read(n_bytes)
-        if not part:
-            raise SourceUnreachableError(f"{self._answer.host} ended its answer early")
-        self._at += len(part)
-        self._of_this += len(part)
-        return part
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-def strong_etag(answer: Answer) -> str | None:
-    etag = answer.header("etag")
-    return etag if etag and etag.startswith('"') else None
+def _digest(block: bytes) -> bytes:
+    return hashlib.blake2b(block, digest_size=16).digest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from streamproc.source.errors import SourceChangedError
 
@@ -23,6 +23,10 @@ class ByteReader(Protocol):
     @property
     def etag(self) -> str | None:
         """A strong validator of the bytes, if the origin gives one."""
+
+    @property
+    def validators_differ(self) -> bool:
+        """Whether answers of one origin had different validators for the same bytes."""
 
     def fileno(self) -> int | None:
         """Descriptor of a plain local file that a child may be given; None otherwise."""
@@ -46,20 +50,29 @@ class ByteReader(Protocol):
         """Abort a running read from any thread, and let everything go."""
 
 
-def fingerprint(reader: ByteReader) -> str:
-    """Identify a source by size, first and last 64 KiB and strong ETag (hex sha256).
+class Fingerprint(NamedTuple):
+    """Hex sha256: `whole` of size, first and last 64 KiB and strong ETag, `content` without it."""
+
+    whole: str
+    content: str
+
+
+def fingerprint(reader: ByteReader) -> Fingerprint:
+    """Identify a source.
 
     Of a source that cannot be read at random the last 64 KiB are left out: they are not there
     yet when the first frame has to be processed.
     """
-    digest = hashlib.sha256()
     size = reader.size_bytes
-    digest.update(f"{-1 if size is None else size}\n{reader.etag or ''}\n".encode())
-    digest.update(_read_exactly(reader, 0, FINGERPRINT_BYTES))
+    ends = _read_exactly(reader, 0, FINGERPRINT_BYTES)
     if reader.seekable and size is not None and size > FINGERPRINT_BYTES:
         start = max(FINGERPRINT_BYTES, size - FINGERPRINT_BYTES)
-        digest.update(_read_exactly(reader, start, size - start))
-    return digest.hexdigest()
+        ends += _read_exactly(reader, start, size - start)
+    told = -1 if size is None else size
+    return Fingerprint(
+        hashlib.sha256(f"{told}\n{reader.etag or ''}\n".encode() + ends).hexdigest(),
+        hashlib.sha256(f"{told}\n".encode() + ends).hexdigest(),
+    )
 
 
 def _read_exactly(reader: ByteReader, position: int, length: int) -> bytes:
@@ -89,6 +102,10 @@ class LocalReader:
     @property
     def etag(self) -> str | None:
         return None
+
+    @property
+    def validators_differ(self) -> bool:
+        return False
 
     def fileno(self) -> int | None:
         return self._fd

@@ -18,7 +18,6 @@ from streamproc.source.errors import (
 )
 from streamproc.source.http import Answer, Fetcher
 from streamproc.source.policy import FetchPolicy
-from streamproc.source.ranged import strong_etag
 
 _PIECE_BYTES: Final = 256 * 1024
 
@@ -33,7 +32,7 @@ class SpoolReader:
         self._min_free_bytes = policy.min_free_bytes
         self._share = policy.spool.fresh()
         self._promised = answer.length()
-        self._etag = strong_etag(answer)
+        self._etag, _ = answer.validators()
         self._check_size(self._promised or 0)
         self._file = tempfile.TemporaryFile(prefix="framewire-")  # noqa: SIM115 - see close()
         try:
@@ -61,6 +60,10 @@ class SpoolReader:
     @property
     def etag(self) -> str | None:
         return self._etag
+
+    @property
+    def validators_differ(self) -> bool:
+        return False
 
     def fileno(self) -> int | None:
         return None

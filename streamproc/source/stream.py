@@ -4,19 +4,18 @@ Runs in the decoder child. Everything here is synchronous libav through PyAV.
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
 from itertools import islice
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 import av
 import av.error
 import av.logging
 
-from streamproc.contract.bounds import MAX_TIME_S
-from streamproc.source import boxes, h264, sniff
+from streamproc.source import boxes, fragments, h264, sniff
+from streamproc.source.codecs import CODECS, MAX_STREAMS, open_options
 from streamproc.source.errors import (
     SourceEmptyError,
     SourceNotVideoError,
@@ -24,14 +23,13 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     SourceUnsupportedError,
 )
+from streamproc.source.extent import INDEXED, Extent
+from streamproc.source.passage import BoxRow, Bridge, ForwardPassage, Passage, RandomAccess
 from streamproc.source.timeline import TimeLine
 from streamproc.source.types import NO_PLACE
 
 _IO_BUFFER_BYTES: Final = 128 * 1024
 _MAX_BROKEN_READS: Final = 64
-_MAX_STREAMS: Final = 128
-_PROBE_BYTES: Final = 5_000_000
-"""How much of a file is read to find its streams, at most: libav's own default."""
 _BROKEN_READ: Final = (
     av.error.InvalidDataError,
     av.error.UndefinedError,
@@ -39,90 +37,17 @@ _BROKEN_READ: Final = (
 )
 _MANY_PIXELS: Final = 1920 * 1088
 _THREADS_FOR_MANY_PIXELS: Final = 3
-_FALLBACK_RATE: Final = Fraction(25)
 _VISIBLE_VP8: Final = 0x10
-_INDEXED: Final = ("mov", "avi")
-_BARE: Final = ("h264", "hevc", "mpegvideo", "mjpeg")
-"""No container at all."""
-_TOLD: Final = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _ORDER_PACKETS: Final = 64
 _MAX_PLACE: Final = 2**53
 _JOINED: Final = ("mpegts", "mpeg")
 """Their timestamps mean nothing over a cut."""
-_CODECS: Final = frozenset(
-    # A string of names reads better than sixty lines.
-    [
-        "h264",
-        "hevc",
-        "av1",
-        "libdav1d",
-        "vp8",
-        "vp9",
-        "mpeg1video",
-        "mpeg2video",
-        "mpeg4",
-        "msmpeg4",
-        "msmpeg4v1",
-        "msmpeg4v2",
-        "msmpeg4v3",
-        "h263",
-        "h263p",
-        "flv",
-        "wmv1",
-        "wmv2",
-        "wmv3",
-        "vc1",
-        "theora",
-        "mjpeg",
-        "prores",
-        "dnxhd",
-        "ffv1",
-        "rawvideo",
-        "huffyuv",
-        "ffvhuff",
-        "utvideo",
-        "svq1",
-        "svq3",
-        "cinepak",
-        "dvvideo",
-        "qtrle",
-        "png",
-        "gif",
-        "apng",
-        "vp6",
-        "vp6f",
-        "vp6a",
-        "v210",
-        "cfhd",
-        "libvpx",
-        "libvpx-vp9",
-        "wrapped_avframe",
-    ]
-)
+_READ_FORWARD: Final = ("mpegts", "mpeg", "matroska", "flv")
+"""Read from the first byte to the last, unless somebody asks for more: an index, a duration."""
 
 
-def open_options(name: str) -> dict[str, str]:
-    """Return what libav may use on a file: one demuxer, the listed decoders, no protocol at all.
-
-    Sound and subtitles are not decoded to learn of them: a container says enough.
-    """
-    return {
-        "format_whitelist": name,
-        "codec_whitelist": ",".join(sorted(_CODECS)),
-        "protocol_whitelist": "none",
-        "max_streams": str(_MAX_STREAMS),
-        "probesize": str(_PROBE_BYTES),
-    }
-
-
-class RandomAccess(Protocol):
-    """A binary file as libav wants it; `size_bytes` None while unknown."""
-
-    size_bytes: int | None
-
-    def read(self, n_bytes: int) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0) -> int: ...
-    def tell(self) -> int: ...
+class _SecondField:
+    """Marks a packet. PyAV tells marks apart by their identity, so each packet has its own."""
 
 
 class VideoStream:
@@ -144,10 +69,19 @@ class VideoStream:
         self._file = file
         self._on_packet = on_packet
         self._max_pixels = max_pixels
-        read_at = cache(self._read_at)  # both walks over a file's boxes read the same headers
+        read_at = cache(self.read_at)  # both walks over a file's boxes read the same headers
         self.format = sniff.container_format(read_at(0, sniff.SNIFF_BYTES), read_at)
+        self.movie = (
+            fragments.movie_of_fragments(read_at) if self.format == "mov" and file.is_far else None
+        )
+        """The `moov` of a fragmented file of which only a part is read."""
+        self._row: BoxRow | None = None
         size = file.size_bytes
-        self.truncated = size is not None and sniff.is_truncated(self.format, read_at, size)
+        self.truncated = (
+            size is not None
+            and self.movie is None
+            and sniff.is_truncated(self.format, read_at, size)
+        )
         """Whether the file is shorter than its own headers say; after opening, than its index."""
         if self.format == "mov":
             self._check_boxes(read_at)
@@ -159,31 +93,40 @@ class VideoStream:
         self.has_fields = False  # whether some frame has come as two packets
         self.counts_only = False
         """Whether times are in decode order: the n-th frame has the n-th of them."""
+        self._told_s: float | None = None
         self.rewind()
+        self._told_s = self._listed_s()
         self.truncated = self.truncated and not self._has_every_sample()
         self._look_at_order()
 
     def _check_boxes(self, read_at: sniff.ReadAt) -> None:
         try:
-            boxes.check(read_at, self._file.size_bytes)
+            boxes.check(read_at, self._file.size_bytes, only_first=self.movie is not None)
         except SourceTooLargeError as exc:
             if self.truncated:
                 raise SourceTruncatedError("the file ends before its headers do") from exc
             raise
 
-    def rewind(self) -> None:
-        """(Re)open the container: the state is that of a file nobody has read from."""
+    def rewind(self, bridge: Bridge | None = None) -> None:
+        """(Re)open the container: the state is that of a file nobody has read from.
+
+        With a bridge, of a file that has nothing in its place.
+        """
         self.close()
-        self._file.seek(0)
+        options = open_options(self.format)
+        if self.movie is not None:
+            options["fflags"] = "+ignidx"  # fragments are read when it is their turn
+            end = self.movie.end if bridge is None else bridge.end
+            self._row = BoxRow(self.read_at, end)
         av.logging.set_level(av.logging.ERROR)
         try:
             with av.logging.Capture() as log:
                 self._container = av.open(
-                    self._file,
+                    self._passage(bridge),
                     "r",
                     format=self.format,
                     options={"threads": "1"},
-                    container_options=open_options(self.format),
+                    container_options=options,
                     buffer_size=_IO_BUFFER_BYTES,
                     metadata_errors="ignore",  # a title in Latin-1 is nobody's business here
                     io_open=_refuse_to_open,
@@ -192,11 +135,28 @@ class VideoStream:
             if self.truncated:
                 raise SourceTruncatedError("the file ends before its headers do") from exc
             if any("max_streams" in line for _, _, line in log):
-                raise SourceTooLargeError(f"the file has more than {_MAX_STREAMS} tracks") from exc
+                raise SourceTooLargeError(f"the file has more than {MAX_STREAMS} tracks") from exc
             raise SourceUnsupportedError("the file cannot be read as a video") from exc
         finally:
             av.logging.set_level(None)
         self._choose(size_complaint=any("Picture size" in line for _, _, line in log))
+
+    def _passage(self, bridge: Bridge | None) -> Passage | ForwardPassage:
+        on_read = self._note_read
+        return (
+            ForwardPassage(self._file, on_read)
+            if self._is_read_forward
+            else Passage(self._file, bridge, on_read)
+        )
+
+    @property
+    def _is_read_forward(self) -> bool:
+        is_wanted = self.format in _READ_FORWARD or self.movie is not None
+        return is_wanted and self._file.is_arriving
+
+    def _note_read(self, start: int, end: int) -> None:
+        if self._row is not None:
+            self._row.passed(start, end)
 
     def close(self) -> None:
         """Close the container, not the file. Twice is fine."""
@@ -209,51 +169,33 @@ class VideoStream:
         return Fraction(self.stream.time_base or Fraction(1, 1000))
 
     @property
-    def rate(self) -> Fraction:
-        """Average frame rate; 25 when the container gives no hint at all."""
-        rates = (self.stream.average_rate, self.stream.guessed_rate)
-        if self.format in _BARE:
-            rates = rates[::-1]  # the average is libav's default, the guess is the codec's own
-        rate = rates[0] or rates[1]
-        return Fraction(rate) if rate else _FALLBACK_RATE
+    def size_bytes(self) -> int | None:
+        return self._file.size_bytes
 
     @property
-    def duration_s(self) -> float | None:
-        """Return about how long the video is, from its first frame on."""
-        if self.stream.duration is not None:
-            return float(self.stream.duration * self.time_base)
-        end_s = _told_s(self.stream.metadata.get("DURATION", ""))
-        if end_s is None:
-            if self._container.duration is None:
-                return None
-            end_s = self._container.duration / 1e6
-        if self.format != "matroska":
-            return end_s
-        start = self._container.start_time  # its durations count from 0, wherever the video begins
-        return end_s - start / 1e6 if start and 0 < start / 1e6 < end_s else end_s
+    def extent(self) -> Extent:
+        """How long the video is, as far as the container says so."""
+        return Extent(
+            self._container,
+            self.stream,
+            self.format,
+            is_read_in_part=self.movie is not None,
+            told_s=self._told_s,
+        )
+
+    @property
+    def rate(self) -> Fraction:
+        """Average frame rate; 25 when the container gives no hint at all."""
+        return self.extent.rate
 
     @property
     def is_indexed(self) -> bool:
         """The container lists every packet from the first on, in decode order."""
-        n_entries = len(self.stream.index_entries)
-        if self.format == "avi":
-            return n_entries > 1
-        return self.format in _INDEXED and 0 < self.stream.frames <= n_entries
-
-    @property
-    def total_frames(self) -> int | None:
-        """Count the index where there is one (header counts lie), else estimate."""
-        if self.is_indexed:
-            n_shown = sum(not entry.is_discard for entry in self.stream.index_entries)
-            return (n_shown + 1) // 2 if self.has_fields else n_shown
-        duration_s = self.duration_s
-        if duration_s is None or not 0 < duration_s <= MAX_TIME_S:
-            return None
-        return max(1, round(duration_s * self.rate))
+        return self.extent.is_indexed
 
     @property
     def total_is_exact(self) -> bool:
-        """Whether `total_frames` was counted, not estimated."""
+        """Whether the number of frames is counted, not estimated."""
         return self.is_indexed and not self.has_fields
 
     def packets(self) -> Iterator[Any]:
@@ -276,7 +218,9 @@ class VideoStream:
             except IndexError:  # PyAV's, of the list of the streams that it knew at the beginning
                 continue
             else:
-                return
+                break
+        if self._row is not None and self._row.goes_beyond(self._file.size_bytes):
+            self.truncated = True
 
     @property
     def is_orderly(self) -> bool:
@@ -296,9 +240,21 @@ class VideoStream:
     def _has_every_sample(self) -> bool:
         """Whether the index names samples, and all lie within the file: lengths may be wrong."""
         size = self._file.size_bytes
-        if self.format not in _INDEXED or size is None or not self.is_indexed:
+        if self.format not in INDEXED or size is None or not self.is_indexed:
             return False
         return all(entry.pos + entry.size <= size for entry in self.stream.index_entries)
+
+    def _listed_s(self) -> float | None:
+        """Return how long a file of fragments is that is not read to its end."""
+        size = self._file.size_bytes
+        if self.movie is None or size is None or self._file.is_arriving:
+            return None
+        scale = self.time_base.denominator
+        marks = fragments.listed(self.read_at, self.movie, self.stream.id, size, scale)
+        if len(marks) < 2:
+            return None
+        last, before = marks[-1].time, marks[-2].time
+        return float((last + max(0, last - before) - marks[0].time) * self.time_base)
 
     def _look_at_order(self) -> None:
         """AVI counts its chunks as they are decoded; some of its codecs know better."""
@@ -325,8 +281,9 @@ class VideoStream:
             and fields.may_come
             and fields.is_second(bytes(memoryview(packet)[: h264.HEAD_BYTES]))
         )
-        self.has_fields = self.has_fields or is_second
-        packet.opaque = is_second
+        if is_second:
+            self.has_fields = True
+            packet.opaque = _SecondField()
         if not packet.is_discard:
             packet.pts, packet.dts = self._line.enter(
                 packet.pts, packet.dts, reorders=self.codec.reorder_depth > 0
@@ -339,11 +296,19 @@ class VideoStream:
         if self.codec.name == "h264":
             self._fields = h264.Fields(bytes(self.codec.extradata or b""))
 
-    def seek(self, pts: int) -> bool:
-        """Go to a keyframe that is stored at or before `pts`; False when that is not possible."""
+    def seek(self, pts: int, position: int | None = None) -> bool:
+        """Go to a keyframe that is stored at or before `pts`; False when that is not possible.
+
+        With a position, in bytes, go there: a stream without a table of contents has no other way.
+        """
+        if self._is_read_forward:
+            return False
         depth = self.codec.reorder_depth
         try:
-            self._container.seek(pts, stream=self.stream, backward=True)
+            if position is None:
+                self._container.seek(pts, stream=self.stream, backward=True)
+            else:
+                self._container.seek(position, unsupported_byte_offset=True)
         except av.error.FFmpegError:
             return False
         # Flushing makes H.264 guess its reorder depth anew, and drop frames while it learns.
@@ -363,7 +328,7 @@ class VideoStream:
 
         An edit list's lead-in, a hidden VP8 frame and the second field of a frame are not.
         """
-        if packet.is_discard or packet.opaque is True:
+        if packet.is_discard or isinstance(packet.opaque, _SecondField):
             return False
         if self.codec.name in {"vp8", "libvpx"}:
             return bool(memoryview(packet)[0] & _VISIBLE_VP8)
@@ -371,19 +336,21 @@ class VideoStream:
 
     def _choose(self, *, size_complaint: bool) -> None:
         streams = self._container.streams
+        number = self._number
         videos = [
             s for s in streams.video if not s.disposition & av.stream.Disposition.attached_pic
         ]
         if not videos:
             _no_video(has_sound=bool(streams.audio), truncated=self.truncated)
-        if self._number is not None:
-            videos = [s for s in videos if s.index == self._number]
+        if number is not None:
+            videos = [s for s in videos if s.index == number]
             if not videos:
-                raise SourceUnsupportedError(f"stream {self._number} of the file is no video")
-        known = [s for s in videos if s.codec_context and s.codec_context.name in _CODECS]
+                raise SourceUnsupportedError(f"stream {number} of the file is no video")
+        known = [s for s in videos if s.codec_context and s.codec_context.name in CODECS]
         if not known:
             raise SourceUnsupportedError("the video's codec is not supported")
         self.stream = max(known, key=_preference)
+        self._number = self.stream.index  # the same when it is opened again
         self.codec = self.stream.codec_context
         pixels = self.codec.width * self.codec.height
         if pixels > self._max_pixels or (pixels == 0 and size_complaint):
@@ -400,22 +367,14 @@ class VideoStream:
                 other.discard = av.stream.Discard.all
         self._begin_line()
 
-    def _read_at(self, position: int, length: int) -> bytes:
+    def read_at(self, position: int, length: int) -> bytes:
+        """Read up to `length` bytes of the file at `position`; fewer only at the end."""
         self._file.seek(position)
         parts = []
         while length > 0 and (part := self._file.read(length)):
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
-
-
-def _told_s(text: str) -> float | None:
-    """Return a Matroska tag's duration, `HH:MM:SS.nnnnnnnnn`, in seconds; None for another text."""
-    match = _TOLD.fullmatch(text)
-    if match is None:
-        return None
-    hours, minutes, seconds = match.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _preference(stream: Any) -> tuple[bool, int]:

@@ -13,13 +13,15 @@ NO_PLACE: Final = -1
 class SourceSpec(msgspec.Struct, frozen=True):
     """One video to read: where it is and which of its frames are wanted.
 
-    `stream`: its number in the file, None for the default or largest one.
+    `stream`: its number in the file, None for the default or largest one. `anchor_s`: where the
+    range in seconds begins whose frames are numbered as a range in frames means them.
     """
 
     url: str
     sampling: Sampling = Sampling()
     range: FrameRange = FrameRange()
     stream: int | None = None
+    anchor_s: float | None = None
 
     def __repr__(self) -> str:
         """Leave the URL out: it may be presigned."""
@@ -43,7 +45,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """The last frame that was processed before an interruption, with its counters.
 
     A pts is not unique in every file; `pos`, the place of the frame's packet in it, tells frames
-    apart. Points written before it was known have none.
+    apart. Points written before it was known have none. `index_is_estimate`: the range was gone to
+    by its time, and the index counted from there.
     """
 
     index: int
@@ -52,6 +55,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
     failed: int
     skipped: int
     pos: int = NO_PLACE
+    index_is_estimate: bool = False
 
 
 class SourceInfo(msgspec.Struct, frozen=True):

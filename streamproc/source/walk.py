@@ -20,6 +20,7 @@ from typing import Any
 from streamproc.contract.bounds import MAX_TIME_S
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source import locate
+from streamproc.source.counting import LostPlaceError, counted, from_a_keyframe, noting
 from streamproc.source.decode import FrameDecoder, Seen
 from streamproc.source.errors import (
     SourceChangedError,
@@ -27,7 +28,8 @@ from streamproc.source.errors import (
     SourceTruncatedError,
     SourceUnsupportedError,
 )
-from streamproc.source.sample import Place, Selection
+from streamproc.source.jumps import Jumps
+from streamproc.source.sample import Place, Selection, exact
 from streamproc.source.stream import VideoStream
 from streamproc.source.types import NO_PLACE, ResumePoint, SourceUsage
 
@@ -55,10 +57,7 @@ class Picked:
     pts: int
     time_s: float
     pos: int = NO_PLACE
-
-
-class _LostPlaceError(Exception):
-    """The frame that was to be found at a place is not there."""
+    is_estimate: bool = False
 
 
 class Walk:
@@ -70,7 +69,14 @@ class Walk:
         sampling: Sampling,
         frames: FrameRange,
         resume: ResumePoint | None,
+        *,
+        by_clock: bool = False,
+        anchor_s: float | None = None,
     ) -> None:
+        """`by_clock`: a range in seconds may be gone to by time, and its frames' index estimated.
+
+        `anchor_s`: a range in frames is meant as a walk from so many seconds on numbers them.
+        """
         self._stream = stream
         self._by_key = sampling.mode == "keyframe"
         self._sampling = sampling
@@ -78,6 +84,9 @@ class Walk:
         self._selection = Selection(sampling, frames)
         self._decoder = FrameDecoder(stream)
         self._last = resume
+        self._by_clock = by_clock
+        self._anchor_s = anchor_s
+        self._is_estimate = False
         self.counters = self._restored(resume)
         self.truncated = False
         self._line: int | None = None
@@ -89,6 +98,7 @@ class Walk:
         self._rest: Iterator[Any] = iter(())
         self.head_frame: Any = None
         self.head = self._find_head()
+        self._jumps = Jumps(stream, self.head.pts)
 
     @property
     def usage(self) -> SourceUsage:
@@ -110,16 +120,17 @@ class Walk:
         for plan in self._plans():
             try:
                 yield from self._picked(plan())
-            except (_LostPlaceError, locate.UnrankableError):
+            except (LostPlaceError, locate.UnrankableError):
                 self._begin_anew()
             else:
                 return
         self._is_certain = True
         self._by_key = False
         self._begin_anew()
-        yield from self._picked(self._from_the_start())
+        yield from self._picked(self._last_resort())
 
     def _begin_anew(self) -> None:
+        self._is_estimate = False
         self._selection = Selection(self._sampling, self._range)
         self._line = None
         self.counters = self._restored(self._last)
@@ -138,6 +149,9 @@ class Walk:
         last = self._last
         if last is None:
             yield self._from_the_head if self._selection.starts_at_zero else self._from_the_range
+        elif last.index_is_estimate:
+            yield lambda: self._by_clock_to(last)
+            yield self._from_the_range
         elif not self._stream.needs_its_beginning:
             if last.pos != NO_PLACE or not self._stream.may_repeat_times:
                 yield lambda: self._by_place(last)
@@ -151,7 +165,7 @@ class Walk:
             self._rewind()
             packets = self._stream.packets()
         seen = locate.in_presentation_order(packets, self._stream)
-        return _counted(seen, self.head.pts, self.head.index)
+        return counted(seen, self.head.pts, self.head.index)
 
     def _from_the_start(self) -> Iterator[tuple[int, Seen]]:
         self._rewind()
@@ -161,24 +175,63 @@ class Walk:
         if self._stream.needs_its_beginning:
             return self._from_the_start()
         landing = locate.by_index(self._stream, self.head, self._target())
+        if landing is None and self._may_estimate:
+            landing = locate.by_clock(self._stream, self.head, self._jumps, self._range_pts())
+            self._is_estimate = landing is not None
         if landing is None:
             self._rewind()
             landing = locate.by_reading(self._stream, self.head, self._target())
         return self._from_the_start() if landing is None else self._from_landing(landing)
 
+    def _last_resort(self) -> Iterator[tuple[int, Seen]]:
+        """Decode everything: from the start, or where estimated numbers begin."""
+        if self._last is None or not self._last.index_is_estimate:
+            return self._from_the_start()
+        frames = self._from_the_range()
+        if not self._is_estimate:
+            raise SourceChangedError("the source is not the one this task began with")
+        return frames
+
+    @property
+    def _may_estimate(self) -> bool:
+        """What has begun with numbers that were counted, or estimated, goes on so."""
+        if self._last is not None:
+            return self._last.index_is_estimate
+        return self._by_clock and (
+            self._selection.start_index is None or self._anchor_s is not None
+        )
+
+    def _range_pts(self) -> int:
+        start_s = self._selection.start_s
+        if start_s is None:
+            start_s = exact(self._anchor_s or 0.0)
+        return self.head.pts + ceil(start_s / self._stream.time_base)
+
+    def _by_clock_to(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
+        """Go to a keyframe before the last frame as the range was gone to, and find that frame."""
+        self._find_origin()
+        landing = locate.by_clock(self._stream, self.head, self._jumps, last.pts)
+        if landing is None:
+            raise LostPlaceError
+        self._is_estimate = True
+        self._decoder.reset()
+        has_to = self._stream.may_repeat_times
+        frames = self._sequence(landing.packets)
+        return counted(frames, last.pts, last.index, last.pos, has_to_be_there=has_to)
+
     def _from_landing(self, landing: locate.Landing) -> Iterator[tuple[int, Seen]]:
         self._decoder.reset()
-        return _counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
+        return counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
     def _by_place(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
         """Go to a keyframe before the last frame's time, and find that frame by its place."""
         self._find_origin()
         packets = locate.before_pts(self._stream, last.pts)
         if packets is None:
-            raise _LostPlaceError
+            raise LostPlaceError
         self._decoder.reset()
         has_to = self._stream.may_repeat_times
-        return _counted(
+        return counted(
             self._sequence(packets), last.pts, last.index, last.pos, has_to_be_there=has_to
         )
 
@@ -189,7 +242,7 @@ class Walk:
         target = locate.Target(index=last.index)
         landing = locate.by_reading(self._stream, self.head, target)
         if landing is None:
-            raise _LostPlaceError
+            raise LostPlaceError
         return self._from_landing(landing)
 
     def _find_origin(self) -> None:
@@ -204,14 +257,13 @@ class Walk:
     def _sequence(self, packets: Iterator[Any]) -> Iterator[Seen]:
         if self._by_key:
             return locate.in_presentation_order(packets, self._stream)
-        return _from_a_keyframe(self._decoder.run(packets))
+        return from_a_keyframe(self._decoder.run(packets))
 
     def _target(self) -> locate.Target:
         index = self._selection.start_index
         if index is not None:
             return locate.Target(index=index)
-        start_s = self._selection.start_s or Fraction(0)
-        return locate.Target(pts=self.head.pts + ceil(start_s / self._stream.time_base))
+        return locate.Target(pts=self._range_pts())
 
     def _rewind(self) -> None:
         self._stream.rewind()
@@ -237,14 +289,14 @@ class Walk:
             if self._selection.ends_with(index):
                 return
         self.truncated = self._stream.truncated
-        self.n_frames = index + 1 if index >= 0 else None
+        self.n_frames = index + 1 if index >= 0 and not self._is_estimate else None
 
     def _pass_again(self, index: int, pts: int, last: ResumePoint, time_s: Fraction) -> None:
         if index == last.index:
             if pts != last.pts:
                 if self._is_certain:
                     raise SourceChangedError("the source is not the one this task began with")
-                raise _LostPlaceError
+                raise LostPlaceError
             self._selection.takes(index, time_s, is_key=True)
 
     def _decide(self, index: int, seen: Seen, pts: int, time_s: Fraction) -> Picked | None:
@@ -270,12 +322,20 @@ class Walk:
             return None
         if time_s > MAX_TIME_S:
             raise SourceUnsupportedError("a frame's time is beyond 31 years")
-        return Picked(frame, index, pts, float(time_s), seen.pos)
+        return Picked(frame, index, pts, float(time_s), seen.pos, self._is_estimate)
 
     def resume_point(self, picked: Picked) -> ResumePoint:
         """Return where a later walk goes on after this frame, which is the one shown last."""
         c = self.counters
-        return ResumePoint(picked.index, picked.pts, c.decoded, c.failed, c.skipped, picked.pos)
+        return ResumePoint(
+            picked.index,
+            picked.pts,
+            c.decoded,
+            c.failed,
+            c.skipped,
+            picked.pos,
+            index_is_estimate=picked.is_estimate,
+        )
 
     def _time_s(self, pts: int) -> Fraction:
         return max(Fraction(0), (pts - self.head.pts) * self._stream.time_base)
@@ -292,7 +352,7 @@ class Walk:
             packets = self._stream.packets()
         self._head_is_decoded = True
         earlier: list[int] = []
-        self._rest = self._decoder.run(_noting(packets, earlier))
+        self._rest = self._decoder.run(noting(packets, earlier))
         for n_lost, seen in enumerate(self._rest):
             self._head_packets.append(seen)
             if seen.frame is not None:
@@ -322,46 +382,3 @@ class Walk:
                 return None
         self._by_key = False
         return None
-
-
-def _from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Pass frames on if the first is there, and a keyframe to the decoder: others are garbage."""
-    for first in seen:
-        if first.frame is None or not first.is_key:
-            raise _LostPlaceError
-        yield first
-        yield from seen
-
-
-def _counted(
-    seen: Iterator[Seen],
-    anchor_pts: int,
-    anchor_index: int,
-    anchor_pos: int = NO_PLACE,
-    *,
-    has_to_be_there: bool = False,
-) -> Iterator[tuple[int, Seen]]:
-    """Number frames from the anchor on, dropping what is shown before it.
-
-    A frame whose place is not known will do, unless it `has_to_be_there`.
-    """
-    for first in seen:
-        is_there = first.pos == anchor_pos or (
-            not has_to_be_there and NO_PLACE in {first.pos, anchor_pos}
-        )
-        if first.pts == anchor_pts and is_there:
-            yield anchor_index, first
-            # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
-            following = (s for s in seen if s.frame or s.packet or s.pts >= anchor_pts)
-            yield from enumerate(following, anchor_index + 1)
-            return
-        if first.pts > anchor_pts:
-            break
-    raise _LostPlaceError
-
-
-def _noting(packets: Iterator[Any], pts_seen: list[int]) -> Iterator[Any]:
-    for packet in packets:
-        if packet.pts is not None and not packet.is_discard:
-            pts_seen.append(packet.pts)
-        yield packet

@@ -43,7 +43,10 @@ Place = Annotated[int, Meta(ge=NO_PLACE, le=2**53 - 1)]
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS)."""
+    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS).
+
+    `seekable`: every byte can be asked for at any time; else they come in their order.
+    """
 
     local: bool
     sampling: Sampling
@@ -54,6 +57,9 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     cpu_limit_s: int
     require_sandbox: bool = False
     stream: int | None = None
+    seekable: bool = True
+    by_clock: bool = False
+    anchor_s: float | None = None
 
 
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -149,6 +155,7 @@ class Shown(msgspec.Struct, frozen=True, array_like=True, tag=True):
     skipped: Count
     pos: Place = NO_PLACE
     size: tuple[Side, Side] | None = None
+    index_is_estimate: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -9,6 +9,9 @@ import pytest
 
 from streamproc.contract import env
 from tests.api.server import LiveApi, until
+from tests.data import clips
+from tests.streamproc.source.origin import serving
+from tests.streamproc.source.test_far_origins import Ranged
 
 CLIP = Path(__file__).resolve().parents[2] / "console" / "data" / "pedestrians.mp4"
 
@@ -37,6 +40,25 @@ async def test_a_frame_is_a_jpeg_with_the_sources_size(project: httpx.AsyncClien
         f"/v1/video/tasks/{task}/frames/7.jpg", params={"width": 320, "boxes": 1}
     )
     assert again.content == answer.content  # nothing is indexed: no boxes, and it was kept
+
+
+async def test_a_frame_of_a_range_far_into_a_video_is_gone_to_as_the_task_went(
+    project: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clips.write(tmp_path / "clip.mp4", clips.Recipe("clip.mp4"))
+    video = clips.looped_clip(tmp_path / "far.ts", 10, clip, format="mpegts", filler_bytes=45_000)
+    behave = Ranged(video)
+    with serving(behave) as origin:
+        monkeypatch.setenv(env.PRIVATE_HOSTS, origin.authority)
+        part = {"start": 22.0, "end": 23.0}
+        item = {"type": "video_url", "url": f"http://{origin.authority}/far.ts", "range": part}
+        task = await submitted(project, item)
+        answer = await project.get(f"/v1/video/tasks/{task}/frames/560.jpg")
+        n_sent = behave.n_sent
+        outside = await project.get(f"/v1/video/tasks/{task}/frames/20.jpg")
+    assert answer.status_code == 200
+    assert n_sent < len(behave.body) * 0.7
+    assert (outside.status_code, outside.json()["code"]) == (404, "frame_not_found")
 
 
 async def test_an_uploaded_video_has_frames_too(project: httpx.AsyncClient) -> None:

@@ -161,12 +161,26 @@ def faststart(source: Path, target: Path, **options: str) -> Path:
     return target
 
 
-def looped_clip(target: Path, n_times: int, source: Path = BUNDLED) -> Path:
+def looped_clip(
+    target: Path,
+    n_times: int,
+    source: Path = BUNDLED,
+    *,
+    format: str | None = None,  # noqa: A002 - the container's, as everywhere here
+    muxer: dict[str, str] | None = None,
+    filler_bytes: int = 0,
+) -> Path:
     """Write a clip's pictures several times in a row, packet by packet: nothing is encoded anew.
 
-    Its timestamps go on where the time before ended. Sound is left out.
+    Its timestamps go on where the time before ended. Sound is left out. Filler is added to each
+    packet of an H.264 clip from an MP4, which makes a large file of pictures that cost nothing.
     """
-    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+    settings = dict(muxer or {})
+    filler = _filler(filler_bytes)
+    with (
+        av.open(str(source)) as old,
+        av.open(str(target), "w", format=format, options=settings) as new,
+    ):
         video = old.streams.video[0]
         copy = new.add_stream_from_template(video)
         packets = [packet for packet in old.demux(video) if packet.size]
@@ -174,7 +188,7 @@ def looped_clip(target: Path, n_times: int, source: Path = BUNDLED) -> Path:
         length = max(t + p.duration for t, p in zip(decoded_at, packets, strict=True))
         length -= decoded_at[0]
         data = [
-            (bytes(p), p.pts, dts, p.is_keyframe, p.duration)
+            (bytes(p) + filler, p.pts, dts, p.is_keyframe, p.duration)
             for dts, p in zip(decoded_at, packets, strict=True)
         ]
         for n in range(n_times):
@@ -187,6 +201,13 @@ def looped_clip(target: Path, n_times: int, source: Path = BUNDLED) -> Path:
                 packet.is_keyframe, packet.duration = key, duration
                 new.mux(packet)
     return target
+
+
+def _filler(n_bytes: int) -> bytes:
+    """Return an H.264 unit without meaning, its length before it."""
+    if n_bytes == 0:
+        return b""
+    return n_bytes.to_bytes(4, "big") + b"\x0c" + b"\xff" * (n_bytes - 2) + b"\x80"
 
 
 def cut_ts(source: Path, target: Path, n_lost: int) -> Path:

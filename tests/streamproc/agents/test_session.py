@@ -15,8 +15,11 @@ class Script:
 
     pin = "pin"
 
-    def __init__(self, *items: int | None, light: bool = False) -> None:
+    def __init__(
+        self, *items: int | None, light: bool = False, index_is_exact: bool = True
+    ) -> None:
         self._items = list(items)
+        self._index_is_exact = index_is_exact
         self.light = light
 
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
@@ -24,7 +27,8 @@ class Script:
         if frame is None:
             time.sleep(timeout_s)
             return None
-        return FrameResult(frame, frame, 100, frame + 1, 0, 0, 10.0, ())
+        exact = self._index_is_exact
+        return FrameResult(frame, frame, 100, frame + 1, 0, 0, 10.0, (), index_is_exact=exact)
 
     def state(self) -> bytes:
         return b"state"
@@ -72,6 +76,14 @@ def test_a_slice_that_computes_again_goes_on_until_it_reaches_new_frames() -> No
     run(log, Script(0, 1, None, 2))
     assert run(log, Script(0, None, 1, 2, 3, 4)) == [True]
     assert log.records[-1].frame == 3
+
+
+def test_a_chunk_says_that_its_number_is_an_estimate_and_nothing_when_it_was_counted() -> None:
+    log = MemoryLog()
+    run(log, Script(0, 1, None, 2, index_is_exact=False))
+    assert b'"frame_index_is_estimate":true' in log.records[-1].value
+    run(log, Script(3, None, 4, 5))
+    assert b"frame_index_is_estimate" not in log.records[-1].value
 
 
 def test_a_slice_without_a_frame_ends_in_time() -> None:

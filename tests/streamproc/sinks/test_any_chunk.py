@@ -46,6 +46,7 @@ GIVEN = st.fixed_dictionaries(
     optional={
         "time_s": FLOATS,
         "total_frames_is_estimate": st.booleans(),
+        "frame_index_is_estimate": st.booleans(),
         "sample_aspect_ratio": PAIRS,
         "frame_size": PAIRS,
     },

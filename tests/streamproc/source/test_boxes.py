@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.source import boxes
+from streamproc.source.codecs import open_options
 from streamproc.source.errors import SourceTooLargeError
-from streamproc.source.stream import open_options
 from tests.data import clips
 from tests.data.boxes import box, movie, table, track
 from tests.streamproc.source.conftest import Clip, run

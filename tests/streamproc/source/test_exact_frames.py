@@ -6,7 +6,9 @@ from fractions import Fraction
 import pytest
 
 from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.source.types import NO_PLACE
 from tests.data import clips
+from tests.data.walking import walking
 from tests.streamproc.source.conftest import ALL, WHOLE, Clip, Plain, plain_decode, run, seen, walk
 
 NAMES = [recipe.name for recipe in clips.RECIPES]
@@ -98,3 +100,14 @@ def test_a_late_range_does_not_decode_what_lies_before_it(clip: Clip, name: str)
     _, usage = walk(clip(name), ALL, FrameRange(50, None, "frames"))
     assert usage.decoded == 10
     assert usage.packets_sent <= 10 + 12 + 8
+
+
+def test_two_walks_in_one_process_do_not_mix_up_their_frames(clip: Clip) -> None:
+    path = clip("b_frames.mp4")
+    with walking(path, ALL, WHOLE, None) as one, walking(path, ALL, WHOLE, None) as other:
+        first, second = one.pictures(), other.pictures()
+        for _ in range(3):  # the first lets go of what the second is decoding
+            next(first)
+        places = [(b.index, b.pos) for _, b in zip(first, second, strict=False)]
+    assert [index for index, _ in places] == list(range(57))
+    assert NO_PLACE not in {pos for _, pos in places}

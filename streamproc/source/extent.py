@@ -1,0 +1,95 @@
+"""How long a video is and how many frames it has, as far as its container says so."""
+
+import re
+from fractions import Fraction
+from typing import Any, Final
+
+from streamproc.contract.bounds import MAX_TIME_S
+
+BARE: Final = ("h264", "hevc", "mpegvideo", "mjpeg")
+"""No container at all."""
+INDEXED: Final = ("mov", "avi")
+_FALLBACK_RATE: Final = Fraction(25)
+_TOLD: Final = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+_SAME_RATE: Final = Fraction(1, 5)
+
+
+class Extent:
+    """Of one stream of an open container.
+
+    `is_read_in_part`: the container was opened without looking at all of it. It has no index then,
+    and its length is `told_s`, None when nothing tells it.
+    """
+
+    def __init__(
+        self,
+        container: Any,
+        stream: Any,
+        name: str,
+        *,
+        is_read_in_part: bool = False,
+        told_s: float | None = None,
+    ) -> None:
+        self._container, self._stream, self._format = container, stream, name
+        self._is_read_in_part, self._told_s = is_read_in_part, told_s
+
+    @property
+    def rate(self) -> Fraction:
+        """Average frame rate; 25 when the container gives no hint at all."""
+        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        if self._format in BARE or self._is_read_in_part:
+            # The average is libav's default, or that of the beginning; the guess is better.
+            rates = rates[::-1]
+        rate = rates[0] or rates[1]
+        return Fraction(rate) if rate else _FALLBACK_RATE
+
+    @property
+    def counting_rate(self) -> Fraction:
+        """The rate by which frames are counted from times: of the clock, if it is no multiple."""
+        rate, base = self.rate, self._stream.base_rate
+        return Fraction(base) if base and abs(Fraction(base) / rate - 1) < _SAME_RATE else rate
+
+    @property
+    def duration_s(self) -> float | None:
+        """Return about how long the video is, from its first frame on."""
+        if self._is_read_in_part:
+            return self._told_s
+        if self._stream.duration is not None:
+            return float(self._stream.duration * Fraction(self._stream.time_base))
+        end_s = _told_s(self._stream.metadata.get("DURATION", ""))
+        if end_s is None:
+            if self._container.duration is None:
+                return None
+            end_s = self._container.duration / 1e6
+        if self._format != "matroska":
+            return end_s
+        start = self._container.start_time  # its durations count from 0, wherever the video begins
+        return end_s - start / 1e6 if start and 0 < start / 1e6 < end_s else end_s
+
+    @property
+    def is_indexed(self) -> bool:
+        """The container lists every packet from the first on, in decode order."""
+        n_entries = len(self._stream.index_entries)
+        if self._format == "avi":
+            return n_entries > 1
+        is_whole = self._format in INDEXED and not self._is_read_in_part
+        return is_whole and 0 < self._stream.frames <= n_entries
+
+    def total_frames(self, *, has_fields: bool) -> int | None:
+        """Count the index where there is one (header counts lie), else estimate."""
+        if self.is_indexed:
+            n_shown = sum(not entry.is_discard for entry in self._stream.index_entries)
+            return (n_shown + 1) // 2 if has_fields else n_shown
+        duration_s = self.duration_s
+        if duration_s is None or not 0 < duration_s <= MAX_TIME_S:
+            return None
+        return max(1, round(duration_s * self.rate))
+
+
+def _told_s(text: str) -> float | None:
+    """Return a Matroska tag's duration, `HH:MM:SS.nnnnnnnnn`, in seconds; None for another text."""
+    match = _TOLD.fullmatch(text)
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

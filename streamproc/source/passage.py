@@ -1,0 +1,114 @@
+"""A source's bytes as libav reads them.
+
+All of it; or with a bridge, which leaves out a stretch: a box or element that says it is empty
+begins where the stretch does, so that a demuxer skips it and every position keeps its meaning; or
+forward alone, for a source that is still arriving, so that no demuxer asks for its end.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+_HEADER_BYTES: Final = 16
+
+
+class RandomAccess(Protocol):
+    """A binary file; `size_bytes` None while unknown.
+
+    `is_far`: bytes cost time, so none are read that are not needed. `is_arriving`: it comes from
+    its first byte to its last, and a read waits until its bytes are there.
+    """
+
+    size_bytes: int | None
+    is_far: bool
+    is_arriving: bool
+
+    def read(self, n_bytes: int) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0) -> int: ...
+    def tell(self) -> int: ...
+
+
+class Bridge(NamedTuple):
+    """A stretch from `start` to `end` that is not read; `head` stands at its start."""
+
+    start: int
+    end: int
+    head: bytes
+
+
+class Passage:
+    """What libav reads, from the first byte on."""
+
+    def __init__(
+        self,
+        file: RandomAccess,
+        bridge: Bridge | None = None,
+        on_read: Callable[[int, int], None] = lambda _start, _end: None,
+    ) -> None:
+        """`on_read` is told from and up to which position the file has been read."""
+        self._file, self._bridge, self._on_read = file, bridge, on_read
+        self._position = 0
+
+    def read(self, n_bytes: int) -> bytes:
+        bridge, at = self._bridge, self._position
+        if bridge is not None and bridge.start <= at < bridge.end:
+            head = bridge.head[at - bridge.start :]
+            data = (head or bytes(min(n_bytes, bridge.end - at)))[:n_bytes]
+        else:
+            if bridge is not None and at < bridge.start:
+                n_bytes = min(n_bytes, bridge.start - at)
+            self._file.seek(at)
+            data = self._file.read(n_bytes)
+            self._on_read(at, at + len(data))
+        self._position = at + len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._position
+        elif whence == os.SEEK_END:
+            offset = self._file.seek(offset, whence)
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+
+class ForwardPassage:
+    """A passage that cannot be sought in: without `seek` libav reads it as it comes."""
+
+    def __init__(self, file: RandomAccess, on_read: Callable[[int, int], None]) -> None:
+        self._passage = Passage(file, None, on_read)
+
+    def read(self, n_bytes: int) -> bytes:
+        return self._passage.read(n_bytes)
+
+
+class BoxRow:
+    """Follows the boxes of an ISO base media file while it is read, to where the last one ends."""
+
+    def __init__(self, read_at: Callable[[int, int], bytes], start: int) -> None:
+        """`start`: where some box of the top level begins."""
+        self._read_at = read_at
+        self._next = start
+        self._reached = 0
+        self._is_row = True
+
+    def passed(self, start: int, end: int) -> None:
+        """Note that a stretch has been read. One that is read out of turn tells nothing."""
+        self._reached = max(self._reached, end)
+        while self._is_row and start - _HEADER_BYTES <= self._next <= end - _HEADER_BYTES:
+            header = self._read_at(self._next, _HEADER_BYTES)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:], "big")
+            self._is_row = length >= 8 and header[4:8].isalnum()
+            self._next += length if self._is_row else 0
+
+    def goes_beyond(self, size_bytes: int | None) -> bool:
+        """Whether the last box that was met says that it ends behind the end of the file.
+
+        Of a file of unknown size, behind what has been read.
+        """
+        return self._next > (self._reached if size_bytes is None else size_bytes)
