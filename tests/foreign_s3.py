@@ -46,6 +46,16 @@ def deaf(application: Application) -> Application:
     return without
 
 
+def recorded(application: Application, requests: list[dict[str, Any]]) -> Application:
+    """Return the same store; what it is asked is added to `requests`, as WSGI has it."""
+
+    def recording(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        requests.append(dict(environ))
+        return application(environ, start)
+
+    return recording
+
+
 @contextmanager
 def served(
     application: Application, *, bucket: str | None = None, tls: tuple[str, str] | None = None

@@ -10,7 +10,7 @@ from streamproc.contract import env
 NAME = "bucket"
 EXIT_SETTINGS = 2  # of `python -m streamproc bucket`
 EXIT_AWAY = 3
-EXIT_REFUSED = 4
+EXIT_UNFIT = 5
 _OWN_START_S = 60.0
 
 
@@ -24,7 +24,7 @@ def spec(python: list[str], environ: MutableMapping[str, str], *, own: bool) -> 
         rules=Rules(
             NAME,
             one_shot=True,
-            fatal_codes=frozenset({EXIT_SETTINGS}),
+            fatal_codes=frozenset({EXIT_SETTINGS, EXIT_UNFIT}),
             patient_codes=frozenset({EXIT_AWAY}),
             start_deadline_s=_OWN_START_S + 30.0,
         ),

@@ -22,7 +22,8 @@ from streamproc.store.conditional import N_AT_ONCE, REFUSAL, honours_conditions
 from streamproc.store.trouble import FAILURES, Trouble, code_of, diagnose, is_missing_bucket
 
 EXIT_AWAY: Final = 3  # it may pass
-EXIT_REFUSED: Final = 4  # a setting or the store has to be changed
+EXIT_REFUSED: Final = 4  # a setting or a right has to be changed
+EXIT_UNFIT: Final = 5  # another store is needed
 READY_KEY: Final = ".framewire/ready"
 _READY: Final = b"ready"
 _WAIT_S: Final = 3.0
@@ -39,7 +40,7 @@ class UnusableStoreError(StreamprocError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0, 2 (settings), `EXIT_AWAY` or `EXIT_REFUSED`, with a sentence on stderr."""
+    """Return 0, 2 (settings) or one of the exit codes above, with a sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m streamproc bucket")
     parser.add_argument(
         "--wait", type=float, default=_WAIT_S, metavar="SECONDS", help="how long to try again"
@@ -64,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     where = settings.endpoint or "AWS"
     sys.stderr.write(f"{where}, bucket {settings.bucket}: {trouble.sentence}\n")
+    if trouble.sentence == REFUSAL:
+        return EXIT_UNFIT
     return EXIT_REFUSED if trouble.lasting else EXIT_AWAY
 
 

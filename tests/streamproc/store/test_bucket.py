@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from console.local import bucket as spec_codes
 from streamproc.contract import env
 from streamproc.contract.store import InvalidStoreError, StoreSettings
-from streamproc.store.bucket import EXIT_AWAY, EXIT_REFUSED, READY_KEY, main, make_ready_within
+from streamproc.store import bucket
+from streamproc.store.bucket import EXIT_AWAY, READY_KEY, main, make_ready_within
 from streamproc.store.client import host_of, open_client
 from streamproc.store.conditional import REFUSAL
 from streamproc.store.trouble import Trouble
@@ -214,12 +216,28 @@ def test_the_command_says_what_is_wrong_and_whether_it_may_pass(
         monkeypatch.setenv(name, value)
     assert main([]) == 0
     monkeypatch.setenv(env.S3_ENDPOINT, "http://127.0.0.1:9")
-    assert main(["--wait", "0"]) == EXIT_AWAY
+    assert main(["--wait", "0"]) == EXIT_AWAY == spec_codes.EXIT_AWAY
     assert "refuses the connection" in capfd.readouterr().err
     monkeypatch.setenv(env.S3_ADDRESSING, "sideways")
     assert main([]) == 2
     assert env.S3_ADDRESSING in capfd.readouterr().err
-    assert EXIT_REFUSED not in {0, 2, EXIT_AWAY}
+
+
+def test_the_command_tells_a_store_that_is_unfit_from_a_key_that_is_wrong(
+    new_bucket: Callable[[], S3Server],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    known = new_bucket()
+    for name, value in (known._replace(secret_key="another").environ | TRIED).items():
+        monkeypatch.setenv(name, value)
+    assert main(["--wait", "0"]) == bucket.EXIT_REFUSED
+    assert env.S3_SECRET in capfd.readouterr().err
+    with served(deaf(moto())) as server:
+        for name, value in (server.environ | TRIED).items():
+            monkeypatch.setenv(name, value)
+        assert main(["--wait", "0"]) == bucket.EXIT_UNFIT == spec_codes.EXIT_UNFIT
+    assert env.S3_UNCONDITIONAL in capfd.readouterr().err
 
 
 def test_every_part_of_the_configuration_comes_from_the_environment(tmp_path: Path) -> None:
