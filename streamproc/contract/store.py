@@ -60,8 +60,6 @@ class StoreSettings(msgspec.Struct, frozen=True):
         addressing: Any = source.get(env.S3_ADDRESSING) or "auto"
         if addressing not in get_args(Addressing):
             raise InvalidStoreError(f"{env.S3_ADDRESSING} is auto, path or virtual")
-        if bool(source.get(env.S3_KEY)) != bool(source.get(env.S3_SECRET)):
-            raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
         ca_bundle = source.get(env.S3_CA_BUNDLE) or None
         if ca_bundle is not None and not Path(ca_bundle).is_file():
             raise InvalidStoreError(f"{env.S3_CA_BUNDLE} names no file")

@@ -8,6 +8,7 @@ from streamproc.sinks.errors import StoreUnavailableError
 from streamproc.sinks.objects import S3Objects
 
 _AGAIN_S: Final = 2.0
+_LEAVE_S: Final = 2.0
 
 
 class StoreTrial:
@@ -22,8 +23,8 @@ class StoreTrial:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the thread once `stop` is set."""
-        self._thread.join()
+        """Wait a little for the thread once `stop` is set: S3 may hang."""
+        self._thread.join(_LEAVE_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -14,8 +14,10 @@ from streamproc.contract.store import InvalidStoreError, StoreSettings
 def open_session(settings: StoreSettings) -> Any:
     """Return a session with the settings' keys and region.
 
-    Raises `InvalidStoreError`: the profile does not exist.
+    Raises `InvalidStoreError`: the profile does not exist, or one half of a key is missing.
     """
+    if (settings.key is None) != (settings.secret is None):
+        raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
     try:
         return boto3.session.Session(
             aws_access_key_id=settings.key,

@@ -13,7 +13,7 @@ from streamproc.contract import env
 from streamproc.contract.store import InvalidStoreError, StoreSettings
 from streamproc.store import bucket
 from streamproc.store.bucket import EXIT_AWAY, READY_KEY, main, make_ready_within
-from streamproc.store.client import host_of, open_client
+from streamproc.store.client import host_of, open_client, open_session
 from streamproc.store.conditional import REFUSAL
 from streamproc.store.trouble import Trouble
 from tests.brokers import free_ports
@@ -258,10 +258,34 @@ def test_every_part_of_the_configuration_comes_from_the_environment(tmp_path: Pa
     assert StoreSettings.from_environ(settings.to_environ()) == settings
     assert settings.region == "eu-west-1"
     assert "s" not in repr(settings).replace("settings", "").split("'")
-    bad = {env.S3_CA_BUNDLE: "/nowhere.pem", env.S3_SECRET: "", env.S3_ADDRESSING: "x"}
+    bad = {
+        env.S3_CA_BUNDLE: "/nowhere.pem",
+        env.S3_SECRET: "",
+        env.S3_ADDRESSING: "x",
+        env.S3_ENDPOINT: "s3.example:9",
+    }
     for name, value in bad.items():
         with pytest.raises(InvalidStoreError, match=name):
-            StoreSettings.from_environ(given | {name: value})
+            open_client(StoreSettings.from_environ(given | {name: value}))
+    profile = {env.S3_KEY: "", env.S3_SECRET: "", env.S3_PROFILE: "nobody-has-this"}
+    with pytest.raises(InvalidStoreError, match=env.S3_PROFILE):
+        open_client(StoreSettings.from_environ(given | profile))
+
+
+def test_keys_of_a_profile_are_used_where_none_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        "[videos]\naws_access_key_id = of-profile\naws_secret_access_key = s\n"
+        "aws_session_token = t\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    settings = StoreSettings.from_environ({env.S3_PROFILE: "videos", env.S3_ENDPOINT: "http://h:9"})
+    found = open_session(settings).get_credentials().get_frozen_credentials()
+    assert (found.access_key, found.token) == ("of-profile", "t")
+    both = msgspec.structs.replace(settings, key="own", secret="s")
+    assert open_session(both).get_credentials().get_frozen_credentials().access_key == "own"
 
 
 @pytest.mark.parametrize(
