@@ -42,8 +42,9 @@ def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) 
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if in_path else settings.addressing},
     )
+    session = session or open_session(settings)
     try:
-        return (session or open_session(settings)).client(
+        return session.client(
             "s3",
             endpoint_url=settings.endpoint,
             verify=settings.ca_bundle or True,
