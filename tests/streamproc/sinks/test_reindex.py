@@ -20,7 +20,7 @@ from streamproc.contract.tables import (
 )
 from streamproc.sinks.archive_actions import segments
 from streamproc.sinks.archived import read_request
-from streamproc.sinks.clickhouse import IndexTables
+from streamproc.sinks.clickhouse import ClientFactory, IndexTables
 from streamproc.sinks.errors import EmptyStoreError, StoreUnavailableError
 from streamproc.sinks.objects import S3Objects
 from streamproc.sinks.reindex import reindex
@@ -261,9 +261,22 @@ def test_a_replaced_index_goes_on_being_written_and_is_replaced_again(
 
 
 def test_rows_of_a_task_whose_archive_is_damaged_stay(
-    bucket: S3Server, store: S3Objects, tables: IndexTables
+    bucket: S3Server,
+    store: S3Objects,
+    tables: IndexTables,
+    connect: ClientFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = contents(tables)
+    """They are in the new set before it is exchanged: no moment is without them."""
+    before, exchange = contents(tables), tables.exchange
+
+    def check() -> None:
+        successor = IndexTables(connect, suffix="_next")
+        assert contents(successor) == before
+        successor.close()
+        exchange()
+
+    monkeypatch.setattr(tables, "exchange", check)
     lose_final(bucket, store)
     assert list(reindex(store, tables, empty=True).damaged) == [DONE]
     assert contents(tables) == before

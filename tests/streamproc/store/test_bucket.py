@@ -178,6 +178,20 @@ def test_a_store_that_ignores_if_none_match_is_refused_unless_that_is_known(
         assert [item["Key"] for item in found["Contents"]] == [READY_KEY], "nothing is left behind"
 
 
+def test_a_store_that_knows_no_conditions_is_refused_unless_that_is_known(engines: None) -> None:
+    """It takes no such request at all, so there is never more than one winner."""
+    store = moto()
+
+    def strict(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if "HTTP_IF_NONE_MATCH" in environ:
+            return answering("501 Not Implemented", error("NotImplemented"))(environ, start)
+        return store(environ, start)
+
+    with served(strict) as server:
+        assert trouble_with(settings_of(server)) == Trouble(REFUSAL, lasting=True)
+        assert trouble_with(settings_of(server, unconditional=True)) is None
+
+
 def test_a_store_that_decides_only_one_after_the_other_is_refused(engines: None) -> None:
     with served(hasty(moto())) as server:
         assert trouble_with(settings_of(server)) == Trouble(REFUSAL, lasting=True)
