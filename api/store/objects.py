@@ -190,7 +190,10 @@ class Objects:
             # Who asks may not wait so long: the trial goes on for the next one.
             if self._trial is None or self._trial.done():
                 self._trial = asyncio.create_task(self._try_out())
-            await asyncio.shield(self._trial)
+            try:
+                await asyncio.wait_for(asyncio.shield(self._trial), self._answer_s)
+            except TimeoutError as exc:
+                raise StoreUnavailableError(trouble_of(exc).sentence) from exc
         if not self._honours:
             raise StoreUnavailableError(REFUSAL)
 

@@ -1,5 +1,6 @@
 """A bucket is made where it is missing, and every reason why it cannot be used has its sentence."""
 
+import itertools
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from console.local import bucket as spec_codes
 from streamproc.contract import env
@@ -14,7 +16,7 @@ from streamproc.contract.store import InvalidStoreError, StoreSettings
 from streamproc.store import bucket
 from streamproc.store.bucket import EXIT_AWAY, READY_KEY, main, make_ready_within
 from streamproc.store.client import host_of, open_client, open_session
-from streamproc.store.conditional import REFUSAL
+from streamproc.store.conditional import REFUSAL, honours_conditions
 from streamproc.store.trouble import Trouble
 from tests.brokers import free_ports
 from tests.certificates import self_signed
@@ -190,6 +192,26 @@ def test_a_store_that_knows_no_conditions_is_refused_unless_that_is_known(engine
     with served(strict) as server:
         assert trouble_with(settings_of(server)) == Trouble(REFUSAL, lasting=True)
         assert trouble_with(settings_of(server, unconditional=True)) is None
+
+
+def test_a_store_that_is_busy_now_and_then_is_not_refused(foreign_s3: S3Server) -> None:
+    """Every second request is a 503 until the trial is over: it says nothing of conditions."""
+    store, count = moto(), itertools.count()
+
+    def busy(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if "HTTP_IF_NONE_MATCH" in environ and next(count) % 2 == 0:
+            return answering("503 Slow Down", error("SlowDown"))(environ, start)
+        return store(environ, start)
+
+    assert trouble_with(settings_of(foreign_s3)) is None
+    with served(busy, bucket=foreign_s3.bucket) as server:
+        assert trouble_with(settings_of(server)) is None
+        assert next(count) > 4
+    with served(answering("503 Slow Down", error("SlowDown"))) as server:
+        client = open_client(settings_of(server), retries={"total_max_attempts": 1})
+        with pytest.raises(ClientError, match="SlowDown"):
+            honours_conditions(client, server.bucket)
+        client.close()
 
 
 def test_a_store_that_decides_only_one_after_the_other_is_refused(engines: None) -> None:
