@@ -1,5 +1,6 @@
 """`create_app`: the routes, the errors and the process's services, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,10 +71,15 @@ def create_app(settings: Settings) -> Litestar:
         app.state.services = services
         if (connections := app.state.get("connections")) is not None:  # under our own server
             services.metrics.registry.register(ConnectionCollector(connections))
-        app.state.frames = Frames(services.objects, settings, services.rows, services.secrets)
+        app.state.frames = Frames(services.objects, services.rows, services.secrets)
         try:
             await services.start()
-            yield
+            # What is wrong is in the log before anybody asks whether the service is ready.
+            first_look = asyncio.create_task(services.parts())
+            try:
+                yield
+            finally:
+                first_look.cancel()
         finally:
             await app.state.frames.close()
             await services.stop()

@@ -25,6 +25,8 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
     `spool`: what the copies of a project's sources may take of that disk together.
     `counts_frames`: whatever lies before a range is read, so that no frame's number is estimated.
+    `ca_file`: PEM file of the authorities that certificates are checked by (None: the usual ones);
+    `store_ca_file` is that of the own S3.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
     """
 
@@ -44,6 +46,8 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
     counts_frames: bool = False
+    ca_file: str | None = None
+    store_ca_file: str | None = None
     require_sandbox: bool = False
 
     @classmethod
@@ -57,6 +61,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             min_free_bytes=settings.min_free_bytes,
             open_timeout_s=settings.open_timeout_s,
             min_bytes_per_s=settings.min_source_rate,
+            store_ca_file=settings.store_ca_file,
             require_sandbox=settings.require_sandbox,
         )
         return msgspec.structs.replace(policy, **changes)
@@ -69,4 +74,5 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             allowed_private_hosts=PrivateHosts(host or ""),
             allowed_ports=COMMON_PORTS,
             counts_frames=True,
+            ca_file=self.store_ca_file,
         )
