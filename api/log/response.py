@@ -25,7 +25,8 @@ HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
-HEARTBEAT = b":" + b" " * 2046 + b"\n"
+HEARTBEAT = b":\n\n"
+"""No log byte can be taken for it, wherever one begins to read: a log has no empty data."""
 _RETRY_MS = (1000, 4000)
 
 _log = structlog.get_logger("framewire.api.log")
@@ -37,8 +38,9 @@ class LogResponse(ASGIResponse):
     With a known end the length is declared, so that pieces go out as they lie in memory. Without
     one the response is chunked, and at the live end `Broadcast` writes its chunks. A log
     that could not be sent to its end is cut off, never ended as if it were whole: the client sees
-    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence and a
-    `retry:` line; both stand between events, since the log's end always does. With `life` it is cut
+    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence, and
+    first of all a `retry:` line; both have a blank line behind them, and the comments stand between
+    events, since the log's end always does. With `life` it is cut
     off, too, once the key that opened it may not be used any more: whoever comes again gets a 401.
     """
 
@@ -143,7 +145,7 @@ class LogResponse(ASGIResponse):
             lease.sending_since_s = None
 
         cursor = self._cursor
-        await out(b"" if self._plain else b"retry: %d\n" % random.randint(*_RETRY_MS))  # noqa: S311
+        await out(b"" if self._plain else b"retry: %d\n\n" % random.randint(*_RETRY_MS))  # noqa: S311
         while (piece := await cursor.read(self._end)) is not None:
             if piece:
                 await out(piece)
