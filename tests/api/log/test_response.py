@@ -52,7 +52,7 @@ async def test_ten_minutes_of_silence_cost_a_reader_no_bound_and_no_byte() -> No
 
     cursor = cast("LogCursor", SilentCursor())
     response = LogResponse(cursor, Body(200, 0, None, {}), SendDeadlines(30.0), heartbeat_s=1.0)
-    await response(cast("Any", {"type": "http"}), receive, send)
+    await response(cast("Any", {"type": "http", "http_version": "1.1"}), receive, send)
     answer = b"".join(sent)
     assert answer.count(b":\n\n") == N_SILENCES
     assert max(len(block) for block in answer.split(b"\n\n")) < 20 < LINE_SCANNER_BYTES
