@@ -10,11 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from api.errors import UnavailableError
 from api.log.segments import Segment
@@ -194,7 +196,7 @@ class Objects:
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.wait_for(running, None if patient else self._answer_s)
-        except (BotoCoreError, ClientError, TimeoutError) as exc:
+        except (BotoCoreError, ClientError, HTTPError, TimeoutError) as exc:
             raise StoreUnavailableError("The object store does not answer.") from exc
 
     def _put(self, client: Any, key: str, data: bytes | bytearray, content_type: str) -> None:
@@ -213,8 +215,8 @@ class Objects:
         )
         if found is None:
             return None
-        with found["Body"] as body:
-            data: bytes = body.read()
+        with closing(found["Body"]) as body:
+            data: bytes = body.read()  # of botocore's own stream: its errors, and all bytes or one
         return data
 
     def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:

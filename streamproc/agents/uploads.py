@@ -26,20 +26,31 @@ class BucketUploads:
     def __init__(self, environ: Mapping[str, str]) -> None:
         endpoint = environ.get(env.S3_ENDPOINT) or None
         self._bucket = environ.get(env.S3_BUCKET) or "framewire"
+        config = Config(
+            signature_version="s3v4",
+            connect_timeout=3,
+            read_timeout=30,
+            retries={"total_max_attempts": 2},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"},
+        )
         self._client: Any = boto3.client(
             "s3",
             endpoint_url=endpoint,
             region_name=environ.get(env.S3_REGION) or "us-east-1",
             aws_access_key_id=environ.get(env.S3_KEY),
             aws_secret_access_key=environ.get(env.S3_SECRET),
-            config=Config(
-                signature_version="s3v4",
-                connect_timeout=3,
-                read_timeout=30,
-                retries={"total_max_attempts": 2},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                s3={"addressing_style": "path"},
+            config=config,
+        )
+        self._prober: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=environ.get(env.S3_REGION) or "us-east-1",
+            aws_access_key_id=environ.get(env.S3_KEY),
+            aws_secret_access_key=environ.get(env.S3_SECRET),
+            config=config.merge(
+                Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
             ),
         )
         self._host = urlsplit(endpoint).netloc if endpoint else None
@@ -55,6 +66,17 @@ class BucketUploads:
             ExpiresIn=_VALID_S,
         )
         return url
+
+    def probe(self, object_key: str) -> None:
+        """Read the first byte, as who opens the object will: a HEAD says nothing of its bytes."""
+        try:
+            answer = self._prober.get_object(Bucket=self._bucket, Key=object_key, Range="bytes=0-0")
+            answer["Body"].read()
+        except ClientError as exc:
+            if _code(exc) not in {"NoSuchKey", "InvalidRange"}:
+                raise _unavailable("GET", exc) from exc
+        except BotoCoreError as exc:
+            raise _unavailable("GET", exc) from exc
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
         """Store the file unless the key is taken; one above 5 GiB is not stored.
@@ -87,7 +109,7 @@ class BucketUploads:
             answer = self._client.get_object(Bucket=self._bucket, Key=object_key)
             body: bytes = answer["Body"].read()
         except ClientError as exc:
-            if _status(exc) == 404:
+            if _code(exc) == "NoSuchKey":  # no bucket, and a proxy's page, are a 404 as well
                 return None
             raise _unavailable("GET", exc) from exc
         except BotoCoreError as exc:
@@ -109,6 +131,10 @@ class BucketUploads:
 
 def _status(exc: ClientError) -> int:
     return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", ""))
 
 
 def _unavailable(verb: str, exc: Exception) -> UploadsUnavailableError:

@@ -21,7 +21,8 @@ from models.errors import ModelError
 from streamproc.contract.records import TrackVector
 from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.source.errors import SourceError
+from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.source.errors import SourceError, StoreAwayError
 from streamproc.source.frames import Frame, FrameSource
 from streamproc.source.types import ResumePoint
 from streamproc.stages.assemble import best_vectors, targets
@@ -82,6 +83,7 @@ class LocalEngine:
     ) -> None:
         """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
 
+        Raises `UploadsUnavailableError` when it is in S3 and S3 is away; `next` does so, too.
         `staged_pin`: what is opened is the staged copy of the source that this pin names.
         """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
@@ -95,7 +97,7 @@ class LocalEngine:
         try:
             self._source = open_source(self._last)
         except SourceError as exc:
-            raise TaskFailedError(exc.code, str(exc)) from exc
+            raise _failure(exc) from exc
         info = self._source.info
         self._pin = staged_pin or info.fingerprint
         self._seekable = info.seekable and staged_pin is None
@@ -243,6 +245,8 @@ def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
 def _failure(exc: BaseException) -> StreamprocError:
     if isinstance(exc, TaskFailedError):
         return exc
+    if isinstance(exc, StoreAwayError):
+        return UploadsUnavailableError(str(exc))
     if isinstance(exc, SourceError):
         return TaskFailedError(exc.code, str(exc))
     if isinstance(exc, ModelError):

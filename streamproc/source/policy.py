@@ -10,6 +10,8 @@ from streamproc.settings import WorkerSettings
 from streamproc.source.spool_share import SpoolShare, SpoolShares
 
 _NO_LIMIT = SpoolShares(0).of("")
+STORE_STALL_TIMEOUT_S = 10.0
+"""Who waits for the own store does so outside of the slots, so it is given up sooner."""
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
@@ -25,6 +27,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
     `spool`: what the copies of a project's sources may take of that disk together.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
+    `own_store`: what is read lies in Framewire's own S3, whose failures are nobody's but ours.
     """
 
     allowed_file_roots: tuple[Path, ...] = ()
@@ -43,6 +46,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
     require_sandbox: bool = False
+    own_store: bool = False
 
     @classmethod
     def of(cls, settings: WorkerSettings, **changes: Any) -> "FetchPolicy":
@@ -66,4 +70,6 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             allowed_file_roots=(),
             allowed_private_hosts=PrivateHosts(host or ""),
             allowed_ports=COMMON_PORTS,
+            stall_timeout_s=min(self.stall_timeout_s, STORE_STALL_TIMEOUT_S),
+            own_store=True,
         )
