@@ -26,9 +26,11 @@ from api.settings import Settings, SettingsError
 from api.store.rows import BadClickhouseUrlError, client_options
 from streamproc.contract import env
 from streamproc.contract.logs import calm
+from streamproc.contract.store import InvalidStoreError
 from streamproc.sinks.clickhouse import client_factory
 from streamproc.sinks.errors import SinkError
 from streamproc.sinks.index_role import run_index
+from streamproc.store.client import open_session
 
 EXIT_USAGE = 2
 GRACE_S = 5
@@ -88,11 +90,12 @@ def main() -> int:
         settings = Settings.from_environ()
         configure_logging(settings.log)
         client_options(settings.clickhouse)
+        open_session(settings.s3)
         if settings.require_sandbox:
             require_sandbox()
         app = create_app(settings)
         connect = client_factory(settings.clickhouse)
-    except (SettingsError, BadClickhouseUrlError, SinkError) as exc:
+    except (SettingsError, InvalidStoreError, BadClickhouseUrlError, SinkError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_USAGE
     config = server_config(

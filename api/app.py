@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> Litestar:
         app.state.services = services
         if (connections := app.state.get("connections")) is not None:  # under our own server
             services.metrics.registry.register(ConnectionCollector(connections))
-        app.state.frames = Frames(services.objects, settings, services.rows, services.secrets)
+        app.state.frames = Frames(services.objects, services.rows, services.secrets)
         try:
             await services.start()
             yield

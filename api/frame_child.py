@@ -18,6 +18,7 @@ _PROBE_S = 60
 _INHERITED = (
     *(env.FILE_ROOTS, env.PRIVATE_HOSTS, env.SOURCE_PORTS, env.MAX_SOURCE_BYTES),
     *(env.OPEN_TIMEOUT_S, env.MIN_SOURCE_RATE, env.MIN_FREE_BYTES, env.REQUIRE_SANDBOX),
+    env.S3_CA_BUNDLE,
     *("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 _ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ from api.contract.stored import StoredRequest
 from api.errors import NotFoundError, ProblemError, UnavailableError
 from api.frame_child import FrameChild
 from api.frame_turns import FrameTurns
-from api.settings import MIB, Settings
+from api.settings import MIB
 from api.source_secrets import SourceSecrets
 from api.store.frame_rows import boxes_of_frame
 from api.store.objects import Objects, StoreUnavailableError
@@ -68,14 +68,10 @@ class _Key(NamedTuple):
 class Frames:
     """Use from one event loop; at most `MAX_CHILDREN` frames are made at once."""
 
-    def __init__(
-        self, objects: Objects, settings: Settings, rows: Rows, secrets: SourceSecrets
-    ) -> None:
+    def __init__(self, objects: Objects, rows: Rows, secrets: SourceSecrets) -> None:
         self._objects = objects
         self._secrets = secrets
         self._rows = rows
-        endpoint = settings.s3_endpoint
-        self._own_host = urlsplit(endpoint).netloc if endpoint else None
         self._turns = FrameTurns(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
         self._idle: list[FrameChild] = []
         self._kept: OrderedDict[_Key, Picture] = OrderedDict()
@@ -116,7 +112,7 @@ class Frames:
                 url = await self._secrets.open(stored.project, stored.task)
             return FrameOrder(url, key.frame, key.width_px, None, key.boxes, stream)
         url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
-        own_host = self._own_host or urlsplit(url).netloc
+        own_host = urlsplit(url).netloc
         return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, stream)
 
     async def _make(self, order: FrameOrder) -> Picture:

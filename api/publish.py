@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from api.errors import UnavailableError
 from api.settings import Settings
 from streamproc.contract import topics
+from streamproc.contract.kafka_trouble import kafka_trouble
 
+_log = structlog.get_logger("framewire.api.kafka")
 _QUIET = logging.getLogger("librdkafka")
 _AWAY = "Kafka does not answer; nothing was accepted. Send the request again."
 
@@ -47,7 +50,9 @@ class Publisher:
             "linger.ms": 1,
             "message.max.bytes": topics.MAX_MESSAGE_BYTES,
             "message.timeout.ms": int(settings.kafka_deadline_s * 1000),
+            "error_cb": self._hear,
         }
+        self._trouble: str | None = None
         self._producer = Producer(self._config)
         self._n_partitions: int | None = None
         self._stopping = threading.Event()
@@ -136,9 +141,19 @@ class Publisher:
 
     def _metadata(self, topic: str, timeout_s: float) -> Any:
         try:
-            return self._producer.list_topics(topic, timeout=timeout_s)
+            found = self._producer.list_topics(topic, timeout=timeout_s)
         except KafkaException as exc:
-            raise UnavailableError(_AWAY, code="kafka_unavailable") from exc
+            detail = self._trouble or _AWAY
+            raise UnavailableError(detail, code="kafka_unavailable") from exc
+        self._trouble = None
+        return found
+
+    def _hear(self, error: KafkaError) -> None:
+        """Keep what the client says of itself while Kafka does not answer; any thread."""
+        found = kafka_trouble(error.name(), error.str())
+        if found is not None and found != self._trouble:
+            self._trouble = found
+            _log.warning("Kafka cannot be used", reason=found)
 
     def _poll(self) -> None:
         while not self._stopping.is_set():

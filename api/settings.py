@@ -10,6 +10,12 @@ import msgspec
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
+from streamproc.contract.store import (
+    DEFAULT_REGION,
+    Addressing,
+    InvalidStoreError,
+    StoreSettings,
+)
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024
@@ -34,7 +40,15 @@ OPEN_TASKS = "FRAMEWIRE_OPEN_TASKS"
 DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
-    {"s3_secret", "admin_key", "token_secret", "secret_key", "clickhouse", "kafka_options"}
+    {
+        "s3_secret",
+        "s3_session_token",
+        "admin_key",
+        "token_secret",
+        "secret_key",
+        "clickhouse",
+        "kafka_options",
+    }
 )
 
 
@@ -55,11 +69,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_bucket: str = "framewire"
     """Bucket of requests, uploads and log segments."""
     s3_key: str | None = None
-    """Access key; None leaves it to boto3's own search."""
+    """Access key; None leaves it to the profile, or to boto3's own search."""
     s3_secret: str | None = None
     """Secret key."""
-    s3_region: str = "us-east-1"
+    s3_session_token: str | None = None
+    """Token of temporary keys."""
+    s3_profile: str | None = None
+    """Section of AWS's own files, where no key is set."""
+    s3_region: str = DEFAULT_REGION
     """Region that requests are signed for."""
+    s3_ca_bundle: str | None = None
+    """PEM file of the authorities that S3's certificate is checked by."""
+    s3_addressing: Addressing = "auto"
+    """Where a request names the bucket: in its path, or in its host."""
+    s3_unconditional: bool = False
+    """S3 knows no `If-None-Match`, and one writer is guaranteed."""
+    s3_tried: bool = False
+    """It is known that S3 honours `If-None-Match`."""
 
     clickhouse: str
     """chdb:///path, or http(s)://user:password@host:port/database."""
@@ -144,6 +170,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long this process lists its own submissions that the index may not have yet."""
 
     @property
+    def s3(self) -> StoreSettings:
+        """How every client of S3 is made."""
+        return StoreSettings(
+            **{name: getattr(self, f"s3_{name}") for name in StoreSettings.__struct_fields__}
+        )
+
+    @property
     def limits(self) -> dict[str, int]:
         """The limits of projects that have none of their own, by name."""
         return {name: getattr(self, name) for name in _LIMITS}
@@ -179,16 +212,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for field, name in _NUMBERS.items():
             if value := source.get(name):
                 fields[field] = _number(name, value)
+        fields |= _s3(source)
         _check_secret_key(fields.get("secret_key"))
         return cls(**fields)
 
 
 _TEXTS = {
-    "s3_endpoint": env.S3_ENDPOINT,
-    "s3_bucket": env.S3_BUCKET,
-    "s3_key": env.S3_KEY,
-    "s3_secret": env.S3_SECRET,
-    "s3_region": env.S3_REGION,
     "models": env.MODELS,
     "providers": env.PROVIDERS,
     "host": env.HOST,
@@ -233,6 +262,14 @@ def _required(source: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def _s3(source: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = StoreSettings.from_environ(source)
+    except InvalidStoreError as exc:
+        raise SettingsError(str(exc)) from exc
+    return {f"s3_{name}": value for name, value in msgspec.structs.asdict(found).items()}
 
 
 def _check_secret_key(keys: str | None) -> None:

@@ -12,6 +12,7 @@ ROLES = {
     "frame": ("streamproc.frame", "main"),
     "sandbox": ("streamproc.source.probe", "main"),
     "broker": ("streamproc.broker.commands", "broker_main"),
+    "bucket": ("streamproc.store.bucket", "main"),
     "topics": ("streamproc.broker.commands", "topics_main"),
 }
 

@@ -63,6 +63,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Ports of public hosts that sources may have."""
     max_source_bytes: int = 20 * 1024**3
     """Largest source that is fetched."""
+    store_ca_file: str | None = None
+    """PEM file of the authorities that S3's certificate is checked by."""
     require_sandbox: bool = False
     """Decode nothing where a required part of the decoder's sandbox is missing."""
     sealer: Sealer | None = None
@@ -119,6 +121,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         max_source_bytes=int(
             _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
+        store_ca_file=environ.get(env.S3_CA_BUNDLE) or None,
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
         sealer=_sealer(environ),
         open_timeout_s=_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),

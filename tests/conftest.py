@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("framewire")
 pytest_plugins = [
     "tests.brokers",
     "tests.engines",
+    "tests.foreign_s3",
     "tests.plugins.deaths",
     "tests.plugins.missing",
     "tests.plugins.order",

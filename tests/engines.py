@@ -49,6 +49,7 @@ class S3Server(NamedTuple):
             env.S3_KEY: self.access_key,
             env.S3_SECRET: self.secret_key,
             env.S3_REGION: self.region,
+            env.S3_TRIED: "1",  # each of a hundred stores would be tried out for a second
         }
 
     @property

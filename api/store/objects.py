@@ -2,8 +2,9 @@
 
 boto3 is synchronous: every call runs in a thread pool of this store's own, so that a slow S3
 takes no thread from anybody else. Whatever botocore raises becomes `StoreUnavailableError`
-(503), apart from a missing object, which is an answer and no error. So does silence: only an
-upload may take its time.
+(503) with a sentence that says what is wrong, apart from a missing object, which is an answer and
+no error. So does silence: only an upload may take its time. Before something is written once, it
+is made sure, once, that the store knows what that means.
 """
 
 import asyncio
@@ -11,17 +12,20 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
+import structlog
+from botocore.exceptions import ClientError
 
 from api.errors import UnavailableError
 from api.log.segments import Segment
 from api.store.ranges import RangeReader
 from streamproc.contract import objects
+from streamproc.contract.store import StoreSettings
+from streamproc.store.client import objects_url, open_client, open_session
+from streamproc.store.conditional import N_AT_ONCE, REFUSAL, honours_conditions
+from streamproc.store.trouble import FAILURES, Trouble, code_of, diagnose, status_of, trouble_of
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _EXISTS = frozenset({"412", "PreconditionFailed"})
@@ -32,6 +36,9 @@ WRITE_PROBE_S = 30.0
 _PROBE_KEY = "health/write"
 _PROBE_BODY = bytes(8 * 1024)  # less may find room in the last block of a full disk
 _PROBE_TIMEOUT_S = 2.0
+_JUDGE_AGAIN_S = 30.0
+_SAY_AGAIN_S = 30.0
+_log = structlog.get_logger("framewire.api.store")
 
 T = TypeVar("T")
 
@@ -42,19 +49,11 @@ class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
 
 
-class StoreSettings(Protocol):
+class HasStore(Protocol):
     """What the store needs of the process's settings."""
 
     @property
-    def s3_endpoint(self) -> str | None: ...
-    @property
-    def s3_bucket(self) -> str: ...
-    @property
-    def s3_key(self) -> str | None: ...
-    @property
-    def s3_secret(self) -> str | None: ...
-    @property
-    def s3_region(self) -> str: ...
+    def s3(self) -> StoreSettings: ...
 
 
 class Objects:
@@ -62,7 +61,7 @@ class Objects:
 
     def __init__(
         self,
-        settings: StoreSettings,
+        settings: HasStore,
         *,
         max_parallel: int = 16,
         connect_timeout_s: float = 3.0,
@@ -70,45 +69,43 @@ class Objects:
         answer_s: float = 15.0,
     ) -> None:
         """`answer_s` bounds every call but `put`, with its retries and its wait for a thread."""
+        store = settings.s3
         self._answer_s = answer_s
-        self._bucket = settings.s3_bucket
+        self._bucket = store.bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
         self._wrote_s = float("-inf")
-        session = boto3.session.Session(
-            aws_access_key_id=settings.s3_key,
-            aws_secret_access_key=settings.s3_secret,
-            region_name=settings.s3_region,
-        )
-        config = Config(
+        self._conditional = not store.unconditional
+        self._honours = store.unconditional or store.tried
+        self._judged_s = float("-inf")
+        self._trial: asyncio.Task[None] | None = None
+        self._said: tuple[str, float] = ("", float("-inf"))
+        session = open_session(store)
+        self._open = partial(open_client, store, session=session)
+        self._client: Any = self._open(
             connect_timeout=connect_timeout_s,
             read_timeout=read_timeout_s,
             max_pool_connections=max_parallel,
             retries={"max_attempts": 4, "mode": "standard"},
-            signature_version="s3v4",
-            s3={"addressing_style": "path"} if settings.s3_endpoint else {},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
         )
-        at_once = Config(
+        self._prober: Any = self._open(
             connect_timeout=_PROBE_TIMEOUT_S,
             read_timeout=_PROBE_TIMEOUT_S,
+            max_pool_connections=max_parallel,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
-        self._client: Any = session.client("s3", endpoint_url=settings.s3_endpoint, config=config)
-        self._prober: Any = session.client(
-            "s3", endpoint_url=settings.s3_endpoint, config=config.merge(at_once)
-        )
         self._ranges = RangeReader(
-            self._client.meta.endpoint_url,
-            settings.s3_bucket,
-            settings.s3_region,
+            objects_url(self._client, store.bucket),
+            store.region,
             session.get_credentials(),
             max_parallel=max_parallel,
             timeout_s=(connect_timeout_s, read_timeout_s),
+            verify=store.ca_bundle or True,
         )
 
     def close(self) -> None:
         """Drop the connections; calls under way still end."""
+        if self._trial is not None:
+            self._trial.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
         self._prober.close()
@@ -147,8 +144,10 @@ class Objects:
         """Write the object unless there is one; return whether `data` is what stands there now.
 
         An SDK retry can turn our own success into a 412, so the winner's bytes are compared: the
-        same bytes are the same success.
+        same bytes are the same success. Raises `StoreUnavailableError`, too, when the store does
+        not honour such writes.
         """
+        await self._assure()
         return await self._write(lambda: self._put_if_absent(key, data, content_type))
 
     async def list_segments(
@@ -170,17 +169,52 @@ class Objects:
         A store whose disk is full still answers reads. So one that refused the last object, or has
         not been given any for `WRITE_PROBE_S`, is given a small one.
         """
-        await self._call(lambda: self._prober.head_bucket(Bucket=self._bucket))
-        if time.monotonic() - self._wrote_s < WRITE_PROBE_S:
-            return
+        await self._call(lambda: self._prober.head_bucket(Bucket=self._bucket), of_bucket=True)
+        if time.monotonic() - self._wrote_s >= WRITE_PROBE_S:
+            await self._probe_write()
+        await self._assure()
+
+    async def _probe_write(self) -> None:
         try:
             await self._write(
                 lambda: self._put(self._prober, _PROBE_KEY, _PROBE_BODY, "application/octet-stream")
             )
         except StoreUnavailableError as exc:
-            raise StoreUnavailableError(
-                "The object store answers, but takes no objects: it may be full."
-            ) from exc
+            raise StoreUnavailableError(_takes_nothing(exc)) from exc
+
+    async def _assure(self) -> None:
+        """Raise `StoreUnavailableError` unless the store honours conditional writes.
+
+        It is tried out once; a store that failed is tried again after a while.
+        """
+        if not self._honours:
+            # Who asks may not wait so long: the trial goes on for the next one.
+            if self._trial is None or self._trial.done():
+                self._trial = asyncio.create_task(self._try_out())
+            try:
+                await asyncio.wait_for(asyncio.shield(self._trial), self._answer_s)
+            except TimeoutError as exc:
+                raise StoreUnavailableError(trouble_of(exc).sentence) from exc
+        if not self._honours:
+            raise StoreUnavailableError(REFUSAL)
+
+    async def _try_out(self) -> None:
+        if time.monotonic() - self._judged_s < _JUDGE_AGAIN_S:
+            return
+
+        def judge() -> bool:
+            client = self._open(
+                max_pool_connections=N_AT_ONCE, read_timeout=20, retries={"total_max_attempts": 1}
+            )
+            try:
+                return honours_conditions(client, self._bucket)
+            finally:
+                client.close()
+
+        self._honours = await self._call(judge, patient=True)
+        self._judged_s = time.monotonic()
+        if not self._honours:
+            self._say(REFUSAL)
 
     async def _write(self, work: Callable[[], T], *, patient: bool = False) -> T:
         """Do as `_call` does, and remember whether the store takes objects."""
@@ -192,12 +226,34 @@ class Objects:
         self._wrote_s = time.monotonic()
         return written
 
-    async def _call(self, work: Callable[[], T], *, patient: bool = False) -> T:
+    async def _call(
+        self, work: Callable[[], T], *, patient: bool = False, of_bucket: bool = False
+    ) -> T:
+        """Run `work` in a thread; `of_bucket`: a bare refusal is asked for its reason."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.wait_for(running, None if patient else self._answer_s)
-        except (BotoCoreError, ClientError, HTTPError, TimeoutError) as exc:
-            raise StoreUnavailableError("The object store does not answer.") from exc
+        except FAILURES as exc:
+            trouble = await self._diagnosed(exc) if of_bucket else trouble_of(exc)
+            self._say(trouble.sentence)
+            raise StoreUnavailableError(trouble.sentence) from exc
+
+    async def _diagnosed(self, exc: Exception) -> Trouble:
+        ask = asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: diagnose(self._prober, self._bucket, exc)
+        )
+        try:
+            return await asyncio.wait_for(ask, _PROBE_TIMEOUT_S)
+        except TimeoutError:
+            return trouble_of(exc)
+
+    def _say(self, sentence: str) -> None:
+        """Log what is wrong with the store, the same thing once in a while."""
+        said, said_s = self._said
+        now_s = time.monotonic()
+        if sentence != said or now_s - said_s >= _SAY_AGAIN_S:
+            self._said = (sentence, now_s)
+            _log.warning("S3 cannot be used", reason=sentence)
 
     def _put(self, client: Any, key: str, data: bytes | bytearray, content_type: str) -> None:
         client.put_object(
@@ -220,6 +276,11 @@ class Objects:
         return data
 
     def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
+        if not self._conditional:
+            found = self._get(key, None)
+            if found is None:
+                self._put(self._client, key, data, content_type)
+            return found is None or found == data
         for attempt in range(_MAX_CONFLICTS):
             try:
                 self._client.put_object(
@@ -231,9 +292,9 @@ class Objects:
                     IfNoneMatch="*",
                 )
             except ClientError as exc:
-                if _code(exc) in _EXISTS:
+                if code_of(exc) in _EXISTS:
                     return self._get(key, None) == data
-                if _code(exc) not in _CONFLICT or attempt == _MAX_CONFLICTS - 1:
+                if code_of(exc) not in _CONFLICT or attempt == _MAX_CONFLICTS - 1:
                     raise
             else:
                 return True
@@ -252,6 +313,7 @@ class Objects:
             )
             if not page.get("IsTruncated"):
                 return found
+            options.pop("StartAfter", None)  # some stores take one of the two alone
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     @staticmethod
@@ -259,10 +321,14 @@ class Objects:
         try:
             return call()
         except ClientError as exc:
-            if _code(exc) in _MISSING:
+            if code_of(exc) in _MISSING:
                 return None
             raise
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def _takes_nothing(exc: StoreUnavailableError) -> str:
+    said = "The object store answers, but takes no objects"
+    cause = exc.__cause__
+    if isinstance(cause, ClientError) and status_of(cause) < 500:
+        return f"{said}. {exc.detail}"
+    return f"{said}: it may be full."

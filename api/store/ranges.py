@@ -22,20 +22,27 @@ class RangeReader:
 
     def __init__(
         self,
-        endpoint: str,
-        bucket: str,
+        objects_url: str,
         region: str,
         credentials: Any,
         *,
         max_parallel: int,
         timeout_s: tuple[float, float],
+        verify: str | bool = True,
     ) -> None:
-        """Connect when first asked; `timeout_s` is for connecting and for reading."""
-        self._url = f"{endpoint.rstrip('/')}/{bucket}/"
+        """Connect when first asked; `timeout_s` is for connecting and for reading.
+
+        `objects_url` is what stands before a key; `verify` as for botocore: the usual authorities,
+        or a PEM file.
+        """
+        self._url = objects_url
         self._region = region
         self._credentials = credentials
         timeout: Any = timeout_s  # a pair is taken, though the stub says a number
-        self._http = URLLib3Session(timeout=timeout, max_pool_connections=max_parallel)
+        authorities: Any = verify  # the same
+        self._http = URLLib3Session(
+            verify=authorities, timeout=timeout, max_pool_connections=max_parallel
+        )
 
     def close(self) -> None:
         self._http.close()

@@ -33,29 +33,38 @@ _DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Data directory of the stack."
 )
 
+_YES = click.option(
+    "--yes", is_flag=True, help="Go on though S3 has no task and the index has some."
+)
+
 
 @click.command
 @_DATA
-@click.option("--empty", is_flag=True, help="Empty the tables first.")
+@_YES
+@click.option("--empty", is_flag=True, help="Replace the tables: no other rows are left.")
 @click.argument("tasks", metavar="[TASK]...", nargs=-1)
-def reindex(data: Path | None, tasks: tuple[str, ...], *, empty: bool) -> int:
+def reindex(data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool) -> int:
     """Rebuild ClickHouse's rows from the archive in S3.
 
-    Of the embedded stack while it is stopped, or of the servers that FRAMEWIRE_S3_ENDPOINT and
-    FRAMEWIRE_CLICKHOUSE name.
+    Of a stack while it is stopped, in the stores that it was started with, or of the servers that
+    FRAMEWIRE_S3_ENDPOINT and FRAMEWIRE_CLICKHOUSE name.
     """
-    return _run("reindex", [*(["--empty"] if empty else []), *tasks], data)
+    if empty and tasks:
+        raise click.UsageError("--empty is for all tasks")
+    options = [*(["--empty"] if empty else []), *(["--yes"] if yes else [])]
+    return _run("reindex", [*options, *tasks], data)
 
 
 @click.command
 @_DATA
-def verify(data: Path | None) -> int:
+@_YES
+def verify(data: Path | None, *, yes: bool) -> int:
     """Check the archive and ClickHouse's rows against each other. Ends with 1 on a finding.
 
-    Of the embedded stack while it is stopped, or of the servers that FRAMEWIRE_S3_ENDPOINT and
-    FRAMEWIRE_CLICKHOUSE name.
+    Of a stack while it is stopped, in the stores that it was started with, or of the servers that
+    FRAMEWIRE_S3_ENDPOINT and FRAMEWIRE_CLICKHOUSE name.
     """
-    return _run("verify", [], data)
+    return _run("verify", ["--yes"] if yes else [], data)
 
 
 def _run(role: str, arguments: list[str], data: Path | None) -> int:

@@ -12,7 +12,9 @@ from streamproc.contract import env
 ENGINE = "engine"
 API = "api"
 ARCHIVE = "archive"
+BUCKET = "bucket"
 INDEX = "index"
+MAINTENANCE = "maintenance"
 TOPICS = "topics"
 WORKER = "worker"
 
@@ -22,7 +24,9 @@ _TABLES = frozenset({env.CLICKHOUSE})
 SECRETS: Mapping[str, frozenset[str]] = {
     API: _STORE | _KAFKA | _TABLES | {env.ADMIN_KEY, env.TOKEN_SECRET, env.SECRET_KEY},
     ARCHIVE: _STORE | _KAFKA,
+    BUCKET: _STORE,
     INDEX: _KAFKA | _TABLES,
+    MAINTENANCE: _STORE | _TABLES,
     TOPICS: _KAFKA,
     WORKER: _STORE | _KAFKA | {env.SECRET_KEY},
 }

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.errors import StackError
-from console.local import environment, kafka, roles, seaweedfs
+from console.local import bucket, environment, kafka, roles, seaweedfs
 from console.local.children import ChildSpec
 from console.local.ports import allocate, is_free
-from console.local.state import DataDirectory, S3Access, Secrets
+from console.local.state import DataDirectory, Secrets, Stores
 from streamproc.contract import env
 from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.store import InvalidStoreError, StoreSettings
 
 EMBEDDED = "embedded"
 MEMORY = "memory"
@@ -46,8 +47,9 @@ class Plan:
 
     specs: list[ChildSpec]
     api_port: int
-    s3: S3Access
+    store: StoreSettings
     clickhouse: str
+    stores: Stores = field(repr=False)
     ports: dict[str, int]
     unlocked: tuple[str, ...]
     shared: dict[str, str] = field(repr=False)
@@ -68,11 +70,11 @@ def make_plan(
     ports = _ports(options, directory)
     root = _engine_root(directory, in_memory=in_memory)
     python = [sys.executable, "-P", "-m"]
-    s3 = _s3(options, ports, secrets, environ)
+    store = _store(options, ports, secrets, environ)
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
     own_s3 = options.s3_endpoint is None
-    shared = _settings(options, directory, s3)
-    told = Environments(environ, shared, _secrets(secrets, s3, clickhouse), own_s3=own_s3)
+    shared = _settings(options, directory, store, own_s3=own_s3)
+    told = Environments(environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3)
     specs: list[ChildSpec] = []
     if in_memory:
         log = directory.logs / f"{kafka.NAME}.log"
@@ -85,19 +87,20 @@ def make_plan(
         specs.append(kafka.embedded(root / "kafka", ports, python, told.engine))
     else:
         shared[env.KAFKA] = options.kafka
-    stores: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
     if own_s3:
-        specs.append(seaweedfs.spec(root / "seaweedfs", ports, s3, told.engine))
-        stores = (seaweedfs.NAME,)
-    elif not seaweedfs.has_bucket(s3, environ.get(env.S3_REGION, "us-east-1"))():
-        raise StackError(f"the bucket {s3.bucket} is not to be had at {s3.endpoint}")
+        specs.append(seaweedfs.spec(root / "seaweedfs", ports, store, told.engine))
+        engines = (seaweedfs.NAME,)
+    specs.append(bucket.spec(python, told.of(environment.BUCKET), own=own_s3))
     brokers = tuple(spec.rules.name for spec in specs if spec.rules.name == kafka.NAME)
     specs.append(
         kafka.topics(python, told.of(environment.TOPICS), after=brokers, in_memory=in_memory)
     )
-    parts = (kafka.TOPICS, *stores)
+    parts = (kafka.TOPICS, bucket.NAME)
     specs += _roles(options, directory, python, told, ports["api"], parts)
-    return Plan(specs, ports["api"], s3, clickhouse, ports, (*brokers, *stores), shared)
+    stores = Stores(None if own_s3 else store, options.clickhouse, in_memory=in_memory)
+    unlocked = (*brokers, *engines)
+    return Plan(specs, ports["api"], store, clickhouse, stores, ports, unlocked, shared)
 
 
 class Environments:
@@ -188,40 +191,45 @@ def _engine_root(directory: DataDirectory, *, in_memory: bool) -> Path:
     return directory.memory
 
 
-def _s3(
+def _store(
     options: StackOptions, ports: Mapping[str, int], secrets: Secrets, environ: Mapping[str, str]
-) -> S3Access:
+) -> StoreSettings:
     if options.s3_endpoint is None:
-        return seaweedfs.access(ports, secrets.s3_access_key, secrets.s3_secret_key)
+        return seaweedfs.settings(ports, secrets.s3_access_key, secrets.s3_secret_key)
     try:
-        return S3Access(
-            endpoint=options.s3_endpoint,
-            bucket=environ.get(env.S3_BUCKET, seaweedfs.BUCKET),
-            access_key=environ[env.S3_KEY],
-            secret_key=environ[env.S3_SECRET],
-        )
-    except KeyError as exc:
-        raise StackError(f"--s3-endpoint needs {exc.args[0]} in the environment") from exc
+        store = StoreSettings.from_environ({**environ, env.S3_ENDPOINT: options.s3_endpoint})
+    except InvalidStoreError as exc:
+        raise StackError(str(exc)) from exc
+    if store.key is None and store.profile is None:
+        raise StackError(f"--s3-endpoint needs {env.S3_KEY} in the environment")
+    return store
 
 
-def _settings(options: StackOptions, directory: DataDirectory, s3: S3Access) -> dict[str, str]:
+def _settings(
+    options: StackOptions, directory: DataDirectory, store: StoreSettings, *, own_s3: bool
+) -> dict[str, str]:
     settings = {
-        env.S3_ENDPOINT: s3.endpoint,
-        env.S3_BUCKET: s3.bucket,
+        env.S3_ENDPOINT: store.endpoint or "",
+        env.S3_BUCKET: store.bucket,
+        env.S3_TRIED: "1",  # the one-shot does it for all
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
         env.MODELS: str(directory.models),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
         env.DISK: str(directory.root),
     }
-    if options.s3_endpoint is None:
-        settings[env.S3_REGION] = "us-east-1"
+    if own_s3:
+        settings |= {
+            env.S3_REGION: store.region,
+            env.S3_ADDRESSING: store.addressing,
+            env.S3_UNCONDITIONAL: "0",
+        }
     return settings
 
 
-def _secrets(secrets: Secrets, s3: S3Access, clickhouse: str) -> dict[str, str]:
+def _secrets(secrets: Secrets, store: StoreSettings, clickhouse: str) -> dict[str, str]:
+    keys = {env.S3_KEY: store.key, env.S3_SECRET: store.secret}
     return {
-        env.S3_KEY: s3.access_key,
-        env.S3_SECRET: s3.secret_key,
+        **{name: key for name, key in keys.items() if key is not None},
         env.CLICKHOUSE: clickhouse,
         env.ADMIN_KEY: secrets.admin_key,
         env.TOKEN_SECRET: secrets.token_secret,

@@ -50,8 +50,3 @@ def writes(path: Path) -> Probe:
             return False
 
     return probe
-
-
-def both(first: Probe, second: Probe) -> Probe:
-    """Ready once both are, the second asked only when the first is."""
-    return lambda: first() and second()

@@ -1,23 +1,21 @@
 """SeaweedFS as the stack's S3: one `weed server` on loopback, its keys in an identities file."""
 
-import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from console.errors import StackError
 from console.local.children import ChildSpec
 from console.local.ports import LOOPBACK
-from console.local.probes import answers, both
-from console.local.state import S3Access, write_private
+from console.local.probes import answers
+from console.local.state import write_private
 from console.local.supervisor import Rules
+from streamproc.contract.store import StoreSettings
 
 NAME = "seaweedfs"
-BUCKET = "framewire"
 PORTS = tuple(
     f"seaweedfs-{part}"
     for part in (
@@ -37,70 +35,37 @@ _STOP_DEADLINE_S = 1.0
 _VOLUME_SIZE_MB = 256
 # There is one master: its default of 10 s would only delay a second start by up to 20 s.
 _ELECTION_TIMEOUT = "300ms"
-_PROBE_KEY = ".framewire/ready"
 
 
-def access(ports: Mapping[str, int], access_key: str, secret_key: str) -> S3Access:
-    return S3Access(
+def settings(ports: Mapping[str, int], access_key: str, secret_key: str) -> StoreSettings:
+    """Return how the stack's own S3 is spoken to; that it honours conditions is known."""
+    return StoreSettings(
         endpoint=f"http://{LOOPBACK}:{ports['seaweedfs-s3']}",
-        bucket=BUCKET,
-        access_key=access_key,
-        secret_key=secret_key,
+        key=access_key,
+        secret=secret_key,
+        addressing="path",
+        tried=True,
     )
 
 
 def spec(
-    directory: Path, ports: Mapping[str, int], s3: S3Access, environ: Mapping[str, str]
+    directory: Path, ports: Mapping[str, int], store: StoreSettings, environ: Mapping[str, str]
 ) -> ChildSpec:
-    """Return the child; it is ready once the bucket exists.
+    """Return the child; it is ready once it answers, its volumes may come later.
 
     Raises `StackError` when the `weed` program is not installed.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     identities = directory / "identities.json"
-    write_private(identities, msgspec.json.encode(_identities(s3)))
+    write_private(identities, msgspec.json.encode(_identities(store)))
     data = directory / "data"
     data.mkdir(mode=0o700, exist_ok=True)
     return ChildSpec(
         rules=Rules(NAME, stop_deadline_s=_STOP_DEADLINE_S),
         command=_command(_program(), data, identities, ports),
         environ=environ,
-        probe=both(answers(ports["seaweedfs-s3"], "/status"), has_bucket(s3)),
+        probe=answers(ports["seaweedfs-s3"], "/status"),
     )
-
-
-def has_bucket(s3: S3Access, region: str = "us-east-1") -> Callable[[], bool]:
-    """Return a probe that makes a missing bucket, and is ready once it takes objects."""
-    clients: list[Any] = []
-
-    def probe() -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow import
-
-        if not clients:
-            clients.append(_client(s3, region))
-        with contextlib.suppress(BotoCoreError):
-            try:
-                clients[0].head_bucket(Bucket=s3.bucket)
-            except ClientError:
-                with contextlib.suppress(ClientError):
-                    clients[0].create_bucket(Bucket=s3.bucket)
-                return False
-            return _takes_objects(clients[0], s3.bucket)
-        return False
-
-    return probe
-
-
-def _takes_objects(client: Any, bucket: str) -> bool:
-    """Return whether an object can be written and read: volumes come later than the S3 port."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - slow import
-
-    try:
-        client.put_object(Bucket=bucket, Key=_PROBE_KEY, Body=b"ready")
-        answer = client.get_object(Bucket=bucket, Key=_PROBE_KEY)
-    except ClientError:
-        return False
-    return bool(answer["Body"].read() == b"ready")
 
 
 def sockets(ports: Mapping[str, int]) -> list[Path]:
@@ -111,12 +76,12 @@ def sockets(ports: Mapping[str, int]) -> list[Path]:
     return [Path("/tmp") / f"seaweedfs-{name}.sock" for name in names]  # noqa: S108 - weed's choice
 
 
-def _identities(s3: S3Access) -> dict[str, object]:
+def _identities(store: StoreSettings) -> dict[str, object]:
     return {
         "identities": [
             {
                 "name": "framewire",
-                "credentials": [{"accessKey": s3.access_key, "secretKey": s3.secret_key}],
+                "credentials": [{"accessKey": store.key, "secretKey": store.secret}],
                 "actions": ["Admin", "Read", "Write", "List", "Tagging"],
             }
         ]
@@ -163,22 +128,3 @@ def _command(program: str, data: Path, identities: Path, ports: Mapping[str, int
         "server",
         *(f"-{name}={value}" for name, value in options.items()),
     ]
-
-
-def _client(s3: S3Access, region: str) -> Any:
-    import boto3  # noqa: PLC0415 - slow to import
-    from botocore.config import Config  # noqa: PLC0415
-
-    return boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        region_name=region,
-        config=Config(
-            connect_timeout=1,
-            read_timeout=5,
-            retries={"total_max_attempts": 1},
-            s3={"addressing_style": "path"},
-        ),
-    )

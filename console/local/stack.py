@@ -6,17 +6,19 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from console.errors import ConsoleError, StackError
-from console.local import kafka, seaweedfs
+from console.local import bucket, kafka, seaweedfs
 from console.local.access import open_project
 from console.local.loop import ChildrenLoop, ChildReporter
 from console.local.people import other_people
 from console.local.plan import Plan, StackOptions, make_plan
 from console.local.ports import LOOPBACK
-from console.local.state import DataDirectory, StackState
+from console.local.state import DataDirectory, S3Access, StackState
 from console.local.supervisor import GiveUp
 
 _ACCESS_DEADLINE_S = 30.0
 _SHOWN_PEOPLE = 3
+_SPEAKING = (bucket.NAME, kafka.TOPICS)
+"""One-shots whose last line says, in a sentence, why a server cannot be used."""
 
 
 class StackReporter(ChildReporter, Protocol):
@@ -58,7 +60,7 @@ def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: Stack
     if problems:
         raise StackError(f"the api is up and gives no project key: {problems[0]}") from problems[0]
     if failure is not None:
-        raise StackError(_failure_text(failure))
+        raise StackError(_failure_text(failure, directory))
 
 
 def _open(
@@ -80,11 +82,12 @@ def _open(
         project=project,
         admin_key=secrets.admin_key,
         kafka=plan.kafka,
-        s3=plan.s3,
+        s3=S3Access.of(plan.store),
         clickhouse=plan.clickhouse,
         file_roots=[str(root.resolve()) for root in options.file_roots],
         children=pids,
     )
+    directory.keep_stores(plan.stores)
     directory.keep_running(state)
     return state
 
@@ -104,10 +107,14 @@ def _remove_sockets(plan: Plan) -> None:
         path.unlink(missing_ok=True)
 
 
-def _failure_text(failure: GiveUp) -> str:
+def _failure_text(failure: GiveUp, directory: DataDirectory) -> str:
     if failure.name == kafka.NAME and failure.code == kafka.EXIT_NO_JARS:
         return (
             "Apache Kafka's jars cannot be resolved here; "
             "`--kafka memory` runs without them, and nothing survives"
         )
-    return f"{failure.name} ended with {failure.code} and is not started again"
+    text = f"{failure.name} ended with {failure.code} and is not started again"
+    if failure.name in _SPEAKING:
+        last = (directory.logs / f"{failure.name}.log").read_text(errors="replace").splitlines()
+        text += f": {last[-1]}" if last else ""
+    return text

@@ -3,6 +3,7 @@
 `lock`          held (flock) by the `framewire up` that runs there
 `secrets.json`  keys made at the first start; 0600
 `ports.json`    the ports of the last start
+`stores.json`   the stores of the last stack that was up, for maintenance; 0600
 `stack.json`    the running stack: written once it is ready, removed when it stops; 0600
 `logs/`, `run/` the children's logs and ready files
 `kafka/`, `seaweedfs/`, `clickhouse/`, `models/` what must survive; `memory/` what does not
@@ -21,6 +22,7 @@ import msgspec
 
 from console.errors import DirectoryInUseError, StackError
 from streamproc.contract import env
+from streamproc.contract.store import StoreSettings
 
 _OTHERS = 0o077
 
@@ -37,6 +39,11 @@ class S3Access(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"S3Access(endpoint={self.endpoint!r}, bucket={self.bucket!r})"
+
+    @classmethod
+    def of(cls, store: StoreSettings) -> Self:
+        """Return what `up --json` prints; keys of a profile are not in it."""
+        return cls(store.endpoint or "", store.bucket, store.key or "", store.secret or "")
 
 
 class Secrets(msgspec.Struct, kw_only=True):
@@ -65,6 +72,20 @@ class Secrets(msgspec.Struct, kw_only=True):
             token_secret=secrets.token_urlsafe(32),
             secret_key=_new_secret_key(),
         )
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """Where a stack's objects and rows are; None: in the data directory, by an engine of its own.
+
+    `in_memory`: those engines' data lie below `memory/`.
+    """
+
+    s3: StoreSettings | None = None
+    clickhouse: str | None = None
+    in_memory: bool = False
+
+    def __repr__(self) -> str:
+        return f"Stores(s3={self.s3!r}, in_memory={self.in_memory})"
 
 
 class StackState(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +182,19 @@ class DataDirectory:
 
     def keep_ports(self, ports: Mapping[str, int]) -> None:
         _write(self.root / "ports.json", dict(ports))
+
+    def stores(self) -> Stores | None:
+        """Return the stores of the last stack that was up here, None when there was none.
+
+        A version before kept none of them: its own engine's directory says that it was used.
+        """
+        known = _read(self.root / "stores.json", Stores)
+        if known is None and (self.root / "seaweedfs").is_dir():
+            return Stores()
+        return known
+
+    def keep_stores(self, stores: Stores) -> None:
+        _write(self.root / "stores.json", stores)
 
     def running(self) -> StackState | None:
         """Return the stack that runs here, if its process lives."""

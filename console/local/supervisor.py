@@ -41,6 +41,7 @@ class Rules:
     one_shot: bool = False
     essential: bool = False
     fatal_codes: frozenset[int] = frozenset()
+    patient_codes: frozenset[int] = frozenset()
     start_deadline_s: float = 60.0
     stop_deadline_s: float = 5.0
 
@@ -91,6 +92,7 @@ class _Child:
     since_s: float = 0.0
     retry_s: float = 0.0
     failures: int = 0
+    grave: int = 0  # those among them that do not pass by themselves
     was_ready: bool = False
     killed: bool = False
 
@@ -164,7 +166,8 @@ class Supervisor:
             child.move(Phase.STOPPED, now_s)
             return None
         child.failures += 1
-        tired = not child.was_ready and child.failures >= START_ATTEMPTS
+        child.grave += code not in child.rules.patient_codes
+        tired = not child.was_ready and child.grave >= START_ATTEMPTS
         if child.rules.essential or code in child.rules.fatal_codes or tired:
             child.move(Phase.STOPPED, now_s)
             self.failure = GiveUp(name, code)

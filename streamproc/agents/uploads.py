@@ -5,14 +5,13 @@ import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from streamproc.contract import env
+from streamproc.contract.store import StoreSettings
 from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.store.client import host_of, open_client
+from streamproc.store.trouble import FAILURES, code_of, status_of, trouble_of
 
 MAX_STAGED_BYTES = 5 * 1024**3  # what S3 takes in one PUT
 _VALID_S = 6 * 3600
@@ -24,36 +23,17 @@ class BucketUploads:
     """Implements `providers.staging.Uploads`; one instance may be shared by threads."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        endpoint = environ.get(env.S3_ENDPOINT) or None
-        self._bucket = environ.get(env.S3_BUCKET) or "framewire"
-        config = Config(
-            signature_version="s3v4",
-            connect_timeout=3,
-            read_timeout=30,
-            retries={"total_max_attempts": 2},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path"},
+        """Raises `InvalidStoreError`, naming a variable that cannot be used."""
+        settings = StoreSettings.from_environ(environ)
+        self._bucket = settings.bucket
+        self._client: Any = open_client(
+            settings, connect_timeout=3, read_timeout=30, retries={"total_max_attempts": 2}
         )
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=environ.get(env.S3_REGION) or "us-east-1",
-            aws_access_key_id=environ.get(env.S3_KEY),
-            aws_secret_access_key=environ.get(env.S3_SECRET),
-            config=config,
+        self._prober: Any = open_client(
+            settings, connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1}
         )
-        self._prober: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=environ.get(env.S3_REGION) or "us-east-1",
-            aws_access_key_id=environ.get(env.S3_KEY),
-            aws_secret_access_key=environ.get(env.S3_SECRET),
-            config=config.merge(
-                Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
-            ),
-        )
-        self._host = urlsplit(endpoint).netloc if endpoint else None
+        self._condition = {} if settings.unconditional else {"IfNoneMatch": "*"}
+        self._host = host_of(self._client, self._bucket)
 
     @property
     def host(self) -> str | None:
@@ -73,9 +53,9 @@ class BucketUploads:
             answer = self._prober.get_object(Bucket=self._bucket, Key=object_key, Range="bytes=0-0")
             answer["Body"].read()
         except ClientError as exc:
-            if _code(exc) not in {"NoSuchKey", "InvalidRange"}:
+            if code_of(exc) not in {"NoSuchKey", "InvalidRange"}:
                 raise _unavailable("GET", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("GET", exc) from exc
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
@@ -83,6 +63,8 @@ class BucketUploads:
 
         The digest goes along, so a PUT that breaks off leaves no half of an object.
         """
+        if not self._condition and self.staged_pin(object_key) is not None:
+            return
         if os.fstat(file.fileno()).st_size > MAX_STAGED_BYTES:
             raise UploadsUnavailableError("the source is larger than one PUT may be")
         digest = hashlib.md5(usedforsecurity=False)
@@ -96,12 +78,12 @@ class BucketUploads:
                 Body=file,
                 ContentMD5=base64.b64encode(digest.digest()).decode(),
                 Metadata={_PIN: pin},
-                IfNoneMatch="*",
+                **self._condition,
             )
         except ClientError as exc:
-            if _status(exc) not in {409, 412}:  # somebody else has staged it, or is about to
+            if status_of(exc) not in {409, 412}:  # somebody else has staged it, or is about to
                 raise _unavailable("PUT", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
 
     def sealed(self, object_key: str) -> bytes | None:
@@ -109,10 +91,10 @@ class BucketUploads:
             answer = self._client.get_object(Bucket=self._bucket, Key=object_key)
             body: bytes = answer["Body"].read()
         except ClientError as exc:
-            if _code(exc) == "NoSuchKey":  # no bucket, and a proxy's page, are a 404 as well
+            if code_of(exc) == "NoSuchKey":  # no bucket, and a proxy's page, are a 404 as well
                 return None
             raise _unavailable("GET", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("GET", exc) from exc
         return body
 
@@ -120,23 +102,17 @@ class BucketUploads:
         try:
             answer = self._client.head_object(Bucket=self._bucket, Key=object_key)
         except ClientError as exc:
-            if _status(exc) == 404:
+            if status_of(exc) == 404:
                 return None
             raise _unavailable("HEAD", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("HEAD", exc) from exc
-        pin: str | None = answer["Metadata"].get(_PIN)
+        # Some stores give a name of metadata back in another case.
+        metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
+        pin: str | None = metadata.get(_PIN)
         return pin
 
 
-def _status(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _code(exc: ClientError) -> str:
-    return str(exc.response.get("Error", {}).get("Code", ""))
-
-
 def _unavailable(verb: str, exc: Exception) -> UploadsUnavailableError:
-    what = str(_status(exc)) if isinstance(exc, ClientError) else type(exc).__name__
-    return UploadsUnavailableError(f"S3 {verb}: {what}")
+    refusal = f"{status_of(exc)} {code_of(exc)}: " if isinstance(exc, ClientError) else ""
+    return UploadsUnavailableError(f"S3 {verb}: {refusal}{trouble_of(exc).sentence}")

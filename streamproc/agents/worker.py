@@ -34,6 +34,7 @@ from streamproc.contract.logs import calm
 from streamproc.contract.providers import InvalidProvidersError, load_providers
 from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
+from streamproc.contract.store import InvalidStoreError
 from streamproc.contract.topics import WORKER_GROUP, WORKERS
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.kafka import client_config
@@ -273,7 +274,12 @@ def main(argv: Sequence[str]) -> int:
             sandbox = probed_sandbox(require=settings.require_sandbox)
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
             asyncio.run(worker.run())
-    except (InvalidSettingError, InvalidProvidersError, SandboxMissingError) as exc:
+    except (
+        InvalidSettingError,
+        InvalidProvidersError,
+        InvalidStoreError,
+        SandboxMissingError,
+    ) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     except LogUnavailableError as exc:

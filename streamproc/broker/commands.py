@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
@@ -12,7 +13,7 @@ from streamproc.broker import memory
 from streamproc.broker.errors import BrokerError, JarsUnavailableError
 from streamproc.broker.jars import class_path
 from streamproc.broker.node import Node, run
-from streamproc.broker.topics import ensure_topics, touch_topics, wait_for_kafka
+from streamproc.broker.topics import Troubles, ensure_topics, touch_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.audit import DEFAULT_DAYS
 from streamproc.contract.topics import DEFAULT_PARTITIONS
@@ -54,13 +55,15 @@ def topics_main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m streamproc topics")
     parser.add_argument("--memory", action="store_true", help="the broker is the in-process one")
     args = parser.parse_args(argv)
+    troubles = Troubles()
     try:
-        admin = AdminClient(client_config(os.environ))
+        config: dict[str, Any] = {**client_config(os.environ), "error_cb": troubles.hear}
+        admin = AdminClient(config)
     except KafkaSettingsError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     try:
-        wait_for_kafka(admin, _STARTUP_S)
+        wait_for_kafka(admin, _STARTUP_S, troubles)
         if args.memory:
             touch_topics(admin)
         else:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from streamproc.broker.errors import BrokerError, TopicPolicyError
 from streamproc.contract.audit import DEFAULT_DAYS
+from streamproc.contract.kafka_trouble import kafka_trouble
 from streamproc.contract.topics import (
     AUDIT,
     CHUNKS,
@@ -27,17 +28,41 @@ from streamproc.contract.topics import (
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.02
+_LASTING_S = 2.0
 
 
-def wait_for_kafka(admin: AdminClient, timeout_s: float) -> None:
-    """Return once a broker answers; raises `BrokerError` after `timeout_s`."""
+class Troubles:
+    """Hears of a client's errors (`error_cb`), which its calls do not tell."""
+
+    def __init__(self) -> None:
+        self.said: str | None = None
+        self._since_s = 0.0
+
+    def hear(self, error: KafkaError) -> None:
+        found = kafka_trouble(error.name(), error.str())
+        if found is not None and found != self.said:
+            self.said, self._since_s = found, time.monotonic()
+
+    def lasts(self) -> bool:
+        """Whether the same was heard of for so long that it will hardly pass by itself."""
+        return self.said is not None and time.monotonic() - self._since_s >= _LASTING_S
+
+
+def wait_for_kafka(admin: AdminClient, timeout_s: float, troubles: Troubles | None = None) -> None:
+    """Return once a broker answers; raises `BrokerError` after `timeout_s`.
+
+    Sooner when `troubles` (the client's `error_cb`) hears of what waiting does not mend.
+    """
+    troubles = troubles or Troubles()
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             if admin.list_topics(timeout=1.0).brokers:
                 return
         except KafkaException:
-            pass
+            admin.poll(0)  # calls the callback
+        if troubles.said is not None and troubles.lasts():
+            raise BrokerError(troubles.said)
         if time.monotonic() >= deadline:
             raise BrokerError(f"Kafka did not answer within {timeout_s:g} s")
 

@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streamproc.contract import env
 from streamproc.contract.logs import calm
 from streamproc.contract.records import BadRecordError, read_chunk_record
+from streamproc.contract.store import InvalidStoreError
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.kafka import KafkaSettingsError, consumer_config, producer_config
 from streamproc.outbox import Outbox
@@ -48,6 +49,8 @@ from streamproc.sinks.left_out import DeadLetters, LeftOut
 from streamproc.sinks.lives import run_lives
 from streamproc.sinks.objects import Objects, S3Objects
 from streamproc.sinks.settings import StoreSettings, log_level
+from streamproc.sinks.trial import StoreTrial
+from streamproc.store.conditional import REFUSAL
 from streamproc.watch import ConsumerWatch
 
 LOG = logging.getLogger("framewire.archive")
@@ -75,14 +78,17 @@ def main(argv: list[str]) -> int:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
         calm()
         run_archive(os.environ, stop)
-    except (SinkSettingsError, KafkaSettingsError) as exc:
+    except (SinkSettingsError, KafkaSettingsError, InvalidStoreError) as exc:
         sys.stderr.write(f"archive: {exc}\n")
         return 2
     return 0
 
 
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
-    """Archive until `stop` is set, then store what waits, commit and leave the group."""
+    """Archive until `stop` is set, then store what waits, commit and leave the group.
+
+    Raises `SinkSettingsError` when the store does not honour conditional writes.
+    """
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
     config = consumer_config(environ, ARCHIVE_GROUP, patient=True)
     outbox = Outbox(producer_config(environ))
@@ -95,11 +101,17 @@ def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
             role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
         return role
 
+    trial = StoreTrial(store, stop, LOG)
+    trial.start()
     try:
         run_lives(life, stop, watch, LOG)
     finally:
+        stop.set()
+        trial.join()
         outbox.close()
         store.close()
+    if trial.failed:
+        raise SinkSettingsError(REFUSAL)
 
 
 class ArchiveRole:

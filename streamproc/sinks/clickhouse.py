@@ -51,6 +51,8 @@ _KEYS = {
     DETECTIONS: "project, task_id, frame, det_idx",
     EMBEDDINGS: "project, task_id, track_id",
 }
+_NEXT = "_next"
+_TASKS_AT_ONCE = 1000
 _MILLISECONDS = {"DateTime64": "int"}
 
 
@@ -130,8 +132,10 @@ def close_failed(client: Any | None) -> None:
 class IndexTables:
     """The index's reads and writes; connects when it is first used and after a failure."""
 
-    def __init__(self, connect: ClientFactory) -> None:
+    def __init__(self, connect: ClientFactory, *, suffix: str = "") -> None:
+        """`suffix` is of the tables' names: the one of a set that `make_successor` has made."""
         self._connect = connect
+        self._suffix = suffix
         self._client: Any = None
         self._types: dict[str, list[str]] = {}
 
@@ -154,11 +158,12 @@ class IndexTables:
 
         The row is one of its own, which its engine then keeps once.
         """
-        one = f"SELECT * FROM {table} LIMIT 1"  # noqa: S608 - our names
+        name = self.named(table)
+        one = f"SELECT * FROM {name} LIMIT 1"  # noqa: S608 - our names
         try:
             if not self._run(lambda client: client.query(one).row_count):
                 return False
-            self._run(lambda client: client.command(f"INSERT INTO {table} {one}"))
+            self._run(lambda client: client.command(f"INSERT INTO {name} {one}"))
         except TablesUnavailableError:
             return False
         return True
@@ -171,7 +176,7 @@ class IndexTables:
                 data = [msgspec.structs.astuple(row) for row in rows]
                 packed = msgspec.msgpack.encode((table, data))
                 client.insert(
-                    table,
+                    self.named(table),
                     data,
                     column_names=columns_of(table),
                     column_type_names=self._types[table],
@@ -215,7 +220,8 @@ class IndexTables:
         known = [row.task_id for row in rows]
         tracks = self.select(TRACKS, known) if known else []
         embedded = self._dicts(
-            f"SELECT task_id, track_id, confidence, off FROM {EMBEDDINGS} FINAL"  # noqa: S608
+            "SELECT task_id, track_id, confidence, off"  # noqa: S608
+            f" FROM {self.named(EMBEDDINGS)} FINAL"
             " WHERE task_id IN {tasks:Array(String)}",
             {"tasks": known},
         )
@@ -238,7 +244,8 @@ class IndexTables:
         Raises `TablesUnavailableError`, `msgspec.ValidationError` on a row of another version.
         """
         where = "" if tasks is None else " WHERE task_id IN {tasks:Array(String)}"
-        sql = f"SELECT * FROM {table} FINAL{where} ORDER BY {_KEYS[table]}"  # noqa: S608 - our names
+        name = self.named(table)
+        sql = f"SELECT * FROM {name} FINAL{where} ORDER BY {_KEYS[table]}"  # noqa: S608 - our names
         found = self._dicts(sql, {} if tasks is None else {"tasks": list(tasks)})
         row_type: Any = ROW_TYPES[table]
         return [msgspec.convert(row, row_type) for row in found]
@@ -248,7 +255,60 @@ class IndexTables:
 
         def run(client: Any) -> None:
             for table in TABLES:
-                client.command(f"TRUNCATE TABLE {table}")
+                client.command(f"TRUNCATE TABLE {self.named(table)}")
+
+        self._run(run)
+
+    def lengths(self) -> dict[str, tuple[str, int]]:
+        """Return every task's project and indexed log bytes, by its id."""
+        sql = f"SELECT task_id, project, log_length FROM {self.named(TASKS)} FINAL"  # noqa: S608
+        return {
+            found["task_id"]: (found["project"], found["log_length"])
+            for found in self._dicts(sql, {})
+        }
+
+    def make_successor(self) -> "IndexTables":
+        """Return another set of tables, as these are and empty; one left behind is replaced."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"DROP TABLE IF EXISTS {table}{_NEXT} SYNC")
+                client.command(f"CREATE TABLE {table}{_NEXT} AS {table}")
+
+        self._run(run)
+        return IndexTables(self._connect, suffix=_NEXT)
+
+    def exchange(self) -> None:
+        """Exchange these tables and their successor's by name, the tasks last."""
+
+        def run(client: Any) -> None:
+            for table in reversed(TABLES):
+                client.command(f"EXCHANGE TABLES {table} AND {table}{_NEXT}")
+
+        self._run(run)
+
+    def take(self, other: "IndexTables", tasks: Sequence[str]) -> None:
+        """Take over the rows that another set has of these tasks, in addition to the own."""
+
+        def run(client: Any) -> None:
+            for table in reversed(TABLES):
+                for first in range(0, len(tasks), _TASKS_AT_ONCE):
+                    some = {"tasks": list(tasks[first : first + _TASKS_AT_ONCE])}
+                    client.command(
+                        f"INSERT INTO {self.named(table)}"  # noqa: S608 - our names
+                        f" SELECT * FROM {other.named(table)} FINAL"
+                        " WHERE task_id IN {tasks:Array(String)}",
+                        some,
+                    )
+
+        self._run(run)
+
+    def drop_successor(self) -> None:
+        """Remove the successor's tables, whatever they hold."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"DROP TABLE IF EXISTS {table}{_NEXT} SYNC")
 
         self._run(run)
 
@@ -256,6 +316,10 @@ class IndexTables:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def named(self, table: str) -> str:
+        """Return what the table is called in this set."""
+        return f"{table}{self._suffix}"
 
     def _dicts(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         def run(client: Any) -> list[dict[str, Any]]:

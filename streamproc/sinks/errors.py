@@ -7,6 +7,7 @@ StreamprocError
     ├── TablesUnavailableError ClickHouse did not answer as it should: try again later
     ├── RowsRefusedError      ClickHouse is there, and does not take these rows
     ├── ObjectRefusedError    S3 is there, and does not take this object
+    ├── EmptyStoreError      S3 has no task and the index has some: these are hardly its stores
     └── DamagedLogError       an archive contradicts itself: nothing may be built on it
 """
 
@@ -35,6 +36,10 @@ class RowsRefusedError(SinkError):
 
 class ObjectRefusedError(StoreUnavailableError):
     """S3 has answered that the request is wrong: whether it is the object's fault, others tell."""
+
+
+class EmptyStoreError(SinkError):
+    """S3 is without a task while the index has rows: somebody has to say that this is meant."""
 
 
 class DamagedLogError(SinkError):

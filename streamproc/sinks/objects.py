@@ -9,13 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from streamproc.contract.objects import content_md5
 from streamproc.sinks.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.sinks.settings import StoreSettings
+from streamproc.store.client import open_client
+from streamproc.store.conditional import N_AT_ONCE, honours_conditions
+from streamproc.store.trouble import code_of, status_of, trouble_of
 
 LOG = logging.getLogger("framewire.objects")
 
@@ -59,24 +60,19 @@ class S3Objects:
 
     def __init__(self, settings: StoreSettings, *, pool_size: int = 8) -> None:
         self._bucket = settings.bucket
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=settings.endpoint,
-            aws_access_key_id=settings.key,
-            aws_secret_access_key=settings.secret,
-            region_name=settings.region,
-            config=Config(
-                retries={"total_max_attempts": 1},
-                connect_timeout=3,
-                read_timeout=20,
-                max_pool_connections=pool_size,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                s3={"addressing_style": "path" if settings.endpoint else "auto"},
-            ),
+        self._client: Any = open_client(
+            settings,
+            retries={"total_max_attempts": 1},
+            connect_timeout=3,
+            read_timeout=20,
+            max_pool_connections=max(pool_size, N_AT_ONCE),
         )
+        self._is_sure = settings.unconditional or settings.tried
+        self._condition = {} if settings.unconditional else {"IfNoneMatch": "*"}
 
     def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        if not self._condition and self.head(key) is not None:
+            return False
         try:
             self._client.put_object(
                 Bucket=self._bucket,
@@ -84,21 +80,30 @@ class S3Objects:
                 Body=body,
                 ContentMD5=content_md5(body),
                 Metadata=dict(metadata),
-                IfNoneMatch="*",
+                **self._condition,
             )
         except ClientError as exc:
-            if _status(exc) == _EXISTS:
+            if status_of(exc) == _EXISTS:
                 return False
             raise _unavailable("PUT", exc) from exc
         except BotoCoreError as exc:
             raise _unavailable("PUT", exc) from exc
         return True
 
+    def honours_conditions(self) -> bool:
+        """Try out whether `put_if_absent` can be relied on, or was promised to have one caller."""
+        if self._is_sure:
+            return True
+        try:
+            return honours_conditions(self._client, self._bucket)
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable("PUT", exc) from exc
+
     def head(self, key: str) -> ObjectHead | None:
         try:
             answer = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as exc:
-            if _status(exc) == _NOT_FOUND:
+            if status_of(exc) == _NOT_FOUND:
                 return None
             raise _unavailable("HEAD", exc) from exc
         except BotoCoreError as exc:
@@ -109,7 +114,7 @@ class S3Objects:
         try:
             body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except ClientError as exc:
-            if _code(exc) == "NoSuchKey":
+            if code_of(exc) == "NoSuchKey":
                 return None
             raise _unavailable("GET", exc) from exc
         except BotoCoreError as exc:
@@ -130,10 +135,10 @@ class S3Objects:
         try:
             self._client.delete_object(Bucket=self._bucket, Key=key)
         except ClientError as exc:
-            if _status(exc) == _FORBIDDEN:
+            if status_of(exc) == _FORBIDDEN:
                 LOG.error("S3 DELETE below %s is not allowed", key.partition("/")[0])  # noqa: TRY400
                 return
-            if _status(exc) != _NOT_FOUND:
+            if status_of(exc) != _NOT_FOUND:
                 raise _unavailable("DELETE", exc) from exc
         except BotoCoreError as exc:
             raise _unavailable("DELETE", exc) from exc
@@ -142,19 +147,12 @@ class S3Objects:
         self._client.close()
 
 
-def _status(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _code(exc: ClientError) -> str:
-    return str(exc.response.get("Error", {}).get("Code", ""))
-
-
 def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:
     """Name what failed without the address or the key: only task ids reach the logs."""
     if isinstance(exc, ClientError):
-        kind = ObjectRefusedError if _status(exc) in _WRONG else StoreUnavailableError
-        return kind(f"S3 {verb}: {_status(exc)} {_code(exc)}")
+        kind = ObjectRefusedError if status_of(exc) in _WRONG else StoreUnavailableError
+        what = f"{status_of(exc)} {code_of(exc)}: {trouble_of(exc).sentence}"
+        return kind(f"S3 {verb}: {what}")
     if isinstance(exc, ParamValidationError):
         return ObjectRefusedError(f"S3 {verb}: {type(exc).__name__}")
-    return StoreUnavailableError(f"S3 {verb}: {type(exc).__name__}")
+    return StoreUnavailableError(f"S3 {verb}: {trouble_of(exc).sentence}")

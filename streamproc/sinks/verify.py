@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streamproc.contract import env
+from streamproc.contract.store import InvalidStoreError
 from streamproc.contract.tables import DETECTIONS, TASKS
 from streamproc.sinks.archived import archived_tasks, rebuild
 from streamproc.sinks.clickhouse import IndexTables, client_factory
 from streamproc.sinks.errors import DamagedLogError, SinkError
 from streamproc.sinks.index_task import IndexedTask
 from streamproc.sinks.objects import Objects, S3Objects
-from streamproc.sinks.settings import StoreSettings, log_level, required
+from streamproc.sinks.reindex import tasks_of
+from streamproc.sinks.settings import StoreSettings, log_level, required, told_stores
 
 
 class Finding(NamedTuple):
@@ -32,12 +34,13 @@ class Finding(NamedTuple):
     what: str
 
 
-def verify(store: Objects, tables: IndexTables | None) -> Iterator[Finding]:
+def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) -> Iterator[Finding]:
     """Yield what is wrong; `tables` None checks S3 alone.
 
-    Raises `StoreUnavailableError` and `TablesUnavailableError`.
+    Raises `EmptyStoreError` unless `sure`, `StoreUnavailableError` and `TablesUnavailableError`.
     """
-    for project, task in archived_tasks(store):
+    found = archived_tasks(store) if tables is None else tasks_of(store, tables, sure=sure)
+    for project, task in found:
         try:
             indexed = rebuild(store, project, task)
         except (DamagedLogError, ValueError) as exc:
@@ -58,22 +61,23 @@ def verify(store: Objects, tables: IndexTables | None) -> Iterator[Finding]:
 
 def main(argv: list[str]) -> int:
     """Print the findings; return 0 without any, 1 with some or when an engine does not answer."""
-    if argv:
-        sys.stderr.write("usage: python -m streamproc verify\n")
+    if argv not in ([], ["--yes"]):
+        sys.stderr.write("usage: python -m streamproc verify [--yes]\n")
         return 2
     n_findings = 0
     try:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
-        store = S3Objects(StoreSettings.from_environ())
-        tables = IndexTables(client_factory(required(os.environ, env.CLICKHOUSE)))
+        settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
+        sys.stderr.write(f"verify: {told_stores(settings, url)}\n")
+        store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:
-            for found in verify(store, tables):
+            for found in verify(store, tables, sure=bool(argv)):
                 n_findings += 1
                 sys.stdout.write(f"{found.task} {found.where}: {found.what}\n")
         finally:
             tables.close()
             store.close()
-    except SinkError as exc:
+    except (SinkError, InvalidStoreError) as exc:
         sys.stderr.write(f"verify: {exc}\n")
         return 1
     sys.stdout.write(f"{n_findings} findings\n")

@@ -94,9 +94,16 @@ class _Received(io.RawIOBase):
 
 
 def connect(
-    addresses: list[str], port: int, tls_name: str | None, timeout_s: float, interrupt: Interrupt
+    addresses: list[str],
+    port: int,
+    tls_name: str | None,
+    timeout_s: float,
+    interrupt: Interrupt,
+    ca_file: str | None = None,
 ) -> socket.socket:
     """Connect to the first address that answers, with TLS if there is a name for it.
+
+    `ca_file` names the authorities that may have signed for it; None: the usual ones.
 
     Raises `OSError` (`TimeoutError` when the time was over), `ValueError` for an impossible name.
     """
@@ -108,7 +115,7 @@ def connect(
             break
         try_s = min(left_s, max(_MIN_TRY_S, left_s / (len(addresses) - i)))
         try:
-            return _connected(address, port, tls_name, try_s, interrupt)
+            return _connected(address, port, tls_name, try_s, interrupt, ca_file)
         except (OSError, ValueError) as exc:
             failure = exc
     raise failure
@@ -122,7 +129,12 @@ def hang_up(one: socket.socket) -> None:
 
 
 def _connected(
-    address: str, port: int, tls_name: str | None, timeout_s: float, interrupt: Interrupt
+    address: str,
+    port: int,
+    tls_name: str | None,
+    timeout_s: float,
+    interrupt: Interrupt,
+    ca_file: str | None,
 ) -> socket.socket:
     deadline_s = time.monotonic() + timeout_s
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -133,7 +145,7 @@ def _connected(
             plain.connect((address, port))
         if tls_name is None:
             return plain
-        wrapped = _tls_context().wrap_socket(
+        wrapped = _tls_context(ca_file).wrap_socket(
             plain, server_hostname=tls_name, do_handshake_on_connect=False
         )
     except BaseException:
@@ -150,5 +162,5 @@ def _connected(
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)

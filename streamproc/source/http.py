@@ -136,7 +136,9 @@ class Fetcher:
     ) -> Connection:
         timeout_s = min(self._policy.connect_timeout_s, self.remaining_s())
         try:
-            plain = connection.connect(addresses, port, tls_name, timeout_s, self.interrupt)
+            plain = connection.connect(
+                addresses, port, tls_name, timeout_s, self.interrupt, self._policy.ca_file
+            )
         except (OSError, ValueError) as exc:
             self.interrupt.raise_if_set()
             if isinstance(exc, TimeoutError):

@@ -26,6 +26,8 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `decode_stall_timeout_s`: longest time the decoder may take over one frame.
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
     `spool`: what the copies of a project's sources may take of that disk together.
+    `ca_file`: PEM file of the authorities that certificates are checked by (None: the usual ones);
+    `store_ca_file` is that of the own S3.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
     `own_store`: what is read lies in Framewire's own S3, whose failures are nobody's but ours.
     """
@@ -45,6 +47,8 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     total_timeout_s: float = 6 * 3600.0
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
+    ca_file: str | None = None
+    store_ca_file: str | None = None
     require_sandbox: bool = False
     own_store: bool = False
 
@@ -59,6 +63,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             min_free_bytes=settings.min_free_bytes,
             open_timeout_s=settings.open_timeout_s,
             min_bytes_per_s=settings.min_source_rate,
+            store_ca_file=settings.store_ca_file,
             require_sandbox=settings.require_sandbox,
         )
         return msgspec.structs.replace(policy, **changes)
@@ -72,4 +77,5 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             allowed_ports=COMMON_PORTS,
             stall_timeout_s=min(self.stall_timeout_s, STORE_STALL_TIMEOUT_S),
             own_store=True,
+            ca_file=self.store_ca_file,
         )

@@ -43,6 +43,7 @@ def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str, clickhouse: A
         s3_bucket=s3_server.bucket,
         s3_key=s3_server.access_key,
         s3_secret=s3_server.secret_key,
+        s3_tried=True,
         clickhouse=chdb_url,
         admin_key=ADMIN_KEY,
         token_secret="a secret that signs",

@@ -25,8 +25,7 @@ def stored(s3_server: S3Server) -> S3Server:
 def reader(server: S3Server, **changes: str) -> RangeReader:
     found = {"endpoint": server.endpoint, "secret": server.secret_key, **changes}
     return RangeReader(
-        found["endpoint"],
-        server.bucket,
+        f"{found['endpoint']}/{server.bucket}/",
         server.region,
         Credentials(server.access_key, found["secret"]),
         max_parallel=4,
@@ -56,7 +55,11 @@ def test_what_is_no_answer_is_left_to_the_sdk(stored: S3Server, ranges: RangeRea
         assert other.get(KEY, 0, 9) is None
         other.close()
     anonymous = RangeReader(
-        stored.endpoint, stored.bucket, "us-east-1", None, max_parallel=1, timeout_s=(1.0, 1.0)
+        f"{stored.endpoint}/{stored.bucket}/",
+        "us-east-1",
+        None,
+        max_parallel=1,
+        timeout_s=(1.0, 1.0),
     )
     assert anonymous.get(KEY, 0, 9) is None
     anonymous.close()

@@ -64,6 +64,7 @@ RUN = {
     "framewire wait": r"(?s)cancelled.*it was cancelled",
     "framewire run https": r"(?s)POST http.*/v1/video/process.*ocr.*keyframe|keyframe.*ocr",
     "python -m streamproc topics": r"\A\s*\Z",
+    "python -m streamproc bucket": r"\A\s*\Z",
     "python -m streamproc sandbox": r"\A(full|partial \(without network_namespace\))\n\Z",
     "framewire projects create": r"shop",
     "framewire projects limit": r"submissions_per_minute +200",

@@ -10,6 +10,7 @@ from console.local.environment import SECRETS
 from console.local.plan import StackOptions, make_plan
 from console.local.state import DataDirectory
 from streamproc.contract import env
+from streamproc.contract.store import StoreSettings
 
 CALLER = {
     "PATH": os.environ["PATH"],
@@ -56,7 +57,8 @@ def test_a_role_has_the_secrets_that_it_uses_and_no_others(
     children: dict[str, dict[str, str]],
 ) -> None:
     assert set(children) == {
-        *("kafka", "seaweedfs", "topics", "api", "archive", "index", "worker-1")
+        *("kafka", "seaweedfs", "bucket", "topics"),
+        *("api", "archive", "index", "worker-1"),
     }
     every = frozenset().union(*SECRETS.values())
     for name, environ in children.items():
@@ -80,6 +82,33 @@ def test_engines_have_nothing_of_ours_and_roles_the_settings_of_the_caller(
         assert children[name][env.KAFKA].startswith("127.0.0.1:")
     assert "OCL_ICD_VENDORS" in children["worker-1"]
     assert "OCL_ICD_VENDORS" not in children["archive"]
+
+
+def test_roles_that_use_a_foreign_s3_have_all_that_its_clients_are_configured_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("")
+    given = {
+        env.S3_KEY: "key",
+        env.S3_SECRET: "secret",
+        env.S3_SESSION_TOKEN: "token",
+        env.S3_CA_BUNDLE: str(bundle),
+        env.S3_DEFAULT_REGION: "eu-west-1",
+        env.S3_ADDRESSING: "virtual",
+    }
+    for name, value in given.items():
+        monkeypatch.setitem(CALLER, name, value)
+    children = told(tmp_path, s3_endpoint="https://s3.example")
+    for name in ("bucket", "api", "archive", "worker-1"):
+        found = StoreSettings.from_environ(children[name])
+        assert found.endpoint == "https://s3.example"
+        assert (found.key, found.secret, found.session_token) == ("key", "secret", "token")
+        assert (found.ca_bundle, found.region) == (str(bundle), "eu-west-1")
+        assert found.addressing == "virtual"
+        assert found.tried is (name != "bucket"), "it is tried out once for all"
+    for name in ("kafka", "topics"):
+        assert not [found for found in children[name] if found.startswith("AWS_")]
 
 
 def test_the_stacks_own_secrets_win_over_the_callers(

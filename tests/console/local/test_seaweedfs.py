@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,19 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from console.local import seaweedfs
+from console.local import bucket, seaweedfs
 from console.local.children import Child
 from console.local.ports import allocate
-from console.local.state import S3Access
+from console.local.roles import base_environ
+from streamproc.contract.store import StoreSettings
 from tests.console.local.waiting import until
 
 
-def client(s3: S3Access, secret: str) -> Any:
+def client(s3: StoreSettings, secret: str) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=s3.endpoint,
-        aws_access_key_id=s3.access_key,
+        aws_access_key_id=s3.key,
         aws_secret_access_key=secret,
         region_name="us-east-1",
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
@@ -31,11 +33,13 @@ def test_seaweedfs_needs_its_keys_and_keeps_what_it_acked_through_kill_9(
     engines: None, tmp_path: Path
 ) -> None:
     ports = allocate(seaweedfs.PORTS, {})
-    s3 = seaweedfs.access(ports, "access", "secret")
+    s3 = seaweedfs.settings(ports, "access", "secret")
     spec = seaweedfs.spec(tmp_path / "s3", ports, s3, os.environ)
+    told = base_environ(os.environ) | s3.to_environ()
+    one_shot = bucket.spec([sys.executable, "-P", "-m"], told, own=True)
     child = Child(spec, tmp_path / "log", tmp_path)
     try:
-        until(spec.probe, "seaweedfs is ready")
+        assert Child(one_shot, tmp_path / "bucket.log", tmp_path).wait() == 0
         good = client(s3, "secret")
         for i in range(20):
             good.put_object(Bucket=s3.bucket, Key=f"k{i}", Body=b"%d" % i * 1000)

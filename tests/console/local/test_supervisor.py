@@ -87,6 +87,19 @@ def test_a_child_that_never_was_ready_is_given_up() -> None:
     assert supervisor.advance(now_s) == [Terminate("api")]
 
 
+def test_what_may_pass_is_tried_for_ever_and_what_does_not_is_counted_alone() -> None:
+    supervisor = Supervisor([Rules("bucket", one_shot=True, patient_codes=frozenset({3}))])
+    supervisor.advance(0.0)
+    now_s = 0.0
+    codes = [3] * 20 + [4, 3] * (START_ATTEMPTS - 1)
+    for code in codes:
+        aftermath = supervisor.exited("bucket", code, now_s)
+        assert isinstance(aftermath, Restart)
+        now_s += aftermath.delay_s
+        assert supervisor.advance(now_s) == [Spawn("bucket")]
+    assert supervisor.exited("bucket", 4, now_s) == GiveUp("bucket", 4)
+
+
 def test_a_fatal_code_is_not_tried_again() -> None:
     supervisor = Supervisor([Rules("kafka", fatal_codes=frozenset({3}))])
     supervisor.advance(0.0)

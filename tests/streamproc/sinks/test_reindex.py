@@ -10,10 +10,18 @@ from api.contract.stored import StoredRequest as StoredByApi
 from api.contract.stored import encode_stored_request
 from streamproc.contract.objects import final_key, request_key, segment_key, vectors_key
 from streamproc.contract.records import Submitted, TrackVector
-from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TABLES, TASKS, TRACKS
+from streamproc.contract.tables import (
+    DETECTIONS,
+    EMBEDDINGS,
+    TABLES,
+    TASKS,
+    TRACKS,
+    TaskRow,
+)
 from streamproc.sinks.archive_actions import segments
 from streamproc.sinks.archived import read_request
-from streamproc.sinks.clickhouse import IndexTables
+from streamproc.sinks.clickhouse import ClientFactory, IndexTables
+from streamproc.sinks.errors import EmptyStoreError, StoreUnavailableError
 from streamproc.sinks.objects import S3Objects
 from streamproc.sinks.reindex import reindex
 from streamproc.sinks.settings import StoreSettings
@@ -203,3 +211,142 @@ def test_rows_that_are_missing_are_found(store: S3Objects, tables: IndexTables, 
 def test_the_apis_request_is_what_the_sinks_read(store: S3Objects) -> None:
     put_request(store, submitted(DONE))
     assert read_request(store, PROJECT, DONE).submitted() == submitted(DONE)
+
+
+class Breaking(S3Objects):
+    """S3 goes away behind so many of a kind of reading."""
+
+    def __init__(self, settings: StoreSettings, *, after: int) -> None:
+        super().__init__(settings)
+        self._left = after
+
+    def get(self, key: str) -> bytes | None:
+        self._left -= 1
+        if self._left < 0:
+            raise StoreUnavailableError("S3 GET: S3 broke the connection off.")
+        return super().get(key)
+
+
+def foreign_rows(tables: IndexTables) -> TaskRow:
+    """Put a task into the index that no request in S3 knows."""
+    row = msgspec.structs.replace(tables.select(TASKS, [DONE])[0], task_id=task_id(9))
+    tables.insert(TASKS, [row])
+    return row
+
+
+def test_the_tables_are_replaced_when_the_new_ones_are_whole_and_not_before(
+    bucket: S3Server, store: S3Objects, tables: IndexTables
+) -> None:
+    before = contents(tables)
+    foreign_rows(tables)
+    with_foreign = contents(tables)
+    breaking = Breaking(StoreSettings.from_environ(bucket.environ), after=4)
+    with pytest.raises(StoreUnavailableError):
+        reindex(breaking, tables, empty=True)
+    breaking.close()
+    assert contents(tables) == with_foreign, "half a set took the place of the old one"
+    assert reindex(store, tables, empty=True).n_tasks == 3
+    assert contents(tables) == before
+
+
+def test_a_replaced_index_goes_on_being_written_and_is_replaced_again(
+    store: S3Objects, tables: IndexTables
+) -> None:
+    before = contents(tables)
+    reindex(store, tables, empty=True)
+    row = foreign_rows(tables)
+    assert tables.select(TASKS, [row.task_id]) == [row]
+    reindex(store, tables, empty=True)
+    assert contents(tables) == before
+
+
+def test_rows_of_a_task_whose_archive_is_damaged_stay(
+    bucket: S3Server,
+    store: S3Objects,
+    tables: IndexTables,
+    connect: ClientFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are in the new set before it is exchanged: no moment is without them."""
+    before, exchange = contents(tables), tables.exchange
+
+    def check() -> None:
+        successor = IndexTables(connect, suffix="_next")
+        assert contents(successor) == before
+        successor.close()
+        exchange()
+
+    monkeypatch.setattr(tables, "exchange", check)
+    lose_final(bucket, store)
+    assert list(reindex(store, tables, empty=True).damaged) == [DONE]
+    assert contents(tables) == before
+
+
+def test_rows_that_the_index_has_and_s3_not_yet_stay(store: S3Objects, tables: IndexTables) -> None:
+    (row,) = tables.select(TASKS, [RUNNING])
+    (track, *_) = tables.select(TRACKS, [RUNNING])
+    ahead = msgspec.structs.replace(row, log_length=row.log_length + 99, rev=row.rev + 1)
+    tables.insert(TASKS, [ahead])
+    tables.insert(TRACKS, [msgspec.structs.replace(track, track_id=77)])
+    before = contents(tables)
+    reindex(store, tables, empty=True)
+    assert contents(tables) == before
+
+
+class Meanwhile(S3Objects):
+    """While it is read, an index role writes to the tables that it knows."""
+
+    def __init__(self, settings: StoreSettings, write: Callable[[], object]) -> None:
+        super().__init__(settings)
+        self._write = write
+
+    def get(self, key: str) -> bytes | None:
+        self._write()
+        return super().get(key)
+
+
+@pytest.mark.parametrize("when", ["while S3 is read", "just before the exchange"])
+def test_what_a_running_index_writes_meanwhile_stays(
+    bucket: S3Server,
+    store: S3Objects,
+    tables: IndexTables,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """A task is submitted, and its first rows are indexed, behind the place that is being read."""
+    late = submitted(task_id(5))
+    row = msgspec.structs.replace(tables.select(TASKS, [DONE])[0], task_id=late.task)
+
+    def write() -> None:
+        if store.head(request_key(late.project, late.task)) is None:
+            put_request(store, late)
+            tables.insert(TASKS, [row])
+
+    settings = StoreSettings.from_environ(bucket.environ)
+    if when == "while S3 is read":
+        reading: S3Objects = Meanwhile(settings, write)
+    else:
+        reading, exchange = S3Objects(settings), tables.exchange
+        monkeypatch.setattr(tables, "exchange", lambda: (write(), exchange()))
+    reindex(reading, tables, empty=True)
+    reading.close()
+    assert tables.select(TASKS, [late.task]) == [row]
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_store_without_a_task_under_an_index_with_some_is_an_error(
+    new_bucket: Callable[[], S3Server], tables: IndexTables, *, empty: bool
+) -> None:
+    other = S3Objects(StoreSettings.from_environ(new_bucket().environ))
+    before = contents(tables)
+    with pytest.raises(EmptyStoreError, match=r"the index has 3.*--yes"):
+        reindex(other, tables, empty=empty)
+    with pytest.raises(EmptyStoreError):
+        list(verify(other, tables))
+    assert contents(tables) == before
+    assert list(verify(other, tables, sure=True)) == []
+    assert reindex(other, tables, empty=empty, sure=True).n_tasks == 0
+    assert (contents(tables) == before) is not empty
+    if empty:
+        assert reindex(other, tables).n_tasks == 0, "both are empty: nothing to be sure of"
+    other.close()

@@ -1,0 +1,95 @@
+"""Where the object store is and how it is spoken to: one configuration for every client of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import msgspec
+
+from streamproc.contract import env
+
+Addressing = Literal["auto", "path", "virtual"]
+DEFAULT_BUCKET = "framewire"
+DEFAULT_REGION = "us-east-1"
+VARIABLES = (
+    *(env.S3_ENDPOINT, env.S3_BUCKET, env.S3_ADDRESSING, env.S3_UNCONDITIONAL, env.S3_TRIED),
+    *(env.S3_KEY, env.S3_SECRET, env.S3_SESSION_TOKEN, env.S3_PROFILE),
+    *(env.S3_REGION, env.S3_DEFAULT_REGION, env.S3_CA_BUNDLE),
+)
+"""The names of all variables that `StoreSettings` reads."""
+
+
+class InvalidStoreError(ValueError):
+    """A variable cannot be used; the message names it, never its value."""
+
+
+class StoreSettings(msgspec.Struct, frozen=True):
+    """Where S3 is. Secrets do not show in the repr."""
+
+    endpoint: str | None = None
+    """http(s)://host:port; None is AWS itself."""
+    bucket: str = DEFAULT_BUCKET
+    """Bucket of requests, uploads, segments and final.json."""
+    key: str | None = None
+    """Access key; None leaves it to the profile, or to boto3's own search."""
+    secret: str | None = None
+    """Secret key."""
+    session_token: str | None = None
+    """Token of temporary keys."""
+    profile: str | None = None
+    """Section of AWS's own files; not looked at beside a key."""
+    region: str = DEFAULT_REGION
+    """Region that requests are signed for."""
+    ca_bundle: str | None = None
+    """PEM file of the authorities that S3's certificate is checked by; None: the usual ones."""
+    addressing: Addressing = "auto"
+    """Where a request names the bucket; `auto` is the path of an endpoint, the host at AWS."""
+    unconditional: bool = False
+    """The store knows no `If-None-Match`, and one writer is guaranteed."""
+    tried: bool = False
+    """It is known that the store honours `If-None-Match`: it is not tried out again."""
+
+    def __repr__(self) -> str:
+        return f"StoreSettings(endpoint={self.endpoint!r}, bucket={self.bucket!r})"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return what the variables say; raises `InvalidStoreError`, naming one."""
+        source = os.environ if environ is None else environ
+        addressing: Any = source.get(env.S3_ADDRESSING) or "auto"
+        if addressing not in get_args(Addressing):
+            raise InvalidStoreError(f"{env.S3_ADDRESSING} is auto, path or virtual")
+        ca_bundle = source.get(env.S3_CA_BUNDLE) or None
+        if ca_bundle is not None and not Path(ca_bundle).is_file():
+            raise InvalidStoreError(f"{env.S3_CA_BUNDLE} names no file")
+        return cls(
+            endpoint=source.get(env.S3_ENDPOINT) or None,
+            bucket=source.get(env.S3_BUCKET) or DEFAULT_BUCKET,
+            key=source.get(env.S3_KEY) or None,
+            secret=source.get(env.S3_SECRET) or None,
+            session_token=source.get(env.S3_SESSION_TOKEN) or None,
+            profile=source.get(env.S3_PROFILE) or None,
+            region=source.get(env.S3_REGION) or source.get(env.S3_DEFAULT_REGION) or DEFAULT_REGION,
+            ca_bundle=ca_bundle,
+            addressing=addressing,
+            unconditional=source.get(env.S3_UNCONDITIONAL) == "1",
+            tried=source.get(env.S3_TRIED) == "1",
+        )
+
+    def to_environ(self) -> dict[str, str]:
+        """Return the variables that say the same; none of what is not set."""
+        texts = {
+            env.S3_ENDPOINT: self.endpoint,
+            env.S3_BUCKET: self.bucket,
+            env.S3_KEY: self.key,
+            env.S3_SECRET: self.secret,
+            env.S3_SESSION_TOKEN: self.session_token,
+            env.S3_PROFILE: self.profile,
+            env.S3_REGION: self.region,
+            env.S3_CA_BUNDLE: self.ca_bundle,
+            env.S3_ADDRESSING: self.addressing,
+            env.S3_UNCONDITIONAL: str(int(self.unconditional)),
+            env.S3_TRIED: str(int(self.tried)),
+        }
+        return {name: text for name, text in texts.items() if text}
