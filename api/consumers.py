@@ -41,7 +41,11 @@ def role_parts(
             *([f"Stands still in {_named(stuck)}."] if stuck else ()),
             *([f"Nobody reads {_named(alone)}."] if alone else ()),
         ]
-        notes = faults or [f"Waits for {what}." for what in waits if what != "slots"]
+        n_tasks = sum(beat.waiting_for_store for beat in alive if isinstance(beat, WorkerBeat))
+        notes = faults or [
+            *(f"Waits for {what}." for what in waits if what != "slots"),
+            *([f"{n_tasks} tasks wait for the object store."] if n_tasks else ()),
+        ]
         parts.append(PartResource(role, not faults, " ".join(notes) or None))
     return parts
 

@@ -20,9 +20,16 @@ from api.frame_turns import FrameTurns
 from api.settings import MIB
 from api.source_secrets import SourceSecrets
 from api.store.frame_rows import boxes_of_frame
-from api.store.objects import Objects
+from api.store.objects import Objects, StoreUnavailableError
 from api.store.rows import Rows
-from streamproc.contract.frame import NO_SUCH_FRAME, PASSING_ERRORS, Box, FrameAnswer, FrameOrder
+from streamproc.contract.frame import (
+    NO_SUCH_FRAME,
+    PASSING_ERRORS,
+    STORE_UNAVAILABLE,
+    Box,
+    FrameAnswer,
+    FrameOrder,
+)
 
 MAX_CHILDREN = 3
 MAX_WAITING = 32
@@ -75,7 +82,8 @@ class Frames:
     ) -> Picture:
         """Return the frame, its targets drawn as far as they are indexed.
 
-        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError.
+        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError; while the store
+        that has an uploaded video is away, StoreUnavailableError.
         """
         boxes: tuple[Box, ...] = ()
         if with_boxes:
@@ -144,6 +152,8 @@ def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:
         return Picture(jpeg, answer.width_px, answer.height_px)
     if answer.error_code == NO_SUCH_FRAME:
         raise NotFoundError("The video has no such frame.", code="frame_not_found")
+    if answer.error_code == STORE_UNAVAILABLE:
+        raise StoreUnavailableError("The object store, which has the video, does not answer.")
     if answer.error_code in PASSING_ERRORS:
         raise UnavailableError(answer.error or "The frame could not be made.", code="frame_failed")
     raise FrameGoneError(

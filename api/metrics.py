@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.contract.resources import PartResource
 from api.lag import Behind
+from streamproc.contract.records import WorkerBeat
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -59,6 +60,11 @@ class Metrics:
             ["role"],
             registry=self.registry,
         )
+        self.waiting_for_store = Gauge(
+            "framewire_tasks_waiting_for_store",
+            "Tasks that workers hold, in no slot, until the object store answers again",
+            registry=self.registry,
+        )
         self.letters = Gauge(
             "framewire_dead_letters",
             "What a role left out, or ended, in the last 30 days",
@@ -70,6 +76,10 @@ class Metrics:
         """Replace what is said of the roles' reading."""
         for part in parts:
             self.standing.labels(part.name).set(0 if part.ready else 1)
+
+    def set_workers(self, workers: Iterable[WorkerBeat]) -> None:
+        """Replace what the living workers' last heartbeats said."""
+        self.waiting_for_store.set(sum(beat.waiting_for_store for beat in workers))
 
     def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Replace the counts of dead letters, by role and code."""

@@ -14,7 +14,7 @@ from api.auth import Authenticator
 from api.bodies import Bodies
 from api.consumers import role_parts
 from api.contract.resources import PartResource
-from api.directory import Directory, DirectoryReader
+from api.directory import WORKER_ALIVE_MS, Directory, DirectoryReader
 from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
 from api.key_use import KeyUses
@@ -37,6 +37,7 @@ from api.tasks import Tasks
 from models.registry import Registry
 from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
+from streamproc.contract.records import WorkerBeat
 
 LOAD_WAIT_S = 10.0
 PROBE_S = 4.0
@@ -184,6 +185,11 @@ class Services:
             PartResource("log", log.ready, log.detail),
             *self.role_parts(),
         ]
+
+    def living_workers(self) -> list[WorkerBeat]:
+        """Return the last heartbeat of each worker that has not fallen silent."""
+        now = now_ms()
+        return [b for b in self.directory.workers(now) if b.beat_ms > now - WORKER_ALIVE_MS]
 
     def role_parts(self) -> list[PartResource]:
         """Return whether the roles read on, as far as was heard and last asked."""

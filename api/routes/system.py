@@ -57,6 +57,7 @@ async def metrics(services: TheServices) -> Response[bytes]:
     """Return what this process counted, and how far every role is behind, for Prometheus."""
     services.metrics.set_lag(await services.how_far_behind())
     services.metrics.set_consumers(services.role_parts())
+    services.metrics.set_workers(services.living_workers())
     services.metrics.set_letters(services.directory.n_letters())
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 

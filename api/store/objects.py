@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -270,8 +271,8 @@ class Objects:
         )
         if found is None:
             return None
-        with found["Body"] as body:
-            data: bytes = body.read()
+        with closing(found["Body"]) as body:
+            data: bytes = body.read()  # of botocore's own stream: its errors, and all bytes or one
         return data
 
     def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:

@@ -3,6 +3,7 @@
     wait ► open, outside of the slots ► wait ► work in a slot        ► acknowledge
     wait ► end or leave the task, in a slot (after too many tries)   ► acknowledge
 
+A task that S3 keeps from going on waits before all of that, in no place (`store_waits`).
 Nothing that a task does leaves a place taken, and nothing but the worker's end, or the loss of the
 partition, leaves a message unacknowledged.
 """
@@ -18,10 +19,12 @@ from streamproc.agents.line import Line, LineClosedError, Ticket
 from streamproc.agents.slice import Slice
 from streamproc.agents.slices import SliceRunner
 from streamproc.agents.standing import submission
+from streamproc.agents.store_waits import StoreWaits
 from streamproc.agents.tries import Step, until_done
 from streamproc.agents.turns import Turns
 from streamproc.contract.records import TaskMessage
 from streamproc.errors import StreamprocError, UnforeseenError
+from streamproc.providers.staging import UploadsUnavailableError
 
 _log = structlog.get_logger()
 _LOOK_S = 0.25
@@ -41,6 +44,7 @@ class Dispatch:
         project_openings: int,
         sessions: int,
         kept: Callable[[], Mapping[str, int]],
+        store: StoreWaits,
         retry_s: float = _RETRY_S,
     ) -> None:
         """`project_openings` of the `openings` are one project's at most.
@@ -51,6 +55,7 @@ class Dispatch:
         self._line = Line(Turns(slots, openings, project_openings, sessions), kept)
         self._slots = ThreadPoolExecutor(slots, "slot")
         self._openings = ThreadPoolExecutor(openings, "opening")
+        self._store = store
         self._stopping = False
 
     @property
@@ -62,6 +67,11 @@ class Dispatch:
     def n_opening(self) -> int:
         """How many open their source, or have it open and wait for a slot."""
         return self._line.n_opening
+
+    @property
+    def n_waiting_for_store(self) -> int:
+        """How many tasks wait for S3, without a place."""
+        return self._store.n_waiting
 
     async def handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> int | None:
         """Run a slice until it is done, and return its frames.
@@ -91,6 +101,7 @@ class Dispatch:
         """Wait for the threads."""
         self._openings.shutdown(wait=True)
         self._slots.shutdown(wait=True)
+        self._store.close()
 
     async def _attempt(
         self, message: TaskMessage, is_ours: Callable[[], bool], step: Step
@@ -100,6 +111,9 @@ class Dispatch:
         one = self._runner.slice(message)
         # Each try begins at the line's end.
         ticket = Ticket(submitted.task, submitted.project, submitted.weight, one.give_way)
+        await self._store.until_there(
+            one.task, self._runner.store_key(one), lambda: self._waits_no_more(one, is_ours)
+        )
         try:
             if step != "again" and not await self._give_up_task(one, ticket, is_ours, step):
                 return None
@@ -107,6 +121,9 @@ class Dispatch:
                 return None
         except LineClosedError:
             return None
+        except UploadsUnavailableError:
+            one.lacks_store = True
+            raise
         except StreamprocError:
             raise
         except Exception as exc:  # no thread can be started, for one
@@ -117,6 +134,11 @@ class Dispatch:
         finally:
             self._line.leave(ticket)
             one.close()
+            note = self._store.failed if one.lacks_store else self._store.forget
+            note(one.task)
+
+    def _waits_no_more(self, one: Slice, is_ours: Callable[[], bool]) -> bool:
+        return self._stopping or self._cancels.requested(one.task) or not is_ours()
 
     async def _give_up_task(
         self, one: Slice, ticket: Ticket, is_ours: Callable[[], bool], step: Step

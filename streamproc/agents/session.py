@@ -31,6 +31,7 @@ from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.providers.base import EndOfStream, Engine, FrameResult
+from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.stages.checkpoint import Checkpoint, encode_checkpoint
 
 _log = structlog.get_logger()
@@ -112,12 +113,13 @@ class Session:
         is computed again.
 
         All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
-        not, `TaskFailedError` when the task cannot go on (its terminal is not written then).
+        not, `TaskFailedError` when the task cannot go on (its terminal is not written then),
+        `UploadsUnavailableError` when it cannot go on now.
         """
         pending = Pending()
         try:
             n_frames = self._work(writer, pending, deadline_s, cancelled, stopping, gives_way)
-        except TaskFailedError:
+        except (TaskFailedError, UploadsUnavailableError):
             writer.settle(pending)
             raise
         writer.settle(pending)

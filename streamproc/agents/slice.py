@@ -36,6 +36,8 @@ class Slice:
     is_open: bool = False
     n_frames: int = 0
     gives_way: bool = False
+    lacks_store: bool = False
+    """It was handed over because S3 is away: who goes on waits for that first."""
     done: bool = False
     """The message may be acknowledged."""
 

@@ -40,6 +40,7 @@ from streamproc.contract.chunk import ChunkError
 from streamproc.contract.records import Submitted, TaskMessage
 from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.engines import Engines
+from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.source.errors import SourceClosedError
 from streamproc.source.interrupt import Interrupt
 from streamproc.stages.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
@@ -90,6 +91,10 @@ class SliceRunner:
         """Whether `open` comes next, not `work`: there is no session, warm or open."""
         return one.session is None and (one.taken is not None or not self._sessions.has(one.task))
 
+    def store_key(self, one: Slice) -> str:
+        """Return the key of what the task reads, or may find, in S3."""
+        return self._engines.store_key(submission(one.message))
+
     def open(self, one: Slice) -> None:
         """Claim the slice, and open its source with the first provider that can.
 
@@ -100,6 +105,9 @@ class SliceRunner:
                 with self._readers.lent() as reader:
                     if not self._may_go_on(one, reader):
                         return
+                if not self._cancels.requested(one.task):
+                    # Before the claim: a worker that dies while the task waits has not died of it.
+                    self._engines.check_store(submission(one.message))
             with self._solitude.entered(alone=one.alone):
                 self._go_on(one)
 
@@ -226,6 +234,9 @@ class SliceRunner:
         except (TaskFailedError, SourceClosedError) as failure:
             self._fail(one, failure)
             return
+        except UploadsUnavailableError as exc:
+            self._put_off(one, exc)
+            return
         one.session = Session(
             submitted,
             taken.standing,
@@ -243,6 +254,9 @@ class SliceRunner:
             one.n_frames = self._run_session(one, session)
         except TaskFailedError as failure:
             self._fail(one, failure)
+            return
+        except UploadsUnavailableError as exc:
+            self._put_off(one, exc)
             return
         if session.finished:
             self._sessions.discard(one.task)
@@ -271,7 +285,8 @@ class SliceRunner:
             return
         with self._readers.lent() as reader:
             if (
-                one.interrupt.given is None  # closing a source sets its interrupt, too
+                # Closing a source sets its interrupt, too; so does the deadline of its opening.
+                not isinstance(one.interrupt.given, SourceClosedError)
                 and isinstance(failure, TaskFailedError)
                 and self._endings.tries_next(taken, failure, reader)
             ):
@@ -279,6 +294,16 @@ class SliceRunner:
                 return
             hand_over(self._writer, reader, taken)
         one.done = True
+
+    def _put_off(self, one: Slice, reason: UploadsUnavailableError) -> None:
+        """Hand the task over as it stands: its next slice waits for S3, and then claims anew.
+
+        So no claim stands while it waits, and none is held against it when a worker dies.
+        """
+        _log.warning("a task lacks the object store", task=one.task, reason=str(reason))
+        with self._readers.lent() as reader:
+            hand_over(self._writer, reader, one.need_taken())
+        one.lacks_store = one.done = True
 
     def _run_session(self, one: Slice, session: Session) -> int:
         try:

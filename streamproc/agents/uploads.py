@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from streamproc.contract.store import StoreSettings
 from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.store.client import host_of, open_client
-from streamproc.store.trouble import code_of, status_of, trouble_of
+from streamproc.store.trouble import FAILURES, code_of, status_of, trouble_of
 
 MAX_STAGED_BYTES = 5 * 1024**3  # what S3 takes in one PUT
 _VALID_S = 6 * 3600
@@ -29,6 +29,9 @@ class BucketUploads:
         self._client: Any = open_client(
             settings, connect_timeout=3, read_timeout=30, retries={"total_max_attempts": 2}
         )
+        self._prober: Any = open_client(
+            settings, connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1}
+        )
         self._condition = {} if settings.unconditional else {"IfNoneMatch": "*"}
         self._host = host_of(self._client, self._bucket)
 
@@ -43,6 +46,17 @@ class BucketUploads:
             ExpiresIn=_VALID_S,
         )
         return url
+
+    def probe(self, object_key: str) -> None:
+        """Read the first byte, as who opens the object will: a HEAD says nothing of its bytes."""
+        try:
+            answer = self._prober.get_object(Bucket=self._bucket, Key=object_key, Range="bytes=0-0")
+            answer["Body"].read()
+        except ClientError as exc:
+            if code_of(exc) not in {"NoSuchKey", "InvalidRange"}:
+                raise _unavailable("GET", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("GET", exc) from exc
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
         """Store the file unless the key is taken; one above 5 GiB is not stored.
@@ -69,7 +83,7 @@ class BucketUploads:
         except ClientError as exc:
             if status_of(exc) not in {409, 412}:  # somebody else has staged it, or is about to
                 raise _unavailable("PUT", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
 
     def sealed(self, object_key: str) -> bytes | None:
@@ -77,10 +91,10 @@ class BucketUploads:
             answer = self._client.get_object(Bucket=self._bucket, Key=object_key)
             body: bytes = answer["Body"].read()
         except ClientError as exc:
-            if status_of(exc) == 404:
+            if code_of(exc) == "NoSuchKey":  # no bucket, and a proxy's page, are a 404 as well
                 return None
             raise _unavailable("GET", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("GET", exc) from exc
         return body
 
@@ -91,7 +105,7 @@ class BucketUploads:
             if status_of(exc) == 404:
                 return None
             raise _unavailable("HEAD", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("HEAD", exc) from exc
         # Some stores give a name of metadata back in another case.
         metadata = {name.lower(): value for name, value in answer["Metadata"].items()}

@@ -26,6 +26,7 @@ from streamproc.agents.log import LogReader, LogReaders, LogWriter
 from streamproc.agents.sessions import Sessions
 from streamproc.agents.slices import SliceRunner
 from streamproc.agents.standing import Life
+from streamproc.agents.store_waits import StoreWaits
 from streamproc.agents.uploads import BucketUploads
 from streamproc.app import TaskStream
 from streamproc.contract import env
@@ -71,12 +72,13 @@ class Worker:
         self._cancels = Cancels(settings.environ)
         self._sessions = Sessions(settings.sessions)
         self._readers = LogReaders()
+        uploads = BucketUploads(settings.environ)
         self._engines = Engines(
             settings,
             self._providers,
             self._shelf,
             self._pool,
-            BucketUploads(settings.environ),
+            uploads,
             depth=_FRAMES_AHEAD * n_threads,
         )
         runner = SliceRunner(
@@ -99,6 +101,7 @@ class Worker:
             project_openings=settings.project_openings,
             sessions=settings.sessions,
             kept=self._sessions.by_project,
+            store=StoreWaits(uploads.probe),
         )
 
     async def run(self) -> None:
@@ -199,6 +202,7 @@ class Worker:
                 sandbox=self._sandbox,
                 standing=consumer.standing if consumer else (),
                 waiting_for=consumer.waiting_for if consumer else None,
+                waiting_for_store=self._dispatch.n_waiting_for_store,
             )
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -47,4 +47,6 @@ class FrameAnswer(msgspec.Struct, frozen=True):
 
 
 NO_SUCH_FRAME = "no_such_frame"
+STORE_UNAVAILABLE = "store_unavailable"
+"""The video lies in Framewire's own bucket, and that cannot be read now."""
 PASSING_ERRORS = frozenset({"source_timeout", "decoder_crashed", "source_closed"})

@@ -196,6 +196,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
 
     `sandbox`: what holds its decoders, None where that is not known.
     `standing` and `waiting_for` are as in `ConsumerBeat`, of video.tasks.
+    `waiting_for_store`: tasks that it holds, in no slot, because S3 is away.
     """
 
     worker: str
@@ -215,6 +216,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     sandbox: Sandbox | None = None
     standing: tuple[int, ...] = ()
     waiting_for: str | None = None
+    waiting_for_store: int = 0
 
 
 CONSUMER_KEY = "consumer/"

@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 
 import msgspec
+import structlog
 
 from models.errors import ModelError
 from streamproc.contract import env
@@ -19,7 +20,12 @@ from streamproc.providers.plan import (
     includes_vectors,
     track_parameters,
 )
-from streamproc.providers.staging import Uploads, is_staged, stage_behind
+from streamproc.providers.staging import (
+    Uploads,
+    UploadsUnavailableError,
+    is_staged,
+    stage_behind,
+)
 from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
 from streamproc.providers.upstream_client import UpstreamClient
 from streamproc.providers.upstream_request import public_request
@@ -29,6 +35,8 @@ from streamproc.source.frames import FrameSource, open_source
 from streamproc.source.interrupt import Interrupt
 from streamproc.source.spool_share import SpoolShares
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
+
+_log = structlog.get_logger()
 
 
 class Engines:
@@ -67,6 +75,20 @@ class Engines:
         except ModelError as exc:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
 
+    def store_key(self, submitted: Submitted) -> str:
+        """Return the key of what the task reads, or may find, in S3."""
+        source = submitted.spec.source
+        if source.object_key is not None:
+            return source.object_key
+        key_of = secret_key if source.sealed else source_key
+        return key_of(submitted.project, submitted.task)
+
+    def check_store(self, submitted: Submitted) -> None:
+        """Raise `UploadsUnavailableError` when the task cannot begin without S3, and S3 is away."""
+        source = submitted.spec.source
+        if source.object_key is not None or source.sealed:
+            self._uploads.probe(self.store_key(submitted))
+
     def open(
         self,
         name: str,
@@ -79,8 +101,8 @@ class Engines:
         """Return the engine, its source open, standing after `state`. The interrupt ends that.
 
         Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
-        not the one that `pin` names any more; `UploadsUnavailableError` when its URL is in S3 and
-        S3 is away.
+        not the one that `pin` names any more; `UploadsUnavailableError` when its URL, or all that
+        is left of it, is in S3 and S3 is away.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
@@ -96,7 +118,13 @@ class Engines:
         )
 
         key = source_key(submitted.project, submitted.task)
-        staged = bool(pin) and needs_staged(state) and is_staged(self._uploads, key, pin or "")
+        staged, unknown = False, None
+        if pin and needs_staged(state):
+            try:
+                staged = is_staged(self._uploads, key, pin)
+            except UploadsUnavailableError as exc:
+                _log.warning("a staged source was not looked for", reason=str(exc))
+                unknown = exc
 
         def opened(resume: ResumePoint | None) -> FrameSource:
             url, policy = self._place(submitted)
@@ -114,21 +142,25 @@ class Engines:
                 stage_behind(source, self._uploads, key)
             return source
 
-        engine = LocalEngine(
-            opened,
-            plan,
-            self._pool,
-            tracking=track_parameters(spec, plan),
-            max_frames=spec.max_frames,
-            include_vector=includes_vectors(spec),
-            depth=self._depth,
-            state=state,
-            pin=pin,
-            is_staged=staged,
-        )
-        if pin and engine.pin != pin:
-            engine.close()
-            raise TaskFailedError("source_changed", "the source is not what it was at the start")
+        try:
+            engine = LocalEngine(
+                opened,
+                plan,
+                self._pool,
+                tracking=track_parameters(spec, plan),
+                max_frames=spec.max_frames,
+                include_vector=includes_vectors(spec),
+                depth=self._depth,
+                state=state,
+                pin=pin,
+                is_staged=staged,
+            )
+            _check_pin(engine, pin)
+        except TaskFailedError as exc:
+            if unknown is None or interrupt.given is not None:
+                raise
+            # There may be a copy of what the origin does not give any more.
+            raise unknown from exc
         return engine
 
     def abandon(self, name: str, pin: str | None) -> None:
@@ -200,3 +232,10 @@ class Engines:
         if name not in self._providers:
             raise TaskFailedError("provider_unknown", f"this worker has no provider {name}")
         return self._providers[name]
+
+
+def _check_pin(engine: Engine, pin: str | None) -> None:
+    """Close an engine whose source is another one, and raise `TaskFailedError`."""
+    if pin and engine.pin != pin:
+        engine.close()
+        raise TaskFailedError("source_changed", "the source is not what it was at the start")

@@ -21,7 +21,8 @@ from models.errors import ModelError
 from streamproc.contract.records import TrackVector
 from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.source.errors import SourceError
+from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.source.errors import SourceError, StoreAwayError
 from streamproc.source.frames import Frame, FrameSource
 from streamproc.source.types import ResumePoint
 from streamproc.stages.assemble import best_vectors, targets
@@ -97,6 +98,7 @@ class LocalEngine:
     ) -> None:
         """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
 
+        Raises `UploadsUnavailableError` when it is in S3 and S3 is away; `next` does so, too.
         `pin`: what the log says of the source; it stays so for the staged copy of that source, and
         where the same bytes have other validators each time.
         """
@@ -111,7 +113,7 @@ class LocalEngine:
         try:
             self._source = open_source(self._last)
         except SourceError as exc:
-            raise TaskFailedError(exc.code, str(exc)) from exc
+            raise _failure(exc) from exc
         info = self._source.info
         self._validators_differ = restored is not None and restored.validators_differ
         is_same = is_staged or (pin != info.fingerprint and self._has_the_bytes_of(restored))
@@ -283,6 +285,8 @@ def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
 def _failure(exc: BaseException) -> StreamprocError:
     if isinstance(exc, TaskFailedError):
         return exc
+    if isinstance(exc, StoreAwayError):
+        return UploadsUnavailableError(str(exc))
     if isinstance(exc, SourceError):
         return TaskFailedError(exc.code, str(exc))
     if isinstance(exc, ModelError):

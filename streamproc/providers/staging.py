@@ -31,6 +31,12 @@ class Uploads(Protocol):
     def host(self) -> str | None:
         """host:port of the store, exempt from the guard against private addresses."""
 
+    def probe(self, object_key: str) -> None:
+        """Return soon when S3 answers for the object, be it that there is none.
+
+        Raises `UploadsUnavailableError`.
+        """
+
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
         """Store the file unless the key is taken. Raises `UploadsUnavailableError`."""
 
@@ -45,12 +51,11 @@ class Uploads(Protocol):
 
 
 def is_staged(uploads: Uploads, object_key: str, pin: str) -> bool:
-    """Whether the source that `pin` names can be read from S3; without S3 it cannot."""
-    try:
-        return uploads.staged_pin(object_key) == pin
-    except UploadsUnavailableError as exc:
-        _log.warning("a staged source was not looked for", reason=str(exc))
-        return False
+    """Whether the source that `pin` names can be read from S3.
+
+    Raises `UploadsUnavailableError`.
+    """
+    return uploads.staged_pin(object_key) == pin
 
 
 def stage_behind(source: FrameSource, uploads: Uploads, object_key: str) -> threading.Thread:

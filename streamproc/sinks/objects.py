@@ -9,14 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from streamproc.contract.objects import content_md5
 from streamproc.sinks.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.sinks.settings import StoreSettings
 from streamproc.store.client import open_client
 from streamproc.store.conditional import N_AT_ONCE, honours_conditions
-from streamproc.store.trouble import code_of, status_of, trouble_of
+from streamproc.store.trouble import FAILURES, code_of, status_of, trouble_of
 
 LOG = logging.getLogger("framewire.objects")
 
@@ -86,7 +86,7 @@ class S3Objects:
             if status_of(exc) == _EXISTS:
                 return False
             raise _unavailable("PUT", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
         return True
 
@@ -96,7 +96,7 @@ class S3Objects:
             return True
         try:
             return honours_conditions(self._client, self._bucket)
-        except (ClientError, BotoCoreError) as exc:
+        except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
 
     def head(self, key: str) -> ObjectHead | None:
@@ -106,7 +106,7 @@ class S3Objects:
             if status_of(exc) == _NOT_FOUND:
                 return None
             raise _unavailable("HEAD", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("HEAD", exc) from exc
         return ObjectHead(int(answer["ContentLength"]), dict(answer["Metadata"]))
 
@@ -117,7 +117,7 @@ class S3Objects:
             if code_of(exc) == "NoSuchKey":
                 return None
             raise _unavailable("GET", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("GET", exc) from exc
         return body
 
@@ -127,7 +127,7 @@ class S3Objects:
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
                     yield ListedObject(item["Key"], int(item["Size"]))
-        except (ClientError, BotoCoreError) as exc:
+        except FAILURES as exc:
             raise _unavailable("LIST", exc) from exc
 
     def delete(self, key: str) -> None:
@@ -140,7 +140,7 @@ class S3Objects:
                 return
             if status_of(exc) != _NOT_FOUND:
                 raise _unavailable("DELETE", exc) from exc
-        except BotoCoreError as exc:
+        except FAILURES as exc:
             raise _unavailable("DELETE", exc) from exc
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
     SourceError
     ├── SourceUnreachableError       source_unreachable        no answer: DNS, refused, reset, TLS
     ├── SourceStatusError            source_http_status        an HTTP answer that is not the video
+    │   └── ObjectMissingError       source_http_status        not in Framewire's own bucket
     ├── SourceTimeoutError           source_timeout            connect, stall or total time
     ├── SourceRedirectError          source_too_many_redirects
     ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
@@ -13,12 +14,15 @@
     ├── SourceChangedError           source_changed            other bytes than at the start
     ├── SourceEmptyError             source_empty              no frame at all
     ├── DecoderCrashedError          decoder_crashed           the sandboxed child died or stalled
-    └── SourceClosedError            source_closed             `close()` was called while iterating
+    ├── SourceClosedError            source_closed             `close()` was called while iterating
+    └── StoreAwayError               store_unavailable         Framewire's own S3; not the video
 
 Messages are safe to show to the client: a host at most, never a path, a query or credentials.
 """
 
 from typing import ClassVar
+
+from streamproc.contract.frame import STORE_UNAVAILABLE
 
 
 class SourceError(Exception):
@@ -33,6 +37,10 @@ class SourceUnreachableError(SourceError):
 
 class SourceStatusError(SourceError):
     code = "source_http_status"
+
+
+class ObjectMissingError(SourceStatusError):
+    """Framewire's own store answers, and says that there is no such object."""
 
 
 class SourceTimeoutError(SourceError):
@@ -77,6 +85,12 @@ class DecoderCrashedError(SourceError):
 
 class SourceClosedError(SourceError):
     code = "source_closed"
+
+
+class StoreAwayError(SourceError):
+    """Framewire's own store cannot be read now. Ends no task: whoever reads waits for it."""
+
+    code = STORE_UNAVAILABLE
 
 
 BY_CODE: dict[str, type[SourceError]] = {

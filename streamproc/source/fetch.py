@@ -3,10 +3,12 @@
 file        plain files strictly below an allowed folder, links resolved
 http(s)     public addresses only, at every redirect; ranged requests where the server
             honours them, else a copy to a temporary file while decoding goes on
+own store   as http(s), patiently (`source.store`)
 """
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +26,7 @@ from streamproc.source.policy import FetchPolicy
 from streamproc.source.ranged import RangedReader
 from streamproc.source.reader import ByteReader, LocalReader
 from streamproc.source.spool import SpoolReader
+from streamproc.source.store import StoreReader
 
 __all__ = ["FetchPolicy", "open_reader"]
 
@@ -50,7 +53,9 @@ def open_reader(
         return _open_file(unquote(parts.path), policy)
     if scheme in {"http", "https"}:
         pace = pace or Pace(policy.min_bytes_per_s, policy.stall_timeout_s)
-        return _open_http(url, policy, interrupt or Interrupt(), pace)
+        interrupt = interrupt or Interrupt()
+        opens = partial(_open_http, url, policy, interrupt, pace)
+        return StoreReader(opens, interrupt) if policy.own_store else opens()
     raise SourceForbiddenError("only http, https and allowed file URLs can be read")
 
 

@@ -22,7 +22,9 @@ from streamproc.source.errors import (
     DecoderCrashedError,
     SourceClosedError,
     SourceError,
+    SourceTimeoutError,
     SourceTruncatedError,
+    StoreAwayError,
     from_code,
 )
 from streamproc.source.fetch import open_reader
@@ -33,6 +35,7 @@ from streamproc.source.policy import FetchPolicy
 from streamproc.source.reader import ByteReader, fingerprint
 from streamproc.source.ring import Image
 from streamproc.source.serve import ByteServer
+from streamproc.source.store import StoreReader
 from streamproc.source.types import (
     FrameOutputs,
     ResumePoint,
@@ -310,6 +313,7 @@ class FrameSource:
                 self._raise_if_closed(exc)
                 self._raise_read_error(exc)
                 raise
+            self._raise_store_away()
             if isinstance(message, wire.Failed):
                 self._raise_if_closed(None)
                 raise self._translated(message)
@@ -346,6 +350,11 @@ class FrameSource:
         if self._server is not None and self._server.error is not None:
             raise self._server.error from cause
 
+    def _raise_store_away(self) -> None:
+        """Let nothing count after a failed read: a demuxer may take it for the file's end."""
+        if self._server is not None and isinstance(self._server.error, StoreAwayError):
+            raise self._server.error
+
     def _translated(self, failed: wire.Failed) -> Exception:
         if self._server is not None and self._server.error is not None:
             return self._server.error
@@ -373,6 +382,7 @@ def open_source(
     """
     interrupt = interrupt or Interrupt()
     pace = Pace(policy.min_bytes_per_s, policy.stall_timeout_s)
+    reader: ByteReader | None = None
     with open_deadline(policy.open_timeout_s, pace, interrupt):
         try:
             reader = open_reader(spec.url, policy, interrupt, pace)
@@ -382,6 +392,15 @@ def open_source(
                 reader.close()
                 raise
         except SourceError as exc:
-            if interrupt.given is not None:
-                raise interrupt.given from exc
-            raise
+            if interrupt.given is None:
+                raise
+            if _is_store_too_slow(interrupt.given, reader, policy):
+                raise StoreAwayError(f"the object store is away: {interrupt.given}") from exc
+            raise interrupt.given from exc
+
+
+def _is_store_too_slow(given: SourceError, reader: ByteReader | None, policy: FetchPolicy) -> bool:
+    """Whether an opening took too long because of Framewire's own store, not of the video."""
+    if not (policy.own_store and isinstance(given, SourceTimeoutError)):
+        return False
+    return not isinstance(reader, StoreReader) or reader.waited_s > policy.open_timeout_s / 2

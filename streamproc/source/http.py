@@ -13,6 +13,7 @@ from streamproc.source import connection
 from streamproc.source.address import checked_addresses
 from streamproc.source.connection import Connection
 from streamproc.source.errors import (
+    ObjectMissingError,
     SourceError,
     SourceForbiddenError,
     SourceRedirectError,
@@ -41,6 +42,8 @@ _WAIT_S: Final = 1.0
 _MAX_WAIT_S: Final = 10.0
 """Who asks for more time is not asked again: the task's own provider may be tried later."""
 _USER_AGENT: Final = "framewire"
+_NO_SUCH_KEY: Final = b"<Code>NoSuchKey</Code>"
+_MAX_ERROR_BYTES: Final = 4096
 _MAX_HEADER_BYTES: Final = 256 * 1024
 _MAX_FRAMING_BYTES: Final = 128 * 1024
 """What chunk sizes and trailers may take between two pieces of a body."""
@@ -73,10 +76,11 @@ class Fetcher:
                 self.interrupt.wait(min(wait_s, self.remaining_s()))
                 continue
             location = answer.header("location")
-            status, host = answer.status, answer.host
+            status, host, missing = answer.status, answer.host, self._says_missing(answer)
             answer.close()
             if status not in _REDIRECTS or location is None:
-                raise SourceStatusError(f"{host} answered with status {status}")
+                kind = ObjectMissingError if missing else SourceStatusError
+                raise kind(f"{host} answered with status {status}")
             n_redirects += 1
             try:
                 url = redirected(url, location)
@@ -91,6 +95,15 @@ class Fetcher:
         if left_s <= 0:
             raise SourceTimeoutError(f"not fetched within {self._policy.total_timeout_s:g} s")
         return left_s
+
+    def _says_missing(self, answer: "Answer") -> bool:
+        """Whether Framewire's own store says that it has no such object.
+
+        A bucket that is not there, and a proxy before the store, answer with the same status.
+        """
+        if not self._policy.own_store or answer.status != 404:
+            return False
+        return _NO_SUCH_KEY in answer.read(_MAX_ERROR_BYTES)
 
     def _hop(self, url: str, headers: dict[str, str]) -> "Answer":
         if not url.lower().startswith(("http:", "https:")):

@@ -10,6 +10,8 @@ from streamproc.settings import WorkerSettings
 from streamproc.source.spool_share import SpoolShare, SpoolShares
 
 _NO_LIMIT = SpoolShares(0).of("")
+STORE_STALL_TIMEOUT_S = 10.0
+"""Who waits for the own store does so outside of the slots, so it is given up sooner."""
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
@@ -28,6 +30,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `ca_file`: PEM file of the authorities that certificates are checked by (None: the usual ones);
     `store_ca_file` is that of the own S3.
     `require_sandbox`: decode nothing where a required part of the sandbox is missing.
+    `own_store`: what is read lies in Framewire's own S3, whose failures are nobody's but ours.
     """
 
     allowed_file_roots: tuple[Path, ...] = ()
@@ -49,6 +52,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     ca_file: str | None = None
     store_ca_file: str | None = None
     require_sandbox: bool = False
+    own_store: bool = False
 
     @classmethod
     def of(cls, settings: WorkerSettings, **changes: Any) -> "FetchPolicy":
@@ -74,5 +78,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             allowed_private_hosts=PrivateHosts(host or ""),
             allowed_ports=COMMON_PORTS,
             counts_frames=True,
+            stall_timeout_s=min(self.stall_timeout_s, STORE_STALL_TIMEOUT_S),
+            own_store=True,
             ca_file=self.store_ca_file,
         )

@@ -18,6 +18,7 @@ from tests.brokers import die_with_parent, free_ports
 from tests.chaos.kafka import ProxiedKafka
 from tests.chaos.proxy import FaultProxy
 from tests.engines import S3Server
+from tests.s3_faults import S3FaultProxy
 
 _RESTART_S = 0.5
 ADMIN_KEY = secrets.token_hex(16)
@@ -75,7 +76,8 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self.s3_proxy = FaultProxy(int(self.s3.endpoint.rsplit(":", 1)[1]))
+        self.s3_faults = S3FaultProxy(int(self.s3.endpoint.rsplit(":", 1)[1]))
+        self.s3_proxy = FaultProxy(self.s3_faults.port)
         self.api_ports = tuple(free_ports(2))
         common = {
             **self.kafka.environ,
@@ -150,6 +152,7 @@ class Fleet:
                     member.process.kill()
                     member.process.wait()
         self.s3_proxy.close()
+        self.s3_faults.close()
         if self.clickhouse_port is not None:
             self.clickhouse_proxy.close()
 

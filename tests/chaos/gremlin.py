@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tests.chaos.fleet import Fleet, Member
 from tests.chaos.proxy import FaultProxy
+from tests.s3_faults import FAULTS
 
 
 class Gremlin(threading.Thread):
@@ -24,7 +25,7 @@ class Gremlin(threading.Thread):
         self.done: Counter[str] = Counter()
         self.worker_kills: list[tuple[int, str]] = []
         self._faults = ["kill"] * 8 + ["freeze"] * 3 + ["terminate"] * 2
-        self._faults += ["cut s3", "slow s3", "s3 away"]
+        self._faults += ["cut s3", "slow s3", "s3 away", "s3 fails"]
         self._faults += ["cut kafka", "slow kafka", "kafka away"]
         if kills_kafka:
             self._faults.append("kill kafka")
@@ -42,6 +43,7 @@ class Gremlin(threading.Thread):
         for proxy in (self._fleet.s3_proxy, self._fleet.kafka.proxy):
             proxy.refuse(False)
             proxy.slow(0)
+        self._fleet.s3_faults.heal()
         for member in self._fleet.members.values():
             if member.frozen:
                 member.send(signal.SIGCONT)
@@ -71,6 +73,11 @@ class Gremlin(threading.Thread):
 
     def _s3_away(self) -> None:
         self._away(self._fleet.s3_proxy)
+
+    def _s3_fails(self) -> None:
+        faults = self._fleet.s3_faults
+        faults.fail(self._random.choice(FAULTS), self._random.choice((0.5, 1.0)))
+        self._later(self._random.uniform(1, 5), faults.heal)
 
     def _cut_kafka(self) -> None:
         self._fleet.kafka.proxy.cut()

@@ -4,29 +4,20 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import pytest
 import structlog
 
-from streamproc.agents.dispatch import Dispatch
-from streamproc.agents.log import LogReader
-from streamproc.agents.sessions import Sessions
-from streamproc.agents.slices import SliceRunner
-from streamproc.agents.standing import Life
 from streamproc.agents.tries import MAX_TRIES, Step, until_done
-from streamproc.contract.chunk import Chunk, decode_chunk
-from streamproc.contract.framing import DONE, parse_events
-from streamproc.contract.records import ChunkRecord, DeadLetter, Submitted, TaskMessage
 from streamproc.contract.topics import CHUNKS
-from streamproc.errors import LogUnavailableError, StandingLostError
-from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.errors import LogUnavailableError, StandingLostError, TaskFailedError
 from streamproc.providers.local import LocalEngine
-from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.source.errors import SourceTimeoutError
 from streamproc.source.interrupt import Interrupt
-from tests.streamproc.memory_log import SUBMITTED, MemoryLog, standing_of
+from tests.streamproc.agents.world import World
+from tests.streamproc.memory_log import SUBMITTED
 
 
 @pytest.fixture(autouse=True)
@@ -52,175 +43,6 @@ KINDS = [
     StopIteration(),
     BaseFailure(),
 ]
-
-
-class Writer(MemoryLog):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[TaskMessage] = []
-        self.letters: list[DeadLetter] = []
-
-    def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
-        self.messages.append(message)
-
-    def send_dead(self, letter: DeadLetter) -> None:
-        self.letters.append(letter)
-
-
-class Reader(LogReader):
-    def __init__(self, log: MemoryLog) -> None:
-        self._log = log
-
-    def end(self, partition: int, timeout_s: float = 1.0) -> int:
-        return len(self._log.records)
-
-    def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
-        for record in self._log.records[start:end]:
-            epoch = record.position if record.kind == "claim" else record.epoch
-            yield msgspec.structs.replace(record, epoch=epoch, time_ms=1)
-
-
-class Cancels:
-    def __init__(self) -> None:
-        self.tasks: set[str] = set()
-
-    def requested(self, task: str) -> bool:
-        return task in self.tasks
-
-    def catch_up(self) -> None:
-        """All is read."""
-
-
-class Engine:
-    """Three frames; `fails` is called at every seam with its name."""
-
-    pin = "pin"
-    light = False
-
-    def __init__(self, fails: Callable[[str], None], start: int) -> None:
-        self._fails, self._next = fails, start
-
-    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
-        self._fails("next")
-        if self._next == 1:
-            self._fails("second")
-        if self._next == 3:
-            return EndOfStream("stop", 3, 0, 0)
-        frame, self._next = self._next, self._next + 1
-        return FrameResult(frame, frame, 3, frame + 1, 0, 0, 10.0, ())
-
-    def state(self) -> bytes:
-        self._fails("state")
-        return b"%d" % self._next
-
-    def abandon(self) -> None:
-        """Nothing runs elsewhere."""
-
-    def close(self) -> None:
-        self._fails("close")
-
-
-class Recorded(Dispatch):
-    """The worker's own, with one place of each kind; notes its steps."""
-
-    def __init__(self, runner: SliceRunner, cancels: Cancels) -> None:
-        super().__init__(
-            runner,
-            cancels,  # type: ignore[arg-type]
-            slots=1,
-            openings=1,
-            project_openings=1,
-            sessions=4,
-            kept=dict,
-            retry_s=0,
-        )
-        self.steps: list[Step] = []
-
-    async def _attempt(self, message: TaskMessage, *others: Any) -> int | None:
-        self.steps.append(others[-1])
-        return await super()._attempt(message, *others)
-
-
-class World:
-    """One worker over a partition in memory, with a fault at one seam."""
-
-    def __init__(self, seam: str, failure: BaseException, n_failures: int = 10**6) -> None:
-        self.seam, self.failure, self.n_left = seam, failure, n_failures
-        self.writer, self.cancels = Writer(), Cancels()
-        self.opens: Callable[[Interrupt], None] = lambda _: None
-        self.n_claims_seen = 0
-        self.runner = SliceRunner(
-            Life("w", 1),
-            60.0,
-            self,
-            self.writer,
-            None,  # type: ignore[arg-type] # nobody is suspected here
-            self.cancels,  # type: ignore[arg-type]
-            self,  # type: ignore[arg-type] # the engines
-            Sessions(4),
-            stopping=lambda: False,
-            now_ms=lambda: 1,
-        )
-        self.dispatch = Recorded(self.runner, self.cancels)
-
-    @property
-    def steps(self) -> list[Step]:
-        return self.dispatch.steps
-
-    @contextmanager
-    def lent(self) -> Iterator[LogReader]:
-        yield Reader(self.writer)
-
-    def fails(self, seam: str) -> None:
-        if seam == self.seam and self.n_left > 0:
-            self.n_left -= 1
-            raise self.failure
-
-    def resolve(self, name: str) -> tuple[str, str]:
-        self.fails("resolve")
-        return "CPU", "f32"
-
-    def open(
-        self,
-        name: str,
-        submitted: Submitted,
-        precision: str,
-        state: Any,
-        pin: Any,
-        interrupt: Interrupt,
-    ) -> Engine:
-        self.fails("open")
-        self.opens(interrupt)
-        if name != "local":
-            return Engine(lambda _: None, 0)
-        return Engine(self.fails, 0 if state is None else int(state))
-
-    def abandon(self, name: str, pin: str | None) -> None:
-        """Nothing runs elsewhere."""
-
-    async def handle(
-        self, message: TaskMessage = SUBMITTED, is_ours: Callable[[], bool] = lambda: True
-    ) -> int | None:
-        """Do what a worker does with a message; no place is left taken, whatever comes up."""
-        try:
-            return await self.dispatch.handle(message, is_ours)
-        finally:
-            assert (self.dispatch.n_working, self.dispatch.n_opening) == (0, 0)
-            self.dispatch.close()
-
-    def chunks(self) -> list[Chunk]:
-        """Return the chunks of the log, which must be closed."""
-        standing, log = standing_of(Writer()), b""
-        assert standing.fold.next_off == 0
-        for record in Reader(self.writer).read(0, 0, 10**6, ""):
-            off = standing.fold.next_off
-            standing.take(record)
-            if standing.fold.next_off > off:
-                log += record.value
-        assert standing.fold.closed
-        events = list(parse_events(log))
-        assert events[-1].data == DONE
-        return [decode_chunk(event.data) for event in events[:-1]]
 
 
 @pytest.mark.parametrize("failure", KINDS, ids=lambda failure: type(failure).__name__)
@@ -351,6 +173,19 @@ async def test_a_worker_that_stops_hands_over_what_it_opens(n_failures: int) -> 
     assert world.writer.letters == []
 
 
+async def test_an_opening_that_misses_its_deadline_ends_the_task() -> None:
+    world = World("", ValueError())
+
+    def opens(interrupt: Interrupt) -> None:
+        interrupt.set(SourceTimeoutError("the source was not open in time"))
+        raise TaskFailedError("source_timeout", "the source was not open in time")
+
+    world.opens = opens
+    assert await world.handle() == 0
+    assert world.chunks()[-1].error.code == "source_timeout"  # type: ignore[union-attr]
+    assert world.writer.messages == []  # nobody opens it again
+
+
 async def test_an_opening_that_cannot_be_given_up_cleanly_is_waited_for() -> None:
     world, began, ends = World("", ValueError()), threading.Event(), threading.Event()
 
@@ -372,9 +207,8 @@ async def test_an_opening_that_cannot_be_given_up_cleanly_is_waited_for() -> Non
     assert world.chunks()[-1].finish_reason == "cancelled"
 
 
-@pytest.mark.parametrize("failure", [UploadsUnavailableError("away"), LogUnavailableError("away")])
-async def test_an_opening_that_waits_for_s3_or_kafka_is_not_counted(failure: Exception) -> None:
-    world = World("open", failure, n_failures=40)
+async def test_an_opening_that_waits_for_kafka_is_not_counted() -> None:
+    world = World("open", LogUnavailableError("away"), n_failures=40)
     assert await world.handle() == 3
     assert world.steps == ["again"] * 41
     assert world.chunks()[-1].finish_reason == "stop"
