@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.clients.jars import class_path
 from tests.clients.trial import Program
 
 HERE = Path(__file__).parent
@@ -16,10 +17,11 @@ ROOT = HERE.parents[1]
 NPM = HERE / "npm"
 PYTHON = HERE / "python"
 GO = HERE / "go"
+JAVA = HERE / "java"
 CACHE = ROOT / ".clients_cache"
-"""Where the environment of the Python libraries and the Go program are."""
+"""Where the environment of the Python libraries, the Go program and the jars are."""
 
-PROGRAMS = {"npm": "npm", "pypi": "python3", "go": "go"}
+PROGRAMS = {"npm": "npm", "pypi": "python3", "go": "go", "maven": "javac"}
 
 
 class Library(NamedTuple):
@@ -42,6 +44,9 @@ class Library(NamedTuple):
             return Program(["node", str(NPM / "run.mjs"), self.driver])
         if self.kind == "go":
             return Program([str(_go_program()), self.driver])
+        if self.kind == "maven":
+            path = f"{CACHE / 'java' / 'classes'}:{class_path(CACHE / 'java')}"
+            return Program(["java", "-XX:TieredStopAtLevel=1", "-cp", path, "Clients", self.driver])
         return Program([str(_venv_python()), str(PYTHON / "run.py"), self.driver])
 
 
@@ -77,6 +82,9 @@ def install(kinds: set[str]) -> None:
         _install_python()
     if "go" in kinds:
         _run("go", "build", "-o", str(_go_program()), ".", folder=GO)
+    if "maven" in kinds:
+        classes, sources = CACHE / "java" / "classes", map(str, JAVA.glob("*.java"))
+        _run("javac", "-d", str(classes), "-cp", class_path(CACHE / "java"), *sources)
 
 
 def _install_npm() -> None:

@@ -14,12 +14,12 @@ Results = Mapping[tuple[Fault, Mode], Sequence[Outcome]]
 
 
 def table(results: Mapping[str, Results]) -> str:
-    """Return a row for each library: what differed in the worst trial of each fault and mode."""
+    """Return a row for each library: what differed in all trials of each fault and mode."""
     columns = [(fault, mode) for fault in FAULTS for mode in Mode]
     titles = [f"{fault.value} {mode.value}" for fault, mode in columns]
     lines = [f"{'library':<34}" + "".join(f"{title:>16}" for title in titles)]
     for name, found in results.items():
-        cells = [_worst(found.get(column, ())) for column in columns]
+        cells = [_sum(found.get(column, ())) for column in columns]
         lines.append(f"{name:<34}" + "".join(f"{cell:>16}" for cell in cells))
     lines.append(
         "L lost, D repeated, X truncated, I another id, O out of order; the sum of all seeds"
@@ -78,7 +78,7 @@ def _all_of(results: Results, fault: Fault) -> list[Outcome]:
     return [outcome for mode in Mode for outcome in results.get((fault, mode), ())]
 
 
-def _worst(outcomes: Sequence[Outcome]) -> str:
+def _sum(outcomes: Sequence[Outcome]) -> str:
     if not outcomes:
         return "-"
     if any(outcome.timed_out for outcome in outcomes):

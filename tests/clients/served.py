@@ -14,7 +14,8 @@ from tests.streamproc.sinks.logs import target
 
 N_CHUNKS = 120
 LIVE_S = 6.0
-_TEXTS = ("", "EXIT", "出口 →", "Ausfahrt freihalten", "日本語" * 12)
+# With ends of lines that are none here, and letters of several bytes.
+_TEXTS = ("", "EXIT", "a\u2028b\x85c", "出口 →", "Ausfahrt freihalten", "日本語" * 12)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.clients.faults import Fault
-from tests.clients.libraries import GO, NPM, PYTHON, ROOT, Library, libraries
+from tests.clients.libraries import GO, JAVA, NPM, PYTHON, ROOT, Library, libraries
 
 DOCUMENT = (ROOT / "docs" / "clients.md").read_text()
 ROWS = [
@@ -24,7 +25,9 @@ def versions() -> dict[tuple[str, str], str]:
         r"^([\w-]+)==([\w.]+)", (PYTHON / "requirements.lock").read_text(), re.MULTILINE
     )
     go = re.findall(r"^\s*(?:require )?(\S+/\S+) v(\S+)", (GO / "go.mod").read_text(), re.MULTILINE)
+    jars = tomllib.loads((JAVA / "jars.toml").read_text())["coordinates"]
     return {
+        **{("maven", name): version for name, _, version in (jar.rpartition(":") for jar in jars)},
         **{("npm", path.removeprefix("node_modules/")): row["version"]
            for path, row in npm.items() if path},
         **{("pypi", name): version for name, version in python},
@@ -39,9 +42,11 @@ def test_a_library_is_pinned_and_has_a_driver(library: Library) -> None:
         "npm": NPM / "drivers" / f"{library.driver}.mjs",
         "pypi": PYTHON / "drivers" / f"{library.driver}.py",
         "go": GO / "main.go",
+        "maven": JAVA / "Clients.java",
     }
     assert drivers[library.kind].is_file()
-    assert f'"{library.driver}":' in (GO / "main.go").read_text() or library.kind != "go"
+    if library.kind in {"go", "maven"}:
+        assert f'"{library.driver}"' in drivers[library.kind].read_text()
     assert set(library.inexact) <= {fault.value for fault in Fault}
 
 
@@ -61,6 +66,7 @@ def test_the_document_has_no_other_library() -> None:
 
 def test_locks_name_no_host() -> None:
     assert "://" not in (PYTHON / "requirements.lock").read_text()
+    assert "://" not in (JAVA / "jars.toml").read_text()
     lock = (NPM / "package-lock.json").read_text()
     assert "resolved" not in lock
     assert lock.count('"integrity"') == lock.count('"version"')
