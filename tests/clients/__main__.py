@@ -1,6 +1,6 @@
 """`python -m tests.clients`: follow logs with other people's libraries through a faulty proxy.
 
-    --seeds N      so many seeds for each library, fault and mode (6)
+    --seeds N      so many seeds for each library, fault and mode (6), from --first on (1)
     --only NAME    this library, or the example of this language, alone; may be repeated
     --short        three libraries, one seed: what the CI runs, whose tests run the examples
     --edges        also cuts at the ends of an event's lines, which some libraries cannot know
@@ -28,7 +28,7 @@ from tests.clients.trial import Mode, Outcome, Program, try_out, watch_end
 from tests.conformance.backend import Backend
 
 SHORT = ("eventsource", "fetch-event-source", "python-httpx-sse")
-N_AT_ONCE = 16
+N_AT_ONCE = 12
 
 
 class Run:
@@ -43,14 +43,14 @@ class Run:
         self._room = asyncio.Semaphore(N_AT_ONCE)
 
     async def all(
-        self, programs: Mapping[str, Program], faults: Sequence[Fault], n_seeds: int
+        self, programs: Mapping[str, Program], faults: Sequence[Fault], seeds: Sequence[int]
     ) -> None:
         async with asyncio.TaskGroup() as group:
             for name, program in programs.items():
                 self.results[name] = defaultdict(list)
                 if not program.is_example:
                     group.create_task(self._end(name, program))
-            for seed in range(1, n_seeds + 1):
+            for seed in seeds:
                 for fault in faults:
                     for mode in Mode:
                         for name, program in programs.items():
@@ -72,11 +72,13 @@ class Run:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--only", action="append", metavar="NAME")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--edges", action="store_true")
     args = parser.parse_args()
     faults = (*FAULTS, Fault.EDGE) if args.edges else FAULTS
+    seeds = range(args.first, args.first + (1 if args.short else args.seeds))
     chosen = chosen_libraries(SHORT if args.short else args.only)
     languages = [] if args.short else [n for n in examples.LANGUAGES if n in (args.only or n)]
     with tempfile.TemporaryDirectory(prefix="framewire-clients-") as name:
@@ -84,7 +86,7 @@ def main() -> int:
         programs |= built_examples(languages, Path(name))
         with framewire_up(Path(name) / "data", workers=0) as (_, told):
             begun_s = time.monotonic()
-            run = asyncio.run(drive(told, programs, faults, 1 if args.short else args.seeds))
+            run = asyncio.run(drive(told, programs, faults, seeds))
             seconds = time.monotonic() - begun_s
     return show(chosen, run, seconds)
 
@@ -113,13 +115,16 @@ def built_examples(languages: Sequence[str], folder: Path) -> dict[str, Program]
 
 
 async def drive(
-    told: dict[str, str], programs: Mapping[str, Program], faults: Sequence[Fault], n_seeds: int
+    told: dict[str, str],
+    programs: Mapping[str, Program],
+    faults: Sequence[Fault],
+    seeds: Sequence[int],
 ) -> Run:
     backend = Backend(told["url"], told["key"], told["project"], told["kafka"])
     api = Api(told["url"], told["key"], backend)
     closed = await api.closed()
     run = Run(api, closed, len(await api.whole(closed)))
-    await run.all(programs, faults, n_seeds)
+    await run.all(programs, faults, seeds)
     await backend.aclose()
     return run
 

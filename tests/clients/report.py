@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from tests.clients.faults import FAULTS, Fault
+from tests.clients.faults import Fault
 from tests.clients.libraries import Library
 from tests.clients.trial import Mode, Outcome
 
@@ -15,7 +15,8 @@ Results = Mapping[tuple[Fault, Mode], Sequence[Outcome]]
 
 def table(results: Mapping[str, Results]) -> str:
     """Return a row for each library: what differed in all trials of each fault and mode."""
-    columns = [(fault, mode) for fault in FAULTS for mode in Mode]
+    tried = {column for found in results.values() for column in found}
+    columns = [(fault, mode) for fault in Fault for mode in Mode if (fault, mode) in tried]
     titles = [f"{fault.value} {mode.value}" for fault, mode in columns]
     lines = [f"{'library':<34}" + "".join(f"{title:>16}" for title in titles)]
     for name, found in results.items():

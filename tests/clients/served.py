@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -14,6 +15,10 @@ from tests.streamproc.sinks.logs import target
 
 N_CHUNKS = 120
 LIVE_S = 6.0
+_BODY = {
+    "input": [{"type": "video_url", "url": "https://example.com/clip.mp4"}],
+    "steps": [{"model": "detect"}],
+}
 # With ends of lines that are none here, and letters of several bytes.
 _TEXTS = ("", "EXIT", "a\u2028b\x85c", "出口 →", "Ausfahrt freihalten", "日本語" * 12)
 
@@ -64,10 +69,7 @@ class Api:
 
     async def token_path(self, task: str) -> str:
         """Return where the task's stream is for a client that sends no headers."""
-        path = f"/v1/video/tasks/{task}/token"
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
-            made = await http.post(path, headers={"Authorization": f"Bearer {self.key}"})
-        return str(made.raise_for_status().json()["stream_url"])
+        return str((await self._post(f"/v1/video/tasks/{task}/token", {}))["stream_url"])
 
     async def whole(self, task: str) -> bytes:
         curl = await asyncio.create_subprocess_exec(
@@ -81,9 +83,17 @@ class Api:
         return data
 
     async def _begun(self) -> LogWriter:
-        writer = await self.backend.create()
+        writer = LogWriter(self.backend, (await self._post("/v1/video/process", _BODY))["id"])
         await writer.claim()
         return writer
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask over a connection of its own: one that was kept may just be closing."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30) as http:
+            answer = await http.post(path, headers=headers, json=body)
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
 
 
 def _targets(n_chunks: int) -> list[list[Target]]:
