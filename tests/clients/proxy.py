@@ -6,11 +6,18 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 from tests.clients.faults import Cut, Ending, Plan, Treatment
+from tests.clients.messages import (
+    BrokenOffError,
+    Head,
+    message,
+    read_body,
+    read_head,
+    write_part,
+)
 
-_PIECE = 64 * 1024
 _REASONS = {502: "Bad Gateway", 503: "Service Unavailable"}
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -24,21 +31,6 @@ class Exchange:
     status: int = 0
     sent: int = 0
     cut: Ending | None = None
-
-
-class Head(NamedTuple):
-    """The first line and the headers of a message, names in lower case."""
-
-    line: str
-    headers: dict[str, str]
-
-    @property
-    def size_bytes(self) -> int:
-        return int(self.headers.get("content-length", 0))
-
-
-class BrokenOffError(Exception):
-    """The api's answer ended before its end."""
 
 
 class FaultyProxy:
@@ -77,7 +69,7 @@ class FaultyProxy:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection may carry another one."""
-        head = await _read_head(reader)
+        head = await read_head(reader)
         body = await reader.readexactly(head.size_bytes)
         exchange = Exchange(head.line.split()[1], head.headers.get("last-event-id"))
         self.exchanges.append(exchange)
@@ -101,8 +93,8 @@ class FaultyProxy:
     ) -> bool:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
         try:
-            far_writer.write(_message(head.line, {**head.headers, "connection": "close"}) + body)
-            answer = await _read_head(far_reader)
+            far_writer.write(message(head.line, {**head.headers, "connection": "close"}) + body)
+            answer = await read_head(far_reader)
             exchange.status = int(answer.line.split()[1])
             kept = {name: text for name, text in answer.headers.items() if name not in _HOP}
             has_body = head.line.split()[0] != "HEAD" and exchange.status not in {204, 304}
@@ -111,12 +103,12 @@ class FaultyProxy:
                 kept["transfer-encoding"] = "chunked"
             elif "content-length" in answer.headers:
                 kept["content-length"] = answer.headers["content-length"]
-            writer.write(_message(answer.line, kept))
+            writer.write(message(answer.line, kept))
             await writer.drain()
             if not has_body:
                 return True
             return await self._pass_body(
-                _body(far_reader, answer), exchange, treatment, writer, chunked=not sized
+                read_body(far_reader, answer), exchange, treatment, writer, chunked=not sized
             )
         finally:
             far_writer.close()
@@ -152,11 +144,11 @@ class FaultyProxy:
         stalls = [(place - begun, self._plan.stalls.pop(place)) for place in due]
         at = 0
         for stop, seconds in stalls:
-            _write(writer, data[at:stop], chunked=chunked)
+            write_part(writer, data[at:stop], chunked=chunked)
             await writer.drain()
             at = stop
             await asyncio.sleep(seconds)
-        _write(writer, data[at:], chunked=chunked)
+        write_part(writer, data[at:], chunked=chunked)
         await writer.drain()
         await asyncio.sleep(0)
 
@@ -196,32 +188,6 @@ class _CutPlace:
         return False
 
 
-async def _read_head(reader: asyncio.StreamReader) -> Head:
-    data = await reader.readuntil(b"\r\n\r\n")
-    line, *lines = data.decode("latin-1").strip().split("\r\n")
-    pairs = (text.partition(":") for text in lines)
-    return Head(line, {name.strip().lower(): value.strip() for name, _, value in pairs})
-
-
-async def _body(reader: asyncio.StreamReader, head: Head) -> AsyncIterator[bytes]:
-    """Yield the body as it comes, decoded. Raises `BrokenOffError`."""
-    try:
-        if "chunked" in head.headers.get("transfer-encoding", ""):
-            while size := int(await reader.readuntil(b"\r\n"), 16):
-                yield await reader.readexactly(size)
-                await reader.readexactly(2)
-        else:
-            left = head.size_bytes
-            while left:
-                data = await reader.read(min(left, _PIECE))
-                if not data:
-                    raise BrokenOffError
-                left -= len(data)
-                yield data
-    except (asyncio.IncompleteReadError, OSError) as exc:
-        raise BrokenOffError from exc
-
-
 def _pieces(data: bytes, treatment: Treatment) -> list[bytes]:
     if treatment.sizes is None:
         return [data] if data else []
@@ -233,20 +199,10 @@ def _pieces(data: bytes, treatment: Treatment) -> list[bytes]:
     return found
 
 
-def _write(writer: asyncio.StreamWriter, data: bytes, *, chunked: bool) -> None:
-    if data:
-        writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-
-
-def _message(line: str, headers: dict[str, str]) -> bytes:
-    lines = [line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
-
-
 async def _refuse(writer: asyncio.StreamWriter, status: int) -> None:
     page = f"<html><body><h1>{status} {_REASONS[status]}</h1></body></html>\n".encode()
     headers = {"content-type": "text/html", "content-length": str(len(page)), "retry-after": "1"}
-    writer.write(_message(f"HTTP/1.1 {status} {_REASONS[status]}", headers) + page)
+    writer.write(message(f"HTTP/1.1 {status} {_REASONS[status]}", headers) + page)
     await writer.drain()
 
 
