@@ -25,6 +25,7 @@ CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
 DETECT = [{"model": "detect", "parameters": {"classes": ["pedestrian"]}}]
 EVERY_FRAME = {"mode": "interval", "value": 1}
 _WARM_CHUNKS = 30
+_CHUNK = b'"object":"mm.pipeline.chunk"'
 _STOP_S = 60.0
 _NO_LIMITS = {"FRAMEWIRE_SUBMISSIONS_PER_MINUTE": "0", "FRAMEWIRE_OPEN_STREAMS": "0"}
 """One project does all that a benchmark does."""
@@ -70,7 +71,7 @@ class Stack:
             answer.raise_for_status()
             for piece in answer.iter_raw():
                 first = first or time.perf_counter() - begun
-                n_chunks += piece.count(b"\ndata: {")
+                n_chunks += piece.count(_CHUNK)
                 tail = (tail + piece)[-64:]
         if b"[DONE]" not in tail:
             raise SystemExit(f"the stream of {task} broke off")
@@ -82,7 +83,7 @@ class Stack:
         n_chunks = 0
         with self.http.stream("GET", f"/v1/video/tasks/{task}/stream") as answer:
             for piece in answer.raise_for_status().iter_raw():
-                n_chunks += piece.count(b"\ndata: {")
+                n_chunks += piece.count(_CHUNK)
                 if n_chunks >= _WARM_CHUNKS:
                     break
         self.http.post(f"/v1/video/tasks/{task}/cancel")  # refused when it was a short clip

@@ -41,9 +41,16 @@ _START_S = 60.0
 
 
 class WorkerProcess:
-    """One `python -m streamproc worker`."""
+    """One `python -m streamproc worker`, or that of another `package`."""
 
-    def __init__(self, kafka: KafkaNode, directory: Path, name: str, **settings: str) -> None:
+    def __init__(
+        self,
+        kafka: KafkaNode,
+        directory: Path,
+        name: str,
+        package: str = "streamproc",
+        **settings: str,
+    ) -> None:
         self.name = name
         self._ready = directory / f"{name}.ready"
         self.log = directory / f"{name}.log"
@@ -62,7 +69,7 @@ class WorkerProcess:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streamproc", "worker"],
+                [sys.executable, "-m", package, "worker"],
                 env=self._environ,
                 stdout=log,
                 stderr=log,

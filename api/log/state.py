@@ -4,11 +4,9 @@ import msgspec
 
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.decoding import json_decoder
-from streamproc.contract.framing import DONE
+from streamproc.contract.framing import DONE, event_lines
 from streamproc.contract.objects import Final
 from streamproc.contract.records import Attempt, Claim, decode_claim
-
-_DATA = b"\ndata: "
 
 
 class LogState(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,18 +56,18 @@ def last_chunk(log: bytes) -> Chunk | None:
     while (stop := log.rfind(b"\n\n", 0, end)) >= 0:
         start = log.rfind(b"\n\n", 0, stop)
         event = log[start + 2 if start >= 0 else 0 : stop]
-        if event.startswith(b"id: ") and (found := _chunk(event)) is not None:
+        if (found := _chunk(event)) is not None:
             return found
         end = stop
     return None
 
 
 def _chunk(event: bytes) -> Chunk | None:
-    _, _, data = event.partition(_DATA)
-    if data == DONE:
+    lines = event_lines(event)
+    if lines is None or lines[0] == DONE:
         return None
     try:
-        return decode_chunk(data)
+        return decode_chunk(lines[0])
     except msgspec.DecodeError:
         return None
 

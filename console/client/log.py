@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from random import Random
 from typing import NamedTuple
 
+import msgspec
+
 from api.contract.resources import TaskResource
 from console.client import calls
 from console.errors import LogMismatchError, UnreachableError
-from streamproc.contract.framing import DONE, Event
+from streamproc.contract.framing import DONE, Event, event_lines
 
 FIRST_PAUSE_S = 0.25
 MAX_PAUSE_S = 10.0
@@ -57,9 +59,11 @@ class EventSplitter:
         joined_inside, self._joined_inside = self._joined_inside, False
         if joined_inside and block.startswith(b"\n"):  # an event's last byte, then a whole one
             start, block = start + 1, block[1:]
-        head, sep, data = block.partition(b"\ndata: ")
-        if sep and head == b"id: %d" % end:
-            return Event(start, end, data)
+        lines = event_lines(block)
+        if lines is not None and lines[1] == b"%d" % end:
+            data = lines[0]
+            if not joined_inside or _is_whole(data):
+                return Event(start, end, data)
         if joined_inside:
             return None
         raise LogMismatchError(f"the stream's bytes at {start} are not an event of this log")
@@ -147,6 +151,19 @@ class Following:
         pause_s = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._n_cuts, 16))
         self._n_cuts += 1
         return pause_s * self._jitter.uniform(0.5, 1.0)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Return whether this is an event's whole data: what a text in it says may look like its start.
+
+    Every data but `[DONE]` is a JSON object, and no end of one is another one.
+    """
+    if data == DONE:
+        return True
+    try:
+        return isinstance(msgspec.json.decode(data), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def is_final(task: TaskResource) -> bool:

@@ -1,14 +1,19 @@
-"""The log bytes of an event: `id: <end>`, `data: <json>`, a blank line, LF only.
+"""The log bytes of an event: `data: <json>`, `id: <end>`, a blank line, LF only.
 
 `<end>` is the byte offset just after the event, so its own digits count: where two lengths are
-self-consistent, the smallest is taken.
+self-consistent, the smallest is taken. `data` stands first because there are clients that take an
+`id` for theirs as soon as its line is there: cut behind it, they would go on behind an event that
+they never had. Earlier versions wrote `id` first, in as many bytes; those logs keep their bytes,
+so whoever reads takes both orders, event by event.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 DONE = b"[DONE]"
-_FIXED = len(b"id: \ndata: \n\n")
+_DATA = b"data: "
+_ID = b"id: "
+_FIXED = len(b"data: \nid: \n\n")
 
 
 class Event(NamedTuple):
@@ -30,20 +35,37 @@ def frame_event(data: bytes, start: int) -> bytes:
     n_digits = len(str(base))
     while len(str(base + n_digits)) != n_digits:
         n_digits += 1
-    return b"id: %d\ndata: %b\n\n" % (base + n_digits, data)
+    return b"data: %b\nid: %d\n\n" % (data, base + n_digits)
+
+
+def event_lines(block: bytes) -> tuple[bytes, bytes] | None:
+    """Return the data and the id of an event, given without its blank line, in either order.
+
+    None when `block` is not the lines of one event. Whether the id is the event's end is not
+    looked at.
+    """
+    first, sep, second = block.partition(b"\n")
+    if not sep or b"\n" in second:
+        return None
+    if first.startswith(_DATA) and second.startswith(_ID):
+        return first[len(_DATA) :], second[len(_ID) :]
+    if first.startswith(_ID) and second.startswith(_DATA):
+        return second[len(_DATA) :], first[len(_ID) :]
+    return None
 
 
 def parse_events(log: bytes, start: int = 0) -> Iterator[Event]:
     """Yield the whole events of `log`, whose first byte stands at offset `start`.
 
     `start` must be an event's first byte. An incomplete event at the end is left out. Raises
-    ValueError on anything that `frame_event` does not write, wrong end offsets among it.
+    ValueError on anything that `frame_event` does not write and never wrote, wrong end offsets
+    among it.
     """
     at = 0
     while (stop := log.find(b"\n\n", at)) >= 0:
-        head, sep, data = log[at:stop].partition(b"\ndata: ")
         end = start + stop + 2
-        if not sep or head != b"id: %d" % end or b"\n" in data:
+        found = event_lines(log[at:stop])
+        if found is None or found[1] != b"%d" % end:
             raise ValueError(f"no event of this log at byte {start + at}")
-        yield Event(start + at, end, data)
+        yield Event(start + at, end, found[0])
         at = stop + 2

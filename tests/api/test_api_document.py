@@ -23,15 +23,17 @@ CLIP = ROOT / "console" / "data" / "pedestrians.mp4"
 N_CHUNKS = 30
 """So many that the log is longer than the offset of the example."""
 
+ALL = r"(?s)\Adata: \{.*\ndata: \[DONE\]\nid: \d+\n\n\Z"
+
 # The beginning of an example, and what it has to answer.
 EXPECTED = {
     'fw "$FRAMEWIRE_URL/v1/video/process"': r'"id": ?"vt_\w+","status": ?"pending"',
     'fw "$FRAMEWIRE_URL/v1/video/tasks?status': r'"id":"vt_\w+".*"status":"running"',
     'fw -X POST "$FRAMEWIRE_URL/v1/video/tasks/$TASK/cancel"': r'"status":"cancelling"',
     'fw "$FRAMEWIRE_URL/v1/video/tasks/$TASK?include': r'"status":"cancelling".*"steps":\[',
-    'fw -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream"': r"(?s)\Aid: \d+\n.*\[DONE\]\n\n\Z",
-    'fw -N -H "Last-Event-ID: 4711"': r"(?s)\[DONE\]\n\n\Z",
-    'fw "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream?offset=0': r"(?s)\Aid: \d+\n.*\[DONE\]\n\n\Z",
+    'fw -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream"': ALL,
+    'fw -N -H "Last-Event-ID: 4711"': r"(?s)\[DONE\]\nid: \d+\n\n\Z",
+    'fw "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream?offset=0': ALL,
     'fw -X POST "$FRAMEWIRE_URL/v1/video/tasks/$TASK/token': r'"token":"v2\.\d+\.',
     "fw --head": r"(?is)\AHTTP/1.1 200 .*stream-next-offset: \d+.*\r\n\r\n\Z",
     'fw "$FRAMEWIRE_URL/v1/video/tasks/$TASK/frames': r"\A\Z",

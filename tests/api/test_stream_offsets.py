@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from api.log.segments import BLOCK_BYTES
+from streamproc.contract.framing import frame_event
 from tests.api.server import LiveApi
 from tests.api.streams import (
     archive_waits,
@@ -19,6 +20,7 @@ from tests.api.streams import (
 )
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
+from tests.id_first import frame_id_first
 from tests.streamproc.sinks.logs import target
 
 N_CHUNKS = 8
@@ -58,12 +60,20 @@ async def test_every_offset_of_an_open_log_gives_exactly_the_suffix(
 async def test_every_offset_of_an_archived_log_gives_exactly_the_suffix_elsewhere(
     project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
 ) -> None:
+    """An earlier version's worker began it: half of the log has `id` before `data`."""
     task = await submit(project)
-    begin(worker, project, task, N_CHUNKS // 2)
+    worker.claim(project.project, task)
+    worker.logs[task].frame_event = frame_id_first
+    for _ in range(N_CHUNKS // 2):
+        worker.chunk(task, target())
     await asyncio.to_thread(archive_waits, live, project.project, task)
+    earlier = worker.logs[task].log
+    worker.logs[task].frame_event = frame_event
     for _ in range(N_CHUNKS // 2):
         worker.chunk(task, target())
     log = worker.end(task)
+    assert (earlier[:4], log[len(earlier) :][:6]) == (b"id: ", b"data: ")
+    assert log.startswith(earlier)
     await archived(live, project.project, task)
     api = await fresh()
     async with api.client(project.headers["authorization"].split()[1]) as client:

@@ -121,8 +121,8 @@ def by_httpx_sse(stack: Stack, taken: Taken) -> None:
         httpx_sse.connect_sse(client, "GET", url) as source,
     ):
         for event in source.iter_sse():
-            # An event's bytes are its id and its data: rebuilt, they must be the log's.
-            taken.take(f"id: {event.id}\ndata: {event.data}\n\n".encode())
+            # An event's bytes are its data and its id: rebuilt, they must be the log's.
+            taken.take(f"data: {event.data}\nid: {event.id}\n\n".encode())
 
 
 def by_client(stack: Stack, taken: Taken) -> None:

@@ -39,8 +39,8 @@ RUN = {
     "TASK=$(curl": r"\A\s*\Z",
     'echo "$TASK"': r"vt_[0-9A-Z]{26}",
     'curl -sS -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream" -H "Authorization: Bearer '
-    '$FRAMEWIRE_KEY" |': r'(?s)\A\s*id: \d+\ndata: \{"id".*"finish_reason":"stop".*\n\ndata: '
-    r"\[DONE\]|id: \d+\ndata: \[DONE\]",
+    '$FRAMEWIRE_KEY" |': r'(?s)\A\s*data: \{"id".*"finish_reason":"stop".*\n\n'
+    r"data: \[DONE\]\nid: \d+\n\n\Z",
     'curl -sS -N "$FRAMEWIRE_URL/v1/video/tasks/$TASK/stream" -H "Authorization: Bearer '
     '$FRAMEWIRE_KEY" \\': r"the same bytes",
     'curl -sS "$FRAMEWIRE_URL/v1/video/tasks/$TASK/results"': r'(?s)"tracks": \[.*"track_id": 1,',

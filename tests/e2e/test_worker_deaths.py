@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from console.client.log import EventSplitter
 from streamproc.contract import env
 from streamproc.contract.chunk import Chunk
+from streamproc.contract.framing import frame_event, parse_events
 from streamproc.contract.records import Claim, WorkerBeat
 from streamproc.contract.spec import Sampling
+from streamproc.sinks.index_task import summarise
 from tests.brokers import KafkaNode
+from tests.streamproc.sinks.logs import task_id
 from tests.workers import (
     CLIP,
     LogTail,
@@ -119,6 +123,37 @@ def test_a_killed_workers_task_goes_on_with_the_same_tracks(
     killed.send(signal.SIGKILL)
     assert timeless(chunks_of(tail.follow())) == timeless(undisturbed)
     assert tail.claims[-1][1].worker != killed.name
+
+
+def test_a_task_that_an_earlier_versions_worker_began_goes_on_in_one_log(
+    kafka: KafkaNode, tmp_path: Path, crew: Crew, undisturbed: list[Chunk]
+) -> None:
+    """Its bytes stay as they are; what follows has the order of today."""
+    crew.dismiss()
+    earlier = WorkerProcess(kafka, tmp_path, "earlier", "tests.id_first")
+    earlier.wait_ready()
+    try:
+        tail = submit(kafka, SPEC)
+        begun = tail.follow(until_length=SOME_BYTES)
+        assert not tail.fold.closed
+    finally:
+        earlier.stop()
+    crew.of(1)
+    log = tail.follow()
+    assert log.startswith(begun)
+    orders = [log[event.start : event.start + 2] for event in parse_events(log)]
+    n_earlier = orders.count(b"id")
+    assert orders == [b"id"] * n_earlier + [b"da"] * (len(orders) - n_earlier)
+    assert len(list(parse_events(begun))) <= n_earlier < len(orders) - 2
+    assert timeless(chunks_of(log)) == timeless(undisturbed)
+    assert EventSplitter(0).feed(log) == tuple(parse_events(log))
+    tracks = summarise("p", task_id(1), log)
+    assert tracks
+    assert tracks == summarise("p", task_id(1), b"".join(reframed(log)))
+
+
+def reframed(log: bytes) -> Iterator[bytes]:
+    return (frame_event(event.data, event.start) for event in parse_events(log))
 
 
 def test_a_stopped_worker_that_wakes_up_late_changes_nothing(

@@ -25,6 +25,7 @@ from streamproc.contract.chunk import (
 )
 from streamproc.contract.framing import DONE, Event, frame_event, parse_events
 from tests.console.app.recorded_api import RECORDED
+from tests.id_first import frame_id_first
 
 LOG = (RECORDED / "stream.txt").read_bytes()
 
@@ -60,7 +61,7 @@ def test_a_recorded_stream_is_summed_up_as_its_chunks_say() -> None:
     assert shown.finish == "stop"
     assert shown.processing_ms == chunks[-1].usage.processing_time_ms  # type: ignore[union-attr]
     assert shown.provider == "local"
-    assert b"".join(frame_event(line.data, line.start) for line in shown.lines) == LOG
+    assert b"".join(frame_id_first(line.data, line.start) for line in shown.lines) == LOG
 
 
 @given(st.lists(st.integers(1, len(LOG) - 1), max_size=8))

@@ -8,13 +8,18 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from streamproc.contract.framing import DONE, frame_event
+from tests.id_first import frame_id_first
 
 
 def make_log(n_events: int = 40) -> bytes:
-    """Return a closed log of events of growing and shrinking sizes."""
+    """Return a closed log of events of growing and shrinking sizes.
+
+    An earlier version began it: the first third has `id` before `data`.
+    """
     log = b""
     for i in range(n_events):
-        log += frame_event(b'{"n":%d,"pad":"%b"}' % (i, b"x" * (i * 37 % 500)), len(log))
+        frame = frame_id_first if i < n_events // 3 else frame_event
+        log += frame(b'{"n":%d,"pad":"%b"}' % (i, b"x" * (i * 37 % 500)), len(log))
     return log + frame_event(DONE, len(log))
 
 

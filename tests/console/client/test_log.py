@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 
 from console.client.log import MAX_PAUSE_S, EventSplitter, Following
 from console.errors import LogMismatchError, UnreachableError
-from streamproc.contract.framing import parse_events
+from streamproc.contract.framing import frame_event, parse_events
 from tests.console.client.logs import make_log
+from tests.id_first import frame_id_first
 
 LOG = make_log(12)
 
@@ -19,6 +21,17 @@ def test_events_do_not_depend_on_how_the_bytes_are_cut(cuts: list[int], start: i
     splitter = EventSplitter(start)
     events = [event for left, right in pairwise(edges) for event in splitter.feed(LOG[left:right])]
     assert events == [event for event in parse_events(LOG) if event.start >= start]
+
+
+@pytest.mark.parametrize("frame", [frame_event, frame_id_first])
+@pytest.mark.parametrize("text", [b"data: x", b"data: {}", b"data: [DONE]", b"data: [1,", b"id: 1"])
+def test_what_a_text_says_is_no_event(text: bytes, frame: Callable[[bytes, int], bytes]) -> None:
+    """Wherever in an event the reading begins, and whatever its texts look like."""
+    first = frame(b'{"text":"%b","n":{"text":"%b"}}' % (text, text), 0)
+    second = frame(b"{}", len(first))
+    whole = list(parse_events(first + second))
+    for start in range(1, len(first) + 1):
+        assert EventSplitter(start).feed((first + second)[start:]) == (whole[1],)
 
 
 @given(st.integers(0, len(LOG) - 2))  # before the last byte an event would only be unfinished

@@ -66,6 +66,8 @@ class LogBuilder:
         self.frame = -1
         self.n_frames = 0
         self.log = b""
+        self.frame_event = frame_event
+        """May be changed in the middle: logs have events of both orders."""
 
     def claim(
         self, *, time_ms: int = 0, worker: str = "w", attempts: tuple[Attempt, ...] = ()
@@ -86,7 +88,7 @@ class LogBuilder:
         chunk = self._chunk(targets, first=self.end == 0)
         record = self._record(
             "chunk",
-            frame_event(encode_chunk(chunk), self.end),
+            self.frame_event(encode_chunk(chunk), self.end),
             frame=self.frame,
             time_ms=time_ms,
             vectors=encode_vectors(vectors) if vectors else None,
@@ -107,8 +109,8 @@ class LogBuilder:
         )
         if error is not None:
             chunk = msgspec.structs.replace(chunk, error=ChunkError(*error))
-        first = frame_event(encode_chunk(chunk), self.end)
-        value = first + frame_event(DONE, self.end + len(first))
+        first = self.frame_event(encode_chunk(chunk), self.end)
+        value = first + self.frame_event(DONE, self.end + len(first))
         return self._append(self._record("terminal", value, frame=self.frame, time_ms=time_ms))
 
     def _append(self, record: ChunkRecord) -> ChunkRecord:

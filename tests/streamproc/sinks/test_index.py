@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.contract.chunk import Roi, Target
+from streamproc.contract.framing import frame_event
 from streamproc.contract.records import Submitted, TrackVector
 from streamproc.contract.spec import SourceRef
 from streamproc.contract.tables import (
@@ -22,10 +23,12 @@ from streamproc.contract.tables import (
     created_ms_of,
     month_of,
 )
+from streamproc.sinks.archive_actions import edge_events
 from streamproc.sinks.clickhouse import Embedded, IndexTables, Recovered
 from streamproc.sinks.index import Gap, Indexer
 from streamproc.sinks.index_task import TaskRows, source_host, summarise
 from streamproc.sinks.track_rows import normalised
+from tests.id_first import frame_id_first
 
 from .logs import PROJECT, LogBuilder, Partition, submitted, target, task_id, unit
 
@@ -198,6 +201,26 @@ def random_target(rng: random.Random, track_id: int) -> Target:
         text_confidence=rng.choice([0.5, 0.9]),
         feature_digest=f"dim=4;norm={rng.random():.4f}",
     )
+
+
+@pytest.mark.parametrize("n_earlier", [1, 3, 4])
+def test_the_order_of_events_lines_says_nothing(n_earlier: int) -> None:
+    """`n_earlier` events are of a version that wrote `id` first: 4 are a whole log."""
+    today, mixed = LogBuilder(task_id(1)), LogBuilder(task_id(1))
+    mixed.frame_event = frame_id_first
+    for log in (today, mixed):
+        for n in range(4):
+            if n == n_earlier:
+                log.frame_event = frame_event
+            if n < 3:
+                log.chunk(target(1, text=f"A{n}"), target(2))
+            else:
+                log.terminal()
+    assert today.log != mixed.log
+    assert len(today.log) == len(mixed.log)
+    assert summarise(PROJECT, today.task, today.log) == summarise(PROJECT, today.task, mixed.log)
+    firsts = [edge_events(log.log, log.log, 0) for log in (today, mixed)]
+    assert firsts[0] == firsts[1]
 
 
 class MemoryTables:

@@ -8,6 +8,7 @@ import pytest
 
 from api.contract.stored import StoredRequest as StoredByApi
 from api.contract.stored import encode_stored_request
+from streamproc.contract.framing import frame_event
 from streamproc.contract.objects import final_key, request_key, segment_key, vectors_key
 from streamproc.contract.records import Submitted, TrackVector
 from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TABLES, TASKS, TRACKS
@@ -19,6 +20,7 @@ from streamproc.sinks.reindex import reindex
 from streamproc.sinks.settings import StoreSettings
 from streamproc.sinks.verify import Finding, verify
 from tests.engines import S3Server
+from tests.id_first import frame_id_first
 
 from .logs import PROJECT, LogBuilder, Partition, submitted, target, task_id, unit
 from .test_archive_races import Process
@@ -45,7 +47,10 @@ def tables(tables: IndexTables, store: S3Objects) -> IndexTables:
     partition, submissions = Partition(), [submitted(t) for t in (DONE, RUNNING, PENDING)]
     for log in (LogBuilder(DONE), LogBuilder(RUNNING)):
         partition.write(log.claim())
+        log.frame_event = frame_id_first
         for n in range(4):
+            if n == 2:  # a worker of an earlier version wrote what is before
+                log.frame_event = frame_event
             partition.write(
                 log.chunk(
                     target(1, confidence=0.5 + n / 10, text=f"T{n}", text_confidence=0.9),
