@@ -17,7 +17,7 @@ from tests.clients.faults import Plan
 from tests.clients.proxy import Exchange, FaultyProxy
 from tests.clients.served import LIVE_S, Api
 
-TIMEOUT_S = 90.0
+TIMEOUT_S = 300.0
 END_S = 5.0
 """How long it is watched what a client does behind the end, when nobody closes it."""
 
