@@ -76,15 +76,18 @@ class Hold(NamedTuple):
 
 
 def read_ask(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> Ask:
-    """Return what the request asks for; `headers` has lower-case names.
+    """Return what the request asks for.
 
+    `headers` has lower-case names; the values of a field that was given twice have commas between.
     `Last-Event-ID` wins over `?offset=`: browsers repeat the URL. Raises `BadRequestError` on
     values that cannot be read, parameters given twice, and heartbeats without a stream.
     """
     offset = _offset("offset", _single(query, "offset"))
-    last_event_id = headers.get("last-event-id")
-    if last_event_id:
-        offset = _offset("Last-Event-ID", last_event_id.strip())
+    ids = {text.strip() for text in headers.get("last-event-id", "").split(",")} - {""}
+    if len(ids) > 1:
+        raise BadRequestError("Last-Event-ID must be given once")
+    if ids:
+        offset = _offset("Last-Event-ID", ids.pop())
     live_text = _single(query, "live")
     try:
         live = Live.STREAM if live_text is None else Live(live_text)

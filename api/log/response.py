@@ -20,12 +20,11 @@ from api.log.wakes import StoppingError
 if TYPE_CHECKING:
     from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
-HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
-HEARTBEAT = b":" + b" " * 2046 + b"\n"
+BARE_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+"""Of answers without a body: there are clients that take a 204 that names a type for a stream."""
+HEADERS = {"Content-Type": "text/event-stream"} | BARE_HEADERS
+HEARTBEAT = b":\n\n"
+"""No log byte can be taken for it, wherever one begins to read: a log has no empty data."""
 _RETRY_MS = (1000, 4000)
 
 _log = structlog.get_logger("framewire.api.log")
@@ -35,10 +34,12 @@ class LogResponse(ASGIResponse):
     """Sends what `body` says through a cursor.
 
     With a known end the length is declared, so that pieces go out as they lie in memory. Without
-    one the response is chunked, and at the live end `Broadcast` writes its chunks. A log
+    one the response is chunked, and at the live end `Broadcast` writes its chunks; of HTTP/1.0,
+    which has no chunks, every reader's bytes are sent by its own task. A log
     that could not be sent to its end is cut off, never ended as if it were whole: the client sees
-    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence and a
-    `retry:` line; both stand between events, since the log's end always does. With `life` it is cut
+    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence, and
+    first of all a `retry:` line; both have a blank line behind them, and the comments stand between
+    events, since the log's end always does. With `life` it is cut
     off, too, once the key that opened it may not be used any more: whoever comes again gets a 401.
     """
 
@@ -66,9 +67,11 @@ class LogResponse(ASGIResponse):
         self._heartbeat_s = heartbeat_s
         self._life = life
         self._outlet: Outlet | None = None
+        self._is_chunked = False
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         self._outlet = outlet_of(scope)
+        self._is_chunked = scope["http_version"] == "1.1"
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -143,7 +146,7 @@ class LogResponse(ASGIResponse):
             lease.sending_since_s = None
 
         cursor = self._cursor
-        await out(b"" if self._plain else b"retry: %d\n" % random.randint(*_RETRY_MS))  # noqa: S311
+        await out(b"" if self._plain else b"retry: %d\n\n" % random.randint(*_RETRY_MS))  # noqa: S311
         while (piece := await cursor.read(self._end)) is not None:
             if piece:
                 await out(piece)
@@ -155,7 +158,7 @@ class LogResponse(ASGIResponse):
 
     async def _more(self) -> bool:
         """Wait at the log's live end; False after a silence."""
-        if self._outlet is None or self._end is not None:
+        if self._outlet is None or self._end is not None or not self._is_chunked:
             return await self._cursor.wait(self._heartbeat_s)
         return await self._cursor.follow(self._outlet, self._heartbeat_s)
 

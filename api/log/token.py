@@ -21,6 +21,10 @@ _FORM = re.compile(
 )
 
 
+class TokenExpiredError(Exception):
+    """The token was good for the stream that was asked for, once."""
+
+
 class Grant(NamedTuple):
     """What a token lets its bearer read: as `project`, in the name of `key` (None in v1)."""
 
@@ -37,7 +41,8 @@ def sign(secret: str, project: str, task: str, expires_s: int, key: str) -> str:
 def verify(secret: str, token: str, task: str, now_s: float) -> Grant | None:
     """Return what a token opens the task's stream with, None for a bad token.
 
-    Whether its key may still be used is for the caller to find out.
+    Raises `TokenExpiredError` for one that was good before. Whether its key may still be used is
+    for the caller to find out.
     """
     form = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if form is None or token.startswith("v2.") != (form["key"] is not None):
@@ -48,8 +53,10 @@ def verify(secret: str, token: str, task: str, now_s: float) -> Grant | None:
         expected = _mac(secret, project.decode(), task, expires_s, form["key"])
     except ValueError:
         return None
-    if not hmac.compare_digest(expected.encode(), form["mac"].encode()) or now_s >= expires_s:
+    if not hmac.compare_digest(expected.encode(), form["mac"].encode()):
         return None
+    if now_s >= expires_s:
+        raise TokenExpiredError
     return Grant(project.decode(), form["key"])
 
 

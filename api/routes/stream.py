@@ -21,7 +21,7 @@ from api.log.archive import LogRef
 from api.log.lives import Life, StreamLives
 from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.reader import LogReader
-from api.log.response import HEADERS, LogResponse
+from api.log.response import BARE_HEADERS, HEADERS, LogResponse
 from api.log.wakes import StoppingError
 from api.quotas import Quotas
 from api.requests import Requests
@@ -145,7 +145,7 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
             raise UnauthorizedError
         found = negotiate(ask, LogExtent(ref.task, length, closed), waited=True)
     if isinstance(found, Empty):
-        return ASGIResponse(status_code=found.status, headers=HEADERS | found.headers)
+        return ASGIResponse(status_code=found.status, headers=BARE_HEADERS | found.headers)
     cursor = log.cursor(*ref, found.start)
     life = None if key is None else Life(parts.lives, key)
     return LogResponse(cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, life=life)
@@ -154,7 +154,8 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
 def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:
     """Return what `answer` would, without its body and without waiting."""
     found = negotiate(ask, extent, waited=True)
-    headers = HEADERS | {"Stream-Next-Offset": str(extent.length)} | found.headers
+    headers = BARE_HEADERS if isinstance(found, Empty) else HEADERS
+    headers = headers | {"Stream-Next-Offset": str(extent.length)} | found.headers
     if isinstance(found, Body) and found.end is not None and ask.heartbeat_s is None:
         headers["Content-Length"] = str(found.end - found.start)
     return HeadResponse(status_code=found.status, headers=headers, is_head_response=True)
@@ -171,7 +172,10 @@ async def _asked(
 ) -> tuple[Ask, LogRef, str | None]:
     """Return what is asked for, of which log, and by which key, once it is clear who asks."""
     query = request.query_params.dict()
-    ask = read_ask(query, request.headers)
+    # A field that was given twice is one with commas, wherever it was put together.
+    names = {name.lower() for name in request.headers}
+    headers = {name: ", ".join(request.headers.getall(name)) for name in names}
+    ask = read_ask(query, headers)
     project, key = await _reader(parts, request, query.get("token", []), task_id)
     stored = await parts.requests.get(project, task_id)
     return ask, LogRef(project, task_id, stored.partition), key
@@ -180,21 +184,28 @@ async def _asked(
 async def _reader(
     parts: StreamParts, request: AnyRequest, token: list[str], task_id: str
 ) -> tuple[str, str | None]:
-    """Return whose stream is asked for, by the token in the URL or else by the key; and the key."""
+    """Return whose stream is asked for, by the token in the URL or else by the key; and the key.
+
+    An empty token is none.
+    """
+    token = [text for text in token if text]
     if not token:
         principal = parts.authenticator.authenticate(request)
         return principal.require_project(READ), principal.key
     secret = parts.settings.token_secret
-    grant = (
-        tokens.verify(secret, token[0], task_id, time.time())
-        if secret is not None and len(token) == 1
-        else None
-    )
+    try:
+        grant = (
+            tokens.verify(secret, token[0], task_id, time.time())
+            if secret is not None and len(token) == 1
+            else None
+        )
+    except tokens.TokenExpiredError as exc:
+        raise UnauthorizedError("The token has expired: ask for another one.") from exc
     if grant is None or (
         grant.key is not None and not await parts.authenticator.is_alive_soon(grant.key)
     ):
         raise UnauthorizedError(
-            "The token is not valid for this stream, has expired, or its key may not be used."
+            "The token is not valid for this stream, or its key may not be used."
         )
     return grant.project, grant.key
 

@@ -16,6 +16,7 @@ from api.server.address import counted, forwarded_address, is_trusted, peer_addr
 from api.server.connections import Connections, Reason
 from api.server.head import check_head, head_too_large, url_too_long
 from api.server.refusal import refusal
+from api.server.unframed import send_unframed
 
 PIECE_BYTES = 4 * 1024
 CHUNK_FRAMING_BYTES = 32  # a chunk's size in hexadecimal, its line ends, and a short extension
@@ -257,6 +258,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._connections.works(self)
         self._phase = Phase.BODY
         super().on_headers_complete()
+        if self.parser.get_http_version() != "1.1":
+            cycle: Any = self.cycle  # the application has not been called yet
+            cycle.send = send_unframed(cycle)
 
     def on_chunk_header(self) -> None:
         self._n_chunks += 1

@@ -89,13 +89,22 @@ def after_cursor(call: Call[T], cursor: str) -> Call[T]:
     return replace(call, query=(*query, ("cursor", cursor)))
 
 
-def stream(task_id: str, offset: int, *, live: bool = True) -> Call[bytes]:
-    """The log from byte `offset`; not `live`: what exists now, then the answer ends."""
+def stream(
+    task_id: str, offset: int, *, live: bool = True, heartbeat_s: int | None = None
+) -> Call[bytes]:
+    """The log from byte `offset`; not `live`: what exists now, then the answer ends.
+
+    With `heartbeat_s` the answer has more than log bytes: see `console.client.log`.
+    """
     return Call(
         bytes,
         "GET",
         paths.stream(_part(task_id)),
-        (("offset", str(offset)), *(() if live else (("live", "false"),))),
+        (
+            ("offset", str(offset)),
+            *(() if live else (("live", "false"),)),
+            *_given(("heartbeat", heartbeat_s)),
+        ),
         headers=(("Accept", "text/event-stream"),),
     )
 

@@ -18,6 +18,7 @@ FIRST_PAUSE_S = 0.25
 MAX_PAUSE_S = 10.0
 PATIENCE_S = 120.0
 START_OFFSET = "stream-start-offset"
+_RETRY = b"retry:"
 _PASSING = {429, 502, 503, 504}  # statuses that another attempt may mend
 
 
@@ -27,6 +28,54 @@ class Piece(NamedTuple):
     offset: int
     data: bytes
     events: tuple[Event, ...]
+
+
+class HeartbeatFilter:
+    """Leaves out of an answer with heartbeats what is no log byte.
+
+    That is the answer's first line, `retry:`, and every line that is a colon alone, each with the
+    blank line behind it.
+    """
+
+    def __init__(self) -> None:
+        self._pending = b""  # the start of a line of which it is not clear yet what it is
+        self._is_first = True
+        self._in_line = False
+        self._behind = False  # a line that was left out
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the log bytes of `data`; what is not clear yet comes with the next."""
+        data = self._pending + data
+        kept: list[bytes] = []
+        at = 0
+        while at < len(data):
+            stop = data.find(b"\n", at) + 1
+            if self._behind:
+                self._behind = False
+                at += data.startswith(b"\n", at)
+                continue
+            if not self._in_line:
+                left_out = self._left_out(data[at : stop or len(data)])
+                if left_out is None:
+                    break
+                self._is_first = False
+                if left_out:
+                    self._behind = True
+                    at = stop
+                    continue
+            kept.append(data[at : stop or len(data)])
+            self._in_line = not stop
+            at = stop or len(data)
+        self._pending = data[at:]
+        return b"".join(kept)
+
+    def _left_out(self, line: bytes) -> bool | None:
+        """Return whether a line is left out, given with its end or as far as it came; or None."""
+        if line in {b":", b":\n"}:
+            return None if line == b":" else True
+        if self._is_first and line.startswith(_RETRY):
+            return True if line.endswith(b"\n") else None
+        return None if self._is_first and _RETRY.startswith(line) else False
 
 
 class EventSplitter:
@@ -73,6 +122,7 @@ class Following:
     """One reader of one task's log, over as many connections as it takes.
 
     `offset` is the log offset of the next byte; `finished` once the log's last byte was read.
+    With `heartbeat_s` the server is asked to say something after so many seconds of silence.
     """
 
     def __init__(
@@ -81,12 +131,15 @@ class Following:
         offset: int = 0,
         *,
         patience_s: float = PATIENCE_S,
+        heartbeat_s: int | None = None,
         jitter: Random | None = None,
     ) -> None:
         self.task_id = task_id
         self.offset = offset
         self.finished = False
         self._splitter = EventSplitter(offset)
+        self._heartbeat_s = heartbeat_s
+        self._filter: HeartbeatFilter | None = None
         self._patience_s = patience_s
         self._jitter = jitter or Random()  # noqa: S311 - spreads reconnects, guards nothing
         self._n_cuts = 0
@@ -95,7 +148,7 @@ class Following:
 
     def call(self) -> calls.Call[bytes]:
         """Return the request for the rest of the log."""
-        return calls.stream(self.task_id, self.offset)
+        return calls.stream(self.task_id, self.offset, heartbeat_s=self._heartbeat_s)
 
     def opened(self, status: int, headers: Mapping[str, str]) -> bool:
         """Return whether the answer's body is to be read as log bytes.
@@ -112,6 +165,7 @@ class Following:
         start = headers.get(START_OFFSET)
         if start is not None and start != str(self.offset):
             raise LogMismatchError(f"asked for byte {self.offset}, the stream starts at {start}")
+        self._filter = None if self._heartbeat_s is None else HeartbeatFilter()
         return True
 
     @staticmethod
@@ -120,7 +174,9 @@ class Following:
         return status >= 300 and status not in _PASSING
 
     def feed(self, data: bytes) -> Piece:
-        """Take the next log bytes; raises `LogMismatchError`."""
+        """Take the next bytes of an answer; raises `LogMismatchError`."""
+        if self._filter is not None:
+            data = self._filter.feed(data)
         piece = Piece(self.offset, data, self._splitter.feed(data))
         self.offset += len(data)
         self._n_cuts = 0

@@ -22,17 +22,23 @@ from streamproc.contract.framing import DONE
 @click.option(
     "--offset", type=click.IntRange(0), default=0, show_default=True, help="Log byte to begin at."
 )
+@click.option(
+    "--heartbeat",
+    type=click.IntRange(1, 300),
+    metavar="SECONDS",
+    help="Let the server say something after so much silence, where a proxy cuts what is silent.",
+)
 @asks_api
-def stream(terminal: Terminal, task: str, offset: int) -> int:
+def stream(terminal: Terminal, task: str, offset: int, heartbeat: int | None) -> int:
     """Write a task's log to stdout: its very bytes, or with --json one chunk a line.
 
     On a terminal, and with --json, control characters in texts are written as JSON escapes.
 
     Goes on at the next byte when the connection breaks. Ends with 1 when the task failed.
     """
-    terminal.preview(calls.stream(task, offset))
+    terminal.preview(calls.stream(task, offset, heartbeat_s=heartbeat))
     out = sys.stdout.buffer
-    following = Following(task, offset)
+    following = Following(task, offset, heartbeat_s=heartbeat)
     failed = False
 
     def note_cut(pause_s: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from api.log.response import HEARTBEAT
 from api.routes import stream as stream_routes
 from tests.api.server import LiveApi, until
 from tests.api.streams import archive_waits, archived, begin, seen, stream_path
@@ -197,14 +199,11 @@ async def test_heartbeats_come_on_demand_and_do_not_count(
     async with project.stream("GET", stream_path(task, "heartbeat=1")) as answer:
         async for piece in answer.aiter_raw():
             got += piece
-            if b"\n:" in got and task not in worker.logs:
+            if got.count(HEARTBEAT) >= 2 and task not in worker.logs:
                 begin(worker, project, task, 2)
                 worker.end(task)
-    lines = got.split(b"\n")
-    assert lines[0].startswith(b"retry: ")
-    rest = b"\n".join(line for line in lines if not line.startswith((b":", b"retry:")))
-    assert any(line.startswith(b":") and len(line) > 1024 for line in lines)
-    assert rest == worker.logs[task].log
+    log = worker.logs[task].log
+    assert re.fullmatch(rb"retry: [1-4]\d{3}\n\n(:\n\n){2,}" + re.escape(log), got)
 
 
 async def test_a_token_opens_one_stream_alone(project: Any, worker: StandInWorker) -> None:
@@ -222,12 +221,50 @@ async def test_a_token_opens_one_stream_alone(project: Any, worker: StandInWorke
             stream_path(task, f"token={made['token'][:-2]}AA"),
             stream_path(other, f"token={made['token']}"),
         ):
-            assert (await anybody.get(url)).status_code == 401, url
+            refused = await anybody.get(url)
+            assert refused.status_code == 401, url
+            assert "expired" not in refused.json()["detail"], url
         assert (
             await anybody.get(f"/v1/video/tasks/{task}?token={made['token']}")
         ).status_code == 401
     past = await project.post(f"/v1/video/tasks/{task}/token?ttl_s=0")
     assert past.status_code == 400
+
+
+async def test_a_token_that_expires_leaves_its_stream_open_and_opens_no_other(
+    project: Any, worker: StandInWorker
+) -> None:
+    task = await submit(project)
+    begin(worker, project, task, 1)
+    made = (await project.post(f"/v1/video/tasks/{task}/token?ttl_s=2")).json()
+    async with httpx.AsyncClient(base_url=project.base_url) as anybody:
+        async with anybody.stream("GET", made["stream_url"]) as answer:
+            assert answer.status_code == 200
+            refused = answer
+
+            async def expired() -> bool:
+                nonlocal refused
+                refused = await anybody.get(made["stream_url"] + "&live=false")
+                return refused.status_code == 401
+
+            await until(expired, within_s=10)
+            await asyncio.to_thread(worker.chunk, task, target())
+            log = await asyncio.to_thread(worker.end, task)
+            assert b"".join([piece async for piece in answer.aiter_raw()]) == log
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["code"] == "unauthorized"
+        assert refused.json()["detail"] == "The token has expired: ask for another one."
+
+
+async def test_an_empty_token_is_none(project: Any, worker: StandInWorker) -> None:
+    task = await submit(project)
+    begin(worker, project, task, 1)
+    log = worker.end(task)
+    assert (await project.get(stream_path(task, "token="))).content == log
+    async with httpx.AsyncClient(base_url=project.base_url) as anybody:
+        assert (await anybody.get(stream_path(task, "token="))).status_code == 401
+    both = await project.get(stream_path(task, "token=&token=v2.1.x"))
+    assert both.status_code == 401, "a token that is no good is not made good by a key"
 
 
 async def test_unknown_and_foreign_streams_are_the_same_404(

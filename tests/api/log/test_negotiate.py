@@ -48,6 +48,22 @@ def test_a_parameter_given_twice_is_refused(name: str) -> None:
         ask({name: ["1", "1"]})
 
 
+@pytest.mark.parametrize("text", ["1, 2", "1,2", "1, , 2", "2, 1, 1"])
+def test_two_last_event_ids_are_refused(text: str) -> None:
+    with pytest.raises(BadRequestError, match="Last-Event-ID must be given once"):
+        ask(last_event_id=text)
+
+
+@pytest.mark.parametrize("text", ["7", " 7", "7, 7", "7,", ",7,7"])
+def test_one_last_event_id_may_be_repeated(text: str) -> None:
+    assert ask(last_event_id=text).offset == 7
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_empty_last_event_id_is_none(text: str) -> None:
+    assert ask({"offset": ["3"]}, last_event_id=text).offset == 3
+
+
 @pytest.mark.parametrize("text", ["yes", "", "FALSE", "longpoll"])
 def test_an_unknown_mode_is_refused(text: str) -> None:
     with pytest.raises(BadRequestError, match="live must be one of"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.log.token import sign, verify
+from api.log.token import TokenExpiredError, sign, verify
 
 KEY = "key_0123456789abcdef0123"
 OTHER_KEY = "key_0123456789abcdef0124"
@@ -28,7 +28,9 @@ def as_before(secret: str, project: str, task: str, expires_s: int) -> str:
 def test_a_token_names_its_project_and_key_until_it_expires(project: str, task: str) -> None:
     token = sign("secret", project, task, 1000, KEY)
     assert verify("secret", token, task, 999.9) == (project, KEY)
-    assert verify("secret", token, task, 1000) is None
+    with pytest.raises(TokenExpiredError):
+        verify("secret", token, task, 1000)
+    assert verify("other", token, task, 1000) is None
     assert verify("other", token, task, 1) is None
     assert verify("secret", token, task + "x", 1) is None
 
@@ -39,7 +41,9 @@ def test_a_token_of_before_is_good_until_it_expires_and_names_no_key(
 ) -> None:
     token = as_before("secret", project, task, 1000)
     assert verify("secret", token, task, 999.9) == (project, None)
-    assert verify("secret", token, task, 1000) is None
+    with pytest.raises(TokenExpiredError):
+        verify("secret", token, task, 1000)
+    assert verify("other", token, task, 1000) is None
     assert verify("other", token, task, 1) is None
 
 

@@ -1,12 +1,13 @@
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import cycle, pairwise, zip_longest
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.client.log import MAX_PAUSE_S, EventSplitter, Following
+from api.log.response import HEARTBEAT
+from console.client.log import MAX_PAUSE_S, EventSplitter, Following, HeartbeatFilter
 from console.errors import LogMismatchError, UnreachableError
 from streamproc.contract.framing import frame_event, parse_events
 from tests.console.client.logs import make_log
@@ -38,6 +39,41 @@ def test_what_a_text_says_is_no_event(text: bytes, frame: Callable[[bytes, int],
 def test_a_changed_byte_count_is_noticed(at: int) -> None:
     with pytest.raises(LogMismatchError):
         EventSplitter(0).feed(LOG[:at] + b"x" + LOG[at:])
+
+
+@given(
+    st.integers(0, len(LOG)),
+    st.lists(st.integers(1, 9), max_size=4),
+    st.lists(st.integers(1, 400), min_size=1),
+    st.integers(0, len(LOG) + 500),
+)
+def test_heartbeats_are_left_out_whatever_the_pieces_and_wherever_one_begins(
+    start: int, silences: list[int], sizes: list[int], cut: int
+) -> None:
+    ends = [event.end for event in parse_events(LOG) if event.end >= start]
+    answer, at = b"retry: 1234\n\n", start
+    for end, n_heartbeats in zip_longest(ends, silences, fillvalue=0):
+        answer += LOG[at:end] + HEARTBEAT * n_heartbeats
+        at = end or at
+    answer = answer[:cut]
+    one, kept = HeartbeatFilter(), b""
+    for size in cycle(sizes):
+        kept += one.feed(answer[:size])
+        answer = answer[size:]
+        if not answer:
+            break
+    assert LOG[start:].startswith(kept)
+    whole = cut >= len(LOG) + 500
+    assert not whole or kept == LOG[start:]
+
+
+@pytest.mark.parametrize(
+    "log", [b": 390\n\n", b"retry: 5\n\n", b"\n", b"\n:\n\n", b"y: {}", b"re", b"r\n\n"]
+)
+def test_log_bytes_that_look_like_comments_are_kept(log: bytes) -> None:
+    """Behind an offset inside an event any of its bytes may come first."""
+    one = HeartbeatFilter()
+    assert one.feed(b"retry: 1000\n\n" + log) == log.removesuffix(b":\n\n")
 
 
 def opened(**options: float) -> Following:
