@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check lock chaos field kafka conformance containers audit bench clean help
+.PHONY: install demo test unit check lock chaos field kafka conformance clients containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,8 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 		--python-version 3.11 - --output-file deploy/audit.lock
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		tests/clients/python/requirements.in --output-file tests/clients/python/requirements.lock
 
 chaos: install ## Kill processes at random and check that no byte is lost
 	$(BIN)/pytest -s -m chaos tests/chaos $(ARGS)
@@ -62,6 +64,9 @@ kafka: install ## Test against a three-node Apache Kafka
 conformance: install ## Run the Durable Streams suite against the log (needs Node 20)
 	$(BIN)/python -m tests.conformance
 
+clients: install ## Drive other people's libraries through a faulty proxy (needs Node 20; Go, javac)
+	$(BIN)/python -m tests.clients $(ARGS)
+
 containers: install ## Run compose.yaml's services in real containers (needs root, docker.io, debootstrap)
 	$(BIN)/python -m tests.containers
 
@@ -74,7 +79,7 @@ bench: install ## Measure every figure that the documentation names
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove caches and .venv, never data
-	rm -rf .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-audit .clients_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this

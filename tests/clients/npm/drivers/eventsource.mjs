@@ -1,0 +1,4 @@
+import { EventSource } from "eventsource"
+import { followAgain } from "../again.mjs"
+
+export default (task) => followAgain((url) => new EventSource(url), task)
