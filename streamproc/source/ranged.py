@@ -2,7 +2,7 @@
 
 One long response is kept open and read in order: a demuxer mostly goes forward. A jump asks for a
 short range, since who jumps may jump again, and what a server has sent by then is for nothing; each
-range that is read to its end is followed by one four times as long, and at last by all the rest.
+range that is read to its end is followed by one eight times as long, and at last by all the rest.
 The end of the file, where indexes and the fingerprint are, is asked for separately.
 
 Every answer has to be of the same file. Its validators tell; where they differ, as those of several
@@ -28,8 +28,8 @@ from streamproc.source.policy import FetchPolicy
 _BLOCK_BYTES: Final = 128 * 1024
 _MAX_BLOCKS: Final = 128
 _READ_THROUGH_BYTES: Final = 1 << 20
-_FIRST_RANGE_BYTES: Final = 2 * _BLOCK_BYTES
-_RANGES_GROW: Final = 4
+_FIRST_RANGE_BYTES: Final = 4 * _BLOCK_BYTES
+_RANGES_GROW: Final = 8
 _LONGEST_RANGE_BYTES: Final = 16 << 20
 """Behind a range of this length everything is asked for."""
 _MAX_ATTEMPTS: Final = 3

@@ -71,6 +71,8 @@ class Fleet:
     """A ClickHouse server; None: chDB, with the index in the first api."""
     private_hosts: str = ""
     """Where sources of tests may be fetched from."""
+    session_timeout_s: int = 3
+    """How long Kafka waits for a worker that does not beat."""
     members: dict[str, Member] = field(default_factory=dict)
     api_ports: tuple[int, ...] = ()
 
@@ -86,7 +88,7 @@ class Fleet:
             env.FILE_ROOTS: "/",
             env.PRIVATE_HOSTS: self.private_hosts,
             env.SLICE_S: "1",
-            env.SESSION_TIMEOUT_S: "3",
+            env.SESSION_TIMEOUT_S: str(self.session_timeout_s),
             env.ADMIN_KEY: ADMIN_KEY,
             env.TOKEN_SECRET: "chaos",
             RING_BYTES: str(1024 * 1024),

@@ -41,6 +41,7 @@ UPLOADED = {
             "type": "video_base64",
             "data": base64.b64encode(CLIP.read_bytes()).decode(),
             "sampling": {"mode": "interval", "value": 1},
+            "range": {"unit": "frames", "start": 0, "end": 60},
         }
     ],
 }
@@ -50,14 +51,14 @@ UPLOADED = {
 def test_no_accepted_task_fails_by_an_outage_of_s3(
     kafka: ProxiedKafka, s3_server: S3Server, tmp_path: Path
 ) -> None:
-    fleet = Fleet(kafka, s3_server, tmp_path, n_workers=2)
+    fleet = Fleet(kafka, s3_server, tmp_path, n_workers=2, session_timeout_s=6)
     rng = random.Random(SEED)
     done: Counter[str] = Counter()
     clients: list[StreamClient] = []
     try:
         fleet.start()
         project, key = create_key(fleet)
-        undisturbed = undisturbed_chunks(fleet, key, UPLOADED)
+        undisturbed = undisturbed_chunks(fleet, key, UPLOADED, timeout_s=300)
         for _ in range(N_OUTAGES):
             while sum(not client.finished for client in clients) < N_TASKS:
                 number = len(clients)
@@ -67,14 +68,14 @@ def test_no_accepted_task_fails_by_an_outage_of_s3(
             outage(fleet, rng, done)
             time.sleep(rng.uniform(0.2, 2.0))
         for client in clients:
-            client.join(180)
+            client.join(300)
         unfinished = [client.task for client in clients if not client.finished]
         assert not unfinished, f"not finished: {unfinished}"
         logs = {task: story.log for task, story in stories_of_kafka(kafka).items()}
         for client in clients:
             assert bytes(client.log) == logs[client.task]
             assert timeless(chunks_of(logs[client.task])) == timeless(undisturbed)
-        wait_for_archive(s3_server, project, logs, [client.task for client in clients])
+        wait_for_archive(s3_server, project, logs, [client.task for client in clients], 180)
     finally:
         fleet.stop()
     sys.stdout.write(

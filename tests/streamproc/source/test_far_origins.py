@@ -163,7 +163,7 @@ def test_a_jump_asks_for_little_and_who_reads_on_for_more(video: Path) -> None:
         finally:
             reader.close()
         lengths = [_length(asked) for asked in origin.requests[1:]]
-    assert lengths == [256 << 10, 1 << 20, 4 << 20, 16 << 20, None]
+    assert lengths == [512 << 10, 4 << 20, None]
 
 
 def _length(asked: str | None) -> int | None:
