@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check lock chaos field kafka conformance clients containers audit bench clean help
+.PHONY: install demo test unit check lock chaos field stores kafka conformance clients containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -57,6 +57,9 @@ chaos: install ## Kill processes at random and check that no byte is lost
 
 field: install ## Make many awkward videos and compare every way to their frames with a foreign decoder
 	$(BIN)/python -m tests.field $(ARGS)
+
+stores: install ## Run a whole stack on S3 servers of other people (builds some with Go)
+	$(BIN)/python -m tests.stores $(ARGS)
 
 kafka: install ## Test against a three-node Apache Kafka
 	$(BIN)/pytest tests/kafka

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Self
 
 from tests.clients.faults import Cut, Ending, Plan, Treatment
@@ -18,7 +19,6 @@ from tests.clients.messages import (
     write_part,
 )
 
-_REASONS = {502: "Bad Gateway", 503: "Service Unavailable"}
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -200,9 +200,9 @@ def _pieces(data: bytes, treatment: Treatment) -> list[bytes]:
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: int) -> None:
-    page = f"<html><body><h1>{status} {_REASONS[status]}</h1></body></html>\n".encode()
+    page = f"<html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>\n".encode()
     headers = {"content-type": "text/html", "content-length": str(len(page)), "retry-after": "1"}
-    writer.write(message(f"HTTP/1.1 {status} {_REASONS[status]}", headers) + page)
+    writer.write(message(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", headers) + page)
     await writer.drain()
 
 
