@@ -6,8 +6,9 @@ import pytest
 from api.consumers import letter_resources, role_parts
 from api.contract.resources import PartResource
 from api.directory import Directory
+from api.metrics import Metrics
 from streamproc.contract import topics
-from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat, DeadLetter
+from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat, DeadLetter, WorkerBeat
 
 NOW_MS = 1_800_000_000_000
 
@@ -41,6 +42,21 @@ def test_partitions_that_nobody_has_are_named() -> None:
 def test_a_role_that_waits_for_its_store_is_ready_and_says_so() -> None:
     found = index_part(beat(waiting_for="clickhouse"))
     assert (found.ready, found.detail) == (True, "Waits for clickhouse.")
+
+
+def test_tasks_that_wait_for_s3_are_counted_and_told() -> None:
+    workers = [
+        WorkerBeat(f"w{n}", "h", n, NOW_MS - 9000, NOW_MS - 1000, "CPU", "f32", (), 4, 0, 0.0, 0)
+        for n in range(2)
+    ]
+    waiting = [msgspec.structs.replace(one, waiting_for_store=2) for one in workers]
+    part = next(p for p in role_parts(waiting, (), (), NOW_MS) if p.name == "worker")
+    assert (part.ready, part.detail) == (True, "4 tasks wait for the object store.")
+    metrics = Metrics()
+    metrics.set_workers(waiting)
+    assert b"framewire_tasks_waiting_for_store 4.0" in metrics.render()
+    metrics.set_workers(workers)
+    assert b"framewire_tasks_waiting_for_store 0.0" in metrics.render()
 
 
 def letter(position: int, project: str = "p", task: str = "vt_1") -> DeadLetter:

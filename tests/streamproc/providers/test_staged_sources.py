@@ -3,17 +3,26 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from models.registry import Registry
 from streamproc.agents.uploads import BucketUploads
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract import env
 from streamproc.contract.objects import source_key
+from streamproc.contract.providers import load_providers
+from streamproc.contract.records import FoldPoint, Submitted
+from streamproc.errors import TaskFailedError
+from streamproc.providers.engines import Engines
+from streamproc.providers.plan import ModelShelf
 from streamproc.providers.staging import UploadsUnavailableError, is_staged, stage_behind
+from streamproc.settings import read_settings
 from streamproc.source.frames import open_source
+from streamproc.source.interrupt import Interrupt
 from streamproc.source.policy import FetchPolicy
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.brokers import KafkaNode
@@ -112,3 +121,26 @@ def test_without_s3_nothing_is_staged_and_nothing_is_known(whole_only: Origin) -
     pin = _spooled(whole_only, uploads, "p/t/source")
     with pytest.raises(UploadsUnavailableError):
         is_staged(uploads, "p/t/source", pin)
+
+
+def _reopened(environ: dict[str, str], origin: Origin) -> None:
+    """Open a task whose log was begun with another video than the origin has now."""
+    settings = read_settings(
+        {env.KAFKA: "not used", env.PRIVATE_HOSTS: origin.authority, **environ}
+    )
+    spec = make_spec(f"http://{origin.authority}/clip.mp4", ())
+    submitted = Submitted("t", "p", 0, 1, spec, FoldPoint(0))
+    providers, shelf = load_providers(None), ModelShelf(Registry(None))
+    with ThreadPoolExecutor(1) as pool:
+        engines = Engines(settings, providers, shelf, pool, BucketUploads(environ), depth=1)
+        engines.open(providers[0].name, submitted, "f32", None, "another pin", Interrupt())
+
+
+def test_what_the_origin_does_not_give_any_more_may_be_in_s3_so_s3_is_waited_for(
+    bucket: S3Server, whole_only: Origin
+) -> None:
+    with pytest.raises(UploadsUnavailableError):
+        _reopened({**bucket.environ, env.S3_ENDPOINT: "http://127.0.0.1:9"}, whole_only)
+    with pytest.raises(TaskFailedError) as caught:
+        _reopened(bucket.environ, whole_only)
+    assert caught.value.code == "source_changed"
