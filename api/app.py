@@ -1,5 +1,6 @@
 """`create_app`: the routes, the errors and the process's services, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -73,7 +74,12 @@ def create_app(settings: Settings) -> Litestar:
         app.state.frames = Frames(services.objects, services.rows, services.secrets)
         try:
             await services.start()
-            yield
+            # What is wrong is in the log before anybody asks whether the service is ready.
+            first_look = asyncio.create_task(services.parts())
+            try:
+                yield
+            finally:
+                first_look.cancel()
         finally:
             await app.state.frames.close()
             await services.stop()

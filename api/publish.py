@@ -151,9 +151,9 @@ class Publisher:
     def _hear(self, error: KafkaError) -> None:
         """Keep what the client says of itself while Kafka does not answer; any thread."""
         found = kafka_trouble(error.name(), error.str())
-        if found is not None and found != self._trouble:
-            self._trouble = found
-            _log.warning("Kafka cannot be used", reason=found)
+        if found is not None and found.sentence != self._trouble:
+            self._trouble = found.sentence
+            _log.warning("Kafka cannot be used", reason=found.sentence)
 
     def _poll(self) -> None:
         while not self._stopping.is_set():

@@ -37,7 +37,7 @@ def moto() -> Application:
 
 
 def deaf(application: Application) -> Application:
-    """Return the same store without an ear for `If-None-Match`."""
+    """Return the same store, which ignores `If-None-Match`."""
 
     def without(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         environ.pop("HTTP_IF_NONE_MATCH", None)

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from streamproc.broker.errors import BrokerError, TopicPolicyError
 from streamproc.contract.audit import DEFAULT_DAYS
-from streamproc.contract.kafka_trouble import kafka_trouble
+from streamproc.contract.kafka_trouble import KafkaTrouble, kafka_trouble
 from streamproc.contract.topics import (
     AUDIT,
     CHUNKS,
@@ -35,17 +35,21 @@ class Troubles:
     """Hears of a client's errors (`error_cb`), which its calls do not tell."""
 
     def __init__(self) -> None:
-        self.said: str | None = None
+        self.last: KafkaTrouble | None = None
         self._since_s = 0.0
 
     def hear(self, error: KafkaError) -> None:
         found = kafka_trouble(error.name(), error.str())
-        if found is not None and found != self.said:
-            self.said, self._since_s = found, time.monotonic()
+        if found is not None and found != self.last:
+            self.last, self._since_s = found, time.monotonic()
 
-    def lasts(self) -> bool:
-        """Whether the same was heard of for so long that it will hardly pass by itself."""
-        return self.said is not None and time.monotonic() - self._since_s >= _LASTING_S
+    @property
+    def lasting(self) -> str | None:
+        """What waiting will hardly mend: it was heard of for a while."""
+        if self.last is None or not self.last.lasting:
+            return None
+        is_old = time.monotonic() - self._since_s >= _LASTING_S
+        return self.last.sentence if is_old else None
 
 
 def wait_for_kafka(admin: AdminClient, timeout_s: float, troubles: Troubles | None = None) -> None:
@@ -61,10 +65,11 @@ def wait_for_kafka(admin: AdminClient, timeout_s: float, troubles: Troubles | No
                 return
         except KafkaException:
             admin.poll(0)  # calls the callback
-        if troubles.said is not None and troubles.lasts():
-            raise BrokerError(troubles.said)
+        if troubles.lasting is not None:
+            raise BrokerError(troubles.lasting)
         if time.monotonic() >= deadline:
-            raise BrokerError(f"Kafka did not answer within {timeout_s:g} s")
+            why = "" if troubles.last is None else f": {troubles.last.sentence}"
+            raise BrokerError(f"Kafka did not answer within {timeout_s:g} s{why}")
 
 
 def ensure_topics(

@@ -1,30 +1,42 @@
 """What librdkafka's errors mean, in a sentence that names the setting."""
 
+from typing import NamedTuple
+
 from streamproc.contract import env
 
 _LOGIN = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
+_OF_TLS = ("certificate", "plaintext", "version")  # not: a broker that stops during a handshake
 
 
-def kafka_trouble(name: str, text: str) -> str | None:
+class KafkaTrouble(NamedTuple):
+    """A sentence, and whether it hardly passes by itself."""
+
+    sentence: str
+    lasting: bool
+
+
+def kafka_trouble(name: str, text: str) -> KafkaTrouble | None:
     """Return what the error of this name (`KafkaError.name()`) and text means for all clients.
 
     None: nothing more than that a broker does not answer just now. No sentence holds an address, a
     user's name or a password.
     """
+    lowered = text.lower()
+    if name in _LOGIN and "mechanism" in lowered:
+        sentence = f"Kafka offers no such kind of login: sasl.mechanism in {env.KAFKA_OPTIONS}."
+        return KafkaTrouble(sentence, lasting=True)
     if name in _LOGIN:
-        if "mechanism" in text.lower():
-            return (
-                f"Kafka does not offer this kind of login: sasl.mechanism in {env.KAFKA_OPTIONS}."
-            )
-        return (
+        return KafkaTrouble(
             "Kafka refuses the login: sasl.username or sasl.password in"
-            f" {env.KAFKA_OPTIONS} is wrong."
+            f" {env.KAFKA_OPTIONS} is wrong.",
+            lasting=True,
         )
-    if name == "_SSL":
-        return (
+    if name == "_SSL" and any(word in lowered for word in _OF_TLS):
+        return KafkaTrouble(
             "Kafka's certificate is not trusted, or it speaks no TLS: ssl.ca.location and"
-            f" security.protocol in {env.KAFKA_OPTIONS}."
+            f" security.protocol in {env.KAFKA_OPTIONS}.",
+            lasting=True,
         )
     if name == "_RESOLVE":
-        return f"The host of Kafka has no address: {env.KAFKA}."
+        return KafkaTrouble(f"The host of Kafka has no address: {env.KAFKA}.", lasting=False)
     return None

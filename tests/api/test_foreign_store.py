@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 
+from api import frame_child
 from api.settings import Settings
 from api.store.objects import Objects, StoreUnavailableError
 from streamproc.contract import env
@@ -139,3 +140,10 @@ async def test_a_listing_goes_on_by_its_token_alone(engines: None) -> None:
         queries = [parse_qs(request["QUERY_STRING"]) for request in requests]
         asked = [query.keys() & {"start-after", "continuation-token"} for query in queries]
         assert asked == [{"start-after"}, {"continuation-token"}, {"continuation-token"}]
+
+
+def test_previews_of_uploads_are_fetched_with_the_same_authorities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(env.S3_CA_BUNDLE, "/etc/framewire/s3.pem")
+    assert frame_child._environment()[env.S3_CA_BUNDLE] == "/etc/framewire/s3.pem"

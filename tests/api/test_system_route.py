@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 
 from api.errors import ProblemError, to_problem
 from api.settings import Settings
-from streamproc.contract import topics
+from streamproc.contract import env, topics
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
 from tests.api.server import LiveApi, until
@@ -142,6 +142,36 @@ async def test_without_kafka_the_server_names_it_and_accepts_nothing(settings: S
             )
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) > 0
+    finally:
+        api.stop()
+
+
+async def test_what_is_wrong_with_the_store_is_said_by_ready_by_system_and_to_who_submits(
+    project: httpx.AsyncClient, settings: Settings
+) -> None:
+    api = LiveApi(msgspec.structs.replace(settings, s3_secret="another"))
+    api._thread.start()
+    try:
+        key = {"Authorization": project.headers["authorization"]}
+        async with httpx.AsyncClient(base_url=api.url, timeout=30, headers=key) as client:
+
+            async def known() -> Any:
+                try:
+                    answer = await client.get("/v1/system")
+                except httpx.TransportError:
+                    return None
+                return answer.json() if answer.status_code == 200 else None
+
+            system = await until(known, within_s=30)
+            ready = await client.get("/health/ready")
+            assert ready.status_code == 503
+            for parts in (system["parts"], ready.json()["parts"]):
+                (store,) = [part for part in parts if part["name"] == "s3"]
+                assert not store["ready"]
+                assert env.S3_SECRET in store["detail"]
+            answer = await client.post("/v1/video/process", json=BODY)
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+            assert env.S3_SECRET in answer.json()["detail"]
     finally:
         api.stop()
 

@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from console.errors import DirectoryInUseError
-from console.local.state import DataDirectory, S3Access, Secrets, StackState, default_data_dir
+from console.local.state import (
+    DataDirectory,
+    S3Access,
+    Secrets,
+    StackState,
+    Stores,
+    default_data_dir,
+)
 from streamproc.contract.sealing import Sealer
+from streamproc.contract.store import StoreSettings
 
 
 def state(**changes: Any) -> StackState:
@@ -116,3 +124,17 @@ def test_the_data_directory_follows_the_environment(tmp_path: Path) -> None:
     assert default_data_dir({"FRAMEWIRE_DATA": str(tmp_path)}) == tmp_path
     assert default_data_dir({"XDG_DATA_HOME": "/x"}).as_posix() == "/x/framewire"
     assert default_data_dir({}).parts[-3:] == (".local", "share", "framewire")
+
+
+def test_a_directory_keeps_the_stores_of_its_stack_for_its_user_alone(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path / "data")
+    directory.prepare()
+    assert directory.stores() is None, "no stack was up here"
+    (directory.root / "seaweedfs").mkdir()
+    assert directory.stores() == Stores(), "a version before kept none: its own engine was used"
+    foreign = StoreSettings("http://s3:9", "videos", "key", "of-the-key", addressing="virtual")
+    stores = Stores(foreign, "http://framewire:of-the-tables@ch:8123/framewire")
+    directory.keep_stores(stores)
+    assert directory.stores() == stores
+    assert stat.S_IMODE((directory.root / "stores.json").stat().st_mode) == 0o600
+    assert "of-the" not in repr(stores)
