@@ -29,4 +29,6 @@ async def follow(task: Any) -> None:
             task.note(f"opened anew: {exc}")
         except (aiohttp.ClientError, OSError) as exc:
             task.note(f"opened anew: {exc!r}")
+        except UnicodeDecodeError as exc:  # a body that ended inside of a letter
+            task.note(f"opened anew: {exc}")
         await asyncio.sleep(0.2)

@@ -20,7 +20,8 @@ async def follow(task: Any) -> None:
                 done = task.take(event.id, event.data)
                 if done:
                     break
-        except aiohttp.ClientError as exc:
+        # A body that ends inside of a letter is a UnicodeDecodeError.
+        except (aiohttp.ClientError, UnicodeDecodeError) as exc:
             task.note(f"asked again: {exc!r}")
         if task.stay and not n_events:
             return

@@ -21,7 +21,8 @@ def follow(task: Any) -> None:
                     done = task.take(last, event.data)
                     if done:
                         break
-        except requests.RequestException as exc:
+        # A body that ends inside of a letter is a UnicodeDecodeError.
+        except (requests.RequestException, UnicodeDecodeError) as exc:
             if getattr(exc, "status_code", 0) == 204:
                 return
             task.note(f"opened anew: {exc!r}")

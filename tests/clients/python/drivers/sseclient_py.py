@@ -23,6 +23,7 @@ def follow(task: Any) -> None:
                     done = task.take(event.id, event.data)
                     if done:
                         break
-        except requests.RequestException as exc:
+        # A body that ends inside of a letter is a UnicodeDecodeError.
+        except (requests.RequestException, UnicodeDecodeError) as exc:
             task.note(f"asked again: {exc!r}")
             time.sleep(0.2)
