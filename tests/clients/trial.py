@@ -18,8 +18,8 @@ from tests.clients.proxy import Exchange, FaultyProxy
 from tests.clients.served import LIVE_S, Api
 
 TIMEOUT_S = 300.0
-END_S = 5.0
-"""How long it is watched what a client does behind the end, when nobody closes it."""
+END_S = 12.0
+"""How long it is watched what a client does behind the end: several times what any waits there."""
 
 
 class Program(NamedTuple):
