@@ -120,11 +120,23 @@ class Chunk(msgspec.Struct, frozen=True):
 
 _ENCODER = msgspec.json.Encoder()
 _DECODE = json_decoder(Chunk)
+_LINE_ENDS = (
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+    ("\x85".encode(), rb"\u0085"),
+)
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
-    """Return the chunk as compact JSON: never holds a raw line feed."""
-    return _ENCODER.encode(chunk)
+    """Return the chunk as compact JSON in which nothing is the end of a line.
+
+    JSON escapes control characters. The other line ends of Unicode are escaped, too, for clients
+    that divide a stream into lines by them.
+    """
+    data = _ENCODER.encode(chunk)
+    for character, escaped in _LINE_ENDS:
+        data = data.replace(character, escaped)
+    return data
 
 
 def decode_chunk(data: bytes | memoryview | str) -> Chunk:

@@ -1,9 +1,22 @@
 """The bytes of the log, in the order of today and in that of earlier versions."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamproc.contract.chunk import (
+    CHUNK_OBJECT,
+    Chunk,
+    Delta,
+    Result,
+    Roi,
+    StreamInfo,
+    Target,
+    decode_chunk,
+    encode_chunk,
+)
 from streamproc.contract.framing import frame_event, parse_events
 from tests.id_first import frame_id_first
 
@@ -75,3 +88,17 @@ def test_a_wrong_end_is_refused() -> None:
 def test_what_no_version_wrote_is_refused(block: bytes) -> None:
     with pytest.raises(ValueError, match="no event"):
         list(parse_events(block + b"\n\n"))
+
+
+@given(
+    st.text(st.characters(codec="utf-8") | st.sampled_from("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
+)
+def test_a_chunk_is_one_line_for_whoever_knows_more_line_ends_than_the_standard(text: str) -> None:
+    target = Target(1, "sign", 0.5, Roi(1, 2, 3, 4), text=text)
+    chunk = Chunk(
+        "c", CHUNK_OBJECT, StreamInfo(0, None, 1, 0, 1.0, 1), Delta((Result(0, (target,)),)), None
+    )
+    data = encode_chunk(chunk)
+    assert data.decode().splitlines() == [data.decode()]
+    assert decode_chunk(data) == chunk
+    assert json.loads(data)["delta"]["results"][0]["targets"][0]["text"] == text
