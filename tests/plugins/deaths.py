@@ -49,8 +49,11 @@ class FileScheduling(LoadFileScheduling):
 
     def _give_all(self) -> None:
         for node in self.nodes:
-            if node in self.registered_collections:
-                self._reschedule(node)
+            self._reschedule(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if node in self.registered_collections:  # one that takes another's place may not be ready
+            super()._reschedule(node)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import pytest
 
 from streamproc.agents.uploads import BucketUploads
+from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract import env
 from streamproc.contract.store import StoreSettings
 from streamproc.settings import read_settings
@@ -110,9 +112,13 @@ def test_a_staged_source_is_read_over_tls_with_the_one_bundle(
         reader = open_reader(uploads.url("p/vt_1/source"), policy.for_own_store(uploads.host))
         assert reader.read_at(0, len(BODY)) == BODY
         reader.close()
-        distrustful = FetchPolicy.of(read_settings(server.environ | {env.KAFKA: "unused"}))
-        with pytest.raises(SourceUnreachableError):
-            open_reader(uploads.url("p/vt_1/source"), distrustful.for_own_store(uploads.host))
+        for_clients = msgspec.structs.replace(
+            policy, allowed_private_hosts=PrivateHosts(uploads.host or "")
+        )
+        with pytest.raises(
+            SourceUnreachableError
+        ):  # their sources are not the store's to vouch for
+            open_reader(uploads.url("p/vt_1/source"), for_clients)
 
 
 def store_client(environ: dict[str, str]) -> Any:
