@@ -107,7 +107,7 @@ def seaweedfs(directory: Path) -> Iterator[S3Server]:
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",
                 "-master.telemetry=false",
-                "-master.volumeSizeLimitMB=256",
+                "-master.volumeSizeLimitMB=32",  # a new bucket takes seven volumes of the disk
                 "-volume.max=0",
                 "-filer=true",
                 "-filer.disableHttp=true",
