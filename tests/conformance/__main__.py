@@ -83,7 +83,11 @@ async def run(stack: dict[str, Any], report: Path, options: list[str]) -> None:
     """Serve the mount and run the suite against it; vitest writes its results to `report`."""
     backend = Backend(stack["url"], stack["key"], stack["project"], stack["kafka"])
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Mount(backend), log_level="warning", lifespan="off"))
+    # A connection must not be closed at the moment at which the suite uses it again.
+    config = uvicorn.Config(
+        Mount(backend), log_level="warning", lifespan="off", timeout_keep_alive=300
+    )
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listener]))
     port = listener.getsockname()[1]
     try:
