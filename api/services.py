@@ -86,7 +86,7 @@ class Services:
             loaded=lambda: directory_reader.loaded,
             uses=KeyUses(directory, publisher),
         )
-        objects = Objects(settings)
+        objects = Objects(settings.s3)
         rows = Rows(settings.clickhouse)
         log = LogReader(settings, objects)
         metrics = Metrics()

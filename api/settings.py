@@ -10,12 +10,7 @@ import msgspec
 from streamproc.contract import env
 from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
-from streamproc.contract.store import (
-    DEFAULT_REGION,
-    Addressing,
-    InvalidStoreError,
-    StoreSettings,
-)
+from streamproc.contract.store import InvalidStoreError, StoreSettings
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024
@@ -41,8 +36,6 @@ DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
     {
-        "s3_secret",
-        "s3_session_token",
         "admin_key",
         "token_secret",
         "secret_key",
@@ -64,28 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_options: dict[str, Any] = msgspec.field(default_factory=dict)
     """Further librdkafka properties (TLS, SASL) for every client of this process."""
 
-    s3_endpoint: str | None = None
-    """http(s)://host:port; None is AWS itself."""
-    s3_bucket: str = "framewire"
-    """Bucket of requests, uploads and log segments."""
-    s3_key: str | None = None
-    """Access key; None leaves it to the profile, or to boto3's own search."""
-    s3_secret: str | None = None
-    """Secret key."""
-    s3_session_token: str | None = None
-    """Token of temporary keys."""
-    s3_profile: str | None = None
-    """Section of AWS's own files, where no key is set."""
-    s3_region: str = DEFAULT_REGION
-    """Region that requests are signed for."""
-    s3_ca_bundle: str | None = None
-    """PEM file of the authorities that S3's certificate is checked by."""
-    s3_addressing: Addressing = "auto"
-    """Where a request names the bucket: in its path, or in its host."""
-    s3_unconditional: bool = False
-    """S3 knows no `If-None-Match`, and one writer is guaranteed."""
-    s3_tried: bool = False
-    """It is known that S3 honours `If-None-Match`."""
+    s3: StoreSettings = StoreSettings()
+    """How every client of S3 is made: requests, uploads and log segments are in its bucket."""
 
     clickhouse: str
     """chdb:///path, or http(s)://user:password@host:port/database."""
@@ -170,13 +143,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long this process lists its own submissions that the index may not have yet."""
 
     @property
-    def s3(self) -> StoreSettings:
-        """How every client of S3 is made."""
-        return StoreSettings(
-            **{name: getattr(self, f"s3_{name}") for name in StoreSettings.__struct_fields__}
-        )
-
-    @property
     def limits(self) -> dict[str, int]:
         """The limits of projects that have none of their own, by name."""
         return {name: getattr(self, name) for name in _LIMITS}
@@ -199,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "kafka": _required(source, env.KAFKA),
             "clickhouse": _required(source, env.CLICKHOUSE),
             "kafka_options": _options(source),
+            "s3": _s3(source),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
             "require_sandbox": source.get(env.REQUIRE_SANDBOX) == "1",
         }
@@ -212,7 +179,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for field, name in _NUMBERS.items():
             if value := source.get(name):
                 fields[field] = _number(name, value)
-        fields |= _s3(source)
         _check_secret_key(fields.get("secret_key"))
         return cls(**fields)
 
@@ -264,12 +230,11 @@ def _required(source: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _s3(source: Mapping[str, str]) -> dict[str, Any]:
+def _s3(source: Mapping[str, str]) -> StoreSettings:
     try:
-        found = StoreSettings.from_environ(source)
+        return StoreSettings.from_environ(source)
     except InvalidStoreError as exc:
         raise SettingsError(str(exc)) from exc
-    return {f"s3_{name}": value for name, value in msgspec.structs.asdict(found).items()}
 
 
 def _check_secret_key(keys: str | None) -> None:

@@ -9,7 +9,6 @@ Targets: 0 differences; a task among N copies takes as long as one among the fir
 """
 
 import argparse
-import json
 import os
 import signal
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 
 from benchmarks.stack import DETECT, Stack, running_stack
 from tests.field.files import FILES
+from tests.workers import chunks_of, timeless
 
 _KILL_EVERY_S = 6.0
 
@@ -36,15 +36,7 @@ def made(folder: Path) -> list[Path]:
 def chunks(stack: Stack, task: str) -> list[dict[str, Any]]:
     """Return the task's chunks without ids and times of the wall clock."""
     answer = stack.http.get(f"/v1/video/tasks/{task}/stream").raise_for_status()
-    found = []
-    for line in answer.text.splitlines():
-        if line.startswith("data: {"):
-            chunk = json.loads(line.removeprefix("data: "))
-            chunk.pop("id")
-            chunk["stream_info"].pop("elapsed_ms")
-            chunk.get("usage", {}).pop("processing_time_ms", None)
-            found.append(chunk)
-    return found
+    return timeless(chunks_of(answer.content))
 
 
 def at_once(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.counting_origin import CountingOrigin, counting_origin
+from benchmarks.counting_origin import Counting
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.spec import FrameRange, Sampling
 from streamproc.source.frames import open_source
@@ -23,6 +23,7 @@ from streamproc.source.policy import FetchPolicy
 from streamproc.source.process import end_nursery
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
+from tests.streamproc.source.origin import serving
 
 _CLIP_S: Final = 4
 _RATE: Final = 25
@@ -68,20 +69,20 @@ class Fetched:
         )
 
 
-def fetched(origin: CountingOrigin, path: Path, start_s: float) -> Fetched:
-    """Decode three seconds of the file, all frames, and count."""
-    origin.begin(path)
-    policy = FetchPolicy(allowed_private_hosts=PrivateHosts(origin.authority), open_timeout_s=600.0)
-    spec = SourceSpec(origin.url, Sampling("interval", 1), FrameRange(start_s, start_s + 3))
+def fetched(sent: Counting, authority: str, start_s: float) -> Fetched:
+    """Decode three seconds of the file that `authority` serves, all frames, and count."""
+    policy = FetchPolicy(allowed_private_hosts=PrivateHosts(authority), open_timeout_s=600.0)
+    url, whole = f"http://{authority}/video", Sampling("interval", 1)
+    spec = SourceSpec(url, whole, FrameRange(start_s, start_s + 3))
     begun_s, first_s, first_bytes, indexes = time.perf_counter(), 0.0, 0, []
     with open_source(spec, policy, FrameOutputs()) as source:
         for frame in source:
             if not indexes:
-                first_s, first_bytes = time.perf_counter() - begun_s, origin.n_bytes
+                first_s, first_bytes = time.perf_counter() - begun_s, sent.n_bytes
             indexes.append(frame.index)
             frame.release()
         took_s = time.perf_counter() - begun_s
-    return Fetched(first_s, first_bytes, took_s, origin.n_bytes, origin.n_requests, tuple(indexes))
+    return Fetched(first_s, first_bytes, took_s, sent.n_bytes, sent.n_requests, tuple(indexes))
 
 
 def measure(folder: Path, clip: Path, kind: Kind, n_times: int, rate_mb_per_s: float) -> bool:
@@ -96,8 +97,9 @@ def measure(folder: Path, clip: Path, kind: Kind, n_times: int, rate_mb_per_s: f
         ("near the end", True, length_s - 10.0),
         ("beginning, no ranges", False, 0.0),
     ):
-        with counting_origin(is_ranged=is_ranged, mb_per_s=rate_mb_per_s) as origin:
-            found = fetched(origin, path, start_s)
+        sent = Counting(path, is_ranged=is_ranged, mb_per_s=rate_mb_per_s)
+        with serving(sent) as origin:
+            found = fetched(sent, origin.authority, start_s)
         first = round(start_s * _RATE)
         is_right = is_right and found.indexes == tuple(range(first, first + 3 * _RATE))
         print(f"  {what:<21} {found}", flush=True)

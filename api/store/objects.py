@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from botocore.exceptions import ClientError
@@ -49,19 +49,12 @@ class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
 
 
-class HasStore(Protocol):
-    """What the store needs of the process's settings."""
-
-    @property
-    def s3(self) -> StoreSettings: ...
-
-
 class Objects:
     """One bucket. All methods may be called at once from many tasks of one loop."""
 
     def __init__(
         self,
-        settings: HasStore,
+        store: StoreSettings,
         *,
         max_parallel: int = 16,
         connect_timeout_s: float = 3.0,
@@ -69,7 +62,6 @@ class Objects:
         answer_s: float = 15.0,
     ) -> None:
         """`answer_s` bounds every call but `put`, with its retries and its wait for a thread."""
-        store = settings.s3
         self._answer_s = answer_s
         self._bucket = store.bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from api.settings import Settings
 from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
+from streamproc.contract.store import StoreSettings
 from streamproc.sinks.archive_role import run_archive
 from streamproc.sinks.clickhouse import client_factory
 from tests.api.server import LiveApi
@@ -39,11 +40,13 @@ def clickhouse(chdb_url: str) -> Iterator[Any]:
 def settings(kafka: KafkaNode, s3_server: S3Server, chdb_url: str, clickhouse: Any) -> Settings:
     return Settings(
         kafka=kafka.bootstrap,
-        s3_endpoint=s3_server.endpoint,
-        s3_bucket=s3_server.bucket,
-        s3_key=s3_server.access_key,
-        s3_secret=s3_server.secret_key,
-        s3_tried=True,
+        s3=StoreSettings(
+            endpoint=s3_server.endpoint,
+            bucket=s3_server.bucket,
+            key=s3_server.access_key,
+            secret=s3_server.secret_key,
+            tried=True,
+        ),
         clickhouse=chdb_url,
         admin_key=ADMIN_KEY,
         token_secret="a secret that signs",

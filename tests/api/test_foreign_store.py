@@ -24,7 +24,7 @@ KEY = "p/vt_1/request.json"
 @asynccontextmanager
 async def opened(server: S3Server, **variables: str) -> AsyncIterator[Objects]:
     base = {env.KAFKA: "127.0.0.1:9", env.CLICKHOUSE: "chdb:///nowhere"}
-    found = Objects(Settings.from_environ(base | server.environ | variables))
+    found = Objects(Settings.from_environ(base | server.environ | variables).s3)
     try:
         yield found
     finally:

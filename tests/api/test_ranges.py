@@ -68,14 +68,13 @@ def test_what_is_no_answer_is_left_to_the_sdk(stored: S3Server, ranges: RangeRea
 async def test_store_reads_ranges_and_knows_what_is_missing(
     stored: S3Server, settings: Settings
 ) -> None:
-    store = Objects(settings)
+    store = Objects(settings.s3)
     parts = await asyncio.gather(*(store.get_range(KEY, n, n + 1000) for n in range(50)))
     assert parts == [BLOB[n : n + 1000] for n in range(50)]
     assert await store.get_range("p/vt_1/seg/none", 0, 9) is None
     store.close()
-    away = Objects(
-        msgspec.structs.replace(settings, s3_endpoint="http://127.0.0.1:9"), connect_timeout_s=0.2
-    )
+    nowhere = msgspec.structs.replace(settings.s3, endpoint="http://127.0.0.1:9")
+    away = Objects(nowhere, connect_timeout_s=0.2)
     with pytest.raises(StoreUnavailableError):
         await away.get_range(KEY, 0, 9)
     away.close()

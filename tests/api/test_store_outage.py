@@ -25,7 +25,8 @@ def proxy(s3_server: S3Server) -> Iterator[S3FaultProxy]:
 
 @pytest.fixture(scope="module")
 def settings(settings: Settings, proxy: S3FaultProxy) -> Settings:
-    return msgspec.structs.replace(settings, s3_endpoint=proxy.endpoint)
+    spoilt = msgspec.structs.replace(settings.s3, endpoint=proxy.endpoint)
+    return msgspec.structs.replace(settings, s3=spoilt)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ async def test_a_read_that_fails_is_a_503_and_never_half_an_object(
     fault: Fault, proxy: S3FaultProxy, s3_server: S3Server, settings: Settings
 ) -> None:
     s3_server.client().put_object(Bucket=s3_server.bucket, Key=KEY, Body=BLOB)
-    store = Objects(settings)
+    store = Objects(settings.s3)
     proxy.fail(fault)
     for read in (store.get(KEY), store.get_range(KEY, 5, 500_000)):
         with pytest.raises(StoreUnavailableError):

@@ -24,7 +24,7 @@ def open_store() -> Iterator[Callable[[S3Server], Objects]]:
 
     def make(server: S3Server) -> Objects:
         base = {env.KAFKA: "127.0.0.1:9", env.CLICKHOUSE: "chdb:///nowhere"}
-        opened.append(Objects(Settings.from_environ({**base, **server.environ})))
+        opened.append(Objects(Settings.from_environ({**base, **server.environ}).s3))
         return opened[-1]
 
     yield make
@@ -73,7 +73,7 @@ async def test_a_store_that_takes_the_connection_and_is_silent_is_away_after_a_w
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         base = {env.KAFKA: "127.0.0.1:9", env.CLICKHOUSE: "chdb:///nowhere"}
         environ = {**base, **server._replace(endpoint=endpoint).environ}
-        objects = Objects(Settings.from_environ(environ), read_timeout_s=2.0, answer_s=0.2)
+        objects = Objects(Settings.from_environ(environ).s3, read_timeout_s=2.0, answer_s=0.2)
         with pytest.raises(StoreUnavailableError):
             await objects.put_if_absent("p/vt_1/request.json", b"{}", "application/json")
         objects.close()

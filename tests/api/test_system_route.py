@@ -149,7 +149,8 @@ async def test_without_kafka_the_server_names_it_and_accepts_nothing(settings: S
 async def test_what_is_wrong_with_the_store_is_said_by_ready_by_system_and_to_who_submits(
     project: httpx.AsyncClient, settings: Settings
 ) -> None:
-    api = LiveApi(msgspec.structs.replace(settings, s3_secret="another"))
+    wrong = msgspec.structs.replace(settings.s3, secret="another")
+    api = LiveApi(msgspec.structs.replace(settings, s3=wrong))
     api._thread.start()
     try:
         key = {"Authorization": project.headers["authorization"]}

@@ -191,9 +191,9 @@ async def test_base64_is_staged_and_the_echo_names_it(project: Any, live: LiveAp
     echoed = (await project.get(f"/v1/video/tasks/{task}?include=request")).json()["request"]
     assert echoed["input"] == [{"type": "video_base64", "data": f"staged:{key}", "max_frames": 5}]
     stored = live.settings
-    assert stored.s3_bucket
+    assert stored.s3.bucket
     client = live.services.objects._client
-    assert client.get_object(Bucket=stored.s3_bucket, Key=key)["Body"].read() == video
+    assert client.get_object(Bucket=stored.s3.bucket, Key=key)["Body"].read() == video
 
 
 async def test_foreign_and_unknown_ids_answer_the_same_bytes(
