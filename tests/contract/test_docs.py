@@ -103,8 +103,8 @@ def test_the_defaults_of_configuration_are_those_of_the_code() -> None:
     worker = WorkerSettings(environ={}, worker_id="")
     expected = {
         env.PARTITIONS: f"`{DEFAULT_PARTITIONS}`",
-        env.S3_BUCKET: f"`{api.s3_bucket}`",
-        env.S3_REGION: f"`{api.s3_region}`",
+        env.S3_BUCKET: f"`{api.s3.bucket}`",
+        env.S3_REGION: f"`{api.s3.region}`",
         env.HOST: f"`{api.host}`",
         env.PORT: f"`{api.port}`",
         env.LOG: f"`{api.log}`",
