@@ -2,11 +2,23 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 Behaviour = Callable[["Handler"], None]
+
+
+_PROC_TCP = Path("/proc/net/tcp")
+_ESTABLISHED = "01"
+
+
+def _as_in_proc(address: Any) -> str:
+    host, port = address[:2]
+    return f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,6 +56,17 @@ class Handler(BaseHTTPRequestHandler):
         part = body[start : end + 1]
         place = f"bytes {start}-{start + len(part) - 1}/{len(body)}"
         self.answer(206, part, Content_Range=place, ETag=etag)
+
+    def wait_until_read(self) -> None:
+        """Wait until the client has read all that was sent, or is gone: sockets hold 16 MB and more."""
+        ends = {_as_in_proc(self.client_address), _as_in_proc(self.server.server_address)}
+        while any(
+            {local, remote} == ends and state == _ESTABLISHED and queues != "00000000:00000000"
+            for _, local, remote, state, queues, *_ in map(
+                str.split, _PROC_TCP.read_text().splitlines()
+            )
+        ):
+            time.sleep(0.001)
 
     def reset(self) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
