@@ -24,9 +24,13 @@ def test_exactly_the_open_streams_of_dead_keys_are_ended(
 
 
 def test_what_was_removed_twice_or_never_added_does_no_harm() -> None:
+    ended: list[str] = []
     lives = StreamLives(lambda _: False)
-    lives.remove("a", print)
-    lives.add("a", print)
-    lives.remove("a", print)
-    lives.remove("a", print)
+    ends = {name: lambda name=name: ended.append(name) for name in ("never", "twice", "open")}
+    lives.remove("a", ends["never"])
+    for name in ("twice", "open"):
+        lives.add("a", ends[name])
+    lives.remove("a", ends["twice"])
+    lives.remove("a", ends["twice"])
     lives.end_dead()
+    assert ended == ["open"]
