@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(206, part, Content_Range=place, ETag=etag)
 
     def wait_until_read(self) -> None:
-        """Wait until the client has read all that was sent, or is gone: sockets hold 16 MB and more."""
+        """Wait until the client has read all that was sent, or is gone: a socket holds 16 MB."""
         ends = {_as_in_proc(self.client_address), _as_in_proc(self.server.server_address)}
         while any(
             {local, remote} == ends and state == _ESTABLISHED and queues != "00000000:00000000"
