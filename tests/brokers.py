@@ -1,13 +1,16 @@
 """A real Apache Kafka for tests: one node for each process of a run, new topics for each module."""
 
 import ctypes
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,6 +20,7 @@ from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
 from console.local.ports import choice, is_free
+from streamproc.broker.errors import BrokerError
 from streamproc.broker.node import Node, command
 from streamproc.broker.topics import ensure_topics, wait_for_kafka
 from streamproc.contract import env
@@ -25,40 +29,53 @@ from streamproc.contract.topics import POLICIES
 N_PARTITIONS = 4
 _START_S = 60.0
 _EMPTY_S = 30.0
-_N_PROCESSES = 16
-"""So many processes of a parallel run share the ports without ever taking the same one."""
+_LOCKS = Path(tempfile.gettempdir()) / f"framewire-test-ports-{os.getuid()}"
 
 
 def free_ports(n: int) -> list[int]:
     """Return ports that nobody listens on, all different.
 
     They are below the kernel's ephemeral range, so that no connection takes one before a server
-    does, and each process of a parallel run picks from its own.
+    does, and kept for this process for its life: no other test of this machine is given one.
     """
     low, high = choice()
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _N_PROCESSES
-    own = range(low + number, high + 1, _N_PROCESSES)
-    found: set[int] = set()
+    found: list[int] = []
     while len(found) < n:
-        port = _ports.choice(own)
-        if port not in _given and is_free(port):
-            found.add(port)
-            _given.add(port)
-    return list(found)
+        port = _ports.randint(low, high)
+        if port not in _kept and _keep(port) and is_free(port):
+            found.append(port)
+    return found
+
+
+def _keep(port: int) -> bool:
+    """Lock the port's file; a process that ends, however it ends, lets go of all of its own."""
+    _LOCKS.mkdir(exist_ok=True)
+    lock = (_LOCKS / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    _kept[port] = lock
+    return True
 
 
 _ports = random.SystemRandom()
-_given: set[int] = set()
+_kept: dict[int, TextIOWrapper] = {}
 
 
-def wait_for_port(port: int) -> None:
-    """Return once somebody listens: librdkafka complains loudly as long as nobody does."""
+def wait_for_port(port: int, *, while_: Callable[[], bool] = lambda: True) -> None:
+    """Return once somebody listens: librdkafka complains loudly as long as nobody does.
+
+    Raises `OSError` after a minute, or once `while_` no longer holds.
+    """
     deadline = time.monotonic() + _START_S
     while True:
+        may_come = while_()
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
-            if time.monotonic() > deadline:
+            if not may_come or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
         else:
@@ -100,10 +117,16 @@ class KafkaNode:
     def start(self) -> None:
         """Start it, wait until it answers, and make the topics."""
         self.launch()
-        wait_for_port(self.node.port)
+        self._wait_for_port()
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         wait_for_kafka(admin, _START_S)
         ensure_topics(admin, n_partitions=N_PARTITIONS, replication=1)
+
+    def _wait_for_port(self) -> None:
+        try:
+            wait_for_port(self.node.port, while_=lambda: self.alive)
+        except ConnectionRefusedError as exc:
+            raise BrokerError((self.node.directory / "node.log").read_text()[-2000:]) from exc
 
     def launch(self) -> None:
         """Start the process, and wait for nothing: it may be killed again before it answers."""
@@ -192,10 +215,21 @@ def _lines(port: int, controller_port: int, listeners: Sequence[Listener]) -> di
 @pytest.fixture(scope="session")
 def broker(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
     """The process's Apache Kafka: tests ask for `kafka`."""
-    node = KafkaNode(tmp_path_factory.mktemp("kafka"))
-    node.start()
+    node = _started(tmp_path_factory)
     yield node
     node.stop()
+
+
+def _started(tmp_path_factory: pytest.TempPathFactory, attempts: int = 3) -> KafkaNode:
+    """Return a broker that runs. Another program may take a port before the broker does."""
+    node = KafkaNode(tmp_path_factory.mktemp("kafka"))
+    try:
+        node.start()
+    except BrokerError as exc:
+        if attempts == 1 or "Address already in use" not in str(exc):
+            raise
+        return _started(tmp_path_factory, attempts - 1)
+    return node
 
 
 @pytest.fixture(scope="module")
