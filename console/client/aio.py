@@ -11,7 +11,14 @@ from console.client import calls
 from console.client.answers import read_answer, read_problem
 from console.client.calls import Call
 from console.client.log import EventSplitter, Following, Piece
-from console.client.wire import STREAM_TIMEOUT, TIMEOUT, auth_headers, call_headers, translate
+from console.client.wire import (
+    STREAM_TIMEOUT,
+    TIMEOUT,
+    auth_headers,
+    call_headers,
+    tls_context,
+    translate,
+)
 from console.errors import ConsoleError
 from streamproc.contract.framing import Event
 
@@ -31,7 +38,9 @@ class AsyncClient:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(headers=auth_headers(key), timeout=TIMEOUT, trust_env=False)
+        self._http = httpx.AsyncClient(
+            headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
+        )
 
     async def __aenter__(self) -> Self:
         return self

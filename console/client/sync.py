@@ -11,7 +11,14 @@ from console.client import calls
 from console.client.answers import read_answer, read_problem
 from console.client.calls import Call
 from console.client.log import Following, Piece
-from console.client.wire import STREAM_TIMEOUT, TIMEOUT, auth_headers, call_headers, translate
+from console.client.wire import (
+    STREAM_TIMEOUT,
+    TIMEOUT,
+    auth_headers,
+    call_headers,
+    tls_context,
+    translate,
+)
 
 T = TypeVar("T")
 
@@ -21,7 +28,9 @@ class Client:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(headers=auth_headers(key), timeout=TIMEOUT, trust_env=False)
+        self._http = httpx.Client(
+            headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,7 @@
 """What the sync and the async client share: timeouts, headers, errors of httpx as our own."""
 
+import ssl
+from functools import cache
 from typing import Any
 
 import httpx
@@ -10,6 +12,12 @@ from console.errors import ConsoleError, UnreachableError
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=300.0)
 # A silent log is asked for again after so long: a dead connection is noticed, nothing is lost.
 STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return the one of the process: it takes longer to make than most answers."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def auth_headers(key: str) -> dict[str, str]:

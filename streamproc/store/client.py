@@ -1,5 +1,7 @@
 """boto3's client of the object store, made alike in every process."""
 
+import threading
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,24 +12,35 @@ from botocore.exceptions import BotoCoreError
 from streamproc.contract import env
 from streamproc.contract.store import InvalidStoreError, StoreSettings
 
+_making = threading.Lock()
+"""A session may be shared by threads, except while it makes a client."""
+
 
 def open_session(settings: StoreSettings) -> Any:
-    """Return a session with the settings' keys and region.
+    """Return a session with the settings' keys and region; one for all that have the same key.
 
     Raises `InvalidStoreError`: the profile does not exist, or one half of a key is missing.
     """
     if (settings.key is None) != (settings.secret is None):
         raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
-    try:
-        return boto3.session.Session(
-            aws_access_key_id=settings.key,
-            aws_secret_access_key=settings.secret,
-            aws_session_token=settings.session_token if settings.key else None,
-            profile_name=settings.profile if settings.key is None else None,
-            region_name=settings.region,
+    if settings.key is not None:
+        return _session_of_key(
+            settings.key, settings.secret, settings.session_token, settings.region
         )
+    try:
+        return boto3.session.Session(profile_name=settings.profile, region_name=settings.region)
     except BotoCoreError as exc:
         raise InvalidStoreError(f"{env.S3_PROFILE} cannot be used: {type(exc).__name__}") from exc
+
+
+@lru_cache(maxsize=8)  # a session reads botocore's service model, which takes 0.1 s
+def _session_of_key(key: str, secret: str | None, token: str | None, region: str | None) -> Any:
+    return boto3.session.Session(
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        region_name=region,
+    )
 
 
 def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) -> Any:
@@ -44,12 +57,13 @@ def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) 
     )
     session = session or open_session(settings)
     try:
-        return session.client(
-            "s3",
-            endpoint_url=settings.endpoint,
-            verify=settings.ca_bundle or True,
-            config=shared.merge(Config(**config)),
-        )
+        with _making:
+            return session.client(
+                "s3",
+                endpoint_url=settings.endpoint,
+                verify=settings.ca_bundle or True,
+                config=shared.merge(Config(**config)),
+            )
     except ValueError as exc:  # of an endpoint that is no URL
         raise InvalidStoreError(f"{env.S3_ENDPOINT} must be http(s)://host:port") from exc
 

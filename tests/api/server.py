@@ -14,6 +14,7 @@ from api.server.config import server_config
 from api.server.limits import Limits
 from api.services import Services
 from api.settings import Settings
+from console.client.wire import tls_context
 from tests.brokers import free_ports
 
 T = TypeVar("T")
@@ -47,14 +48,15 @@ class LiveApi:
         """Serve; return once every part is ready."""
         self._thread.start()
         deadline_s = time.monotonic() + READY_S
-        while time.monotonic() < deadline_s:
-            try:
-                answer = httpx.get(f"{self.url}/health/ready", timeout=10)
-            except httpx.TransportError:
-                answer = None
-            if answer is not None and answer.status_code == 200:
-                return
-            time.sleep(0.05)
+        with httpx.Client(timeout=10, verify=tls_context()) as client:
+            while time.monotonic() < deadline_s:
+                try:
+                    answer = client.get(f"{self.url}/health/ready")
+                except httpx.TransportError:
+                    answer = None
+                if answer is not None and answer.status_code == 200:
+                    return
+                time.sleep(0.05)
         raise AssertionError(f"not ready: {answer and answer.text}")
 
     def stop(self) -> None:
@@ -67,7 +69,9 @@ class LiveApi:
 
     def client(self, key: str | None) -> httpx.AsyncClient:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=20, verify=tls_context()
+        )
 
 
 async def until(ask: Callable[[], Awaitable[T]], *, within_s: float = 10.0) -> T:
