@@ -1,0 +1,234 @@
+"""The value that the newest file of every stored format holds, every optional field set."""
+
+from api.contract.stored import StoredRequest
+from api.cursors import AuditCursor, TaskCursor, TrackCursor, UsageCursor
+from console.local.state import Secrets, Stores
+from streamproc.contract.audit import AuditRecord
+from streamproc.contract.objects import Final, SegmentInfo
+from streamproc.contract.records import (
+    Attempt,
+    CancelRequested,
+    Claim,
+    ConsumerBeat,
+    Continue,
+    DeadLetter,
+    FoldPoint,
+    KeyEnd,
+    KeyUse,
+    Project,
+    ProjectKey,
+    ProjectLimits,
+    Submitted,
+    TrackVector,
+    WorkerBeat,
+    encode_vectors,
+)
+from streamproc.contract.sandbox import Sandbox
+from streamproc.contract.spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
+from streamproc.contract.store import StoreSettings
+from streamproc.providers.local import LocalState, Told
+from streamproc.providers.upstream import UpstreamState
+from streamproc.sinks.archive_actions import VectorEntry
+from streamproc.source.types import ResumePoint
+from streamproc.stages.checkpoint import Checkpoint
+from streamproc.stages.track_state import PackedArray, TrackerState
+
+TASK = "vt_0192f0c1d2e37abc8def0123456789ab"
+PROJECT = "prj_0123456789abcdef"
+KEY = "key_0123456789abcdef"
+URL = "https://videos.example.com/gate.mp4?token=***"
+
+POINT = FoldPoint(
+    position=41, epoch=17, next_off=1234, next_seq=5, last_frame=120, ckpt_position=40
+)
+SPEC = TaskSpec(
+    source=SourceRef(url=URL, object_key=None, sealed=True),
+    steps=(
+        Step("detect", "nanodet-g@1.0.0", {"threshold": 0.5, "classes": ["person"]}),
+        Step(
+            "ocr",
+            "ppocr@1.0.0",
+            {"threshold": 0.5, "classes": ["person"]},
+            When(class_is=("person", "car"), min_confidence=0.25),
+        ),
+    ),
+    sampling=Sampling("interval", 12.0),
+    range=FrameRange(1.5, 9.25, "seconds"),
+    max_frames=600,
+    model_hint="cloud",
+    providers=("local", "cloud"),
+    stream=1,
+)
+ATTEMPT = Attempt("cloud", "upstream_unavailable", "the upstream answered with status 503")
+CLAIM = Claim(
+    worker="host-1/4711",
+    slice=2,
+    provider="local",
+    precision="f32",
+    device="CPU",
+    parent=9,
+    attempts=(ATTEMPT,),
+    life=1767225500000,
+    alone=True,
+)
+SUBMITTED = Submitted(TASK, PROJECT, 3, 1767225600123, SPEC, POINT, 2.0)
+CONTINUE = Continue(SUBMITTED, 3, POINT, 17, CLAIM, 1767225601000)
+CANCEL_REQUESTED = CancelRequested(TASK, PROJECT, 1767225602000)
+PROJECT_RECORD = Project(
+    PROJECT,
+    "Gate cameras",
+    1767225000000,
+    ProjectLimits(
+        submissions_per_minute=60,
+        open_streams=100,
+        upload_bytes_per_day=10**10,
+        stored_bytes=10**12,
+        open_tasks=50,
+        weight=2,
+    ),
+)
+PROJECT_KEY = ProjectKey(
+    hash="ab" * 32,
+    project=PROJECT,
+    name="gate",
+    prefix="fw_Abc",
+    created_ms=1767225000001,
+    revoked=True,
+    scopes=("read", "submit"),
+    expires_ms=1798761600000,
+    replaces=KEY,
+)
+KEY_END = KeyEnd("ab" * 32, 1767229200000, "key_fedcba9876543210")
+KEY_USE = KeyUse("ab" * 32, 1767225660000)
+DEAD_LETTER = DeadLetter(
+    task=TASK,
+    project=PROJECT,
+    code="worker_crash",
+    message="three workers were lost",
+    dead_ms=1767225700000,
+    role="index",
+    topic="video.chunks",
+    partition=3,
+    position=77,
+)
+WORKER_BEAT = WorkerBeat(
+    worker="host-1/4711",
+    host="host-1",
+    pid=4711,
+    started_ms=1767225500000,
+    beat_ms=1767225600000,
+    device="CPU",
+    precision="f32",
+    models=("nanodet-g@1.0.0",),
+    slots=4,
+    busy=2,
+    fps=24.5,
+    processed_frames=1000,
+    partitions=(0, 3),
+    rss_bytes=512 * 2**20,
+    sandbox=Sandbox(("network_namespace",)),
+    standing=(3,),
+    waiting_for="kafka",
+    waiting_for_store=1,
+)
+CONSUMER_BEAT = ConsumerBeat(
+    role="index",
+    host="host-1",
+    pid=4712,
+    started_ms=1767225500000,
+    beat_ms=1767225600000,
+    partitions=(0, 1),
+    standing=(1,),
+    waiting_for="ClickHouse",
+    n_renewals=2,
+)
+AUDIT_RECORD = AuditRecord(
+    id="0011223344556677",
+    at_ms=1767225600000,
+    actor=KEY,
+    project=PROJECT,
+    action="task.cancel",
+    object=TASK,
+    address="192.0.2.7",
+    outcome="denied",
+    status=403,
+    detail="scope",
+    suppressed=4,
+)
+VECTORS = (TrackVector(7, 0.75, bytes(range(8))), TrackVector(9, 0.75, bytes(range(8))))
+VECTOR_ENTRIES = (VectorEntry(1234, 120, encode_vectors(VECTORS[:1])),)
+TRACKER_STATE = TrackerState(
+    next_id=8,
+    n_frames=11,
+    last_time_s=5.005,
+    last_frame_index=120,
+    columns={"ids": PackedArray("<i4", (1,), b"\x07\0\0\0")},
+)
+LOCAL_STATE = LocalState(
+    frame=ResumePoint(120, 61440, 121, 1, 2, pos=98765, index_is_estimate=True),
+    emitted=11,
+    tracker=TRACKER_STATE,
+    best={7: 0.75},
+    seekable=False,
+    told=Told(600, False, 23.976),
+    content="sha256:" + "12" * 32,
+    validators_differ=True,
+)
+UPSTREAM_STATE = UpstreamState("vt_upstream", 4321)
+CHECKPOINT = Checkpoint("local", 1767225601000, 11, "sha256:" + "34" * 32, b"engine's own")
+SEGMENT = SegmentInfo(17, 5, 120, 42, 1767225601000, closed=True, attempts=(ATTEMPT,))
+FINAL = Final(
+    length=1234,
+    sha256="cd" * 32,
+    status="failed",
+    started_ms=1767225601000,
+    finished_ms=1767225700000,
+    processed_frames=11,
+    provider="local",
+    error_code="source_truncated",
+    error_message="The video ends early.",
+    total_frames=600,
+    fps=23.976,
+    attempts=(ATTEMPT,),
+    total_frames_is_estimate=True,
+)
+STORED_REQUEST = StoredRequest(
+    task=TASK,
+    project=PROJECT,
+    partition=3,
+    created_ms=1767225600123,
+    point=POINT,
+    body={"input": [{"type": "video_url", "url": URL}], "steps": [{"model": "detect"}]},
+    body_sha256="ef" * 32,
+    spec=SPEC,
+    weight=2,
+)
+TASK_CURSOR = TaskCursor(1767225600123, TASK)
+TRACK_CURSOR = TrackCursor(0.25, 1767225600123, TASK, 7)
+AUDIT_CURSOR = AuditCursor(1767225600000, "0011223344556677")
+USAGE_CURSOR = UsageCursor("2026-01-01", PROJECT)
+SECRETS = Secrets(
+    s3_access_key="FW0123456789ABCDEF01",
+    s3_secret_key="a-secret-of-s3",
+    admin_key="fwadmin_of-the-tests",
+    token_secret="a-secret-of-tokens",
+    project_key="fw_of-the-tests",
+    secret_key="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+)
+STORES = Stores(
+    s3=StoreSettings(
+        endpoint="https://s3.example.com:9000",
+        bucket="videos",
+        key="a-key",
+        secret="a-secret",
+        session_token="a-token",
+        profile="a-profile",
+        region="eu-central-1",
+        ca_bundle="/etc/ssl/own.pem",
+        addressing="virtual",
+        unconditional=True,
+        tried=True,
+    ),
+    clickhouse="http://index.example.com:8123/framewire",
+    in_memory=True,
+)
