@@ -1,7 +1,8 @@
 """What was stored once is read for ever: one file for each format and version, never edited.
 
 `files/<format>.<version>.<kind>` holds the bytes that a version wrote. A change of a format adds
-the next version's file and its line in `SHA256SUMS`; no file changes, none goes.
+the next version's file and its line in `SHA256SUMS`; no file changes, none goes. Logs of tasks are
+in `logs/` (`test_golden_logs`).
 """
 
 import hashlib
