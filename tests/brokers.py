@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -48,20 +47,20 @@ def free_ports(n: int) -> list[int]:
 
 
 def _keep(port: int) -> bool:
-    """Lock the port's file; a process that ends, however it ends, lets go of all of its own."""
+    """Lock the port's file until this process ends, however it ends."""
     _LOCKS.mkdir(exist_ok=True)
-    lock = (_LOCKS / str(port)).open("w")
+    lock = os.open(_LOCKS / str(port), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.close()
+        os.close(lock)
         return False
-    _kept[port] = lock
+    _kept.add(port)
     return True
 
 
 _ports = random.SystemRandom()
-_kept: dict[int, TextIOWrapper] = {}
+_kept: set[int] = set()
 
 
 def wait_for_port(port: int, *, while_: Callable[[], bool] = lambda: True) -> None:
