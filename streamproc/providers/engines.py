@@ -185,22 +185,31 @@ class Engines:
         """Submit the task, or go on with the upstream's task that the log was begun with."""
         spec = submitted.spec
         client = UpstreamClient(provider, self._settings.environ)
+
+        def submit() -> str:
+            hint = spec.model_hint if spec.model_hint != provider.name else None
+            url, _ = self._place(submitted)
+            body = public_request(spec, url, self._shelf.registry, hint=hint)
+            return client.submit(body, submitted.task)
+
+        def submit_again() -> str:
+            self.check_store(submitted)
+            return submit()
+
         if state is not None:
             resumed = decode_state(state)
         elif pin:
             resumed = UpstreamState(pin, 0)
         else:
-            hint = spec.model_hint if spec.model_hint != provider.name else None
-            url, _ = self._place(submitted)
-            body = public_request(spec, url, self._shelf.registry, hint=hint)
             with interrupt.wakes(client.abort):
-                resumed = UpstreamState(client.submit(body, submitted.task), 0)
+                resumed = UpstreamState(submit(), 0)
         return UpstreamEngine(
             client,
             resumed,
             first_chunk_s=provider.first_chunk_s,
             silence_s=provider.silence_s,
             has_chunks=bool(pin),
+            submit_again=submit_again if spec.source.object_key is not None else None,
         )
 
     def _place(self, submitted: Submitted) -> tuple[str, FetchPolicy]:

@@ -6,12 +6,14 @@ stands with the offset of the last relayed event in the checkpoint, so a worker 
 over goes on with the very same upstream task.
 
 Before the first chunk every failure has a code of its own and lets the next provider try. After it
-the failure is `upstream_failed`, or the code with which the upstream's own task ended.
+the failure is `upstream_failed`, or the code with which the upstream's own task ended. One failure
+may be ours: the upstream reads an uploaded video from our S3, which may have been away.
 """
 
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import msgspec
@@ -19,6 +21,7 @@ import structlog
 
 from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
 from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.providers.upstream_client import UpstreamClient, UpstreamCutError
 from streamproc.providers.upstream_events import ChunkReader, EventSplitter, UpstreamEvent
 
@@ -27,6 +30,12 @@ _POLL_S = 0.1
 _JOIN_S = 1.0
 _FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 5.0
+PAUSES_OF_SOURCE_S = (1.0, 2.0, 4.0)
+_OF_WHAT_WAS_READ = {
+    *("source_not_video", "source_unsupported", "source_too_large", "source_forbidden"),
+    *("source_empty", "source_sealed"),
+}
+"""Codes that say something of the video, not that it could not be fetched."""
 _MAX_REFUSALS = 3  # before the first chunk, when another provider may still be tried
 _log = structlog.get_logger()
 
@@ -60,11 +69,18 @@ class UpstreamEngine:
         first_chunk_s: float,
         silence_s: float,
         has_chunks: bool,
+        submit_again: Callable[[], str] | None = None,
     ) -> None:
-        """Follow the task from `state` on; `has_chunks`: some of it was relayed before."""
+        """Follow the task from `state` on; `has_chunks`: some of it was relayed before.
+
+        `submit_again` is of a source that lies in Framewire's own S3. The upstream may have met it
+        while S3 was away: before the first chunk that ends nothing, but begins another task there.
+        It returns that task's id, or raises `UploadsUnavailableError`.
+        """
         self._client, self._state = client, state
         self._first_chunk_s, self._silence_s = first_chunk_s, silence_s
         self._has_chunks = has_chunks
+        self._submit_again = submit_again
         self._offset = state.offset
         self._chunks = ChunkReader()
         self._items: queue.Queue[_Item] = queue.Queue(_DEPTH)
@@ -105,15 +121,39 @@ class UpstreamEngine:
     def _relay(self) -> None:
         """Follow to the end; a failure here also ends the upstream's task."""
         try:
-            self._follow()
+            self._follow_until_read()
         except TaskFailedError as exc:
             self._put((exc, self._offset))
             if not self._ended:
                 self._client.cancel(self._state.task_id)
+        except UploadsUnavailableError as exc:
+            self._put((exc, self._offset))
         except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
             if not self._closing.is_set():
                 _log.exception("the relay failed")
                 self._put((UnforeseenError(exc), self._offset))
+
+    def _follow_until_read(self) -> None:
+        """Follow, and begin anew a few times where the upstream could not read from our S3."""
+        for pause_s in PAUSES_OF_SOURCE_S:
+            try:
+                self._follow()
+            except TaskFailedError as exc:
+                if self._submit_again is None or not self._lacked_source(exc):
+                    raise
+                _log.warning("the upstream could not read from S3", code=exc.code)
+            else:
+                return
+            if self._closing.wait(pause_s):
+                return
+            self._state = UpstreamState(self._submit_again(), 0)
+            self._chunks, self._offset, self._ended = ChunkReader(), 0, False
+            self._progress_s = time.monotonic()
+        self._follow()
+
+    def _lacked_source(self, exc: TaskFailedError) -> bool:
+        is_of_source = exc.code.startswith("source_") and exc.code not in _OF_WHAT_WAS_READ
+        return self._ended and not self._has_chunks and is_of_source
 
     def _follow(self) -> None:
         pause_s, n_refusals = _FIRST_PAUSE_S, 0

@@ -10,7 +10,9 @@ import pytest
 
 from streamproc.contract.providers import Provider
 from streamproc.errors import TaskFailedError
+from streamproc.providers import upstream
 from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.providers.staging import UploadsUnavailableError
 from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
 from streamproc.providers.upstream_client import UpstreamClient
 from tests.streamproc.providers.video_api import (
@@ -39,6 +41,7 @@ def _engine(
     offset: int = 0,
     first_chunk_s: float = 5.0,
     silence_s: float = 5.0,
+    submit_again: Callable[[], str] | None = None,
 ) -> Iterator[UpstreamEngine]:
     engine = UpstreamEngine(
         _client(server),
@@ -46,6 +49,7 @@ def _engine(
         first_chunk_s=first_chunk_s,
         silence_s=silence_s,
         has_chunks=offset > 0,
+        submit_again=submit_again,
     )
     try:
         yield engine
@@ -105,6 +109,68 @@ def test_a_cut_stream_goes_on_where_it_broke_also_inside_an_event() -> None:
     with video_api(stream=cut) as server, _engine(server) as engine:
         assert _indices(engine) == list(range(6))
         assert server.offsets == [0, HALF, HALF]
+
+
+def _failed(code: str, n_frames: int = 0) -> bytes:
+    return b"".join(FRAMES[:n_frames]) + end_event(
+        "error", n_frames, error={"code": code, "message": "it could not be read"}
+    )
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "PAUSES_OF_SOURCE_S", (0.01, 0.01, 0.01))
+
+
+def test_an_upstream_that_could_not_read_from_our_store_begins_again(soon: None) -> None:
+    logs = iter([_failed("source_unreachable"), _failed("source_http_status"), LOG])
+    ids = iter(["up_2", "up_3"])
+    with (
+        video_api(stream=lambda h: h.serve(next(logs))) as server,
+        _engine(server, submit_again=lambda: next(ids)) as engine,
+    ):
+        assert _indices(engine) == list(range(6))
+        assert engine.pin == "up_3"
+
+
+def test_a_task_waits_while_our_store_is_away(soon: None) -> None:
+    def away() -> str:
+        raise UploadsUnavailableError("S3 HEAD: 503")
+
+    with (
+        video_api(stream=lambda h: h.serve(_failed("source_timeout"))) as server,
+        _engine(server, submit_again=away) as engine,
+        pytest.raises(UploadsUnavailableError),
+    ):
+        _next(engine)
+
+
+@pytest.mark.parametrize(
+    ("code", "n_frames", "is_ours", "n_again"),
+    [
+        ("source_unreachable", 0, True, 3),
+        ("source_unreachable", 0, False, 0),
+        ("source_unreachable", 2, True, 0),
+        ("source_not_video", 0, True, 0),
+        ("quota_exceeded", 0, True, 0),
+    ],
+)
+def test_what_begins_again_and_how_often(
+    soon: None, code: str, n_frames: int, *, is_ours: bool, n_again: int
+) -> None:
+    again: list[str] = []
+
+    def submit_again() -> str:
+        again.append(f"up_{len(again) + 2}")
+        return again[-1]
+
+    with (
+        video_api(stream=lambda h: h.serve(_failed(code, n_frames))) as server,
+        _engine(server, submit_again=submit_again if is_ours else None) as engine,
+    ):
+        assert _failure(engine).code == code
+        assert len(again) == n_again
+        assert server.cancels == []
 
 
 def test_a_dead_upstream_ends_the_task_after_its_silence() -> None:
