@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check lock chaos field stores kafka conformance clients containers audit bench clean help
+.PHONY: install demo test unit check format lock chaos field stores kafka conformance clients containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,10 @@ check: install ## Lint, format, types, import directions
 	$(BIN)/ruff format --check $(PATHS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+format: install ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet $(PATHS)
+	$(BIN)/ruff format --quiet $(PATHS)
 
 lock: install ## Resolve pyproject.toml into requirements.lock and the image's locks anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
