@@ -23,11 +23,11 @@ def open_session(settings: StoreSettings) -> Any:
     """
     if (settings.key is None) != (settings.secret is None):
         raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
-    if settings.key is not None:
-        return _session_of_key(
-            settings.key, settings.secret, settings.session_token, settings.region
-        )
     try:
+        if settings.key is not None:
+            return _session_of_key(
+                settings.key, settings.secret, settings.session_token, settings.region
+            )
         return boto3.session.Session(profile_name=settings.profile, region_name=settings.region)
     except BotoCoreError as exc:
         raise InvalidStoreError(f"{env.S3_PROFILE} cannot be used: {type(exc).__name__}") from exc
