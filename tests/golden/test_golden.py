@@ -34,17 +34,19 @@ _NAME = re.compile(
 
 def versions(name: str) -> list[Path]:
     """Return the format's files, oldest first."""
-    found = [
-        (int(match["version"]), path) for path in FILES.iterdir() if (match := _of(path, name))
-    ]
-    assert [version for version, _ in sorted(found)] == list(range(1, len(found) + 1))
-    return [path for _, path in sorted(found)]
+    found = {
+        int(match["version"]): path
+        for path in FILES.iterdir()
+        if (match := _parts(path))["format"] == name
+    }
+    assert sorted(found) == list(range(1, len(found) + 1))
+    return [found[version] for version in sorted(found)]
 
 
-def _of(path: Path, name: str) -> re.Match[str] | None:
+def _parts(path: Path) -> re.Match[str]:
     match = _NAME.fullmatch(path.name)
     assert match is not None, path.name
-    return match if match["format"] == name else None
+    return match
 
 
 def lost(before: Any, after: Any, place: str = "") -> list[str]:
@@ -147,7 +149,7 @@ def test_a_models_manifest_is_read() -> None:
 
 def test_every_file_is_of_a_known_format() -> None:
     known = {*FORMATS, "manifest", "providers", "sealed_url", "stream_token"}
-    assert {_NAME.fullmatch(path.name)["format"] for path in FILES.iterdir()} == known  # type: ignore[index]
+    assert {_parts(path)["format"] for path in FILES.iterdir()} == known
 
 
 def names() -> dict[str, Any]:
@@ -165,7 +167,7 @@ def names() -> dict[str, Any]:
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
         | {audit.AUDIT: list(audit.COLUMNS)},
-        "views": sorted(set(re.findall(r"VIEW (\w+)", " ".join([*tables.DDL, *audit.DDL])))),
+        "views": sorted(tables.VIEWS),
         "variables": sorted(
             value for name, value in vars(env).items() if re.fullmatch(r"[A-Z0-9_]+", name)
         ),
