@@ -26,8 +26,9 @@ from streamproc.providers.staging import (
     is_staged,
     stage_behind,
 )
-from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
+from streamproc.providers.upstream import UpstreamEngine
 from streamproc.providers.upstream_client import UpstreamClient
+from streamproc.providers.upstream_position import UpstreamState, decode_state
 from streamproc.providers.upstream_request import public_request
 from streamproc.settings import WorkerSettings
 from streamproc.source.fetch import FetchPolicy

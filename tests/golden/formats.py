@@ -32,7 +32,7 @@ from streamproc.contract.records import (
     read_chunk_record,
 )
 from streamproc.providers.local import LocalState
-from streamproc.providers.upstream import UpstreamState
+from streamproc.providers.upstream_position import UpstreamState
 from streamproc.sinks.archive_actions import decode_entries, encode_entries
 from streamproc.stages.checkpoint import decode_checkpoint, encode_checkpoint
 from streamproc.stages.track_state import TrackerState

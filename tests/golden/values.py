@@ -27,7 +27,7 @@ from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.contract.store import StoreSettings
 from streamproc.providers.local import LocalState, Told
-from streamproc.providers.upstream import UpstreamState
+from streamproc.providers.upstream_position import UpstreamState
 from streamproc.sinks.archive_actions import VectorEntry
 from streamproc.source.types import ResumePoint
 from streamproc.stages.checkpoint import Checkpoint
@@ -174,7 +174,7 @@ LOCAL_STATE = LocalState(
     content="sha256:" + "12" * 32,
     validators_differ=True,
 )
-UPSTREAM_STATE = UpstreamState("vt_upstream", 4321)
+UPSTREAM_STATE = UpstreamState("vt_upstream", 4321, 17, b"\x56" * 16)
 CHECKPOINT = Checkpoint("local", 1767225601000, 11, "sha256:" + "34" * 32, b"engine's own")
 SEGMENT = SegmentInfo(17, 5, 120, 42, 1767225601000, closed=True, attempts=(ATTEMPT,))
 FINAL = Final(

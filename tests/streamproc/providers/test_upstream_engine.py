@@ -13,8 +13,9 @@ from streamproc.errors import TaskFailedError
 from streamproc.providers import upstream
 from streamproc.providers.base import EndOfStream, FrameResult
 from streamproc.providers.staging import UploadsUnavailableError
-from streamproc.providers.upstream import UpstreamEngine, UpstreamState, decode_state
+from streamproc.providers.upstream import UpstreamEngine
 from streamproc.providers.upstream_client import UpstreamClient
+from streamproc.providers.upstream_position import UpstreamState, decode_state
 from tests.streamproc.providers.video_api import (
     KEY,
     Handler,
@@ -26,6 +27,7 @@ from tests.streamproc.providers.video_api import (
 
 FRAMES = [frame_event(i) for i in range(6)]
 LOG = b"".join(FRAMES) + end_event("stop", 6)
+DONE = b"data: [DONE]\n\n"
 HALF = len(b"".join(FRAMES[:3]))
 
 
@@ -42,13 +44,14 @@ def _engine(
     first_chunk_s: float = 5.0,
     silence_s: float = 5.0,
     submit_again: Callable[[], str] | None = None,
+    state: UpstreamState | None = None,
 ) -> Iterator[UpstreamEngine]:
     engine = UpstreamEngine(
         _client(server),
-        UpstreamState("up_1", offset),
+        state or UpstreamState("up_1", offset),
         first_chunk_s=first_chunk_s,
         silence_s=silence_s,
-        has_chunks=offset > 0,
+        has_chunks=offset > 0 or state is not None,
         submit_again=submit_again,
     )
     try:
@@ -84,7 +87,8 @@ def _failure(engine: UpstreamEngine) -> TaskFailedError:
 def test_the_stream_is_relayed_and_its_state_says_how_far() -> None:
     with video_api(stream=lambda h: h.serve(LOG)) as server, _engine(server) as engine:
         assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
-        assert decode_state(engine.state()) == UpstreamState("up_1", HALF)
+        state = decode_state(engine.state())
+        assert (state.task_id, state.offset, state.n_frames) == ("up_1", HALF, 3)
         assert engine.pin == "up_1"
         assert _indices(engine) == [3, 4, 5]
 
@@ -150,7 +154,9 @@ def test_a_task_waits_while_our_store_is_away(soon: None) -> None:
     [
         ("source_unreachable", 0, True, 3),
         ("source_unreachable", 0, False, 0),
-        ("source_unreachable", 2, True, 0),
+        ("source_unreachable", 2, True, 3),
+        ("source_unreachable", 2, False, 0),
+        ("source_truncated", 3, True, 3),
         ("source_not_video", 0, True, 0),
         ("quota_exceeded", 0, True, 0),
     ],
@@ -171,6 +177,78 @@ def test_what_begins_again_and_how_often(
         assert _failure(engine).code == code
         assert len(again) == n_again
         assert server.cancels == []
+
+
+def _stand_after(server: VideoApi, n_frames: int) -> UpstreamState:
+    with _engine(server) as engine:
+        for _ in range(n_frames):
+            _next(engine)
+        return decode_state(engine.state())
+
+
+def _by_task(logs: dict[str, bytes]) -> Callable[[Handler], None]:
+    return lambda h: h.serve(next(log for name, log in logs.items() if f"/{name}/" in h.path))
+
+
+def test_a_task_that_lost_our_store_in_the_middle_continues_behind_what_was_relayed(
+    soon: None,
+) -> None:
+    logs = {
+        "up_1": _failed("source_unreachable", 3),
+        "up_2": _failed("source_timeout", 2),  # S3 is away again, sooner
+        "up_3": LOG,
+    }
+    ids = iter(["up_2", "up_3"])
+    with (
+        video_api(stream=_by_task(logs)) as server,
+        _engine(server, submit_again=lambda: next(ids)) as engine,
+    ):
+        assert _indices(engine) == list(range(6))
+        state = decode_state(engine.state())
+        assert (state.task_id, state.offset, state.n_frames) == ("up_3", LOG.index(DONE), 6)
+
+
+def test_a_worker_that_takes_such_a_task_over_knows_what_was_relayed(soon: None) -> None:
+    logs = {"up_1": _failed("source_unreachable", 3), "up_2": LOG}
+    with video_api(stream=_by_task(logs)) as server:
+        state = _stand_after(server, 2)
+        with _engine(server, state=state, submit_again=lambda: "up_2") as engine:
+            assert _indices(engine) == [2, 3, 4, 5]
+
+
+OTHER = [frame_event(i, confidence=0.25) for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        b"".join(OTHER) + end_event("stop", 6),
+        b"".join(FRAMES[:2]) + b"".join(OTHER[2:]) + end_event("stop", 6),
+        b"".join(FRAMES[:2]) + end_event("stop", 2),
+        b"".join(FRAMES[1:]) + end_event("stop", 6),
+    ],
+    ids=["other", "other-later", "shorter", "shifted"],
+)
+def test_a_second_run_with_other_results_is_not_appended(soon: None, second: bytes) -> None:
+    logs = {"up_1": _failed("source_unreachable", 3), "up_2": second}
+    with (
+        video_api(stream=_by_task(logs)) as server,
+        _engine(server, submit_again=lambda: "up_2") as engine,
+    ):
+        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert _failure(engine).code == "source_unreachable"
+
+
+def test_a_checkpoint_without_a_digest_is_not_continued_by_a_second_run(soon: None) -> None:
+    def never() -> str:
+        raise AssertionError
+
+    logs = {"up_1": _failed("source_unreachable", 4)}
+    with (
+        video_api(stream=_by_task(logs)) as server,
+        _engine(server, offset=HALF, submit_again=never) as engine,
+    ):
+        assert _failure(engine).code == "source_unreachable"
 
 
 def test_a_dead_upstream_ends_the_task_after_its_silence() -> None:
