@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from textual import work
@@ -42,8 +42,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     tracks_s: float = 5.0
     draw_s: float = 0.1
     """Least time between two drawings of a followed stream."""
-    graphics: bool = True
-    """Use the terminal's graphics protocol where it has one."""
+    image_widget: type[Any] | None = None
+    """Draws pixels in the terminal's own protocol (`console.graphics`); None: block characters."""
     theme: str = "framewire-dark"
     own_process: bool = False
     """Nothing else runs in this process: what stands after the first drawing is no garbage."""
@@ -99,9 +99,11 @@ class ConsoleApp(App[None]):
         with ContentSwitcher(initial="tasks", id="tabs"):
             yield TasksTab(self.backend, self.settings.tasks_s)
             yield LiveTab(
-                self.backend, draw_s=self.settings.draw_s, graphics=self.settings.graphics
+                self.backend, draw_s=self.settings.draw_s, image_widget=self.settings.image_widget
             )
-            yield TracksTab(self.backend, self.settings.tracks_s, graphics=self.settings.graphics)
+            yield TracksTab(
+                self.backend, self.settings.tracks_s, image_widget=self.settings.image_widget
+            )
             yield SystemTab(self.backend, self.settings.system_s)
         yield Footer(show_command_palette=True)
 

@@ -7,6 +7,7 @@ import click
 
 from console.client.endpoint import discover
 from console.errors import ConsoleError
+from console.graphics import ask_terminal, pixel_widget
 
 _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 
@@ -42,8 +43,8 @@ def console(
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConsoleError("the console needs a terminal; for a browser there is --serve")
     from console.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
-    from console.widgets.preview import pixel_widget  # noqa: PLC0415
 
-    graphics = not no_graphics and not in_browser and pixel_widget() is not None
-    settings = ConsoleSettings(theme=theme, graphics=graphics, own_process=True)
+    has_pixels = not no_graphics and not in_browser
+    image_widget = pixel_widget(ask_terminal()) if has_pixels else None
+    settings = ConsoleSettings(theme=theme, image_widget=image_widget, own_process=True)
     ConsoleApp(endpoint, settings).run()

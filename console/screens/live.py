@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -69,13 +69,13 @@ class LiveTab(LiveSeek, Vertical):
     snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
     note: reactive[tuple[str, str]] = reactive(("", "dim"))
 
-    def __init__(self, backend: Backend, *, draw_s: float, graphics: bool) -> None:
+    def __init__(self, backend: Backend, *, draw_s: float, image_widget: type[Any] | None) -> None:
         super().__init__(id="live", classes="tab")
         self.backend = backend
         self.fold = LiveFold()
         self._tasks = TaskList()
         self._draw_s = draw_s
-        self._graphics = graphics
+        self._image_widget = image_widget
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
@@ -84,7 +84,7 @@ class LiveTab(LiveSeek, Vertical):
         yield Lines(id="live-head", classes="strip")
         with Vertical(id="live-panes", classes="panes"):
             with Horizontal(id="live-top"):
-                yield Preview(graphics=self._graphics, id="preview")
+                yield Preview(image_widget=self._image_widget, id="preview")
                 yield Splitter("preview", "columns", id="live-columns")
                 with Vertical(id="live-side"):
                     yield Listing(TARGET_COLUMNS, id="targets", empty="no target in this frame")

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -55,12 +55,12 @@ class TracksTab(TrackTrail, Vertical):
 
     search: reactive[TrackSearch | None] = reactive(None)
 
-    def __init__(self, backend: Backend, poll_s: float, *, graphics: bool) -> None:
+    def __init__(self, backend: Backend, poll_s: float, *, image_widget: type[Any] | None) -> None:
         super().__init__(id="tracks", classes="tab")
         self.backend = backend
         self._poll_s = poll_s
         self.found: list[TrackResource] = []
-        self._graphics = graphics
+        self._image_widget = image_widget
         self._cursor: str | None = None
         self._more_asked = False
 
@@ -75,7 +75,7 @@ class TracksTab(TrackTrail, Vertical):
             yield Listing(COLUMNS, id="track-list", empty="reading …")
             yield Splitter("track-list", "columns", id="track-splitter")
             with Vertical(id="track-details"):
-                yield Preview(graphics=self._graphics, id="crop")
+                yield Preview(image_widget=self._image_widget, id="crop")
                 yield Trajectory(id="trajectory")
                 yield Lines(id="track-facts")
 

@@ -76,9 +76,9 @@ class Preview(Container):
     }
     """
 
-    def __init__(self, *, graphics: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, image_widget: type[Any] | None, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes="-empty")
-        self._picture = _picture(graphics=graphics)
+        self._picture = BlockPicture() if image_widget is None else PixelPicture(image_widget)
         self._shown: Shown | None = None
         self._chosen: int | None = None
 
@@ -108,22 +108,3 @@ class Preview(Container):
         note.styles.width = len(text)
         note.show([((text, "dim"),)])
         self.add_class("-empty")
-
-
-def pixel_widget() -> type[Any] | None:
-    """Return textual-image's widget when the terminal shows pixels.
-
-    Its import asks the terminal: call this before the application starts.
-    """
-    from textual_image import renderable, widget  # noqa: PLC0415 - asks the terminal
-    from textual_image.renderable import sixel, tgp  # noqa: PLC0415
-
-    if renderable.Image in {sixel.Image, tgp.Image}:
-        found: type[Any] = widget.Image
-        return found
-    return None
-
-
-def _picture(*, graphics: bool) -> BlockPicture | PixelPicture:
-    found = pixel_widget() if graphics else None
-    return BlockPicture() if found is None else PixelPicture(found)

@@ -49,7 +49,6 @@ def make_console(
         "tasks_s": 0.3,
         "system_s": 0.3,
         "draw_s": 0.03,
-        "graphics": False,
         "tracks_s": 3600.0,
     } | settings
     return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())

@@ -20,6 +20,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
 CELL_PX = (8, 16)
+_QUESTION = re.compile(rb"\x1b_Gi=(?P<kitty>\d+)[^;]*a=q[^\x1b]*\x1b\\|\x1b\[c")
 _KITTY = re.compile(rb"\x1b_G([^;\x1b]*)(?:;([^\x1b]*))?\x1b\\")
 _SIXEL = re.compile(rb"\x1bP[\d;]*q(.*?)\x1b\\", re.DOTALL)
 _SIXEL_PART = re.compile(
@@ -30,8 +31,15 @@ _SIXEL_PART = re.compile(
 class GraphicsTerminal:
     """The console in a pseudo terminal of 120 by 36 cells that speaks one graphics protocol."""
 
-    def __init__(self, protocol: Literal["kitty", "sixel"], environ: Mapping[str, str]) -> None:
-        self._protocol = protocol
+    def __init__(
+        self,
+        protocol: Literal["kitty", "sixel"],
+        environ: Mapping[str, str],
+        *,
+        answer_after_s: float = 0.0,
+    ) -> None:
+        """`answer_after_s`: how far away the terminal is."""
+        self._protocol, self._answer_after_s = protocol, answer_after_s
         self._fd, child = pty.openpty()
         size = struct.pack("HHHH", 36, 120, 120 * CELL_PX[0], 36 * CELL_PX[1])
         fcntl.ioctl(child, termios.TIOCSWINSZ, size)
@@ -77,15 +85,15 @@ class GraphicsTerminal:
     def _read(self) -> None:
         if select.select([self._fd], [], [], 0.1)[0]:
             self.written += os.read(self._fd, 65536)
-        rest = self.written[self._answered :]
-        if self._protocol == "kitty" and (asked := re.search(rb"\x1b_Gi=(\d+)[^;]*a=q", rest)):
-            self._answer(asked, b"\x1b_Gi=%s;OK\x1b\\" % asked[1])
-        elif asked := re.search(rb"\x1b\[c", rest):
-            self._answer(asked, b"\x1b[?62;4c" if self._protocol == "sixel" else b"\x1b[?62c")
+        while asked := _QUESTION.search(self.written, self._answered):
+            self._answered = asked.end()
+            time.sleep(self._answer_after_s)
+            os.write(self._fd, self._answer(asked))
 
-    def _answer(self, asked: "re.Match[bytes]", answer: bytes) -> None:
-        self._answered += asked.end()
-        os.write(self._fd, answer)
+    def _answer(self, asked: "re.Match[bytes]") -> bytes:
+        if asked["kitty"]:
+            return b"\x1b_Gi=%s;OK\x1b\\" % asked["kitty"] if self._protocol == "kitty" else b""
+        return b"\x1b[?62;4c" if self._protocol == "sixel" else b"\x1b[?62c"
 
     def _kitty(self) -> Image.Image | None:
         sent: dict[bytes, bytes] = {}

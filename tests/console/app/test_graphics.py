@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from console.feed import LiveFold
+from console.graphics import Terminal, understand
 from console.ink import track_colours
 from console.picture import Shown, read_jpeg, with_boxes
 from streamproc.contract.framing import parse_events
@@ -26,12 +27,19 @@ def expected(script: Script) -> Image.Image:
 
 
 @pytest.mark.usefixtures("processes")
-@pytest.mark.parametrize("protocol", ["kitty", "sixel"])
+@pytest.mark.parametrize(
+    ("protocol", "answer_after_s"), [("kitty", 0.0), ("sixel", 0.0), ("kitty", 0.4), ("sixel", 0.8)]
+)
 def test_the_picture_that_arrives_is_the_frame_with_its_boxes(
-    protocol: Literal["kitty", "sixel"], url: str, script: Script, tmp_path: Path
+    protocol: Literal["kitty", "sixel"],
+    answer_after_s: float,
+    url: str,
+    script: Script,
+    tmp_path: Path,
 ) -> None:
+    """Also over a slow line: an answer that came too late was read as keys, `c` among them."""
     environ = {"FRAMEWIRE_URL": url, "FRAMEWIRE_KEY": KEY, "FRAMEWIRE_DATA": str(tmp_path)}
-    terminal = GraphicsTerminal(protocol, environ)
+    terminal = GraphicsTerminal(protocol, environ, answer_after_s=answer_after_s)
     try:
         terminal.until("vtest.avi")
         terminal.type("\r")
@@ -42,6 +50,25 @@ def test_the_picture_that_arrives_is_the_frame_with_its_boxes(
     wanted = expected(script).resize(picture.size)
     difference = np.abs(np.asarray(picture, np.int16) - np.asarray(wanted, np.int16)).mean()
     assert difference < 12  # sixel has 256 colours
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ("", None),
+        ("\x1b_Gi=31;OK\x1b\\", None),
+        ("\x1b[?62;4", None),
+        ("\x1b[?1;2c", Terminal(None, None)),
+        ("\x1b[?62;4;22c", Terminal("sixel", None)),
+        ("\x1b[?62;14;44c", Terminal(None, None)),
+        ("\x1b_Gi=31;OK\x1b\\\x1b[6;34;17t\x1b[?62;22c", Terminal("kitty", (17, 34))),
+        ("\x1b_Gi=31;OK\x1b\\\x1b[?62;4c", Terminal("sixel", None)),
+        ("\x1b_Gi=31;EINVAL:no\x1b\\\x1b[?62c", Terminal(None, None)),
+        ("q\x1b_Gi=31;OK\x1b\\j\x1b[?62ck", Terminal("kitty", None)),
+    ],
+)
+def test_what_a_terminal_answers_is_understood(answers: str, expected: Terminal | None) -> None:
+    assert understand(answers) == expected
 
 
 @pytest.mark.usefixtures("processes")
