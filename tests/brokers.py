@@ -1,15 +1,8 @@
 """A real Apache Kafka for tests: one node for each process of a run, new topics for each module."""
 
-import ctypes
-import fcntl
-import os
-import random
-import signal
-import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,72 +11,17 @@ import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
-from console.local.ports import choice, is_free
 from streamproc.broker.errors import BrokerError
 from streamproc.broker.node import Node, command
 from streamproc.broker.topics import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import POLICIES
+from tests.class_cache import use_class_cache
+from tests.ports import die_with_parent, free_ports, wait_for_port
 
 N_PARTITIONS = 4
 _START_S = 60.0
 _EMPTY_S = 30.0
-_LOCKS = Path(tempfile.gettempdir()) / f"framewire-test-ports-{os.getuid()}"
-
-
-def free_ports(n: int) -> list[int]:
-    """Return ports that nobody listens on, all different.
-
-    They are below the kernel's ephemeral range, so that no connection takes one before a server
-    does, and kept for this process for its life: no other test of this machine is given one.
-    """
-    low, high = choice()
-    found: list[int] = []
-    while len(found) < n:
-        port = _ports.randint(low, high)
-        if port not in _kept and _keep(port) and is_free(port):
-            found.append(port)
-    return found
-
-
-def _keep(port: int) -> bool:
-    """Lock the port's file until this process ends, however it ends."""
-    _LOCKS.mkdir(exist_ok=True)
-    lock = os.open(_LOCKS / str(port), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return False
-    _kept.add(port)
-    return True
-
-
-_ports = random.SystemRandom()
-_kept: set[int] = set()
-
-
-def wait_for_port(port: int, *, while_: Callable[[], bool] = lambda: True) -> None:
-    """Return once somebody listens: librdkafka complains loudly as long as nobody does.
-
-    Raises `OSError` after a minute, or once `while_` no longer holds.
-    """
-    deadline = time.monotonic() + _START_S
-    while True:
-        may_come = while_()
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if not may_come or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def die_with_parent() -> None:
-    """Make the kernel kill this child when the test process ends, however it ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class Listener(NamedTuple):
@@ -129,6 +67,7 @@ class KafkaNode:
 
     def launch(self) -> None:
         """Start the process, and wait for nothing: it may be killed again before it answers."""
+        use_class_cache()
         argv = command(self.node)
         with (self.node.directory / "node.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -33,7 +33,8 @@ from streamproc.contract.records import (
 )
 from streamproc.contract.spec import Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, WORKERS, partition_of
-from tests.brokers import N_PARTITIONS, KafkaNode, die_with_parent
+from tests.brokers import N_PARTITIONS, KafkaNode
+from tests.ports import die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
 EVERY_FRAME = Sampling("interval", 1)

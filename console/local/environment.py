@@ -39,6 +39,7 @@ _COMMON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV"}
 )
 _COMMON_PREFIXES = ("LC_", "XDG_", "LD_", "PYTHON", "SSL_CERT_", "MALLOC_", "COVERAGE_")
+_JAVA = "JDK_JAVA_OPTIONS"  # read by the Java launcher: the broker's memory, say
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 _COMPUTE_PREFIXES = (
     *("OMP_", "KMP_", "MKL_", "OPENBLAS_", "OV_", "OPENVINO_"),
@@ -69,7 +70,7 @@ def environ_for(
         if name.lower() in _PROXIES:  # the broker's jars, another service
             return role in {ENGINE, WORKER}
         if role == ENGINE:
-            return False
+            return name == _JAVA
         if name.startswith(_AWS):
             return not own_s3 and secrets >= _STORE
         if name.startswith(_COMPUTE_PREFIXES):

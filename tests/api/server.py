@@ -15,7 +15,7 @@ from api.server.limits import Limits
 from api.services import Services
 from api.settings import Settings
 from console.client.wire import tls_context
-from tests.brokers import free_ports
+from tests.ports import free_ports
 
 T = TypeVar("T")
 READY_S = 30.0

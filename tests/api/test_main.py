@@ -17,7 +17,7 @@ from streamproc.contract import env
 from tests.api.conftest import ADMIN_KEY
 from tests.api.server import until
 from tests.api.test_tasks_route import BODY
-from tests.brokers import die_with_parent
+from tests.ports import die_with_parent
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import httpx
 
 from api.settings import RING_BYTES
 from streamproc.contract import env
-from tests.brokers import die_with_parent, free_ports
 from tests.chaos.kafka import ProxiedKafka
 from tests.chaos.proxy import FaultProxy
 from tests.engines import S3Server
+from tests.ports import die_with_parent, free_ports
 from tests.s3_faults import S3FaultProxy
 
 _RESTART_S = 0.5

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from streamproc.contract import env
-from tests.brokers import KafkaNode, Listener, free_ports
+from tests.brokers import KafkaNode, Listener
 from tests.chaos.proxy import FaultProxy
+from tests.ports import free_ports
 
 
 class ProxiedKafka(KafkaNode):

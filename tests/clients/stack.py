@@ -14,8 +14,9 @@ import httpx
 
 from api.settings import CORS_ORIGINS
 from streamproc.contract import env
-from tests.brokers import KafkaNode, die_with_parent, free_ports
+from tests.brokers import KafkaNode
 from tests.engines import S3Server
+from tests.ports import die_with_parent, free_ports
 from tests.workers import WorkerProcess, workers
 
 ADMIN_KEY = "admin key of the clients"

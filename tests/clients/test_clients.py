@@ -20,11 +20,12 @@ from console.client.sync import Client
 from console.feed import LiveFold
 from streamproc.contract import env
 from streamproc.contract.framing import DONE, parse_events
-from tests.brokers import KafkaNode, die_with_parent, free_ports, wait_for_port
+from tests.brokers import KafkaNode
 from tests.clients.stack import Stack, pause, resume, running_stack
 from tests.data.clips import looped_clip
 from tests.engines import S3Server
 from tests.plugins.missing import find_program, needs_program
+from tests.ports import die_with_parent, free_ports, wait_for_port
 
 CURL = find_program("curl")
 NGINX = find_program("nginx")

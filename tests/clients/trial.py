@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
-from tests.brokers import die_with_parent
 from tests.clients.events import DONE, Difference, Event, compare
 from tests.clients.faults import Plan
 from tests.clients.proxy import Exchange, FaultyProxy
 from tests.clients.served import LIVE_S, Api
+from tests.ports import die_with_parent
 
 TIMEOUT_S = 300.0
 END_S = 12.0

@@ -21,9 +21,9 @@ from typing import Any
 import uvicorn
 
 from api.settings import CACHE_BYTES, RING_BYTES
-from tests.brokers import die_with_parent
 from tests.conformance.backend import Backend
 from tests.conformance.mount import Mount
+from tests.ports import die_with_parent
 
 NPM = Path(__file__).parent / "npm"
 SKIPPED = ("Fork - ", "TTL ", "HEAD Metadata Edge Cases", "Reserved subscription APIs")

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from console.errors import ConsoleError
 from console.serve import GuardedServer
-from tests.brokers import free_ports
+from tests.ports import free_ports
 
 # Speaks as a Textual application does: a greeting, then what is typed.
 _ECHO = """

@@ -20,13 +20,14 @@ from typing import Any
 import httpx
 
 from streamproc.contract import env
-from tests.brokers import KafkaNode, wait_for_port
+from tests.brokers import KafkaNode
 from tests.chaos.evidence import stories_of_kafka
 from tests.containers.deployment import Deployment
 from tests.containers.docker import BASE, IMAGE, Docker, build, daemon, make_bases, missing
 from tests.data.clips import looped_clip
 from tests.deploy.compose import example
 from tests.engines import clickhouse_over_http, seaweedfs
+from tests.ports import wait_for_port
 from tests.workers import chunks_of, timeless
 
 WORKERS = ("worker-1", "worker-2")

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 
 from streamproc.contract import env
-from tests.brokers import N_PARTITIONS, KafkaNode, free_ports
+from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.containers.docker import IMAGE, NGINX, Docker
 from tests.deploy.compose import ROOT, example, services
 from tests.engines import S3Server
+from tests.ports import free_ports
 
 _START_S = 120.0
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.brokers import die_with_parent
 from tests.deploy.compose import ROOT
+from tests.ports import die_with_parent
 
 NEEDED = ("dockerd", "docker", "debootstrap")
 BASE = "python:3.11-slim-bookworm"  # what the Dockerfile is built on

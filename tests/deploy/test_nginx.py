@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.api.bare import read_all, read_answer, wait_until
-from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.deploy.compose import ROOT
 from tests.plugins.missing import find_program, needs_program
+from tests.ports import die_with_parent, free_ports, wait_for_port
 
 NGINX = find_program("nginx")
 pytestmark = [

@@ -25,9 +25,9 @@ import pytest
 from console.local.ports import is_free
 from streamproc.broker.jars import class_path, java
 from streamproc.contract import env
-from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.deploy.compose import ROOT, example, services
 from tests.plugins.missing import find_program, needs_program
+from tests.ports import die_with_parent, free_ports, wait_for_port
 from tests.workers import CLIP, chunks_of
 
 pytestmark = [

@@ -13,8 +13,9 @@ from api.publish import Publisher
 from api.settings import Settings
 from streamproc.broker.commands import topics_main
 from streamproc.contract import env
-from tests.brokers import N_PARTITIONS, KafkaNode, Listener, free_ports
+from tests.brokers import N_PARTITIONS, KafkaNode, Listener
 from tests.certificates import self_signed
+from tests.ports import free_ports
 from tests.workers import CLIP, chunks_of, make_spec, submit, workers
 
 LOGIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"

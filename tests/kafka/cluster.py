@@ -22,7 +22,7 @@ from streamproc.broker.topics import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import CHUNKS
 from streamproc.kafka import client_config, producer_config
-from tests.brokers import die_with_parent, free_ports, wait_for_port
+from tests.ports import die_with_parent, free_ports, wait_for_port
 
 START_S = 60.0
 N_PARTITIONS = 2

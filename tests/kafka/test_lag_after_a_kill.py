@@ -12,7 +12,8 @@ from api.lag import GROUPS, Lag
 from api.settings import Settings
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.group_offsets import GroupOffsets
-from tests.brokers import N_PARTITIONS, KafkaNode, wait_for_port
+from tests.brokers import N_PARTITIONS, KafkaNode
+from tests.ports import wait_for_port
 
 pytestmark = pytest.mark.usefixtures("engines")
 _AGAIN_S = 30.0

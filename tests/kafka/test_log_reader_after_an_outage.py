@@ -7,7 +7,8 @@ import pytest
 
 from streamproc.agents.log import LogReader
 from streamproc.errors import LogUnavailableError
-from tests.brokers import KafkaNode, wait_for_port
+from tests.brokers import KafkaNode
+from tests.ports import wait_for_port
 
 pytestmark = pytest.mark.usefixtures("engines")
 

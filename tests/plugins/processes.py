@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.class_cache import use_class_cache
+
 MARKS = {"engines": "stack", "processes": "process", "screens": "screen"}
 _MAY_START = ("stack", "process", "chaos")
 _ALLOWED = ("streamproc.source.nursery", "streamproc.frame")
@@ -22,6 +24,7 @@ _running: pytest.Item | None = None
 @pytest.fixture(scope="session")
 def engines() -> None:
     """Asked for by whatever starts Apache Kafka, SeaweedFS or ClickHouse's engine."""
+    use_class_cache()
 
 
 @pytest.fixture(scope="session")

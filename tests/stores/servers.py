@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.brokers import die_with_parent, free_ports, wait_for_port
 from tests.engines import S3Server
 from tests.foreign_s3 import moto, served
+from tests.ports import die_with_parent, free_ports, wait_for_port
 
 Serving = Callable[[Path], AbstractContextManager[S3Server]]
 

@@ -22,6 +22,7 @@ CALLER = {
     "AWS_SESSION_TOKEN": "of-the-caller",
     "https_proxy": "http://user:pw@proxy",
     "OCL_ICD_VENDORS": "/etc/OpenCL",
+    "JDK_JAVA_OPTIONS": "-Xss1m",
     env.KEY: "of-the-caller",
     env.SLOTS: "7",
     env.DATA: "/elsewhere",
@@ -80,6 +81,10 @@ def test_engines_have_nothing_of_ours_and_roles_the_settings_of_the_caller(
         assert children[name][env.SLOTS] == "7"
         assert children[name][env.S3_REGION] == "us-east-1"
         assert children[name][env.KAFKA].startswith("127.0.0.1:")
+    assert [name for name in children if "JDK_JAVA_OPTIONS" in children[name]] == [
+        "kafka",
+        "seaweedfs",
+    ]
     assert "OCL_ICD_VENDORS" in children["worker-1"]
     assert "OCL_ICD_VENDORS" not in children["archive"]
 

@@ -24,8 +24,9 @@ from streamproc.sinks.archive_role import ArchiveRole
 from streamproc.sinks.errors import StoreUnavailableError
 from streamproc.sinks.objects import S3Objects
 from streamproc.sinks.settings import StoreSettings
-from tests.brokers import KafkaNode, die_with_parent
+from tests.brokers import KafkaNode
 from tests.engines import S3Server
+from tests.ports import die_with_parent
 
 from .kafka_logs import Writer, new_group, new_task, wait_until
 from .logs import PROJECT, LogBuilder, target, unit

@@ -18,10 +18,10 @@ from streamproc.store.bucket import EXIT_AWAY, READY_KEY, main, make_ready_withi
 from streamproc.store.client import host_of, open_client, open_session
 from streamproc.store.conditional import REFUSAL, honours_conditions
 from streamproc.store.trouble import Trouble
-from tests.brokers import free_ports
 from tests.certificates import self_signed
 from tests.engines import S3Server
 from tests.foreign_s3 import Application, deaf, moto, served
+from tests.ports import free_ports
 
 TRIED = {env.S3_TRIED: "0"}
 
