@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from streamproc.contract import env
+from streamproc.sinks.clickhouse import client_factory
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 _START_S = 60.0
@@ -169,9 +170,16 @@ def new_bucket(seaweed: S3Server) -> Callable[[], S3Server]:
 
 
 @pytest.fixture(scope="session")
-def chdb_path(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one directory of this process's chDB: a process has one engine. Use a database each."""
-    return tmp_path_factory.mktemp("chdb")
+def chdb_path(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The one directory of this process's chDB: a process has one engine. Use a database each.
+
+    A client is open all the time. The engine ends with the last one, and the next would load every
+    table anew that a test has made: half of the time of all tests with tables.
+    """
+    directory = tmp_path_factory.mktemp("chdb")
+    client = client_factory(f"chdb://{directory}?database=default")()
+    yield directory
+    client.close()
 
 
 @pytest.fixture(scope="module")
