@@ -2,7 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+
+from streamproc.stages.assignment import linear_sum_assignment
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
