@@ -19,6 +19,7 @@ from streamproc.broker.node import Node, command
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 _OPTIONS = "JDK_JAVA_OPTIONS"
+_IF_KNOWN = "-XX:+IgnoreUnrecognizedVMOptions"  # another Java may be older
 
 
 _makers: list[subprocess.Popen[bytes]] = []
@@ -30,7 +31,7 @@ def use_class_cache() -> None:
         return
     cache = _path()
     if cache.exists():
-        os.environ[_OPTIONS] = f"-XX:AOTCache={cache}"
+        os.environ[_OPTIONS] = f"{_IF_KNOWN} -XX:AOTCache={cache}"
     elif not _makers:
         _makers.append(_maker())
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from console.local.ports import choice, is_free
 
 _START_S = 60.0
+_N_PORTS = 5000
 _LOCKS = Path(tempfile.gettempdir()) / f"framewire-test-ports-{os.getuid()}"
 
 
@@ -21,9 +22,11 @@ def free_ports(n: int) -> list[int]:
     """Return ports that nobody listens on, all different.
 
     They are below the kernel's ephemeral range, so that no connection takes one before a server
-    does, and kept for this process for its life: no other test of this machine is given one.
+    does, and below those that `framewire up` takes. They are kept for this process for its life:
+    no other test of this machine is given one.
     """
-    low, high = choice()
+    low, _ = choice()
+    high, low = low - 1, low - _N_PORTS
     found: list[int] = []
     while len(found) < n:
         port = _ports.randint(low, high)
