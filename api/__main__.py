@@ -18,19 +18,19 @@ import structlog
 import uvicorn
 
 from api.app import create_app
-from api.frame_child import require_sandbox
-from api.leaving import NotCancelled
+from api.http.shutdown import CancelledErrorFilter
 from api.server.config import server_config
 from api.server.limits import Limits
 from api.settings import Settings, SettingsError
-from api.store.rows import BadClickhouseUrlError, client_options
+from api.store.clickhouse import BadClickhouseUrlError, client_options
+from api.tasks.preview_process import require_sandbox
+from streamproc.clients.log_throttle import rate_limit_logs
+from streamproc.clients.s3 import open_session
 from streamproc.contract import env
-from streamproc.contract.logs import calm
-from streamproc.contract.store import InvalidStoreError
-from streamproc.sinks.clickhouse import client_factory
-from streamproc.sinks.errors import SinkError
-from streamproc.sinks.index_role import run_index
-from streamproc.store.client import open_session
+from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.errors import SinkError
+from streamproc.sinks.index.consumer import run_index
+from streamproc.sinks.index.tables import client_factory
 
 EXIT_USAGE = 2
 GRACE_S = 5
@@ -121,8 +121,8 @@ def configure_logging(level: str) -> None:
     """Write JSON lines to standard error: ours, and the libraries' from warning on."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(message)s")
-    calm()
-    logging.getLogger("uvicorn.error").addFilter(NotCancelled())
+    rate_limit_logs()
+    logging.getLogger("uvicorn.error").addFilter(CancelledErrorFilter())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

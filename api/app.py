@@ -12,9 +12,8 @@ from litestar.types import ControllerRouterHandler
 
 from api.audit import AuditRequests
 from api.errors import ProblemError, TooLargeError, problem_response
-from api.frames import Frames
-from api.leaving import AnswerBeforeTheEnd
-from api.observe import ObserveRequests
+from api.http.access_log import ObserveRequests
+from api.http.shutdown import ShutdownMiddleware
 from api.routes import (
     admin,
     audit,
@@ -33,6 +32,7 @@ from api.routes.options import options_handlers
 from api.server.metrics import ConnectionCollector
 from api.services import Services
 from api.settings import Settings
+from api.tasks.previews import Frames
 from api.version import VERSION
 
 HANDLERS: Sequence[ControllerRouterHandler] = (
@@ -94,7 +94,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*options_handlers(HANDLERS), *HANDLERS],
         dependencies=DEPENDENCIES,
         exception_handlers={Exception: answer, HTTPException: answer, ProblemError: answer},
-        middleware=[ObserveRequests(), AuditRequests(), AnswerBeforeTheEnd()],
+        middleware=[ObserveRequests(), AuditRequests(), ShutdownMiddleware()],
         lifespan=[lifespan],
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         openapi_config=openapi_config(VERSION),

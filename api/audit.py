@@ -54,7 +54,7 @@ class Told(msgspec.Struct):
 
 
 class Poster(Protocol):
-    """`api.publish.Publisher`, as far as it is needed here."""
+    """`api.kafka.producer.Publisher`, as far as it is needed here."""
 
     def post(self, topic: str, key: str, value: bytes, lost: Callable[[], None]) -> None: ...
 

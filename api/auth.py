@@ -12,10 +12,10 @@ from litestar.connection import ASGIConnection
 
 from api.audit import ADMIN, told_of
 from api.contract.resources import Scope
-from api.directory import Directory
 from api.errors import ForbiddenError, MissingScopeError, UnauthorizedError, UnavailableError
 from api.ids import key_hash, key_id
-from api.key_use import KeyUses
+from api.kafka.global_table import GlobalTable
+from api.kafka.key_use import KeyUses
 from api.scopes import ADMIN_PROJECT, READ, known_scopes
 
 _SCHEME = "bearer"
@@ -67,7 +67,7 @@ class Authenticator:
 
     def __init__(
         self,
-        directory: Directory,
+        directory: GlobalTable,
         admin_key: str | None,
         *,
         loaded: Callable[[], bool],

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.contract.resources import PartResource
-from api.lag import Behind
+from api.kafka.consumer_lag import ConsumerLag
 from streamproc.contract.records import WorkerBeat
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -86,7 +86,7 @@ class Metrics:
         for (role, code), n_letters in counts.items():
             self.letters.labels(role, code).set(n_letters)
 
-    def set_lag(self, places: Iterable[Behind]) -> None:
+    def set_lag(self, places: Iterable[ConsumerLag]) -> None:
         """Replace what is said of every role."""
         self.lag.clear()
         for place in places:

@@ -16,13 +16,13 @@ from api.contract.resources import (
     RotateRequest,
     Scope,
 )
-from api.directory import Directory, end_key, key_key, project_key
 from api.errors import ConflictError, InvalidRequestError, NotFoundError
 from api.ids import key_hash, key_id, new_key, new_project_id
-from api.publish import Publisher
+from api.kafka.global_table import GlobalTable, end_key, key_key, project_key
+from api.kafka.producer import Publisher
 from api.scopes import DEFAULT, SCOPES, known_scopes
-from api.submission import now_ms
-from api.times import parse_time_ms, rfc3339, rfc3339_or_none
+from api.tasks.submission import now_ms
+from api.timestamps import parse_time_ms, rfc3339, rfc3339_or_none
 from streamproc.contract import topics
 from streamproc.contract.records import KeyEnd, Project, ProjectKey
 
@@ -33,7 +33,7 @@ class Projects:
     """The making and ending of projects and keys. Use from one event loop."""
 
     def __init__(
-        self, directory: Directory, publisher: Publisher, clock_ms: Callable[[], int] = now_ms
+        self, directory: GlobalTable, publisher: Publisher, clock_ms: Callable[[], int] = now_ms
     ) -> None:
         self._directory = directory
         self._publisher = publisher

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from api.directory import Directory
 from api.errors import ProblemError
+from api.kafka.global_table import GlobalTable
 from api.settings import Settings
 from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT, clamped
 
@@ -81,7 +81,7 @@ class Quotas:
     def __init__(
         self,
         settings: Settings,
-        directory: Directory,
+        directory: GlobalTable,
         stored_bytes: Callable[[str], Awaitable[int]],
         open_tasks: Callable[[str], int],
         clock_s: Callable[[], float] = time.monotonic,

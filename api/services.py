@@ -11,29 +11,29 @@ import structlog
 
 from api.audit import Audit
 from api.auth import Authenticator
-from api.bodies import Bodies
-from api.consumers import role_parts
 from api.contract.resources import PartResource
-from api.directory import WORKER_ALIVE_MS, Directory, DirectoryReader
 from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
-from api.key_use import KeyUses
-from api.lag import Behind, Lag
-from api.log.lives import StreamLives
+from api.http.body_limits import Bodies
+from api.kafka.consumer_health import role_parts
+from api.kafka.consumer_lag import ConsumerLag, Lag
+from api.kafka.global_table import WORKER_ALIVE_MS, DirectoryReader, GlobalTable
+from api.kafka.key_use import KeyUses
+from api.kafka.producer import Publisher
+from api.log.key_expiry import StreamLives
 from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
 from api.projects import Projects
-from api.publish import Publisher
 from api.quotas import Quotas
-from api.requests import Requests
 from api.settings import Settings
-from api.source_secrets import SourceSecrets
-from api.store.objects import Objects
-from api.store.rows import Rows
-from api.store.usage_rows import stored_bytes
-from api.submission import RecentTasks, Submissions, now_ms
-from api.tasks import Tasks
+from api.store.clickhouse import Rows
+from api.store.object_store import Objects
+from api.store.usage_queries import stored_bytes
+from api.tasks.request_store import Requests
+from api.tasks.service import Tasks
+from api.tasks.source_secrets import SourceSecrets
+from api.tasks.submission import RecentTasks, Submissions, now_ms
 from models.registry import Registry
 from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
@@ -52,7 +52,7 @@ class Services:
     registry: Registry
     providers: Sequence[Provider]
     metrics: Metrics
-    directory: Directory
+    directory: GlobalTable
     directory_reader: DirectoryReader
     authenticator: Authenticator
     audit: Audit
@@ -77,7 +77,7 @@ class Services:
 
         Raises `models.errors.ModelError` and `InvalidProvidersError` on files that cannot be used.
         """
-        directory = Directory()
+        directory = GlobalTable()
         directory_reader = DirectoryReader(settings, directory)
         publisher = Publisher(settings)
         authenticator = Authenticator(
@@ -157,14 +157,14 @@ class Services:
         await asyncio.to_thread(self.rows.close)
         self.objects.close()
 
-    async def how_far_behind(self) -> Sequence[Behind]:
+    async def consumer_lag(self) -> Sequence[ConsumerLag]:
         """Return every role's place by partition; nothing while Kafka does not answer."""
         try:
             return await asyncio.wait_for(self._lag(), PROBE_S)
         except (UnavailableError, TimeoutError):
             return ()
 
-    async def _lag(self) -> Sequence[Behind]:
+    async def _lag(self) -> Sequence[ConsumerLag]:
         return await self.lag.get(await self.publisher.n_partitions())
 
     async def parts(self) -> list[PartResource]:
@@ -173,7 +173,7 @@ class Services:
             _part("kafka", self.publisher.check),
             _part("s3", self.objects.probe),
             _part("clickhouse", self.rows.probe),
-            self.how_far_behind(),
+            self.consumer_lag(),
         )
         loaded = self.directory_reader.loaded
         log = self.log.ready()

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import msgspec
 
+from streamproc.clients.kafka import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract import env
-from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
-from streamproc.contract.store import InvalidStoreError, StoreSettings
+from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024

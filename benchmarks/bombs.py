@@ -23,11 +23,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.stack import CLIP
-from streamproc.contract.spec import Sampling
-from streamproc.source import process
+from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceError
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox import decoder_client
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data.boxes import box, movie, table, track
 
@@ -148,7 +148,7 @@ def main() -> None:
             size_kb = path.stat().st_size / 1000
             is_good = is_good and mib <= MAX_MIB and seconds <= MAX_S
             print(f"{name:<36}{size_kb:>8.0f}{mib:>7.0f}{seconds:>7.2f}  {answers}", flush=True)
-    process.end_nursery()
+    decoder_client.end_fork_server()
     sys.exit(0 if is_good else 1)
 
 

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from console.words import quantile
+from console.tui.drawing.formatting import quantile
 from streamproc.contract.chunk import (
     CHUNK_OBJECT,
     Chunk,

@@ -17,10 +17,10 @@ from typing import Final
 
 from benchmarks.counting_origin import Counting
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
-from streamproc.source.process import end_nursery
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox.decoder_client import end_fork_server
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.origin import serving
@@ -134,7 +134,7 @@ def main() -> None:
                 n_times = max(1, round(args.minutes * 60 / _CLIP_S))
                 if not measure(folder, clip, kind, n_times, args.server_mb_per_s):
                     wrong.append(kind.name)
-    end_nursery()
+    end_fork_server()
     if wrong:
         raise SystemExit(f"wrong frames: {', '.join(wrong)}")
 

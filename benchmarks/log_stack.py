@@ -13,10 +13,10 @@ import psutil
 from botocore.config import Config
 
 from benchmarks.stack import stack_up
-from streamproc.contract import objects
+from streamproc.contract import object_keys
 from streamproc.contract.chunk import Chunk, Delta, Result, Roi, StreamInfo, Target, encode_chunk
 from streamproc.contract.framing import DONE, frame_event
-from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.object_keys import SegmentInfo
 
 MIB = 1024 * 1024
 BODY = {
@@ -65,7 +65,7 @@ class LogStack:
             info = SegmentInfo(0, start // MIB + 1, 0, 1, 1, closed=closed)
             self.s3.put_object(
                 Bucket=self.bucket,
-                Key=objects.segment_key(project, task, start),
+                Key=object_keys.segment_key(project, task, start),
                 Body=part,
                 Metadata=info.to_metadata(),
             )

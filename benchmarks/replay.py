@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from benchmarks.log_stack import MIB, LogStack, log_stack, make_log
 from benchmarks.report import not_measured
 from benchmarks.stack import add_stack_option
-from streamproc.contract import objects
+from streamproc.contract import object_keys
 
 NGINX_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 N_AT_ONCE = 200
@@ -156,7 +156,7 @@ def measure(stack: LogStack, nginx: Nginx | None, log: bytes, n_rounds: int) -> 
 
 
 def segment_keys(stack: LogStack, task: str) -> list[str]:
-    prefix = objects.segment_prefix(str(stack.told["project"]), task)
+    prefix = object_keys.segment_prefix(str(stack.told["project"]), task)
     pages = stack.s3.get_paginator("list_objects_v2").paginate(Bucket=stack.bucket, Prefix=prefix)
     return [found["Key"] for page in pages for found in page["Contents"]]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stack import CLIP
-from streamproc.contract.spec import Sampling
-from streamproc.source import process
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.contract.task_spec import Sampling
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox import decoder_client
 from streamproc.source.types import FrameOutputs, SourceSpec
 
 WITHOUT = "benchmarks.unconfined"
@@ -25,12 +25,12 @@ TARGET = 0.98
 OUTPUTS = FrameOutputs(full=False, scaled=(416, 416))
 
 
-def taker(module: str) -> Callable[[], process.DecoderProcess]:
+def taker(module: str) -> Callable[[], decoder_client.DecoderProcess]:
     """Return `process.take` of a warm nursery that runs `module`."""
-    process._RunningNursery.MODULE = module  # noqa: SLF001
-    nursery = process._Nursery()  # noqa: SLF001
-    nursery.take().end()
-    return nursery.take
+    decoder_client._RunningForkServer.MODULE = module  # noqa: SLF001
+    fork_server = decoder_client._ForkServer()  # noqa: SLF001
+    fork_server.take().end()
+    return fork_server.take
 
 
 def open_s(clip: Path) -> float:
@@ -51,7 +51,7 @@ def decode_s(clip: Path) -> float:
 
 
 def compared(
-    takers: tuple[Callable[[], process.DecoderProcess], ...],
+    takers: tuple[Callable[[], decoder_client.DecoderProcess], ...],
     measure: Callable[[Path], float],
     clip: Path,
     turns: int,
@@ -61,7 +61,7 @@ def compared(
     for turn in range(turns):
         for place in range(len(takers)):
             which = (place + turn) % len(takers)
-            process.take = takers[which]
+            decoder_client.take = takers[which]
             found[which].append(measure(clip))
     return [statistics.median(values) for values in found]
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     args = parser.parse_args()
     clip = args.clip.resolve()
-    takers = taker(process._RunningNursery.MODULE), taker(WITHOUT)  # noqa: SLF001
+    takers = taker(decoder_client._RunningForkServer.MODULE), taker(WITHOUT)  # noqa: SLF001
     for what, measure, turns in (("open", open_s, args.opens), ("decode", decode_s, args.rounds)):
         confined, free = compared(takers, measure, clip, turns)
         print(

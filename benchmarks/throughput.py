@@ -55,7 +55,7 @@ def network_alone(precision: Any, seconds: int) -> float:
     """Return frames per second of the network as Framewire compiles it, all requests at work."""
     import numpy as np
 
-    from models.graph import NetworkInput
+    from models.graph_io import NetworkInput
     from models.registry import Registry
     from models.runtime import Runtime
 
@@ -82,12 +82,12 @@ def plain_loop(clip: Path, precision: Any) -> float:
     """Return frames per second of decode, detect, track in one thread."""
     import av
 
-    from models.detect import Detector
+    from models.detector import Detector
     from models.parameters import validate_parameters
     from models.registry import Registry
     from models.runtime import Runtime
-    from streamproc.stages.track import Tracker
-    from streamproc.stages.track_parameters import TrackParameters
+    from streamproc.stages.tracking.parameters import TrackParameters
+    from streamproc.stages.tracking.tracker import Tracker
 
     manifest = Registry(None).resolve("detect")
     detector = Detector(Runtime("CPU", precision), manifest)

@@ -21,13 +21,13 @@ import motmetrics
 import numpy as np
 import numpy.typing as npt
 
-from models.detect import Detector
-from models.feature import FeatureExtractor
+from models.detector import Detector
+from models.embedding import FeatureExtractor
 from models.parameters import validate_parameters
 from models.registry import Registry
 from models.runtime import Runtime
-from streamproc.stages.track import Tracker
-from streamproc.stages.track_parameters import TrackParameters
+from streamproc.stages.tracking.parameters import TrackParameters
+from streamproc.stages.tracking.tracker import Tracker
 
 METRICS = (
     "mota",

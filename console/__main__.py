@@ -2,7 +2,7 @@
 
 import sys
 
-from console.cli import run
+from console.cli.main import run
 
 
 def main() -> None:

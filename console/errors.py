@@ -51,3 +51,9 @@ class StackError(ConsoleError):
 
 class DirectoryInUseError(StackError):
     """Another stack runs on this data directory."""
+
+
+class RequestWordsError(ConsoleError):
+    """The words of the command line do not make a request; exit code 2."""
+
+    exit_code = 2

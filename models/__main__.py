@@ -61,13 +61,13 @@ def _verify(registry: Registry, _: argparse.Namespace) -> str:
 
 
 def _add(registry: Registry, arguments: argparse.Namespace) -> str:
-    from models.intake import OwnModel  # noqa: PLC0415  # listing models must not load OpenVINO
+    from models.importer import UserModel, add_model  # noqa: PLC0415  # listing models must not load OpenVINO
 
     given = {k: v for k, v in vars(arguments).items() if k not in {"run", "dir", "json"}}
     for name in ("mean", "scale", "strides"):
         if name in given:
             given[name] = tuple(given[name])
-    manifest = registry.add(OwnModel(**given))
+    manifest = add_model(registry, UserModel(**given))
     if arguments.json:
         return json.dumps(summary(manifest, is_default=False))
     return f"added {manifest.ref}: {len(manifest.classes)} classes, in {manifest.directory}"
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     commands.add_parser("list", parents=[common]).set_defaults(run=_list)
     commands.add_parser("verify", parents=[common]).set_defaults(run=_verify)
-    # SUPPRESS: an option that is not given keeps the default of OwnModel.
+    # SUPPRESS: an option that is not given keeps the default of UserModel.
     add = commands.add_parser("add", parents=[common], argument_default=argparse.SUPPRESS)
     add.set_defaults(run=_add)
     add.add_argument(

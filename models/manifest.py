@@ -5,6 +5,8 @@ manifest is one TOML file with its model's files beside it, or below it: `[[file
 their sha256.
 """
 
+from __future__ import annotations
+
 import hashlib
 import tomllib
 from pathlib import Path
@@ -13,24 +15,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from models.errors import InvalidManifestError, InvalidModelFileError
-from models.parameters import ParameterSchema, parameters_schema, validate_parameters
 
-__all__ = [
-    "Decoder",
-    "InputOptions",
-    "Kind",
-    "Manifest",
-    "ModelFile",
-    "NanodetOptions",
-    "ParameterSchema",
-    "SsdOptions",
-    "Thresholds",
-    "YoloxOptions",
-    "load_manifest",
-    "parameters_schema",
-    "parse_manifest",
-    "validate_parameters",
-]
+USER_MANIFEST = "manifest.toml"
+
 
 Kind: TypeAlias = Literal["detect", "ocr", "feature"]
 Resize: TypeAlias = Literal["plain", "letterbox"]

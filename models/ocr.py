@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from models.batches import batches
+from models.batching import batches
 from models.errors import InvalidManifestError, InvalidModelFileError
-from models.graph import NetworkInput
+from models.graph_io import NetworkInput
 from models.manifest import Manifest
 from models.preprocess import crops
 from models.runtime import Outputs, Precision, Runtime
-from models.textlines import find_quads, straighten
+from models.text_detection import find_quads, straighten
 from models.types import Floats, Image, TextLine
 
 FIND_SIDES_PX = (320, 640, 960)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from models.class_names import public_class
 from models.errors import InvalidParametersError
-from models.vocabulary import public_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import InvalidManifestError, UnknownModelError
-from models.manifest import Kind, Manifest, load_manifest
+from models.manifest import USER_MANIFEST, Kind, Manifest, load_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from models.intake import OwnModel
-
 CATALOG = Path(__file__).parent / "catalog"
-USER_MANIFEST = "manifest.toml"
 DEFAULTS: dict[Kind, str] = {
     "detect": "nanodet-g@1.0.0",
     "ocr": "ppocr@4.6.0",
@@ -60,21 +57,6 @@ class Registry:
         if not versions:
             raise UnknownModelError(name, (*DEFAULTS, *sorted(self._by_ref)))
         return max(versions, key=lambda manifest: _version_key(manifest.version))
-
-    def add(self, own: OwnModel) -> Manifest:
-        """Take in a user's own detector (see `models.intake`), which is listed from then on.
-
-        Loads OpenVINO. Raises InvalidModelFileError or InvalidManifestError, and then adds nothing.
-        """
-        from models.intake import take_in  # noqa: PLC0415  # listing models must not load OpenVINO
-
-        if self.user_dir is None:
-            raise InvalidManifestError("there is no directory for a user's own models")
-        if f"{own.name}@{own.version}" in self._by_ref:
-            raise InvalidManifestError(f"{own.name}@{own.version} exists already")
-        manifest = take_in(own, self.user_dir)
-        self.reload()
-        return manifest
 
     def is_default(self, manifest: Manifest) -> bool:
         """Whether `detect`, `ocr` or `feature` means this model."""

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import openvino as ov
 
 from models.errors import InferenceError, InvalidModelFileError, UnsupportedDeviceError
-from models.graph import Head, NetworkInput, attach_head, attach_input, shape_of
+from models.graph_io import Head, NetworkInput, attach_head, attach_input, shape_of
+from models.graph_passes import simplify
 from models.manifest import Manifest
-from models.rewrites import simplify
 
 Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16"]
 Resolved: TypeAlias = Literal["f32", "bf16", "f16"]
@@ -139,7 +139,7 @@ class Runtime:
     ) -> Network:
         """The compiled network of a model's file, compiled on the first call.
 
-        A detect model's network ends in its decoder's canonical outputs (see `models.graph`).
+        A detect model's network ends in its decoder's canonical outputs (see `models.graph_io`).
         Raises InvalidModelFileError when a file is changed, does not load, or does not fit its
         manifest.
         """

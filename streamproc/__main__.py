@@ -4,16 +4,16 @@ import importlib
 import sys
 
 ROLES = {
-    "worker": ("streamproc.agents.worker", "main"),
-    "archive": ("streamproc.sinks.archive_role", "main"),
-    "index": ("streamproc.sinks.index_role", "main"),
-    "reindex": ("streamproc.sinks.reindex", "main"),
-    "verify": ("streamproc.sinks.verify", "main"),
-    "frame": ("streamproc.frame", "main"),
-    "sandbox": ("streamproc.source.probe", "main"),
-    "broker": ("streamproc.broker.commands", "broker_main"),
-    "bucket": ("streamproc.store.bucket", "main"),
-    "topics": ("streamproc.broker.commands", "topics_main"),
+    "worker": ("streamproc.worker.process", "main"),
+    "archive": ("streamproc.sinks.archive.consumer", "main"),
+    "index": ("streamproc.sinks.index.consumer", "main"),
+    "reindex": ("streamproc.sinks.maintenance.reindex", "main"),
+    "verify": ("streamproc.sinks.maintenance.verify", "main"),
+    "frame": ("streamproc.preview", "main"),
+    "sandbox": ("streamproc.source.sandbox.self_test", "main"),
+    "broker": ("streamproc.embedded_kafka.commands", "broker_main"),
+    "bucket": ("streamproc.clients.bucket_setup", "main"),
+    "topics": ("streamproc.embedded_kafka.commands", "topics_main"),
 }
 
 

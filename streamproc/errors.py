@@ -3,7 +3,7 @@
 StreamprocError
 ├── TaskFailedError        the task ends as failed, with this stable code and message
 ├── LogUnavailableError    Kafka did not take a record: stop, claim again, fold again
-├── StandingLostError      another worker has claimed the task, or its log has a gap
+├── TaskStateLostError      another worker has claimed the task, or its log has a gap
 └── UnforeseenError        anything else: the slice is tried again, a few times
 """
 
@@ -25,7 +25,7 @@ class LogUnavailableError(StreamprocError):
     """A record was not acknowledged: what was sent after it must not count."""
 
 
-class StandingLostError(StreamprocError):
+class TaskStateLostError(StreamprocError):
     """The slice must not go on: somebody else writes this task's log now."""
 
 
@@ -38,3 +38,31 @@ class UnforeseenError(StreamprocError):
     def __init__(self, cause: BaseException) -> None:
         super().__init__(f"unexpected {type(cause).__name__}")
         self.__cause__ = cause
+
+
+class BrokerError(Exception):
+    """Base of everything that goes wrong with Kafka's set-up."""
+
+
+class TopicPolicyError(BrokerError):
+    """A topic's partitions or policies differ from what Framewire needs."""
+
+
+class SinkError(StreamprocError):
+    """Base of what archive, index, reindex and verify raise on purpose."""
+
+
+class SinkSettingsError(SinkError):
+    """A setting is missing or cannot be read. The message names the variable, never its value."""
+
+
+class StoreUnavailableError(SinkError):
+    """S3 is away, busy or refuses: nothing was lost, the same request may be sent again."""
+
+
+class ObjectRefusedError(StoreUnavailableError):
+    """S3 has answered that the request is wrong: whether it is the object's fault, others tell."""
+
+
+class UploadsUnavailableError(StreamprocError):
+    """S3 does not answer, or not as it should."""

@@ -17,11 +17,11 @@ from streamproc.allowed_hosts import (
     PrivateHosts,
     read_ports,
 )
+from streamproc.clients.faust_security import InvalidSecurityError, KafkaSecurity, read_security
+from streamproc.clients.kafka import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract import env
-from streamproc.contract.kafka_options import InvalidKafkaOptionsError, read_kafka_options
 from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
-from streamproc.security import InvalidSecurityError, KafkaSecurity, read_security
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
-from streamproc.broker.errors import BrokerError
-from streamproc.broker.node import Node, command
-from streamproc.broker.topics import ensure_topics, wait_for_kafka
+from streamproc.clients.topic_admin import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import POLICIES
+from streamproc.embedded_kafka.node import Node, command
+from streamproc.errors import BrokerError
 from tests.class_cache import use_class_cache
 from tests.ports import die_with_parent, free_ports, wait_for_port
 

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streamproc.broker import jars
-from streamproc.broker.node import Node, command
+from streamproc.embedded_kafka import jars
+from streamproc.embedded_kafka.node import Node, command
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 _OPTIONS = "JDK_JAVA_OPTIONS"

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from streamproc.contract import env
-from streamproc.sinks.clickhouse import client_factory
+from streamproc.sinks.index.tables import client_factory
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 _START_S = 60.0

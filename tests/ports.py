@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from console.local.ports import choice, is_free
+from console.stack.ports import choice, is_free
 
 _START_S = 60.0
 _N_PORTS = 5000

@@ -31,7 +31,7 @@ from streamproc.contract.records import (
     encode_task_message,
     read_chunk_record,
 )
-from streamproc.contract.spec import Sampling, SourceRef, Step, TaskSpec, When
+from streamproc.contract.task_spec import Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, WORKERS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.ports import die_with_parent

@@ -1,7 +1,7 @@
 """The public requests and answers of the API, field for field: the reference's names and ours.
 
 Import-light (stdlib and msgspec). Requests refuse unknown fields; answers grow by optional ones.
-Times are RFC 3339 in UTC with milliseconds. `api.intake` reads requests into these.
+Times are RFC 3339 in UTC with milliseconds. `api.tasks.request_parser` reads requests into these.
 """
 
 from typing import Annotated, Any, Literal

@@ -1,5 +1,5 @@
 """The reading side of a task's log: replay from S3, tail from Kafka, one byte string.
 
-`hub`, `segments`, `cursor` and `negotiate` are state machines and pure functions: no clock, no
-socket, no Kafka. `consumer`, `cache` and `reader` drive them.
+`tail_cache`, `segments`, `cursor` and `negotiation` are state machines and pure functions: no
+clock, no socket, no Kafka. `consumer`, `block_cache` and `reader` drive them.
 """

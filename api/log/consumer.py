@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from api.pulse import Pulse
+from api.kafka.consumer_watchdog import Pulse
 from streamproc.contract import topics
 from streamproc.contract.records import BadRecordError, ChunkRecord, read_chunk_record
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S

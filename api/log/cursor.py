@@ -5,12 +5,12 @@ import enum
 from typing import Protocol
 
 from api.errors import UnavailableError
-from api.log.archive import Archive, LogRef
-from api.log.broadcast import Broadcast, Member, Wire
-from api.log.hub import Hub
+from api.log.archive_reader import Archive, LogRef
+from api.log.fanout import Broadcast, Subscriber, WriteTransport
+from api.log.notifier import Notifier
 from api.log.segments import SegmentMap
-from api.log.tail import TailView
-from api.log.wakes import Wakes
+from api.log.tail_cache import TailCache
+from api.log.task_tail import TailView
 
 PIECE_BYTES = 1024 * 1024
 _MAX_LOCATES = 8
@@ -45,15 +45,15 @@ def next_step(offset: int, tail: TailView | None, segments: SegmentMap) -> Next:
     return Next.END if segments.closed else Next.LOCATE
 
 
-class Seam(Protocol):
+class LogBackends(Protocol):
     """Where a cursor reads: `api.log.reader.LogReader`."""
 
     @property
-    def hub(self) -> Hub: ...
+    def tail_cache(self) -> TailCache: ...
     @property
     def archive(self) -> Archive: ...
     @property
-    def wakes(self) -> Wakes: ...
+    def notifier(self) -> Notifier: ...
     @property
     def broadcast(self) -> Broadcast: ...
 
@@ -63,9 +63,9 @@ class Seam(Protocol):
 class LogCursor:
     """`offset` is the next byte this reader gets. It holds nothing that must be given back."""
 
-    def __init__(self, seam: Seam, ref: LogRef, offset: int) -> None:
+    def __init__(self, backends: LogBackends, ref: LogRef, offset: int) -> None:
         self.offset = offset
-        self._seam = seam
+        self._backends = backends
         self._ref = ref
 
     async def read(self, end: int | None = None) -> bytes | memoryview | None:
@@ -84,13 +84,13 @@ class LogCursor:
             if step is Next.END:
                 return None
             if step is Next.LOCATE:
-                await self._seam.locate(self._ref)
+                await self._backends.locate(self._ref)
                 continue
             piece: bytes | memoryview
             if step is Next.TAIL:
-                piece = self._seam.hub.read(self._ref.task, self.offset, PIECE_BYTES)
+                piece = self._backends.tail_cache.read(self._ref.task, self.offset, PIECE_BYTES)
             else:
-                piece = await self._seam.archive.read(self._ref, self.offset)
+                piece = await self._backends.archive.read(self._ref, self.offset)
             if end is not None and len(piece) > end - self.offset:
                 piece = memoryview(piece)[: end - self.offset]
             self.offset += len(piece)
@@ -104,14 +104,14 @@ class LogCursor:
         """
         if self._next() is not Next.WAIT:
             return True
-        hub, task = self._seam.hub, self._ref.task
-        hub.watch(task, self._ref.partition)
+        tail_cache, task = self._backends.tail_cache, self._ref.task
+        tail_cache.watch(task, self._ref.partition)
         try:
-            return await self._seam.wakes.wait(task, timeout_s)
+            return await self._backends.notifier.wait(task, timeout_s)
         finally:
-            hub.unwatch(task)
+            tail_cache.unwatch(task)
 
-    async def follow(self, wire: Wire, silence_s: float | None = None) -> bool:
+    async def follow(self, wire: WriteTransport, silence_s: float | None = None) -> bool:
         """Let `wire` have what comes at the log's live end, until this reader has to go on itself.
 
         True: see `read`. False when nothing came for `silence_s`. Raises `StoppingError` when the
@@ -120,23 +120,25 @@ class LogCursor:
         if self._next() is not Next.WAIT:
             return True
         released = asyncio.Event()
-        member = self._seam.broadcast.join(self._ref.task, self.offset, wire, released.set)
+        member = self._backends.broadcast.join(self._ref.task, self.offset, wire, released.set)
         if member is None:
             return await self.wait(silence_s)
-        hub = self._seam.hub
-        hub.watch(self._ref.task, self._ref.partition)
+        tail_cache = self._backends.tail_cache
+        tail_cache.watch(self._ref.task, self._ref.partition)
         try:
             if silence_s is None:
                 await released.wait()
             elif not await self._released(member, released, silence_s):
                 return False
         finally:
-            self.offset = self._seam.broadcast.leave(member)
-            hub.unwatch(self._ref.task)
-        self._seam.wakes.check()
+            self.offset = self._backends.broadcast.leave(member)
+            tail_cache.unwatch(self._ref.task)
+        self._backends.notifier.check()
         return True
 
-    async def _released(self, member: Member, released: asyncio.Event, silence_s: float) -> bool:
+    async def _released(
+        self, member: Subscriber, released: asyncio.Event, silence_s: float
+    ) -> bool:
         """Wait for the release; False after a silence. One timer per silence, none per event."""
         clock = asyncio.get_running_loop().time
         heard_s = clock()
@@ -145,11 +147,13 @@ class LogCursor:
                 async with asyncio.timeout(left_s):
                     await released.wait()
             except TimeoutError:
-                heard_s = max(heard_s, self._seam.broadcast.pushed_s(member))
+                heard_s = max(heard_s, self._backends.broadcast.pushed_s(member))
             else:
                 return True
         return False
 
     def _next(self) -> Next:
-        seam, ref = self._seam, self._ref
-        return next_step(self.offset, seam.hub.view(ref.task), seam.archive.segments(ref))
+        backends, ref = self._backends, self._ref
+        return next_step(
+            self.offset, backends.tail_cache.view(ref.task), backends.archive.segments(ref)
+        )

@@ -18,7 +18,7 @@ class LogCollector(Collector):
         """Return the figures as they are now."""
         log = self._log
         yield GaugeMetricFamily(
-            "framewire_api_ring_bytes", "Bytes of live log in memory", log.hub.size_bytes
+            "framewire_api_ring_bytes", "Bytes of live log in memory", log.tail_cache.size_bytes
         )
         yield GaugeMetricFamily(
             "framewire_api_cache_bytes", "Bytes of segments in memory", log.cache.size_bytes
@@ -32,7 +32,7 @@ class LogCollector(Collector):
             log.cache.read_bytes,
         )
         yield CounterMetricFamily(
-            "framewire_api_log_gaps", "Gaps met in the tail: healed from S3", log.hub.n_gaps
+            "framewire_api_log_gaps", "Gaps met in the tail: healed from S3", log.tail_cache.n_gaps
         )
         yield CounterMetricFamily(
             "framewire_api_readers_expired",

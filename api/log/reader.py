@@ -10,23 +10,23 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from api.errors import UnavailableError
-from api.log.archive import Archive, LogRef
-from api.log.broadcast import Broadcast
-from api.log.cache import BlockCache
+from api.kafka.producer import kafka_config
+from api.log.archive_reader import Archive, LogRef
+from api.log.backpressure import Backpressure
+from api.log.block_cache import BlockCache
 from api.log.consumer import Assigned, Batch, LogConsumer
 from api.log.cursor import LogCursor
-from api.log.deadline import SendDeadlines
-from api.log.hub import Hub
+from api.log.fanout import Broadcast
+from api.log.log_state import LogState, first_chunk, last_chunk, read_claim
+from api.log.notifier import Notifier
 from api.log.open_tasks import OpenTasks
-from api.log.room import Room
 from api.log.segments import SegmentMap
-from api.log.state import LogState, first_chunk, last_chunk, read_claim
-from api.log.wakes import Wakes
-from api.publish import kafka_config
+from api.log.send_timeout import SendDeadlines
+from api.log.tail_cache import TailCache
 from api.settings import Settings
-from api.store.objects import Objects
+from api.store.object_store import Objects
 from streamproc.contract.chunk import Chunk
-from streamproc.contract.objects import Final
+from streamproc.contract.object_keys import Final
 from streamproc.contract.records import Attempt, Claim
 
 _MAX_LISTINGS = 8
@@ -44,15 +44,15 @@ class LogReader:
     """Every log of the process. `start` and `close` frame its life, on one event loop."""
 
     def __init__(self, settings: Settings, store: Objects) -> None:
-        self.hub = Hub(settings.ring_bytes)
+        self.tail_cache = TailCache(settings.ring_bytes)
         self.cache = BlockCache(store, settings.cache_bytes)
         self.archive = Archive(store, self.cache)
         self.open_tasks = OpenTasks()
-        self.wakes = Wakes()
-        self.broadcast = Broadcast(self.hub)
+        self.notifier = Notifier()
+        self.broadcast = Broadcast(self.tail_cache)
         self.deadlines = SendDeadlines(settings.send_deadline_s)
         self._consumer = LogConsumer(kafka_config(settings), self, settings.watchdog_s)
-        self._room = Room(self.hub, self.archive, self._consumer.hold)
+        self._room = Backpressure(self.tail_cache, self.archive, self._consumer.hold)
         self._locating: dict[LogRef, asyncio.Task[None]] = {}
         self._ends: dict[int, int] | None = None
         self._caught_up = asyncio.Event()
@@ -65,7 +65,7 @@ class LogReader:
 
     async def close(self) -> None:
         """End all readers' waits and stop."""
-        self.wakes.stop()
+        self.notifier.stop()
         self.broadcast.stop()
         await self._consumer.close()
         await self._room.close()
@@ -97,7 +97,7 @@ class LogReader:
         `UnavailableError` before the first contact with Kafka.
         """
         self._require(partition)
-        return self.hub.position(partition)
+        return self.tail_cache.position(partition)
 
     async def state(
         self, project: str, task: str, partition: int, *, with_last_chunk: bool = False
@@ -110,7 +110,7 @@ class LogReader:
         ref = LogRef(project, task, partition)
         length, closed, n_records = await self._extent(ref)
         segments = self.archive.segments(ref)
-        facts = self.hub.facts(task)
+        facts = self.tail_cache.facts(task)
         claim = read_claim(facts.claim)
         final = await self.archive.final(ref) if closed else None
         provider = final.provider if final else claim.provider if claim else None
@@ -181,24 +181,24 @@ class LogReader:
 
     def on_assigned(self, assigned: Assigned) -> None:
         for partition, start in assigned.starts.items():
-            self.hub.start(partition, start)
+            self.tail_cache.start(partition, start)
         self._ends = dict(assigned.ends)
         self._note_progress()
 
     def on_batches(self, batches: list[Batch]) -> None:
         touched: set[str] = set()
         for batch in batches:  # all of it first: nothing that readers do may come in between
-            touched |= self.hub.feed(batch.partition, batch.records, batch.position)
+            touched |= self.tail_cache.feed(batch.partition, batch.records, batch.position)
             self.open_tasks.read(batch.records)
         now_s = asyncio.get_running_loop().time()
         for task in touched:
             self.broadcast.push(task, now_s)
-            self.wakes.wake(task)
+            self.notifier.wake(task)
         self._note_progress()
         self._room.make()
 
     def on_archived(self, positions: Mapping[int, int]) -> None:
-        self.hub.archived(positions)
+        self.tail_cache.archived(positions)
         self._room.make()
 
     def on_trouble(self, detail: str | None) -> None:
@@ -207,9 +207,9 @@ class LogReader:
     async def _extent(self, ref: LogRef) -> tuple[int, bool, int]:
         """Return the log's length, whether it is closed, and how many records it has."""
         segments = self.archive.segments(ref)
-        if self.hub.view(ref.task) is None and not segments.closed:
+        if self.tail_cache.view(ref.task) is None and not segments.closed:
             await self.locate(ref)
-        tail = self.hub.view(ref.task)
+        tail = self.tail_cache.view(ref.task)
         if tail is None:
             return segments.end, segments.closed, segments.n_records
         return tail.end, tail.closed, tail.n_records
@@ -218,9 +218,9 @@ class LogReader:
         await self._catch_up()
         self._require(ref.partition)
         for _ in range(_MAX_LISTINGS):
-            ticket = self.hub.ticket(ref.task, ref.partition)
+            ticket = self.tail_cache.ticket(ref.task, ref.partition)
             segments = await self.archive.extend(ref)
-            if segments.closed or self.hub.seed(
+            if segments.closed or self.tail_cache.seed(
                 ref.task, ticket, segments.fold(), segments.started_ms
             ):
                 return
@@ -234,7 +234,7 @@ class LogReader:
     def _note_progress(self) -> None:
         """Note once that all is read that stood in Kafka when this process began."""
         if self._ends is not None and not self._caught_up.is_set():
-            behind = any(self.hub.position(p) < end for p, end in self._ends.items())
+            behind = any(self.tail_cache.position(p) < end for p, end in self._ends.items())
             if not behind:
                 self._caught_up.set()
 

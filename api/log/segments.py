@@ -4,22 +4,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from api.store.segment import Segment
 from streamproc.contract.fold import Fold
-from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.object_keys import SegmentInfo
 from streamproc.contract.records import Attempt
 
 BLOCK_BYTES = 1024 * 1024
-
-
-class Segment(NamedTuple):
-    """A segment as a listing shows it: log bytes `[start, start + size_bytes)`, immutable."""
-
-    start: int
-    size_bytes: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.size_bytes
 
 
 class Block(NamedTuple):

@@ -7,7 +7,6 @@ from litestar import delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from api.audit import about
-from api.bodies import read_small
 from api.contract import paths
 from api.contract.resources import (
     KeyPage,
@@ -18,7 +17,8 @@ from api.contract.resources import (
     ProjectResource,
     RotateRequest,
 )
-from api.reading import check_printable, read_json
+from api.http.body_limits import read_small
+from api.http.body_validation import check_printable, read_json
 from api.routes.dependencies import NO_STORE, AnyRequest, ThePrincipal, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
 

@@ -7,12 +7,12 @@ from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import AuditPage, AuditResource
-from api.cursors import AuditCursor, decode_cursor, encode_cursor
+from api.http.pagination import AuditCursor, decode_cursor, encode_cursor
 from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.openapi import problems
 from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
-from api.store.audit_rows import AuditFilter, list_audit
-from api.times import parse_time_ms, rfc3339
+from api.store.audit_queries import AuditFilter, list_audit
+from api.timestamps import parse_time_ms, rfc3339
 from streamproc.contract.audit import AuditRecord
 
 Word = Annotated[str | None, QueryParameter(required=False, max_length=256)]

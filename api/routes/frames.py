@@ -9,9 +9,9 @@ from litestar.params import FromPath, QueryParameter
 
 from api.contract import paths
 from api.errors import NotFoundError
-from api.frames import Frames
 from api.routes.dependencies import TheProject, TheServices
 from api.routes.openapi import problems
+from api.tasks.previews import Frames
 
 MAX_WIDTH_PX = 4096
 _NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)

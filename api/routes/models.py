@@ -4,11 +4,12 @@ from litestar import get
 
 from api.contract import paths
 from api.contract.resources import ModelPage, ModelResource
-from api.directory import WORKER_ALIVE_MS
+from api.kafka.global_table import WORKER_ALIVE_MS
 from api.routes.dependencies import TheServices, known_only
 from api.routes.openapi import problems
-from api.submission import now_ms
-from models.manifest import Manifest, parameters_schema
+from api.tasks.submission import now_ms
+from models.manifest import Manifest
+from models.parameters import parameters_schema
 
 
 @get(paths.MODELS, operation_id="listModels", guards=[known_only], responses=problems())

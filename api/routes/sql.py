@@ -8,12 +8,12 @@ from clickhouse_connect import get_client
 from litestar import post
 
 from api.audit import about
-from api.bodies import read_small
-from api.reading import read_json
+from api.http.body_limits import read_small
+from api.http.body_validation import read_json
 from api.routes.dependencies import AnyRequest, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
-from api.store.rows import client_options
-from api.store.sql import SqlAnswer, SqlRequest, run_sql
+from api.store.clickhouse import client_options
+from api.store.sql_runner import SqlAnswer, SqlRequest, run_sql
 
 SQL = "/v1/sql"
 

@@ -16,20 +16,20 @@ from api.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from api.log import token as tokens
-from api.log.archive import LogRef
-from api.log.lives import Life, StreamLives
-from api.log.negotiate import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
+from api.log import stream_token as tokens
+from api.log.archive_reader import LogRef
+from api.log.key_expiry import Life, StreamLives
+from api.log.negotiation import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
+from api.log.notifier import StoppingError
 from api.log.reader import LogReader
-from api.log.response import BARE_HEADERS, HEADERS, LogResponse
-from api.log.wakes import StoppingError
+from api.log.sse_response import BARE_HEADERS, HEADERS, LogResponse
 from api.quotas import Quotas
-from api.requests import Requests
 from api.routes.dependencies import NO_STORE, AnyRequest
 from api.routes.openapi import problems
 from api.scopes import READ
 from api.settings import Settings
-from api.times import rfc3339
+from api.tasks.request_store import Requests
+from api.timestamps import rfc3339
 
 AHEAD_WAIT_S = 2.0
 LONG_POLL_S = 25.0

@@ -2,15 +2,15 @@
 
 from litestar import MediaType, Response, get
 
-from api.consumers import consumer_resource, letter_resources
 from api.contract import paths
 from api.contract.resources import HealthResource, SandboxResource, SystemResource, WorkerResource
-from api.directory import WORKER_ALIVE_MS
+from api.kafka.consumer_health import consumer_resource, letter_resources
+from api.kafka.global_table import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.openapi import PUBLIC, problems
-from api.submission import now_ms
-from api.times import rfc3339
+from api.tasks.submission import now_ms
+from api.timestamps import rfc3339
 from api.version import VERSION
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import Sandbox
@@ -19,7 +19,7 @@ from streamproc.contract.sandbox import Sandbox
 @get(paths.SYSTEM, operation_id="getSystem", responses=problems())
 async def get_system(services: TheServices, principal: ThePrincipal) -> SystemResource:
     """Return workers and devices, how far the roles are behind, every part's state, who asks."""
-    lag = [place.resource() for place in await services.how_far_behind()]
+    lag = [place.resource() for place in await services.consumer_lag()]
     now = now_ms()
     workers = [_worker(beat, now) for beat in services.directory.workers(now)]
     return SystemResource(
@@ -55,7 +55,7 @@ async def ready(services: TheServices) -> Response[HealthResource]:
 @get("/metrics", operation_id="metrics", media_type=MediaType.TEXT, security=PUBLIC)
 async def metrics(services: TheServices) -> Response[bytes]:
     """Return what this process counted, and how far every role is behind, for Prometheus."""
-    services.metrics.set_lag(await services.how_far_behind())
+    services.metrics.set_lag(await services.consumer_lag())
     services.metrics.set_consumers(services.role_parts())
     services.metrics.set_workers(services.living_workers())
     services.metrics.set_letters(services.directory.n_letters())

@@ -19,14 +19,14 @@ from api.contract.resources import (
     TaskPage,
     TaskResource,
 )
-from api.cursors import TaskCursor, decode_cursor
 from api.errors import BadRequestError, InvalidRequestError
-from api.intake import read_intake
+from api.http.pagination import TaskCursor, decode_cursor
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.openapi import body_operation, problems
 from api.scopes import SUBMIT
-from api.tasks import TaskFilter
-from api.times import parse_time_ms
+from api.tasks.request_parser import parse_request
+from api.tasks.service import TaskFilter
+from api.timestamps import parse_time_ms
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
@@ -78,17 +78,17 @@ async def process_video(
     with services.bodies.lease(project) as lease:
         body = await services.bodies.read_submission(request, lease)
         read = partial(
-            read_intake,
+            parse_request,
             body.json,
             services.registry,
             max_upload_bytes=services.settings.max_upload_bytes,
             upload=body.upload,
             providers=services.providers,
         )
-        intake = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
-        services.quotas.admit_upload(project, len(intake.upload or b""))
+        parsed = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
+        services.quotas.admit_upload(project, len(parsed.upload or b""))
         with services.quotas.entering_task(project):
-            stored = await services.submissions.submit(project, intake, idempotency_key)
+            stored = await services.submissions.submit(project, parsed, idempotency_key)
     services.metrics.submitted.inc()
     about(request, stored.task)
     accepted = Accepted(id=stored.task, status="pending", stream_url=paths.stream(stored.task))

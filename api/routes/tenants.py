@@ -8,15 +8,15 @@ from litestar import get, patch
 from litestar.params import FromPath, QueryParameter
 
 from api.audit import about
-from api.bodies import read_small
 from api.contract import paths
 from api.contract.resources import ProjectPatch, ProjectResource, UsageDay, UsagePage
-from api.cursors import UsageCursor, decode_cursor, encode_cursor
 from api.errors import InvalidRequestError
-from api.reading import read_json
+from api.http.body_limits import read_small
+from api.http.body_validation import read_json
+from api.http.pagination import UsageCursor, decode_cursor, encode_cursor
 from api.routes.dependencies import AnyRequest, TheServices, admin_only
 from api.routes.openapi import body_operation, problems
-from api.store.usage_rows import UsageRow, list_usage
+from api.store.usage_queries import UsageRow, list_usage
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50

@@ -7,13 +7,13 @@ from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import TrackPage
-from api.cursors import TrackCursor, decode_cursor
+from api.http.pagination import TrackCursor, decode_cursor
 from api.routes.dependencies import TheProject, TheServices
 from api.routes.openapi import problems
 from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
-from api.store.track_rows import TrackQuery
-from api.times import parse_time_ms
-from api.tracks import parse_similar_to, public_classes, search_tracks
+from api.store.track_queries import TrackQuery
+from api.tasks.track_search import parse_similar_to, public_classes, search_tracks
+from api.timestamps import parse_time_ms
 
 Text = Annotated[str | None, QueryParameter(name="text", required=False, max_length=256)]
 

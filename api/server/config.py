@@ -6,9 +6,9 @@ from typing import Any
 import uvicorn
 from litestar import Litestar
 
-from api.log.protocol import LogProtocol
 from api.server.connections import Connections
 from api.server.limits import Limits
+from api.server.log_protocol import LogProtocol
 from api.server.protocol import Sweep
 
 KEEP_ALIVE_S = 5

@@ -15,8 +15,8 @@ from api.errors import BadRequestError, ProblemError
 from api.server.address import counted, forwarded_address, is_trusted, peer_address
 from api.server.connections import Connections, Reason
 from api.server.head import check_head, head_too_large, url_too_long
+from api.server.http10 import send_unframed
 from api.server.refusal import refusal
-from api.server.unframed import send_unframed
 
 PIECE_BYTES = 4 * 1024
 CHUNK_FRAMING_BYTES = 32  # a chunk's size in hexadecimal, its line ends, and a short extension

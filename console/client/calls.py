@@ -94,7 +94,7 @@ def stream(
 ) -> Call[bytes]:
     """The log from byte `offset`; not `live`: what exists now, then the answer ends.
 
-    With `heartbeat_s` the answer has more than log bytes: see `console.client.log`.
+    With `heartbeat_s` the answer has more than log bytes: see `console.client.log_stream`.
     """
     return Call(
         bytes,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from models.convert.torchfile import read_tensors
+from models.convert.torch_checkpoint import read_tensors
 
 HEIGHT_PX, WIDTH_PX = 256, 128
 N_STRIPS = 16

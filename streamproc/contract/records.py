@@ -20,7 +20,7 @@ from crc32c import crc32c
 from streamproc.contract.bounds import MAX_COUNT, MAX_INT64, clamped
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.sandbox import Sandbox
-from streamproc.contract.spec import TaskSpec
+from streamproc.contract.task_spec import TaskSpec
 
 Kind = Literal["claim", "chunk", "terminal"]
 _KINDS: dict[bytes, Kind] = {b"claim": "claim", b"chunk": "chunk", b"terminal": "terminal"}

@@ -19,17 +19,21 @@ import structlog
 
 from models.errors import ModelError
 from streamproc.contract.records import TrackVector
-from streamproc.errors import StreamprocError, TaskFailedError, UnforeseenError
-from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.errors import (
+    StreamprocError,
+    TaskFailedError,
+    UnforeseenError,
+    UploadsUnavailableError,
+)
+from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.source.errors import SourceError, StoreAwayError
-from streamproc.source.frames import Frame, FrameSource
+from streamproc.source.frame_source import Frame, FrameSource
 from streamproc.source.types import ResumePoint
-from streamproc.stages.assemble import best_vectors, targets
-from streamproc.stages.steps import Perception, Plan, View, perceive
-from streamproc.stages.track import Tracker
-from streamproc.stages.track_parameters import TrackParameters
-from streamproc.stages.track_state import TrackerState
+from streamproc.stages.perception import Perception, Plan, View, perceive
+from streamproc.stages.targets import best_vectors, targets
+from streamproc.stages.tracking.parameters import TrackParameters
+from streamproc.stages.tracking.state import TrackerState
+from streamproc.stages.tracking.tracker import Tracker
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -131,7 +135,7 @@ class LocalEngine:
         return self._pin
 
     @property
-    def light(self) -> bool:
+    def checkpoints_every_chunk(self) -> bool:
         return False
 
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from models.detect import Detector
+from models.detector import Detector
+from models.embedding import FeatureExtractor
 from models.errors import ModelError
-from models.feature import FeatureExtractor
 from models.manifest import Manifest
 from models.ocr import TextReader
 from models.registry import Registry
 from models.runtime import Runtime
-from streamproc.contract.spec import Step, TaskSpec
+from streamproc.contract.task_spec import Step, TaskSpec
 from streamproc.errors import TaskFailedError
-from streamproc.stages.steps import (
+from streamproc.stages.perception import (
     TEXT_CLASS,
     DetectStep,
     FeatureStep,
@@ -22,7 +22,7 @@ from streamproc.stages.steps import (
     PlanStep,
     ReadStep,
 )
-from streamproc.stages.track_parameters import TrackParameters
+from streamproc.stages.tracking.parameters import TrackParameters
 
 _VEHICLES = frozenset({"automobile", "truck", "bus"})
 _TWO_WHEELERS = frozenset({"bicycle", "motorcycle"})
@@ -30,7 +30,7 @@ _TWO_WHEELERS = frozenset({"bicycle", "motorcycle"})
 LoadedModel = Detector | TextReader | FeatureExtractor
 
 
-class ModelShelf:
+class ModelCache:
     """Loaded models, shared by all tasks of the process; thread-safe."""
 
     def __init__(self, registry: Registry) -> None:
@@ -68,7 +68,7 @@ class ModelShelf:
             return self.registry.resolve(ref)
 
 
-def build_plan(spec: TaskSpec, shelf: ModelShelf, device: str, precision: str) -> Plan:
+def build_plan(spec: TaskSpec, shelf: ModelCache, device: str, precision: str) -> Plan:
     """Return the plan of a task; raises `TaskFailedError` when a model cannot be had."""
     try:
         loaded = [shelf.load(step.model, device, precision) for step in spec.steps]

@@ -10,15 +10,11 @@ from typing import BinaryIO, Protocol
 
 import structlog
 
-from streamproc.errors import StreamprocError
+from streamproc.errors import UploadsUnavailableError
 from streamproc.source.errors import SourceError
-from streamproc.source.frames import FrameSource
+from streamproc.source.frame_source import FrameSource
 
 _log = structlog.get_logger()
-
-
-class UploadsUnavailableError(StreamprocError):
-    """S3 does not answer, or not as it should."""
 
 
 class Uploads(Protocol):

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from streamproc.clients.background_producer import Outbox
 from streamproc.contract.bounds import plain_line
 from streamproc.contract.records import DeadLetter
 from streamproc.contract.topics import DLQ
-from streamproc.outbox import Outbox
-from streamproc.sinks.left_out import LeftOut
+from streamproc.sinks.skipped_records import LeftOut
 
 MAX_PER_MINUTE = 200
 """A partition that is read again would else write the same letters as fast as it is read."""

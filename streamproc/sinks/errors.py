@@ -11,19 +11,7 @@ StreamprocError
     └── DamagedLogError       an archive contradicts itself: nothing may be built on it
 """
 
-from streamproc.errors import StreamprocError
-
-
-class SinkError(StreamprocError):
-    """Base of what archive, index, reindex and verify raise on purpose."""
-
-
-class SinkSettingsError(SinkError):
-    """A setting is missing or cannot be read. The message names the variable, never its value."""
-
-
-class StoreUnavailableError(SinkError):
-    """S3 is away, busy or refuses: nothing was lost, the same request may be sent again."""
+from streamproc.errors import SinkError
 
 
 class TablesUnavailableError(SinkError):
@@ -32,10 +20,6 @@ class TablesUnavailableError(SinkError):
 
 class RowsRefusedError(SinkError):
     """A row among these cannot be stored: sending it again is no use."""
-
-
-class ObjectRefusedError(StoreUnavailableError):
-    """S3 has answered that the request is wrong: whether it is the object's fault, others tell."""
 
 
 class EmptyStoreError(SinkError):

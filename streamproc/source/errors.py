@@ -22,7 +22,7 @@ Messages are safe to show to the client: a host at most, never a path, a query o
 
 from typing import ClassVar
 
-from streamproc.contract.frame import STORE_UNAVAILABLE
+from streamproc.contract.preview import STORE_UNAVAILABLE
 
 
 class SourceError(Exception):

@@ -3,8 +3,13 @@
 from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
+
+Image = npt.NDArray[np.uint8]
+
 
 NO_PLACE: Final = -1
 """Where a packet is not known to stand in its file."""

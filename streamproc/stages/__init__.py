@@ -1,1 +1,1 @@
-"""From a picture to targets: perception, tracking, assembling, checkpoints."""
+"""From a picture to targets: perception, tracking, and what a client is shown of them."""

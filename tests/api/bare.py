@@ -12,8 +12,8 @@ import uvicorn
 from litestar import Litestar, get, post
 from litestar.response import Stream
 
-from api.bodies import pieces
 from api.errors import problem_response
+from api.http.body_limits import pieces
 from api.routes.dependencies import AnyRequest
 from api.server.config import server_config
 from api.server.connections import Connections

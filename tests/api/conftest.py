@@ -14,9 +14,9 @@ from confluent_kafka import Producer
 from api.settings import Settings
 from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
-from streamproc.contract.store import StoreSettings
-from streamproc.sinks.archive_role import run_archive
-from streamproc.sinks.clickhouse import client_factory
+from streamproc.contract.store_settings import StoreSettings
+from streamproc.sinks.archive.consumer import run_archive
+from streamproc.sinks.index.tables import client_factory
 from tests.api.server import LiveApi
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode

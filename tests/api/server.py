@@ -14,7 +14,7 @@ from api.server.config import server_config
 from api.server.limits import Limits
 from api.services import Services
 from api.settings import Settings
-from console.client.wire import tls_context
+from console.client.http import tls_context
 from tests.ports import free_ports
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from streamproc.contract import objects
+from streamproc.contract import object_keys
 from tests.api.server import LiveApi, until
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
@@ -56,7 +56,7 @@ async def archived(api: LiveApi, project: str, task: str) -> None:
 
     async def there() -> bool:
         found = await asyncio.to_thread(
-            lambda: api.services.objects._get(objects.final_key(project, task), None)
+            lambda: api.services.objects._get(object_keys.final_key(project, task), None)
         )
         return found is not None
 

@@ -16,8 +16,8 @@ from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, Told
 from api.settings import Settings
 from streamproc.contract import env
 from streamproc.contract.audit import AuditRecord, decode_audit
-from streamproc.sinks.audit import start_audit
-from streamproc.sinks.clickhouse import client_factory
+from streamproc.sinks.index.audit import start_audit
+from streamproc.sinks.index.tables import client_factory
 from tests.api.server import LiveApi, until
 from tests.api.test_tasks_route import BODY
 
@@ -240,7 +240,7 @@ def test_what_a_client_chose_is_bounded_and_printable(text: str) -> None:
 
 async def test_a_lost_record_delays_no_request(settings: Settings) -> None:
     """Kafka is not there: posting returns at once, and the loss is counted by its deadline."""
-    from api.publish import Publisher
+    from api.kafka.producer import Publisher
 
     away = msgspec.structs.replace(settings, kafka="127.0.0.1:1", kafka_deadline_s=0.5)
     publisher, lost = Publisher(away), Count()

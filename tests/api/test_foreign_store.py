@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 
-from api import frame_child
 from api.settings import Settings
-from api.store.objects import Objects, StoreUnavailableError
+from api.store.object_store import Objects, StoreUnavailableError
+from api.tasks import preview_process
+from streamproc.clients.conditional_writes import REFUSAL
 from streamproc.contract import env
-from streamproc.contract.objects import segment_key
-from streamproc.store.conditional import REFUSAL
+from streamproc.contract.object_keys import segment_key
 from tests.certificates import self_signed
 from tests.engines import S3Server
 from tests.foreign_s3 import Application, deaf, moto, recorded, served
@@ -146,4 +146,4 @@ def test_previews_of_uploads_are_fetched_with_the_same_authorities(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(env.S3_CA_BUNDLE, "/etc/framewire/s3.pem")
-    assert frame_child._environment()[env.S3_CA_BUNDLE] == "/etc/framewire/s3.pem"
+    assert preview_process._environment()[env.S3_CA_BUNDLE] == "/etc/framewire/s3.pem"

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api.log.response import HEARTBEAT
-from console.client.aio import AsyncClient
-from console.client.log import Following
+from api.log.sse_response import HEARTBEAT
+from console.client.async_client import AsyncClient
+from console.client.log_stream import Following
 from streamproc.contract import env
 from tests.api.server import LiveApi, until
 from tests.api.streams import stream_path

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from api.contract.stored import StoredRequest
 from api.errors import ConflictError, UnavailableError
 from api.ids import DAY_MS
-from api.intake import read_intake
-from api.publish import Publisher
-from api.submission import RecentTasks, Submissions
+from api.kafka.producer import Publisher
+from api.tasks.request_parser import parse_request
+from api.tasks.submission import RecentTasks, Submissions
 from streamproc.contract import topics
 from streamproc.contract.records import Submitted, decode_task_message
+from streamproc.contract.stored_request import StoredRequest
 from tests.api.server import LiveApi
 from tests.api.test_tasks_route import BODY
 
@@ -139,8 +139,8 @@ def submissions(live: LiveApi, publisher: Publisher, clock: Clock) -> Submission
     )
 
 
-def intake_of(live: LiveApi, body: Any) -> Any:
-    return read_intake(
+def parsed_of(live: LiveApi, body: Any) -> Any:
+    return parse_request(
         msgspec.json.encode(body), live.services.registry, max_upload_bytes=1_000_000
     )
 
@@ -149,32 +149,32 @@ async def test_key_is_honoured_for_24_hours_over_midnight(live: LiveApi) -> None
     clock = Clock()
     publisher = Publisher(live.settings)
     submit = submissions(live, publisher, clock).submit
-    key, intake = secrets.token_hex(8), intake_of(live, BODY)
-    first = await submit("p_midnight", intake, key)
+    key, parsed = secrets.token_hex(8), parsed_of(live, BODY)
+    first = await submit("p_midnight", parsed, key)
     clock.now_ms += DAY_MS - 1
-    assert (await submit("p_midnight", intake, key)).task == first.task
+    assert (await submit("p_midnight", parsed, key)).task == first.task
     with pytest.raises(ConflictError):
-        await submit("p_midnight", intake_of(live, {**BODY, "model": "x"}), key)
+        await submit("p_midnight", parsed_of(live, {**BODY, "model": "x"}), key)
     clock.now_ms += 1
-    second = await submit("p_midnight", intake, key)
+    second = await submit("p_midnight", parsed, key)
     assert second.task != first.task
     await publisher.close()
 
 
 async def test_kafka_away_is_503_and_the_retry_submits_the_same_task(live: LiveApi) -> None:
     clock = Clock()
-    key, intake = secrets.token_hex(8), intake_of(live, BODY)
+    key, parsed = secrets.token_hex(8), parsed_of(live, BODY)
     away = Publisher(
         msgspec.structs.replace(live.settings, kafka="127.0.0.1:9", kafka_deadline_s=1)
     )
     away._n_partitions = await live_partitions(live)
     with pytest.raises(UnavailableError) as caught:
-        await submissions(live, away, clock).submit("p_away", intake, key)
+        await submissions(live, away, clock).submit("p_away", parsed, key)
     assert caught.value.status == 503
     assert caught.value.headers["Retry-After"]
     await away.close()
     publisher = Publisher(live.settings)
-    stored: StoredRequest = await submissions(live, publisher, clock).submit("p_away", intake, key)
+    stored: StoredRequest = await submissions(live, publisher, clock).submit("p_away", parsed, key)
     assert [message.task for message in submissions_of(live, stored.task)] == [stored.task]
     await publisher.close()
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.key_use import EVERY_MS, KeyUses
-from api.log.token import sign
+from api.kafka.key_use import EVERY_MS, KeyUses
+from api.log.stream_token import sign
 from tests.api.server import LiveApi, until
 from tests.api.test_tasks_route import BODY
 from tests.api.worker import StandInWorker
@@ -158,7 +158,7 @@ async def test_the_last_use_is_told_once_and_on_every_server(
 
 
 def test_a_use_is_written_once_in_ten_minutes() -> None:
-    from api.directory import Directory
+    from api.kafka.global_table import GlobalTable
 
     class Posted:
         def __init__(self) -> None:
@@ -168,7 +168,7 @@ def test_a_use_is_written_once_in_ten_minutes() -> None:
             self.keys.append(key)
 
     posted, clock = Posted(), [10 * EVERY_MS]
-    uses = KeyUses(Directory(), posted, lambda: clock[0])  # type: ignore[arg-type]
+    uses = KeyUses(GlobalTable(), posted, lambda: clock[0])  # type: ignore[arg-type]
     for _ in range(100):
         uses.note("ab")
         clock[0] += EVERY_MS // 50
@@ -254,7 +254,7 @@ async def test_a_held_long_poll_tells_a_dead_key_nothing(
     async with live.client(key["key"]) as client:
         path = f"/v1/video/tasks/{task}/stream?live=long-poll"
         held = asyncio.create_task(client.get(path))
-        await until(lambda: asyncio.sleep(0, result=task in live.services.log.wakes._waiting))
+        await until(lambda: asyncio.sleep(0, result=task in live.services.log.notifier._waiting))
         await admin.delete(f"/v1/admin/keys/{key['id']}")
         worker.chunk(task)
         assert (await held).status_code == 401
@@ -263,7 +263,7 @@ async def test_a_held_long_poll_tells_a_dead_key_nothing(
 async def test_a_token_needs_its_key_to_read_and_an_old_one_needs_none(
     live: LiveApi, admin: httpx.AsyncClient, project: Any
 ) -> None:
-    from tests.api.log.test_token import as_before
+    from tests.api.log.test_stream_token import as_before
 
     task = (await project.post("/v1/video/process", json=BODY)).json()["id"]
     writer = await made(admin, project, scopes=["submit"])

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from api.ids import new_task_id
-from api.submission import now_ms
-from api.times import rfc3339
+from api.tasks.submission import now_ms
+from api.timestamps import rfc3339
 from streamproc.contract import tables
 from tests.api.rows import insert, task_row
 from tests.api.test_tasks_route import submit

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.directory import Directory, project_key
+from api.kafka.global_table import GlobalTable, project_key
 from api.log.open_tasks import SILENT_S, OpenTasks
 from api.quotas import Bucket, LimitReachedError, Quotas
 from api.settings import Settings
@@ -22,7 +22,7 @@ class Desk:
     def __init__(self, stored: int = 0, **limits: Any) -> None:
         self.now_s = 1_000_000.0
         self.n_asked = 0
-        self.directory = Directory()
+        self.directory = GlobalTable()
         settings = Settings(kafka="k", clickhouse="chdb:///c", **limits)
 
         async def stored_bytes(project: str) -> int:
@@ -140,7 +140,7 @@ def test_streams_are_counted_while_they_are_open() -> None:
 
 
 def test_a_project_from_before_limits_has_none_of_its_own() -> None:
-    directory = Directory()
+    directory = GlobalTable()
     old = {"id": "p", "name": "p", "created_ms": 1}
     directory.apply(PROJECTS, project_key("p"), msgspec.msgpack.encode(old))
     assert directory.projects["p"].limits == ProjectLimits()

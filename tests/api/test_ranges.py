@@ -8,8 +8,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from api.settings import Settings
-from api.store.objects import Objects, StoreUnavailableError
-from api.store.ranges import RangeReader
+from api.store.object_store import Objects, StoreUnavailableError
+from api.store.ranged_get import RangeReader
 from tests.engines import S3Server
 
 BLOB = bytes(range(256)) * 4096

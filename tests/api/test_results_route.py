@@ -10,12 +10,12 @@ import pytest
 
 from api.ids import new_task_id
 from api.settings import Settings
-from api.submission import now_ms
+from api.tasks.submission import now_ms
 from streamproc.contract import env, tables
 from streamproc.contract.chunk import Target, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
-from streamproc.sinks.clickhouse import client_factory
-from streamproc.sinks.index_role import run_index
+from streamproc.sinks.index.consumer import run_index
+from streamproc.sinks.index.tables import client_factory
 from tests.api.rows import embedding_row, insert, task_row, track_row
 from tests.api.server import until
 from tests.api.test_tasks_route import status, submit

@@ -11,9 +11,9 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from api.errors import ProblemError, UnavailableError
-from api.store import sql as sql_store
-from api.store.sql import QueryFailedError, run_sql
+from api.store import sql_runner as sql_store
 from api.store.sql_guard import ALLOWED_FUNCTIONS, MAX_ROWS, QueryRefusedError, check
+from api.store.sql_runner import QueryFailedError, run_sql
 from streamproc.contract.audit import AUDIT
 from streamproc.contract.tables import DDL, TABLES, VIEWS
 

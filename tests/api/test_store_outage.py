@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from api.settings import Settings
-from api.store.objects import Objects, StoreUnavailableError
+from api.store.object_store import Objects, StoreUnavailableError
 from tests.api.test_frames_route import CLIP, submitted
 from tests.engines import S3Server
 from tests.s3_faults import Fault, S3FaultProxy, faulty

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from api.settings import Settings
-from api.store.objects import Objects, StoreUnavailableError
+from api.store.object_store import Objects, StoreUnavailableError
 from streamproc.contract import env
 from tests.engines import S3Server
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.log.response import HEARTBEAT
+from api.log.sse_response import HEARTBEAT
 from api.routes import stream as stream_routes
 from tests.api.server import LiveApi, until
 from tests.api.streams import archive_waits, archived, begin, seen, stream_path
@@ -56,7 +56,7 @@ async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
         await archived(live, project.project, task)
 
         async def evicted() -> bool:
-            return api.services.log.hub.size_bytes <= 20_000
+            return api.services.log.tail_cache.size_bytes <= 20_000
 
         await until(evicted)
         again = await client.get(stream_path(task, "offset=5"))

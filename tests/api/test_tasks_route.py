@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from api.ids import is_task_id
-from api.times import rfc3339
+from api.timestamps import rfc3339
 from streamproc.contract.records import Attempt
 from tests.api.server import LiveApi, until
 from tests.api.worker import StandInWorker
@@ -43,7 +43,7 @@ async def test_an_open_task_tells_its_failed_providers_on_a_server_that_never_sa
     worker.chunk(task, target())
 
     async def commit_passed() -> bool:
-        return live.services.log.hub.archive_position(partition) > claim
+        return live.services.log.tail_cache.archive_position(partition) > claim
 
     await until(commit_passed, within_s=60)
     api = await fresh()

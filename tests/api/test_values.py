@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cursors import TaskCursor, TrackCursor, decode_cursor, encode_cursor
 from api.errors import BadRequestError, InvalidRequestError
+from api.http.pagination import TaskCursor, TrackCursor, decode_cursor, encode_cursor
 from api.ids import DAY_MS, derived_task_ids, is_task_id, new_task_id
 from api.settings import Settings, SettingsError
-from api.times import parse_time_ms, rfc3339
+from api.timestamps import parse_time_ms, rfc3339
 from streamproc.contract import env
 from streamproc.contract.tables import created_ms_of
 

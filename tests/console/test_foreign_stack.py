@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from console.cli import run
-from console.commands.demo import CLIP
-from console.local.session import running_stack
-from console.local.state import DataDirectory, Stores
+from console.cli.commands.demo import CLIP
+from console.cli.main import run
+from console.stack.data_directory import DataDirectory, Stores
+from console.stack.running import running_stack
+from streamproc.clients.conditional_writes import REFUSAL
 from streamproc.contract import env
-from streamproc.store.conditional import REFUSAL
 from tests.engines import S3Server
 from tests.foreign_s3 import deaf, moto, served
 

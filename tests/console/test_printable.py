@@ -18,12 +18,12 @@ from api.contract.resources import (
     TrackSummary,
     UsageResource,
 )
-from console.cli import run
-from console.commands.tasks import print_results, print_task
+from console.cli.commands.tasks import print_results, print_task
+from console.cli.main import run
+from console.cli.terminal import Terminal
 from console.errors import ApiProblem
-from console.ink import Ink, fitted, folded, length
 from console.printable import printable, printable_json
-from console.terminal import Terminal
+from console.tui.drawing.styled_text import Ink, fitted, folded, length
 
 HOSTILE = ["\x1b]0;owned\x07", "\x9b2J", "a\rb", "\u202ecod.exe", "\u2066x\u2069", "\x7f\x00",
            "\u200b", "\ufeff", "a\nfake line", "\U000e0041", "\ud83d", "\u2028"]  # fmt: skip
@@ -107,6 +107,6 @@ def test_a_problem_of_the_api_is_printed_clean(
     def refuse(**_: object) -> None:
         raise ApiProblem(422, text, text, [{}, {"field": text, "message": text}])
 
-    monkeypatch.setattr("console.cli.cli.main", refuse)
+    monkeypatch.setattr("console.cli.main.cli.main", refuse)
     assert run(["list"]) == 1
     assert is_clean(capsys.readouterr().err)

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.cli import run
-from console.commands.demo import CLIP
-from console.local.session import running_stack
-from console.local.state import DataDirectory
+from console.cli.commands.demo import CLIP
+from console.cli.main import run
+from console.stack.data_directory import DataDirectory
+from console.stack.running import running_stack
 from streamproc.contract.framing import parse_events
 
 Ask = Callable[..., tuple[int, bytes]]

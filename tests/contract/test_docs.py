@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.settings import MIB, Settings
-from console.cli import COMMANDS
+from console.cli.main import COMMANDS
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.contract.topics import DAY_MS, DEFAULT_PARTITIONS, POLICIES

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from console.cli import COMMANDS
-from console.commands.up import up
-from console.local.session import Addresses, running_stack
-from console.local.state import S3Access
+from console.cli.commands.up import up
+from console.cli.main import COMMANDS
+from console.stack.data_directory import S3Access
+from console.stack.running import Addresses, running_stack
 from streamproc.contract import env
 from tests.contract.documented import ROOT, Command, documented_commands, fenced
 from tests.plugins.missing import find_program, needs_program

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.child import LocalFile
-from streamproc.source.stream import VideoStream
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.source.sandbox.decoder import LocalFile
 from streamproc.source.types import ResumePoint
-from streamproc.source.walk import Walk
+from streamproc.source.video.container import VideoStream
+from streamproc.source.video.frame_iterator import FrameIterator
 
 
 class FarFile(LocalFile):
@@ -42,10 +42,10 @@ def far_walking(
     *,
     by_clock: bool = True,
     anchor_s: float | None = None,
-) -> Iterator[Walk]:
+) -> Iterator[FrameIterator]:
     """Walk over a file as a decoder child walks over one that is read over HTTP."""
     with closing(VideoStream(file, max_pixels=1_000_000)) as stream:
-        yield Walk(stream, sampling, frames, resume, by_clock=by_clock, anchor_s=anchor_s)
+        yield FrameIterator(stream, sampling, frames, resume, by_clock=by_clock, anchor_s=anchor_s)
 
 
 @contextmanager
@@ -56,10 +56,10 @@ def walking(
     resume: ResumePoint | None,
     *,
     max_pixels: int = 1_000_000,
-) -> Iterator[Walk]:
+) -> Iterator[FrameIterator]:
     """Open the file and find its first frame; closed again at the end."""
     with (
         path.open("rb") as file,
         closing(VideoStream(LocalFile(file.fileno()), max_pixels=max_pixels)) as stream,
     ):
-        yield Walk(stream, sampling, frames, resume)
+        yield FrameIterator(stream, sampling, frames, resume)

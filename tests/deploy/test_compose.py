@@ -13,10 +13,10 @@ import pytest
 
 from api import settings as api_settings
 from streamproc.__main__ import ROLES
-from streamproc.broker.node import Node
-from streamproc.broker.node import properties as embedded_properties
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
+from streamproc.embedded_kafka.node import Node
+from streamproc.embedded_kafka.node import properties as embedded_properties
 from tests.deploy.compose import COMPOSE, GPU, ROOT, example, properties, services, variables
 from tests.plugins.missing import needs_program
 

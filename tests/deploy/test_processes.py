@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 import pytest
 
-from console.local.ports import is_free
-from streamproc.broker.jars import class_path, java
+from console.stack.ports import is_free
 from streamproc.contract import env
+from streamproc.embedded_kafka.jars import class_path, java
 from tests.deploy.compose import ROOT, example, services
 from tests.plugins.missing import find_program, needs_program
 from tests.ports import die_with_parent, free_ports, wait_for_port
@@ -36,7 +36,7 @@ pytestmark = [
 ]
 _START_S = 90.0
 _MAKE_TABLES = (
-    "import os; from streamproc.sinks.clickhouse import IndexTables, client_factory; "
+    "import os; from streamproc.sinks.index.tables import IndexTables, client_factory; "
     f"IndexTables(client_factory(os.environ['{env.CLICKHOUSE}'])).prepare()"
 )
 _GRPC = 10_000  # SeaweedFS: a port's gRPC twin

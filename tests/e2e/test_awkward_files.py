@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from streamproc.contract import env
-from streamproc.contract.spec import Sampling
+from streamproc.contract.task_spec import Sampling
 from tests.brokers import KafkaNode
 from tests.data import shapes
 from tests.field.files import FILES

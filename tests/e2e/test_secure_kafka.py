@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from api.errors import UnavailableError
-from api.publish import Publisher
+from api.kafka.producer import Publisher
 from api.settings import Settings
-from streamproc.broker.commands import topics_main
 from streamproc.contract import env
+from streamproc.embedded_kafka.commands import topics_main
 from tests.brokers import N_PARTITIONS, KafkaNode, Listener
 from tests.certificates import self_signed
 from tests.ports import free_ports

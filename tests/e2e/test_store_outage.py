@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from streamproc.contract import env
-from streamproc.contract.spec import SourceRef
+from streamproc.contract.task_spec import SourceRef
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
 from tests.s3_faults import faulty

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from streamproc.app import TaskStream
 from streamproc.contract import env
 from streamproc.contract.records import TaskMessage
 from streamproc.settings import read_settings
+from streamproc.worker.faust_app import TaskStream
 from tests.brokers import KafkaNode
 
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from streamproc.contract.chunk import Chunk
-from streamproc.contract.spec import Sampling
+from streamproc.contract.task_spec import Sampling
 from tests.brokers import KafkaNode
 from tests.workers import (
     CLIP,

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from console.client.log import EventSplitter
+from console.client.log_stream import EventSplitter
 from streamproc.contract import env
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import frame_event, parse_events
 from streamproc.contract.records import Claim, WorkerBeat
-from streamproc.contract.spec import Sampling
-from streamproc.sinks.index_task import summarise
+from streamproc.contract.task_spec import Sampling
+from streamproc.sinks.index.task import summarise
 from tests.brokers import KafkaNode
 from tests.streamproc.sinks.logs import task_id
 from tests.workers import (

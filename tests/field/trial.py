@@ -5,7 +5,7 @@ from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.types import ResumePoint
 from tests.data.walking import walking
 from tests.field.oracle import Decoded, decode, grey

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from streamproc.source import process
+from streamproc.source.sandbox import decoder_client
 from tests.fuzz import seeds
 from tests.fuzz.campaign import Campaign
 
@@ -29,7 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="framewire-fuzz-") as folder:
         campaign = Campaign(Path(folder))
         campaign.run(good, numbers, args.seed)
-    process.end_nursery()
+    decoder_client.end_fork_server()
     print(f"{len(numbers)} files of {len(good)} seeds in {time.monotonic() - started:.0f} s")
     for outcome, n in campaign.outcomes.most_common():
         print(f"{n:7} {outcome}")

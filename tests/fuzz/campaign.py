@@ -13,17 +13,17 @@ from random import Random
 
 import psutil
 
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source import process
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError, SourceError
-from streamproc.source.frames import FrameSource
-from streamproc.source.interrupt import Interrupt
-from streamproc.source.policy import FetchPolicy
-from streamproc.source.reader import ByteReader, LocalReader
+from streamproc.source.fetch.byte_reader import ByteReader, LocalReader
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import FrameSource
+from streamproc.source.sandbox import decoder_client
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
+from tests.fork_server import settle
 from tests.fuzz import mutation
 from tests.fuzz.seeds import Seed
-from tests.nursery import settle
 
 LIMIT_S = 5.0
 _POLICY = FetchPolicy(max_pixels=2_000_000)
@@ -134,7 +134,7 @@ class Campaign:
 
     def _compare(self, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         if before[0] != after[0]:
-            self._grown("nursery", "it died and was started again")
+            self._grown("fork_server", "it died and was started again")
         if after[1] > before[1] or after[2] > before[2]:
             self._grown("descriptors", f"{before[1:3]} became {after[1:3]}")
         if after[3] - before[3] > _GROWN_BYTES or after[4] - before[4] > _GROWN_BYTES:
@@ -157,7 +157,7 @@ def _walk(reader: ByteReader, spec: SourceSpec, resume: ResumePoint | None) -> N
 
 def _held() -> tuple[int, ...]:
     """(nursery's pid, its descriptors, ours, its memory in bytes, ours)."""
-    child = process.take()
+    child = decoder_client.take()
     try:
         parent = psutil.Process(child.pid).parent()
     finally:

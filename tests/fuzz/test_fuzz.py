@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from streamproc.source import process
+from streamproc.source.sandbox import decoder_client
 from tests.fuzz import mutation, seeds
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.campaign import Campaign
@@ -17,7 +17,7 @@ KEPT = sorted(path for path in CORPUS.iterdir() if path.suffix != ".md")
 @pytest.fixture(scope="module", autouse=True)
 def _no_child_left() -> Iterator[None]:
     yield
-    process.end_nursery()
+    decoder_client.end_fork_server()
 
 
 @pytest.fixture(scope="module")

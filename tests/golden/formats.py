@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 import zstandard
 
-from api.contract.stored import decode_stored_request, encode_stored_request
-from api.cursors import decode_cursor, encode_cursor
-from console.local.state import Secrets, Stores
+from api.http.pagination import decode_cursor, encode_cursor
+from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import decode_audit, encode_audit
 from streamproc.contract.framing import frame_event
-from streamproc.contract.objects import Final, SegmentInfo
+from streamproc.contract.object_keys import Final, SegmentInfo
 from streamproc.contract.records import (
     CancelRequested,
     ChunkRecord,
@@ -31,11 +30,12 @@ from streamproc.contract.records import (
     encode_vectors,
     read_chunk_record,
 )
+from streamproc.contract.stored_request import decode_stored_request, encode_stored_request
 from streamproc.providers.local import LocalState
-from streamproc.providers.upstream_position import UpstreamState
-from streamproc.sinks.archive_actions import decode_entries, encode_entries
-from streamproc.stages.checkpoint import decode_checkpoint, encode_checkpoint
-from streamproc.stages.track_state import TrackerState
+from streamproc.providers.upstream.position import UpstreamState
+from streamproc.sinks.archive.actions import decode_entries, encode_entries
+from streamproc.stages.tracking.state import TrackerState
+from streamproc.worker.checkpoint import decode_checkpoint, encode_checkpoint
 from tests.golden import values
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.log import token
+from api.log import stream_token
 from models.manifest import load_manifest
-from streamproc.contract import audit, env, objects, tables, topics
+from streamproc.contract import audit, env, object_keys, tables, topics
 from streamproc.contract.providers import load_providers
 from streamproc.contract.records import Claim
 from streamproc.contract.sealing import SealBrokenError, Sealer
@@ -115,9 +115,9 @@ SECRET = "a secret of the tests"
 def test_a_stream_token_of_every_version_opens_its_stream() -> None:
     old, new = (path.read_text() for path in versions("stream_token"))
     for text, key in ((old, None), (new, values.KEY)):
-        granted = token.verify(SECRET, text, values.TASK, 1767229199)
-        assert granted == token.Grant(values.PROJECT, key)
-    assert token.sign(SECRET, values.PROJECT, values.TASK, 1767229200, values.KEY) == new
+        granted = stream_token.verify(SECRET, text, values.TASK, 1767229199)
+        assert granted == stream_token.Grant(values.PROJECT, key)
+    assert stream_token.sign(SECRET, values.PROJECT, values.TASK, 1767229200, values.KEY) == new
 
 
 def test_a_sealed_url_is_opened() -> None:
@@ -157,13 +157,13 @@ def names() -> dict[str, Any]:
         "topics": {policy.name: policy.config for policy in topics.POLICIES},
         "groups": sorted(value for name, value in vars(topics).items() if name.endswith("_GROUP")),
         "objects": [
-            objects.request_key("p", "t"),
-            objects.upload_key("p", "t"),
-            objects.source_key("p", "t"),
-            objects.final_key("p", "t"),
-            objects.secret_key("p", "t"),
-            objects.segment_key("p", "t", 1234),
-            objects.vectors_key("p", "t", 1234),
+            object_keys.request_key("p", "t"),
+            object_keys.upload_key("p", "t"),
+            object_keys.source_key("p", "t"),
+            object_keys.final_key("p", "t"),
+            object_keys.secret_key("p", "t"),
+            object_keys.segment_key("p", "t", 1234),
+            object_keys.vectors_key("p", "t", 1234),
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
         | {audit.AUDIT: list(audit.COLUMNS)},

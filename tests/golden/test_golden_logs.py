@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.client.log import EventSplitter
+from console.client.log_stream import EventSplitter
 from streamproc.contract.chunk import decode_chunk
 from streamproc.contract.framing import DONE, frame_event, parse_events
 from tests.id_first import frame_id_first

@@ -1,10 +1,9 @@
 """The value that the newest file of every stored format holds, every optional field set."""
 
-from api.contract.stored import StoredRequest
-from api.cursors import AuditCursor, TaskCursor, TrackCursor, UsageCursor
-from console.local.state import Secrets, Stores
+from api.http.pagination import AuditCursor, TaskCursor, TrackCursor, UsageCursor
+from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import AuditRecord
-from streamproc.contract.objects import Final, SegmentInfo
+from streamproc.contract.object_keys import Final, SegmentInfo
 from streamproc.contract.records import (
     Attempt,
     CancelRequested,
@@ -24,14 +23,15 @@ from streamproc.contract.records import (
     encode_vectors,
 )
 from streamproc.contract.sandbox import Sandbox
-from streamproc.contract.spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
-from streamproc.contract.store import StoreSettings
+from streamproc.contract.store_settings import StoreSettings
+from streamproc.contract.stored_request import StoredRequest
+from streamproc.contract.task_spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.providers.local import LocalState, Told
-from streamproc.providers.upstream_position import UpstreamState
-from streamproc.sinks.archive_actions import VectorEntry
+from streamproc.providers.upstream.position import UpstreamState
+from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.source.types import ResumePoint
-from streamproc.stages.checkpoint import Checkpoint
-from streamproc.stages.track_state import PackedArray, TrackerState
+from streamproc.stages.tracking.state import PackedArray, TrackerState
+from streamproc.worker.checkpoint import Checkpoint
 
 TASK = "vt_0192f0c1d2e37abc8def0123456789ab"
 PROJECT = "prj_0123456789abcdef"

@@ -16,12 +16,12 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streamproc.broker.jars import class_path
-from streamproc.broker.node import Node, cluster_id, command, prepare
-from streamproc.broker.topics import ensure_topics, wait_for_kafka
+from streamproc.clients.kafka import client_config, producer_config
+from streamproc.clients.topic_admin import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import CHUNKS
-from streamproc.kafka import client_config, producer_config
+from streamproc.embedded_kafka.jars import class_path
+from streamproc.embedded_kafka.node import Node, cluster_id, command, prepare
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 START_S = 60.0

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from streamproc.broker.errors import TopicPolicyError
-from streamproc.broker.topics import ensure_topics
+from streamproc.clients.topic_admin import ensure_topics
 from streamproc.contract.topics import CHUNKS, POLICIES
+from streamproc.errors import TopicPolicyError
 from tests.kafka.cluster import N_PARTITIONS, Cluster, SteadyProducer, read_all
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from api.lag import GROUPS, Lag
+from api.kafka.consumer_lag import GROUPS, Lag
 from api.settings import Settings
+from streamproc.clients.group_offsets import GroupOffsets
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
-from streamproc.group_offsets import GroupOffsets
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.ports import wait_for_port
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.agents.log import LogReader
 from streamproc.errors import LogUnavailableError
+from streamproc.worker.task_log import LogReader
 from tests.brokers import KafkaNode
 from tests.ports import wait_for_port
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.detect import Detector
-from models.feature import FeatureExtractor
+from models.detector import Detector
+from models.embedding import FeatureExtractor
 from models.ocr import TextReader
 from models.registry import Registry
 from models.runtime import Runtime

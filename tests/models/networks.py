@@ -9,7 +9,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from models.intake import OwnModel
+from models.importer import UserModel
 
 SIZE = 64
 STRIDES = (8, 16, 32)
@@ -18,13 +18,13 @@ N_ANCHORS = 64 + 16 + 4
 Floats = npt.NDArray[np.float32]
 
 
-def own_model(network: Path, /, **changes: object) -> OwnModel:
+def own_model(network: Path, /, **changes: object) -> UserModel:
     """A user's request with two classes, whose file is written beside the network."""
     classes = network.with_suffix(".txt")
     if not classes.exists():
         classes.write_text("person\nforklift\n", encoding="utf-8")
     options = {"network": network, "classes": classes, "decoder": "yolox", "name": "mine"} | changes
-    return OwnModel(**options)  # type: ignore[arg-type]  # tests also pass what is wrong
+    return UserModel(**options)  # type: ignore[arg-type]  # tests also pass what is wrong
 
 
 def write_ir(

@@ -11,7 +11,7 @@ import pytest
 
 from models.convert import tfjs
 from models.convert.__main__ import TARGETS, convert
-from models.convert.torchfile import MAGIC, read_tensors
+from models.convert.torch_checkpoint import MAGIC, read_tensors
 from models.errors import InvalidModelFileError
 from models.registry import CATALOG
 from tests.plugins.missing import needs_variable

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InvalidManifestError, InvalidModelFileError, UnknownModelError
-from models.intake import manifest_toml
+from models.importer import manifest_toml
 from models.manifest import Manifest, load_manifest, parse_manifest
 from models.registry import CATALOG, DEFAULTS, Registry
 

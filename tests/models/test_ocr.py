@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from models.errors import InvalidManifestError
-from models.manifest import validate_parameters
 from models.ocr import TextReader
+from models.parameters import validate_parameters
 from models.registry import Registry
 from models.runtime import Runtime
-from models.textlines import find_quads, reading_order, straighten
+from models.text_detection import find_quads, reading_order, straighten
 from models.types import Floats, Image, TextLine
 from tests.models.conftest import DATA
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidParametersError
-from models.manifest import parameters_schema, validate_parameters
+from models.parameters import parameters_schema, validate_parameters
 from models.registry import Registry
 
 REGISTRY = Registry()

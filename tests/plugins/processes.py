@@ -17,7 +17,7 @@ from tests.class_cache import use_class_cache
 
 MARKS = {"engines": "stack", "processes": "process", "screens": "screen"}
 _MAY_START = ("stack", "process", "chaos")
-_ALLOWED = ("streamproc.source.nursery", "streamproc.frame")
+_ALLOWED = ("streamproc.source.sandbox.fork_server", "streamproc.preview")
 _running: pytest.Item | None = None
 
 

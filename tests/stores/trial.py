@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 
-from console.local.session import Addresses, running_stack
-from streamproc.contract.objects import final_key
+from console.stack.running import Addresses, running_stack
+from streamproc.contract.object_keys import final_key
 from tests.engines import S3Server
 from tests.workers import CLIP, chunks_of, timeless
 

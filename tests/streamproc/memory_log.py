@@ -2,11 +2,11 @@
 
 import msgspec
 
-from streamproc.agents.log import LogWriter, Pending
-from streamproc.agents.standing import Standing
 from streamproc.contract.fold import Fold
 from streamproc.contract.records import ChunkRecord, Claim, FoldPoint, Submitted
-from streamproc.contract.spec import Sampling, SourceRef, TaskSpec
+from streamproc.contract.task_spec import Sampling, SourceRef, TaskSpec
+from streamproc.worker.task_log import LogWriter, Pending
+from streamproc.worker.task_state import TaskState
 
 SUBMITTED = Submitted(
     "vt_1",
@@ -49,8 +49,8 @@ class MemoryLog(LogWriter):
         return claim
 
 
-def standing_of(log: MemoryLog) -> Standing:
-    standing = Standing.at(SUBMITTED)
+def task_state_of(log: MemoryLog) -> TaskState:
+    task_state = TaskState.at(SUBMITTED)
     for record in log.records:
-        standing.take(record)
-    return standing
+        task_state.take(record)
+    return task_state

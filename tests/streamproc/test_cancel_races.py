@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.agents.session import Session
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
-from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.stages.checkpoint import decode_checkpoint
-from tests.streamproc.memory_log import SUBMITTED, MemoryLog, standing_of
+from streamproc.providers.engine import EndOfStream, FrameResult
+from streamproc.worker.checkpoint import decode_checkpoint
+from streamproc.worker.session import Session
+from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
 
 N_FRAMES = 12
 
 
-class Died(Exception):  # noqa: N818 - what happens to a worker here, not an error of ours
+class Exited(Exception):  # noqa: N818 - what happens to a worker here, not an error of ours
     """The worker is gone between two of its steps."""
 
 
@@ -26,7 +26,7 @@ class Counter:
     """An engine over frames 0, 1, 2, …; it dies with its worker after so many steps."""
 
     pin = "pin"
-    light = False
+    checkpoints_every_chunk = False
 
     def __init__(self, start: int, steps: int | None) -> None:
         self._next, self._steps = start, steps
@@ -36,7 +36,7 @@ class Counter:
         if self._steps is not None:
             self._steps -= 1
             if self._steps < 0:
-                raise Died
+                raise Exited
         if self._next == N_FRAMES:
             return EndOfStream("stop", N_FRAMES, 0, 0)
         frame, self._next = self._next, self._next + 1
@@ -73,13 +73,13 @@ RUNS = st.lists(
 
 def work(log: MemoryLog, run: Run) -> None:
     """Claim, open at the last checkpoint, and run one slice, as a worker does that takes over."""
-    claim = log.claim(standing_of(log).fold)
-    standing = standing_of(log)
-    checkpoint = None if standing.ckpt is None else decode_checkpoint(standing.ckpt)
+    claim = log.claim(task_state_of(log).fold)
+    task_state = task_state_of(log)
+    checkpoint = None if task_state.ckpt is None else decode_checkpoint(task_state.ckpt)
     start = 0 if checkpoint is None else int(checkpoint.engine)
     session = Session(
         SUBMITTED,
-        standing,
+        task_state,
         claim,
         Counter(start, run.dies_after),
         processed=0 if checkpoint is None else checkpoint.processed,
@@ -116,14 +116,14 @@ def test_whoever_dies_and_whenever_the_cancel_is_heard_the_log_ends_once_and_cou
     log = MemoryLog()
     heard = False
     for run in [*runs, Run(N_FRAMES + 1, None, 0 if runs else None)]:
-        if standing_of(log).fold.closed:
+        if task_state_of(log).fold.closed:
             break
         # Whoever heard of it once, everybody hears of it: the request is in Kafka.
         late = run.hears_after if run.hears_after is not None else N_FRAMES if heard else None
         heard = late is not None
         try:
             work(log, msgspec.structs.replace(run, hears_after=late))
-        except Died:
+        except Exited:
             continue
     (*frames, terminal), n_terminals = chunks_and_terminals(log)
     assert n_terminals == 1
@@ -140,7 +140,7 @@ def test_whoever_dies_and_whenever_the_cancel_is_heard_the_log_ends_once_and_cou
 def test_a_cancel_that_is_heard_on_the_way_from_a_checkpoint_counts_the_whole_log() -> None:
     log = MemoryLog()
     work(log, Run(slice_frames=2, dies_after=None, hears_after=None))
-    with pytest.raises(Died):
+    with pytest.raises(Exited):
         work(log, Run(slice_frames=N_FRAMES, dies_after=5, hears_after=None))
     work(log, Run(slice_frames=N_FRAMES, dies_after=None, hears_after=1))
     (*frames, terminal), _ = chunks_and_terminals(log)

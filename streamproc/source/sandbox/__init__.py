@@ -1,1 +1,1 @@
-"""What a decoder child gives up before it touches a video, by Linux's own means."""
+"""Decoder processes: the fork server, their isolation, their shared frame pool and messages."""

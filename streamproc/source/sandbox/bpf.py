@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from streamproc.source.sandbox.machine import SHARED_FROM, Machine
+from streamproc.source.sandbox.system_calls import SHARED_FROM, Machine
 
 _INSTRUCTION: Final = struct.Struct("<HBBI")
 _LOAD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS

@@ -5,7 +5,7 @@ import ctypes
 from functools import cache
 from typing import Final
 
-from streamproc.source.sandbox.machine import libc, prctl
+from streamproc.source.sandbox.system_calls import libc, prctl
 
 _PR_CAPBSET_READ: Final = 23
 _PR_CAPBSET_DROP: Final = 24

@@ -7,7 +7,7 @@ import ctypes
 import os
 from typing import Final
 
-from streamproc.source.sandbox.machine import syscall, this_machine
+from streamproc.source.sandbox.system_calls import syscall, this_machine
 
 _VERSION: Final = 1  # LANDLOCK_CREATE_RULESET_VERSION
 _FS_RIGHTS: Final = {1: 13, 2: 14, 3: 15, 4: 15}

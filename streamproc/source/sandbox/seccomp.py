@@ -14,7 +14,7 @@ from typing import Final
 
 from streamproc.source.sandbox import bpf
 from streamproc.source.sandbox.bpf import Check, Rule
-from streamproc.source.sandbox.machine import Machine, syscall, this_machine
+from streamproc.source.sandbox.system_calls import Machine, syscall, this_machine
 
 _SET_MODE_FILTER: Final = 1
 _FLAG_SPEC_ALLOW: Final = 1 << 2

@@ -6,15 +6,16 @@ Everything that decides is the real code; each has its own state alone.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from api.log.broadcast import MAX_WAITING_BYTES, Broadcast, Member
-from api.log.hub import Hub, Ticket
-from api.log.segments import Segment, SegmentMap
-from streamproc.contract import objects
+from api.log.fanout import MAX_WAITING_BYTES, Broadcast, Subscriber
+from api.log.segments import SegmentMap
+from api.log.tail_cache import TailCache, Ticket
+from api.store.segment import Segment
+from streamproc.clients.object_store import ListedObject, ObjectHead
+from streamproc.contract import object_keys
 from streamproc.contract.fold import Fold
 from streamproc.contract.records import ChunkRecord
-from streamproc.sinks.archive import Archiver
-from streamproc.sinks.archive_actions import Action, GiveUp, Outcome, Seek, StoreAction
-from streamproc.sinks.objects import ListedObject, ObjectHead
+from streamproc.sinks.archive.actions import Action, GiveUp, Outcome, Seek, StoreAction
+from streamproc.sinks.archive.partition import Archiver
 from tests.api.log.builders import PROJECT
 
 TASKS = ("vt_1", "vt_2")
@@ -23,7 +24,7 @@ PARTITION = 0
 
 
 class MemoryStore:
-    """`streamproc.sinks.objects.Objects` in a dict."""
+    """`streamproc.clients.object_store.Objects` in a dict."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
@@ -56,7 +57,7 @@ class MemoryStore:
         """Return the task's segments as a listing shows them, with their keys."""
         return [
             (Segment(int(listed.key.rpartition("/")[2][:20]), listed.size), listed.key)
-            for listed in self.keys(objects.segment_prefix(PROJECT, task))
+            for listed in self.keys(object_keys.segment_prefix(PROJECT, task))
         ]
 
     def log(self, task: str) -> bytes:
@@ -105,9 +106,9 @@ class Locating(NamedTuple):
 class ApiProcess:
     """The reading side of one api process."""
 
-    def __init__(self, hub: Hub, broadcast: Broadcast, position: int) -> None:
-        self.hub = hub
-        self.hub.start(PARTITION, position)
+    def __init__(self, tail_cache: TailCache, broadcast: Broadcast, position: int) -> None:
+        self.tail_cache = tail_cache
+        self.tail_cache.start(PARTITION, position)
         self.broadcast = broadcast
         self.maps = {task: SegmentMap() for task in (*TASKS, IDLE)}
         self.locating: dict[str, Locating] = {}
@@ -125,7 +126,7 @@ class Reader:
         self.start = start
         self.got = b""
         self.ended = False
-        self.member: Member | None = None
+        self.member: Subscriber | None = None
         self.released = False
         self.is_full = False
 

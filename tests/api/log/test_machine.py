@@ -21,15 +21,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api.log import tail as tail_module
-from api.log.broadcast import Broadcast, Member
-from api.log.hub import Hub, Ticket
-from api.log.segments import Segment
+from api.log import task_tail as tail_module
+from api.log.fanout import Broadcast, Subscriber
+from api.log.tail_cache import TailCache, Ticket
+from api.store.segment import Segment
+from streamproc.clients.object_store import ListedObject, ObjectHead
 from streamproc.contract.fold import Fold, Verdict
 from streamproc.contract.fold import step as true_step
-from streamproc.contract.objects import segment_prefix
+from streamproc.contract.object_keys import segment_prefix
 from streamproc.contract.records import ChunkRecord
-from streamproc.sinks.objects import ListedObject, ObjectHead
 from tests.api.log.builders import PROJECT
 from tests.api.log.inhabitants import PARTITION, TASKS, MemoryStore, Reader, Writer
 from tests.api.log.world import World
@@ -231,7 +231,7 @@ class StoreKeyedByEnd(MemoryStore):
         return next((found for found in sorted(self.bodies) if found.startswith(key)), key)
 
 
-class HubThatTailsFirst(Hub):
+class HubThatTailsFirst(TailCache):
     """The tail begins where Kafka stands before the listing, not where the listing ends."""
 
     def ticket(self, task: str, partition: int) -> Ticket:
@@ -298,7 +298,7 @@ def test_a_tail_that_goes_by_the_commit_alone_is_caught(monkeypatch: pytest.Monk
 class BroadcastThatSkips(Broadcast):
     """A connection that is full keeps its place at the live end, without what it could not take."""
 
-    def _release(self, end: Any, members: list[Member]) -> None:
+    def _release(self, end: Any, members: list[Subscriber]) -> None:
         super()._release(end, [member for member in members if not member.wire.is_full])
 
 
@@ -311,4 +311,4 @@ def test_a_live_end_that_skips_full_connections_is_caught() -> None:
 
 
 def test_the_partition_of_the_world_is_the_hubs() -> None:
-    assert World().api.hub.position(PARTITION) == 0
+    assert World().api.tail_cache.position(PARTITION) == 0

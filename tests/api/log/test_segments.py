@@ -4,9 +4,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.log.segments import BLOCK_BYTES, Segment, SegmentMap
+from api.log.segments import BLOCK_BYTES, SegmentMap
+from api.store.segment import Segment
 from streamproc.contract.fold import Fold
-from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.object_keys import SegmentInfo
 from streamproc.contract.records import Attempt
 
 

@@ -4,15 +4,16 @@ Everything that decides is the real code; everything that waits is a step that t
 when it likes, so that any interleaving can be played. One partition, several tasks.
 """
 
-from api.log.broadcast import Broadcast
 from api.log.cursor import Next, next_step
-from api.log.hub import Hub
-from api.log.segments import Segment, SegmentMap
-from streamproc.contract import objects
+from api.log.fanout import Broadcast
+from api.log.segments import SegmentMap
+from api.log.tail_cache import TailCache
+from api.store.segment import Segment
+from streamproc.contract import object_keys
 from streamproc.contract.fold import Fold, Verdict, step
-from streamproc.contract.objects import SegmentInfo
+from streamproc.contract.object_keys import SegmentInfo
 from streamproc.contract.records import ChunkRecord
-from streamproc.sinks.archive_actions import perform
+from streamproc.sinks.archive.actions import perform
 from tests.api.log.builders import PROJECT, chunk_value, record, terminal_value
 from tests.api.log.inhabitants import (
     IDLE,
@@ -35,7 +36,7 @@ N_BESIDE_IDLE = 8  # records of a task, more than the ring holds twice
 class World:
     """All of it. Every method is one step of one process."""
 
-    hub_type: type[Hub] = Hub
+    hub_type: type[TailCache] = TailCache
     store_type: type[MemoryStore] = MemoryStore
     broadcast_type: type[Broadcast] = Broadcast
 
@@ -142,18 +143,18 @@ class World:
     # The api.
 
     def api_read(self, n_records: int) -> None:
-        hub = self.api.hub
-        if hub.saturated:
+        tail_cache = self.api.tail_cache
+        if tail_cache.saturated:
             return
-        at = hub.position(PARTITION)
+        at = tail_cache.position(PARTITION)
         batch = self.kafka[at : at + n_records]
-        for task in hub.feed(PARTITION, batch, at + len(batch)):
+        for task in tail_cache.feed(PARTITION, batch, at + len(batch)):
             self.api.broadcast.push(task, 0.0)
         for reader in self.readers:
             self.check_reader(reader)
 
     def api_learn_archived(self) -> None:
-        self.api.hub.archived({PARTITION: self.committed})
+        self.api.tail_cache.archived({PARTITION: self.committed})
 
     def api_restart(self) -> None:
         for reader in self.readers:
@@ -161,8 +162,8 @@ class World:
         self.api = self.new_api(self.committed)
 
     def new_api(self, position: int) -> ApiProcess:
-        hub = self.hub_type(RING_BYTES)
-        return ApiProcess(hub, self.broadcast_type(hub), position)
+        tail_cache = self.hub_type(RING_BYTES)
+        return ApiProcess(tail_cache, self.broadcast_type(tail_cache), position)
 
     def api_list(self, task: str) -> None:
         """S3 answers a listing."""
@@ -178,31 +179,31 @@ class World:
         del self.api.locating[task]
         segments = self._extend(task, locating.listed)
         if not segments.closed:
-            self.api.hub.seed(task, locating.ticket, segments.fold())
+            self.api.tail_cache.seed(task, locating.ticket, segments.fold())
 
     def api_proves(self) -> None:
         """S3 lists what fills the ring."""
-        for place in self.api.hub.unproven(1):
+        for place in self.api.tail_cache.unproven(1):
             self.api.proving[place.task] = self.store.segments(place.task)
 
     def api_learns_stored(self) -> None:
         """Those answers reach the api."""
         for task, listed in self.api.proving.items():
-            self.api.hub.stored(task, self._extend(task, listed).fold())
+            self.api.tail_cache.stored(task, self._extend(task, listed).fold())
         self.api.proving.clear()
 
     def api_catches_up(self) -> None:
         """Read Kafka to its end, a little at a time, as far as the ring's budget allows."""
-        hub = self.api.hub
-        while (at := hub.position(PARTITION)) < len(self.kafka):
+        tail_cache = self.api.tail_cache
+        while (at := tail_cache.position(PARTITION)) < len(self.kafka):
             self.api_learn_archived()
-            if hub.saturated:
+            if tail_cache.saturated:
                 for _ in (*TASKS, IDLE):
                     self.api_proves()
                     self.api_learns_stored()
-                assert not hub.saturated, "the tail stalls though all of it is archived"
+                assert not tail_cache.saturated, "the tail stalls though all of it is archived"
             self.api_read(3)
-            assert hub.position(PARTITION) > at
+            assert tail_cache.position(PARTITION) > at
 
     def _extend(self, task: str, listed: list[tuple[Segment, str]]) -> SegmentMap:
         segments = self.api.maps[task]
@@ -214,7 +215,7 @@ class World:
 
     def state_asked(self, task: str) -> None:
         """Somebody asks for the task's status: that seeds it too."""
-        if self.api.hub.view(task) is None:
+        if self.api.tail_cache.view(task) is None:
             self._locate(task)
 
     def api_serves(self, reader: Reader, n_steps: int) -> None:
@@ -232,11 +233,11 @@ class World:
         if reader.member is not None:
             assert self.api.broadcast.leave(reader.member) == reader.offset
             reader.member = None
-        hub, segments = self.api.hub, self.api.maps[reader.task]
-        todo = next_step(reader.offset, hub.view(reader.task), segments)
+        tail_cache, segments = self.api.tail_cache, self.api.maps[reader.task]
+        todo = next_step(reader.offset, tail_cache.view(reader.task), segments)
         piece = b""
         if todo is Next.TAIL:
-            piece = hub.read(reader.task, reader.offset, READ_BYTES)
+            piece = tail_cache.read(reader.task, reader.offset, READ_BYTES)
         elif todo is Next.BLOCK:
             block = next(segments.blocks(reader.offset))
             keys = {segment.start: key for segment, key in self.store.segments(reader.task)}
@@ -257,7 +258,7 @@ class World:
             reader.released = False
             task, offset = reader.task, reader.offset
             reader.member = self.api.broadcast.join(task, offset, reader, reader.release)
-            tail = self.api.hub.view(task)
+            tail = self.api.tail_cache.view(task)
             assert tail is not None
             assert reader.member is not None or tail.end < offset, "a reader was not taken"
 
@@ -275,7 +276,7 @@ class World:
 
     def _locate(self, task: str) -> None:
         if task not in self.api.locating:
-            self.api.locating[task] = Locating(self.api.hub.ticket(task, PARTITION))
+            self.api.locating[task] = Locating(self.api.tail_cache.ticket(task, PARTITION))
 
     # The end: everybody does their work, nobody dies any more.
 
@@ -302,7 +303,7 @@ class World:
         for task in (*TASKS, IDLE):
             log, _ = self.truth(task)
             assert self.store.log(task) == log
-            assert objects.final_key(PROJECT, task) in self.store.bodies
+            assert object_keys.final_key(PROJECT, task) in self.store.bodies
 
     def go_on_beside_an_idle_claim(self) -> None:
         """A claim that nothing follows holds the commit: all others are read and served on."""

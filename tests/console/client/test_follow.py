@@ -2,9 +2,9 @@ from random import Random
 
 import pytest
 
-from console.client.aio import AsyncClient
-from console.client.log import Following
-from console.client.sync import Client
+from console.client.async_client import AsyncClient
+from console.client.log_stream import Following
+from console.client.sync_client import Client
 from console.errors import ApiProblem, LogMismatchError, UnreachableError
 from streamproc.contract.framing import parse_events
 from tests.console.client.logs import CuttingServer, make_log

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console.cli import run
-from tests.console.app.recorded_api import KEY, Script, recorded_api
+from console.cli.main import run
+from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
 DAYS = [
     {

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.providers.base import EndOfStream, FrameResult
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.providers.local import LocalEngine
-from streamproc.source.frames import FrameSource, open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import FrameSource, open_source
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
-from streamproc.stages.steps import Plan
-from streamproc.stages.track_parameters import TrackParameters
+from streamproc.stages.perception import Plan
+from streamproc.stages.tracking.parameters import TrackParameters
 from tests.data import clips
 from tests.streamproc.source.origin import Behaviour, Handler, Origin, serving
 from tests.streamproc.source.test_farms import farm

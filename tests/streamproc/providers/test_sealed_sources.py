@@ -13,14 +13,13 @@ import pytest
 from models.registry import Registry
 from streamproc.contract import env
 from streamproc.contract.masking import mask_url
-from streamproc.contract.objects import secret_key
+from streamproc.contract.object_keys import secret_key
 from streamproc.contract.records import FoldPoint, Submitted
 from streamproc.contract.sealing import Sealer
-from streamproc.contract.spec import SourceRef
-from streamproc.errors import TaskFailedError
-from streamproc.providers.engines import Engines
-from streamproc.providers.plan import ModelShelf
-from streamproc.providers.staging import UploadsUnavailableError
+from streamproc.contract.task_spec import SourceRef
+from streamproc.errors import TaskFailedError, UploadsUnavailableError
+from streamproc.providers.engine_factory import Engines
+from streamproc.providers.plan import ModelCache
 from streamproc.settings import read_settings
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
@@ -106,7 +105,7 @@ def opened(uploads: OneObject, keys: str | None) -> None:
     submitted = Submitted("t", "p", 0, 1, spec, FoldPoint(0))
     with ThreadPoolExecutor(1) as pool:
         engines = Engines(
-            read_settings(environ), (), ModelShelf(Registry(None)), pool, uploads, depth=1
+            read_settings(environ), (), ModelCache(Registry(None)), pool, uploads, depth=1
         )
         engines._place(submitted)
 

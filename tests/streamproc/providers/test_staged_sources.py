@@ -10,20 +10,20 @@ import pytest
 from botocore.exceptions import ClientError
 
 from models.registry import Registry
-from streamproc.agents.uploads import BucketUploads
 from streamproc.allowed_hosts import PrivateHosts
+from streamproc.clients.staged_objects import BucketUploads
 from streamproc.contract import env
-from streamproc.contract.objects import source_key
+from streamproc.contract.object_keys import source_key
 from streamproc.contract.providers import load_providers
 from streamproc.contract.records import FoldPoint, Submitted
-from streamproc.errors import TaskFailedError
-from streamproc.providers.engines import Engines
-from streamproc.providers.plan import ModelShelf
-from streamproc.providers.staging import UploadsUnavailableError, is_staged, stage_behind
+from streamproc.errors import TaskFailedError, UploadsUnavailableError
+from streamproc.providers.engine_factory import Engines
+from streamproc.providers.plan import ModelCache
+from streamproc.providers.staging import is_staged, stage_behind
 from streamproc.settings import read_settings
-from streamproc.source.frames import open_source
-from streamproc.source.interrupt import Interrupt
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
@@ -130,7 +130,7 @@ def _reopened(environ: dict[str, str], origin: Origin) -> None:
     )
     spec = make_spec(f"http://{origin.authority}/clip.mp4", ())
     submitted = Submitted("t", "p", 0, 1, spec, FoldPoint(0))
-    providers, shelf = load_providers(None), ModelShelf(Registry(None))
+    providers, shelf = load_providers(None), ModelCache(Registry(None))
     with ThreadPoolExecutor(1) as pool:
         engines = Engines(settings, providers, shelf, pool, BucketUploads(environ), depth=1)
         engines.open(providers[0].name, submitted, "f32", None, "another pin", Interrupt())

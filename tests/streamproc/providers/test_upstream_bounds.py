@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from streamproc.contract import bounds
 from streamproc.errors import TaskFailedError
-from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.providers.upstream_events import ChunkReader
+from streamproc.providers.engine import EndOfStream, FrameResult
+from streamproc.providers.upstream.events import ChunkReader
 from tests.streamproc.providers.video_api import end_event, frame_event
 
 NUMBERS = st.one_of(

@@ -9,13 +9,12 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from streamproc.contract.providers import Provider
-from streamproc.errors import TaskFailedError
-from streamproc.providers import upstream
-from streamproc.providers.base import EndOfStream, FrameResult
-from streamproc.providers.staging import UploadsUnavailableError
-from streamproc.providers.upstream import UpstreamEngine
-from streamproc.providers.upstream_client import UpstreamClient
-from streamproc.providers.upstream_position import UpstreamState, decode_state
+from streamproc.errors import TaskFailedError, UploadsUnavailableError
+from streamproc.providers.engine import EndOfStream, FrameResult
+from streamproc.providers.upstream import engine
+from streamproc.providers.upstream.client import UpstreamClient
+from streamproc.providers.upstream.engine import UpstreamEngine
+from streamproc.providers.upstream.position import UpstreamState, decode_state
 from tests.streamproc.providers.video_api import (
     KEY,
     Handler,
@@ -123,7 +122,7 @@ def _failed(code: str, n_frames: int = 0) -> bytes:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "PAUSES_OF_SOURCE_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(engine, "PAUSES_OF_SOURCE_S", (0.01, 0.01, 0.01))
 
 
 def test_an_upstream_that_could_not_read_from_our_store_begins_again(soon: None) -> None:

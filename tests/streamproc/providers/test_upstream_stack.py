@@ -17,8 +17,8 @@ import msgspec
 import psutil
 import pytest
 
-from console.local.session import Addresses, running_stack
-from console.local.state import DataDirectory
+from console.stack.data_directory import DataDirectory
+from console.stack.running import Addresses, running_stack
 from streamproc.contract import env
 from streamproc.contract.chunk import Chunk
 from tests.data.clips import looped_clip

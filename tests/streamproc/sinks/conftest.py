@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.sinks.clickhouse import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
 
 
 class Databases:

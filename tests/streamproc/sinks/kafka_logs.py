@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 from confluent_kafka import Producer
 
+from streamproc.clients.kafka import producer_config
 from streamproc.contract.records import ChunkRecord
 from streamproc.contract.topics import CHUNKS
-from streamproc.kafka import producer_config
 from tests.brokers import KafkaNode
 
 

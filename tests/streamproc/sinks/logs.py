@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from streamproc.clients.object_store import ListedObject, ObjectHead
 from streamproc.contract.chunk import (
     Chunk,
     ChunkError,
@@ -28,10 +29,9 @@ from streamproc.contract.records import (
     TrackVector,
     encode_vectors,
 )
-from streamproc.contract.spec import SourceRef, Step, TaskSpec
 from streamproc.contract.tables import created_ms_of
-from streamproc.sinks.errors import StoreUnavailableError
-from streamproc.sinks.objects import ListedObject, ObjectHead
+from streamproc.contract.task_spec import SourceRef, Step, TaskSpec
+from streamproc.errors import StoreUnavailableError
 
 PROJECT = "proj_1"
 TOTAL_FRAMES = 100

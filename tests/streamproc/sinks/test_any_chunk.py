@@ -18,8 +18,8 @@ from streamproc.contract.records import (
     read_chunk_record,
 )
 from streamproc.contract.tables import DETECTIONS, TASKS
-from streamproc.sinks.clickhouse import IndexTables
-from streamproc.sinks.index import Indexer
+from streamproc.sinks.index.indexer import Indexer
+from streamproc.sinks.index.tables import IndexTables
 
 from .logs import PROJECT, submitted, target, unit
 

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.contract.fold import Fold, Verdict, step
-from streamproc.contract.objects import Final, final_key, vectors_key
+from streamproc.contract.object_keys import Final, final_key, vectors_key
 from streamproc.contract.records import Attempt, ChunkRecord, TrackVector
-from streamproc.sinks.archive import Archiver
-from streamproc.sinks.archive_actions import (
+from streamproc.sinks.archive.actions import (
     GiveUp,
     Seek,
     StoreAction,
@@ -21,6 +20,7 @@ from streamproc.sinks.archive_actions import (
     segment_info,
     segments,
 )
+from streamproc.sinks.archive.partition import Archiver
 
 from .logs import PROJECT, LogBuilder, MemoryObjects, Partition, target, task_id, unit
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamproc.sinks.errors import StoreUnavailableError
-from streamproc.sinks.objects import S3Objects
-from streamproc.sinks.settings import StoreSettings
+from streamproc.clients.object_store import S3Objects
+from streamproc.clients.settings import StoreSettings
+from streamproc.errors import StoreUnavailableError
 from tests.engines import S3Server
 
 KEY = "p/vt_broken/seg/00000000000000000000"

@@ -8,22 +8,22 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from streamproc.clients.kafka import client_config, consumer_config, producer_config
+from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract.chunk import StreamInfo
 from streamproc.contract.records import ChunkRecord, ConsumerBeat
 from streamproc.contract.tables import TASKS
 from streamproc.contract.topics import CHUNKS
-from streamproc.kafka import client_config, consumer_config, producer_config
-from streamproc.sinks.archive_role import LOG, ArchiveRole
-from streamproc.sinks.clickhouse import ClientFactory, IndexTables
-from streamproc.sinks.index_role import IndexRole
-from streamproc.sinks.left_out import LeftOut
-from streamproc.sinks.lives import run_lives
-from streamproc.watch import ConsumerWatch
+from streamproc.sinks.archive.consumer import LOG, ArchiveRole
+from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.index.consumer import IndexRole
+from streamproc.sinks.index.tables import ClientFactory, IndexTables
+from streamproc.sinks.skipped_records import LeftOut
 from tests.brokers import KafkaNode
+from tests.streamproc.sinks.index.test_consumer import status, submit
 
 from .kafka_logs import Writer, new_group, new_task, wait_until
 from .logs import LogBuilder, MemoryObjects, submitted, target
-from .test_index_role import status, submit
 
 
 class Letters:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from api.store.sql import run_sql
+from api.store.sql_runner import run_sql
 from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
-from streamproc.sinks.clickhouse import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
+from tests.streamproc.sinks.index.test_indexer import feed
 
 from .logs import LogBuilder, Partition, submitted, target, task_id, unit
-from .test_index import feed
 
 DOCS = Path(__file__).parents[3] / "docs" / "queries.md"
 STREET, YARD, BROKEN = task_id(1), task_id(2), task_id(3)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
 
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source import process
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox import decoder_client
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec, SourceUsage
 from tests.data import clips
 from tests.data.walking import walking
@@ -51,7 +51,7 @@ class Got:
 @pytest.fixture(scope="session", autouse=True)
 def _no_child_left() -> Iterator[None]:
     yield
-    process.end_nursery()
+    decoder_client.end_fork_server()
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import SourceError
-from streamproc.source.fetch import open_reader
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.opener import open_reader
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.conftest import (

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.types import NO_PLACE
 from tests.data import clips
 from tests.data.walking import walking

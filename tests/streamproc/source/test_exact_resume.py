@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import SourceChangedError
 from streamproc.source.types import ResumePoint
 from tests.data import clips

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.frame import FrameOrder
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.frame import answer_order
-from streamproc.source.fetch import open_reader
-from streamproc.source.frames import Frame, open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.contract.preview import FrameOrder
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.preview import answer_order
+from streamproc.source.fetch.opener import open_reader
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import Frame, open_source
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.conftest import digest, walk

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source import locate
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.types import ResumePoint
-from streamproc.source.walk import Walk
+from streamproc.source.video import seek
+from streamproc.source.video.frame_iterator import FrameIterator
 from tests.data import clips
 from tests.data.walking import FarFile, far_walking, walking
 from tests.streamproc.source.conftest import bgr
@@ -51,7 +51,7 @@ class Got(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate, "NEAR_BYTES", 256 * 1024)
+    monkeypatch.setattr(seek, "NEAR_BYTES", 256 * 1024)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return made
 
 
-def taken(walk: Walk) -> Iterator[tuple[Got, ResumePoint]]:
+def taken(walk: FrameIterator) -> Iterator[tuple[Got, ResumePoint]]:
     for one in walk.pictures():
         digest = hashlib.sha256(bgr(one.frame).tobytes()).hexdigest()
         yield (
@@ -164,7 +164,7 @@ def test_who_counts_frames_reads_what_lies_before(make: Make) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_lies_near_is_counted(make: Make, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate, "NEAR_BYTES", 10 << 20)
+    monkeypatch.setattr(seek, "NEAR_BYTES", 10 << 20)
     part = FrameRange(12.0, 12.3)
     got, points, _ = far(make(name), ALL, part)
     assert got == near(make(name), ALL, part)
@@ -210,7 +210,7 @@ def test_a_first_frame_that_is_stamped_early_shifts_no_number(
     name: str, rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As this libav writes fragments; and Matroska rounds times to milliseconds."""
-    monkeypatch.setattr(locate, "NEAR_BYTES", 64 * 1024)
+    monkeypatch.setattr(seek, "NEAR_BYTES", 64 * 1024)
     container, muxer = KINDS[name]
     recipe = clips.Recipe(
         name,

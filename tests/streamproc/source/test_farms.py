@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import FrameRange, Sampling
+from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import SourceChangedError
-from streamproc.source.frames import FrameSource, open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import FrameSource, open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.conftest import digest, walk

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import Sampling
+from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceError
-from streamproc.source.fetch import open_reader
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
-from streamproc.source.spool_share import SpoolShares
+from streamproc.source.fetch.opener import open_reader
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.fetch.spool_quota import SpoolShares
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.streamproc.source.conftest import Clip
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin

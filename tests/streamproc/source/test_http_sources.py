@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import Sampling
+from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceError
-from streamproc.source.fetch import open_reader
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch.opener import open_reader
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.conftest import Clip, digest, plain_decode

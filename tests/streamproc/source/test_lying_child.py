@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.contract import bounds
-from streamproc.source import process, wire
 from streamproc.source.errors import DecoderCrashedError
-from streamproc.source.frames import open_source
-from streamproc.source.serve import ByteServer
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox import decoder_client, ipc
+from streamproc.source.sandbox.byte_server import ByteServer
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.streamproc.source.conftest import ALL, Clip, policy
 
-OPENED = wire.Opened(160, 96, 25.0, 60, 2.4, 0, "h264", "mov", (1, 12800), 0)
-SHOWN = wire.Shown(0, 1, 512, 0.04, 2, 0, 0)
-ENDED = wire.Ended(60, 0, 0, 0, 60, truncated=False)
+OPENED = ipc.Opened(160, 96, 25.0, 60, 2.4, 0, "h264", "mov", (1, 12800), 0)
+SHOWN = ipc.FrameReady(0, 1, 512, 0.04, 2, 0, 0)
+ENDED = ipc.Ended(60, 0, 0, 0, 60, truncated=False)
 INTEGERS = st.integers(-(2**63), 2**64 - 1) | st.sampled_from(
     [-1, 0, 2**24, 2**24 + 1, 2**40 - 1, 2**40, 2**63 - 1, 2**63]
 )
@@ -39,13 +39,13 @@ ANYTHING = st.one_of(
 
 
 @contextmanager
-def child_that_says(*messages: bytes) -> Iterator[process.DecoderProcess]:
+def child_that_says(*messages: bytes) -> Iterator[decoder_client.DecoderProcess]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     served, _ = socket.socketpair()
     with ours, theirs, served, _:
         for message in messages:
             theirs.send(message)
-        yield process.DecoderProcess(ours, served, mmap.mmap(-1, 4096), os.getpid(), -1)
+        yield decoder_client.DecoderProcess(ours, served, mmap.mmap(-1, 4096), os.getpid(), -1)
 
 
 def is_bounded(message: Any) -> bool:
@@ -98,12 +98,12 @@ def test_a_message_is_within_the_bounds_or_the_decoder_has_crashed(
         (SHOWN, {"time_s": float("nan")}),
         (SHOWN, {"decoded": -1}),
         (ENDED, {"packets_sent": -1}),
-        (wire.Died(1), {"status": -9999}),
-        (wire.Failed("decoder_crashed", ""), {"message": "\x1b]0;x" * 5000}),
+        (ipc.Exited(1), {"status": -9999}),
+        (ipc.Failed("decoder_crashed", ""), {"message": "\x1b]0;x" * 5000}),
     ],
 )
 def test_every_impossible_value_is_a_crashed_decoder(honest: Any, change: dict[str, Any]) -> None:
-    lie = wire.encode(msgspec.structs.replace(honest, **change))
+    lie = ipc.encode(msgspec.structs.replace(honest, **change))
     with child_that_says(lie) as child, pytest.raises(DecoderCrashedError):
         child.receive(5)
 
@@ -117,7 +117,7 @@ def test_noise_is_a_crashed_decoder(noise: bytes) -> None:
 @pytest.mark.parametrize("status", [-64, -40, -32, 0, 255])
 def test_every_death_has_words(status: int) -> None:
     with (
-        child_that_says(wire.encode(wire.Died(status))) as child,
+        child_that_says(ipc.encode(ipc.Exited(status))) as child,
         pytest.raises(DecoderCrashedError, match="the decoder"),
     ):
         child.receive(5)
@@ -126,15 +126,15 @@ def test_every_death_has_words(status: int) -> None:
 def test_a_frame_that_is_shown_again_is_a_crashed_decoder(
     clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive = process.DecoderProcess.receive
+    receive = decoder_client.DecoderProcess.receive
 
-    def lying(self: process.DecoderProcess, timeout_s: float) -> Any:
+    def lying(self: decoder_client.DecoderProcess, timeout_s: float) -> Any:
         message = receive(self, timeout_s)
-        if isinstance(message, wire.Shown):
+        if isinstance(message, ipc.FrameReady):
             return msgspec.structs.replace(message, index=min(message.index, 3))
         return message
 
-    monkeypatch.setattr(process.DecoderProcess, "receive", lying)
+    monkeypatch.setattr(decoder_client.DecoderProcess, "receive", lying)
     path = clip("plain.mp4")
     with open_source(SourceSpec(path.as_uri(), ALL), policy(path), FrameOutputs()) as source:
         frames = iter(source)
@@ -163,7 +163,7 @@ def test_a_read_that_nobody_foresaw_is_answered_and_told(
     ours, theirs = socket.socketpair()
     server = ByteServer(reader, ours)
     server.start()
-    theirs.sendall(wire.READ_REQUEST.pack(position, length))
+    theirs.sendall(ipc.READ_REQUEST.pack(position, length))
     assert theirs.recv(8) == struct.pack("<q", -1)
     theirs.close()
     server.join(5)
@@ -183,7 +183,7 @@ def test_what_a_reader_met_is_raised_where_the_frames_are_read(
         return -1, b""
 
     monkeypatch.setattr(ByteServer, "_answer", fails)
-    monkeypatch.setattr("streamproc.source.reader.LocalReader.fileno", lambda _: None)
+    monkeypatch.setattr("streamproc.source.fetch.byte_reader.LocalReader.fileno", lambda _: None)
     path = clip("plain.mp4")
     with pytest.raises(ArithmeticError):
         open_source(SourceSpec(path.as_uri(), ALL), policy(path), FrameOutputs())

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.source import address
 from streamproc.source.errors import SourceError
-from streamproc.source.fetch import open_reader
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch import address_guard
+from streamproc.source.fetch.opener import open_reader
+from streamproc.source.fetch.policy import FetchPolicy
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
 
 PUBLIC, PRIVATE = "93.184.215.14", "10.0.0.7"
@@ -60,7 +60,7 @@ def refusal(url: str, policy: FetchPolicy) -> SourceError:
 def test_one_private_answer_is_enough_to_refuse(
     answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address.socket, "getaddrinfo", Names(answers))
+    monkeypatch.setattr(address_guard.socket, "getaddrinfo", Names(answers))
     error = refusal("http://mixed.example/a.mp4", FetchPolicy(open_timeout_s=5.0))
     assert error.code == "source_forbidden"
     assert str(error) == "mixed.example has no address that may be fetched from"
@@ -70,7 +70,7 @@ def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
     origin: RawOrigin, victim: RawOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(["127.0.0.1"], [VICTIM])
-    monkeypatch.setattr(address.socket, "getaddrinfo", names)
+    monkeypatch.setattr(address_guard.socket, "getaddrinfo", names)
     allowed = PrivateHosts(f"127.0.0.1/32:{origin.port}")
     error = refusal(
         f"http://turning.example:{origin.port}/a.mp4", FetchPolicy(allowed_private_hosts=allowed)

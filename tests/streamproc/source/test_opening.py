@@ -12,12 +12,12 @@ import psutil
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
-from streamproc.contract.spec import Sampling
-from streamproc.source import address
+from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceClosedError, SourceError
-from streamproc.source.frames import open_source
-from streamproc.source.interrupt import Interrupt
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch import address_guard
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.streamproc.source.conftest import Clip
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
@@ -88,8 +88,8 @@ def opened(url: str, authority: str, interrupt: Interrupt, **limits: Any) -> Sou
 def decoders() -> set[int]:
     """Return the children of the nursery that have an order; one that was forked ahead has none."""
     found = set()
-    for nursery in psutil.Process().children():
-        for child in nursery.children():
+    for fork_server in psutil.Process().children():
+        for child in fork_server.children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if child.num_threads() > 1:  # the second one watches the parent
                     found.add(child.pid)
@@ -140,7 +140,7 @@ def test_an_interrupt_ends_a_look_up_of_the_name(monkeypatch: pytest.MonkeyPatch
         released.wait(20)
         return []
 
-    monkeypatch.setattr(address.socket, "getaddrinfo", never)
+    monkeypatch.setattr(address_guard.socket, "getaddrinfo", never)
     interrupt = Interrupt()
     with interrupting(interrupt, lambda: asked.wait(10)) as at_s:
         error = opened("http://slow.example/x.mp4", "", interrupt)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from streamproc.contract.spec import Sampling
-from streamproc.source import fetch, store
+from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceError, StoreAwayError
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
+from streamproc.source.fetch import opener, own_store
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.streamproc.source.conftest import digest, run, seen
@@ -59,10 +59,10 @@ SOME = Sampling("interval", 20)
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the patience be short."""
-    monkeypatch.setattr(fetch, "StoreReader", Impatient)
+    monkeypatch.setattr(opener, "StoreReader", Impatient)
 
 
-class Impatient(store.StoreReader):
+class Impatient(own_store.StoreReader):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments, patience_s=0.3)  # type: ignore[arg-type]
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.contract.spec import FrameRange, Sampling
-from streamproc.source.sample import Place, Selection
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.source.video.sampling import Place, Selection
 
 times = st.lists(
     st.fractions(Fraction(1, 1000), 3, max_denominator=1000), min_size=1, max_size=60

@@ -22,13 +22,12 @@ from streamproc.contract.sandbox import (
     SECCOMP,
     Sandbox,
 )
-from streamproc.source import process, wire
 from streamproc.source.errors import DecoderCrashedError
-from streamproc.source.frames import open_source
-from streamproc.source.policy import FetchPolicy
-from streamproc.source.probe import SandboxMissingError, probed_sandbox
-from streamproc.source.sandbox import seccomp
-from streamproc.source.sandbox.machine import prctl, this_machine
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox import decoder_client, ipc, seccomp
+from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
+from streamproc.source.sandbox.system_calls import prctl, this_machine
 from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.streamproc.source.conftest import Clip, policy
 from tests.streamproc.source.takeover.attempt import X86_64
@@ -79,15 +78,15 @@ def outside(tmp_path: Path, processes: None) -> Iterator[dict[str, object]]:
 
 
 @pytest.fixture
-def nursery(monkeypatch: pytest.MonkeyPatch, processes: None) -> Iterator[pytest.MonkeyPatch]:
-    process.end_nursery()
+def fork_server(monkeypatch: pytest.MonkeyPatch, processes: None) -> Iterator[pytest.MonkeyPatch]:
+    decoder_client.end_fork_server()
     yield monkeypatch
-    process.end_nursery()
+    decoder_client.end_fork_server()
 
 
 def take_over(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     module = f"tests.streamproc.source.takeover.{mode}"
-    monkeypatch.setattr(process._RunningNursery, "MODULE", module)
+    monkeypatch.setattr(decoder_client._RunningForkServer, "MODULE", module)
 
 
 def tried(tmp_path: Path, outside: dict[str, object], names: list[str]) -> dict[str, int]:
@@ -98,9 +97,9 @@ def tried(tmp_path: Path, outside: dict[str, object], names: list[str]) -> dict[
     video = tmp_path / "video.mp4"
     video.write_text(json.dumps({"names": names, "outside": outside}))
     limits, spec = policy(video), SourceSpec(video.as_uri())
-    child = process.take()
+    child = decoder_client.take()
     try:
-        order = wire.Open(
+        order = ipc.Open(
             local=True,
             sampling=spec.sampling,
             range=spec.range,
@@ -112,7 +111,7 @@ def tried(tmp_path: Path, outside: dict[str, object], names: list[str]) -> dict[
         with video.open("rb") as file:
             child.send(order, file.fileno())
         child.control.settimeout(60)
-        kind, code, answer = msgspec.msgpack.decode(child.control.recv(wire.MAX_MESSAGE_BYTES))
+        kind, code, answer = msgspec.msgpack.decode(child.control.recv(ipc.MAX_MESSAGE_BYTES))
     finally:
         child.end()
     assert (kind, code) == ("Failed", "takeover")
@@ -123,28 +122,28 @@ def tried(tmp_path: Path, outside: dict[str, object], names: list[str]) -> dict[
 
 @pytest.mark.parametrize("mode", ["with_namespaces", "without_namespaces"])
 def test_no_attempt_to_get_out_comes_through(
-    mode: str, tmp_path: Path, outside: dict[str, object], nursery: pytest.MonkeyPatch
+    mode: str, tmp_path: Path, outside: dict[str, object], fork_server: pytest.MonkeyPatch
 ) -> None:
-    take_over(nursery, mode)
+    take_over(fork_server, mode)
     found = tried(tmp_path, outside, ALL)
     wrong = {a.name: found[a.name] for a in LISTED if found[a.name] not in a.errors}
     assert not wrong
 
 
 def test_without_a_sandbox_the_attempts_come_through(
-    tmp_path: Path, outside: dict[str, object], nursery: pytest.MonkeyPatch
+    tmp_path: Path, outside: dict[str, object], fork_server: pytest.MonkeyPatch
 ) -> None:
     """An attempt that could not come through anyway would prove nothing."""
-    take_over(nursery, "without_sandbox")
+    take_over(fork_server, "without_sandbox")
     names = [attempt.name for attempt in LISTED if attempt.needs == "nothing"]
     found = tried(tmp_path, outside, names)
     assert not {name: error for name, error in found.items() if error != CAME_THROUGH}
 
 
 def test_landlock_alone_keeps_files_and_processes(
-    tmp_path: Path, outside: dict[str, object], nursery: pytest.MonkeyPatch
+    tmp_path: Path, outside: dict[str, object], fork_server: pytest.MonkeyPatch
 ) -> None:
-    take_over(nursery, "without_seccomp")
+    take_over(fork_server, "without_seccomp")
     names = [attempt.name for attempt in LISTED if attempt.landlock]
     found = tried(tmp_path, outside, names)
     refusals = {errno.EACCES, errno.EPERM, errno.EMFILE}
@@ -154,9 +153,9 @@ def test_landlock_alone_keeps_files_and_processes(
 
 @pytest.mark.skipif(not X86_64, reason="arm64 has no second calling convention")
 def test_another_calling_convention_ends_the_process(
-    tmp_path: Path, outside: dict[str, object], nursery: pytest.MonkeyPatch
+    tmp_path: Path, outside: dict[str, object], fork_server: pytest.MonkeyPatch
 ) -> None:
-    take_over(nursery, "with_namespaces")
+    take_over(fork_server, "with_namespaces")
     video = tmp_path / "video.mp4"
     video.write_text(json.dumps({"names": ["x32"], "outside": outside}))
     with pytest.raises(DecoderCrashedError, match=signal.SIGSYS.name):
@@ -197,15 +196,15 @@ def test_a_child_has_memory_for_its_pictures_and_no_more(clip: Clip) -> None:
     assert 2 << 30 < sizes[1] < 3 << 30
 
 
-def test_the_sandbox_is_told(nursery: pytest.MonkeyPatch) -> None:
-    take_over(nursery, "probes.without_landlock")
-    assert LANDLOCK in process.probe_sandbox().missing
+def test_the_sandbox_is_told(fork_server: pytest.MonkeyPatch) -> None:
+    take_over(fork_server, "probes.without_landlock")
+    assert LANDLOCK in decoder_client.probe_sandbox().missing
 
 
 def test_nothing_is_decoded_without_a_required_part(
-    clip: Clip, nursery: pytest.MonkeyPatch
+    clip: Clip, fork_server: pytest.MonkeyPatch
 ) -> None:
-    take_over(nursery, "probes.without_landlock")
+    take_over(fork_server, "probes.without_landlock")
     path = clip("plain.mp4")
     with pytest.raises(DecoderCrashedError, match=r"partial \(without landlock"):
         open_source(SourceSpec(path.as_uri()), policy(path, require_sandbox=True), FrameOutputs())
@@ -216,9 +215,9 @@ def test_nothing_is_decoded_without_a_required_part(
     assert probed_sandbox(require=False) is not None
 
 
-def test_a_host_without_namespaces_suffices(nursery: pytest.MonkeyPatch) -> None:
-    take_over(nursery, "probes.without_namespaces")
-    sandbox = process.probe_sandbox()
+def test_a_host_without_namespaces_suffices(fork_server: pytest.MonkeyPatch) -> None:
+    take_over(fork_server, "probes.without_namespaces")
+    sandbox = decoder_client.probe_sandbox()
     assert NETWORK_NAMESPACE in sandbox.missing
     assert sandbox.suffices == (LANDLOCK not in sandbox.missing)
     assert probed_sandbox(require=sandbox.suffices) == sandbox

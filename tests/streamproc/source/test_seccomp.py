@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.source.sandbox.bpf import Check, Rule, program
-from streamproc.source.sandbox.machine import MACHINES, this_machine
 from streamproc.source.sandbox.seccomp import program_for, rules
+from streamproc.source.sandbox.system_calls import MACHINES, this_machine
 from tests.streamproc.source.takeover.programs import ALLOW, FAIL, KILL, judged
 
 PID = 4711

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.contract.spec import Sampling
-from streamproc.source.frames import Frame, FrameSource, open_source
+from streamproc.contract.task_spec import Sampling
+from streamproc.source.frame_source import Frame, FrameSource, open_source
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
 from tests.data import clips
 from tests.data.shapes import TALL, WIDE, anamorphic, changing

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.stages.track import Tracker
+from streamproc.stages.tracking.tracker import Tracker
 
 IMAGE_SIZE = (768, 576)
 

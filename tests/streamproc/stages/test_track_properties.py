@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.stages.track import Tracker
-from streamproc.stages.track_parameters import TrackParameters
-from streamproc.stages.track_state import PackedArray, TrackerState
+from streamproc.stages.tracking.parameters import TrackParameters
+from streamproc.stages.tracking.state import PackedArray, TrackerState
+from streamproc.stages.tracking.tracker import Tracker
 from tests.streamproc.stages.scenes import Frame
 
 PARAMETERS = TrackParameters(class_groups=((2, 5, 7), (1, 3)))

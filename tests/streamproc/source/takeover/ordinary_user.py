@@ -3,7 +3,7 @@
 import os
 
 from streamproc.source.sandbox import capabilities, seccomp
-from streamproc.source.sandbox.machine import prctl, this_machine
+from streamproc.source.sandbox.system_calls import prctl, this_machine
 from tests.streamproc.source.takeover.attempt import number
 from tests.streamproc.source.takeover.programs import refusing
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from streamproc.source import child, nursery, wire
+from streamproc.source.sandbox import decoder, fork_server, ipc
 from tests.streamproc.source.takeover import escapes
 from tests.streamproc.source.takeover.attempt import Attempt, Outside
 
@@ -20,7 +20,7 @@ def main(*, forks: bool = False) -> None:
     `forks`: without a sandbox an attempt that comes through must not spoil the next one.
     """
 
-    def carry_out(_order: Any, _sandbox: Any, file: Any, *_: Any) -> wire.FromChild:
+    def carry_out(_order: Any, _sandbox: Any, file: Any, *_: Any) -> ipc.FromChild:
         asked = json.loads(file.read(65536))
         if asked["names"] == ["x32"]:
             escapes.call_by_another_convention()
@@ -32,10 +32,10 @@ def main(*, forks: bool = False) -> None:
             if forks:
                 Path(outside.path).write_text("secret")
             found[attempt.name] = run(attempt, outside)
-        return wire.Failed("takeover", json.dumps(found))
+        return ipc.Failed("takeover", json.dumps(found))
 
-    child._carry_out = carry_out
-    nursery.main()
+    decoder._carry_out = carry_out
+    fork_server.main()
 
 
 def _run(attempt: Attempt, outside: Outside) -> int | str:

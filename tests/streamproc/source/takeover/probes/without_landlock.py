@@ -2,8 +2,7 @@
 
 import errno
 
-from streamproc.source import nursery
-from streamproc.source.sandbox import landlock
+from streamproc.source.sandbox import fork_server, landlock
 
 
 def _refused() -> None:
@@ -12,4 +11,4 @@ def _refused() -> None:
 
 if __name__ == "__main__":
     landlock.restrict = _refused
-    nursery.main()
+    fork_server.main()

@@ -1,8 +1,8 @@
 """A container."""
 
-from streamproc.source import nursery
+from streamproc.source.sandbox import fork_server
 from tests.streamproc.source.takeover import ordinary_user
 
 if __name__ == "__main__":
     ordinary_user.become()
-    nursery.main()
+    fork_server.main()

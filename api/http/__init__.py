@@ -1,0 +1,1 @@
+"""HTTP for every route: request bodies, pagination, access log, shutdown."""

@@ -1,0 +1,90 @@
+"""Which roles read on, from what their processes tell and what Kafka says: pure functions."""
+
+from collections.abc import Collection, Sequence
+
+from api.contract.resources import ConsumerResource, DeadLetterResource, PartResource
+from api.kafka.global_table import WORKER_ALIVE_MS
+from api.timestamps import rfc3339
+from streamproc.contract import topics
+from streamproc.contract.records import ConsumerBeat, DeadLetter, WorkerBeat
+
+_GROUPS = {
+    "worker": topics.WORKER_GROUP,
+    "archive": topics.ARCHIVE_GROUP,
+    "index": topics.INDEX_GROUP,
+}
+
+
+def role_parts(
+    workers: Sequence[WorkerBeat],
+    consumers: Sequence[ConsumerBeat],
+    standing: Collection[tuple[str, int]],
+    now_ms: int,
+) -> list[PartResource]:
+    """Return one part for each role: not ready when records wait that nobody reads.
+
+    `standing`: groups and partitions whose commit does not move. It counts where no living process
+    has the partition: one that has it tells by itself whether it reads on.
+    """
+    parts = []
+    for role, group in _GROUPS.items():
+        told: list[WorkerBeat | ConsumerBeat] = [
+            *(workers if role == "worker" else ()),
+            *(beat for beat in consumers if beat.role == role),
+        ]
+        alive = [beat for beat in told if beat.beat_ms > now_ms - WORKER_ALIVE_MS]
+        stuck = sorted({partition for beat in alive for partition in beat.standing})
+        read = {partition for beat in alive for partition in beat.partitions}
+        alone = sorted(p for name, p in standing if name == group and p not in read)
+        waits = sorted({beat.waiting_for for beat in alive if beat.waiting_for})
+        faults = [
+            *([f"Stands still in {_named(stuck)}."] if stuck else ()),
+            *([f"Nobody reads {_named(alone)}."] if alone else ()),
+        ]
+        n_tasks = sum(beat.waiting_for_store for beat in alive if isinstance(beat, WorkerBeat))
+        notes = faults or [
+            *(f"Waits for {what}." for what in waits if what != "slots"),
+            *([f"{n_tasks} tasks wait for the object store."] if n_tasks else ()),
+        ]
+        parts.append(PartResource(role, not faults, " ".join(notes) or None))
+    return parts
+
+
+def consumer_resource(beat: ConsumerBeat, now_ms: int) -> ConsumerResource:
+    return ConsumerResource(
+        role=beat.role,
+        host=beat.host,
+        pid=beat.pid,
+        alive=beat.beat_ms > now_ms - WORKER_ALIVE_MS,
+        started_at=rfc3339(beat.started_ms),
+        seen_at=rfc3339(beat.beat_ms),
+        partitions=list(beat.partitions),
+        standing=list(beat.standing),
+        waiting_for=beat.waiting_for,
+        renewals=beat.n_renewals,
+    )
+
+
+def letter_resources(
+    letters: Sequence[DeadLetter], project: str | None
+) -> list[DeadLetterResource]:
+    """Return the letters that a key may see: its project's own; the operator sees all."""
+    return [
+        DeadLetterResource(
+            at=rfc3339(letter.dead_ms),
+            role=letter.role,
+            code=letter.code,
+            message=letter.message,
+            task=letter.task or None,
+            topic=letter.topic or None,
+            partition=letter.partition if letter.partition >= 0 else None,
+            offset=letter.position if letter.position >= 0 else None,
+        )
+        for letter in letters
+        if project is None or (project and letter.project == project)
+    ]
+
+
+def _named(partitions: Sequence[int]) -> str:
+    noun = "partition" if len(partitions) == 1 else "partitions"
+    return f"{noun} {', '.join(map(str, partitions))}"

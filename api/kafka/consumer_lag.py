@@ -1,0 +1,122 @@
+"""How far the roles are behind: messages of a topic that their group has not committed yet."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # no __all__
+
+from api.contract.resources import LagResource
+from api.kafka.producer import kafka_config
+from api.settings import Settings
+from streamproc.clients.group_offsets import GroupOffsets, Place
+from streamproc.contract import topics
+from streamproc.contract.watchdog import Watchdog
+
+GROUPS = (
+    (topics.WORKER_GROUP, topics.TASKS),
+    (topics.ARCHIVE_GROUP, topics.CHUNKS),
+    (topics.INDEX_GROUP, topics.CHUNKS),
+    (topics.AUDIT_GROUP, topics.AUDIT),
+)
+ASK_S = 3.0
+FRESH_S = 1.0
+
+
+class ConsumerLag(NamedTuple):
+    """A group's place in a partition that holds messages `[first, end)`."""
+
+    group: str
+    topic: str
+    partition: int
+    first: int
+    end: int
+    committed: int | None
+
+    @property
+    def messages(self) -> int:
+        """Return how many are before the group: all of them when it never committed."""
+        return max(0, self.end - max(self.first, self.committed or 0))
+
+    def resource(self) -> LagResource:
+        lag = None if self.committed is None else self.messages
+        return LagResource(self.group, self.topic, self.partition, lag)
+
+
+class Lag:
+    """Asks Kafka, at most once a second however many ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._config = kafka_config(settings)
+        self._admin: AdminClient | None = None
+        self._groups = {group: GroupOffsets(self._config, group) for group, _ in GROUPS}
+        self._lock = asyncio.Lock()
+        self._asked_s = float("-inf")
+        self._known: Sequence[ConsumerLag] = ()
+        self._dog: Watchdog[tuple[str, int]] = Watchdog(
+            settings.watchdog_s, max_unseen_s=float("inf")
+        )
+        self.standing: Sequence[tuple[str, int]] = ()
+        """Groups and partitions with messages whose commit has not moved for the watchdog's limit.
+
+        That alone says little: a commit waits for what is under way.
+        """
+
+    async def get(self, n_partitions: int) -> Sequence[ConsumerLag]:
+        """Return every group's place in every partition; nothing while Kafka does not say."""
+        async with self._lock:
+            if time.monotonic() - self._asked_s > FRESH_S:
+                self._known = await asyncio.to_thread(self._ask, n_partitions)
+                self._asked_s = time.monotonic()
+                self._look(self._asked_s)
+            return self._known
+
+    def _look(self, now_s: float) -> None:
+        positions = {(at.group, at.partition): at.end - at.messages for at in self._known}
+        ends = {(at.group, at.partition): at.end for at in self._known}
+        waiting_for = None if self._known else "kafka"
+        self.standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+
+    def _ask(self, n_partitions: int) -> Sequence[ConsumerLag]:
+        if self._admin is None:
+            self._admin = AdminClient(self._config)
+        try:
+            firsts = self._offsets(self._admin, n_partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            ends = self._offsets(self._admin, n_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            return [
+                ConsumerLag(group, *place, firsts[place], ends[place], committed.get(place))
+                for group, topic in GROUPS
+                for committed in [self._committed(group, topic, n_partitions)]
+                for place in _places(topic, n_partitions)
+            ]
+        except (KafkaException, TimeoutError):
+            # A client that outlives its broker asks by the leader epochs it knew, and is refused
+            # for minutes.
+            self._admin = None
+            return ()
+
+    @staticmethod
+    def _offsets(admin: AdminClient, n_partitions: int, which: OffsetSpec) -> dict[Place, int]:
+        asked = {
+            TopicPartition(*place): which
+            for topic in (topics.TASKS, topics.CHUNKS, topics.AUDIT)
+            for place in _places(topic, n_partitions)
+        }
+        futures = admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ASK_S
+        )
+        return {
+            (place.topic, place.partition): future.result(ASK_S).offset
+            for place, future in futures.items()
+        }
+
+    def _committed(self, group: str, topic: str, n_partitions: int) -> dict[Place, int]:
+        return self._groups[group].committed(_places(topic, n_partitions), ASK_S)
+
+
+def _places(topic: str, n_partitions: int) -> list[Place]:
+    """Return the partitions of a topic; only those of tasks and chunks can be chosen."""
+    n_places = 1 if topic == topics.AUDIT else n_partitions
+    return [(topic, partition) for partition in range(n_places)]

@@ -1,0 +1,53 @@
+"""Whether a consumer of this process reads on: its watchdog, asked from the thread that polls.
+
+Kafka is asked where the partitions end, by a request of its own: a fetcher that has stopped does
+not know. Only consumers without a group are watched so; groups are watched by
+`streamproc.consumer_watchdog`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streamproc.contract.watchdog import Watchdog
+
+Place = tuple[str, int]
+_ASK_S = 2.0
+
+
+class Pulse:
+    """Looks at most four times within the limit, whatever the number of calls."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        places: Sequence[Place],
+        limit_s: float,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._consumer, self._places = consumer, places
+        self._limit_s, self._clock_s = limit_s, clock_s
+        self._dog: Watchdog[Place] = Watchdog(limit_s)
+        self._next_s = clock_s() + limit_s / 4
+
+    def standing(self, *, waiting_for: str | None = None) -> list[Place]:
+        """Return the partitions that stand still, none between two looks."""
+        now_s = self._clock_s()
+        if not self._limit_s or now_s < self._next_s:
+            return []
+        self._next_s = now_s + self._limit_s / 4
+        positions: dict[Place, int] = {}
+        ends: dict[Place, int] = {}
+        try:
+            found = self._consumer.position([TopicPartition(*place) for place in self._places])
+            for at in found:
+                place = (at.topic, at.partition)
+                low, high = self._consumer.get_watermark_offsets(
+                    TopicPartition(*place), timeout=_ASK_S
+                )
+                positions[place] = max(at.offset, low)
+                ends[place] = high
+        except KafkaException:
+            waiting_for = waiting_for or "kafka"
+        return self._dog.look(self._clock_s(), positions, ends, waiting_for=waiting_for)

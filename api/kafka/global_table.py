@@ -1,0 +1,308 @@
+"""What every api process knows by heart: projects, keys, cancel requests, workers, dead letters.
+
+The one-partition topics video.projects, video.control, video.workers and video.dlq are read from
+their beginning at start, then tailed. Until their ends were reached once, nobody is let in.
+"""
+
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from api.ids import key_id
+from api.kafka.consumer_watchdog import Pulse
+from api.kafka.producer import kafka_config
+from api.settings import Settings
+from streamproc.contract import topics
+from streamproc.contract.decoding import msgpack_decoder
+from streamproc.contract.records import (
+    CONSUMER_KEY,
+    CancelRequested,
+    ConsumerBeat,
+    DeadLetter,
+    KeyEnd,
+    KeyUse,
+    Project,
+    ProjectKey,
+    WorkerBeat,
+)
+
+T = TypeVar("T")
+
+CONTROL_RETENTION_MS = 7 * topics.DAY_MS
+WORKER_ALIVE_MS = 15_000
+TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS, topics.DLQ)
+MAX_LETTERS = 100
+MAX_PLACES = 10_000
+
+_PROJECT = "project/"
+_KEY = "key/"
+_END = "end/"
+_USE = "use/"
+_decode_cancel = msgpack_decoder(CancelRequested)
+_decode_beat = msgpack_decoder(WorkerBeat)
+_decode_consumer = msgpack_decoder(ConsumerBeat)
+_decode_letter = msgpack_decoder(DeadLetter)
+_decode_project = msgpack_decoder(Project)
+_decode_key = msgpack_decoder(ProjectKey)
+_decode_end = msgpack_decoder(KeyEnd)
+_decode_use = msgpack_decoder(KeyUse)
+_log = structlog.get_logger("framewire.api.directory")
+
+
+class GlobalTable:
+    """The fold of these topics. One thread writes, any thread reads."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, Project] = {}
+        self.keys: dict[str, ProjectKey] = {}
+        self._ends: dict[str, KeyEnd] = {}
+        self._uses: dict[str, int] = {}
+        self._hash_of_id: dict[str, str] = {}
+        self._cancels: dict[str, CancelRequested] = {}
+        self._workers: dict[str, WorkerBeat] = {}
+        self._consumers: dict[str, ConsumerBeat] = {}
+        self._letters: deque[DeadLetter] = deque(maxlen=MAX_LETTERS)
+        self._n_letters: Counter[tuple[str, str]] = Counter()
+        self._places: OrderedDict[tuple[str, str, int, int, str], None] = OrderedDict()
+        self._prune_at = 4096
+
+    def apply(self, topic: str, key: str, value: bytes | None) -> None:
+        """Fold one record; a second time changes nothing. Raises msgspec.DecodeError on junk.
+
+        A revoked key stays revoked, whatever older record of it comes by.
+        """
+        if topic == topics.PROJECTS:
+            self._apply_project(key, value)
+        elif topic == topics.CONTROL:
+            if value is None:
+                self._cancels.pop(key, None)
+            else:
+                self._cancels[key] = _decode_cancel(value)
+                self._prune()
+        elif topic == topics.DLQ:
+            if value is not None:
+                self._apply_letter(_decode_letter(value))
+        elif topic == topics.WORKERS:
+            if value is None:
+                self._workers.pop(key, None)
+                self._consumers.pop(key, None)
+            elif key.startswith(CONSUMER_KEY):
+                self._consumers[key] = _decode_consumer(value)
+            else:
+                self._workers[key] = _decode_beat(value)
+
+    def key_of(self, hash_hex: str, now_ms: int) -> ProjectKey | None:
+        """Return the key with this SHA-256, if it may be used at `now_ms`."""
+        key = self.keys.get(hash_hex)
+        if key is None or key.revoked or key.project not in self.projects:
+            return None
+        ends_ms = self.ends_ms(key)
+        return key if ends_ms is None or now_ms < ends_ms else None
+
+    def key_by_id(self, key: str, now_ms: int) -> ProjectKey | None:
+        """Return the key with this id, if it may be used at `now_ms`."""
+        hash_hex = self._hash_of_id.get(key)
+        return None if hash_hex is None else self.key_of(hash_hex, now_ms)
+
+    def has_heard_of(self, key: str) -> bool:
+        """Whether there was ever a key with this id."""
+        return key in self._hash_of_id
+
+    def ends_ms(self, key: ProjectKey) -> int | None:
+        """Return when the key expires, by itself or as replaced; None: it does not."""
+        end = self._ends.get(key.hash)
+        known = [
+            ms for ms in (key.expires_ms, None if end is None else end.ends_ms) if ms is not None
+        ]
+        return min(known, default=None)
+
+    def replaced_by(self, key: ProjectKey) -> str | None:
+        end = self._ends.get(key.hash)
+        return None if end is None else end.replaced_by
+
+    def used_ms(self, hash_hex: str, otherwise: T) -> int | T:
+        """Return when the key was last used, coarsely; `otherwise` when nobody told."""
+        return self._uses.get(hash_hex, otherwise)
+
+    def cancel_of(self, task: str) -> CancelRequested | None:
+        return self._cancels.get(task)
+
+    def workers(self, now_ms: int) -> list[WorkerBeat]:
+        """Return the workers that told of themselves within a day, by id."""
+        fresh = now_ms - topics.DAY_MS
+        return [beat for _, beat in sorted(self._workers.copy().items()) if beat.beat_ms >= fresh]
+
+    def consumers(self, now_ms: int) -> list[ConsumerBeat]:
+        """Return the archive and index processes that told of themselves within a day."""
+        fresh = now_ms - topics.DAY_MS
+        return [beat for _, beat in sorted(self._consumers.copy().items()) if beat.beat_ms >= fresh]
+
+    def letters(self) -> list[DeadLetter]:
+        """Return the last dead letters, the newest first."""
+        return [*self._letters.copy()][::-1]
+
+    def n_letters(self) -> dict[tuple[str, str], int]:
+        """Return how many dead letters there are, by role and code."""
+        return dict(self._n_letters.copy())
+
+    def _apply_letter(self, letter: DeadLetter) -> None:
+        """Count a letter; a place that is read again and told again counts once."""
+        place = (letter.role, letter.topic, letter.partition, letter.position, letter.task)
+        if place in self._places:
+            return
+        self._places[place] = None
+        if len(self._places) > MAX_PLACES:
+            self._places.popitem(last=False)
+        self._letters.append(letter)
+        self._n_letters[letter.role, letter.code] += 1
+
+    def _apply_project(self, key: str, value: bytes | None) -> None:
+        if key.startswith(_PROJECT):
+            if value is None:
+                self.projects.pop(key.removeprefix(_PROJECT), None)
+            else:
+                project: Project = _decode_project(value)
+                self.projects[project.id] = project
+        elif key.startswith(_KEY) and value is not None:
+            found: ProjectKey = _decode_key(value)
+            known = self.keys.get(found.hash)
+            if known is None or not known.revoked:
+                self.keys[found.hash] = found
+                self._hash_of_id[key_id(found.hash)] = found.hash
+        elif key.startswith(_END) and value is not None:
+            self._apply_end(_decode_end(value))
+        elif key.startswith(_USE) and value is not None:
+            use = _decode_use(value)
+            self._uses[use.hash] = max(use.used_ms, self._uses.get(use.hash, 0))
+
+    def _apply_end(self, end: KeyEnd) -> None:
+        """An end is brought forward, never put off: nothing gives a key more time."""
+        known = self._ends.get(end.hash)
+        if known is None or end.ends_ms <= known.ends_ms:
+            self._ends[end.hash] = end
+
+    def _prune(self) -> None:
+        """Forget requests that Kafka has forgotten too, now and then."""
+        if len(self._cancels) < self._prune_at:
+            return
+        oldest = time.time_ns() // 1_000_000 - CONTROL_RETENTION_MS
+        for task, request in list(self._cancels.items()):
+            if request.requested_ms < oldest:
+                del self._cancels[task]
+        self._prune_at = max(4096, 2 * len(self._cancels))
+
+
+def project_key(project_id: str) -> str:
+    """Return the message key of a project."""
+    return _PROJECT + project_id
+
+
+def key_key(hash_hex: str) -> str:
+    """Return the message key of a project key."""
+    return _KEY + hash_hex
+
+
+def end_key(hash_hex: str) -> str:
+    """Return the message key of a project key's end."""
+    return _END + hash_hex
+
+
+def use_key(hash_hex: str) -> str:
+    """Return the message key of a project key's last use."""
+    return _USE + hash_hex
+
+
+class DirectoryReader:
+    """The consumer thread that feeds a `GlobalTable`."""
+
+    def __init__(self, settings: Settings, directory: GlobalTable) -> None:
+        self._config = {
+            **kafka_config(settings),
+            "group.id": "framewire-api-directory",  # never joined: partitions are assigned
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 500,
+            "queued.max.messages.kbytes": 2048,
+        }
+        self._directory = directory
+        self._watchdog_s = settings.watchdog_s
+        self.n_skipped = 0
+        self.n_renewals = -1
+        self.standing: list[tuple[str, int]] = []
+        self._pending = set(TOPICS)
+        self._loaded = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kafka-directory", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the end of every topic was reached once."""
+        return self._loaded.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until loaded, at most `timeout_s`; return whether it is."""
+        return self._loaded.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End the thread; blocks for a moment."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
+
+    def _run(self) -> None:
+        """Read until the end, with another consumer for one that fails or stands still."""
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except Exception:  # noqa: BLE001 - the thread's edge: without it no key is ever new
+                _log.exception("the reader of the directory failed: it starts anew")
+                self._stopping.wait(1.0)
+            self.n_renewals += 1
+
+    def _read(self) -> None:
+        consumer = Consumer(self._config)
+        pulse = Pulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
+        try:
+            consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
+            while not self._stopping.is_set():
+                self._take(consumer.consume(500, timeout=0.1))
+                self.standing = pulse.standing()
+                if self.standing:
+                    _log.error("the reader of the directory stands still", topics=self.standing)
+                    return
+        finally:
+            consumer.close()
+
+    def _take(self, messages: Iterable[object]) -> None:
+        for message in messages:
+            error: KafkaError | None = message.error()  # type: ignore[attr-defined] # untyped library
+            topic: str = message.topic()  # type: ignore[attr-defined]
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    self._reached(topic)
+                continue
+            key: bytes | None = message.key()  # type: ignore[attr-defined]
+            value: bytes | None = message.value()  # type: ignore[attr-defined]
+            try:
+                self._directory.apply(topic, (key or b"").decode(), value)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self.n_skipped += 1
+                _log.warning("record skipped: not one of ours", topic=topic)
+            except Exception:  # noqa: BLE001 - one record's edge
+                self.n_skipped += 1
+                _log.exception("record skipped", topic=topic)
+
+    def _reached(self, topic: str) -> None:
+        self._pending.discard(topic)
+        if not self._pending:
+            self._loaded.set()

@@ -1,0 +1,121 @@
+"""The archived side of logs: which segments S3 holds, their bytes, and what closed logs are."""
+
+from collections import OrderedDict
+from itertools import islice
+from typing import NamedTuple
+
+import structlog
+
+from api.errors import UnavailableError
+from api.log.block_cache import BlockCache, BlockGoneError, CacheKey
+from api.log.log_state import last_chunk, read_final
+from api.log.segments import Block, SegmentMap
+from api.store.object_store import Objects
+from streamproc.contract import object_keys
+from streamproc.contract.chunk import Chunk
+from streamproc.contract.object_keys import Final, SegmentInfo
+
+_MAX_TASKS = 2048
+_AHEAD_BLOCKS = 8
+_AHEAD_BYTES = 4 * 1024 * 1024
+
+_log = structlog.get_logger("framewire.api.log")
+
+
+class LogRef(NamedTuple):
+    """A task's log: whose it is and which partition of video.chunks holds it."""
+
+    project: str
+    task: str
+    partition: int
+
+
+class Archive:
+    """What this process knows of S3; it remembers the tasks that were asked for last."""
+
+    def __init__(self, store: Objects, cache: BlockCache) -> None:
+        self._store = store
+        self._cache = cache
+        self._maps: OrderedDict[LogRef, SegmentMap] = OrderedDict()
+        self._finals: OrderedDict[LogRef, Final] = OrderedDict()
+
+    def segments(self, ref: LogRef) -> SegmentMap:
+        """Return what is known of the task's segments without asking S3."""
+        segments = self._maps.get(ref)
+        if segments is None:
+            segments = self._maps[ref] = SegmentMap()
+            _forget(self._maps)
+        self._maps.move_to_end(ref)
+        return segments
+
+    async def extend(self, ref: LogRef) -> SegmentMap:
+        """List what is new in S3; what was in S3 before the call is known after it."""
+        segments = self.segments(ref)
+        listed = await self._store.list_segments(ref.project, ref.task, segments.last_start)
+        found = segments.missing(listed)
+        if found:
+            key = object_keys.segment_key(ref.project, ref.task, found[-1].start)
+            metadata = await self._store.metadata(key)
+            if metadata is None:
+                raise _unreadable(ref, "a listed segment is gone")
+            segments.extend(found, SegmentInfo.from_metadata(metadata))
+        return segments
+
+    async def block(self, ref: LogRef, block: Block) -> bytes:
+        """Return a block's bytes, from memory when somebody read them before."""
+        try:
+            return await self._cache.get(CacheKey(ref.project, ref.task, block))
+        except BlockGoneError as exc:
+            raise _unreadable(ref, str(exc)) from exc
+
+    async def read(self, ref: LogRef, offset: int) -> bytes | memoryview:
+        """Return the bytes from `offset` to its block's end, and begin to read what follows.
+
+        The known segments must hold `offset`.
+        """
+        blocks = list(islice(self.segments(ref).blocks(offset), 1 + _AHEAD_BLOCKS))
+        block = blocks[0]
+        self._cache.prefetch(CacheKey(ref.project, ref.task, b) for b in _ahead(blocks[1:]))
+        data = await self.block(ref, block)
+        skip = offset - block.log_start
+        return memoryview(data)[skip:] if skip else data
+
+    async def final(self, ref: LogRef) -> Final | None:
+        """Return the task's `final.json`, None while it is not written."""
+        final = self._finals.get(ref)
+        if final is None:
+            final = read_final(await self._store.get(object_keys.final_key(ref.project, ref.task)))
+            if final is not None:
+                self._finals[ref] = final
+                _forget(self._finals)
+        return final
+
+    async def last_chunk(self, ref: LogRef) -> Chunk | None:
+        """Return the newest archived chunk."""
+        log = b""
+        for block in reversed(list(self.segments(ref).blocks(0))):
+            log = await self.block(ref, block) + log
+            found = last_chunk(log)
+            if found is not None:
+                return found
+        return None
+
+
+def _ahead(blocks: list[Block]) -> list[Block]:
+    """Return the first of `blocks` that together stay within the read-ahead."""
+    room_bytes = _AHEAD_BYTES
+    for n, block in enumerate(blocks):
+        room_bytes -= block.size_bytes
+        if room_bytes < 0:
+            return blocks[:n]
+    return blocks
+
+
+def _forget(known: OrderedDict[LogRef, SegmentMap] | OrderedDict[LogRef, Final]) -> None:
+    while len(known) > _MAX_TASKS:
+        known.popitem(last=False)
+
+
+def _unreadable(ref: LogRef, why: str) -> UnavailableError:
+    _log.error("archived bytes cannot be read", task=ref.task, why=why)
+    return UnavailableError("The archive of this task cannot be read.")

@@ -1,0 +1,60 @@
+"""Room in the ring: Kafka is held off while it is too full, S3 is asked what may leave it."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from api.errors import ProblemError
+from api.log.archive_reader import Archive, LogRef
+from api.log.tail_cache import TailCache
+
+_LISTED_AT_ONCE = 16
+_LIST_AGAIN_S = (0.1, 2.0)
+
+_log = structlog.get_logger("framewire.api.log")
+
+
+class Backpressure:
+    """`hold` is called with whether no more records may be taken, whenever that may change."""
+
+    def __init__(
+        self, tail_cache: TailCache, archive: Archive, hold: Callable[[bool], None]
+    ) -> None:
+        self._tail_cache = tail_cache
+        self._archive = archive
+        self._hold = hold
+        self._asking: asyncio.Task[None] | None = None
+
+    def make(self) -> None:
+        """Do what there is to do after the hub took records, or learned of the archive."""
+        self._hold(self._tail_cache.saturated)
+        if self._tail_cache.is_stuck and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask())
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        """List the tasks that fill the ring, as long as the commit alone does not free it."""
+        pause_s, longest_s = _LIST_AGAIN_S
+        while places := self._tail_cache.unproven(_LISTED_AT_ONCE):
+            before_bytes = self._tail_cache.size_bytes
+            await asyncio.gather(*(self._prove(LogRef(*place)) for place in places))
+            self._hold(self._tail_cache.saturated)
+            if self._tail_cache.size_bytes < before_bytes:
+                pause_s = _LIST_AGAIN_S[0]
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, longest_s)
+
+    async def _prove(self, ref: LogRef) -> None:
+        try:
+            segments = await self._archive.extend(ref)
+        except ProblemError as exc:
+            _log.warning("a task that fills the ring cannot be listed", task=ref.task, why=str(exc))
+        else:
+            self._tail_cache.stored(ref.task, segments.fold())

@@ -1,0 +1,97 @@
+"""Blocks of immutable segments, read of S3 once however many readers want them."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from api.log.segments import Block
+from streamproc.contract import object_keys
+
+
+class BlockGoneError(Exception):
+    """A segment that was listed is not there, or shorter than listed."""
+
+
+class RangeSource(Protocol):
+    """Where blocks come from: `api.store.object_store.Objects`, or a model of it."""
+
+    async def get_range(self, key: str, start: int, end: int) -> bytes | None: ...
+
+
+class CacheKey(NamedTuple):
+    project: str
+    task: str
+    block: Block
+
+
+class BlockCache:
+    """At most `budget_bytes` of blocks, the least recently read leave first.
+
+    Reads under way are shared: the second reader of a block waits for the first one's read. A
+    reader that goes away does not stop a read that others may wait for.
+    """
+
+    def __init__(self, source: RangeSource, budget_bytes: int) -> None:
+        self.n_reads = 0
+        self.read_bytes = 0
+        self._source = source
+        self._budget_bytes = budget_bytes
+        self._size_bytes = 0
+        self._kept: OrderedDict[CacheKey, bytes] = OrderedDict()
+        self._reading: dict[CacheKey, asyncio.Task[bytes]] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    async def get(self, key: CacheKey) -> bytes:
+        """Return the block's bytes; raises `BlockGoneError` and what the source raises."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept
+        return await asyncio.shield(self._read(key))
+
+    def prefetch(self, keys: Iterable[CacheKey]) -> None:
+        """Begin to read what is not here yet; failures show when the block is asked for."""
+        for key in keys:
+            if key not in self._kept:
+                self._read(key)
+
+    async def close(self) -> None:
+        """End all reads under way."""
+        reading = list(self._reading.values())
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+
+    def _read(self, key: CacheKey) -> asyncio.Task[bytes]:
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._fetch(key))
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return task
+
+    async def _fetch(self, key: CacheKey) -> bytes:
+        block = key.block
+        name = object_keys.segment_key(key.project, key.task, block.segment)
+        self.n_reads += 1
+        data = await self._source.get_range(name, block.begin, block.end)
+        if data is None or len(data) != block.size_bytes:
+            raise BlockGoneError(f"segment {name} is not what its listing said")
+        self.read_bytes += len(data)
+        return data
+
+    def _ended(self, key: CacheKey, done: asyncio.Task[bytes]) -> None:
+        self._reading.pop(key, None)
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._keep(key, done.result())
+
+    def _keep(self, key: CacheKey, data: bytes) -> None:
+        self._kept[key] = data
+        self._size_bytes += len(data)
+        while self._size_bytes > self._budget_bytes and self._kept:
+            _, old = self._kept.popitem(last=False)
+            self._size_bytes -= len(old)

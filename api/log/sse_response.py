@@ -1,0 +1,174 @@
+"""The ASGI response that sends log bytes: headers at once, nothing copied, ended at once."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from litestar.response.base import ASGIResponse
+
+from api.errors import ProblemError
+from api.log.cursor import LogCursor
+from api.log.key_expiry import Life
+from api.log.negotiation import Body
+from api.log.notifier import StoppingError
+from api.log.send_timeout import SendDeadlines, SendWatch, Transport, transport_of
+
+if TYPE_CHECKING:
+    from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
+
+BARE_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+"""Of answers without a body: there are clients that take a 204 that names a type for a stream."""
+HEADERS = {"Content-Type": "text/event-stream"} | BARE_HEADERS
+HEARTBEAT = b":\n\n"
+"""No log byte can be taken for it, wherever one begins to read: a log has no empty data."""
+_RETRY_MS = (1000, 4000)
+
+_log = structlog.get_logger("framewire.api.log")
+
+
+class LogResponse(ASGIResponse):
+    """Sends what `body` says through a cursor.
+
+    With a known end the length is declared, so that pieces go out as they lie in memory. Without
+    one the response is chunked, and at the live end `Broadcast` writes its chunks; of HTTP/1.0,
+    which has no chunks, every reader's bytes are sent by its own task. A log
+    that could not be sent to its end is cut off, never ended as if it were whole: the client sees
+    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence, and
+    first of all a `retry:` line; both have a blank line behind them, and the comments stand between
+    events, since the log's end always does. With `life` it is cut
+    off, too, once the key that opened it may not be used any more: whoever comes again gets a 401.
+    """
+
+    _should_set_content_length = False
+    on_end: Callable[[], None] | None = None
+    """Called once the response has been sent, or has not."""
+
+    def __init__(
+        self,
+        cursor: LogCursor,
+        body: Body,
+        deadlines: SendDeadlines,
+        *,
+        heartbeat_s: float | None = None,
+        life: Life | None = None,
+    ) -> None:
+        headers = HEADERS | body.headers
+        self._plain = heartbeat_s is None
+        if body.end is not None and self._plain:
+            headers["Content-Length"] = str(body.end - body.start)
+        super().__init__(status_code=body.status, headers=headers)
+        self._cursor = cursor
+        self._end = body.end
+        self._deadlines = deadlines
+        self._heartbeat_s = heartbeat_s
+        self._life = life
+        self._outlet: Transport | None = None
+        self._is_chunked = False
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        self._outlet = transport_of(scope)
+        self._is_chunked = scope["http_version"] == "1.1"
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.on_end is not None:
+                self.on_end()
+
+    async def send_body(self, send: "Send", receive: "Receive") -> None:
+        """Send the log until its end, the client's departure, the deadline or the stop."""
+        loop = asyncio.get_running_loop()
+        gone = asyncio.create_task(_disconnected(receive))
+        lease: SendWatch | None = None
+        whole = sent = False
+        try:
+            async with asyncio.timeout(None) as scope:
+                lease = SendWatch(scope, self._outlet)
+                self._deadlines.add(lease)
+
+                def leave(_: Any) -> None:
+                    if not sent:  # it may have been called for before it was taken back
+                        scope.reschedule(loop.time())
+
+                gone.add_done_callback(leave)
+                try:
+                    with self._living(lease, loop):
+                        await self._send_log(send, lease, loop)
+                    whole = True
+                finally:
+                    sent = True
+                    gone.remove_done_callback(leave)
+                    self._deadlines.remove(lease)
+        except TimeoutError:
+            self._tell(lease)
+        except StoppingError:
+            pass
+        except ProblemError as exc:
+            _log.warning("a stream broke off", code=exc.code, detail=exc.detail)
+        finally:
+            gone.cancel()
+        if not whole and self._outlet is not None:
+            self._outlet.abort()
+            await asyncio.sleep(0)  # the server learns of it before the response returns
+
+    @contextlib.contextmanager
+    def _living(self, lease: SendWatch, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """End the response once the key that opened it may not be used any more."""
+        if self._life is None:
+            yield
+            return
+
+        def end() -> None:
+            lease.dead = True
+            lease.scope.reschedule(loop.time())
+
+        lives, key = self._life
+        lives.add(key, end)
+        try:
+            yield
+        finally:
+            lives.remove(key, end)
+
+    def _tell(self, lease: SendWatch | None) -> None:
+        """Say in the log why a response was ended, unless its client left."""
+        if lease is not None and lease.expired:
+            _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
+        elif lease is not None and lease.dead:
+            _log.info("a stream ended with its key", offset=self._cursor.offset)
+
+    async def _send_log(
+        self, send: "Send", lease: SendWatch, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        async def out(data: bytes | memoryview, *, more: bool = True) -> None:
+            lease.sending_since_s = loop.time()
+            await send(_event(data, more=more))
+            lease.sending_since_s = None
+
+        cursor = self._cursor
+        await out(b"" if self._plain else b"retry: %d\n\n" % random.randint(*_RETRY_MS))  # noqa: S311
+        while (piece := await cursor.read(self._end)) is not None:
+            if piece:
+                await out(piece)
+            elif self._end is not None and cursor.offset >= self._end:
+                break
+            elif not await self._more():
+                await out(HEARTBEAT)
+        await out(b"", more=False)
+
+    async def _more(self) -> bool:
+        """Wait at the log's live end; False after a silence."""
+        if self._outlet is None or self._end is not None or not self._is_chunked:
+            return await self._cursor.wait(self._heartbeat_s)
+        return await self._cursor.follow(self._outlet, self._heartbeat_s)
+
+
+def _event(data: bytes | memoryview, *, more: bool) -> "HTTPResponseBodyEvent":
+    """Return the ASGI event; a server takes any buffer, a memoryview saves the copy."""
+    return {"type": "http.response.body", "body": cast("bytes", data), "more_body": more}
+
+
+async def _disconnected(receive: "Receive") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

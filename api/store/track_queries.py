@@ -1,0 +1,160 @@
+"""The tracks and embeddings tables, as results and track queries read them."""
+
+import msgspec
+
+from api.http.pagination import TrackCursor
+from api.store.clickhouse import Rows
+from streamproc.contract import tables
+from streamproc.contract.preview import Box
+
+_COLUMNS = """task_id, track_id, class, first_frame, last_frame, frames_seen, best_confidence,
+    feature_digest, text, text_confidence, first_s, last_s, dwell_s,
+    toUnixTimestamp64Milli(created_at)"""
+
+
+class IndexedTrack(msgspec.Struct, frozen=True):
+    """A row of `tracks`; `created_ms` is the task's, `distance` is 0 unless one was asked for."""
+
+    task_id: str
+    track_id: int
+    class_name: str
+    first_frame: int
+    last_frame: int
+    frames_seen: int
+    best_confidence: float
+    feature_digest: str | None
+    text: str | None
+    text_confidence: float | None
+    first_s: float
+    last_s: float
+    dwell_s: float
+    created_ms: int
+    distance: float = 0.0
+
+
+class TrackQuery(msgspec.Struct, frozen=True):
+    """What tracks are asked for; None asks nothing. Times are of the task's creation.
+
+    `text` is looked for within the track's text, case ignored. `similar_to` is a task and a track
+    of the same project: the answer is then ordered by cosine distance, without that track.
+    """
+
+    tasks: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    min_dwell_s: float | None = None
+    min_confidence: float | None = None
+    text: str | None = None
+    similar_to: tuple[str, int] | None = None
+
+
+async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:
+    """Return all tracks of one task by id."""
+    found = await rows.query(
+        f"""SELECT {_COLUMNS} FROM {tables.TRACKS} FINAL
+        WHERE project = {{project:String}} AND task_id = {{task:String}}
+        ORDER BY track_id""",  # noqa: S608 - constants
+        {"project": project, "task": task},
+    )
+    return [IndexedTrack(*row) for row in found]
+
+
+async def has_vector(rows: Rows, project: str, task: str, track: int) -> bool:
+    """Whether the track has a feature vector."""
+    found = await rows.query(
+        f"""SELECT 1 FROM {tables.EMBEDDINGS}
+        WHERE project = {{project:String}} AND task_id = {{task:String}}
+        AND track_id = {{track:UInt32}} LIMIT 1""",  # noqa: S608 - constants
+        {"project": project, "task": task, "track": track},
+    )
+    return bool(found)
+
+
+async def find_tracks(
+    rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
+) -> list[IndexedTrack]:
+    """Return the tracks that fit, newest task first, or nearest first with `similar_to`."""
+    conditions, parameters = _conditions(query)
+    parameters |= {"project": project, "limit": limit}
+    conditions.insert(0, "project = {project:String}")
+    where = " AND ".join(conditions)
+    if query.similar_to is None:
+        if after is not None:
+            where += """ AND (-toUnixTimestamp64Milli(created_at), task_id, track_id)
+                > ({after_order:Int64}, {after_id:String}, {after_track:UInt32})"""
+            parameters |= {
+                "after_order": -after.created_ms,
+                "after_id": after.task_id,
+                "after_track": after.track_id,
+            }
+        sql = f"""SELECT {_COLUMNS} FROM {tables.TRACKS} FINAL WHERE {where}
+            ORDER BY -toUnixTimestamp64Milli(created_at), task_id, track_id
+            LIMIT {{limit:UInt32}}"""  # noqa: S608 - constants and bound places
+    else:
+        page = ""
+        if after is not None:
+            page = """WHERE (distance, task_id, track_id)
+                > ({after_order:Float64}, {after_id:String}, {after_track:UInt32})"""
+            parameters |= {
+                "after_order": after.order,
+                "after_id": after.task_id,
+                "after_track": after.track_id,
+            }
+        parameters |= {"like_task": query.similar_to[0], "like_track": query.similar_to[1]}
+        sql = f"""SELECT * FROM (
+                SELECT {_COLUMNS}, distance FROM {tables.TRACKS} FINAL
+                INNER JOIN (
+                    SELECT task_id, track_id, cosineDistance(vector, (
+                        SELECT vector FROM {tables.EMBEDDINGS} FINAL
+                        WHERE project = {{project:String}} AND task_id = {{like_task:String}}
+                        AND track_id = {{like_track:UInt32}} LIMIT 1
+                    )) AS distance
+                    FROM {tables.EMBEDDINGS} FINAL
+                    WHERE project = {{project:String}} AND length(vector) = length((
+                        SELECT vector FROM {tables.EMBEDDINGS} FINAL
+                        WHERE project = {{project:String}} AND task_id = {{like_task:String}}
+                        AND track_id = {{like_track:UInt32}} LIMIT 1
+                    ))
+                    AND (task_id, track_id) != ({{like_task:String}}, {{like_track:UInt32}})
+                ) AS near USING (task_id, track_id)
+                WHERE {where}
+            ) {page}
+            ORDER BY distance, task_id, track_id LIMIT {{limit:UInt32}}"""  # noqa: S608
+    return [IndexedTrack(*row) for row in await rows.query(sql, parameters)]
+
+
+def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:
+    conditions: list[str] = []
+    parameters: dict[str, object] = {}
+    for name, value, condition in (
+        ("tasks", list(query.tasks) or None, "task_id IN {tasks:Array(String)}"),
+        ("classes", list(query.classes) or None, "class IN {classes:Array(String)}"),
+        ("from_ms", query.from_ms, "created_at >= fromUnixTimestamp64Milli({from_ms:Int64})"),
+        ("to_ms", query.to_ms, "created_at < fromUnixTimestamp64Milli({to_ms:Int64})"),
+        ("min_dwell_s", query.min_dwell_s, "dwell_s >= {min_dwell_s:Float64}"),
+        ("min_confidence", query.min_confidence, "best_confidence >= {min_confidence:Float64}"),
+        ("text", query.text, "positionCaseInsensitiveUTF8(ifNull(text, ''), {text:String}) > 0"),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            parameters[name] = value
+    return conditions, parameters
+
+
+_MAX_BOXES = 1000
+
+
+async def boxes_of_frame(rows: Rows, project: str, task: str, frame: int) -> tuple[Box, ...]:
+    """Return the frame's boxes in their chunk's order; none when it is not indexed."""
+    found = await rows.query(
+        f"""SELECT track_id, class, text, left, top, width, height
+        FROM {tables.DETECTIONS} FINAL
+        WHERE project = {{project:String}} AND task_id = {{task:String}}
+        AND frame = {{frame:UInt64}} ORDER BY det_idx LIMIT {_MAX_BOXES}""",  # noqa: S608 - constants
+        {"project": project, "task": task, "frame": frame},
+    )
+    return tuple(
+        Box(track, text or class_name, left, top, width, height)
+        for track, class_name, text, left, top, width, height in found
+    )

@@ -1,0 +1,1 @@
+"""Tasks as clients see them: submission, status, cancel, results, track search, previews."""

@@ -1,0 +1,162 @@
+"""Previews: one frame of a task's video as JPEG, made by a child process, kept for a while.
+
+The api decodes nothing itself. A child (`python -m streamproc frame`) opens the source behind the
+same guard as a worker; it is kept for the next order and ends when nobody asked for a while. A
+child that takes too long is killed.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from api.errors import NotFoundError, ProblemError, UnavailableError
+from api.settings import MIB
+from api.store.clickhouse import Rows
+from api.store.object_store import Objects, StoreUnavailableError
+from api.store.track_queries import boxes_of_frame
+from api.tasks.preview_process import FrameChild
+from api.tasks.preview_queue import FrameTurns
+from api.tasks.source_secrets import SourceSecrets
+from streamproc.contract.preview import (
+    NO_SUCH_FRAME,
+    PASSING_ERRORS,
+    STORE_UNAVAILABLE,
+    Box,
+    FrameAnswer,
+    FrameOrder,
+)
+from streamproc.contract.stored_request import StoredRequest
+
+MAX_CHILDREN = 3
+MAX_WAITING = 32
+MAX_WAITING_PER_PROJECT = 8
+TIMEOUT_S = 20.0
+IDLE_S = 30.0
+CACHE_BYTES = 32 * MIB
+_SOURCE_TTL_S = 300
+_log = structlog.get_logger("framewire.api.frames")
+
+
+class FrameGoneError(ProblemError):
+    """The source cannot be read any more."""
+
+    status = 410
+    code = "source_gone"
+    title = "Gone"
+
+
+class Picture(NamedTuple):
+    """JPEG bytes; width and height of the source's frame in pixels."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
+class _Key(NamedTuple):
+    project: str
+    task: str
+    frame: int
+    width_px: int | None
+    boxes: tuple[Box, ...]
+
+
+class Frames:
+    """Use from one event loop; at most `MAX_CHILDREN` frames are made at once."""
+
+    def __init__(self, objects: Objects, rows: Rows, secrets: SourceSecrets) -> None:
+        self._objects = objects
+        self._secrets = secrets
+        self._rows = rows
+        self._turns = FrameTurns(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
+        self._idle: list[FrameChild] = []
+        self._kept: OrderedDict[_Key, Picture] = OrderedDict()
+        self._kept_bytes = 0
+
+    async def get(
+        self, stored: StoredRequest, index: int, *, width_px: int | None, with_boxes: bool
+    ) -> Picture:
+        """Return the frame, its targets drawn as far as they are indexed.
+
+        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError; while the store
+        that has an uploaded video is away, StoreUnavailableError.
+        """
+        boxes: tuple[Box, ...] = ()
+        if with_boxes:
+            boxes = await boxes_of_frame(self._rows, stored.project, stored.task, index)
+        key = _Key(stored.project, stored.task, index, width_px, boxes)
+        known = self._kept.get(key)
+        if known is not None:
+            self._kept.move_to_end(key)
+            return known
+        async with self._turns.of(stored.project):
+            picture = await self._make(await self._order(stored, key))
+        self._keep(key, picture)
+        return picture
+
+    async def close(self) -> None:
+        """End the children."""
+        for child in self._idle:
+            await child.end()
+        self._idle.clear()
+
+    async def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
+        source, stream, part = stored.spec.source, stored.spec.stream, stored.spec.range
+        start_s = part.start if part.unit == "seconds" and part.start > 0 else None
+        if source.object_key is None:
+            url = source.url or ""
+            if source.sealed:
+                url = await self._secrets.open(stored.project, stored.task)
+            return FrameOrder(url, key.frame, key.width_px, None, key.boxes, stream, start_s)
+        url = self._objects.presign(source.object_key, _SOURCE_TTL_S)
+        own_host = urlsplit(url).netloc
+        return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, stream)
+
+    async def _make(self, order: FrameOrder) -> Picture:
+        child = self._idle.pop() if self._idle else FrameChild()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer, jpeg = await child.answer(order)
+        except TimeoutError as exc:
+            await child.end()
+            raise UnavailableError("The frame took too long.", code="frame_timeout") from exc
+        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
+            await child.end()
+            _log.warning("the frame child failed", error=type(exc).__name__)
+            raise UnavailableError("The frame could not be made.", code="frame_failed") from exc
+        except BaseException:
+            await child.end()
+            raise
+        child.rest(IDLE_S, self._drop)
+        self._idle.append(child)
+        return _picture(answer, jpeg)
+
+    def _drop(self, child: "FrameChild") -> None:
+        if child in self._idle:
+            self._idle.remove(child)
+
+    def _keep(self, key: _Key, picture: Picture) -> None:
+        self._kept[key] = picture
+        self._kept_bytes += len(picture.jpeg)
+        while self._kept_bytes > CACHE_BYTES:
+            _, old = self._kept.popitem(last=False)
+            self._kept_bytes -= len(old.jpeg)
+
+
+def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:
+    if answer.error_code is None:
+        return Picture(jpeg, answer.width_px, answer.height_px)
+    if answer.error_code == NO_SUCH_FRAME:
+        raise NotFoundError("The video has no such frame.", code="frame_not_found")
+    if answer.error_code == STORE_UNAVAILABLE:
+        raise StoreUnavailableError("The object store, which has the video, does not answer.")
+    if answer.error_code in PASSING_ERRORS:
+        raise UnavailableError(answer.error or "The frame could not be made.", code="frame_failed")
+    raise FrameGoneError(
+        f"The video cannot be read any more: {answer.error}.",
+        extra={"source_error": answer.error_code},
+    )

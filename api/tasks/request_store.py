@@ -1,0 +1,62 @@
+"""Stored requests: read from S3 once, then known; they never change."""
+
+from collections import OrderedDict
+
+from api.errors import NotFoundError
+from api.ids import is_task_id
+from api.store.object_store import Objects
+from streamproc.contract.object_keys import request_key
+from streamproc.contract.stored_request import (
+    StoredRequest,
+    decode_stored_request,
+    encode_stored_request,
+)
+
+MAX_KNOWN = 4096
+MAX_KNOWN_BYTES = 64 * 1024
+
+
+class Requests:
+    """The requests of all tasks. What does not exist is asked for again each time."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._known: OrderedDict[tuple[str, str], StoredRequest] = OrderedDict()
+
+    async def get(self, project: str, task: str) -> StoredRequest:
+        """Return the task's request; raises NotFoundError alike for unknown and foreign tasks."""
+        found = await self.find(project, task)
+        if found is None:
+            raise NotFoundError
+        return found
+
+    async def find(self, project: str, task: str) -> StoredRequest | None:
+        """Return the project's task of this id, None when it has none."""
+        known = self._known.get((project, task))
+        if known is not None:
+            self._known.move_to_end((project, task))
+            return known
+        if not is_task_id(task):
+            return None
+        data = await self._objects.get(request_key(project, task))
+        if data is None:
+            return None
+        stored = decode_stored_request(data)
+        self._remember(stored, len(data))
+        return stored
+
+    async def add(self, stored: StoredRequest) -> StoredRequest:
+        """Store the request unless its task exists; return the one that stands there now."""
+        key = request_key(stored.project, stored.task)
+        data = encode_stored_request(stored)
+        if await self._objects.put_if_absent(key, data, "application/json"):
+            self._remember(stored, len(data))
+            return stored
+        return await self.get(stored.project, stored.task)
+
+    def _remember(self, stored: StoredRequest, size_bytes: int) -> None:
+        if size_bytes > MAX_KNOWN_BYTES:
+            return
+        self._known[stored.project, stored.task] = stored
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)

@@ -1,0 +1,145 @@
+"""What a task is, from what is known of it: pure functions, the same for one task and for lists."""
+
+from msgspec import UNSET
+
+from api.contract import paths
+from api.contract.resources import (
+    AttemptResource,
+    Progress,
+    Status,
+    TaskFailure,
+    TaskResource,
+)
+from api.log.log_state import LogState
+from api.store.task_queries import IndexedTask
+from api.timestamps import rfc3339, rfc3339_or_none
+from streamproc.contract.bounds import usable_count, usable_fps
+from streamproc.contract.chunk import Chunk, FinishReason
+from streamproc.contract.masking import mask_request
+from streamproc.contract.stored_request import StoredRequest
+
+_OUTCOMES: dict[FinishReason, Status] = {
+    "stop": "succeeded",
+    "max_frames": "succeeded",
+    "error": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def status_of(state: LogState, *, cancel_requested: bool) -> Status:
+    """Return a task's status from its log; a closed one needs `last_chunk` or `final`."""
+    if state.closed:
+        if state.last_chunk is not None and state.last_chunk.finish_reason is not None:
+            return _OUTCOMES[state.last_chunk.finish_reason]
+        if state.final is not None:
+            return _outcome(state.final.status)
+        return "failed"
+    if cancel_requested:
+        return "cancelling"
+    return "running" if state.claimed else "pending"
+
+
+def task_resource(
+    stored: StoredRequest, state: LogState, *, cancel_requested: bool, with_request: bool = False
+) -> TaskResource:
+    """Return the task as its log has it now."""
+    chunk = state.last_chunk
+    return TaskResource(
+        id=stored.task,
+        object="video.task",
+        status=status_of(state, cancel_requested=cancel_requested),
+        created_at=rfc3339(stored.created_ms),
+        started_at=rfc3339_or_none(state.started_ms),
+        finished_at=rfc3339_or_none(state.finished_ms) if state.closed else None,
+        model=stored.spec.model_hint,
+        provider=state.provider,
+        attempts=[AttemptResource(a.provider, a.code, a.message) for a in state.attempts],
+        progress=_progress(state, chunk),
+        error=_failure(state, chunk),
+        stream_url=paths.stream(stored.task),
+        results_url=paths.results(stored.task),
+        request=mask_request(stored.body) if with_request else UNSET,
+    )
+
+
+def pending_resource(stored: StoredRequest, *, cancel_requested: bool) -> TaskResource:
+    """Return a task that was just accepted, of which nothing else is known."""
+    empty = LogState(length=0, closed=False, claimed=False)
+    return task_resource(stored, empty, cancel_requested=cancel_requested)
+
+
+def indexed_status(row: IndexedTask, *, cancel_requested: bool) -> Status:
+    """Return the status of a listed task: a cancel request counts at once."""
+    if cancel_requested and row.status in {"pending", "running"}:
+        return "cancelling"
+    return row.status
+
+
+def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResource:
+    """Return the task as the index has it, a moment behind its log."""
+    failed = row.error_code is not None
+    return TaskResource(
+        id=row.task_id,
+        object="video.task",
+        status=indexed_status(row, cancel_requested=cancel_requested),
+        created_at=rfc3339(row.created_ms),
+        started_at=rfc3339_or_none(row.started_ms),
+        finished_at=rfc3339_or_none(row.finished_ms),
+        model=row.model,
+        provider=row.provider,
+        attempts=[],
+        progress=progress_of(
+            row.processed_frames,
+            row.total_frames,
+            row.fps,
+            estimated=row.total_frames_is_estimate,
+        ),
+        error=TaskFailure(row.error_code or "", row.error_message or "") if failed else None,
+        stream_url=paths.stream(row.task_id),
+        results_url=paths.results(row.task_id),
+    )
+
+
+def progress_of(processed: int, total: int | None, fps: float, *, estimated: bool) -> Progress:
+    """Return progress with what cannot be used left out."""
+    total = usable_count(total)
+    said = True if estimated and total is not None else UNSET
+    return Progress(processed, total, usable_fps(fps) or None, said)
+
+
+def _outcome(text: str) -> Status:
+    outcomes: dict[str, Status] = {
+        **{str(reason): status for reason, status in _OUTCOMES.items()},
+        "succeeded": "succeeded",
+        "failed": "failed",
+    }
+    return outcomes.get(text, "failed")
+
+
+def _progress(state: LogState, chunk: Chunk | None) -> Progress:
+    if chunk is None:
+        final = state.final
+        if final is None:
+            return Progress(0, None, None)
+        return progress_of(
+            final.processed_frames,
+            final.total_frames,
+            final.fps,
+            estimated=final.total_frames_is_estimate,
+        )
+    info = chunk.stream_info
+    processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
+    return progress_of(
+        processed,
+        info.total_frames,
+        info.fps,
+        estimated=info.total_frames_is_estimate is True,
+    )
+
+
+def _failure(state: LogState, chunk: Chunk | None) -> TaskFailure | None:
+    if chunk is not None and chunk.error is not UNSET:
+        return TaskFailure(chunk.error.code, chunk.error.message)
+    if state.final is not None and state.final.error_code is not None:
+        return TaskFailure(state.final.error_code, state.final.error_message or "")
+    return None

@@ -1,0 +1,1 @@
+"""The command line `framewire`: commands, their output, and the requests that they build."""

@@ -1,0 +1,50 @@
+"""`framewire console`."""
+
+import os
+import sys
+
+import click
+
+from console.errors import ConsoleError
+from console.stack.discovery import discover
+from console.tui.terminal_graphics import ask_terminal, pixel_widget
+
+_THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
+
+
+@click.command
+@click.option("--serve", is_flag=True, help="Serve the console to browsers instead.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of --serve.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8081,
+    show_default=True,
+    help="Port of --serve.",
+)
+@click.option("--url", help="Where browsers find --serve, when that is not the host and port.")
+@click.option("--theme", type=click.Choice(_THEMES), default=_THEMES[0], show_default=True)
+@click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
+def console(
+    host: str, port: int, url: str | None, theme: str, *, serve: bool, no_graphics: bool
+) -> None:
+    """Open the operator console: tasks, live streams, tracks and the system.
+
+    With --serve everybody who has the URL that it prints sees what this key may see. It is
+    another one at each start; at most 8 consoles are open at once.
+    """
+    endpoint = discover(os.environ)
+    if serve:
+        from console.cli.web_server import serve_console  # noqa: PLC0415 - brings a web server
+
+        serve_console(endpoint, host=host, port=port, theme=theme, public_url=url)
+        return
+    in_browser = "TEXTUAL_DRIVER" in os.environ
+    if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConsoleError("the console needs a terminal; for a browser there is --serve")
+    from console.tui.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
+
+    has_pixels = not no_graphics and not in_browser
+    image_widget = pixel_widget(ask_terminal()) if has_pixels else None
+    settings = ConsoleSettings(theme=theme, image_widget=image_widget, own_process=True)
+    ConsoleApp(endpoint, settings).run()

@@ -1,0 +1,53 @@
+"""`framewire models`."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from console.cli.commands.options import asks_api
+from console.cli.terminal import Terminal
+from console.client import calls
+from console.stack.data_directory import DataDirectory, default_data_dir
+from console.stack.roles import base_environ
+from streamproc.contract import env
+
+
+@click.group
+def models() -> None:
+    """List models, or add your own."""
+
+
+@models.command("list")
+@asks_api
+def list_models(terminal: Terminal) -> None:
+    """List the models that steps may name."""
+    page = terminal.send(calls.models())
+    if terminal.as_json:
+        terminal.show(page.data)
+        return
+    terminal.table(
+        ("MODEL", "KIND", "DEFAULT", "CLASSES", "LICENCE", "DESCRIPTION"),
+        [
+            (m.id, m.kind, "yes" if m.default else "", len(m.classes), m.licence, m.description)
+            for m in page.data
+        ],
+    )
+
+
+@models.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def add(arguments: tuple[str, ...]) -> int:
+    """Add a detector (ONNX or OpenVINO IR) to this machine's models; --help tells its options.
+
+    It goes to FRAMEWIRE_MODELS, else to the data directory of the local stack, and is known
+    to processes that start afterwards.
+    """
+    directory = os.environ.get(env.MODELS) or DataDirectory(default_data_dir(os.environ)).models
+    command = [sys.executable, "-P", "-m", "models", "add", *arguments]
+    if not {"-h", "--help"} & set(arguments):
+        command += ["--dir", str(directory)]
+    return subprocess.run(command, env=base_environ(os.environ), check=False).returncode

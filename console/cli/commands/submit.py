@@ -1,0 +1,153 @@
+"""`framewire run` and `framewire start`."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.contract.resources import Accepted
+from console.cli.commands.options import asks_api
+from console.cli.commands.stream import read_chunk
+from console.cli.commands.tasks import fetch_results, print_results, wait_for_end
+from console.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from console.cli.progress import chunk_progress
+from console.cli.request_builder import RequestWords, build_request
+from console.cli.terminal import Terminal
+from console.client import calls
+from console.client.log_stream import Following
+from console.client.video_input import video_input
+from console.printable import echo
+from streamproc.contract.framing import DONE
+
+_OPTIONS = (
+    click.option(
+        "--detect",
+        multiple=True,
+        metavar="CLASSES",
+        help="Detect: `all`, or classes separated by commas; may be repeated.",
+    ),
+    click.option("--ocr", is_flag=True, help="Read text, in targets when there are any."),
+    click.option("--feature", is_flag=True, help="Compute a feature vector per target."),
+    click.option("--include-vector", is_flag=True, help="Put the vectors into the stream, too."),
+    click.option(
+        "--threshold", type=click.FloatRange(0, 1), help="Confidence from which a detection counts."
+    ),
+    click.option(
+        "--when",
+        multiple=True,
+        metavar="STEP:CONDITION",
+        help="Restrict a step: 'ocr:class_is=automobile,truck;min_confidence=.7'.",
+    ),
+    click.option(
+        "--steps", metavar="JSON|@FILE", help="All steps as JSON instead of the options above."
+    ),
+    click.option(
+        "--fps",
+        type=click.FloatRange(0, min_open=True),
+        help="Frames per second to process (default 1).",
+    ),
+    click.option("--interval", type=click.IntRange(1), help="Process every n-th frame."),
+    click.option("--keyframes", is_flag=True, help="Process keyframes only."),
+    click.option("--start", type=click.FloatRange(0), help="Where to begin."),
+    click.option(
+        "--end", type=click.FloatRange(0, min_open=True), help="Where to stop, itself excluded."
+    ),
+    click.option(
+        "--unit",
+        type=click.Choice(("seconds", "frames")),
+        default="seconds",
+        show_default=True,
+        help="Unit of --start and --end.",
+    ),
+    click.option(
+        "--max-frames", type=click.IntRange(1), help="Stop after so many processed frames."
+    ),
+    click.option(
+        "--stream", type=click.IntRange(0), help="Number of the video in a file of several streams."
+    ),
+    click.option("--model", help="Provider routing hint, echoed in the first chunk."),
+    click.option(
+        "--idempotency-key", metavar="TEXT", help="The same key and request: the same task."
+    ),
+)
+
+
+def _describes_request(command: Callable[..., int]) -> Callable[..., int]:
+    """Give the command FILE|URL and all request options, as the call they make."""
+
+    @wraps(command)
+    def wrapped(
+        terminal: Terminal, source: str, idempotency_key: str | None, **options: Any
+    ) -> int:
+        steps = options.pop("steps")
+        if steps is not None and steps.startswith("@"):
+            steps = _read_text(Path(steps[1:]))
+        detect = options.pop("detect")
+        words = RequestWords(steps=steps, detect=detect or None, **options)
+        video = video_input(source, terminal.endpoint.file_roots)
+        call = calls.submit(build_request(video, words), idempotency_key=idempotency_key)
+        return command(terminal, call)
+
+    decorated: Callable[..., int] = asks_api(wrapped)
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return click.argument("source", metavar="FILE|URL")(decorated)
+
+
+@click.command
+@_describes_request
+def start(terminal: Terminal, call: calls.Call[Accepted]) -> int:
+    """Submit a video and print the task's id."""
+    accepted = terminal.send(call)
+    if terminal.as_json:
+        terminal.show(accepted)
+    else:
+        echo(accepted.id)
+    return 0
+
+
+@click.command
+@_describes_request
+def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
+    """Submit a video, follow it to its end and print its tracks.
+
+    Ctrl-C leaves the task running. Ends with 1 when the task did not succeed.
+    """
+    accepted = terminal.send(call)
+    terminal.note(accepted.id)
+    try:
+        return follow_to_end(terminal, accepted.id)
+    except KeyboardInterrupt:
+        terminal.note(
+            f"the task goes on: `framewire wait {accepted.id}`, `framewire cancel {accepted.id}`"
+        )
+        return EXIT_INTERRUPTED
+
+
+def follow_to_end(terminal: Terminal, task_id: str) -> int:
+    """Show the task's progress, then its tracks or why there are none; return the exit code."""
+    with terminal.client() as client:
+        with chunk_progress(terminal) as progress:
+            for piece in client.follow(Following(task_id)):
+                for event in piece.events:
+                    if event.data != DONE:
+                        progress.update(read_chunk(event.data))
+        task = wait_for_end(client, task_id)
+        if task.status == "succeeded":
+            print_results(terminal, fetch_results(client, task_id))
+            return 0
+    if terminal.as_json:
+        terminal.show(task)
+    reason = f": {task.error.message} ({task.error.code})" if task.error else ""
+    echo(f"framewire: {task_id} {task.status}{reason}", err=True)
+    return EXIT_FAILED
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except OSError as exc:
+        raise click.BadParameter(f"{path}: {exc.strerror}", param_hint="--steps") from exc

@@ -1,0 +1,191 @@
+"""`framewire status`, `list`, `results`, `cancel`, `wait`."""
+
+import itertools
+import time
+
+import click
+
+from api.contract.resources import STATUSES, ResultResource, TaskResource
+from console.cli.chunk_counts import total_text
+from console.cli.commands.options import asks_api
+from console.cli.main import EXIT_FAILED
+from console.cli.terminal import Terminal
+from console.client import calls
+from console.client.log_stream import is_final
+from console.client.sync_client import Client
+from console.errors import ApiProblem, ConsoleError
+from console.printable import echo, printable
+
+_POLLS_S = (0.2, 0.3, 0.5, 1.0)
+_INDEX_PATIENCE_S = 60.0
+
+
+@click.command
+@click.argument("task")
+@click.option("--request", "with_request", is_flag=True, help="Show the request, too.")
+@asks_api
+def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
+    """Show a task. Ends with 1 when it failed."""
+    found = terminal.send(calls.task(task, include_request=with_request))
+    if terminal.as_json:
+        terminal.show(found)
+    else:
+        print_task(terminal, found)
+    return EXIT_FAILED if found.status == "failed" else 0
+
+
+@click.command("list")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="May be repeated."
+)
+@click.option(
+    "--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339, Unix ms)."
+)
+@click.option("--to", "created_to", metavar="TIME", help="Created before.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@asks_api
+def list_tasks(
+    terminal: Terminal,
+    statuses: tuple[str, ...],
+    created_from: str | None,
+    created_to: str | None,
+    limit: int,
+) -> None:
+    """List tasks, newest first."""
+    call = calls.tasks(
+        status=statuses, created_from=created_from, created_to=created_to, limit=min(limit, 200)
+    )
+    terminal.preview(call)
+    with terminal.client() as client:
+        found = list(client.each_task(call, at_most=limit))
+    if terminal.as_json:
+        terminal.show(found)
+        return
+    terminal.table(
+        ("ID", "STATUS", "CREATED", "FRAMES", "MODEL", "ERROR"),
+        [
+            (t.id, t.status, t.created_at, _frames(t), t.model, t.error.code if t.error else None)
+            for t in found
+        ],
+    )
+
+
+@click.command
+@click.argument("task")
+@asks_api
+def results(terminal: Terminal, task: str) -> None:
+    """Show a succeeded task's tracks."""
+    call = calls.results(task)
+    terminal.preview(call)
+    with terminal.client() as client:
+        print_results(terminal, fetch_results(client, task))
+
+
+@click.command
+@click.argument("task")
+@asks_api
+def cancel(terminal: Terminal, task: str) -> None:
+    """Cancel a task; what it has written stays."""
+    answer = terminal.send(calls.cancel(task))
+    if terminal.as_json:
+        terminal.show(answer)
+    else:
+        echo(f"{answer.id}  {answer.status}")
+
+
+@click.command
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0), help="Seconds to wait at most.")
+@asks_api
+def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:
+    """Wait until the tasks have ended. Ends with 1 when one did not succeed."""
+    terminal.preview(calls.task(tasks[0]))
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    with terminal.client() as client:
+        ended = [wait_for_end(client, task, deadline_s) for task in tasks]
+    for task in ended:
+        if terminal.as_json:
+            terminal.show(task)
+        else:
+            echo(f"{task.id}  {task.status}")
+    return 0 if all(task.status == "succeeded" for task in ended) else EXIT_FAILED
+
+
+def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) -> TaskResource:
+    """Return the task once its status is final; raises `ConsoleError` after the deadline."""
+    for pause_s in itertools.chain(_POLLS_S, itertools.repeat(_POLLS_S[-1])):
+        task = client.send(calls.task(task_id))
+        if is_final(task):
+            return task
+        if deadline_s is not None and time.monotonic() + pause_s > deadline_s:
+            raise ConsoleError(f"{task_id} is still {task.status}")
+        time.sleep(pause_s)
+    raise AssertionError  # the iterator never ends
+
+
+def fetch_results(client: Client, task_id: str) -> ResultResource:
+    """Return the results, waiting for the index while the api says that it lags behind."""
+    deadline_s = time.monotonic() + _INDEX_PATIENCE_S
+    while True:
+        try:
+            return client.send(calls.results(task_id))
+        except ApiProblem as exc:
+            if exc.status != 503 or time.monotonic() >= deadline_s:
+                raise
+        time.sleep(_POLLS_S[-1])
+
+
+def print_results(terminal: Terminal, found: ResultResource) -> None:
+    """Print the per-track table, with columns that no track fills left out."""
+    if terminal.as_json:
+        terminal.show(found)
+        return
+    has_text = any(track.text for track in found.tracks)
+    has_feature = any(track.feature_digest for track in found.tracks)
+    headers = ["TRACK", "CLASS", "FIRST", "LAST", "FRAMES", "CONFIDENCE", "DWELL S"]
+    headers += ["TEXT"] if has_text else []
+    headers += ["FEATURE"] if has_feature else []
+    rows: list[list[object]] = []
+    for track in found.tracks:
+        row: list[object] = [
+            track.track_id,
+            track.class_name,
+            track.first_frame,
+            track.last_frame,
+            track.frames_seen,
+            track.best_confidence,
+            None if track.dwell_s is None else round(track.dwell_s, 2),
+        ]
+        row += [track.text] if has_text else []
+        row += [track.feature_digest] if has_feature else []
+        rows.append(row)
+    terminal.table(headers, rows)
+    usage = found.usage
+    terminal.note(
+        f"{len(found.tracks)} tracks in {usage.processed_frames} frames, "
+        f"{usage.processing_time_ms / 1000:.1f} s"
+    )
+
+
+def print_task(terminal: Terminal, task: TaskResource) -> None:
+    """Print a task as lines of name and value."""
+    fields = {
+        "id": task.id,
+        "status": task.status,
+        "created": task.created_at,
+        "started": task.started_at,
+        "finished": task.finished_at,
+        "model": task.model,
+        "provider": task.provider,
+        "frames": _frames(task),
+        "error": f"{task.error.code}: {task.error.message}" if task.error else None,
+    }
+    for name, value in fields.items():
+        if value is not None:
+            echo(f"{name:<9} {printable(value)}")
+    if isinstance(task.request, dict):
+        terminal.show(task.request)
+
+
+def _frames(task: TaskResource) -> str:
+    return f"{task.progress.processed_frames}/{total_text(task.progress)}"

@@ -1,0 +1,103 @@
+"""`framewire up`."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from console.stack.data_directory import StackState, default_data_dir
+from console.stack.plan import EMBEDDED, MEMORY, StackOptions
+from console.stack.stack import run_stack
+
+_SHOWN_LINES = 8
+_SHOWN_COLUMNS = 300
+
+
+class LineReporter:
+    """Tells of a stack's life on stderr, of its addresses on stdout."""
+
+    def __init__(self, *, as_json: bool, in_memory: bool) -> None:
+        self._as_json = as_json
+        self._in_memory = in_memory
+        self._is_up = False
+
+    def child_ready(self, name: str, after_s: float) -> None:
+        click.echo(f"  {name:<12} ready  {after_s:5.1f} s", err=True)
+
+    def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
+        what = "will not be started again" if restart_s is None else f"again in {restart_s:g} s"
+        click.echo(f"  {name:<12} ended with {code}, {what}", err=True)
+        for line in log[-_SHOWN_LINES:]:
+            click.echo(f"    | {line[:_SHOWN_COLUMNS]}", err=True)
+
+    def notice(self, text: str) -> None:
+        click.echo(f"  note: {text}", err=True)
+
+    def stack_ready(self, state: StackState, after_s: float) -> None:
+        self._is_up = True
+        if self._as_json:
+            click.echo(msgspec.json.encode(state.public()))
+            return
+        click.echo(f"\nframewire is up after {after_s:.1f} s\n", err=True)
+        click.echo(f"  url  {state.url}\n  key  {state.key}\n")
+        if self._in_memory:
+            click.echo("  Kafka is in memory: nothing survives this process.\n", err=True)
+        click.echo("  Try: framewire run clip.mp4 --detect pedestrian --feature", err=True)
+        click.echo("  Ctrl-C stops everything.", err=True)
+
+    def stopping(self) -> None:
+        click.echo("stopping", err=True)
+
+
+@click.command
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data directory.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="The api's port; 0: a free one."
+)
+@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True)
+@click.option(
+    "--kafka",
+    default=EMBEDDED,
+    show_default=True,
+    metavar=f"{EMBEDDED}|{MEMORY}|HOST:PORT",
+    help="Apache Kafka as a child, an in-process one, or your own.",
+)
+@click.option("--s3-endpoint", metavar="URL", help="Your own S3; keys come from AWS_*.")
+@click.option("--clickhouse", metavar="URL", help="http(s)://user:password@host:port/database.")
+@click.option(
+    "--file-root",
+    "file_roots",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A directory that file:// URLs may read; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once it is ready.")
+def up(
+    data: Path | None,
+    port: int,
+    workers: int,
+    kafka: str,
+    s3_endpoint: str | None,
+    clickhouse: str | None,
+    file_roots: tuple[Path, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Start Kafka, S3, ClickHouse, the api and workers, and keep them running.
+
+    Everything is kept in the data directory and goes on where it was at the next start.
+    """
+    if kafka not in {EMBEDDED, MEMORY} and ":" not in kafka:
+        raise click.BadParameter(f"{EMBEDDED}, {MEMORY} or host:port", param_hint="--kafka")
+    options = StackOptions(
+        data=data or default_data_dir(os.environ),
+        port=port,
+        n_workers=workers,
+        kafka=kafka,
+        s3_endpoint=s3_endpoint,
+        clickhouse=clickhouse,
+        file_roots=file_roots,
+    )
+    click.echo(f"framewire: starting on {options.data}", err=True)
+    run_stack(options, os.environ, LineReporter(as_json=as_json, in_memory=kafka == MEMORY))

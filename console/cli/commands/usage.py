@@ -1,0 +1,42 @@
+"""`framewire usage`: what projects used. The operator's."""
+
+import click
+
+from console.cli.commands.options import asks_api
+from console.cli.terminal import Terminal
+from console.client import calls
+
+
+@click.command
+@click.option("--project", help="Only this project's.")
+@click.option("--from", "day_from", metavar="DAY", help="First UTC day, YYYY-MM-DD.")
+@click.option("--to", "day_to", metavar="DAY", help="UTC day after the last one.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@asks_api
+def usage(
+    terminal: Terminal, project: str | None, day_from: str | None, day_to: str | None, limit: int
+) -> None:
+    """Show what each project used on each day (needs the operator's key)."""
+    page = terminal.send(
+        calls.usage(project=project, day_from=day_from, day_to=day_to, limit=limit), admin=True
+    )
+    if terminal.as_json:
+        terminal.show(page)
+        return
+    terminal.table(
+        ("DAY", "PROJECT", "TASKS", "FRAMES", "DECODED", "PROCESSING S", "LOG BYTES"),
+        [
+            (
+                day.day,
+                day.project,
+                day.tasks,
+                day.processed_frames,
+                day.decoded_frames,
+                round(day.processing_s, 1),
+                day.log_bytes,
+            )
+            for day in page.data
+        ],
+    )
+    if page.next_cursor is not None:
+        terminal.note("there are more: raise --limit, or name days")

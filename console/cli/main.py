@@ -1,0 +1,128 @@
+"""The command line: a group whose commands are imported when they run.
+
+`framewire --help` imports nothing but click, so it answers at once.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from console.errors import ApiProblem, ConsoleError
+from console.printable import echo
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class Entry(NamedTuple):
+    """Where a command is found, and its line in the help."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "run": Entry("submit", "run", "Submit a video and follow it to its end."),
+    "start": Entry("submit", "start", "Submit a video and print the task."),
+    "status": Entry("tasks", "status", "Show a task."),
+    "list": Entry("tasks", "list_tasks", "List tasks, newest first."),
+    "stream": Entry("stream", "stream", "Write a task's log, from any byte offset."),
+    "results": Entry("tasks", "results", "Show a task's tracks."),
+    "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),
+    "cancel": Entry("tasks", "cancel", "Cancel a task."),
+    "wait": Entry("tasks", "wait", "Wait for a task's end."),
+    "up": Entry("up", "up", "Start the embedded stack and keep it running."),
+    "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
+    "models": Entry("models", "models", "List models, or add your own."),
+    "keys": Entry("admin", "keys", "Create, list, rotate and revoke project keys."),
+    "projects": Entry("admin", "projects", "Create projects and set their limits."),
+    "usage": Entry("usage", "usage", "Show what each project used on each day."),
+    "audit": Entry("audit", "audit", "Show who did what."),
+    "sql": Entry("sql", "sql", "Ask ClickHouse through the api, read-only."),
+    "system": Entry("system", "system", "Show workers, parts and lag."),
+    "console": Entry("console", "console", "Open the operator console in this terminal."),
+    "reindex": Entry("maintenance", "reindex", "Rebuild ClickHouse's rows from the archive."),
+    "verify": Entry("maintenance", "verify", "Check the archive and ClickHouse's rows."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"console.cli.commands.{entry.module}")
+        command: click.Command = getattr(module, entry.attribute)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"framewire {importlib.import_module('api.version').VERSION}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and end.",
+)
+def cli() -> None:
+    """Framewire: a Video API whose result stream is a durable log.
+
+    The api is the one at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
+    (`framewire up`).
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 130 interrupted.
+    """
+
+
+def run(arguments: Sequence[str], **settings: Any) -> int:
+    """Run the command line and return its exit code; errors become one line on stderr."""
+    try:
+        result = cli.main(
+            args=list(arguments), prog_name="framewire", standalone_mode=False, **settings
+        )
+    except click.exceptions.Abort:
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except ConsoleError as exc:
+        echo(f"framewire: {exc}", err=True)
+        if isinstance(exc, ApiProblem):
+            for error in exc.errors[1:]:
+                echo(f"  {error.get('field', '')}: {error.get('message', '')}", err=True)
+        return exc.exit_code
+    except BrokenPipeError:
+        sys.stdout = None  # nothing is left to flush to
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,47 @@
+"""The bar that a person at a terminal sees while a task runs (rich)."""
+
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from console.cli.chunk_counts import n_targets, total_text
+from console.printable import printable
+from streamproc.contract.chunk import Chunk
+
+
+class ChunkBar:
+    """One bar on stderr: frame of frames, targets of the last chunk, time."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("frame {task.completed:.0f}/{task.fields[of]}"),
+            TextColumn("{task.fields[targets]} targets"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar = self._progress.add_task("waiting", total=None, of="?", targets=0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, chunk: Chunk) -> None:
+        info = chunk.stream_info
+        self._progress.update(
+            self._bar,
+            description="finished" if chunk.finish_reason else "processing",
+            total=info.total_frames,
+            completed=info.frame_index + 1,
+            of=total_text(info),
+            targets=n_targets(chunk),
+        )
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,155 @@
+"""From the words of a command line to the body of `POST /v1/video/process`. No I/O.
+
+A `--when` is `STEP:CONDITION[;CONDITION]`: `ocr:class_is=automobile,truck;min_confidence=.7`.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from console.errors import RequestWordsError
+
+STEPS = ("detect", "ocr", "feature")
+ALL_CLASSES = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestWords:
+    """What `run` and `start` were given, beside the video itself.
+
+    `detect` None: not asked for; empty or `all`: all classes. `start` and `end` are in `unit`.
+    `steps` is JSON text and stands alone: it replaces the options that make steps.
+    """
+
+    detect: tuple[str, ...] | None = None
+    ocr: bool = False
+    feature: bool = False
+    include_vector: bool = False
+    threshold: float | None = None
+    when: tuple[str, ...] = ()
+    steps: str | None = None
+    fps: float | None = None
+    interval: int | None = None
+    keyframes: bool = False
+    start: float | None = None
+    end: float | None = None
+    unit: str = "seconds"
+    max_frames: int | None = None
+    stream: int | None = None
+    model: str | None = None
+
+
+def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
+    """Return the request's body; `video` holds `type` and `url` or `data`.
+
+    Raises `RequestWordsError`.
+    """
+    item = dict(video)
+    sampling = _sampling(words)
+    if sampling is not None:
+        item["sampling"] = sampling
+    if words.start is not None or words.end is not None:
+        bounds = {"start": words.start, "end": words.end}
+        item["range"] = {k: _number(v) for k, v in bounds.items() if v is not None}
+        item["range"]["unit"] = words.unit
+    if words.max_frames is not None:
+        item["max_frames"] = words.max_frames
+    if words.stream is not None:
+        item["stream"] = words.stream
+    body: dict[str, Any] = {"input": [item], "steps": _steps(words)}
+    if words.model is not None:
+        body["model"] = words.model
+    return body
+
+
+def parse_when(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the step and its conditions of one `--when`; raises `RequestWordsError`."""
+    step, colon, rest = text.partition(":")
+    if not colon or step not in STEPS:
+        raise RequestWordsError(f"--when {text}: begins with one of {', '.join(STEPS)} and a colon")
+    conditions: dict[str, Any] = {}
+    for part in filter(None, (piece.strip() for piece in rest.split(";"))):
+        name, _, value = part.partition("=")
+        match name:
+            case "class_is":
+                conditions[name] = [c.strip() for c in value.split(",") if c.strip()]
+            case "min_confidence":
+                try:
+                    conditions[name] = float(value)
+                except ValueError as exc:
+                    raise RequestWordsError(f"--when {text}: {value!r} is no number") from exc
+            case _:
+                raise RequestWordsError(
+                    f"--when {text}: {name!r} is neither class_is nor min_confidence"
+                )
+    if not conditions:
+        raise RequestWordsError(f"--when {text}: names no condition")
+    return step, conditions
+
+
+def _steps(words: RequestWords) -> list[dict[str, Any]]:
+    if words.steps is not None:
+        return _given_steps(words)
+    steps: dict[str, dict[str, Any]] = {}
+    if words.detect is not None or not (words.ocr or words.feature):
+        steps["detect"] = _step("detect", _detect_parameters(words))
+    if words.ocr:
+        steps["ocr"] = _step("ocr", {})
+    if words.feature or words.include_vector:
+        steps["feature"] = _step(
+            "feature", {"include_vector": True} if words.include_vector else {}
+        )
+    for text in words.when:
+        name, conditions = parse_when(text)
+        if name not in steps:
+            raise RequestWordsError(f"--when {text}: there is no {name} step")
+        steps[name]["when"] = steps[name].get("when", {}) | conditions
+    return list(steps.values())
+
+
+def _given_steps(words: RequestWords) -> list[dict[str, Any]]:
+    others = (words.detect, words.ocr, words.feature, words.include_vector, words.when)
+    if any(others) or words.threshold is not None:
+        raise RequestWordsError(
+            "--steps replaces --detect, --ocr, --feature, --threshold and --when"
+        )
+    try:
+        steps = json.loads(words.steps or "")
+    except ValueError as exc:
+        raise RequestWordsError(f"--steps is not JSON: {exc}") from exc
+    if not isinstance(steps, list):
+        raise RequestWordsError("--steps must be a JSON list of steps")
+    return steps
+
+
+def _detect_parameters(words: RequestWords) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    names = [name.strip() for text in words.detect or () for name in text.split(",")]
+    classes = list(dict.fromkeys(filter(None, names)))
+    if classes and ALL_CLASSES not in classes:
+        parameters["classes"] = classes
+    if words.threshold is not None:
+        parameters["threshold"] = words.threshold
+    return parameters
+
+
+def _step(model: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"model": model, "parameters": parameters} if parameters else {"model": model}
+
+
+def _sampling(words: RequestWords) -> dict[str, Any] | None:
+    ways: list[dict[str, Any]] = []
+    if words.fps is not None:
+        ways.append({"mode": "fps", "value": _number(words.fps)})
+    if words.interval is not None:
+        ways.append({"mode": "interval", "value": words.interval})
+    if words.keyframes:
+        ways.append({"mode": "keyframe"})
+    if len(ways) > 1:
+        raise RequestWordsError("--fps, --interval and --keyframes exclude each other")
+    return ways[0] if ways else None
+
+
+def _number(value: float) -> float:
+    """Return whole numbers as such: JSON that a person reads has no needless `.0`."""
+    return int(value) if value == int(value) else value

@@ -1,0 +1,141 @@
+"""What commands say and whom they ask: tables, JSON, notes, the api's clients."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from console.client.calls import Call
+from console.client.endpoint import Endpoint
+from console.client.http import auth_headers, call_headers
+from console.client.sync_client import Client
+from console.errors import ConsoleError, UnreachableError
+from console.printable import echo, echo_json, printable, printable_json
+from console.stack.discovery import discover
+from streamproc.contract.masking import mask_request
+
+T = TypeVar("T")
+_SHOWN_DATA = 48  # characters of base64 that --show-request prints
+
+
+class Terminal:
+    """One command's input and output; stdout holds results alone, stderr everything else."""
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        show_request: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.as_json = as_json
+        self._show_request = show_request
+        self._environ = os.environ if environ is None else environ
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """The api to speak to; raises `UnreachableError` when none is known."""
+        try:
+            return discover(self._environ)
+        except UnreachableError:
+            if self._show_request:
+                return Endpoint("http://127.0.0.1:8080", "")
+            raise
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person sees stderr."""
+        return sys.stderr.isatty()
+
+    def client(self, *, admin: bool = False) -> Client:
+        """Return a client for the project's key or the operator's; close it after use."""
+        return Client(self.endpoint.url, self._key(admin=admin))
+
+    def send_as_keeper(self, call: Call[T]) -> T:
+        """Send a call about keys: as the operator where his key is known, else as the project.
+
+        A project's key with `admin:project` may make such calls for its own project.
+        """
+        knows_project_alone = self.endpoint.admin_key is None and bool(self.endpoint.key)
+        return self.send(call, admin=not knows_project_alone)
+
+    def send(self, call: Call[T], *, admin: bool = False) -> T:
+        """Send one call; with --show-request it is printed and the command ends."""
+        self.preview(call, admin=admin)
+        with self.client(admin=admin) as client:
+            return client.send(call)
+
+    def preview(self, call: Call[Any], *, admin: bool = False) -> None:
+        """End the command with the printed request when --show-request asks for it."""
+        if self._show_request:
+            self._print_request(call, admin=admin)
+
+    def show(self, value: Any) -> None:
+        """Print a value as one line of JSON."""
+        echo_json(msgspec.json.encode(value))
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print aligned columns; numbers to the right, None as `-`."""
+        cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+        headers = [printable(header) for header in headers]
+        columns = list(zip(headers, *cells, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+        style = {"bold": True} if sys.stdout.isatty() else {}
+        for i, line in enumerate([list(headers), *cells]):
+            text = "  ".join(
+                cell.rjust(width) if is_right else cell.ljust(width)
+                for cell, width, is_right in zip(line, widths, right, strict=True)
+            ).rstrip()
+            click.echo(click.style(text, **style) if i == 0 and style else text)
+
+    def note(self, text: str) -> None:
+        """Tell a person at the terminal; a pipe is spared."""
+        if self.is_watched:
+            echo(text, err=True)
+
+    def _key(self, *, admin: bool) -> str:
+        if not admin:
+            return self.endpoint.key
+        if self.endpoint.admin_key is None and not self._show_request:
+            raise ConsoleError("this needs the operator's key: set FRAMEWIRE_ADMIN_KEY")
+        return self.endpoint.admin_key or ""
+
+    def _print_request(self, call: Call[Any], *, admin: bool) -> NoReturn:
+        headers = auth_headers(_masked(self._key(admin=admin))) | call_headers(call)
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        body = _shortened(call.body)
+        url = self.endpoint.url + call.target
+        if self.as_json:
+            self.show({"method": call.method, "url": url, "headers": headers, "body": body})
+        else:
+            echo(f"{call.method} {url}")
+            for name, value in headers.items():
+                echo(f"{name}: {value}")
+            if body is not None:
+                echo(printable_json(f"\n{json.dumps(body, indent=2, ensure_ascii=False)}"))
+        raise click.exceptions.Exit(0)
+
+
+def _masked(key: str) -> str:
+    return f"{key[:6]}…" if key else "$FRAMEWIRE_KEY"
+
+
+def _shortened(body: Any) -> Any:
+    """Return the body with base64 data cut for a reader's sake, without credentials in a URL."""
+    if not isinstance(body, dict) or "input" not in body:
+        return body
+    body = mask_request(body)
+    items = [
+        item | {"data": f"{item['data'][:_SHOWN_DATA]}… ({len(item['data'])} characters)"}
+        if len(item.get("data", "")) > _SHOWN_DATA
+        else item
+        for item in body["input"]
+    ]
+    return body | {"input": items}

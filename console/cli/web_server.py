@@ -1,0 +1,138 @@
+"""The console in a browser: textual-serve runs one console per visitor and shows it as a page.
+
+Who has the page has the console, and any page in the same browser may knock at its port. So
+everything lies below a path that cannot be guessed, Host and Origin have to be the console's own
+(a name that an attacker points at this address is neither), and consoles have a number.
+"""
+
+import logging
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from textual_serve.server import Server
+
+from console.client.endpoint import Endpoint
+from console.errors import ConsoleError
+from console.stack.roles import base_environ
+from streamproc.contract import env
+
+MAX_VISITORS = 8
+TOKEN_BYTES = 32
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what is looked for, not bound
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class GuardedServer(Server):
+    """Serves visitors who know the token and come from the console's own page."""
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        host: str,
+        port: int,
+        public_url: str | None = None,
+        max_visitors: int = MAX_VISITORS,
+    ) -> None:
+        """`public_url` is where browsers find it; raises `ConsoleError` when nobody can know."""
+        if public_url is None and host in _EVERYWHERE:
+            raise ConsoleError(f"--host {host} is no address for a browser: say which one by --url")
+        shown = f"[{host}]" if ":" in host else host
+        url = (public_url or f"http://{shown}:{port}").rstrip("/")
+        super().__init__(command, host=host, port=port, title="framewire", public_url=url)
+        self.token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._origins = _origins(url)
+        self._max_visitors = max_visitors
+        self._n_visitors = 0
+
+    @property
+    def page_url(self) -> str:
+        """Where the console is: who has this URL has the console."""
+        return f"{self.public_url}/{self.token}/"
+
+    def initialize_logging(self) -> None:
+        """Log warnings, without the values of variables: they hold the token."""
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - aiohttp's signature
+        sys.stdout.write(f"The console, for whoever has this URL:\n{self.page_url}\n")
+        sys.stdout.flush()
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Start a console for a visitor, unless there are as many as there may be."""
+        if self._n_visitors >= self._max_visitors:
+            raise web.HTTPServiceUnavailable(text=f"{self._max_visitors} consoles are open already")
+        self._n_visitors += 1
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._n_visitors -= 1
+
+    async def _make_app(self) -> web.Application:
+        guarded = web.Application(middlewares=[self._guard])
+        guarded.add_subapp(f"/{self.token}", await super()._make_app())
+        return guarded
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        hosts = {urlsplit(allowed).netloc for allowed in self._origins}
+        if request.headers.getall("Host", []) != [request.host] or request.host not in hosts:
+            raise web.HTTPForbidden(headers=self._headers())
+        if origin is not None and origin not in self._origins:
+            raise web.HTTPForbidden(headers=self._headers())
+        try:
+            response = await handler(request)
+        except web.HTTPException as exc:
+            exc.headers.update(self._headers())
+            raise
+        if not response.prepared:
+            response.headers.update(self._headers())
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        """Keep the URL from other servers, and the page from frames and caches."""
+        sockets = " ".join(f"ws{origin.removeprefix('http')}" for origin in sorted(self._origins))
+        return {
+            "Content-Security-Policy": (
+                "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'; "
+                f"connect-src 'self' {sockets}"
+            ),
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+
+def serve_console(
+    endpoint: Endpoint, *, host: str, port: int, theme: str, public_url: str | None = None
+) -> None:
+    """Serve until interrupted. Each visitor's console speaks to `endpoint` with its key.
+
+    The key reaches the consoles by their environment, never by an argument or the page.
+    """
+    os.environ.update(base_environ(os.environ))
+    os.environ[env.URL] = endpoint.url
+    os.environ[env.KEY] = endpoint.key
+    command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])
+    GuardedServer(command, host=host, port=port, public_url=public_url).serve()
+
+
+def _origins(url: str) -> frozenset[str]:
+    """Return the URL's origin; of a loopback address all its names."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+        raise ConsoleError(f"{url} is no URL of a host: https://console.example.com")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    names = _LOOPBACK if name in _LOOPBACK else (name,)
+    port = "" if parts.port is None else f":{parts.port}"
+    if parts.port == {"http": 80, "https": 443}[parts.scheme]:
+        port = ""
+    return frozenset(f"{parts.scheme}://{one}{port}" for one in names)

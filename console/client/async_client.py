@@ -1,0 +1,146 @@
+"""The client for an event loop: what `sync` does, awaited."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, Self, TypeVar
+
+import httpx
+
+from console.client import calls
+from console.client.calls import Call
+from console.client.http import (
+    STREAM_TIMEOUT,
+    TIMEOUT,
+    auth_headers,
+    call_headers,
+    read_answer,
+    read_problem,
+    tls_context,
+    translate,
+)
+from console.client.log_stream import EventSplitter, Following, Piece
+from console.errors import ConsoleError
+from streamproc.contract.framing import Event
+
+T = TypeVar("T")
+
+
+class FramePicture(NamedTuple):
+    """A frame as JPEG; `width_px`, `height_px` of the source's frame, which may be larger."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
+class AsyncClient:
+    """Speaks to one api with one key; an async context manager."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Send the call and return its answer; raises `ApiProblem` or `UnreachableError`."""
+        try:
+            response = await self._http.request(
+                call.method,
+                self.url + call.target,
+                json=call.body,
+                headers=call_headers(call),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        return read_answer(call, response.status_code, response.content)
+
+    async def follow(
+        self,
+        following: Following,
+        *,
+        on_cut: Callable[[float], None] = lambda _pause_s: None,
+    ) -> AsyncIterator[Piece]:
+        """Yield the log from `following.offset` to its end, over any number of cuts.
+
+        `on_cut` is told the pause in seconds before each new attempt. Raises `ApiProblem`,
+        `UnreachableError`, `LogMismatchError`.
+        """
+        while not following.finished:
+            reason = "the connection was closed"
+            try:
+                async for piece in self._connection(following):
+                    yield piece
+            except httpx.ReadTimeout:
+                following.idle()
+                continue
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                reason = str(translate(exc, self.url))
+            if not following.finished:
+                pause_s = following.cut(time.monotonic(), reason)
+                on_cut(pause_s)
+                await asyncio.sleep(pause_s)
+
+    async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
+        """Return a frame at most `width_px` wide; raises `ApiProblem` or `UnreachableError`."""
+        call = calls.frame(task_id, index, width_px=width_px)
+        try:
+            response = await self._http.request(
+                call.method, self.url + call.target, headers=call_headers(call)
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        jpeg = read_answer(call, response.status_code, response.content)
+        try:
+            size = (int(response.headers["frame-width"]), int(response.headers["frame-height"]))
+        except (KeyError, ValueError) as exc:
+            raise ConsoleError(f"{call.path} answered without the frame's size") from exc
+        return FramePicture(jpeg, *size)
+
+    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
+        """Return the whole events of about `at_most_bytes` of log from byte `offset` on.
+
+        The event that `offset` lies inside is left out; none means that nothing follows. Raises
+        `ApiProblem` (416 beyond the end), `UnreachableError`, `LogMismatchError`.
+        """
+        call = calls.stream(task_id, offset, live=False)
+        splitter = EventSplitter(offset)
+        events: list[Event] = []
+        n_bytes = 0
+        try:
+            async with self._http.stream(
+                call.method, self.url + call.target, headers=call_headers(call)
+            ) as response:
+                if response.status_code == 204:
+                    return ()
+                if response.status_code >= 300:
+                    raise read_problem(response.status_code, await response.aread())
+                async for data in response.aiter_raw():
+                    events += splitter.feed(data)
+                    n_bytes += len(data)
+                    if n_bytes >= at_most_bytes and events:
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        return tuple(events)
+
+    async def _connection(self, following: Following) -> AsyncIterator[Piece]:
+        call = following.call()
+        async with self._http.stream(
+            call.method,
+            self.url + call.target,
+            headers=call_headers(call),
+            timeout=STREAM_TIMEOUT,
+        ) as response:
+            if following.is_refusal(response.status_code):
+                raise read_problem(response.status_code, await response.aread())
+            if following.opened(response.status_code, response.headers):
+                async for data in response.aiter_raw():
+                    yield following.feed(data)

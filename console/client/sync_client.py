@@ -1,0 +1,106 @@
+"""The blocking client, for commands."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Self, TypeVar
+
+import httpx
+
+from api.contract.resources import TaskPage, TaskResource
+from console.client import calls
+from console.client.calls import Call
+from console.client.http import (
+    STREAM_TIMEOUT,
+    TIMEOUT,
+    auth_headers,
+    call_headers,
+    read_answer,
+    read_problem,
+    tls_context,
+    translate,
+)
+from console.client.log_stream import Following, Piece
+
+T = TypeVar("T")
+
+
+class Client:
+    """Speaks to one api with one key; a context manager."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Send the call and return its answer; raises `ApiProblem` or `UnreachableError`."""
+        try:
+            response = self._http.request(
+                call.method,
+                self.url + call.target,
+                json=call.body,
+                headers=call_headers(call),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise translate(exc, self.url) from exc
+        return read_answer(call, response.status_code, response.content)
+
+    def each_task(
+        self, call: Call[TaskPage], *, at_most: int | None = None
+    ) -> Iterator[TaskResource]:
+        """Yield the tasks of this and all following pages, up to `at_most`."""
+        left = at_most
+        while True:
+            page = self.send(call)
+            yield from page.data[:left]
+            left = None if left is None else left - len(page.data)
+            if page.next_cursor is None or (left is not None and left <= 0):
+                return
+            call = calls.after_cursor(call, page.next_cursor)
+
+    def follow(
+        self,
+        following: Following,
+        *,
+        on_cut: Callable[[float], None] = lambda _pause_s: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[Piece]:
+        """Yield the log from `following.offset` to its end, over any number of cuts.
+
+        `on_cut` is told the pause in seconds before each new attempt. Raises `ApiProblem`,
+        `UnreachableError`, `LogMismatchError`.
+        """
+        while not following.finished:
+            reason = "the connection was closed"
+            try:
+                yield from self._connection(following)
+            except httpx.ReadTimeout:
+                following.idle()
+                continue
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                reason = str(translate(exc, self.url))
+            if not following.finished:
+                pause_s = following.cut(time.monotonic(), reason)
+                on_cut(pause_s)
+                sleep(pause_s)
+
+    def _connection(self, following: Following) -> Iterator[Piece]:
+        call = following.call()
+        with self._http.stream(
+            call.method,
+            self.url + call.target,
+            headers=call_headers(call),
+            timeout=STREAM_TIMEOUT,
+        ) as response:
+            if following.is_refusal(response.status_code):
+                raise read_problem(response.status_code, response.read())
+            if following.opened(response.status_code, response.headers):
+                for data in response.iter_raw():
+                    yield following.feed(data)

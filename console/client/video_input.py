@@ -1,0 +1,61 @@
+"""What a command line calls a video: a URL, a file below an allowed root, or a file to upload."""
+
+import base64
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from console.errors import RequestWordsError
+
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024  # the api's own limit by default
+_SCHEMES = {"http", "https", "file", "rtsp", "rtsps"}
+
+
+def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
+    """Return the request's input for a URL or a path.
+
+    A file below one of `file_roots` is named by a file:// URL, any other is read and sent as
+    base64. Raises `RequestWordsError` when it is neither, or too large to be sent.
+    """
+    if is_url(word):
+        return {"type": "video_url", "url": word}
+    path = local_file(word)
+    if path is None:
+        raise RequestWordsError(f"{word}: no such file, and no http, https or file URL")
+    if any(path.is_relative_to(root) for root in file_roots):
+        return {"type": "video_url", "url": path.as_uri()}
+    try:
+        size_bytes = path.stat().st_size
+        data = path.read_bytes() if size_bytes <= MAX_UPLOAD_BYTES else b""
+    except OSError as exc:
+        raise RequestWordsError(f"{word} cannot be read: {exc.strerror}") from exc
+    if size_bytes > MAX_UPLOAD_BYTES:
+        raise RequestWordsError(
+            f"{word} has {size_bytes / 2**20:.0f} MiB and at most "
+            f"{MAX_UPLOAD_BYTES // 2**20} MiB can be sent with a request: give a URL, or start the "
+            f"stack with --file-root {path.parent}"
+        )
+    return {"type": "video_base64", "data": base64.b64encode(data).decode()}
+
+
+def is_url(word: str) -> bool:
+    """Whether the word is a URL of a scheme that the api may know; never raises."""
+    return word.partition(":")[0].strip().lower() in _SCHEMES
+
+
+def local_file(word: str) -> Path | None:
+    """Return the file of this machine that the word names, None for anything else."""
+    path = typed_path(word)
+    try:
+        return path.resolve() if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a null byte
+        return None
+
+
+def typed_path(text: str) -> Path:
+    """Return the path that a person typed, `~` resolved where there is such a home."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path

@@ -1,0 +1,31 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+from console.client.endpoint import Endpoint
+from console.errors import UnreachableError
+from console.stack.data_directory import DataDirectory, default_data_dir
+from streamproc.contract import env
+
+
+def discover(environ: Mapping[str, str]) -> Endpoint:
+    """Return the api to speak to: `FRAMEWIRE_URL` and `FRAMEWIRE_KEY`, else the local stack.
+
+    Raises `UnreachableError` when neither is there.
+    """
+    url, key = environ.get(env.URL), environ.get(env.KEY)
+    admin_key = environ.get(env.ADMIN_KEY)
+    local = DataDirectory(default_data_dir(environ)).running()
+    if url and (local is None or url.rstrip("/") != local.url):
+        return Endpoint(url.rstrip("/"), key or "", admin_key)
+    if local is None:
+        raise UnreachableError(
+            "no api is known: start one with `framewire up`, or set FRAMEWIRE_URL and FRAMEWIRE_KEY"
+        )
+    own_key = key is None or key == local.key
+    return Endpoint(
+        local.url,
+        key or local.key,
+        admin_key or local.admin_key,
+        tuple(Path(root) for root in local.file_roots),
+        local.project if own_key else None,
+    )

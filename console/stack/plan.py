@@ -1,0 +1,237 @@
+"""Which children a stack is made of, and what each of them is told."""
+
+import os
+import shutil
+import sys
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from console.errors import StackError
+from console.stack import bucket, environment, kafka, roles, seaweedfs
+from console.stack.child_process import ChildSpec
+from console.stack.data_directory import DataDirectory, Secrets, Stores
+from console.stack.ports import allocate, is_free
+from streamproc.contract import env
+from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+
+EMBEDDED = "embedded"
+MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What `framewire up` was asked for; `port` 0 takes a free one.
+
+    `kafka` is `embedded`, `memory` or bootstrap servers. `s3_endpoint` and `clickhouse` None are
+    the embedded engines.
+    """
+
+    data: Path
+    port: int = 0
+    n_workers: int = 1
+    kafka: str = EMBEDDED
+    s3_endpoint: str | None = None
+    clickhouse: str | None = None
+    file_roots: tuple[Path, ...] = ()
+
+
+@dataclass(slots=True)
+class Plan:
+    """The children and the addresses of one stack. `shared` is what all of our processes are told.
+
+    `unlocked` names the embedded engines that ask nobody on loopback for a login.
+    """
+
+    specs: list[ChildSpec]
+    api_port: int
+    store: StoreSettings
+    clickhouse: str
+    stores: Stores = field(repr=False)
+    ports: dict[str, int]
+    unlocked: tuple[str, ...]
+    shared: dict[str, str] = field(repr=False)
+
+    @property
+    def kafka(self) -> str:
+        return self.shared[env.KAFKA]
+
+
+def make_plan(
+    options: StackOptions, directory: DataDirectory, secrets: Secrets, environ: Mapping[str, str]
+) -> Plan:
+    """Return the plan of a stack; writes the configuration of its engines.
+
+    Raises `StackError` when a part is not installed or a wanted port is taken.
+    """
+    in_memory = options.kafka == MEMORY
+    ports = _ports(options, directory)
+    root = _engine_root(directory, in_memory=in_memory)
+    python = [sys.executable, "-P", "-m"]
+    store = _store(options, ports, secrets, environ)
+    clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
+    own_s3 = options.s3_endpoint is None
+    shared = _settings(options, directory, store, own_s3=own_s3)
+    told = Environments(environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3)
+    specs: list[ChildSpec] = []
+    if in_memory:
+        log = directory.logs / f"{kafka.NAME}.log"
+        shared[env.PARTITIONS] = str(kafka.MEMORY_PARTITIONS)
+        specs.append(kafka.memory(log, python, told.engine, shared))
+    elif options.kafka == EMBEDDED:
+        shared[env.KAFKA] = kafka.address(ports)
+        if env.SESSION_TIMEOUT_S not in environ:
+            shared[env.SESSION_TIMEOUT_S] = kafka.SESSION_TIMEOUT_S
+        specs.append(kafka.embedded(root / "kafka", ports, python, told.engine))
+    else:
+        shared[env.KAFKA] = options.kafka
+    engines: tuple[str, ...] = ()
+    if own_s3:
+        specs.append(seaweedfs.spec(root / "seaweedfs", ports, store, told.engine))
+        engines = (seaweedfs.NAME,)
+    specs.append(bucket.spec(python, told.of(environment.BUCKET), own=own_s3))
+    brokers = tuple(spec.rules.name for spec in specs if spec.rules.name == kafka.NAME)
+    specs.append(
+        kafka.topics(python, told.of(environment.TOPICS), after=brokers, in_memory=in_memory)
+    )
+    parts = (kafka.TOPICS, bucket.NAME)
+    specs += _roles(options, directory, python, told, ports["api"], parts)
+    stores = Stores(None if own_s3 else store, options.clickhouse, in_memory=in_memory)
+    unlocked = (*brokers, *engines)
+    return Plan(specs, ports["api"], store, clickhouse, stores, ports, unlocked, shared)
+
+
+class Environments:
+    """What each child is told: `shared`, which may still change, and its role's own secrets."""
+
+    def __init__(
+        self,
+        caller: Mapping[str, str],
+        shared: MutableMapping[str, str],
+        secrets: Mapping[str, str],
+        *,
+        own_s3: bool,
+    ) -> None:
+        """Raises `StackError` when the list of providers cannot be read."""
+        self._caller, self._shared, self._secrets = caller, shared, secrets
+        self._own_s3 = own_s3
+        self._provider_keys = _provider_keys(caller)
+        self.engine = roles.base_of(environment.ENGINE, caller, own_s3=True)
+
+    def of(self, role: str) -> MutableMapping[str, str]:
+        """Return the environment of a role of ours, as it will be when it is looked up."""
+        more = self._provider_keys if role == environment.WORKER else ()
+        base = roles.base_of(role, self._caller, own_s3=self._own_s3, more=more)
+        known = environment.SECRETS[role]
+        own = {name: value for name, value in self._secrets.items() if name in known}
+        return ChainMap(own, self._shared, base)
+
+
+def _provider_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables in which the workers find the keys of other services."""
+    path = environ.get(env.PROVIDERS)
+    try:
+        providers = load_providers(Path(path) if path else None)
+    except InvalidProvidersError as exc:
+        raise StackError(str(exc)) from exc
+    return tuple(provider.key_env for provider in providers if provider.key_env)
+
+
+def _roles(
+    options: StackOptions,
+    directory: DataDirectory,
+    python: list[str],
+    told: Environments,
+    api_port: int,
+    after: tuple[str, ...],
+) -> list[ChildSpec]:
+    names = [("archive", environment.ARCHIVE, 3)]
+    if options.clickhouse is not None:
+        names.append(("index", environment.INDEX, 3))
+    names += [(f"worker-{i + 1}", environment.WORKER, 4) for i in range(options.n_workers)]
+    return [
+        roles.api(python, told.of(environment.API), port=api_port, after=after),
+        *(
+            roles.role(
+                name,
+                python,
+                told.of(kind),
+                run=directory.run,
+                after=after,
+                stop_rank=rank,
+                kind=kind,
+            )
+            for name, kind, rank in names
+        ),
+    ]
+
+
+def _ports(options: StackOptions, directory: DataDirectory) -> dict[str, int]:
+    if options.port and not is_free(options.port):
+        raise StackError(f"port {options.port} is taken")
+    ports = allocate((*kafka.PORTS, *seaweedfs.PORTS, "api"), directory.ports())
+    if options.port:
+        ports["api"] = options.port
+    directory.keep_ports(ports)
+    return ports
+
+
+def _engine_root(directory: DataDirectory, *, in_memory: bool) -> Path:
+    """Return where the engines keep their data.
+
+    An in-process Kafka forgets everything, so what the others kept of it would refer to nothing:
+    they start empty too.
+    """
+    if not in_memory:
+        return directory.root
+    shutil.rmtree(directory.memory, ignore_errors=True)
+    directory.memory.mkdir(mode=0o700)
+    return directory.memory
+
+
+def _store(
+    options: StackOptions, ports: Mapping[str, int], secrets: Secrets, environ: Mapping[str, str]
+) -> StoreSettings:
+    if options.s3_endpoint is None:
+        return seaweedfs.settings(ports, secrets.s3_access_key, secrets.s3_secret_key)
+    try:
+        store = StoreSettings.from_environ({**environ, env.S3_ENDPOINT: options.s3_endpoint})
+    except InvalidStoreError as exc:
+        raise StackError(str(exc)) from exc
+    if store.key is None and store.profile is None:
+        raise StackError(f"--s3-endpoint needs {env.S3_KEY} in the environment")
+    return store
+
+
+def _settings(
+    options: StackOptions, directory: DataDirectory, store: StoreSettings, *, own_s3: bool
+) -> dict[str, str]:
+    settings = {
+        env.S3_ENDPOINT: store.endpoint or "",
+        env.S3_BUCKET: store.bucket,
+        env.S3_TRIED: "1",  # the one-shot does it for all
+        env.INDEX_IN_API: "0" if options.clickhouse else "1",
+        env.MODELS: str(directory.models),
+        env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
+        env.DISK: str(directory.root),
+    }
+    if own_s3:
+        settings |= {
+            env.S3_REGION: store.region,
+            env.S3_ADDRESSING: store.addressing,
+            env.S3_UNCONDITIONAL: "0",
+        }
+    return settings
+
+
+def _secrets(secrets: Secrets, store: StoreSettings, clickhouse: str) -> dict[str, str]:
+    keys = {env.S3_KEY: store.key, env.S3_SECRET: store.secret}
+    return {
+        **{name: key for name, key in keys.items() if key is not None},
+        env.CLICKHOUSE: clickhouse,
+        env.ADMIN_KEY: secrets.admin_key,
+        env.TOKEN_SECRET: secrets.token_secret,
+        env.SECRET_KEY: secrets.secret_key or "",
+    }

@@ -1,0 +1,204 @@
+"""The operator console: a Textual application over the HTTP api."""
+
+import asyncio
+import gc
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import msgspec
+from textual import work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Footer
+
+from console.client import calls
+from console.client.endpoint import Endpoint
+from console.errors import ConsoleError
+from console.printable import printable
+from console.tui.api_session import ApiSession
+from console.tui.clock import Clock
+from console.tui.drawing.themes import THEMES
+from console.tui.messages import LinkChanged, OpenSimilar, OpenTask
+from console.tui.screens.help import HelpScreen
+from console.tui.screens.live import LiveTab
+from console.tui.screens.system import SystemTab
+from console.tui.screens.tasks import TasksTab
+from console.tui.screens.tracks import TracksTab
+from console.tui.view_models.connection import ConnectionState
+from console.tui.widgets.banner import Notice
+from console.tui.widgets.toasts import paint_behind_toasts
+from console.tui.widgets.topbar import TABS, TopBar
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True):
+    """How often the console asks; seconds."""
+
+    tasks_s: float = 1.0
+    """While tasks run; three times as long when none does."""
+    system_s: float = 2.0
+    tracks_s: float = 5.0
+    draw_s: float = 0.1
+    """Least time between two drawings of a followed stream."""
+    image_widget: type[Any] | None = None
+    """Draws pixels in the terminal's own protocol (`terminal_graphics`); None: block characters."""
+    theme: str = "framewire-dark"
+    own_process: bool = False
+    """Nothing else runs in this process: what stands after the first drawing is no garbage."""
+
+
+class ConsoleApp(App[None]):
+    """Tabs over one api with one key."""
+
+    CSS_PATH = "console.tcss"
+    TITLE = "framewire"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it for instances
+        (0, "-narrow"),
+        (110, "-normal"),
+        (170, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - as above
+        (0, "-low"),
+        (32, "-high"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show('tasks')", "Tasks", show=False),
+        Binding("2", "show('live')", "Live", show=False),
+        Binding("3", "show('tracks')", "Tracks", show=False),
+        Binding("4", "show('system')", "System", show=False),
+        Binding("ctrl+t", "next_theme", "Theme", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    link: reactive[ConnectionState] = reactive(ConnectionState(), init=False)
+    active: reactive[str] = reactive("tasks", init=False)
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: ConsoleSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings or ConsoleSettings()
+        self.backend = ApiSession(
+            endpoint, lambda link: self.post_message(LinkChanged(link)), clock or Clock()
+        )
+        self.shown_url = endpoint.url
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self.settings.theme
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.backend.endpoint.project, self.shown_url)
+        yield Notice(id="notice")
+        with ContentSwitcher(initial="tasks", id="tabs"):
+            yield TasksTab(self.backend, self.settings.tasks_s)
+            yield LiveTab(
+                self.backend, draw_s=self.settings.draw_s, image_widget=self.settings.image_widget
+            )
+            yield TracksTab(
+                self.backend, self.settings.tracks_s, image_widget=self.settings.image_widget
+            )
+            yield SystemTab(self.backend, self.settings.system_s)
+        yield Footer(show_command_palette=True)
+
+    def on_mount(self) -> None:
+        paint_behind_toasts(self.screen)
+        self.query_one(TasksTab).on_shown()
+        if self.backend.endpoint.project is None:
+            self._read_project()
+
+    def on_ready(self) -> None:
+        if self.settings.own_process:
+            # Else every full collection walks all of Textual, 50 ms in which no key is answered.
+            gc.collect()
+            gc.freeze()
+
+    async def on_unmount(self) -> None:
+        await self.backend.close()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,  # noqa: ARG002 - Textual's signature
+    ) -> None:
+        """Show the message as it is: what an api says may hold brackets that are no markup."""
+        message, title = printable(message, "\n"), printable(title)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    @work(group="project")
+    async def _read_project(self) -> None:
+        """Ask whose key it is until the api answers."""
+        while True:
+            try:
+                system = await self.backend.ask(calls.system())
+            except ConsoleError:
+                await asyncio.sleep(max(self.settings.system_s, self.backend.link.pause_s))
+            else:
+                self.query_one(TopBar).project = system.project
+                return
+
+    def on_link_changed(self, message: LinkChanged) -> None:
+        self.link = message.link
+
+    def watch_link(self, link: ConnectionState) -> None:
+        for widget in (*self.query(TopBar), *self.query(Notice)):  # none while it closes
+            widget.link = link
+
+    def watch_active(self, old: str, new: str) -> None:
+        self.query_one(ContentSwitcher).current = new
+        self.query_one(TopBar).active = new
+        for name, _ in TABS:
+            tab = self.query_one(f"#{name}")
+            if name == new:
+                tab.on_shown()  # type: ignore[attr-defined] # every tab has both
+            elif name == old:
+                tab.on_hidden()  # type: ignore[attr-defined]
+
+    def on_top_bar_tab_clicked(self, message: TopBar.TabClicked) -> None:
+        self.active = message.tab
+
+    def on_open_task(self, message: OpenTask) -> None:
+        self.query_one(LiveTab).task_id = message.task_id
+        self.active = "live"
+
+    def on_open_similar(self, message: OpenSimilar) -> None:
+        self.active = "tracks"
+        self.query_one(TracksTab).search_similar(message.track)
+
+    def action_show(self, tab: str) -> None:
+        self.active = tab
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(at + 1) % len(names)]
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer the tabs and every action of the shown one."""
+        for name, title in TABS:
+            yield SystemCommand(
+                f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)
+            )
+        tab = self.query_one(f"#{self.active}")
+        for binding in tab._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list
+            for bound in binding:
+                if bound.description:
+                    yield SystemCommand(
+                        bound.description,
+                        bound.tooltip or f"Key {bound.key}",
+                        lambda bound=bound, tab=tab: self.call_later(tab.run_action, bound.action),
+                    )
+        yield from super().get_system_commands(screen)

@@ -1,0 +1,1 @@
+"""From data to styled lines and pictures: pure functions, no widget and no I/O."""

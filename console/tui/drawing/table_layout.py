@@ -1,0 +1,82 @@
+"""A table's columns: how wide they are, and its lines. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from console.tui.drawing.styled_text import Line, Span, fitted
+
+GAP = 2
+
+
+class Row(NamedTuple):
+    """One row; `cells` in the order of the table's columns."""
+
+    key: str
+    cells: tuple[Line, ...]
+
+
+class Column(NamedTuple):
+    """`flex` shares out what is left over; columns of a high `rank` go first when it is narrow."""
+
+    key: str
+    title: str
+    width: int
+    flex: int = 0
+    right: bool = False
+    rank: int = 0
+
+
+def fit(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
+    """Return (place in `columns`, cells) of the shown ones; they and their gaps fit `width`."""
+    shown = list(range(len(columns)))
+    while len(shown) > 1 and _needed(columns, shown) > width:
+        worst = max(shown, key=lambda i: (columns[i].rank, i))
+        if columns[worst].rank == 0:
+            break
+        shown.remove(worst)
+    left = width - _needed(columns, shown)
+    total_flex = sum(columns[i].flex for i in shown)
+    widths: list[tuple[int, int]] = []
+    for i in shown:
+        extra = left * columns[i].flex // total_flex if total_flex and left > 0 else 0
+        widths.append((i, columns[i].width + extra))
+    return widths
+
+
+def title_line(columns: Sequence[Column], width: int, sorted_by: tuple[str, bool] | None) -> Line:
+    """Return the header; `sorted_by` is (column, descending) for its mark."""
+    spans: list[Span] = []
+    for place, cell_width in fit(columns, width):
+        column = columns[place]
+        mark = ""
+        if sorted_by and sorted_by[0] == column.key:
+            mark = "▲" if sorted_by[1] else "▼"
+        if spans:
+            spans.append((" " * GAP, ""))
+        tone = "accent!" if mark else "dim!"
+        spans += fitted(((f"{column.title}{mark}", tone),), cell_width, right=column.right)
+    return tuple(spans)
+
+
+def row_line(columns: Sequence[Column], width: int, row: Row) -> Line:
+    """Return the row's cells, each cut or filled to its column."""
+    spans: list[Span] = []
+    for place, cell_width in fit(columns, width):
+        if spans:
+            spans.append((" " * GAP, ""))
+        spans += fitted(row.cells[place], cell_width, right=columns[place].right)
+    return tuple(spans)
+
+
+def column_at(columns: Sequence[Column], width: int, x: int) -> str | None:
+    """Return the key of the column that is drawn at cell `x`."""
+    left = 0
+    for place, cell_width in fit(columns, width):
+        if left <= x < left + cell_width + GAP:
+            return columns[place].key
+        left += cell_width + GAP
+    return None
+
+
+def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
+    return sum(columns[i].width for i in shown) + GAP * (len(shown) - 1)

@@ -1,0 +1,69 @@
+"""Follows one task's log into a fold, over cuts and an api that is away, and says what happened."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from console.client.log_stream import Following
+from console.errors import ApiProblem, LogMismatchError, UnreachableError
+from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import grouped
+from console.tui.drawing.styled_text import Span
+from console.tui.view_models.connection import FIRST_PAUSE_S, MAX_PAUSE_S
+from console.tui.view_models.live_stream import LiveFold
+
+_KEY_STATUSES = {401, 403}  # a key may be given back
+
+
+async def follow_log(
+    backend: ApiSession, task_id: str, fold: LiveFold, tell: Callable[[Span], object]
+) -> AsyncIterator[Span | None]:
+    """Yield after every piece that `fold` took: a note for the person, or None.
+
+    `tell` is given a note while nothing comes. Ends with the log, or with a note when it cannot be
+    read. Begins where the fold stands.
+    """
+    pause_s = FIRST_PAUSE_S
+    tries: list[float] = []
+    while True:
+        following = Following(task_id, fold.offset)
+
+        def cut(next_s: float, following: Following = following) -> None:
+            tries.append(next_s)
+            at = grouped(following.offset)
+            tell((f"the stream broke off at byte {at}, again in {next_s:.1f} s", "bad"))
+
+        try:
+            async for piece in backend.follow(following, cut):
+                fold.apply(piece.events, backend.clock.monotonic_s())
+                yield _resumed(piece.offset, tries)
+                pause_s = FIRST_PAUSE_S
+                # A burst that is always ready would leave nobody else a turn.
+                await asyncio.sleep(0)
+        except ApiProblem as exc:
+            why = f"the stream is refused: {exc.detail or exc.code}"
+            if exc.status < 500 and exc.status not in _KEY_STATUSES:
+                yield why, "bad"
+                return
+        except (LogMismatchError, msgspec.DecodeError) as exc:
+            yield f"the stream is not a log that this console can read: {exc}", "bad"
+            return
+        except UnreachableError as exc:
+            why = str(exc)
+        else:
+            yield None
+            return
+        yield f"{why}, again in {pause_s:.0f} s", "bad"
+        tries.append(pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(MAX_PAUSE_S, 2 * pause_s)
+
+
+def _resumed(offset: int, tries: list[float]) -> Span | None:
+    if not tries:
+        return None
+    n_tries = len(tries)
+    tries.clear()
+    after = "" if n_tries == 1 else f" after {n_tries} tries"
+    return f"resumed at byte {grouped(offset)}{after}", "warn"

@@ -1,0 +1,19 @@
+"""What stands over the tabs until it is answered."""
+
+from typing import TypeVar
+
+from textual.screen import ModalScreen
+
+from console.tui.widgets.toasts import paint_behind_toasts
+
+Answer = TypeVar("Answer")
+
+
+class Dialog(ModalScreen[Answer]):
+    """Base of the console's dialogs: in the middle, the tabs dimmed behind it."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="dialog")
+
+    def on_mount(self) -> None:
+        paint_behind_toasts(self)

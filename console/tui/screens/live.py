@@ -1,0 +1,263 @@
+"""The Live tab: one task's stream as it comes, and any earlier place of it."""
+
+import asyncio
+from collections import Counter
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.timer import Timer
+
+from api.contract.resources import TaskPage
+from console.client import calls
+from console.client.log_stream import is_final
+from console.errors import ApiProblem, ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.drawing.styled_text import Span
+from console.tui.log_follower import follow_log
+from console.tui.messages import FeedMoved, FeedNote, TaskRead
+from console.tui.screens.live_seek import LiveSeek
+from console.tui.screens.prompt import PromptScreen
+from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
+from console.tui.view_models.task_list import TaskList, TaskView
+from console.tui.widgets.canvas import Lines
+from console.tui.widgets.live_rendering import (
+    EVENT_COLUMNS,
+    TARGET_COLUMNS,
+    EventRows,
+    head_lines,
+    target_rows,
+)
+from console.tui.widgets.preview import Preview
+from console.tui.widgets.splitter import Splitter
+from console.tui.widgets.table import Listing
+from console.tui.widgets.timeline import Figures, Timeline
+from streamproc.contract.chunk import Target
+
+_STATUS_S = 1.5
+_REST = 3.0
+"""Least pause between two drawings of the stream, in drawings: keys are answered in between."""
+_MAX_DRAWING_S = 0.3
+
+
+class LiveTab(LiveSeek, Vertical):
+    """Assign `task_id` to follow a task. The stream is followed while another tab is shown, too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "hold", "Hold"),
+        Binding("comma", "step(-1)", "Back", key_display=","),
+        Binding("full_stop", "step(1)", "On", key_display="."),
+        Binding("less_than_sign", "step(-10)", "10 back", show=False),
+        Binding("greater_than_sign", "step(10)", "10 on", show=False),
+        Binding("b", "seek", "Seek"),
+        Binding("l", "live", "Live"),
+        Binding("p", "preview", "Preview", show=False),
+        Binding("o", "open", "Open task", show=False),
+        Binding("c", "cancel_task", "Cancel the task", show=False),
+        Binding("y", "copy_event", "Copy event", show=False),
+        Binding("Y", "copy_curl", "Copy curl", show=False),
+        Binding("left_square_bracket", "resize('columns', -4)", "Narrower preview", show=False),
+        Binding("right_square_bracket", "resize('columns', 4)", "Wider preview", show=False),
+        Binding("left_curly_bracket", "resize('rows', -2)", "Lower preview", show=False),
+        Binding("right_curly_bracket", "resize('rows', 2)", "Higher preview", show=False),
+    ]
+
+    task_id: reactive[str | None] = reactive(None)
+    snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
+    note: reactive[tuple[str, str]] = reactive(("", "dim"))
+
+    def __init__(
+        self, backend: ApiSession, *, draw_s: float, image_widget: type[Any] | None
+    ) -> None:
+        super().__init__(id="live", classes="tab")
+        self.backend = backend
+        self.fold = LiveFold()
+        self._tasks = TaskList()
+        self._draw_s = draw_s
+        self._image_widget = image_widget
+        self._timer: Timer | None = None
+        self._drawing_s = 0.0
+        self._visible = False
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="live-head", classes="strip")
+        with Vertical(id="live-panes", classes="panes"):
+            with Horizontal(id="live-top"):
+                yield Preview(image_widget=self._image_widget, id="preview")
+                yield Splitter("preview", "columns", id="live-columns")
+                with Vertical(id="live-side"):
+                    yield Listing(TARGET_COLUMNS, id="targets", empty="no target in this frame")
+                    yield Figures(id="figures")
+            yield Splitter("live-top", "rows", id="live-rows")
+            with Horizontal(id="live-bottom"):
+                yield Timeline(id="timeline")
+                yield Splitter("timeline", "columns", id="log-columns")
+                yield Listing(EVENT_COLUMNS, id="events", empty="no event yet")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def on_shown(self) -> None:
+        self._visible = True
+        self.query_one("#events", Listing).focus()
+        self.draw()
+        self.look()
+
+    def on_hidden(self) -> None:
+        self._visible = False
+        self.stop_looking()
+
+    # -- what comes
+
+    def watch_task_id(self, task_id: str | None) -> None:
+        if not self.is_mounted or task_id is None:
+            return
+        self.fold = LiveFold()
+        self.held = None
+        self.snapshot = LiveSnapshot()
+        self.note = ("", "dim")
+        self.forget_picture()
+        self._follow(task_id)
+        self._watch_status(task_id)
+        self.look()
+
+    def on_feed_moved(self, _: FeedMoved) -> None:
+        if self._timer is None:
+            self._timer = self.set_timer(max(self._draw_s, _REST * self._drawing_s), self._take)
+
+    def on_feed_note(self, message: FeedNote) -> None:
+        self.note = (message.text, message.tone)
+
+    def on_task_read(self, message: TaskRead) -> None:
+        self._tasks.refresh(TaskPage([message.task], None))
+        self._tasks.update(message.task)
+        self._draw_head()
+
+    def _take(self) -> None:
+        self._timer = None
+        started_s = self.backend.clock.monotonic_s()
+        self.call_after_refresh(self._drawn, started_s)
+        self.snapshot = self.fold.snapshot(started_s)
+
+    def _drawn(self, started_s: float) -> None:
+        """Know how long a drawing takes: on a machine that is slow now, there are fewer."""
+        self._drawing_s = min(_MAX_DRAWING_S, self.backend.clock.monotonic_s() - started_s)
+
+    # -- what is drawn
+
+    def watch_snapshot(self) -> None:
+        if self._visible:
+            self.draw()
+
+    def watch_note(self) -> None:
+        if self._visible:
+            self._draw_head()
+
+    def draw(self) -> None:
+        """Show the stream as far as it was read, or the held place of it."""
+        snapshot, held = self.snapshot, self.held
+        targets, frame = self.looked_at()
+        counts = dict(Counter(target.class_name for target in targets))
+        self._draw_head()
+        self.query_one("#targets", Listing).show(target_rows(targets, snapshot.tracks))
+        self.query_one(Figures).show(snapshot, counts)
+        self.query_one(Timeline).show(snapshot, frame if held is not None else None)
+        events = self.query_one("#events", Listing)
+        if held is None:
+            events.show(EventRows(snapshot.lines), at=-1)
+        else:
+            events.show(EventRows(held.lines), at=held.cursor)
+        if self.task_id is None:
+            self.query_one(Preview).say("Choose a task in Tasks, or press o and give its id.")
+
+    def looked_at(self) -> tuple[tuple[Target, ...], int | None]:
+        """Return the targets and the frame of the shown place."""
+        if self.held is None:
+            return (
+                self.snapshot.targets,
+                self.snapshot.last_frame if self.snapshot.n_chunks else None,
+            )
+        chunk = self.held.line.chunk()
+        return ((), None) if chunk is None else (targets_of(chunk), self.held.line.frame)
+
+    def _draw_head(self) -> None:
+        head = self.query_one("#live-head", Lines)
+        if self.task_id is None:
+            head.show([(("No task is followed.", "dim"),)])
+            return
+        view = self.view()
+        width = self.size.width - 2
+        head.show(head_lines(view, self.task_id, self.snapshot, self.held, self.note, width))
+
+    def view(self) -> TaskView | None:
+        task = self._tasks.task(self.task_id or "")
+        return None if task is None else self._tasks.view(task)
+
+    # -- what is asked
+
+    @work(exclusive=True, group="follow")
+    async def _follow(self, task_id: str) -> None:
+        fold = self.fold
+
+        def tell(note: Span) -> None:
+            self.post_message(FeedNote(*note))
+
+        async for note in follow_log(self.backend, task_id, fold, tell):
+            self.post_message(FeedMoved())
+            if note is not None:
+                tell(note)
+
+    @work(exclusive=True, group="status")
+    async def _watch_status(self, task_id: str) -> None:
+        while True:
+            try:
+                task = await self.backend.ask(
+                    calls.task(task_id, include_request=not self._tasks.knows_request(task_id))
+                )
+            except ApiProblem as exc:
+                if exc.status == 404:
+                    return
+            except ConsoleError:
+                pass
+            else:
+                self.post_message(TaskRead(task))
+                if is_final(task):
+                    return
+            await asyncio.sleep(max(_STATUS_S, self.backend.link.pause_s))
+
+    # -- what a person does
+
+    @on(Listing.Moved, "#events")
+    def _event_chosen(self, message: Listing.Moved) -> None:
+        if message.by_person and message.key is not None:
+            self.hold_byte(int(message.key))
+
+    @on(Listing.Moved, "#targets")
+    def _target_chosen(self, message: Listing.Moved) -> None:
+        listing = self.query_one("#targets", Listing)
+        track = int(message.key) if message.key and listing.has_focus else 0
+        self.query_one(Preview).choose(track if track > 0 else None)
+
+    def action_open(self) -> None:
+        def answered(task_id: str | None) -> None:
+            if task_id:
+                self.task_id = task_id.strip()
+
+        self.app.push_screen(PromptScreen("Follow a task", hint="vt_…"), answered)
+
+    @work(group="actions")
+    async def action_cancel_task(self) -> None:
+        if self.task_id is None:
+            return
+        try:
+            answer = await self.backend.ask(calls.cancel(self.task_id))
+        except ConsoleError as exc:
+            self.notify(str(exc), title="Not cancelled", severity="error")
+            return
+        self.notify(f"The task is {answer.status}.")
+
+    def action_resize(self, across: str, n: int) -> None:
+        self.query_one(f"#live-{across}", Splitter).move(n)

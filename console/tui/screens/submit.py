@@ -1,0 +1,251 @@
+"""The submit form: a video, which of its frames, the steps, and the same request as curl."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Button, Footer, Label, Static
+
+from api.contract.resources import ModelResource
+from console.client import calls
+from console.client.curl import curl
+from console.client.video_input import is_url, local_file, video_input
+from console.errors import ApiProblem, ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.screens.dialog import Dialog
+from console.tui.screens.file_picker import PickFileScreen
+from console.tui.view_models import submit_form
+from console.tui.view_models.submit_form import (
+    FormError,
+    FormValues,
+    StepValues,
+    build_body,
+    place_errors,
+    read_body,
+)
+from console.tui.widgets.field import Field
+from console.tui.widgets.step_editor import StepEditor
+
+_FRESH = FormValues(steps=(StepValues("detect"), StepValues("feature")))
+_KINDS = ("detect", "ocr", "feature")
+
+
+class SubmitScreen(Dialog[str | None]):
+    """Dismisses with the new task's id."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "submit", "Submit", priority=True),
+        Binding("ctrl+o", "pick", "Choose a file", priority=True),
+        Binding("ctrl+y", "copy", "Copy curl", priority=True),
+        Binding("escape", "leave", "Close"),
+    ]
+
+    def __init__(self, backend: ApiSession, request: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._backend = backend
+        self._values = _FRESH if request is None else read_body(request)
+        self._models: dict[str, ModelResource] = {}
+
+    def compose(self) -> ComposeResult:
+        values = self._values
+        with Vertical(id="submit-box"):
+            yield Label("Submit a video", classes="dialog-title")
+            with Horizontal(id="submit-panes"):
+                with VerticalScroll(id="submit-form"):
+                    yield Label("", id="submit-wrong", classes="wrong", markup=False)
+                    yield Field(
+                        "video",
+                        submit_form.SOURCE,
+                        values.source,
+                        hint="a file here, or a URL",
+                        id="source",
+                    )
+                    yield Field(
+                        "sampling",
+                        submit_form.SAMPLING,
+                        values.mode,
+                        choices=submit_form.MODES,
+                        id="mode",
+                    )
+                    yield Field(
+                        "value",
+                        submit_form.SAMPLING_VALUE,
+                        values.value,
+                        hint="1 (frames per second, or every n-th)",
+                        id="value",
+                    )
+                    yield Field(
+                        "from", submit_form.RANGE_START, values.start, hint="the start", id="start"
+                    )
+                    yield Field("to", submit_form.RANGE_END, values.end, hint="the end", id="end")
+                    yield Field(
+                        "unit",
+                        submit_form.RANGE_UNIT,
+                        values.unit,
+                        choices=submit_form.UNITS,
+                        id="unit",
+                    )
+                    yield Field(
+                        "frames at most",
+                        submit_form.MAX_FRAMES,
+                        values.max_frames,
+                        hint="3000",
+                        id="most",
+                    )
+                    yield Field(
+                        "provider hint", submit_form.HINT, values.hint, hint="any", id="hint"
+                    )
+                    yield Vertical(id="steps")
+                    with Horizontal(id="add-steps"):
+                        yield Label("add step ", classes="field-label")
+                        for kind in _KINDS:
+                            yield Button(kind, id=f"add-{kind}", compact=True, classes="add-step")
+                with VerticalScroll(id="submit-curl-pane"):
+                    yield Static("", id="submit-curl", markup=False)
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Submit (ctrl+s)", variant="primary", id="send", compact=True)
+                yield Button("Choose a file (ctrl+o)", id="pick", compact=True)
+                yield Button("Close (esc)", id="close", compact=True)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._read_models()
+        self.query_one("#source", Field).focus_control()
+
+    @work(exclusive=True, group="models")
+    async def _read_models(self) -> None:
+        try:
+            page = await self._backend.ask(calls.models())
+            self._models = {model.id: model for model in page.data}
+        except ConsoleError as exc:
+            self._say(f"The models cannot be read, their parameters are not shown: {exc}")
+        await self._show_steps(self._values.steps)
+
+    async def _show_steps(self, steps: tuple[StepValues, ...]) -> None:
+        box = self.query_one("#steps")
+        await box.remove_children()
+        await box.mount_all(StepEditor(i, step, self._models) for i, step in enumerate(steps))
+        self._show_curl()
+
+    def _typed(self) -> FormValues:
+        def text(name: str) -> str:
+            return self.query_one(f"#{name}", Field).value
+
+        return FormValues(
+            text("source"),
+            text("mode"),
+            text("value"),
+            text("start"),
+            text("end"),
+            text("unit"),
+            text("most"),
+            text("hint"),
+            tuple(editor.values for editor in self.query(StepEditor)),
+            self._values.stream,
+        )
+
+    @on(Field.Edited)
+    def _show_curl(self) -> None:
+        values = self._typed()
+        upload = self._upload(values.source)
+        video = (
+            {"type": "video_url", "url": values.source.strip()}
+            if upload is None
+            else {"type": "video_base64", "data": ""}
+        )
+        try:
+            body = build_body(values, video, self._models)
+        except FormError:
+            return
+        text = curl(calls.submit(body), self._backend.endpoint.url, upload=upload)
+        self.query_one("#submit-curl", Static).update(text)
+
+    def _upload(self, source: str) -> Path | None:
+        """Return the local file that would be sent with the request, None for URLs."""
+        word = source.strip()
+        path = None if not word or is_url(word) else local_file(word)
+        roots = self._backend.endpoint.file_roots
+        below_root = path is not None and any(path.is_relative_to(root) for root in roots)
+        return None if below_root else path
+
+    @work(exclusive=True, group="send")
+    async def _send(self) -> None:
+        values = self._typed()
+        self._clear_errors()
+        try:
+            video = await asyncio.to_thread(
+                video_input, values.source.strip(), self._backend.endpoint.file_roots
+            )
+        except ConsoleError as exc:
+            self._place({submit_form.SOURCE: str(exc)})
+            return
+        try:
+            body = build_body(values, video, self._models)
+        except FormError as exc:
+            self._place(exc.errors)
+            return
+        self._say("being submitted …")
+        try:
+            accepted = await self._backend.ask(calls.submit(body))
+        except ApiProblem as exc:
+            placed, others = place_errors(exc.errors, [field.path for field in self.query(Field)])
+            self._place(placed)
+            self._say("; ".join(others) or ("" if placed else str(exc)))
+            return
+        except ConsoleError as exc:
+            self._say(str(exc))
+            return
+        self.dismiss(accepted.id)
+
+    def _clear_errors(self) -> None:
+        self._say("")
+        for field in self.query(Field):
+            field.say_wrong("")
+
+    def _place(self, errors: Mapping[str, str]) -> None:
+        wrong = [field for field in self.query(Field) if field.path in errors]
+        for field in wrong:
+            field.say_wrong(errors[field.path])
+        if wrong:
+            wrong[0].focus_control()
+            wrong[0].scroll_visible(animate=False)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#submit-wrong", Label).update(text)
+
+    @on(Button.Pressed, ".add-step")
+    async def _add(self, message: Button.Pressed) -> None:
+        message.stop()
+        kind = (message.button.id or "").removeprefix("add-")
+        await self._show_steps((*self._typed().steps, StepValues(kind)))
+
+    async def on_step_editor_removed(self, message: StepEditor.Removed) -> None:
+        editors = list(self.query(StepEditor))
+        await self._show_steps(tuple(e.values for e in editors if e is not message.editor))
+
+    @on(Button.Pressed, "#send")
+    def action_submit(self) -> None:
+        self._send()
+
+    @on(Button.Pressed, "#close")
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#pick")
+    def action_pick(self) -> None:
+        def picked(path: Path | None) -> None:
+            if path is not None:
+                self.query_one("#source", Field).value = str(path)
+
+        source = self.query_one("#source", Field).value
+        path = None if is_url(source) else local_file(source)
+        self.app.push_screen(PickFileScreen(Path.cwd() if path is None else path.parent), picked)
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(str(self.query_one("#submit-curl", Static).content))
+        self.notify("It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command")

@@ -1,0 +1,110 @@
+"""The System tab: parts, workers, what waits in Kafka, and what failed lately."""
+
+import asyncio
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from api.contract.resources import SystemResource, TaskResource
+from console.client import calls
+from console.errors import ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.messages import OpenTask, SystemRead
+from console.tui.view_models.system import (
+    FAILURE_COLUMNS,
+    LAG_COLUMNS,
+    WORKER_COLUMNS,
+    ServiceFold,
+    failure_rows,
+    part_line,
+    summary_line,
+)
+from console.tui.widgets.canvas import Lines
+from console.tui.widgets.splitter import Splitter
+from console.tui.widgets.table import Listing
+
+_FAILURES = 20
+
+
+class SystemTab(Vertical):
+    """Asks while it is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "refresh", "Refresh"),
+        Binding("left_square_bracket", "resize('columns', -4)", "Narrower lag", show=False),
+        Binding("right_square_bracket", "resize('columns', 4)", "Wider lag", show=False),
+        Binding("left_curly_bracket", "resize('rows', -2)", "Fewer workers", show=False),
+        Binding("right_curly_bracket", "resize('rows', 2)", "More workers", show=False),
+    ]
+
+    def __init__(self, backend: ApiSession, poll_s: float) -> None:
+        super().__init__(id="system", classes="tab")
+        self.backend = backend
+        self._poll_s = poll_s
+        self._history = ServiceFold()
+        self._hurry = asyncio.Event()
+        self._known: tuple[SystemResource, tuple[TaskResource, ...]] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="system-parts", classes="strip")
+        with Vertical(classes="panes"):
+            with Vertical(id="system-top"):
+                yield Listing(WORKER_COLUMNS, id="workers", empty="no worker has told of itself")
+            yield Splitter("system-top", "rows", id="system-rows")
+            with Horizontal(id="system-bottom"):
+                yield Listing(LAG_COLUMNS, id="lag", empty="Kafka does not tell")
+                yield Splitter("lag", "columns", id="system-columns")
+                yield Listing(FAILURE_COLUMNS, id="failures", empty="No task has failed.")
+
+    def on_shown(self) -> None:
+        self.query_one("#workers", Listing).focus()
+        self._poll()
+
+    def on_hidden(self) -> None:
+        self.workers.cancel_group(self, "poll")
+
+    def on_system_read(self, message: SystemRead) -> None:
+        self._history.take(message.system)
+        self._known = (message.system, message.failures)
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the last answer."""
+        if self._known is None:
+            return
+        system, failures = self._known
+        now = self.backend.clock.now()
+        self.query_one("#system-parts", Lines).show([part_line(system), summary_line(system)])
+        self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
+        self.query_one("#lag", Listing).show(self._history.lag_rows(system))
+        self.query_one("#failures", Listing).show(failure_rows(failures, now))
+
+    @work(exclusive=True, group="poll")
+    async def _poll(self) -> None:
+        while True:
+            self._hurry.clear()
+            pause_s = self._poll_s
+            try:
+                system = await self.backend.ask(calls.system())
+                failed = await self.backend.ask(calls.tasks(status=["failed"], limit=_FAILURES))
+            except ConsoleError:
+                pause_s = max(pause_s, self.backend.link.pause_s)
+            else:
+                self.post_message(SystemRead(system, tuple(failed.data)))
+            try:
+                await asyncio.wait_for(self._hurry.wait(), pause_s)
+            except TimeoutError:
+                continue
+
+    @on(Listing.Chosen, "#failures")
+    def _failure_chosen(self, message: Listing.Chosen) -> None:
+        self.post_message(OpenTask(message.key))
+
+    def action_refresh(self) -> None:
+        self._hurry.set()
+
+    def action_resize(self, across: str, n: int) -> None:
+        self.query_one(f"#system-{across}", Splitter).move(n)

@@ -1,0 +1,254 @@
+"""The Tasks tab: every task of the project, its details, and what can be done with it."""
+
+import asyncio
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Input
+
+from api.contract.resources import STATUSES, TaskPage
+from console.client import calls
+from console.errors import ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.messages import OpenTask, TaskRead, TasksRead
+from console.tui.screens.task_actions import TaskActions
+from console.tui.screens.task_filters import TaskFilters
+from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter, TaskList
+from console.tui.widgets.canvas import Lines
+from console.tui.widgets.chips import Chips
+from console.tui.widgets.splitter import Splitter
+from console.tui.widgets.table import Listing
+from console.tui.widgets.task_rendering import COLUMNS, details_lines, task_row
+
+PAGE = 50
+CALM_FACTOR = 3.0
+_DESCRIBED_AT_ONCE = 8
+
+
+class TasksTab(TaskFilters, TaskActions, Vertical):
+    """Polls while it is shown; asks for requests of the rows that are in sight."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "submit", "New"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("c", "cancel", "Cancel"),
+        Binding("r", "rerun", "Re-run"),
+        Binding("e", "edit", "Edit as new", show=False),
+        Binding("x", "export", "Export"),
+        Binding("y", "copy_id", "Copy id"),
+        Binding("Y", "copy_curl", "Copy curl", show=False),
+        Binding("f", "next_status", "Status"),
+        Binding("t", "next_window", "Time", show=False),
+        Binding("s", "next_sort", "Sort"),
+        Binding("S", "reverse", "Reverse", show=False),
+        Binding("escape", "clear_filter", "Clear the filter", show=False),
+        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
+        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
+    ]
+
+    def __init__(self, backend: ApiSession, poll_s: float) -> None:
+        super().__init__(id="tasks", classes="tab")
+        self.backend = backend
+        self.tasks = TaskList()
+        self._poll_s = poll_s
+        self._generation = 0
+        self._more_asked = False
+        self._selected: str | None = None
+        self._asked: set[str] = set()
+        self._hurry = asyncio.Event()
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="task-filters", classes="strip"):
+            yield Chips(("all", *STATUSES), id="statuses")
+            yield Chips(tuple(WINDOWS), id="windows")
+            yield Lines(id="task-count")
+        yield Input(
+            placeholder="words to filter by: status, source, step, id, error",
+            id="words",
+            compact=True,
+        )
+        with Horizontal(id="task-panes", classes="panes"):
+            yield Listing(COLUMNS, id="task-list", empty="reading …")
+            yield Splitter("task-list", "columns", id="task-splitter")
+            with VerticalScroll(id="task-details", can_focus=True):
+                yield Lines(id="task-facts")
+
+    def on_mount(self) -> None:
+        self.query_one(Listing).focus()
+        self.set_interval(1.0, self.draw)
+
+    def on_shown(self) -> None:
+        self.query_one(Listing).focus()
+        self._hurry.set()
+        self._poll()
+
+    def on_hidden(self) -> None:
+        self.workers.cancel_group(self, "poll")
+
+    @property
+    def selected(self) -> str | None:
+        return self._selected
+
+    def reload(self) -> None:
+        """Ask at once instead of at the next turn."""
+        self._hurry.set()
+
+    # -- what comes
+
+    def on_tasks_read(self, message: TasksRead) -> None:
+        if message.generation != self._generation:
+            return
+        if message.is_first:
+            self.tasks.refresh(message.page)
+        else:
+            self.tasks.extend(message.page)
+            self._more_asked = False
+        self.draw()
+
+    def on_task_read(self, message: TaskRead) -> None:
+        self.tasks.update(message.task)
+        self.draw()
+
+    def watch_wanted(self, old: TaskFilter, new: TaskFilter) -> None:
+        if not self.is_mounted:
+            return
+        if (old.statuses, old.window) != (new.statuses, new.window):
+            self._generation += 1
+            self._more_asked = False
+            self.tasks.clear()
+            self._poll()
+        self.draw()
+
+    def watch_sort(self) -> None:
+        if self.is_mounted:
+            self.draw()
+
+    # -- what is drawn
+
+    def draw(self) -> None:
+        """Show the tasks as they are known now."""
+        now = self.backend.clock.now()
+        key, descending = self.sort
+        views = self.tasks.rows(self.wanted.text, key, now, descending=descending)
+        listing = self.query_one("#task-list", Listing)
+        listing.say_empty(self._empty())
+        listing.show([task_row(view, now) for view in views], sorted_by=(key, descending))
+        more = "+" if self.tasks.cursor else ""
+        shown = f"{len(views)} of " if len(views) != len(self.tasks) else ""
+        self.query_one("#task-count", Lines).show(
+            [((f"{shown}{len(self.tasks)}{more} tasks", "dim"),)]
+        )
+        self.query_one("#statuses", Chips).show(frozenset(self.wanted.statuses or {"all"}))
+        self.query_one("#windows", Chips).show(frozenset({self.wanted.window}))
+        self._draw_details(now)
+        self._describe_missing([view.task.id for view in views])
+
+    def _draw_details(self, now: datetime) -> None:
+        facts = self.query_one("#task-facts", Lines)
+        task = self.tasks.task(self.selected or "")
+        if task is None:
+            facts.show([(("Choose a task to see its request.", "dim"),)])
+            return
+        request = self.tasks.request(task.id)
+        facts.show(details_lines(self.tasks.view(task), request, now, facts.size.width))
+
+    def _empty(self) -> str:
+        if not self.tasks.loaded:
+            return "no answer yet" if not self.backend.link.is_fine else "reading …"
+        if self.wanted.is_open:
+            return "No tasks yet: press n to submit a video."
+        return "No task fits the filter: esc clears it."
+
+    # -- what is asked
+
+    @work(exclusive=True, group="poll", exit_on_error=True)
+    async def _poll(self) -> None:
+        generation = self._generation
+        while True:
+            self._hurry.clear()
+            try:
+                page = await self.backend.ask(self._call())
+            except ConsoleError:
+                pause_s = self.backend.link.pause_s or self._poll_s
+            else:
+                self.post_message(TasksRead(page, is_first=True, generation=generation))
+                busy = any(task.status in ACTIVE for task in page.data)
+                pause_s = self._poll_s if busy else self._poll_s * CALM_FACTOR
+                await self._refresh_selected()
+            try:
+                await asyncio.wait_for(self._hurry.wait(), pause_s)
+            except TimeoutError:
+                continue
+
+    async def _refresh_selected(self) -> None:
+        """Lists leave attempts out: the selected task is asked for itself while it runs."""
+        task = self.tasks.task(self._selected or "")
+        if task is None or task.status not in ACTIVE:
+            return
+        try:
+            self.post_message(TaskRead(await self.backend.ask(calls.task(task.id))))
+        except ConsoleError:
+            return
+
+    @work(group="more")
+    async def _read_more(self, cursor: str, generation: int) -> None:
+        try:
+            page = await self.backend.ask(calls.after_cursor(self._call(), cursor))
+        except ConsoleError:
+            self._more_asked = False
+            return
+        self.post_message(TasksRead(page, is_first=False, generation=generation))
+
+    @work(group="describe")
+    async def _describe(self, task_id: str) -> None:
+        try:
+            task = await self.backend.ask(calls.task(task_id, include_request=True))
+        except ConsoleError:
+            return
+        finally:
+            self._asked.discard(task_id)
+        self.post_message(TaskRead(task))
+
+    def _describe_missing(self, shown: list[str]) -> None:
+        listing = self.query_one("#task-list", Listing)
+        first = max(0, int(listing.scroll_y) - 5)
+        in_sight = shown[first : first + listing.size.height + 10]
+        for task_id in in_sight:
+            if len(self._asked) >= _DESCRIBED_AT_ONCE or not self.backend.link.is_fine:
+                return
+            if task_id not in self._asked and not self.tasks.knows_request(task_id):
+                self._asked.add(task_id)
+                self._describe(task_id)
+
+    def _call(self) -> calls.Call[TaskPage]:
+        wanted = self.wanted
+        return calls.tasks(
+            status=sorted(wanted.statuses),
+            created_from=wanted.created_from(self.backend.clock.now()),
+            limit=PAGE,
+        )
+
+    # -- what a person does
+
+    @on(Listing.Moved, "#task-list")
+    def _moved(self, message: Listing.Moved) -> None:
+        self._selected = message.key
+        self._draw_details(self.backend.clock.now())
+        self.query_one("#task-details").scroll_home(animate=False)
+
+    @on(Listing.Chosen, "#task-list")
+    def _chosen(self, message: Listing.Chosen) -> None:
+        self.post_message(OpenTask(message.key))
+
+    @on(Listing.NearEnd, "#task-list")
+    def _near_end(self) -> None:
+        if self.tasks.cursor is not None and not self._more_asked:
+            self._more_asked = True
+            self._read_more(self.tasks.cursor, self._generation)
+
+    def action_resize(self, n: int) -> None:
+        self.query_one(Splitter).move(n)

@@ -1,0 +1,278 @@
+"""The Tracks tab: search over all tasks, one track's best crop and way, and who looks like it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.widgets import Input, Label
+
+from api.contract.resources import TrackPage, TrackResource
+from console.client.video_input import typed_path
+from console.errors import ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.export import encode_rows
+from console.tui.messages import OpenTask, SearchFailed, TracksRead
+from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.track_details import TrackTrail
+from console.tui.view_models.submit_form import FormError
+from console.tui.view_models.task_list import WINDOWS
+from console.tui.view_models.track_search import (
+    COLUMNS,
+    LIKENESS,
+    TrackSearch,
+    track_key,
+    track_row,
+)
+from console.tui.widgets.canvas import Lines
+from console.tui.widgets.chips import Chips
+from console.tui.widgets.preview import Preview
+from console.tui.widgets.splitter import Splitter
+from console.tui.widgets.table import Listing
+from console.tui.widgets.trajectory import Trajectory
+
+_FIELDS = (
+    ("class_name", "class", "any"),
+    ("text", "text", "any"),
+    ("min_dwell", "dwell ≥", "s"),
+    ("min_confidence", "conf ≥", "0-1"),
+)
+_LIKENESS_FIRST = (LIKENESS, *COLUMNS)
+
+
+class TracksTab(TrackTrail, Vertical):
+    """Searches when it is first shown and when a field is entered; asks again while it is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "Search", key_display="/"),
+        Binding("m", "similar", "More like this"),
+        Binding("enter", "open", "Open task", show=False),
+        Binding("t", "next_window", "Time"),
+        Binding("x", "export", "Export"),
+        Binding("y", "copy", "Copy id", show=False),
+        Binding("escape", "clear", "Clear"),
+        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
+        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
+    ]
+
+    search: reactive[TrackSearch | None] = reactive(None)
+
+    def __init__(
+        self, backend: ApiSession, poll_s: float, *, image_widget: type[Any] | None
+    ) -> None:
+        super().__init__(id="tracks", classes="tab")
+        self.backend = backend
+        self._poll_s = poll_s
+        self.found: list[TrackResource] = []
+        self._image_widget = image_widget
+        self._cursor: str | None = None
+        self._more_asked = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="track-fields", classes="strip"):
+            for name, label, hint in _FIELDS:
+                yield Label(label, classes="track-label")
+                yield Input(placeholder=hint, id=f"track-{name}", compact=True)
+            yield Chips(tuple(WINDOWS), id="track-windows")
+        yield Lines(id="track-like", classes="strip")
+        with Horizontal(id="track-panes", classes="panes"):
+            yield Listing(COLUMNS, id="track-list", empty="reading …")
+            yield Splitter("track-list", "columns", id="track-splitter")
+            with Vertical(id="track-details"):
+                yield Preview(image_widget=self._image_widget, id="crop")
+                yield Trajectory(id="trajectory")
+                yield Lines(id="track-facts")
+
+    def on_mount(self) -> None:
+        self.query_one("#track-windows", Chips).show(frozenset({"any time"}))
+        self.query_one("#crop", Preview).say("Choose a track.")
+
+    def on_shown(self) -> None:
+        self.query_one("#track-list", Listing).focus()
+        if self.search is None:
+            self.search = TrackSearch()
+        elif not self.found:
+            self._search(self.search, None)
+        self._poll()
+
+    def on_hidden(self) -> None:
+        self.workers.cancel_group(self, "trail")
+        self.workers.cancel_group(self, "poll")
+
+    def search_similar(self, track: str) -> None:
+        """Search for tracks that look like `task:track`, nearest first."""
+        self.search = TrackSearch(similar_to=track)
+
+    # -- what comes
+
+    def watch_search(self, search: TrackSearch | None) -> None:
+        if search is None:
+            return
+        self.found = []
+        self._cursor = None
+        listing = self.query_one("#track-list", Listing)
+        listing.columns = _LIKENESS_FIRST if search.similar_to else COLUMNS
+        listing.say_empty("reading …")
+        self.query_one("#track-windows", Chips).show(frozenset({search.window}))
+        like = self.query_one("#track-like", Lines)
+        like.set_class(search.similar_to is not None, "-shown")
+        like.show(
+            [(("like ", "dim"), (search.similar_to or "", "accent!"), ("   esc clears", "dim"))]
+        )
+        self._draw()
+        self._search(search, None)
+
+    def on_tracks_read(self, message: TracksRead) -> None:
+        if message.search != self.search:
+            return
+        if message.place == "again":
+            if not self._take_newer(message.page):
+                return
+        else:
+            self.found = [*(() if message.place == "first" else self.found), *message.page.data]
+            self._cursor = message.page.next_cursor
+            self._more_asked = False
+        self.query_one("#track-list", Listing).say_empty("No track fits.")
+        self._draw()
+
+    def _take_newer(self, page: TrackPage) -> bool:
+        """Put what is new on top of what was found; return whether anything is."""
+        fresh = {track_key(track) for track in page.data}
+        older = [track for track in self.found if track_key(track) not in fresh]
+        newer = [*page.data, *older] if page.next_cursor else page.data
+        changed = newer != self.found
+        self.found = newer
+        return changed
+
+    def on_search_failed(self, message: SearchFailed) -> None:
+        self._more_asked = False
+        self.query_one("#track-list", Listing).say_empty(message.why)
+        self.notify(message.why, title="The search failed", severity="error")
+
+    def _draw(self) -> None:
+        now = self.backend.clock.now()
+        similar = self.search is not None and self.search.similar_to is not None
+        rows = [track_row(track, now) for track in self.found]
+        if similar:
+            rows = [row._replace(cells=(row.cells[-1], *row.cells[:-1])) for row in rows]
+        self.query_one("#track-list", Listing).show(rows)
+
+    @property
+    def selected(self) -> TrackResource | None:
+        key = self.query_one("#track-list", Listing).key
+        return next((track for track in self.found if track_key(track) == key), None)
+
+    # -- what is asked
+
+    @work(exclusive=True, group="search")
+    async def _search(self, search: TrackSearch, cursor: str | None) -> None:
+        try:
+            page: TrackPage = await self.backend.ask(search.call(self.backend.clock.now(), cursor))
+        except FormError as exc:
+            self.post_message(SearchFailed("; ".join(exc.errors.values())))
+        except ConsoleError as exc:
+            self.post_message(SearchFailed(str(exc)))
+        else:
+            self.post_message(TracksRead(search, page, "first" if cursor is None else "next"))
+
+    @work(exclusive=True, group="poll")
+    async def _poll(self) -> None:
+        """Ask again now and then: a task's tracks can be found some seconds after its end."""
+        while True:
+            await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
+            search = self.search
+            if search is None or search.similar_to is not None:
+                continue
+            try:
+                page = await self.backend.ask(search.call(self.backend.clock.now(), None))
+            except (FormError, ConsoleError):
+                continue  # said where it was searched for, or by the line below the tabs
+            self.post_message(TracksRead(search, page, "again"))
+
+    # -- what a person does
+
+    @on(Listing.NearEnd, "#track-list")
+    def _near_end(self) -> None:
+        if self._cursor is not None and not self._more_asked and self.search is not None:
+            self._more_asked = True
+            self._search(self.search, self._cursor)
+
+    @on(Listing.Chosen, "#track-list")
+    def _chosen(self, message: Listing.Chosen) -> None:
+        self.post_message(OpenTask(message.key.rpartition(":")[0]))
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        self.search = self._typed(self.search.window if self.search else "any time")
+        self.query_one("#track-list", Listing).focus()
+
+    @on(Chips.Clicked, "#track-windows")
+    def _window_clicked(self, message: Chips.Clicked) -> None:
+        self.search = self._typed(message.name)
+
+    def action_next_window(self) -> None:
+        names = list(WINDOWS)
+        now = self.search.window if self.search else names[-1]
+        self.search = self._typed(names[(names.index(now) + 1) % len(names)])
+
+    def _typed(self, window: str) -> TrackSearch:
+        def text(name: str) -> str:
+            return self.query_one(f"#track-{name}", Input).value
+
+        similar_to = self.search.similar_to if self.search else None
+        return TrackSearch(
+            class_name=text("class_name"),
+            text=text("text"),
+            min_dwell=text("min_dwell"),
+            min_confidence=text("min_confidence"),
+            window=window,
+            similar_to=similar_to,
+        )
+
+    def action_search(self) -> None:
+        self.query_one(f"#track-{_FIELDS[0][0]}", Input).focus()
+
+    def action_clear(self) -> None:
+        for name, _, _ in _FIELDS:
+            self.query_one(f"#track-{name}", Input).value = ""
+        self.search = TrackSearch()
+        self.query_one("#track-list", Listing).focus()
+
+    def action_similar(self) -> None:
+        if self.selected is not None:
+            self.search_similar(track_key(self.selected))
+
+    def action_copy(self) -> None:
+        if self.selected is not None:
+            self.app.copy_to_clipboard(track_key(self.selected))
+            self.notify(track_key(self.selected), title="Copied the track")
+
+    def action_export(self) -> None:
+        def answered(name: str | None) -> None:
+            if name:
+                self._export(typed_path(name))
+
+        self.app.push_screen(
+            PromptScreen(
+                f"Export the {len(self.found)} listed tracks to a file: .csv or .json",
+                "tracks.csv",
+                check=lambda name: encode_rows((), Path(name)),
+            ),
+            answered,
+        )
+
+    @work(group="export")
+    async def _export(self, path: Path) -> None:
+        try:
+            await asyncio.to_thread(path.write_bytes, encode_rows(self.found, path))
+        except (OSError, ValueError) as exc:
+            self.notify(str(exc), title="Not exported", severity="error")
+            return
+        self.notify(f"{len(self.found)} tracks in {path}", title="Exported")
+
+    def action_resize(self, n: int) -> None:
+        self.query_one(Splitter).move(n)

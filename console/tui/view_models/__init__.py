@@ -1,0 +1,1 @@
+"""What the tabs show, as plain data: folds and forms without I/O and without Textual."""

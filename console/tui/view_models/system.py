@@ -1,0 +1,243 @@
+"""The service over time, as the System tab shows it: a fold of `/v1/system`, as rows. Pure."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from datetime import datetime
+
+from api.contract.resources import (
+    LagResource,
+    PartResource,
+    SandboxResource,
+    SystemResource,
+    TaskResource,
+)
+from console.tui.drawing.formatting import duration, grouped, rate, short_id, size, sparkline
+from console.tui.drawing.styled_text import Line, Span
+from console.tui.drawing.table_layout import Column, Row
+from console.tui.view_models.task_list import parse_time
+
+HISTORY = 60
+PART_TITLES = {
+    "kafka": "Kafka",
+    "s3": "S3",
+    "clickhouse": "ClickHouse",
+    "directory": "keys",
+    "log": "log",
+    "worker": "workers",
+    "archive": "archive",
+    "index": "index",
+}
+ROLES = frozenset({"worker", "archive", "index"})
+"""Parts that are shown when there is something to say of them."""
+LAG_TITLES = {
+    "framewire-worker": "tasks waiting",
+    "framewire-archive": "archive behind",
+    "framewire-index": "index behind",
+}
+WORKER_COLUMNS = (
+    Column("worker", "WORKER", 12, flex=1),
+    Column("state", "STATE", 7),
+    Column("device", "DEVICE", 12),
+    Column("precision", "PREC", 4, rank=6),
+    Column("busy", "BUSY", 5, right=True),
+    Column("fps", "FPS", 5, right=True),
+    Column("history", "FPS, LAST 2 MIN", 20, rank=4),
+    Column("frames", "FRAMES", 8, right=True, rank=5),
+    Column("memory", "MEMORY", 9, right=True, rank=3),
+    Column("sandbox", "SANDBOX", 8, flex=1, rank=4),
+    Column("models", "MODELS", 16, flex=2, rank=7),
+    Column("up", "UP", 6, right=True, rank=2),
+)
+LAG_COLUMNS = (
+    Column("what", "WHAT", 14),
+    Column("topic", "TOPIC", 12, rank=4),
+    Column("lag", "LAG", 7, right=True),
+    Column("history", "LAST 2 MIN", 12, flex=1, rank=3),
+    Column("partitions", "BY PARTITION", 12, flex=1, rank=2),
+)
+FAILURE_COLUMNS = (
+    Column("age", "AGE", 6, right=True),
+    Column("code", "ERROR", 18),
+    Column("message", "MESSAGE", 12, flex=1, rank=1),
+    Column("task", "TASK", 7),
+)
+
+
+class ServiceFold:
+    """Keeps the last `HISTORY` answers' figures."""
+
+    def __init__(self) -> None:
+        self._fps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._lag: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+
+    def take(self, system: SystemResource) -> None:
+        """Remember one answer's figures; those of workers that are gone are forgotten."""
+        for worker in system.workers:
+            self._fps[worker.id].append(worker.fps if worker.alive else 0.0)
+        for gone in self._fps.keys() - {worker.id for worker in system.workers}:
+            del self._fps[gone]
+        for key, parts in _by_topic(system.lag).items():
+            self._lag[key].append(float(sum(part.lag or 0 for part in parts)))
+
+    def worker_rows(self, system: SystemResource, now: datetime) -> list[Row]:
+        rows: list[Row] = []
+        for worker in sorted(system.workers, key=lambda w: (not w.alive, w.id)):
+            started = parse_time(worker.started_at) or now
+            seen = parse_time(worker.seen_at) or now
+            state: Span = ("● alive", "good") if worker.alive else ("✖ gone", "bad")
+            since = (now if worker.alive else seen) - started
+            rows.append(
+                Row(
+                    worker.id,
+                    (
+                        ((worker.id, "!"),),
+                        (state,),
+                        ((worker.device, ""),),
+                        ((worker.precision, "dim"),),
+                        _busy(worker.busy, worker.slots),
+                        ((rate(worker.fps), "!" if worker.fps else "dim"),),
+                        ((sparkline(self._fps[worker.id], 20), "info"),),
+                        ((grouped(worker.processed_frames), ""),),
+                        ((size(worker.rss_bytes), "dim"),),
+                        _sandbox(worker.sandbox),
+                        ((", ".join(worker.models) or "none loaded", "dim"),),
+                        ((duration(since.total_seconds()), "dim"),),
+                    ),
+                )
+            )
+        return rows
+
+    def lag_rows(self, system: SystemResource) -> list[Row]:
+        rows: list[Row] = []
+        for key, parts in sorted(_by_topic(system.lag).items(), key=lambda item: _order(item[0])):
+            group, topic = key
+            total = sum(part.lag or 0 for part in parts)
+            started = any(part.lag is not None for part in parts)
+            shown = grouped(total) if started else "-"
+            tone = "dim" if not total else "warn" if total < 1000 else "bad"
+            rows.append(
+                Row(
+                    f"{group}/{topic}",
+                    (
+                        ((LAG_TITLES.get(group, group), ""),),
+                        ((topic, "dim"),),
+                        ((shown, f"{tone}!" if total else tone),),
+                        ((sparkline(self._lag[key], 12), "info"),),
+                        _partitions(parts),
+                    ),
+                )
+            )
+        return rows
+
+
+def part_line(system: SystemResource) -> Line:
+    """Return the parts on one line; the fault of one that is not ready stands beside it.
+
+    Of the roles, only what stands still or waits is shown, and of what was left out the last.
+    """
+    spans: list[Span] = []
+    for part in system.parts:
+        title = PART_TITLES.get(part.name, part.name)
+        if not part.ready:
+            spans += _fault(part, title)
+        elif part.name not in ROLES:
+            spans += [(" ● ", "good!"), (title, "")]
+        elif part.detail:
+            spans += [(" ◐ ", "warn!"), (title, ""), (f" {part.detail}", "warn")]
+        else:
+            continue
+        spans.append(("  ", ""))
+    if system.dead_letters:
+        last = system.dead_letters[0]
+        told = f" {len(system.dead_letters)} left out, the last by {last.role}: {last.code}"
+        spans.append((told + "  ", "warn"))
+    spans.append((f" framewire {system.version}", "dim"))
+    return tuple(spans)
+
+
+def summary_line(system: SystemResource) -> Line:
+    alive = [worker for worker in system.workers if worker.alive]
+    slots = sum(worker.slots for worker in alive)
+    busy = sum(worker.busy for worker in alive)
+    fps = sum(worker.fps for worker in alive)
+    waiting = sum(part.lag or 0 for part in system.lag if part.group == "framewire-worker")
+    workers_tone = "good!" if alive else "bad!"
+    return (
+        (f" {len(alive)}", workers_tone),
+        (" worker   " if len(alive) == 1 else " workers   ", "dim"),
+        (f"{busy}/{slots}", "!"),
+        (" slots busy   ", "dim"),
+        (rate(fps), "!"),
+        (" frames/s   ", "dim"),
+        (grouped(waiting), "warn!" if waiting else "!"),
+        (" tasks waiting   ", "dim"),
+        (", ".join(system.devices) or "no device", ""),
+        ("   ", ""),
+        (f"{system.partitions or '?'} partitions", "dim"),
+    )
+
+
+def sandbox_words(sandbox: SandboxResource | None) -> str:
+    """Return what holds a worker's decoders, and which parts of it are missing."""
+    if sandbox is None:
+        return "not told"
+    return f"{sandbox.level} - {', '.join(sandbox.missing)}" if sandbox.missing else sandbox.level
+
+
+def failure_rows(failures: Sequence[TaskResource], now: datetime) -> list[Row]:
+    rows: list[Row] = []
+    for task in failures:
+        at = parse_time(task.finished_at or task.created_at) or now
+        error = task.error
+        rows.append(
+            Row(
+                task.id,
+                (
+                    ((duration((now - at).total_seconds()), "dim"),),
+                    ((error.code if error else "unknown", "bad"),),
+                    ((error.message if error else "", ""),),
+                    ((short_id(task.id), "dim"),),
+                ),
+            )
+        )
+    return rows
+
+
+def _sandbox(sandbox: SandboxResource | None) -> Line:
+    level = sandbox.level if sandbox else None
+    tone = {"full": "good", "partial": "warn", "none": "bad!"}.get(level or "", "dim")
+    return ((sandbox_words(sandbox), tone),)
+
+
+def _by_topic(lag: Sequence[LagResource]) -> dict[tuple[str, str], list[LagResource]]:
+    found: dict[tuple[str, str], list[LagResource]] = defaultdict(list)
+    for part in lag:
+        found[part.group, part.topic].append(part)
+    return found
+
+
+def _order(key: tuple[str, str]) -> tuple[int, str]:
+    groups = list(LAG_TITLES)
+    return (groups.index(key[0]) if key[0] in groups else len(groups), key[1])
+
+
+def _busy(busy: int, slots: int) -> Line:
+    return ((f"{busy}/{slots}", "accent!" if busy >= slots else "" if busy else "dim"),)
+
+
+def _partitions(parts: Sequence[LagResource]) -> Line:
+    """Return one mark for each partition: how far it is behind, `·` where nothing was read yet."""
+    most = max((part.lag or 0 for part in parts), default=0)
+    spans: list[Span] = []
+    for part in sorted(parts, key=lambda part: part.partition):
+        if part.lag is None:
+            spans.append(("·", "faint"))
+        elif not part.lag:
+            spans.append(("▁", "dim"))
+        else:
+            spans.append((sparkline([most, part.lag], 2)[1], "warn"))
+    return tuple(spans)
+
+
+def _fault(part: PartResource, title: str) -> list[Span]:
+    return [(" ✖ ", "bad!"), (title, "bad!"), (f" {part.detail or 'not ready'}", "bad")]

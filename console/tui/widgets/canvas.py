@@ -1,0 +1,92 @@
+"""Widgets that are drawn by a function from data to lines."""
+
+from collections.abc import Sequence
+
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.tui.drawing.styled_text import Ink, Line
+
+
+def ink_of(widget: Widget) -> Ink:
+    """Return the ink of the app's theme."""
+    app = widget.app
+    key = app.current_theme.name
+    known: tuple[str, Ink] | None = getattr(app, "_framewire_ink", None)
+    if known is None or known[0] != key:
+        known = (key, Ink(app.theme_variables, dark=app.current_theme.dark))
+        app._framewire_ink = known  # type: ignore[attr-defined] # noqa: SLF001 - our own cache
+    return known[1]
+
+
+class Canvas(Widget):
+    """Draws the lines that `draw` returns; `redraw()` after the data changed.
+
+    Only lines that differ from the drawn ones are painted again: a terminal is slow.
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._lines: Sequence[Line] | None = None
+        self._drawn_at: Size | None = None
+        self._base: Style | None = None
+
+    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - for those that draw
+        """Return at most `height` lines; each is cut or filled to `width` cells."""
+        return ()
+
+    def redraw(self) -> None:
+        old, size = self._lines, self.size
+        if old is None or self._drawn_at != size:
+            self._lines = None
+            self.refresh()
+            return
+        new = self._lines = self.draw(*size)
+        changed = [y for y in range(size.height) if _line(old, y) != _line(new, y)]
+        if changed:
+            self.refresh(*(Region(0, y, size.width, 1) for y in changed))
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size
+        if self._lines is None or self._drawn_at != self.size:
+            self._lines = self.draw(width, height)
+            self._drawn_at = self.size
+        if self._base is None:  # Textual computes it anew each time it is asked
+            self._base = self.rich_style
+        return ink_of(self).strip(_line(self._lines, y), width, self._base)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._lines = self._base = None
+
+
+class Lines(Canvas):
+    """A canvas that is given its lines; as high as they are."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._shown: Sequence[Line] = ()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Draw these lines from now on."""
+        if lines == self._shown:
+            return
+        grown = len(lines) != len(self._shown)
+        self._shown = lines
+        if grown:
+            self._lines = None
+            self.refresh(layout=True)
+        else:
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - cut when drawn
+        return self._shown
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self._shown)
+
+
+def _line(lines: Sequence[Line], y: int) -> Line:
+    return lines[y] if y < len(lines) else ()

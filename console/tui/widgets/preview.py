@@ -1,0 +1,110 @@
+"""The picture of a frame: by the terminal's graphics protocol, else by block characters."""
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.tui.drawing.frame_image import Shown, blocks, with_boxes
+from console.tui.widgets.canvas import Lines, ink_of
+
+
+class BlockPicture(Widget):
+    """Four pixels to a cell; drawn anew when the picture or the size changes."""
+
+    DEFAULT_CSS = "BlockPicture { width: 1fr; height: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: Shown | None = None
+        self._chosen: int | None = None
+        self._strips: list[Strip] | None = None
+
+    def show(self, shown: Shown | None, chosen: int | None) -> None:
+        self._shown, self._chosen, self._strips = shown, chosen, None
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._strips = None
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips = None
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size
+        if self._shown is None or not width or not height:
+            return Strip.blank(width, self.rich_style)
+        if self._strips is None or len(self._strips) != height:
+            colours = ink_of(self).track_colours
+            self._strips = blocks(
+                self._shown, width, height, colours, self.rich_style, self._chosen
+            )
+        return self._strips[y]
+
+
+class PixelPicture(Container):
+    """Shows pixels by the terminal's own protocol (kitty, sixel)."""
+
+    DEFAULT_CSS = """
+    PixelPicture { width: 1fr; height: 1fr; align: center middle; }
+    PixelPicture > * { width: auto; height: auto; max-width: 100%; max-height: 100%; }
+    """
+
+    def __init__(self, image_widget: type[Any]) -> None:
+        super().__init__()
+        self._image: Any = image_widget()
+
+    def compose(self) -> ComposeResult:
+        yield self._image
+
+    def show(self, shown: Shown | None, chosen: int | None) -> None:
+        colours = ink_of(self).track_colours
+        self._image.image = None if shown is None else with_boxes(shown, colours, chosen)
+
+
+class Preview(Container):
+    """A picture, or a sentence that says why there is none."""
+
+    DEFAULT_CSS = """
+    Preview { align: center middle; background: $surface;
+        & > Lines { display: none; width: auto; max-width: 90%; }
+        &.-empty > Lines { display: block; }
+        &.-empty > BlockPicture, &.-empty > PixelPicture { display: none; }
+    }
+    """
+
+    def __init__(self, *, image_widget: type[Any] | None, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes="-empty")
+        self._picture = BlockPicture() if image_widget is None else PixelPicture(image_widget)
+        self._shown: Shown | None = None
+        self._chosen: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(classes="preview-note")
+        yield self._picture
+
+    @property
+    def shown(self) -> Shown | None:
+        return self._shown
+
+    def show(self, shown: Shown, chosen: int | None = None) -> None:
+        """Draw this frame, the chosen track's box alone bright."""
+        self._shown, self._chosen = shown, chosen
+        self.remove_class("-empty")
+        self._picture.show(shown, chosen)
+
+    def choose(self, track: int | None) -> None:
+        if self._shown is not None and track != self._chosen:
+            self.show(self._shown, track)
+
+    def say(self, text: str) -> None:
+        """Show a sentence instead of a picture."""
+        self._shown = None
+        self._picture.show(None, None)
+        note = self.query_one(Lines)
+        note.styles.width = len(text)
+        note.show([((text, "dim"),)])
+        self.add_class("-empty")

@@ -1,0 +1,285 @@
+"""A table that draws only what is seen: any number of rows, columns that fit the width."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.tui.drawing.styled_text import Line
+from console.tui.drawing.table_layout import Column, Row, column_at, row_line, title_line
+from console.tui.widgets.canvas import ink_of
+
+
+class Listing(ScrollView, can_focus=True):
+    """Rows with a cursor. Assign `rows`; the cursor stays at its row's key."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "listing--header",
+        "listing--cursor",
+        "listing--cursor-blurred",
+        "listing--hover",
+    }
+    DEFAULT_CSS = """
+    Listing {
+        height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; overflow-x: hidden;
+        & > .listing--header { background: $panel; text-style: bold; }
+        & > .listing--cursor { background: $primary 30%; }
+        & > .listing--cursor-blurred { background: $primary 13%; }
+        & > .listing--hover { background: $foreground 5%; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "edge(-1)", "First", show=False),
+        Binding("end,G", "edge(1)", "Last", show=False),
+        Binding("enter", "choose", "Choose", show=False),
+    ]
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+    hovered: reactive[int] = reactive(-1, repaint=False)
+
+    class Moved(Message):
+        """The cursor stands on another row, or on the same place in other rows."""
+
+        def __init__(self, listing: "Listing", key: str | None, *, by_person: bool) -> None:
+            super().__init__()
+            self.listing = listing
+            self.key = key
+            self.by_person = by_person
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class Chosen(Message):
+        """A row was chosen: Enter, or a second click."""
+
+        def __init__(self, listing: "Listing", key: str) -> None:
+            super().__init__()
+            self.listing = listing
+            self.key = key
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class NearEnd(Message):
+        """The last rows are in sight."""
+
+        def __init__(self, listing: "Listing") -> None:
+            super().__init__()
+            self.listing = listing
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    class TitleClicked(Message):
+        def __init__(self, listing: "Listing", column: str) -> None:
+            super().__init__()
+            self.listing = listing
+            self.column = column
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self.empty = empty
+        self._rows: Sequence[Row] = ()
+        self._by_person = False
+        self._sorted_by: tuple[str, bool] | None = None
+        self._told: str | None = None
+        self._base: Style | None = None
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        return self._rows
+
+    @property
+    def key(self) -> str | None:
+        """The key of the cursor's row."""
+        return self._rows[self.cursor].key if self._rows else None
+
+    def show(
+        self,
+        rows: Sequence[Row],
+        *,
+        sorted_by: tuple[str, bool] | None = None,
+        at: int | None = None,
+    ) -> None:
+        """Take new rows, which may be made when they are asked for.
+
+        `sorted_by` is (column, descending) for the header's mark. The cursor stays on its row's
+        key; with `at` it goes to that place (-1: the last).
+        """
+        held, old, before = self.key, self._rows, (self.cursor, self._sorted_by, self.scroll_y)
+        self._rows = rows
+        self._sorted_by = sorted_by
+        self._measure()
+        place = self._place(held) if at is None else at % max(1, len(rows))
+        moved = place != self.cursor
+        self.set_reactive(Listing.cursor, place)
+        if at is not None and moved:
+            self._reveal()
+        if old and rows and before == (self.cursor, sorted_by, self.scroll_y):
+            self._refresh_changed(old)
+        else:
+            self.refresh()
+        self._tell()
+
+    def say_empty(self, text: str) -> None:
+        """Show this sentence while there are no rows."""
+        if text != self.empty:
+            self.empty = text
+            self.refresh()
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, len(self._rows) - 1))
+
+    def watch_cursor(self) -> None:
+        if not self.is_mounted:
+            return
+        self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True, x_axis=False)
+        self.refresh()
+        self._tell()
+
+    def watch_hovered(self) -> None:
+        self.refresh()
+
+    def action_move(self, n: int) -> None:
+        self._go(self.cursor + n)
+
+    def action_page(self, n: int) -> None:
+        self._go(self.cursor + n * max(1, self.size.height - 2))
+
+    def action_edge(self, n: int) -> None:
+        self._go(0 if n < 0 else len(self._rows) - 1)
+
+    def action_choose(self) -> None:
+        if self._rows:
+            self.post_message(self.Chosen(self, self._rows[self.cursor].key))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.get_content_offset(self)
+        if at is None:
+            return
+        if at.y == 0:
+            width = self.scrollable_content_region.width
+            column = column_at(self.columns, width, at.x)
+            if column is not None:
+                self.post_message(self.TitleClicked(self, column))
+            return
+        row = at.y - 1 + self.scroll_offset.y
+        if row < len(self._rows):
+            same = row == self.cursor
+            self._go(row)
+            if same and event.chain > 1:
+                self.action_choose()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self.hovered = event.y - 1 + self.scroll_offset.y if event.y else -1
+
+    def on_leave(self) -> None:
+        self.hovered = -1
+
+    def on_resize(self) -> None:
+        self._measure()
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        if new + self.size.height >= len(self._rows) - 3 and self._rows:
+            self.post_message(self.NearEnd(self))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        ink = ink_of(self)
+        if y == 0:
+            titles = title_line(self.columns, width, self._sorted_by)
+            return ink.strip(titles, width, self.get_component_rich_style("listing--header"))
+        at = y - 1 + self.scroll_offset.y
+        if at >= len(self._rows):
+            line: Line = ()
+            if not self._rows and y == max(1, self.size.height // 3):
+                line = (
+                    (" " * max(0, (width - len(self.empty)) // 2), ""),
+                    (self.empty, "dim"),
+                )
+            return ink.strip(line, width, self._base_style())
+        base = self._base_style()
+        if at == self.cursor:
+            name = "listing--cursor" if self.has_focus else "listing--cursor-blurred"
+            base += self.get_component_rich_style(name)
+        elif at == self.hovered:
+            base += self.get_component_rich_style("listing--hover")
+        return ink.strip(row_line(self.columns, width, self._rows[at]), width, base)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._base = None
+
+    def _base_style(self) -> Style:
+        """Return the background's style; Textual computes it anew each time it is asked."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
+
+    def _measure(self) -> None:
+        """Tell how high the rows are; a change is a new layout, so rows that fit make none."""
+        height = max(len(self._rows) + 1, self.size.height)
+        self.virtual_size = Size(self.size.width, height)
+
+    def _refresh_changed(self, old: Sequence[Row]) -> None:
+        """Paint the rows in sight that differ from `old`."""
+        top = self.scroll_offset.y
+        in_sight = range(top, min(max(len(old), len(self._rows)), top + self.size.height - 1))
+        changed = [at for at in in_sight if old[at : at + 1] != self._rows[at : at + 1]]
+        if changed:
+            width = self.size.width
+            self.refresh(*(Region(0, at - top + 1, width, 1) for at in changed))
+
+    def _go(self, place: int) -> None:
+        """Move the cursor for a person."""
+        self._by_person = True
+        self.cursor = place
+        self._by_person = False
+
+    def _place(self, key: str | None) -> int:
+        """Return where the row of `key` is now, else the cursor's place, within the rows."""
+        at = min(self.cursor, len(self._rows) - 1)
+        if at < 0 or key is None or self._rows[at].key == key:
+            return max(0, at)
+        return next((i for i, row in enumerate(self._rows) if row.key == key), at)
+
+    def _reveal(self) -> None:
+        """Scroll as little as shows the cursor's row; the header covers the first line."""
+        self.scroll_to_region(
+            Region(0, self.cursor, 1, 2), animate=False, force=True, immediate=True, x_axis=False
+        )
+
+    def _tell(self) -> None:
+        key = self.key
+        if key != self._told:
+            self._told = key
+            self.post_message(self.Moved(self, key, by_person=self._by_person))
+        if self._rows and self.cursor >= len(self._rows) - 3:
+            self.post_message(self.NearEnd(self))

@@ -1,0 +1,91 @@
+"""The one line on top: the name, the tabs, the project, the api and how it answers."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+
+from console.tui.drawing.styled_text import Line, length
+from console.tui.view_models.connection import ConnectionState
+from console.tui.widgets.canvas import Canvas
+
+TABS = (("tasks", "Tasks"), ("live", "Live"), ("tracks", "Tracks"), ("system", "System"))
+_STATES = {
+    "connecting": ("◌", "connecting", "dim"),
+    "online": ("●", "ready", "good"),
+    "slow": ("◐", "slow", "warn"),
+    "away": ("✖", "away", "bad"),
+    "refused": ("✖", "key refused", "bad"),
+    "failing": ("▲", "failing", "warn"),
+}
+
+
+class TopBar(Canvas):
+    """Posts `TabClicked` when a tab is clicked."""
+
+    DEFAULT_CSS = "TopBar { height: 1; background: $panel; }"
+    active: reactive[str] = reactive("tasks")
+    link: reactive[ConnectionState] = reactive(ConnectionState())
+    project: reactive[str | None] = reactive(None)
+    BRAND: ClassVar[Line] = ((" ▞▚ ", "accent!"), ("framewire", "!"), ("  ", ""))
+
+    class TabClicked(Message):
+        def __init__(self, tab: str) -> None:
+            super().__init__()
+            self.tab = tab
+
+    def __init__(self, project: str | None, url: str) -> None:
+        super().__init__(id="topbar")
+        self._url = url.partition("://")[2] or url
+        self.set_reactive(TopBar.project, project)
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
+        return [top_line(width, self.active, self.link, self.project, self._url, self.BRAND)]
+
+    def watch_active(self) -> None:
+        self.redraw()
+
+    def watch_link(self) -> None:
+        self.redraw()
+
+    def watch_project(self) -> None:
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        left = length(self.BRAND)
+        for i, (name, title) in enumerate(TABS):
+            right = left + len(_tab(i, title))
+            if left <= event.x < right:
+                self.post_message(self.TabClicked(name))
+                return
+            left = right
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return 1
+
+
+def top_line(
+    width: int, active: str, link: ConnectionState, project: str | None, url: str, brand: Line
+) -> Line:
+    """Return the line; the api's address and the project go first when it is narrow."""
+    tabs: list[tuple[str, str]] = [*brand]
+    for i, (name, title) in enumerate(TABS):
+        tabs.append((_tab(i, title), "accent!" if name == active else "dim"))
+    mark, word, tone = _STATES[link.state]
+    latency = f" {link.latency_ms} ms" if link.latency_ms is not None else ""
+    health: Line = ((f"{mark} {word}", f"{tone}!"), (latency, "dim"), (" ", ""))
+    rights: list[Line] = [health]
+    where: Line = ((url, "dim"), ("   ", ""))
+    whose: Line = ((project or "", "info!"), ("  ", "")) if project else ()
+    rights = [(*whose, *where, *health), (*whose, *health), health, ()]
+    for right in rights:
+        space = width - length(tabs) - length(right)
+        if space >= 1:
+            return (*tabs, (" " * space, ""), *right)
+    return tuple(tabs)
+
+
+def _tab(place: int, title: str) -> str:
+    return f" {place + 1} {title} "

@@ -1,0 +1,64 @@
+"""A vector per target, for association and similarity."""
+
+import cv2
+import numpy as np
+
+from models.batching import batches
+from models.errors import InvalidManifestError, InvalidModelFileError
+from models.graph_io import NetworkInput
+from models.manifest import Manifest
+from models.preprocess import crops
+from models.runtime import Precision, Runtime
+from models.types import Floats, Image
+
+
+class FeatureExtractor:
+    """Extracts the manifest's vectors. Thread-safe, bit-for-bit repeatable for one precision."""
+
+    def __init__(
+        self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
+    ) -> None:
+        if manifest.kind != "feature" or manifest.input is None or manifest.dimensions is None:
+            raise InvalidManifestError(f"{manifest.ref} is no feature model")
+        self.manifest = manifest
+        self.dimensions = manifest.dimensions
+        self._options = manifest.input
+        self._network = runtime.network(
+            manifest,
+            NetworkInput.of(self._options, batch=-1),
+            precision=precision,
+        )
+
+    def warm(self) -> None:
+        """One inference, so that a task's first frame costs what others cost."""
+        self.extract(np.full((8, 8, 3), 114, np.uint8), np.array([[0, 0, 8, 8]], np.float32))
+
+    def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats:
+        """(n, dimensions) float32, one row per box, in their order.
+
+        `boxes_px` (n, 4) float32 ltrb in pixels of the image; each crop is scaled to the network's
+        input.
+        """
+        size = (self._options.width, self._options.height)
+        vectors = np.zeros((len(boxes_px), self.dimensions), np.float32)
+        images = [
+            cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR)
+            for crop in crops(image_bgr, boxes_px)
+        ]
+        start = 0
+        for batch in batches(images):
+            with self._network.infer(np.stack(batch)) as outputs:
+                if outputs[0].shape != (len(batch), self.dimensions):
+                    raise InvalidModelFileError(
+                        f"{self.manifest.ref}: gives {outputs[0].shape}, "
+                        f"not {(len(batch), self.dimensions)}"
+                    )
+                vectors[start : start + len(batch)] = outputs[0]
+            start += len(batch)
+        return vectors
+
+
+def digest(vector: Floats) -> str:
+    """A vector's short form in a chunk: its dimensions and its Euclidean norm (4 decimals)."""
+    norm = float(np.sqrt(np.square(vector.astype(np.float64)).sum()))
+    return f"dim={vector.size};norm={norm:.4f}"

@@ -1,1 +1,0 @@
-"""The worker: claims, slices, sessions; thin edges to Faust and Kafka."""

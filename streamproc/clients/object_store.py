@@ -1,0 +1,158 @@
+"""S3 as the sinks use it: objects that are written once, listed, read, and secrets deleted.
+
+Everything that is not an answer becomes `StoreUnavailableError`; among them, an answer that finds
+the request wrong becomes `ObjectRefusedError`. Retries are the caller's, because an SDK's own retry
+turns a success whose answer was lost into a 412.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from streamproc.clients.conditional_writes import N_AT_ONCE, honours_conditions
+from streamproc.clients.s3 import open_client
+from streamproc.clients.s3_errors import FAILURES, code_of, status_of, trouble_of
+from streamproc.clients.settings import StoreSettings
+from streamproc.contract.object_keys import content_md5
+from streamproc.errors import ObjectRefusedError, StoreUnavailableError
+
+LOG = logging.getLogger("framewire.objects")
+
+_EXISTS = 412
+_FORBIDDEN = 403
+_NOT_FOUND = 404
+_WRONG = frozenset({400, 413, 414, 431})
+
+
+class ObjectHead(NamedTuple):
+    size: int
+    metadata: Mapping[str, str]
+
+
+class ListedObject(NamedTuple):
+    key: str
+    size: int
+
+
+class Objects(Protocol):
+    """What the sinks need of an object store."""
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        """Store the object and return True, or return False when the key is taken."""
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Return the object's size and metadata, None when there is none."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, None when there is none."""
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        """Yield the objects below `prefix` in the order of their keys."""
+
+    def delete(self, key: str) -> None:
+        """Delete the object; that there is none is no error."""
+
+
+class S3Objects:
+    """`Objects` over boto3; one instance may be shared by threads."""
+
+    def __init__(self, settings: StoreSettings, *, pool_size: int = 8) -> None:
+        self._bucket = settings.bucket
+        self._client: Any = open_client(
+            settings,
+            retries={"total_max_attempts": 1},
+            connect_timeout=3,
+            read_timeout=20,
+            max_pool_connections=max(pool_size, N_AT_ONCE),
+        )
+        self._is_sure = settings.unconditional or settings.tried
+        self._condition = {} if settings.unconditional else {"IfNoneMatch": "*"}
+
+    def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
+        if not self._condition and self.head(key) is not None:
+            return False
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentMD5=content_md5(body),
+                Metadata=dict(metadata),
+                **self._condition,
+            )
+        except ClientError as exc:
+            if status_of(exc) == _EXISTS:
+                return False
+            raise _unavailable("PUT", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("PUT", exc) from exc
+        return True
+
+    def honours_conditions(self) -> bool:
+        """Try out whether `put_if_absent` can be relied on, or was promised to have one caller."""
+        if self._is_sure:
+            return True
+        try:
+            return honours_conditions(self._client, self._bucket)
+        except FAILURES as exc:
+            raise _unavailable("PUT", exc) from exc
+
+    def head(self, key: str) -> ObjectHead | None:
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if status_of(exc) == _NOT_FOUND:
+                return None
+            raise _unavailable("HEAD", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("HEAD", exc) from exc
+        return ObjectHead(int(answer["ContentLength"]), dict(answer["Metadata"]))
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as exc:
+            if code_of(exc) == "NoSuchKey":
+                return None
+            raise _unavailable("GET", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("GET", exc) from exc
+        return body
+
+    def keys(self, prefix: str) -> Iterator[ListedObject]:
+        pages = self._client.get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield ListedObject(item["Key"], int(item["Size"]))
+        except FAILURES as exc:
+            raise _unavailable("LIST", exc) from exc
+
+    def delete(self, key: str) -> None:
+        """Delete the object; a store that forbids it is logged and not waited for."""
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if status_of(exc) == _FORBIDDEN:
+                LOG.error("S3 DELETE below %s is not allowed", key.partition("/")[0])  # noqa: TRY400
+                return
+            if status_of(exc) != _NOT_FOUND:
+                raise _unavailable("DELETE", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("DELETE", exc) from exc
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:
+    """Name what failed without the address or the key: only task ids reach the logs."""
+    if isinstance(exc, ClientError):
+        kind = ObjectRefusedError if status_of(exc) in _WRONG else StoreUnavailableError
+        what = f"{status_of(exc)} {code_of(exc)}: {trouble_of(exc).sentence}"
+        return kind(f"S3 {verb}: {what}")
+    if isinstance(exc, ParamValidationError):
+        return ObjectRefusedError(f"S3 {verb}: {type(exc).__name__}")
+    return StoreUnavailableError(f"S3 {verb}: {trouble_of(exc).sentence}")

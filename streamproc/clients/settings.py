@@ -1,0 +1,36 @@
+"""The sinks' settings, read once from the environment."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from streamproc.contract import env
+from streamproc.contract.store_settings import StoreSettings
+from streamproc.errors import SinkSettingsError
+
+__all__ = ["StoreSettings", "log_level", "required", "told_stores"]
+
+_LEVELS = ("debug", "info", "warning")
+
+
+def required(environ: Mapping[str, str], name: str) -> str:
+    """Return the variable's value; raises `SinkSettingsError` when it is not set."""
+    value = environ.get(name)
+    if not value:
+        raise SinkSettingsError(f"{name} is not set")
+    return value
+
+
+def log_level(environ: Mapping[str, str]) -> str:
+    """Return the logging level's name in upper case; raises `SinkSettingsError` on another."""
+    level = (environ.get(env.LOG) or "info").lower()
+    if level not in _LEVELS:
+        raise SinkSettingsError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
+    return level.upper()
+
+
+def told_stores(store: StoreSettings, clickhouse: str) -> str:
+    """Return which stores a command works on, without keys and passwords."""
+    objects = f"bucket {store.bucket} at {store.endpoint or 'AWS'}"
+    parts = urlsplit(clickhouse)
+    place = parts.netloc.rpartition("@")[2] + parts.path
+    return f"{objects}, tables at {parts.scheme}://{place}"

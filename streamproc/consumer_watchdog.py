@@ -1,0 +1,223 @@
+"""The thread that watches a role's consumer: does it read on, and the heartbeat that tells so.
+
+It asks Kafka itself where the partitions end, over a connection of its own: the consumer that
+stands still may be the one that does not hear. Standing partitions make the role renew its
+consumer. When that helps nothing, or the role does not even come to it, the process ends at once,
+and whoever keeps it starts another.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # no __all__
+
+from streamproc.clients.background_producer import Outbox
+from streamproc.clients.group_offsets import GroupOffsets, Place
+from streamproc.clients.kafka import KafkaSettingsError, client_config
+from streamproc.contract import env
+from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
+from streamproc.contract.topics import WORKERS
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S, Watchdog
+
+_log = structlog.get_logger("framewire.watchdog")
+
+BEAT_S = 2.0
+_ASK_S = 5.0
+_MUST_LEAVE_S = 60.0
+"""A role that was told to renew its consumer, or to leave, has so long for it, or the limit."""
+
+
+class Watched(Protocol):
+    """A reader as its watch sees it, from another thread."""
+
+    renew: threading.Event
+    """Set by the watch: read with another consumer, or leave."""
+
+    def positions(self) -> Mapping[Place, int | None]:
+        """Return the next offset of every assigned partition, None before the first record."""
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for on purpose, None while it does not."""
+
+
+class ConsumerWatch:
+    """A context: watches what `look_at` was given last, and tells of it every two seconds."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        role: str,
+        group: str,
+        limit_s: float,
+        beat: Callable[[ConsumerBeat], None],
+        end_process: Callable[[int], Any] = os._exit,
+    ) -> None:
+        """`config` are the properties of an admin client; `limit_s` 0 looks, and does nothing."""
+        self._config, self._role, self._group, self._limit_s = config, role, group, limit_s
+        self._beat, self._end_process = beat, end_process
+        self._dog: Watchdog[Place] = Watchdog(limit_s)
+        self._reader: Watched | None = None
+        self._renewed_s: float | None = None
+        self._stopping = threading.Event()
+        self._started_ms = _now_ms()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._admin: Any = None
+        self._offsets_of_group = GroupOffsets(config, group)
+        self._starts: dict[Place, int] = {}
+
+    @classmethod
+    def from_environ(
+        cls, environ: Mapping[str, str], role: str, group: str, outbox: Outbox
+    ) -> Self:
+        """Raises `KafkaSettingsError`."""
+
+        def beat(told: ConsumerBeat) -> None:
+            key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
+            outbox.publish(WORKERS, key, msgspec.msgpack.encode(told))
+
+        return cls(client_config(environ), role, group, read_limit_s(environ), beat)
+
+    def look_at(self, reader: Watched | None) -> None:
+        """Watch this reader from now on; None: there is none at the moment."""
+        self._reader, self._renewed_s = reader, None
+        self._starts = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join(2 * _ASK_S)
+        if not self._thread.is_alive():
+            self._offsets_of_group.close()
+
+    def _run(self) -> None:
+        period_s = min(BEAT_S, self._limit_s / 4) if self._limit_s else BEAT_S
+        while not self._stopping.wait(period_s):
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - the thread's edge: it must outlive what it watches
+                _log.exception("the watchdog could not look")
+
+    def _look(self) -> None:
+        reader = self._reader
+        if reader is None:
+            return
+        places = reader.positions()
+        waiting_for = reader.waiting_for
+        try:
+            ends = self._ends(list(places))
+            positions = self._known(places)
+        except (KafkaException, TimeoutError):
+            self._admin = None  # it would ask by the leader epochs it knew, and be refused
+            waiting_for, ends, positions = waiting_for or "kafka", {}, {}
+        now_s = time.monotonic()
+        standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+        self._tell(places, standing, waiting_for)
+        if reader.renew.is_set():
+            self._insist(now_s)
+        elif standing and reader is self._reader:
+            self._renew(reader, standing, now_s)
+
+    def _renew(self, reader: Watched, standing: Sequence[Place], now_s: float) -> None:
+        _log.error(
+            "a consumer stands still with records before it: it is made anew",
+            role=self._role,
+            partitions=[f"{topic}/{partition}" for topic, partition in standing],
+            after_s=self._limit_s,
+        )
+        if self._dog.is_hopeless:
+            _log.error("making it anew has not helped: the process ends", role=self._role)
+            self._end_process(1)
+        self._dog.renewed()
+        self._renewed_s = now_s
+        reader.renew.set()
+
+    def _insist(self, now_s: float) -> None:
+        if self._renewed_s is None or now_s - self._renewed_s < max(self._limit_s, _MUST_LEAVE_S):
+            return
+        _log.error("the role does not come to it: the process ends", role=self._role)
+        self._end_process(1)
+
+    def _tell(
+        self, places: Mapping[Place, int | None], standing: Sequence[Place], waiting_for: str | None
+    ) -> None:
+        self._beat(
+            ConsumerBeat(
+                role=self._role,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_ms=self._started_ms,
+                beat_ms=_now_ms(),
+                partitions=tuple(sorted({partition for _, partition in places})),
+                standing=tuple(sorted({partition for _, partition in standing})),
+                waiting_for=waiting_for,
+                n_renewals=self._dog.n_renewals,
+            )
+        )
+
+    def _known(self, places: Mapping[Place, int | None]) -> dict[Place, int]:
+        """Return the positions; a reader without a record stands where its group has committed."""
+        fresh = [place for place, position in places.items() if position is None]
+        unknown = [place for place in fresh if place not in self._starts]
+        if unknown:
+            committed = self._offsets_of_group.committed(unknown, _ASK_S)
+            lows = self._offsets(unknown, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            self._starts |= {
+                place: max(committed.get(place, 0), lows.get(place, 0)) for place in unknown
+            }
+        return {
+            place: self._starts[place] if position is None else position
+            for place, position in places.items()
+        }
+
+    def _ends(self, places: Sequence[Place]) -> dict[Place, int]:
+        return self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _offsets(self, places: Sequence[Place], which: Any) -> dict[Place, int]:
+        if not places:
+            return {}
+        asked = {TopicPartition(*place): which for place in places}
+        futures = self._client().list_offsets(asked, request_timeout=_ASK_S)
+        return {
+            (place.topic, place.partition): future.result(_ASK_S).offset
+            for place, future in futures.items()
+        }
+
+    def _client(self) -> Any:
+        if self._admin is None:
+            self._admin = AdminClient(dict(self._config))
+        return self._admin
+
+
+def read_limit_s(environ: Mapping[str, str]) -> float:
+    """Return FRAMEWIRE_WATCHDOG_S; raises `KafkaSettingsError` on what is no number from 0 on."""
+    text = environ.get(env.WATCHDOG_S)
+    if not text:
+        return DEFAULT_LIMIT_S
+    try:
+        limit_s = float(text)
+    except ValueError:
+        limit_s = -1.0
+    if not 0 <= limit_s < float("inf"):
+        raise KafkaSettingsError(f"{env.WATCHDOG_S} must be a number of 0 or more")
+    return limit_s
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,73 @@
+"""One frame of a video as JPEG: `python -m streamproc frame`, a child of the api.
+
+Orders come on stdin, one line of JSON each (`FrameOrder`), answers go to stdout: one line of JSON
+(`FrameAnswer`), then as many bytes of JPEG as it says. URLs never stand in an argument list. The
+source is opened as a worker opens it: behind the guard, decoded in a sandboxed grandchild. Another
+one, which has not seen the video, makes the JPEG. The process ends with its stdin.
+"""
+
+import json
+import os
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from streamproc.contract import env
+from streamproc.contract.preview import NO_SUCH_FRAME, FrameAnswer, FrameOrder
+from streamproc.contract.task_spec import FrameRange, Sampling
+from streamproc.settings import InvalidSettingError, read_settings
+from streamproc.source.errors import SourceError
+from streamproc.source.fetch.opener import FetchPolicy
+from streamproc.source.frame_source import open_source
+from streamproc.source.sandbox.jpeg_encoder import encode_jpeg
+from streamproc.source.types import FrameOutputs, SourceSpec
+
+
+def main(_: list[str]) -> int:
+    """Answer orders until stdin ends."""
+    try:
+        settings = read_settings({env.KAFKA: "not used", **os.environ})
+    except InvalidSettingError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    policy = FetchPolicy.of(settings, total_timeout_s=60.0, decode_stall_timeout_s=20.0)
+    serve(sys.stdin.buffer, sys.stdout.buffer, policy)
+    return 0
+
+
+def serve(orders: BinaryIO, answers: BinaryIO, policy: FetchPolicy) -> None:
+    """Answer every line of `orders` in turn."""
+    decoder = msgspec.json.Decoder(FrameOrder)
+    for line in orders:
+        answer, jpeg = answer_order(decoder.decode(line), policy)
+        answers.write(json.dumps(msgspec.to_builtins(answer)).encode() + b"\n" + jpeg)
+        answers.flush()
+
+
+def answer_order(order: FrameOrder, policy: FetchPolicy) -> tuple[FrameAnswer, bytes]:
+    """Return the frame; what is wrong with the source stands in the answer."""
+    if order.own_host is not None:
+        policy = policy.for_own_store(order.own_host)
+    spec = SourceSpec(
+        order.url,
+        Sampling("interval", 1),
+        FrameRange(order.index, order.index + 1, "frames"),
+        order.stream,
+        order.range_start_s,
+    )
+    try:
+        with open_source(spec, policy, FrameOutputs(full=True)) as source:
+            for frame in source:
+                if frame.image is not None:
+                    height, width = frame.image.shape[:2]
+                    jpeg = encode_jpeg(
+                        frame.image,
+                        order.boxes,
+                        order.width_px,
+                        require_sandbox=policy.require_sandbox,
+                    )
+                    return FrameAnswer(len(jpeg), width, height), jpeg
+    except SourceError as exc:
+        return FrameAnswer(0, error_code=exc.code, error=str(exc)), b""
+    return FrameAnswer(0, error_code=NO_SUCH_FRAME, error="The video has no such frame."), b""

@@ -1,0 +1,246 @@
+"""Opens the engine of a provider for a task, afresh or from a checkpoint."""
+
+from concurrent.futures import Executor
+
+import msgspec
+import structlog
+
+from models.errors import ModelError
+from streamproc.contract import env
+from streamproc.contract.object_keys import secret_key, source_key
+from streamproc.contract.providers import Provider
+from streamproc.contract.records import Submitted
+from streamproc.contract.sealing import SealBrokenError
+from streamproc.errors import TaskFailedError, UploadsUnavailableError
+from streamproc.providers.engine import Engine
+from streamproc.providers.local import LocalEngine, needs_staged
+from streamproc.providers.plan import (
+    ModelCache,
+    build_plan,
+    includes_vectors,
+    track_parameters,
+)
+from streamproc.providers.staging import Uploads, is_staged, stage_behind
+from streamproc.providers.upstream.client import UpstreamClient
+from streamproc.providers.upstream.engine import UpstreamEngine
+from streamproc.providers.upstream.position import UpstreamState, decode_state
+from streamproc.providers.upstream.request import public_request
+from streamproc.settings import WorkerSettings
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.opener import FetchPolicy
+from streamproc.source.fetch.spool_quota import SpoolShares
+from streamproc.source.frame_source import FrameSource, open_source
+from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
+
+_log = structlog.get_logger()
+
+
+class Engines:
+    """Makes engines; one for the worker process."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        providers: tuple[Provider, ...],
+        shelf: ModelCache,
+        pool: Executor,
+        uploads: Uploads,
+        *,
+        depth: int,
+    ) -> None:
+        self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
+        self._providers = {provider.name: provider for provider in providers}
+        self._depth = depth
+        self._spools = SpoolShares(settings.project_spool_bytes)
+        self._policy = FetchPolicy.of(settings)
+        self._upload_policy = self._policy.for_own_store(uploads.host)
+
+    def resolve(self, name: str) -> tuple[str, str]:
+        """Return (device, precision) that the provider uses here, nothing left at `auto`.
+
+        Raises `TaskFailedError` when there is no such provider or device.
+        """
+        provider = self._provider(name)
+        if provider.kind == "upstream":
+            return "upstream", ""
+        device = provider.device or self._settings.device
+        wanted = provider.precision if provider.precision != "auto" else self._settings.precision
+        try:
+            runtime = self._shelf.runtime(device)
+            return device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
+        except ModelError as exc:
+            raise TaskFailedError("device_unavailable", str(exc)) from exc
+
+    def store_key(self, submitted: Submitted) -> str:
+        """Return the key of what the task reads, or may find, in S3."""
+        source = submitted.spec.source
+        if source.object_key is not None:
+            return source.object_key
+        key_of = secret_key if source.sealed else source_key
+        return key_of(submitted.project, submitted.task)
+
+    def check_store(self, submitted: Submitted) -> None:
+        """Raise `UploadsUnavailableError` when the task cannot begin without S3, and S3 is away."""
+        source = submitted.spec.source
+        if source.object_key is not None or source.sealed:
+            self._uploads.probe(self.store_key(submitted))
+
+    def open(
+        self,
+        name: str,
+        submitted: Submitted,
+        precision: str,
+        state: bytes | None,
+        pin: str | None,
+        interrupt: Interrupt,
+    ) -> Engine:
+        """Return the engine, its source open, standing after `state`. The interrupt ends that.
+
+        Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
+        not the one that `pin` names any more; `UploadsUnavailableError` when its URL, or all that
+        is left of it, is in S3 and S3 is away.
+        """
+        provider = self._provider(name)
+        if provider.kind == "upstream":
+            return self._open_upstream(provider, submitted, state, pin, interrupt)
+        spec = submitted.spec
+        device = provider.device or self._settings.device
+        plan = build_plan(spec, self._shelf, device, precision)
+        first = plan.first_detector
+        outputs = FrameOutputs(
+            full=plan.needs_full,
+            scaled=None if first is None else first.input_size,
+            letterbox=first is not None and first.resize == "letterbox",
+        )
+
+        key = source_key(submitted.project, submitted.task)
+        staged, unknown = False, None
+        if pin and needs_staged(state):
+            try:
+                staged = is_staged(self._uploads, key, pin)
+            except UploadsUnavailableError as exc:
+                _log.warning("a staged source was not looked for", reason=str(exc))
+                unknown = exc
+
+        def opened(resume: ResumePoint | None) -> FrameSource:
+            url, policy = self._place(submitted)
+            if staged:
+                url, policy = self._uploads.url(key), self._upload_policy
+            policy = msgspec.structs.replace(policy, spool=self._spools.of(submitted.project))
+            source = open_source(
+                SourceSpec(url, spec.sampling, spec.range, spec.stream),
+                policy,
+                outputs,
+                resume,
+                interrupt,
+            )
+            if not source.info.seekable:
+                stage_behind(source, self._uploads, key)
+            return source
+
+        try:
+            engine = LocalEngine(
+                opened,
+                plan,
+                self._pool,
+                tracking=track_parameters(spec, plan),
+                max_frames=spec.max_frames,
+                include_vector=includes_vectors(spec),
+                depth=self._depth,
+                state=state,
+                pin=pin,
+                is_staged=staged,
+            )
+            _check_pin(engine, pin)
+        except TaskFailedError as exc:
+            if unknown is None or interrupt.given is not None:
+                raise
+            # There may be a copy of what the origin does not give any more.
+            raise unknown from exc
+        return engine
+
+    def abandon(self, name: str, pin: str | None) -> None:
+        """Stop what a provider still does for a task that ends without an engine. Never raises."""
+        provider = self._providers.get(name)
+        if provider is None or provider.kind != "upstream" or not pin:
+            return
+        try:
+            client = UpstreamClient(provider, self._settings.environ)
+        except TaskFailedError:
+            return
+        client.cancel(pin)
+
+    def _open_upstream(
+        self,
+        provider: Provider,
+        submitted: Submitted,
+        state: bytes | None,
+        pin: str | None,
+        interrupt: Interrupt,
+    ) -> UpstreamEngine:
+        """Submit the task, or go on with the upstream's task that the log was begun with."""
+        spec = submitted.spec
+        client = UpstreamClient(provider, self._settings.environ)
+
+        def submit() -> str:
+            hint = spec.model_hint if spec.model_hint != provider.name else None
+            url, _ = self._place(submitted)
+            body = public_request(spec, url, self._shelf.registry, hint=hint)
+            return client.submit(body, submitted.task)
+
+        def submit_again() -> str:
+            self.check_store(submitted)
+            return submit()
+
+        if state is not None:
+            resumed = decode_state(state)
+        elif pin:
+            resumed = UpstreamState(pin, 0)
+        else:
+            with interrupt.wakes(client.abort):
+                resumed = UpstreamState(submit(), 0)
+        return UpstreamEngine(
+            client,
+            resumed,
+            first_chunk_s=provider.first_chunk_s,
+            silence_s=provider.silence_s,
+            has_chunks=bool(pin),
+            submit_again=submit_again if spec.source.object_key is not None else None,
+        )
+
+    def _place(self, submitted: Submitted) -> tuple[str, FetchPolicy]:
+        source = submitted.spec.source
+        if source.object_key is not None:
+            return self._uploads.url(source.object_key), self._upload_policy
+        if source.sealed:
+            return self._unsealed(submitted), self._policy
+        return source.url or "", self._policy
+
+    def _unsealed(self, submitted: Submitted) -> str:
+        """Return the source's URL with its credentials.
+
+        Raises `TaskFailedError` when it cannot be opened, `UploadsUnavailableError` when S3 is
+        away.
+        """
+        if self._settings.sealer is None:
+            raise TaskFailedError("source_sealed", f"this worker has no {env.SECRET_KEY}")
+        project, task = submitted.project, submitted.task
+        sealed = self._uploads.sealed(secret_key(project, task))
+        if sealed is None:
+            raise TaskFailedError("source_sealed", "the URL's credentials are not kept any more")
+        try:
+            return self._settings.sealer.open(project, task, sealed)
+        except SealBrokenError as exc:
+            raise TaskFailedError("source_sealed", str(exc)) from exc
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            raise TaskFailedError("provider_unknown", f"this worker has no provider {name}")
+        return self._providers[name]
+
+
+def _check_pin(engine: Engine, pin: str | None) -> None:
+    """Close an engine whose source is another one, and raise `TaskFailedError`."""
+    if pin and engine.pin != pin:
+        engine.close()
+        raise TaskFailedError("source_changed", "the source is not what it was at the start")

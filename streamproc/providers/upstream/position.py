@@ -1,0 +1,79 @@
+"""How much of an upstream's stream was relayed, and what: enough to check a second run of its task.
+
+A task whose upstream lost our S3 in the middle is submitted there again. The new stream has other
+offsets, so its frames are counted, and their digest is compared: the log continues only where both
+runs say the same. No I/O.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from streamproc.errors import StreamprocError
+from streamproc.providers.engine import EndOfStream, FrameResult
+
+_DIGEST_BYTES = 16
+
+
+class UpstreamState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The engine's checkpoint: the upstream's task, and how far its stream was relayed.
+
+    `offset` is in bytes. `n_frames` and `digest` are of the frames before it; a checkpoint of a
+    version that did not write them has an offset and neither.
+    """
+
+    task_id: str
+    offset: int
+    n_frames: int = 0
+    digest: bytes = b""
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether it can be told if another run of the task begins with the same frames."""
+        return bool(self.n_frames) or not self.offset
+
+    def after(self, item: FrameResult | EndOfStream, offset: int) -> "UpstreamState":
+        """Return the state once `item`, whose event ends at `offset`, was relayed as well."""
+        if isinstance(item, EndOfStream) or not self.can_be_repeated:
+            return UpstreamState(self.task_id, offset, self.n_frames, self.digest)
+        return UpstreamState(self.task_id, offset, self.n_frames + 1, _chain(self.digest, item))
+
+
+_STATE = msgspec.msgpack.Decoder(UpstreamState)
+
+
+def decode_state(state: bytes) -> UpstreamState:
+    """Return what `UpstreamEngine.state` gave."""
+    return _STATE.decode(state)
+
+
+class OtherResultsError(StreamprocError):
+    """The second run of a task does not begin with the frames of the first one."""
+
+
+def is_repeated(relayed: UpstreamState, again: UpstreamState) -> bool:
+    """Return whether the second run, that stands at `again`, has repeated all that was relayed.
+
+    Raises `OtherResultsError` when it repeated as many frames, and not the same.
+    """
+    if again.n_frames < relayed.n_frames:
+        return False
+    if (again.n_frames, again.digest) != (relayed.n_frames, relayed.digest):
+        raise OtherResultsError("the upstream's second run gave other results")
+    return True
+
+
+def _chain(before: bytes, frame: FrameResult) -> bytes:
+    """Return the digest of all frames up to this one. Estimates may differ between two runs."""
+    said: tuple[Any, ...] = (
+        frame.frame_index,
+        frame.decoded,
+        frame.skipped,
+        frame.time_s,
+        frame.sample_aspect,
+        frame.frame_size,
+        frame.targets,
+    )
+    content = before + msgspec.msgpack.encode(said)
+    return hashlib.sha256(content).digest()[:_DIGEST_BYTES]

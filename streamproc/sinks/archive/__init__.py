@@ -1,0 +1,1 @@
+"""The archive: a consumer group that writes the log of every task to S3."""

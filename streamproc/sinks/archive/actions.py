@@ -1,0 +1,298 @@
+"""What the archiver asks of S3, what S3 made of it, and the one function that does it.
+
+`{project}/{task}/vec/{start}` is written before `seg/{start}`, and whoever wins it settles how far
+the segment may reach: a segment never holds vectors that its sidecar lacks. A sidecar may hold
+more than its segment (its writer died before it); its reader goes by log offsets, so nothing
+counts twice.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from streamproc.clients.object_store import ObjectHead, Objects
+from streamproc.contract.decoding import msgpack_decoder
+from streamproc.contract.framing import parse_events
+from streamproc.contract.object_keys import (
+    Final,
+    SegmentInfo,
+    final_key,
+    secret_key,
+    segment_key,
+    segment_prefix,
+    segment_start,
+    vectors_key,
+)
+from streamproc.errors import StoreUnavailableError
+from streamproc.sinks.errors import DamagedLogError
+
+HEALTH_KEY = "health/archive"
+_END = "end"
+
+
+class VectorEntry(msgspec.Struct, frozen=True, array_like=True):
+    """The vectors header of one record: `end` is the log offset after it."""
+
+    end: int
+    frame: int
+    vectors: bytes
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """Find out how far the task's log is archived."""
+
+    task: str
+    project: str
+
+
+class PutVectors(msgspec.Struct, frozen=True):
+    """Store the vectors of log bytes `[start, end)`, ahead of their segment."""
+
+    task: str
+    project: str
+    start: int
+    end: int
+    entries: tuple[VectorEntry, ...]
+
+
+class PutSegment(msgspec.Struct, frozen=True):
+    """Store log bytes `[start, start + len(body))`; `info` is the fold after them."""
+
+    task: str
+    project: str
+    start: int
+    body: bytes
+    info: SegmentInfo
+
+
+class ReadLog(msgspec.Struct, frozen=True):
+    """Read an archived log of `length` bytes back: this process did not see its beginning."""
+
+    task: str
+    project: str
+    length: int
+
+
+class PutFinal(msgspec.Struct, frozen=True):
+    """Delete the source's secret and store `final.json`; every segment is there."""
+
+    task: str
+    project: str
+    final: Final
+
+
+class Seek(msgspec.Struct, frozen=True):
+    """Read the partition again from `position`."""
+
+    task: str
+    position: int
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """Tell the operator: the task's archive goes no further than before Kafka offset `position`."""
+
+    task: str
+    reason: str
+    project: str = ""
+    position: int = -1
+    code: str = "task_damaged"
+
+
+StoreAction = Seed | PutVectors | PutSegment | ReadLog | PutFinal
+Action = StoreAction | Seek | GiveUp
+
+
+class Seeded(msgspec.Struct, frozen=True):
+    """Bytes `[0, end)` are archived; `info` is the fold there, None when there are none."""
+
+    task: str
+    end: int
+    info: SegmentInfo | None
+    final: bool
+
+
+class VectorsStored(msgspec.Struct, frozen=True):
+    """The sidecar exists and covers the log up to `end`, ours or the winner's."""
+
+    task: str
+    end: int
+
+
+class SegmentStored(msgspec.Struct, frozen=True):
+    """The segment exists and ends at `end`, ours or the winner's."""
+
+    task: str
+    end: int
+    info: SegmentInfo
+
+
+class LogRead(msgspec.Struct, frozen=True):
+    """The whole log's hash, and the data of its first event and of its terminal chunk."""
+
+    task: str
+    sha256: str
+    first: bytes
+    terminal: bytes
+
+
+class FinalStored(msgspec.Struct, frozen=True):
+    task: str
+
+
+class TaskDamaged(msgspec.Struct, frozen=True):
+    """What is archived contradicts itself; `reason` is for the operator."""
+
+    task: str
+    reason: str
+
+
+Outcome = Seeded | VectorsStored | SegmentStored | LogRead | FinalStored | TaskDamaged
+
+_decode_entries = msgpack_decoder(tuple[VectorEntry, ...])
+
+
+def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
+    return msgspec.msgpack.encode(entries)
+
+
+def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
+    """Raises `DamagedLogError` on bytes that `encode_entries` did not write."""
+    try:
+        entries: tuple[VectorEntry, ...] = _decode_entries(data)
+    except msgspec.DecodeError as exc:
+        raise DamagedLogError(f"vectors cannot be read: {exc}") from exc
+    return entries
+
+
+def perform(store: Objects, action: StoreAction) -> Outcome:
+    """Do what the action says; it may be done again.
+
+    Raises `StoreUnavailableError`, an `ObjectRefusedError` when the request itself is refused.
+    """
+    try:
+        return _perform(store, action)
+    except DamagedLogError as exc:
+        return TaskDamaged(action.task, str(exc))
+
+
+def takes_objects(store: Objects) -> bool:
+    """Whether the store takes an object that is no task's: what it refuses then is the task's."""
+    try:
+        store.put_if_absent(HEALTH_KEY, b"", {})
+    except Exception:  # noqa: BLE001 - whatever it is, it speaks against the store
+        return False
+    return True
+
+
+def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int, int]]:
+    """Yield `(key, start, end)` of the task's segments, in order.
+
+    Raises `DamagedLogError` where one does not begin at the end of the one before it.
+    """
+    end = 0
+    for listed in store.keys(segment_prefix(project, task)):
+        start = segment_start(listed.key)
+        if start != end:
+            raise DamagedLogError(f"a segment begins at byte {start}, not at {end}")
+        end = start + listed.size
+        yield listed.key, start, end
+
+
+def segment_info(head: ObjectHead) -> SegmentInfo:
+    """Raises `DamagedLogError` when the metadata is not a segment's."""
+    try:
+        return SegmentInfo.from_metadata(head.metadata)
+    except (KeyError, ValueError) as exc:
+        raise DamagedLogError(f"a segment's metadata cannot be read: {exc!r}") from exc
+
+
+def edge_events(head: bytes, tail: bytes, tail_start: int) -> tuple[bytes, bytes]:
+    """Return the data of a closed log's first event and of its terminal chunk.
+
+    `head` begins at byte 0 and `tail` (from byte `tail_start`, an event's first) ends the log.
+    Raises `DamagedLogError` when the events are not a log's.
+    """
+    try:
+        first = next(parse_events(head), None)
+        last = list(parse_events(tail, tail_start))[-2:]
+    except ValueError as exc:
+        raise DamagedLogError(str(exc)) from exc
+    if first is None or len(last) != 2:  # the terminal chunk and [DONE] are one record
+        raise DamagedLogError("a closed log without a terminal")
+    return first.data, last[0].data
+
+
+def _perform(store: Objects, action: StoreAction) -> Outcome:
+    match action:
+        case Seed():
+            return _seed(store, action)
+        case PutVectors():
+            return _put_vectors(store, action)
+        case PutSegment():
+            return _put_segment(store, action)
+        case ReadLog():
+            return _read_log(store, action)
+        case PutFinal():
+            # First: a log with `final.json` is done with, and nobody would come back for it.
+            store.delete(secret_key(action.project, action.task))
+            body = msgspec.json.encode(action.final)
+            store.put_if_absent(final_key(action.project, action.task), body, {})
+            return FinalStored(action.task)
+
+
+def _seed(store: Objects, action: Seed) -> Seeded:
+    last = deque(segments(store, action.project, action.task), maxlen=1)
+    if not last:
+        return Seeded(action.task, 0, None, final=False)
+    key, _, end = last[0]
+    info = segment_info(_existing(store.head(key)))
+    final = info.closed and store.head(final_key(action.project, action.task)) is not None
+    return Seeded(action.task, end, info, final=final)
+
+
+def _put_vectors(store: Objects, action: PutVectors) -> VectorsStored:
+    key = vectors_key(action.project, action.task, action.start)
+    body = encode_entries(action.entries)
+    if store.put_if_absent(key, body, {_END: str(action.end)}):
+        return VectorsStored(action.task, action.end)
+    return VectorsStored(action.task, vectors_end(_existing(store.head(key))))
+
+
+def vectors_end(head: ObjectHead) -> int:
+    """Return the log offset a sidecar covers; raises `DamagedLogError` without one."""
+    try:
+        return int(head.metadata[_END])
+    except (KeyError, ValueError) as exc:
+        raise DamagedLogError("a sidecar does not say how far it reaches") from exc
+
+
+def _put_segment(store: Objects, action: PutSegment) -> SegmentStored:
+    key = segment_key(action.project, action.task, action.start)
+    if store.put_if_absent(key, action.body, action.info.to_metadata()):
+        return SegmentStored(action.task, action.start + len(action.body), action.info)
+    head = _existing(store.head(key))
+    return SegmentStored(action.task, action.start + head.size, segment_info(head))
+
+
+def _read_log(store: Objects, action: ReadLog) -> LogRead:
+    digest = hashlib.sha256()
+    head = tail = b""
+    start = end = 0
+    for key, start, end in segments(store, action.project, action.task):
+        tail = store.get(key) or b""
+        if len(tail) != end - start:
+            raise DamagedLogError(f"the segment at byte {start} is not {end - start} bytes long")
+        head = head or tail
+        digest.update(tail)
+    if end != action.length:
+        raise DamagedLogError(f"the archived log has {end} bytes, not {action.length}")
+    first, terminal = edge_events(head, tail, start)
+    return LogRead(action.task, digest.hexdigest(), first, terminal)
+
+
+def _existing(head: ObjectHead | None) -> ObjectHead:
+    if head is None:
+        raise StoreUnavailableError("an object vanished between two requests")
+    return head

@@ -1,0 +1,333 @@
+"""The archive role: a consumer group that carries video.chunks to S3.
+
+Kafka is polled in one thread, S3 is written by a few others; the `Archiver`s between them decide.
+When S3 is away the threads try again with backoff, and partitions are paused once what waits in
+memory is more than the budget: nothing is lost, the group is never left. What cannot be read, and
+a task that S3 refuses while it takes other objects, is told on video.dlq and left out.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streamproc.clients.background_producer import Outbox
+from streamproc.clients.conditional_writes import REFUSAL
+from streamproc.clients.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.clients.log_throttle import rate_limit_logs
+from streamproc.clients.object_store import Objects, S3Objects
+from streamproc.clients.settings import StoreSettings, log_level
+from streamproc.consumer_watchdog import ConsumerWatch
+from streamproc.contract import env
+from streamproc.contract.records import BadRecordError, read_chunk_record
+from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
+from streamproc.errors import ObjectRefusedError, SinkSettingsError, StoreUnavailableError
+from streamproc.sinks.archive.actions import (
+    Action,
+    GiveUp,
+    Outcome,
+    Seek,
+    StoreAction,
+    TaskDamaged,
+    perform,
+    takes_objects,
+)
+from streamproc.sinks.archive.partition import Archiver
+from streamproc.sinks.archive.store_check import StoreTrial
+from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
+from streamproc.sinks.skipped_records import DeadLetters, LeftOut
+
+LOG = logging.getLogger("framewire.archive")
+
+BUDGET_BYTES = 64 * 1024 * 1024
+N_THREADS = 4
+BATCH_RECORDS = 500
+POLL_S = 0.05
+COMMIT_EVERY_S = 0.5
+LEAVE_WITHIN_S = 10.0
+BACKOFF_S = (0.1, 5.0)
+MAX_TRIES = 10
+"""So often an action is tried that S3 refuses, or that fails as nobody foresaw: some 20 s."""
+
+
+def main(argv: list[str]) -> int:
+    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
+    if argv:
+        sys.stderr.write("usage: python -m streamproc archive\n")
+        return 2
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        rate_limit_logs()
+        run_archive(os.environ, stop)
+    except (SinkSettingsError, KafkaSettingsError, InvalidStoreError) as exc:
+        sys.stderr.write(f"archive: {exc}\n")
+        return 2
+    return 0
+
+
+def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
+    """Archive until `stop` is set, then store what waits, commit and leave the group.
+
+    Raises `SinkSettingsError` when the store does not honour conditional writes.
+    """
+    store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
+    config = consumer_config(environ, ARCHIVE_GROUP, batching=True)
+    outbox = Outbox(producer_config(environ))
+    letters = KafkaLetters(outbox, "archive", LOG)
+    watch = ConsumerWatch.from_environ(environ, "archive", ARCHIVE_GROUP, outbox)
+
+    def life() -> ArchiveRole:
+        role = ArchiveRole(config, store, letters)
+        if ready_file := environ.get(env.READY_FILE):
+            role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
+        return role
+
+    trial = StoreTrial(store, stop, LOG)
+    trial.start()
+    try:
+        run_lives(life, stop, watch, LOG)
+    finally:
+        stop.set()
+        trial.join()
+        outbox.close()
+        store.close()
+    if trial.failed:
+        raise SinkSettingsError(REFUSAL)
+
+
+class ArchiveRole:
+    """Drives one `Archiver` per assigned partition."""
+
+    def __init__(
+        self, config: Mapping[str, Any], store: Objects, letters: DeadLetters | None = None
+    ) -> None:
+        """`config` are the properties of the consumer."""
+        self.on_ready: Any = lambda: None
+        self.renew = threading.Event()
+        """Set: `run` ends, to be started anew with another consumer."""
+        self._letters = letters or LoggedLetters(LOG)
+        self._positions: dict[int, int] = {}
+        self._consumer = Consumer({**config, "on_commit": self._on_commit})
+        self._store = store
+        self._archivers: dict[int, Archiver] = {}
+        self._committed: dict[int, int] = {}
+        self._seeks: dict[int, int] = {}
+        self._assigned: set[int] = set()
+        self._paused = False
+        self._pool = ThreadPoolExecutor(N_THREADS, thread_name_prefix="archive-s3")
+        self._outcomes: SimpleQueue[tuple[int, Archiver, Outcome]] = SimpleQueue()
+        self._abandon = threading.Event()
+
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._positions.copy()
+        return {(CHUNKS, p): known.get(p) for p in self._assigned.copy()}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for; any thread."""
+        return "s3" if self._paused else None
+
+    def run(self, stop: threading.Event) -> None:
+        """Archive until `stop` or `renew` is set."""
+        self._consumer.subscribe(
+            [CHUNKS], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
+        )
+        next_commit_s = 0.0
+        try:
+            while not stop.is_set() and not self.renew.is_set():
+                self._turn(self._consumer.consume(BATCH_RECORDS, POLL_S))
+                if time.monotonic() >= next_commit_s:
+                    self._commit(asynchronous=True)
+                    next_commit_s = time.monotonic() + COMMIT_EVERY_S
+            self._leave()
+        finally:
+            self._abandon.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._consumer.close()
+
+    def _turn(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            self._take(message)
+        self._collect()
+        now_s = time.monotonic()
+        for partition, archiver in self._archivers.items():
+            self._start(partition, archiver, archiver.tick(now_s))
+        self._seek()
+        self._throttle()
+
+    def _take(self, message: Any) -> None:
+        if message.error() is not None:
+            LOG.warning("Kafka: %s", message.error().str())
+            return
+        partition, position = message.partition(), message.offset()
+        if partition in self._seeks or partition not in self._assigned:
+            return
+        archiver = self._archivers.get(partition)
+        if archiver is None:
+            archiver = self._archivers[partition] = Archiver(position)
+            self._committed[partition] = position
+        self._positions[partition] = position + 1
+        try:
+            record = read_chunk_record(
+                key=message.key(),
+                value=message.value(),
+                headers=message.headers(),
+                position=position,
+                time_ms=message.timestamp()[1],
+            )
+        except Exception as exc:  # noqa: BLE001 - one record's edge
+            code = "bad_record" if isinstance(exc, BadRecordError) else "internal_error"
+            key = (message.key() or b"").decode(errors="replace")
+            self._letters.put(LeftOut(code, str(exc), key, "", CHUNKS, partition, position))
+            archiver.skip(position)
+            return
+        self._start(partition, archiver, archiver.accept(record, time.monotonic()))
+
+    def _start(self, partition: int, archiver: Archiver, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Seek):
+                LOG.warning("%s: reading again from %d", action.task, action.position)
+                self._seeks[partition] = action.position
+            elif isinstance(action, GiveUp):
+                reason = f"its archive is given up: {action.reason}"
+                place = (CHUNKS, partition, action.position)
+                self._letters.put(LeftOut(action.code, reason, action.task, action.project, *place))
+            else:
+                self._pool.submit(self._work, partition, archiver, action)
+
+    def _work(self, partition: int, archiver: Archiver, action: StoreAction) -> None:
+        """Carry the action out in a pool thread, again and again until S3 answers.
+
+        An action that S3 refuses, or that fails as nobody foresaw, is given up after some tries:
+        with it the task, which would else hold everybody's commit for ever. But S3 is asked first
+        whether it takes anything at all.
+        """
+        backoff_s, limit_s = BACKOFF_S
+        n_refused = 0
+        while not self._abandon.is_set() and self._archivers.get(partition) is archiver:
+            try:
+                self._outcomes.put((partition, archiver, perform(self._store, action)))
+            except StoreUnavailableError as exc:
+                LOG.warning("%s: %s; again in about %.1f s", action.task, exc, backoff_s)
+                n_refused += isinstance(exc, ObjectRefusedError)
+                reason = str(exc)
+            except Exception as exc:  # a thread's edge: the log says why
+                LOG.exception("%s: an unforeseen failure", action.task)
+                n_refused += 1
+                reason = f"{type(exc).__name__}: {exc}"
+            else:
+                return
+            if n_refused >= MAX_TRIES and takes_objects(self._store):
+                self._outcomes.put((partition, archiver, TaskDamaged(action.task, reason)))
+                return
+            self._abandon.wait(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            backoff_s = min(backoff_s * 2, limit_s)
+
+    def _collect(self) -> None:
+        while True:
+            try:
+                partition, archiver, outcome = self._outcomes.get_nowait()
+            except Empty:
+                return
+            if self._archivers.get(partition) is archiver:
+                self._start(partition, archiver, archiver.done(outcome, time.monotonic()))
+
+    def _seek(self) -> None:
+        for partition, position in list(self._seeks.items()):
+            try:
+                self._consumer.seek(TopicPartition(CHUNKS, partition, position))
+            except KafkaException as exc:
+                LOG.warning("partition %d: seek: %s", partition, exc)
+            else:
+                self._positions[partition] = position
+                del self._seeks[partition]
+
+    def _throttle(self) -> None:
+        waiting = sum(archiver.buffered_bytes for archiver in self._archivers.values())
+        if not self._paused and waiting > BUDGET_BYTES:
+            self._consumer.pause(self._topic_partitions())
+            self._paused = True
+            LOG.warning("%d bytes wait for S3: reading pauses", waiting)
+        elif self._paused and waiting < BUDGET_BYTES // 2:
+            self._consumer.resume(self._topic_partitions())
+            self._paused = False
+
+    def _commit(self, *, asynchronous: bool, only: set[int] | None = None) -> None:
+        offsets = []
+        for partition, archiver in self._archivers.items():
+            position = archiver.committable()
+            if position > self._committed[partition] and (only is None or partition in only):
+                offsets.append(TopicPartition(CHUNKS, partition, position))
+        if not offsets:
+            return
+        try:
+            if asynchronous:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exc:
+            LOG.warning("commit: %s", exc)
+            return
+        self._committed.update({offset.partition: offset.offset for offset in offsets})
+
+    def _on_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        """Hear how a commit went: one that a rebalance refused is asked for again."""
+        for found in offsets:
+            reason = error or found.error
+            if reason is not None and found.partition in self._archivers:
+                LOG.info("partition %d: commit: %s; again soon", found.partition, reason)
+                self._committed[found.partition] = -1
+
+    def _leave(self) -> None:
+        """Store what waits, for a bounded time; what is not stored is read again later."""
+        self._consumer.pause(self._topic_partitions())
+        deadline_s = time.monotonic() + LEAVE_WITHIN_S
+        for partition, archiver in self._archivers.items():
+            self._start(partition, archiver, archiver.flush(time.monotonic()))
+        while time.monotonic() < deadline_s and not all(
+            archiver.is_idle for archiver in self._archivers.values()
+        ):
+            self._consumer.poll(0.01)
+            self._collect()
+        self._commit(asynchronous=False)
+
+    def _assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        consumer.incremental_assign(list(partitions))
+        self._assigned.update(found.partition for found in partitions)
+        if self._paused:
+            consumer.pause(list(partitions))
+        LOG.info("reads partitions %s", sorted(self._assigned))
+        self.on_ready()
+
+    def _revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        gone = {found.partition for found in partitions}
+        self._collect()
+        self._commit(asynchronous=False, only=gone)
+        self._lose(consumer, partitions)
+
+    def _lose(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for found in partitions:
+            self._assigned.discard(found.partition)
+            self._archivers.pop(found.partition, None)
+            self._seeks.pop(found.partition, None)
+            self._positions.pop(found.partition, None)
+        consumer.incremental_unassign(list(partitions))
+
+    def _topic_partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(CHUNKS, partition) for partition in sorted(self._assigned)]

@@ -1,0 +1,77 @@
+"""`final.json` from a closed log's first event and its terminal chunk."""
+
+import msgspec
+from msgspec import UNSET
+
+from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.object_keys import Final
+from streamproc.contract.records import Attempt
+from streamproc.contract.tables import TaskStatus
+
+_STATUS: dict[str, TaskStatus] = {
+    "stop": "succeeded",
+    "max_frames": "succeeded",
+    "error": "failed",
+    "cancelled": "cancelled",
+}
+UNREADABLE = "unreadable_terminal"
+
+
+def status_of(finish_reason: str) -> TaskStatus:
+    """Return the task's status that a terminal chunk's `finish_reason` means."""
+    return _STATUS[finish_reason]
+
+
+def final_of(
+    *,
+    first: bytes,
+    terminal: bytes,
+    length: int,
+    sha256: str,
+    started_ms: int,
+    finished_ms: int | None,
+    attempts: tuple[Attempt, ...] = (),
+) -> Final:
+    """Return what `final.json` says; `first` and `terminal` are event data (JSON).
+
+    `finished_ms` None (the terminal's Kafka timestamp is not known any more) is made up from the
+    chunk's own clock. A terminal that no reader understands makes a failed task.
+    """
+    head = _chunk(first)
+    last = _chunk(terminal)
+    if last is None or last.finish_reason is None:
+        return Final(
+            length=length,
+            sha256=sha256,
+            status="failed",
+            started_ms=started_ms,
+            finished_ms=finished_ms or started_ms,
+            processed_frames=0,
+            error_code=UNREADABLE,
+            error_message="the log's terminal chunk cannot be read",
+            attempts=attempts,
+        )
+    error = last.error or None
+    provider = None if head is None or head.provider is UNSET else head.provider
+    return Final(
+        length=length,
+        sha256=sha256,
+        status=status_of(last.finish_reason),
+        started_ms=started_ms,
+        finished_ms=finished_ms or started_ms + last.stream_info.elapsed_ms,
+        processed_frames=last.usage.processed_frames if last.usage else 0,
+        provider=provider,
+        error_code=error.code if error else None,
+        error_message=error.message if error else None,
+        total_frames=last.stream_info.total_frames,
+        fps=last.stream_info.fps,
+        attempts=attempts,
+        total_frames_is_estimate=last.stream_info.total_frames_is_estimate is True,
+    )
+
+
+def _chunk(data: bytes) -> Chunk | None:
+    try:
+        return decode_chunk(data)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,39 @@
+"""Whether S3 honours conditional writes, found out beside the work at its start."""
+
+import logging
+import threading
+from typing import Final
+
+from streamproc.clients.object_store import S3Objects
+from streamproc.errors import StoreUnavailableError
+
+_AGAIN_S: Final = 2.0
+_LEAVE_S: Final = 2.0
+
+
+class StoreTrial:
+    """Tries the store out in a thread until it answers; one that fails sets `stop`."""
+
+    def __init__(self, store: S3Objects, stop: threading.Event, log: logging.Logger) -> None:
+        self.failed = False
+        self._store, self._stop, self._log = store, stop, log
+        self._thread = threading.Thread(target=self._run, name="store-trial", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait a little for the thread once `stop` is set: S3 may hang."""
+        self._thread.join(_LEAVE_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.failed = not self._store.honours_conditions()
+            except StoreUnavailableError as exc:
+                self._log.warning("the store was not tried out: %s", exc)
+                self._stop.wait(_AGAIN_S)
+            else:
+                break
+        if self.failed:
+            self._stop.set()

@@ -1,0 +1,47 @@
+"""A role that reads a group, started anew in the same process when it has to be."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from streamproc.consumer_watchdog import ConsumerWatch, Watched
+
+MAX_FAILURES = 3
+_PAUSE_S = 1.0
+_GOOD_S = 60.0
+
+
+class Role(Watched, Protocol):
+    """A role's one life: `run` returns when `stop` or its own `renew` is set."""
+
+    def run(self, stop: threading.Event) -> None: ...
+
+
+def run_lives(
+    life: Callable[[], Role], stop: threading.Event, watch: ConsumerWatch, log: logging.Logger
+) -> None:
+    """Run roles one after another until `stop`: a new one for one that stood still or failed.
+
+    An unforeseen failure three times, each within a minute of the start, is raised: whoever keeps
+    the process sees it end.
+    """
+    n_failures = 0
+    with watch:
+        while not stop.is_set():
+            started_s = time.monotonic()
+            role = life()
+            watch.look_at(role)
+            try:
+                role.run(stop)
+            except Exception:
+                if time.monotonic() - started_s > _GOOD_S:
+                    n_failures = 0
+                n_failures += 1
+                if n_failures == MAX_FAILURES:
+                    raise
+                log.exception("an unforeseen failure: the role starts anew")
+                stop.wait(_PAUSE_S)
+            finally:
+                watch.look_at(None)

@@ -1,0 +1,1 @@
+"""The index: a consumer group that writes tasks, tracks and embeddings to ClickHouse."""

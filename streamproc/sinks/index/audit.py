@@ -1,0 +1,145 @@
+"""The audit trail's way from video.audit into ClickHouse, beside the index role.
+
+One thread of one process of the group: read a batch, insert it, commit. It reads at least once, and
+a replay changes nothing: the table replaces by time and id. When ClickHouse is away the batch
+waits. A record that cannot be read is left out and told of.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Consumer, KafkaException
+from urllib3.exceptions import HTTPError
+
+from streamproc.clients.kafka import consumer_config
+from streamproc.contract import env
+from streamproc.contract.audit import (
+    AUDIT,
+    COLUMNS,
+    DDL,
+    TYPES,
+    AuditRecord,
+    decode_audit,
+    keep_statement,
+    read_days,
+)
+from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
+from streamproc.contract.topics import AUDIT_GROUP
+from streamproc.errors import SinkSettingsError
+from streamproc.sinks.index.tables import close_failed
+
+LOG = logging.getLogger("framewire.audit")
+
+BATCH_RECORDS = 1000
+POLL_S = 0.5
+BACKOFF_S = (0.2, 10.0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_MS = 4_102_444_800_000  # the year 2100: what ClickHouse's DateTime can be told to keep
+_MAX_COUNT = 2**63 - 1
+
+
+def start_audit(
+    environ: Mapping[str, str], connect: Callable[[], Any], stop: threading.Event
+) -> threading.Thread:
+    """Copy audit records in a thread of its own until `stop` is set.
+
+    Raises `SinkSettingsError`.
+    """
+    try:
+        days = read_days(environ.get(env.AUDIT_DAYS))
+    except ValueError as exc:
+        raise SinkSettingsError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
+    sink = AuditSink(consumer_config(environ, AUDIT_GROUP, batching=True), connect, days)
+    thread = threading.Thread(target=sink.run, args=(stop,), name="audit", daemon=True)
+    thread.start()
+    return thread
+
+
+class AuditSink:
+    """Drives one consumer; `connect` opens a clickhouse-connect client of this thread's own."""
+
+    def __init__(self, config: Mapping[str, Any], connect: Callable[[], Any], days: int) -> None:
+        self._config = config
+        self._connect = connect
+        self._days = days
+        self._client: Any = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Copy until `stop` is set; nothing that fails ends it."""
+        consumer = Consumer(dict(self._config))
+        try:
+            consumer.subscribe([AUDIT_TOPIC])
+            self._patiently(partial(self._insert, ()), stop)
+            while not stop.is_set():
+                rows = _rows(consumer.consume(BATCH_RECORDS, POLL_S))
+                if rows and self._patiently(partial(self._insert, rows), stop):
+                    _commit(consumer)
+        finally:
+            consumer.close()
+            self._forget()
+
+    def _patiently(self, work: Callable[[], None], stop: threading.Event) -> bool:
+        """Do the work again and again until it is done; False when `stop` came first."""
+        backoff_s, limit_s = BACKOFF_S
+        while not stop.is_set():
+            try:
+                work()
+            except (ClickHouseError, HTTPError, OSError) as exc:
+                LOG.warning("audit records wait for ClickHouse: %s", type(exc).__name__)
+                self._forget()
+            except Exception:  # a thread's edge: the trail goes on, the log says why
+                LOG.exception("audit records wait")
+                self._forget()
+            else:
+                return True
+            stop.wait(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            backoff_s = min(backoff_s * 2, limit_s)
+        return False
+
+    def _insert(self, rows: Sequence[Sequence[object]]) -> None:
+        if self._client is None:
+            self._client = self._connect()
+            for statement in (*DDL, keep_statement(self._days)):
+                self._client.command(statement)
+        if rows:
+            self._client.insert(AUDIT, rows, column_names=COLUMNS, column_type_names=TYPES)
+
+    def _forget(self) -> None:
+        client, self._client = self._client, None
+        close_failed(client)
+
+
+def _rows(messages: Sequence[Any]) -> list[list[object]]:
+    rows = []
+    for message in messages:
+        if message.error() is not None:
+            continue
+        try:
+            rows.append(row_of(decode_audit(message.value() or b"")))
+        except msgspec.DecodeError as exc:
+            LOG.error("an audit record was left out: %s", exc)  # noqa: TRY400 - not our failure
+    return rows
+
+
+def row_of(record: AuditRecord) -> list[object]:
+    """Return the table's row, in the order of `COLUMNS`; every number within its column."""
+    at = _EPOCH + timedelta(milliseconds=min(max(record.at_ms, 0), _MAX_MS))
+    return [
+        *(at, record.id, record.actor, record.project, record.action, record.object),
+        *(record.address, record.outcome, min(max(record.status, 0), 999), record.detail),
+        min(max(record.suppressed, 0), _MAX_COUNT),
+    ]
+
+
+def _commit(consumer: Consumer) -> None:
+    try:
+        consumer.commit(asynchronous=False)
+    except KafkaException as exc:
+        LOG.info("audit: commit: %s", exc)  # it is read again, which changes nothing

@@ -1,0 +1,381 @@
+"""The index role: a consumer group that turns video.tasks and video.chunks into table rows.
+
+One thread: read a batch, recover the tasks that are new here, fold, insert, commit. When ClickHouse
+is away the batch waits with backoff while the group membership is kept: nothing is lost. What
+cannot be read, or cannot be stored though ClickHouse is there, is told on video.dlq and left out.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streamproc.clients.background_producer import Outbox
+from streamproc.clients.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.clients.log_throttle import rate_limit_logs
+from streamproc.clients.settings import log_level, required
+from streamproc.consumer_watchdog import ConsumerWatch
+from streamproc.contract import env
+from streamproc.contract.records import (
+    BadRecordError,
+    ChunkRecord,
+    Continue,
+    Submitted,
+    decode_task_message,
+    read_chunk_record,
+)
+from streamproc.contract.topics import CHUNKS, INDEX_GROUP
+from streamproc.contract.topics import TASKS as TASKS_TOPIC
+from streamproc.errors import SinkSettingsError
+from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
+from streamproc.sinks.errors import TablesUnavailableError
+from streamproc.sinks.index.audit import start_audit
+from streamproc.sinks.index.indexer import Indexer
+from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.index.task import TaskRows
+from streamproc.sinks.skipped_records import DeadLetters, LeftOut
+
+LOG = logging.getLogger("framewire.index")
+
+BATCH_RECORDS = 2000
+BATCH_S = 1.0
+KAFKA_TIMEOUT_S = 10.0
+AUDIT_LEAVES_S = 3.0
+BACKOFF_S = (0.1, 5.0)
+
+
+def main(argv: list[str]) -> int:
+    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
+    if argv:
+        sys.stderr.write("usage: python -m streamproc index\n")
+        return 2
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        rate_limit_logs()
+        connect = client_factory(required(os.environ, env.CLICKHOUSE))
+        run_index(os.environ, connect, stop)
+    except (SinkSettingsError, KafkaSettingsError) as exc:
+        sys.stderr.write(f"index: {exc}\n")
+        return 2
+    return 0
+
+
+def run_index(
+    environ: Mapping[str, str],
+    connect: ClientFactory,
+    stop: threading.Event,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Index until `stop` is set, the audit trail in a thread beside this one.
+
+    `connect` opens a clickhouse-connect client; each of the two threads has its own.
+    Meant for a thread of the process that owns chDB, or for one of its own (`main`).
+    `on_ready` is called once partitions are assigned; so is `FRAMEWIRE_READY_FILE` written by
+    `main`'s process alone.
+    """
+    tables = IndexTables(connect)
+    config = {
+        **consumer_config(environ, INDEX_GROUP, batching=True),
+        "partition.assignment.strategy": "range",  # a task's partition of both topics, together
+    }
+    outbox = Outbox(producer_config(environ))
+    letters = KafkaLetters(outbox, "index", LOG)
+    watch = ConsumerWatch.from_environ(environ, "index", INDEX_GROUP, outbox)
+    ready_file = environ.get(env.READY_FILE)
+
+    def ready() -> None:
+        if on_ready is not None:
+            on_ready()
+        elif ready_file:
+            Path(ready_file).write_text(str(os.getpid()))
+
+    def life() -> IndexRole:
+        role = IndexRole(Consumer(config), tables, letters)
+        role.on_ready = ready
+        return role
+
+    ended = threading.Event()
+    audit = start_audit(environ, connect, ended)
+    try:
+        run_lives(life, stop, watch, LOG)
+    finally:
+        ended.set()
+        audit.join(AUDIT_LEAVES_S)
+        outbox.close()
+        tables.close()
+
+
+class IndexRole:
+    """Drives one `Indexer` over all partitions of this process."""
+
+    def __init__(
+        self, consumer: Consumer, tables: IndexTables, letters: DeadLetters | None = None
+    ) -> None:
+        self.on_ready: Callable[[], None] = lambda: None
+        self.renew = threading.Event()
+        """Set: `run` ends, to be started anew with another consumer."""
+        self._letters = letters or LoggedLetters(LOG)
+        self._consumer = consumer
+        self._tables = tables
+        self._indexer = Indexer()
+        self._next: dict[tuple[str, int], int] = {}
+        self._assigned: set[tuple[str, int]] = set()
+        self._committed: dict[tuple[str, int], int] = {}
+        self._stop = threading.Event()
+        self._is_waiting = False
+
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._next.copy()
+        return {place: known.get(place) for place in self._assigned.copy()}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for; any thread."""
+        return "clickhouse" if self._is_waiting else None
+
+    def run(self, stop: threading.Event) -> None:
+        """Index until `stop` or `renew` is set."""
+        self._stop = stop
+        self._consumer.subscribe(
+            [TASKS_TOPIC, CHUNKS],
+            on_assign=self._assign,
+            on_revoke=self._forget,
+            on_lost=self._forget,
+        )
+        try:
+            self._patiently(self._tables.prepare)
+            while not stop.is_set() and not self.renew.is_set():
+                self._turn()
+        finally:
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        submissions, records = self._read()
+        if not submissions and not records:
+            self._commit()
+            return
+        self._recover(submissions, records)
+        for submitted, _ in submissions:
+            self._indexer.submit(submitted)
+        self._tell_left_out()
+        if any(self._indexer.lacks_submission(record.task) for record, _ in records):
+            records += self._read_submissions()
+        for record, partition in records:
+            self._take(record, partition)
+        written = self._write(self._indexer.rows())
+        self._tell_left_out()
+        if written:
+            self._indexer.written()
+            self._commit()
+
+    def _read(self) -> tuple[list[tuple[Submitted, int]], list[tuple[ChunkRecord, int]]]:
+        """Return what came within `BATCH_S`, with the partitions."""
+        submissions: list[tuple[Submitted, int]] = []
+        records: list[tuple[ChunkRecord, int]] = []
+        messages: list[Any] = self._consumer.consume(BATCH_RECORDS, BATCH_S)
+        for message in messages:
+            if message.error() is not None:
+                LOG.warning("Kafka: %s", message.error())
+                continue
+            topic, partition, position = message.topic(), message.partition(), message.offset()
+            if (topic, partition) not in self._assigned:
+                continue
+            self._next[topic, partition] = position + 1
+            try:
+                if topic == TASKS_TOPIC:
+                    found = decode_task_message(message.value() or b"")
+                    submitted = found.submitted if isinstance(found, Continue) else found
+                    submissions.append((submitted, partition))
+                else:
+                    records.append((_chunk_record(message), partition))
+            except BadRecordError as exc:
+                self._leave_out(message, "bad_record", exc)
+            except Exception as exc:  # noqa: BLE001 - one record's edge
+                self._leave_out(message, "internal_error", exc)
+        return submissions, records
+
+    def _recover(
+        self,
+        submissions: Sequence[tuple[Submitted, int]],
+        records: Sequence[tuple[ChunkRecord, int]],
+    ) -> None:
+        places = {found.task: (found.project, partition) for found, partition in submissions}
+        places |= {found.task: (found.project, partition) for found, partition in records}
+        unknown = self._indexer.unknown(places)
+        if not unknown:
+            return
+        known = self._patiently(lambda: self._tables.recover(unknown)) or {}
+        for task in unknown:
+            if task in known and known[task] is None:
+                self._indexer.fail(task, *places[task], "its rows cannot be read")
+            else:
+                self._indexer.recover(task, *places[task], known.get(task))
+
+    def _take(self, record: ChunkRecord, partition: int) -> None:
+        topic_partition = (CHUNKS, partition)
+        if record.position >= self._next.get(topic_partition, 0):
+            return  # behind a gap: it will be read again
+        gap = self._indexer.take(partition, record)
+        if gap is None:
+            return
+        LOG.warning("%s: a gap; reading again from %d", record.task, gap.position)
+        try:
+            self._consumer.seek(TopicPartition(CHUNKS, partition, gap.position))
+        except KafkaException as exc:
+            LOG.warning("partition %d: seek: %s", partition, exc)
+        else:
+            self._next[topic_partition] = gap.position
+
+    def _read_submissions(self) -> list[tuple[ChunkRecord, int]]:
+        """Read video.tasks to its present end: a task's submission lies before its first chunk.
+
+        Returns chunk records that came meanwhile, of partitions that were just assigned.
+        """
+        late: list[tuple[ChunkRecord, int]] = []
+        deadline_s = time.monotonic() + KAFKA_TIMEOUT_S
+        try:
+            wanted = {
+                found.partition: self._consumer.get_watermark_offsets(found, KAFKA_TIMEOUT_S)
+                for found in self._partitions(TASKS_TOPIC)
+            }
+            self._consumer.pause(self._partitions(CHUNKS))
+            while time.monotonic() < deadline_s and self._are_behind(wanted):
+                submissions, records = self._read()
+                self._recover(submissions, records)
+                for submitted, _ in submissions:
+                    self._indexer.submit(submitted)
+                late += records
+            self._consumer.resume(self._partitions(CHUNKS))
+        except KafkaException as exc:
+            LOG.warning("video.tasks: %s", exc)
+        return late
+
+    def _are_behind(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
+        """Whether an assigned tasks partition is not read to its end; `wanted` is low and high."""
+        for partition, (low, high) in wanted.items():
+            place = (TASKS_TOPIC, partition)
+            if place not in self._assigned:
+                continue
+            if place not in self._next:
+                topic_partition = TopicPartition(*place)
+                known = self._consumer.committed([topic_partition], timeout=KAFKA_TIMEOUT_S)
+                self._next[place] = max(known[0].offset, low)
+            if self._next[place] < high:
+                return True
+        return False
+
+    def _write(self, rows: TaskRows) -> bool:
+        """Insert the rows, task rows last; False when the process is to stop before that."""
+        for table, part in rows.by_table():
+            if self._patiently(partial(self._insert, table, part)) is None:
+                return False
+        return True
+
+    def _insert(self, table: str, rows: Sequence[Any]) -> bool:
+        """Insert the rows; those that cannot be stored are told and left out."""
+        for refused in self._tables.insert(table, rows):
+            row = refused.row
+            partition = self._indexer.partition_of(row.task_id)
+            position = self._next.get((CHUNKS, partition), 0) - 1
+            self._letters.put(
+                LeftOut(
+                    "row_refused",
+                    refused.reason,
+                    row.task_id,
+                    row.project,
+                    CHUNKS,
+                    partition,
+                    position,
+                )
+            )
+        return True
+
+    def _leave_out(self, message: Any, code: str, exc: Exception) -> None:
+        key = (message.key() or b"").decode(errors="replace")
+        place = (message.topic(), message.partition(), message.offset())
+        self._letters.put(LeftOut(code, str(exc), key, "", *place))
+
+    def _tell_left_out(self) -> None:
+        for left_out in self._indexer.take_left_out():
+            self._letters.put(left_out)
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Return `call()` once ClickHouse answers, None when the process is to stop instead."""
+        backoff_s, limit_s = BACKOFF_S
+        while not self._stop.is_set():
+            try:
+                result = call()
+            except TablesUnavailableError as exc:
+                LOG.warning("%s; again in about %.1f s", exc, backoff_s)
+            else:
+                if self._is_waiting:
+                    self._is_waiting = False
+                    self._consumer.resume(self._partitions())
+                return result
+            self._is_waiting = True
+            self._consumer.pause(self._partitions())
+            self._consumer.poll(0)  # keeps the membership; all partitions are paused
+            self._stop.wait(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            backoff_s = min(backoff_s * 2, limit_s)
+        return None
+
+    def _commit(self) -> None:
+        chunks = {p: n for (topic, p), n in self._next.items() if topic == CHUNKS}
+        wanted = {(CHUNKS, p): n for p, n in self._indexer.committable(chunks).items()}
+        wanted |= {(t, p): n for (t, p), n in self._next.items() if t == TASKS_TOPIC}
+        offsets = [
+            TopicPartition(topic, partition, position)
+            for (topic, partition), position in wanted.items()
+            if position > self._committed.get((topic, partition), 0)
+        ]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exc:
+            LOG.warning("commit: %s", exc)
+            return
+        self._committed.update({(o.topic, o.partition): o.offset for o in offsets})
+
+    def _assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        consumer.assign(list(partitions))
+        self._assigned = {(found.topic, found.partition) for found in partitions}
+        if self._is_waiting:
+            consumer.pause(list(partitions))
+        LOG.info("reads %d partitions", len(partitions))
+        self.on_ready()
+
+    def _forget(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._indexer.forget(found.partition for found in partitions)
+        for found in partitions:
+            self._assigned.discard((found.topic, found.partition))
+            self._next.pop((found.topic, found.partition), None)
+            self._committed.pop((found.topic, found.partition), None)
+        consumer.unassign()
+
+    def _partitions(self, topic: str | None = None) -> list[TopicPartition]:
+        return [TopicPartition(t, p) for t, p in sorted(self._assigned) if topic in {None, t}]
+
+
+def _chunk_record(message: Any) -> ChunkRecord:
+    return read_chunk_record(
+        key=message.key(),
+        value=message.value(),
+        headers=message.headers(),
+        position=message.offset(),
+        time_ms=message.timestamp()[1],
+    )

@@ -1,0 +1,350 @@
+"""ClickHouse, server or chDB, as the index writes it: one client, one thread at a time.
+
+Inserts are synchronous and carry a deduplication token, so that one whose answer was lost can be
+sent again. Whatever is not an answer becomes `TablesUnavailableError`: try again later. An insert
+that cannot be encoded, or that is refused while the same table takes another row, is the rows' own
+fault: the bad ones are found by halves and returned, all others are stored.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
+from urllib3.exceptions import HTTPError
+
+from streamproc.contract import env
+from streamproc.contract.tables import (
+    DDL,
+    DETECTIONS,
+    EMBEDDINGS,
+    ROW_TYPES,
+    TABLES,
+    TASKS,
+    TRACKS,
+    TaskRow,
+    TrackRow,
+)
+from streamproc.contract.tables import columns as columns_of
+from streamproc.errors import SinkSettingsError
+from streamproc.sinks.errors import RowsRefusedError, TablesUnavailableError
+from streamproc.sinks.index.row_isolation import RefusedRow, insert_isolating
+
+LOG = logging.getLogger("framewire.index")
+
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a silent server must not cost the group
+
+Row = msgspec.Struct
+ClientFactory = Callable[[], Any]
+
+_KEYS = {
+    TASKS: "project, task_id",
+    TRACKS: "project, task_id, track_id",
+    DETECTIONS: "project, task_id, frame, det_idx",
+    EMBEDDINGS: "project, task_id, track_id",
+}
+_NEXT = "_next"
+_TASKS_AT_ONCE = 1000
+_MILLISECONDS = {"DateTime64": "int"}
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Which vector of a track is stored: that of the chunk ending at `off`."""
+
+    track_id: int
+    confidence: float
+    off: int
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """All that the tables say of one task."""
+
+    row: TaskRow
+    tracks: tuple[TrackRow, ...]
+    embedded: tuple[Embedded, ...]
+
+
+def client_options(url: str) -> dict[str, Any]:
+    """Return the keyword arguments of `clickhouse_connect.get_client` that `url` means.
+
+    Raises `SinkSettingsError` on any other scheme; the message does not show the URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "chdb" and parts.path:
+        database = parse_qs(parts.query).get("database", ["default"])[0]
+        return {"interface": "chdb", "path": unquote(parts.path), "database": database}
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return {
+            "interface": parts.scheme,
+            "host": parts.hostname,
+            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "database": unquote(parts.path.strip("/")) or "default",
+            "autogenerate_session_id": False,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "send_receive_timeout": ANSWER_TIMEOUT_S,
+        }
+    raise SinkSettingsError(
+        f"{env.CLICKHOUSE} is chdb:///path[?database=name] or http(s)://user@host:port/database"
+    )
+
+
+def client_factory(url: str) -> ClientFactory:
+    """Return a function that opens a client; a server's database is made when it is missing."""
+    options = client_options(url)
+
+    def connect() -> Any:
+        database = options["database"]
+        if database != "default":
+            first = clickhouse_connect.get_client(**{**options, "database": "default"})
+            first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", {"db": database})
+            first.close()
+        return clickhouse_connect.get_client(**options)
+
+    return connect
+
+
+def ensure_schema(client: Any) -> None:
+    """Create the tables and views that are missing, and renew the views."""
+    for statement in DDL:
+        client.command(statement)
+
+
+def close_failed(client: Any | None) -> None:
+    """Close a client that has failed, if there is one; that it does not close harms nobody."""
+    if client is None:
+        return
+    try:
+        client.close()
+    except (ClickHouseError, HTTPError, OSError):
+        LOG.debug("the failed client did not close")
+
+
+class IndexTables:
+    """The index's reads and writes; connects when it is first used and after a failure."""
+
+    def __init__(self, connect: ClientFactory, *, suffix: str = "") -> None:
+        """`suffix` is of the tables' names: the one of a set that `make_successor` has made."""
+        self._connect = connect
+        self._suffix = suffix
+        self._client: Any = None
+        self._types: dict[str, list[str]] = {}
+
+    def prepare(self) -> bool:
+        """Connect and make what is missing of the schema. Raises `TablesUnavailableError`."""
+        self._run(lambda _: None)
+        return True
+
+    def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> list[RefusedRow]:
+        """Insert the rows, and return those that cannot be stored: all others are.
+
+        The same rows with the same salt may be inserted again. Raises `TablesUnavailableError`.
+        """
+        if not rows:
+            return []
+        return insert_isolating(rows, lambda part: self._insert(table, part, salt))
+
+    def takes_rows(self, table: str) -> bool:
+        """Whether the table takes a row that it has taken before; an empty one cannot tell.
+
+        The row is one of its own, which its engine then keeps once.
+        """
+        name = self.named(table)
+        one = f"SELECT * FROM {name} LIMIT 1"  # noqa: S608 - our names
+        try:
+            if not self._run(lambda client: client.query(one).row_count):
+                return False
+            self._run(lambda client: client.command(f"INSERT INTO {name} {one}"))
+        except TablesUnavailableError:
+            return False
+        return True
+
+    def _insert(self, table: str, rows: Sequence[Row], salt: str) -> None:
+        """Insert all rows or none. Raises `TablesUnavailableError`, `RowsRefusedError`."""
+
+        def run(client: Any) -> None:
+            try:
+                data = [msgspec.structs.astuple(row) for row in rows]
+                packed = msgspec.msgpack.encode((table, data))
+                client.insert(
+                    self.named(table),
+                    data,
+                    column_names=columns_of(table),
+                    column_type_names=self._types[table],
+                    settings={
+                        "insert_deduplication_token": hashlib.sha256(
+                            salt.encode() + packed
+                        ).hexdigest()
+                    },
+                )
+            except DataError as exc:
+                raise RowsRefusedError(f"{table}: {exc}") from exc
+            except (ClickHouseError, HTTPError, OSError):
+                raise
+            except Exception as exc:  # of the encoder: it has as many kinds as there are types
+                raise RowsRefusedError(f"{table}: {type(exc).__name__}: {exc}") from exc
+
+        try:
+            self._run(run)
+        except TablesUnavailableError as exc:
+            if _is_answer(exc.__cause__) and self.takes_rows(table):
+                raise RowsRefusedError(str(exc)) from exc
+            raise
+
+    def recover(self, tasks: Sequence[str]) -> dict[str, Recovered | None]:
+        """Return what the tables hold of these tasks, None of one whose rows cannot be read.
+
+        Raises `TablesUnavailableError`.
+        """
+        if not tasks:
+            return {}
+        try:
+            return dict(self._recover(tasks))
+        except msgspec.ValidationError:
+            if len(tasks) == 1:
+                return {tasks[0]: None}
+        middle = len(tasks) // 2
+        return self.recover(tasks[:middle]) | self.recover(tasks[middle:])
+
+    def _recover(self, tasks: Sequence[str]) -> dict[str, Recovered]:
+        rows = self.select(TASKS, tasks)
+        known = [row.task_id for row in rows]
+        tracks = self.select(TRACKS, known) if known else []
+        embedded = self._dicts(
+            "SELECT task_id, track_id, confidence, off"  # noqa: S608
+            f" FROM {self.named(EMBEDDINGS)} FINAL"
+            " WHERE task_id IN {tasks:Array(String)}",
+            {"tasks": known},
+        )
+        return {
+            row.task_id: Recovered(
+                row,
+                tuple(track for track in tracks if track.task_id == row.task_id),
+                tuple(
+                    Embedded(found["track_id"], found["confidence"], found["off"])
+                    for found in embedded
+                    if found["task_id"] == row.task_id
+                ),
+            )
+            for row in rows
+        }
+
+    def select(self, table: str, tasks: Sequence[str] | None = None) -> list[Any]:
+        """Return the table's current rows as its row type, of these tasks or of all, by key.
+
+        Raises `TablesUnavailableError`, `msgspec.ValidationError` on a row of another version.
+        """
+        where = "" if tasks is None else " WHERE task_id IN {tasks:Array(String)}"
+        name = self.named(table)
+        sql = f"SELECT * FROM {name} FINAL{where} ORDER BY {_KEYS[table]}"  # noqa: S608 - our names
+        found = self._dicts(sql, {} if tasks is None else {"tasks": list(tasks)})
+        row_type: Any = ROW_TYPES[table]
+        return [msgspec.convert(row, row_type) for row in found]
+
+    def truncate(self) -> None:
+        """Empty every table."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"TRUNCATE TABLE {self.named(table)}")
+
+        self._run(run)
+
+    def lengths(self) -> dict[str, tuple[str, int]]:
+        """Return every task's project and indexed log bytes, by its id."""
+        sql = f"SELECT task_id, project, log_length FROM {self.named(TASKS)} FINAL"  # noqa: S608
+        return {
+            found["task_id"]: (found["project"], found["log_length"])
+            for found in self._dicts(sql, {})
+        }
+
+    def make_successor(self) -> "IndexTables":
+        """Return another set of tables, as these are and empty; one left behind is replaced."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"DROP TABLE IF EXISTS {table}{_NEXT} SYNC")
+                client.command(f"CREATE TABLE {table}{_NEXT} AS {table}")
+
+        self._run(run)
+        return IndexTables(self._connect, suffix=_NEXT)
+
+    def exchange(self) -> None:
+        """Exchange these tables and their successor's by name, the tasks last."""
+
+        def run(client: Any) -> None:
+            for table in reversed(TABLES):
+                client.command(f"EXCHANGE TABLES {table} AND {table}{_NEXT}")
+
+        self._run(run)
+
+    def take(self, other: "IndexTables", tasks: Sequence[str]) -> None:
+        """Take over the rows that another set has of these tasks, in addition to the own."""
+
+        def run(client: Any) -> None:
+            for table in reversed(TABLES):
+                for first in range(0, len(tasks), _TASKS_AT_ONCE):
+                    some = {"tasks": list(tasks[first : first + _TASKS_AT_ONCE])}
+                    client.command(
+                        f"INSERT INTO {self.named(table)}"  # noqa: S608 - our names
+                        f" SELECT * FROM {other.named(table)} FINAL"
+                        " WHERE task_id IN {tasks:Array(String)}",
+                        some,
+                    )
+
+        self._run(run)
+
+    def drop_successor(self) -> None:
+        """Remove the successor's tables, whatever they hold."""
+
+        def run(client: Any) -> None:
+            for table in TABLES:
+                client.command(f"DROP TABLE IF EXISTS {table}{_NEXT} SYNC")
+
+        self._run(run)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def named(self, table: str) -> str:
+        """Return what the table is called in this set."""
+        return f"{table}{self._suffix}"
+
+    def _dicts(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        def run(client: Any) -> list[dict[str, Any]]:
+            result = client.query(sql, parameters=dict(parameters), query_formats=_MILLISECONDS)
+            return list(result.named_results())
+
+        found: list[dict[str, Any]] = self._run(run)
+        return found
+
+    def _run(self, call: Callable[[Any], Any]) -> Any:
+        try:
+            if self._client is None:
+                self._client = self._connect()
+                ensure_schema(self._client)
+                for table in TABLES:
+                    described = self._client.query(f"DESCRIBE TABLE {table}").result_rows
+                    self._types[table] = [row[1] for row in described]
+            return call(self._client)
+        except (ClickHouseError, HTTPError, OSError) as exc:
+            self._forget()
+            raise TablesUnavailableError(f"ClickHouse: {type(exc).__name__}: {exc}") from exc
+
+    def _forget(self) -> None:
+        """Drop the client: the next call connects anew."""
+        client, self._client = self._client, None
+        close_failed(client)
+
+
+def _is_answer(exc: BaseException | None) -> bool:
+    """Whether ClickHouse itself refused: its errors have a code."""
+    return isinstance(exc, DatabaseError) and exc.code is not None

@@ -1,0 +1,314 @@
+"""One task's rows: the fold of its log into a task row, track rows, detections and vectors.
+
+Everything here is a pure function of the submission and of the log's bytes, and each row says how
+far it goes (`log_length`, `last_off`, `off`). So a task may be taken up from what the tables hold,
+also after a batch that reached only some of them: a track row whose `last_off` is at or behind a
+chunk's end has that chunk in it already.
+
+A log says what it says; a column holds what it can. Values beyond are clamped here, estimates that
+cannot be used become unknown: whatever could be written can be indexed.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET
+
+from streamproc.contract.bounds import (
+    MAX_COUNT,
+    MAX_DURATION_MS,
+    MAX_TIME_MS,
+    clamped,
+    usable_count,
+    usable_fps,
+    usable_time_s,
+)
+from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
+from streamproc.contract.tables import (
+    DETECTIONS,
+    EMBEDDINGS,
+    TASKS,
+    TRACKS,
+    DetectionRow,
+    EmbeddingRow,
+    TaskRow,
+    TrackRow,
+    created_ms_of,
+    month_of,
+)
+from streamproc.contract.task_spec import SourceRef
+from streamproc.sinks.archive.actions import VectorEntry
+from streamproc.sinks.archive.final import UNREADABLE, status_of
+from streamproc.sinks.index.tables import Recovered
+from streamproc.sinks.index.track_rows import (
+    Sighting,
+    clamped_track_id,
+    detection_row,
+    embedding_row,
+    frame_time_s,
+    track_row,
+)
+
+
+class TaskRows(msgspec.Struct, frozen=True):
+    """New rows of one task, in the order in which their tables are written."""
+
+    detections: list[DetectionRow]
+    embeddings: list[EmbeddingRow]
+    tracks: list[TrackRow]
+    tasks: list[TaskRow]
+
+    def by_table(self) -> tuple[tuple[str, Sequence[msgspec.Struct]], ...]:
+        """Return `(table, rows)` in the order of writing: `tasks` says what is complete."""
+        return (
+            (DETECTIONS, self.detections),
+            (EMBEDDINGS, self.embeddings),
+            (TRACKS, self.tracks),
+            (TASKS, self.tasks),
+        )
+
+
+class IndexedTask:
+    """The state of one task in the index; `take_rows` hands out what changed.
+
+    Raises ValueError on an id that no api gave out.
+    """
+
+    def __init__(self, project: str, task_id: str) -> None:
+        self.row = TaskRow(
+            project=project,
+            task_id=task_id,
+            month=month_of(task_id),
+            created_ms=created_ms_of(task_id),
+            status="pending",
+            started_ms=None,
+            finished_ms=None,
+            model=None,
+            provider=None,
+            steps=(),
+            models=(),
+            source="",
+            processed_frames=0,
+            total_frames=None,
+            fps=0.0,
+            finish_reason=None,
+            processing_time_ms=None,
+            decoded_frames=None,
+            failed_frames=None,
+            skipped_frames=None,
+            error_code=None,
+            error_message=None,
+            log_length=0,
+            log_epoch=-1,
+            log_position=0,
+            last_frame=-1,
+            rev=0,
+        )
+        self.fold = Fold()
+        self.tracks: dict[int, TrackRow] = {}
+        self._embedded: dict[int, tuple[float, int]] = {}  # track id: confidence, off
+        self._claims: list[int] = []
+        self._is_submitted = False
+        self._task_changed = False
+        self._detections: list[DetectionRow] = []
+        self._changed_tracks: set[int] = set()
+        self._embeddings: dict[int, EmbeddingRow] = {}
+        self._unreadable: list[int] = []
+
+    @classmethod
+    def recover(cls, found: Recovered) -> "IndexedTask":
+        task = cls(found.row.project, found.row.task_id)
+        row = task.row = found.row
+        task.tracks = {track.track_id: track for track in found.tracks}
+        task._embedded = {e.track_id: (e.confidence, e.off) for e in found.embedded}
+        task._is_submitted = row.rev % 2 == 1
+        task.fold = Fold(
+            position=row.log_position,
+            epoch=row.log_epoch,
+            next_off=row.log_length,
+            last_frame=row.last_frame,
+            closed=row.finish_reason is not None,
+        )
+        return task
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether the submission is known; without it, no chunk should be indexed."""
+        return self._is_submitted
+
+    @property
+    def hold(self) -> int | None:
+        """Return the Kafka offset of the first claim whose epoch has no indexed record yet."""
+        return self._claims[0] if self._claims else None
+
+    def submit(self, submitted: Submitted) -> None:
+        """Take the submission; the second time changes nothing."""
+        if self._is_submitted:
+            return
+        self._is_submitted = True
+        spec = submitted.spec
+        self._change(
+            created_ms=_unix_ms(submitted.created_ms),
+            model=spec.model_hint,
+            steps=tuple(one.kind for one in spec.steps),
+            models=tuple(one.model for one in spec.steps),
+            source=source_host(spec.source),
+        )
+
+    def accept(self, record: ChunkRecord) -> Verdict:
+        """Fold one record of the task, in Kafka order; a gap changes nothing."""
+        before = self.fold
+        self.fold, verdict = step(before, record)
+        if verdict in {Verdict.CLAIMED, Verdict.ACCEPTED} and self.row.started_ms is None:
+            self._change(started_ms=_unix_ms(record.time_ms), status="running")
+        if verdict is Verdict.CLAIMED:
+            self._claims.append(record.position)
+        elif verdict is Verdict.ACCEPTED:
+            self._claims.clear()
+            self.add_bytes(
+                record.value, before.next_off, epoch=record.epoch, time_ms=record.time_ms
+            )
+            if record.vectors is not None:
+                self.add_vectors(VectorEntry(record.end, record.frame, record.vectors))
+            self._change(log_epoch=record.epoch, log_position=record.position + 1)
+        return verdict
+
+    def add_bytes(self, log: bytes, start: int, *, epoch: int, time_ms: int | None) -> None:
+        """Index whole events of the log, from byte `start`; `time_ms` is the end's, if it ends."""
+        for event in parse_events(log, start):
+            self._change(log_length=event.end)
+            if event.data == DONE:
+                continue
+            try:
+                chunk = decode_chunk(event.data)
+            except msgspec.DecodeError:
+                self._change(error_code=UNREADABLE)
+                self._unreadable.append(event.start)
+                continue
+            self._add_chunk(chunk, event.end, epoch)
+            if chunk.finish_reason is not None:
+                self._finish(chunk, time_ms)
+
+    def add_vectors(self, entry: VectorEntry) -> None:
+        """Keep each track's most confident vector, the first of equals.
+
+        Raises `msgspec.DecodeError` on vectors that cannot be read.
+        """
+        frame, end = entry.frame, entry.end
+        for found in decode_vectors(entry.vectors):
+            confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
+            if off >= end or found.confidence <= confidence:
+                continue
+            row = embedding_row(self.row, found, clamped(frame, 0, MAX_COUNT), end)
+            if row is not None:
+                self._embedded[found.track_id] = (found.confidence, end)
+                self._embeddings[found.track_id] = row
+
+    def set_fields(self, **fields: object) -> None:
+        """Set fields of the task row that the log's bytes do not hold."""
+        self._change(**fields)
+
+    def take_unreadable(self) -> list[int]:
+        """Return the log offsets of events that are no chunk, met since the last call."""
+        found, self._unreadable = self._unreadable, []
+        return found
+
+    def take_rows(self) -> TaskRows:
+        """Return the rows that changed since the last call."""
+        rows = TaskRows(
+            detections=self._detections,
+            embeddings=list(self._embeddings.values()),
+            tracks=[self.tracks[track_id] for track_id in sorted(self._changed_tracks)],
+            tasks=[self._versioned()] if self._task_changed else [],
+        )
+        self._detections, self._embeddings, self._changed_tracks = [], {}, set()
+        self._task_changed = False
+        return rows
+
+    def _versioned(self) -> TaskRow:
+        """Order the row's versions: what is indexed, then whether the submission is in it."""
+        progress = self.row.log_length + 1 if self.row.started_ms is not None else 0
+        self.row = msgspec.structs.replace(self.row, rev=2 * progress + self._is_submitted)
+        return self.row
+
+    def _change(self, **fields: object) -> None:
+        self.row = msgspec.structs.replace(self.row, **fields)
+        self._task_changed = True
+
+    def _add_chunk(self, chunk: Chunk, end: int, epoch: int) -> None:
+        info = chunk.stream_info
+        frame, fps = clamped(info.frame_index, 0, MAX_COUNT), usable_fps(info.fps)
+        if chunk.provider is not UNSET:
+            self._change(provider=chunk.provider)
+        if chunk.finish_reason is None:
+            self._change(
+                processed_frames=self.row.processed_frames + 1,
+                last_frame=max(self.row.last_frame, frame),
+            )
+        total = usable_count(info.total_frames)
+        self._change(
+            total_frames=total,
+            total_frames_is_estimate=total is not None and info.total_frames_is_estimate is True,
+            fps=fps,
+        )
+        time_s = usable_time_s(None if info.time_s is UNSET else info.time_s)
+        if time_s is None:
+            time_s = frame_time_s(frame, fps)
+        targets = [target for result in chunk.delta.results for target in result.targets]
+        for det_idx, target in enumerate(targets):
+            seen = Sighting(target, frame, time_s, end)
+            self._detections.append(detection_row(self.row, seen, det_idx, epoch))
+            track_id = clamped_track_id(target.track_id)
+            known = self.tracks.get(track_id)
+            if known is None or known.last_off < end:
+                self.tracks[track_id] = track_row(self.row, known, seen)
+                self._changed_tracks.add(track_id)
+
+    def _finish(self, chunk: Chunk, time_ms: int | None) -> None:
+        usage = chunk.usage or None
+        error = chunk.error or None
+        reason = str(chunk.finish_reason)
+        self._change(
+            status=status_of(reason),
+            finish_reason=reason,
+            finished_ms=None if time_ms is None else _unix_ms(time_ms),
+            error_code=error.code if error else None,
+            error_message=error.message if error else None,
+        )
+        if usage is not None:
+            self._change(
+                processed_frames=clamped(usage.processed_frames, 0, MAX_COUNT),
+                processing_time_ms=clamped(usage.processing_time_ms, 0, MAX_DURATION_MS),
+                decoded_frames=_given(usage.decoded_frames),
+                failed_frames=_given(usage.failed_frames),
+                skipped_frames=_given(usage.skipped_frames),
+            )
+
+
+def summarise(project: str, task_id: str, log: bytes) -> dict[int, TrackRow]:
+    """Return the track rows, by track id, that a whole log has: what `/results` must say."""
+    task = IndexedTask(project, task_id)
+    task.add_bytes(log, 0, epoch=0, time_ms=None)
+    return task.tracks
+
+
+def source_host(source: SourceRef) -> str:
+    """Return what may be told of a source: its host, `file` or `upload`."""
+    if source.url is None:
+        return "upload"
+    try:
+        return urlsplit(source.url).hostname or "file"
+    except ValueError:
+        return ""
+
+
+def _given(value: int | msgspec.UnsetType) -> int | None:
+    return None if value is UNSET else clamped(value, 0, MAX_COUNT)
+
+
+def _unix_ms(time_ms: int) -> int:
+    return clamped(time_ms, 0, MAX_TIME_MS)

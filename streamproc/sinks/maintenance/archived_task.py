@@ -1,0 +1,169 @@
+"""What S3 alone says of the tasks: the source of `reindex` and of `verify`."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from streamproc.clients.object_store import Objects
+from streamproc.contract.decoding import json_decoder
+from streamproc.contract.object_keys import Final, SegmentInfo, final_key, request_key, vectors_key
+from streamproc.contract.records import FoldPoint, Submitted
+from streamproc.contract.task_spec import TaskSpec
+from streamproc.sinks.archive.actions import (
+    VectorEntry,
+    decode_entries,
+    edge_events,
+    segment_info,
+    segments,
+)
+from streamproc.sinks.archive.final import final_of
+from streamproc.sinks.errors import DamagedLogError
+from streamproc.sinks.index.task import IndexedTask
+
+_REQUEST = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/request\.json$")
+
+
+class StoredRequest(msgspec.Struct, frozen=True):
+    """`request.json`, as far as the sinks read it; the api writes it at POST."""
+
+    task: str
+    project: str
+    partition: int
+    created_ms: int
+    point: FoldPoint
+    spec: TaskSpec
+
+    def submitted(self) -> Submitted:
+        return Submitted(
+            task=self.task,
+            project=self.project,
+            partition=self.partition,
+            created_ms=self.created_ms,
+            spec=self.spec,
+            point=self.point,
+        )
+
+
+class Segment(NamedTuple):
+    """Log bytes `[start, start + len(body))`, the fold after them, and their records' vectors."""
+
+    start: int
+    body: bytes
+    info: SegmentInfo
+    entries: tuple[VectorEntry, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.body)
+
+
+_decode_request = json_decoder(StoredRequest)
+_decode_final = json_decoder(Final)
+
+
+def archived_tasks(store: Objects) -> Iterator[tuple[str, str]]:
+    """Yield `(project, task)` of every task with a request, in the order of the keys."""
+    for listed in store.keys(""):
+        match = _REQUEST.match(listed.key)
+        if match is not None:
+            yield match["project"], match["task"]
+
+
+def read_request(store: Objects, project: str, task: str) -> StoredRequest:
+    """Raises `DamagedLogError` on a request that cannot be read or is another task's."""
+    body = store.get(request_key(project, task))
+    try:
+        request = _decode_request(body or b"")
+    except msgspec.DecodeError as exc:
+        raise DamagedLogError(f"request.json cannot be read: {exc}") from exc
+    if (request.project, request.task) != (project, task):
+        raise DamagedLogError("request.json is another task's")
+    return request
+
+
+def read_segments(store: Objects, project: str, task: str) -> Iterator[Segment]:
+    """Yield the task's segments in order; raises `DamagedLogError` where they contradict."""
+    for key, start, end in segments(store, project, task):
+        body = store.get(key) or b""
+        head = store.head(key)
+        if head is None or len(body) != end - start:
+            raise DamagedLogError(f"the segment at byte {start} is not {end - start} bytes long")
+        sidecar = store.get(vectors_key(project, task, start))
+        entries = decode_entries(sidecar) if sidecar is not None else ()
+        yield Segment(start, body, segment_info(head), entries)
+
+
+def read_final(store: Objects, project: str, task: str) -> Final | None:
+    """Return `final.json`, None while there is none; raises `DamagedLogError`."""
+    body = store.get(final_key(project, task))
+    if body is None:
+        return None
+    try:
+        return _decode_final(body)
+    except msgspec.DecodeError as exc:
+        raise DamagedLogError(f"final.json cannot be read: {exc}") from exc
+
+
+def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
+    """Return the task's rows as S3 has them, every byte checked on the way.
+
+    Raises `DamagedLogError` on what does not fit: gaps, events that are none, a wrong hash.
+    """
+    indexed = IndexedTask(project, task)
+    indexed.submit(read_request(store, project, task).submitted())
+    digest = hashlib.sha256()
+    final = read_final(store, project, task)
+    first = last = None
+    for segment in read_segments(store, project, task):
+        if last is not None and last.info.closed:
+            raise DamagedLogError("the log goes on behind its terminal")
+        first, last = first or segment, segment
+        digest.update(segment.body)
+        _add(indexed, segment, final)
+    if final is not None and (last is None or not last.info.closed):
+        raise DamagedLogError("final.json stands without a closed log")
+    if first is not None and last is not None and last.info.closed:
+        _check_final(final, first, last, digest.hexdigest())
+    return indexed
+
+
+def _add(indexed: IndexedTask, segment: Segment, final: Final | None) -> None:
+    info = segment.info
+    if indexed.row.started_ms is None:
+        indexed.set_fields(started_ms=info.started_ms, status="running")
+    finished_ms = final.finished_ms if final is not None else info.started_ms
+    try:
+        indexed.add_bytes(segment.body, segment.start, epoch=info.epoch, time_ms=finished_ms)
+        for entry in segment.entries:
+            if segment.start < entry.end <= segment.end:
+                indexed.add_vectors(entry)
+    except (ValueError, msgspec.DecodeError) as exc:
+        raise DamagedLogError(str(exc)) from exc
+    if indexed.row.log_length != segment.end:
+        raise DamagedLogError(f"the segment at byte {segment.start} ends inside an event")
+    indexed.set_fields(log_epoch=info.epoch, log_position=info.next_position)
+
+
+def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str) -> None:
+    if final is None:
+        raise DamagedLogError("a closed log without final.json")
+    head, terminal = edge_events(first.body, last.body, last.start)
+    expected = final_of(
+        first=head,
+        terminal=terminal,
+        length=last.end,
+        sha256=sha256,
+        started_ms=final.started_ms,
+        finished_ms=final.finished_ms,
+        attempts=last.info.attempts,
+    )
+    if final != expected:
+        wrong = [
+            name
+            for name in final.__struct_fields__
+            if getattr(final, name) != getattr(expected, name)
+        ]
+        raise DamagedLogError(f"final.json is wrong in {', '.join(wrong)}")

@@ -1,0 +1,173 @@
+"""`reindex`: the tables again, from S3 alone. Kafka is not asked.
+
+Everything is read and checked task by task, and only rows are written; what a running index writes
+at the same time are the same rows. `--empty` is for rows that should not be: it writes new tables
+and puts them in the place of the old ones when they are whole. Until then the old ones are as they
+were. Rows of what could not be read, or of what the index knows more of than S3, are taken over.
+"""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+import msgspec
+
+from streamproc.clients.object_store import Objects, S3Objects
+from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
+from streamproc.contract import env
+from streamproc.contract.object_keys import request_key
+from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.errors import SinkError
+from streamproc.sinks.errors import DamagedLogError, EmptyStoreError
+from streamproc.sinks.index.tables import IndexTables, client_factory
+from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
+
+LOG = logging.getLogger("framewire.reindex")
+
+_OPTIONS = frozenset({"--empty", "--yes"})
+
+
+class Reindexed(msgspec.Struct, frozen=True):
+    """How many tasks were written, and the others, each with what is wrong."""
+
+    n_tasks: int
+    damaged: dict[str, str]
+
+
+def reindex(
+    store: Objects,
+    tables: IndexTables,
+    *,
+    empty: bool = False,
+    only: Iterable[str] | None = None,
+    sure: bool = False,
+) -> Reindexed:
+    """Write the rows of every archived task, or of the tasks `only` names.
+
+    `empty`, of all tasks alone: no other rows are left afterwards. Raises `EmptyStoreError` unless
+    `sure`, `StoreUnavailableError` and `TablesUnavailableError`; it may be run again.
+    """
+    if empty and only is not None:
+        raise ValueError("tables are emptied for all tasks alone")
+    found = tasks_of(store, tables, sure=sure)
+    if empty:
+        return _replace(store, tables, found)
+    wanted = None if only is None else frozenset(only)
+    return _write(store, tables, (at for at in found if wanted is None or at[1] in wanted))
+
+
+def tasks_of(store: Objects, tables: IndexTables, *, sure: bool) -> Iterator[tuple[str, str]]:
+    """Return `(project, task)` of every archived task.
+
+    Raises `EmptyStoreError` when there is none, the index has tasks, and nobody is `sure`.
+    """
+    found = archived_tasks(store)
+    first = next(found, None)
+    if first is not None:
+        return chain((first,), found)
+    n_indexed = 0 if sure else len(tables.lengths())
+    if n_indexed:
+        raise EmptyStoreError(
+            f"the object store has no task, and the index has {n_indexed}: these are hardly the"
+            " stores of one stack; --yes goes on all the same"
+        )
+    return iter(())
+
+
+def _replace(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]) -> Reindexed:
+    """Write a new set of tables and put it in the place of the old one."""
+    successor = tables.make_successor()
+    try:
+        read: set[str] = set()
+        result = _write(store, successor, _noted(found, read))
+        kept = _further(store, tables.lengths(), successor.lengths(), read, result.damaged)
+        successor.take(tables, kept)
+        tables.exchange()
+        # A running index may have written to the old ones until now.
+        old, new = successor.lengths(), tables.lengths()
+        tables.take(successor, _further(store, old, new, read, {}))
+    finally:
+        successor.close()
+        tables.drop_successor()
+    return result
+
+
+def _noted(found: Iterable[tuple[str, str]], read: set[str]) -> Iterator[tuple[str, str]]:
+    for project, task in found:
+        read.add(task)
+        yield project, task
+
+
+def _further(
+    store: Objects,
+    old: Mapping[str, tuple[str, int]],
+    new: Mapping[str, tuple[str, int]],
+    read: set[str],
+    damaged: Mapping[str, str],
+) -> list[str]:
+    """Return the tasks of which `old` has to be kept, because S3 says less or cannot be read."""
+    return [
+        task
+        for task, (project, length) in old.items()
+        if task in damaged
+        or (
+            length > new.get(task, ("", -1))[1]
+            and (task in read or store.head(request_key(project, task)) is not None)
+        )
+    ]
+
+
+def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]) -> Reindexed:
+    salt = secrets.token_hex(8)  # emptied tables remember the blocks they had
+    n_tasks, damaged = 0, {}
+    for project, task in found:
+        try:
+            rows = rebuild(store, project, task).take_rows()
+        except (DamagedLogError, ValueError) as exc:
+            LOG.error("%s: %s", task, exc)  # noqa: TRY400 - a finding, not a failure of ours
+            damaged[task] = str(exc)
+            continue
+        except SinkError:
+            raise
+        except Exception as exc:  # one task's edge: the others are written all the same
+            LOG.exception("%s: an unforeseen failure", task)
+            damaged[task] = f"{type(exc).__name__}: {exc}"
+            continue
+        refused = [
+            found
+            for table, part in rows.by_table()
+            for found in tables.insert(table, part, salt=salt)
+        ]
+        if refused:
+            damaged[task] = f"{len(refused)} rows cannot be stored: {refused[0].reason}"
+            LOG.error("%s: %s", task, damaged[task])
+            continue
+        n_tasks += 1
+    return Reindexed(n_tasks, damaged)
+
+
+def main(argv: list[str]) -> int:
+    """Return 0, or 1 when a task's archive is damaged or an engine does not answer."""
+    tasks = [arg for arg in argv if arg not in _OPTIONS]
+    empty = "--empty" in argv
+    if [task for task in tasks if not task.startswith("vt_")] or (empty and tasks):
+        sys.stderr.write("usage: python -m streamproc reindex [--yes] [--empty | TASK…]\n")
+        return 2
+    try:
+        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
+        sys.stderr.write(f"reindex: {told_stores(settings, url)}\n")
+        store, tables = S3Objects(settings), IndexTables(client_factory(url))
+        try:
+            result = reindex(store, tables, empty=empty, only=tasks or None, sure="--yes" in argv)
+        finally:
+            tables.close()
+            store.close()
+    except (SinkError, InvalidStoreError) as exc:
+        sys.stderr.write(f"reindex: {exc}\n")
+        return 1
+    sys.stdout.write(f"{result.n_tasks} tasks indexed, {len(result.damaged)} damaged\n")
+    return 1 if result.damaged else 0

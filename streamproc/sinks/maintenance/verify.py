@@ -1,0 +1,118 @@
+"""`verify`: whether S3 is whole, and whether the tables say what S3 says.
+
+Per task: segments without gap, whole events with right offsets, readable vectors, final.json with
+the log's true length and SHA-256; then every row that the log means against the tables. A task
+that is still running is compared as far as it is archived only where the index is not ahead. A
+request with neither log nor row was stored and then refused, since Kafka was away: it is no task.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streamproc.clients.object_store import Objects, S3Objects
+from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
+from streamproc.contract import env
+from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.tables import DETECTIONS, TASKS
+from streamproc.errors import SinkError
+from streamproc.sinks.errors import DamagedLogError
+from streamproc.sinks.index.tables import IndexTables, client_factory
+from streamproc.sinks.index.task import IndexedTask
+from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
+from streamproc.sinks.maintenance.reindex import tasks_of
+
+
+class Finding(NamedTuple):
+    """What is wrong with a task; `where` is `archive` or the table."""
+
+    task: str
+    where: str
+    what: str
+
+
+def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) -> Iterator[Finding]:
+    """Yield what is wrong; `tables` None checks S3 alone.
+
+    Raises `EmptyStoreError` unless `sure`, `StoreUnavailableError` and `TablesUnavailableError`.
+    """
+    found = archived_tasks(store) if tables is None else tasks_of(store, tables, sure=sure)
+    for project, task in found:
+        try:
+            indexed = rebuild(store, project, task)
+        except (DamagedLogError, ValueError) as exc:
+            yield Finding(task, "archive", str(exc))
+            continue
+        except SinkError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one task's edge: the others are compared
+            yield Finding(task, "archive", f"{type(exc).__name__}: {exc}")
+            continue
+        if tables is None:
+            continue
+        try:
+            yield from _compare(indexed, tables)
+        except msgspec.ValidationError as exc:
+            yield Finding(task, "tables", f"a row cannot be read: {exc}")
+
+
+def main(argv: list[str]) -> int:
+    """Print the findings; return 0 without any, 1 with some or when an engine does not answer."""
+    if argv not in ([], ["--yes"]):
+        sys.stderr.write("usage: python -m streamproc verify [--yes]\n")
+        return 2
+    n_findings = 0
+    try:
+        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
+        sys.stderr.write(f"verify: {told_stores(settings, url)}\n")
+        store, tables = S3Objects(settings), IndexTables(client_factory(url))
+        try:
+            for found in verify(store, tables, sure=bool(argv)):
+                n_findings += 1
+                sys.stdout.write(f"{found.task} {found.where}: {found.what}\n")
+        finally:
+            tables.close()
+            store.close()
+    except (SinkError, InvalidStoreError) as exc:
+        sys.stderr.write(f"verify: {exc}\n")
+        return 1
+    sys.stdout.write(f"{n_findings} findings\n")
+    return 1 if n_findings else 0
+
+
+def _compare(indexed: IndexedTask, tables: IndexTables) -> Iterator[Finding]:
+    task = indexed.row.task_id
+    rows = indexed.take_rows()
+    (wanted,) = rows.tasks
+    (found,) = tables.select(TASKS, [task]) or (None,)
+    if found is None:
+        if wanted.log_length:
+            yield Finding(task, TASKS, "is missing")
+        return
+    if found.log_length > wanted.log_length:
+        return  # the index is ahead of the archive: both are right
+    for table, expected in rows.by_table():
+        if table != TASKS:
+            difference = _difference(table, expected, tables.select(table, [task]))
+        else:
+            difference = _difference(table, [wanted], [found])
+        if difference:
+            yield Finding(task, table, difference)
+
+
+def _difference(table: str, expected: Sequence[Any], found: Sequence[Any]) -> str:
+    """Return what is different, empty when nothing is; the writers' claims are not compared."""
+    if table == DETECTIONS:
+        expected = [msgspec.structs.replace(row, epoch=0) for row in expected]
+        found = [msgspec.structs.replace(row, epoch=0) for row in found]
+    wanted = {msgspec.json.encode(row) for row in expected}
+    stored = {msgspec.json.encode(row) for row in found}
+    n_missing, n_foreign = len(wanted - stored), len(stored - wanted)
+    if not n_missing and not n_foreign:
+        return ""
+    return f"{n_missing} rows are missing or differ, {n_foreign} rows do not belong there"

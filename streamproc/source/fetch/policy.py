@@ -1,0 +1,84 @@
+"""What a worker may fetch, and how long it may take."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts
+from streamproc.settings import WorkerSettings
+from streamproc.source.fetch.spool_quota import SpoolShare, SpoolShares
+
+_NO_LIMIT = SpoolShares(0).of("")
+STORE_STALL_TIMEOUT_S = 10.0
+"""Who waits for the own store does so outside of the slots, so it is given up sooner."""
+
+
+class FetchPolicy(msgspec.Struct, frozen=True):
+    """Limits of one fetch and its decode; times in seconds.
+
+    `allowed_file_roots`: folders below which `file://` is allowed (none: no local files).
+    `allowed_private_hosts`: exempt from the rules of public addresses and of ports, for the own
+    S3 among others. `allowed_ports`: of public hosts.
+    `open_timeout_s`: until the first frame is decoded, one second more for each MiB that arrived.
+    `stall_timeout_s`: longest silence, and the patience with an origin that sends less than
+    `min_bytes_per_s` while it is waited for (0: any byte will do).
+    `decode_stall_timeout_s`: longest time the decoder may take over one frame.
+    `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
+    `spool`: what the copies of a project's sources may take of that disk together.
+    `counts_frames`: whatever lies before a range is read, so that no frame's number is estimated.
+    `ca_file`: PEM file of the authorities that certificates are checked by (None: the usual ones);
+    `store_ca_file` is that of the own S3.
+    `require_sandbox`: decode nothing where a required part of the sandbox is missing.
+    `own_store`: what is read lies in Framewire's own S3, whose failures are nobody's but ours.
+    """
+
+    allowed_file_roots: tuple[Path, ...] = ()
+    allowed_private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+    allowed_ports: frozenset[int] = COMMON_PORTS
+    max_bytes: int = 8 << 30
+    min_free_bytes: int = 512 << 20
+    spool: SpoolShare = _NO_LIMIT
+    max_pixels: int = 36_000_000
+    max_redirects: int = 5
+    open_timeout_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    stall_timeout_s: float = 20.0
+    min_bytes_per_s: float = 6400.0
+    total_timeout_s: float = 6 * 3600.0
+    decode_stall_timeout_s: float = 120.0
+    cpu_limit_s: int = 6 * 3600
+    counts_frames: bool = False
+    ca_file: str | None = None
+    store_ca_file: str | None = None
+    require_sandbox: bool = False
+    own_store: bool = False
+
+    @classmethod
+    def of(cls, settings: WorkerSettings, **changes: Any) -> "FetchPolicy":
+        """Return the policy of a process for its clients' sources."""
+        policy = cls(
+            allowed_file_roots=settings.file_roots,
+            allowed_private_hosts=settings.private_hosts,
+            allowed_ports=settings.source_ports,
+            max_bytes=settings.max_source_bytes,
+            min_free_bytes=settings.min_free_bytes,
+            open_timeout_s=settings.open_timeout_s,
+            min_bytes_per_s=settings.min_source_rate,
+            store_ca_file=settings.store_ca_file,
+            require_sandbox=settings.require_sandbox,
+        )
+        return msgspec.structs.replace(policy, **changes)
+
+    def for_own_store(self, host: str | None) -> "FetchPolicy":
+        """Return the policy for what lies in Framewire's own S3 at `host`, host[:port]."""
+        return msgspec.structs.replace(
+            self,
+            allowed_file_roots=(),
+            allowed_private_hosts=PrivateHosts(host or ""),
+            allowed_ports=COMMON_PORTS,
+            counts_frames=True,
+            stall_timeout_s=min(self.stall_timeout_s, STORE_STALL_TIMEOUT_S),
+            own_store=True,
+            ca_file=self.store_ca_file,
+        )

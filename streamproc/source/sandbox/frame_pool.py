@@ -1,0 +1,62 @@
+"""The shared memory between a decoder child and its worker: a ring of equal picture slots.
+
+The memory is a sealed memfd of a fixed, sparse size (pages exist once written), made before the
+child knows its video; the seal means a hostile child cannot shrink it under the parent's feet.
+"""
+
+import fcntl
+import mmap
+import os
+from typing import Final
+
+import numpy as np
+
+from streamproc.source.types import FrameOutputs, Image
+
+RING_BYTES: Final = 1 << 30
+_TARGET_BYTES: Final = 128 << 20
+_MIN_SLOTS: Final = 6
+_MAX_SLOTS: Final = 16
+_PAGE: Final = 4096
+
+
+def create_pool() -> int:
+    """Return the descriptor of a new ring; the caller closes it."""
+    fd = os.memfd_create("framewire-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, RING_BYTES)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return fd
+
+
+class Layout:
+    """Where the images of a slot lie. Both sides compute it from the same few numbers."""
+
+    def __init__(self, width: int, height: int, outputs: FrameOutputs) -> None:
+        self.full_shape = (height, width, 3) if outputs.full else None
+        box = outputs.scaled
+        self.scaled_shape = (box[1], box[0], 3) if box else None
+        self._full_bytes = _round_up(width * height * 3) if outputs.full else 0
+        scaled_bytes = _round_up(box[0] * box[1] * 3) if box else 0
+        self.slot_bytes = max(_PAGE, self._full_bytes + scaled_bytes)
+        self.n_slots = max(_MIN_SLOTS, min(_MAX_SLOTS, _TARGET_BYTES // self.slot_bytes))
+
+    @property
+    def fits(self) -> bool:
+        return self.slot_bytes * self.n_slots <= RING_BYTES
+
+    def views(self, memory: mmap.mmap, slot: int) -> tuple[Image | None, Image | None]:
+        """Return (full, scaled) as arrays over the slot's memory, None where not asked for."""
+        start = slot * self.slot_bytes
+        full = _array(memory, start, self.full_shape)
+        return full, _array(memory, start + self._full_bytes, self.scaled_shape)
+
+
+def _array(memory: mmap.mmap, start: int, shape: tuple[int, int, int] | None) -> Image | None:
+    if shape is None:
+        return None
+    count = shape[0] * shape[1] * shape[2]
+    return np.frombuffer(memory, np.uint8, count, start).reshape(shape)
+
+
+def _round_up(n_bytes: int) -> int:
+    return -(-n_bytes // _PAGE) * _PAGE

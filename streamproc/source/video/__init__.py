@@ -1,0 +1,1 @@
+"""From bytes to frames with PyAV: containers, decoding, seeking, sampling. Runs in the sandbox."""

@@ -1,0 +1,258 @@
+"""Perception: detect, read, extract on one frame. A pure function of frame, plan and models.
+
+Nothing here knows of other frames, so frames may be perceived in any order, on any worker. What
+depends on the order (tracks, bytes) is done by a fold afterwards.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.types import Detections, Floats, Image, Ints, TextLine
+from streamproc.contract.task_spec import When
+
+TEXT_CLASS = "text"
+
+
+class DetectModel(Protocol):
+    """What perception needs of `models.detector.Detector`."""
+
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+
+    @property
+    def resize(self) -> str: ...
+
+    def scaled_size(self, source_size: tuple[int, int]) -> tuple[int, int]: ...
+
+    def detect(
+        self,
+        image_bgr: Image,
+        parameters: Mapping[str, Any],
+        source_size: tuple[int, int] | None = None,
+    ) -> Detections: ...
+
+
+class TextModel(Protocol):
+    """What perception needs of `models.ocr.TextReader`."""
+
+    def read(
+        self,
+        image_bgr: Image,
+        boxes_px: Floats | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[list[TextLine]]: ...
+
+
+class FeatureModel(Protocol):
+    """What perception needs of `models.embedding.FeatureExtractor`."""
+
+    def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DetectStep:
+    """Adds targets. `class_ids` maps the model's class ids to the plan's."""
+
+    model: DetectModel
+    parameters: Mapping[str, Any]
+    class_ids: Ints
+    when: When | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStep:
+    """Adds text to targets; without any detect step, text lines are the targets."""
+
+    model: TextModel
+    parameters: Mapping[str, Any]
+    when: When | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStep:
+    """Adds a feature vector to targets."""
+
+    model: FeatureModel
+    parameters: Mapping[str, Any]
+    when: When | None = None
+
+
+PlanStep = DetectStep | ReadStep | FeatureStep
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a task with their models. `class_names` are indexed by the plan's class ids.
+
+    `threshold` is the score from which a target may start a track and teach it an appearance.
+    """
+
+    steps: Sequence[PlanStep]
+    class_names: tuple[str, ...]
+    threshold: float
+
+    @property
+    def detects(self) -> bool:
+        return any(isinstance(step, DetectStep) for step in self.steps)
+
+    @property
+    def first_detector(self) -> DetectModel | None:
+        """The model for which the decoder scales frames."""
+        return next((s.model for s in self.steps if isinstance(s, DetectStep)), None)
+
+    def is_scaled_for(self, model: DetectModel) -> bool:
+        """Whether the decoder's scaled picture is what `model` takes."""
+        first = self.first_detector
+        return first is not None and (model.input_size, model.resize) == (
+            first.input_size,
+            first.resize,
+        )
+
+    @property
+    def needs_full(self) -> bool:
+        """Whether any step looks at the whole picture."""
+        return not all(
+            isinstance(step, DetectStep) and self.is_scaled_for(step.model) for step in self.steps
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A decoded frame as the steps see it; `size` is (width, height) of the source, px."""
+
+    full: Image | None
+    scaled: Image | None
+    size: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Perception:
+    """What was seen in one frame: n targets.
+
+    boxes_px (n, 4) float32 ltrb, scores (n,) float32, class_ids (n,) int32 of the plan,
+    features (n, d) float32 with rows of NaN where none was extracted, None without such a step.
+    """
+
+    boxes_px: Floats
+    scores: Floats
+    class_ids: Ints
+    texts: dict[int, tuple[str, float]] = field(default_factory=dict)
+    features: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def appearances(self, threshold: float) -> Floats | None:
+        """Return the features of targets with a score from `threshold` on; NaN for the others.
+
+        A weak target is often half hidden: its looks are not the object's.
+        """
+        if self.features is None:
+            return None
+        clear: Floats = np.where(
+            (self.scores >= threshold)[:, None], self.features, np.float32(np.nan)
+        )
+        return clear
+
+
+def nothing() -> Perception:
+    """Return the perception of a frame without targets."""
+    return Perception(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+
+
+def perceive(view: View, plan: Plan) -> Perception:
+    """Run the plan's steps on one frame, in order."""
+    seen = nothing()
+    for step in plan.steps:
+        if isinstance(step, DetectStep):
+            seen = _detect(view, seen, step, plan)
+        elif isinstance(step, ReadStep):
+            seen = _read(view, seen, step, plan)
+        else:
+            seen = _extract(view, seen, step, plan)
+    return seen
+
+
+def chosen(seen: Perception, when: When | None, plan: Plan) -> npt.NDArray[np.intp]:
+    """Return the places of the targets a step works on: those for which all of `when` holds."""
+    mask = np.ones(len(seen), np.bool_)
+    if when is not None:
+        if when.class_is is not None:
+            ids = [i for i, name in enumerate(plan.class_names) if name in when.class_is]
+            mask &= np.isin(seen.class_ids, ids)
+        if when.min_confidence is not None:
+            mask &= seen.scores >= when.min_confidence
+    return np.flatnonzero(mask)
+
+
+def _detect(view: View, seen: Perception, step: DetectStep, plan: Plan) -> Perception:
+    if step.when is not None and not len(chosen(seen, step.when, plan)):
+        return seen
+    image = view.full
+    if view.scaled is not None and plan.is_scaled_for(step.model):
+        width, height = step.model.scaled_size(view.size)
+        image = view.scaled[:height, :width]
+    if image is None:
+        raise ValueError("the frame was decoded without the picture that the detector needs")
+    found = step.model.detect(image, step.parameters, view.size)
+    class_ids = step.class_ids[found.class_ids]
+    if not len(seen):
+        return Perception(found.boxes_px, found.scores, class_ids, features=seen.features)
+    joined = Perception(
+        np.concatenate([seen.boxes_px, found.boxes_px]),
+        np.concatenate([seen.scores, found.scores]),
+        np.concatenate([seen.class_ids, class_ids]),
+        texts=seen.texts,
+    )
+    if seen.features is not None:
+        joined.features = np.full((len(joined), seen.features.shape[1]), np.nan, np.float32)
+        joined.features[: len(seen)] = seen.features
+    return joined
+
+
+def _read(view: View, seen: Perception, step: ReadStep, plan: Plan) -> Perception:
+    if view.full is None:
+        raise ValueError("the frame was decoded without the picture that the reader needs")
+    if not plan.detects:
+        return _read_whole(view.full, step, plan)
+    places = chosen(seen, step.when, plan)
+    if len(places):
+        crops = step.model.read(view.full, seen.boxes_px[places], step.parameters)
+        for place, lines in zip(places.tolist(), crops, strict=True):
+            if lines:
+                text = " ".join(line.text for line in lines)
+                seen.texts[place] = (text, min(line.confidence for line in lines))
+    return seen
+
+
+def _read_whole(full: Image, step: ReadStep, plan: Plan) -> Perception:
+    """Read the whole frame: each line of text becomes a target of the class `text`."""
+    lines = step.model.read(full, None, step.parameters)[0]
+    if not lines:
+        return nothing()
+    quads = np.stack([line.quad_px for line in lines])
+    boxes = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1).astype(np.float32)
+    text_id = plan.class_names.index(TEXT_CLASS)
+    return Perception(
+        boxes,
+        np.array([line.confidence for line in lines], np.float32),
+        np.full(len(lines), text_id, np.int32),
+        texts={i: (line.text, line.confidence) for i, line in enumerate(lines)},
+    )
+
+
+def _extract(view: View, seen: Perception, step: FeatureStep, plan: Plan) -> Perception:
+    if view.full is None:
+        raise ValueError("the frame was decoded without the picture that the extractor needs")
+    places = chosen(seen, step.when, plan)
+    if not len(places):
+        return seen
+    vectors = step.model.extract(view.full, seen.boxes_px[places])
+    if seen.features is None:
+        seen.features = np.full((len(seen), vectors.shape[1]), np.nan, np.float32)
+    seen.features[places] = vectors
+    return seen

@@ -1,0 +1,1 @@
+"""The worker: claims, slices, sessions, scheduling; the Faust application at its edge."""

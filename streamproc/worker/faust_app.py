@@ -1,0 +1,179 @@
+"""The Faust application: video.tasks in, slices out to the worker's slots.
+
+Faust gives partitions, rebalancing and offsets. Everything else is ours, since an exception in an
+agent would acknowledge its event: events are taken unacknowledged, wait for their turn, and are
+acknowledged per partition in offset order once their slice is done.
+
+Faust gives up on errors that it does not expect, a commit that fails in its own way for one, and
+takes nothing more from then on; the process would look alive. So it leaves as on SIGTERM: the
+slices that run hand over, and whoever keeps the worker starts it again.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+
+from streamproc.clients.faust_security import KafkaSecurity
+from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
+from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.errors import LogUnavailableError
+from streamproc.settings import WorkerSettings
+from streamproc.worker.faust_transport import transport_of
+from streamproc.worker.ordered_acks import OrderedAcks
+
+_log = structlog.get_logger()
+
+_MAX_TAKEN = 512
+"""Messages that are in work or wait for their turn: behind them the partitions are not read on."""
+
+Handle = Callable[[TaskMessage, Callable[[], bool]], Awaitable[bool]]
+
+
+class TaskStream:
+    """The worker's share of video.tasks. Create it inside the running event loop."""
+
+    def __init__(
+        self, settings: WorkerSettings, bootstrap: str, handle: Handle, leave: Callable[[], object]
+    ) -> None:
+        """`handle` runs one slice and returns whether its message is done.
+
+        It is told how to find out whether the message is still this worker's. `leave` is called
+        when nothing will be read any more: the worker should end.
+        """
+        self._handle, self._leave = handle, leave
+        self._room = asyncio.Semaphore(_MAX_TAKEN)
+        self._acks: OrderedAcks[Any] = OrderedAcks()
+        self._running: set[asyncio.Task[None]] = set()
+        self._assigned = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.partitions: tuple[int, ...] = ()
+        self.renew = threading.Event()
+        """Set by the watchdog: nothing is read though something is there. The worker leaves."""
+        self._positions: dict[int, int] = {}
+        self.app = faust.App(
+            WORKER_GROUP,
+            broker=[f"kafka://{host}" for host in bootstrap.split(",")],
+            broker_credentials=_credentials(settings.kafka_security),
+            broker_client_id=settings.worker_id,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
+            broker_request_timeout=max(10.0, settings.session_timeout_s + 5),
+            broker_commit_interval=1.0,
+            stream_wait_empty=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            store="memory://",
+            datadir=str(settings.state_dir),
+            key_serializer="raw",
+            value_serializer="raw",
+            autodiscover=False,
+        )
+        self.app.transport = transport_of(self.app)
+        topic = self.app.topic(TASKS, key_type=bytes, value_type=bytes, internal=False)
+        self.app.agent(topic, name="slices", concurrency=1)(self._consume)
+        self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
+        self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
+
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """Return the next offset to read of every assigned partition; any thread."""
+        known = self._positions.copy()
+        return {(TASKS, partition): known.get(partition) for partition in self.partitions}
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What reading waits for on purpose; any thread."""
+        if self._stopping:
+            return "the end"
+        return "slots" if self._room.locked() else None
+
+    async def start(self) -> None:
+        """Join the group; returns once partitions (or none) have been assigned.
+
+        Raises `LogUnavailableError` when Kafka goes away meanwhile.
+        """
+        self.app.finalize()
+        try:
+            await self.app.start()
+        except KafkaError as exc:
+            raise LogUnavailableError(f"Kafka went away: {type(exc).__name__}") from exc
+        self._watch = asyncio.create_task(self._leave_with_faust())
+        await self._assigned.wait()
+
+    async def stop(self, drain_s: float) -> None:
+        """Take nothing more, let the running slices end, then leave the group."""
+        self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=drain_s)
+        await self.app.stop()
+
+    async def _leave_with_faust(self) -> None:
+        await self.app.wait_until_stopped()
+        _log.error("Faust gave up: the worker leaves", reason=repr(self.app.crash_reason))
+        self._assigned.set()
+        self._leave()
+
+    async def _on_assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
+        self.partitions = tuple(sorted(tp.partition for tp in assigned))
+        self._assigned.set()
+
+    async def _on_revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
+        for tp in revoked:
+            self._acks.drop(tp)
+            self._positions.pop(tp.partition, None)
+
+    async def _consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            self._positions[event.message.tp.partition] = event.message.offset + 1
+            await self._room.acquire()
+            if self._stopping:
+                self._room.release()
+                continue  # not acknowledged: it is delivered to another worker
+            message = event.message
+            self._acks.begin(message.tp, message.offset, event)
+            task = asyncio.create_task(self._work(stream, event))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _work(self, stream: Any, event: Any) -> None:
+        """Run one event's slice. No exception may leave: Faust would acknowledge the event."""
+        message = event.message
+        try:
+            done = await self._handled(
+                event.value, lambda: self._acks.holds(message.tp, message.offset, event)
+            )
+            if done:
+                for ready in self._acks.finish(message.tp, message.offset, event):
+                    await stream.ack(ready)
+        except Exception:  # noqa: BLE001 - the process's edge: the event stays unacknowledged
+            _log.exception("slice was not acknowledged", offset=message.offset)
+        finally:
+            self._room.release()
+
+    async def _handled(self, value: bytes | None, is_ours: Callable[[], bool]) -> bool:
+        try:
+            message = decode_task_message(value or b"")
+        except BadRecordError:
+            _log.warning("a record of video.tasks was not understood and is left out")
+            return True
+        return await self._handle(message, is_ours)
+
+
+def _credentials(security: KafkaSecurity) -> Any:
+    """Return what Faust calls credentials, None for a plain connection."""
+    if security.sasl is not None:
+        return faust.SASLCredentials(
+            mechanism=security.sasl.mechanism,
+            username=security.sasl.username,
+            password=security.sasl.password,
+            ssl_context=security.tls,
+        )
+    return None if security.tls is None else faust.SSLCredentials(security.tls)

@@ -1,0 +1,65 @@
+"""Who of the suspected workers still lives: read from the heartbeats on video.workers."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from streamproc.clients.kafka import consumer_config, poll_batch
+from streamproc.contract.decoding import msgpack_decoder
+from streamproc.contract.records import WorkerBeat
+from streamproc.contract.topics import WORKERS
+from streamproc.errors import LogUnavailableError
+from streamproc.worker.task_state import Suspect, crashed
+
+BEAT_S = 2.0
+_LISTEN_S = 3 * BEAT_S
+_POLL_S = 0.2
+_TIMEOUT_S = 10.0
+_decode_beat = msgpack_decoder(WorkerBeat)
+
+
+class Beats:
+    """Opens a consumer for each question, as questions are rare: see `crashed`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def crashed(self, suspects: Sequence[Suspect], limit: int) -> bool:
+        """Return whether at least `limit` suspects are dead, as far as anybody can tell.
+
+        Reads the heartbeats since the first suspect's claim, and listens for three more before it
+        says yes. Raises `LogUnavailableError` when Kafka does not answer.
+        """
+        asked_ms = time.time_ns() // 1_000_000
+        until_s = time.monotonic() + _LISTEN_S
+        heard: list[WorkerBeat] = []
+        consumer = Consumer(consumer_config(self._environ, "framewire-beats", low_latency=True))
+        try:
+            since_ms = min((suspect.claimed_ms for suspect in suspects), default=asked_ms)
+            (place,) = consumer.offsets_for_times(
+                [TopicPartition(WORKERS, 0, since_ms)], timeout=_TIMEOUT_S
+            )
+            if place.error is not None:
+                place = TopicPartition(WORKERS, 0, OFFSET_BEGINNING)
+            consumer.assign([place])
+            while True:
+                heard.extend(_read(consumer))
+                if len(crashed(suspects, heard, asked_ms)) < limit:
+                    return False
+                if time.monotonic() > until_s:
+                    return True
+        except KafkaException as exc:
+            raise LogUnavailableError(f"the heartbeats cannot be read: {exc.args[0]}") from exc
+        finally:
+            consumer.close()
+
+
+def _read(consumer: Consumer) -> Iterator[WorkerBeat]:
+    for message in poll_batch(consumer, _POLL_S):
+        if message.error() is None and message.value():
+            try:
+                yield _decode_beat(message.value() or b"")
+            except msgspec.DecodeError:
+                continue

@@ -1,0 +1,288 @@
+"""The worker role: `python -m streamproc worker`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import psutil
+import structlog
+
+from models.errors import ModelError
+from models.registry import Registry
+from streamproc.clients.kafka import client_config
+from streamproc.clients.log_throttle import rate_limit_logs
+from streamproc.clients.staged_objects import BucketUploads
+from streamproc.consumer_watchdog import ConsumerWatch
+from streamproc.contract import env
+from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
+from streamproc.contract.sandbox import Sandbox
+from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.topics import WORKER_GROUP, WORKERS
+from streamproc.errors import LogUnavailableError, TaskFailedError
+from streamproc.providers.engine_factory import Engines
+from streamproc.providers.plan import ModelCache
+from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
+from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
+from streamproc.worker.cancellations import Cancels
+from streamproc.worker.dispatcher import Dispatch
+from streamproc.worker.faust_app import TaskStream
+from streamproc.worker.heartbeats import BEAT_S, Beats
+from streamproc.worker.session_cache import Sessions
+from streamproc.worker.slice_runner import SliceRunner
+from streamproc.worker.store_outages import StoreWaits
+from streamproc.worker.task_log import LogReader, LogReaders, LogWriter
+from streamproc.worker.task_state import Incarnation
+
+_log = structlog.get_logger()
+_RETRY_S = 1.0
+_PROBE_S = 3.0
+_DRAIN_SLICES = 3
+_FRAMES_AHEAD = 4
+"""Frames in perception per thread and task: enough to keep the networks at work while a slice is
+handed over to the next."""
+
+
+class Worker:
+    """All parts of one worker process, and their order of starting and stopping."""
+
+    def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None) -> None:
+        """`sandbox`: what holds the decoders, None where that is not known."""
+        self._settings = settings
+        self._stopping = False
+        self._started_ms = now_ms()
+        self._sandbox = sandbox
+        self._processed = 0
+        self._consumer: ConsumerBeat | None = None
+        n_threads = (os.cpu_count() or 2) + 1
+        self._pool = ThreadPoolExecutor(n_threads, "perceive")
+        self._providers = load_providers(settings.providers_file)
+        self._shelf = ModelCache(Registry(settings.models_dir))
+        self._writer = LogWriter(settings.environ)
+        self._cancels = Cancels(settings.environ)
+        self._sessions = Sessions(settings.sessions)
+        self._readers = LogReaders()
+        uploads = BucketUploads(settings.environ)
+        self._engines = Engines(
+            settings,
+            self._providers,
+            self._shelf,
+            self._pool,
+            uploads,
+            depth=_FRAMES_AHEAD * n_threads,
+        )
+        runner = SliceRunner(
+            Incarnation(settings.worker_id, self._started_ms),
+            settings.slice_s,
+            self._readers,
+            self._writer,
+            Beats(settings.environ),
+            self._cancels,
+            self._engines,
+            self._sessions,
+            stopping=lambda: self._stopping,
+            now_ms=now_ms,
+        )
+        self._dispatch = Dispatch(
+            runner,
+            self._cancels,
+            slots=settings.slots,
+            openings=settings.openings,
+            project_openings=settings.project_openings,
+            sessions=settings.sessions,
+            kept=self._sessions.by_project,
+            store=StoreWaits(uploads.probe),
+        )
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then hand everything over and leave."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        for _ in range(self._settings.slots + 1):
+            self._readers.add(LogReader(self._settings.environ))
+        await asyncio.to_thread(self._warm)
+        if not await self._kafka_answers(stop):
+            await asyncio.to_thread(self._close)
+            return
+        stream = TaskStream(
+            self._settings, self._settings.environ[env.KAFKA], self._handle, stop.set
+        )
+        await stream.start()
+        _log.info("worker takes tasks", worker=self._settings.worker_id)
+        if self._settings.ready_file is not None:
+            self._settings.ready_file.write_text(str(os.getpid()))
+        beats = asyncio.create_task(self._beat(stream, stop))
+        looks = asyncio.create_task(self._dispatch.look_around())
+        watch = ConsumerWatch(
+            client_config(self._settings.environ),
+            "worker",
+            WORKER_GROUP,
+            self._settings.watchdog_s,
+            self._note_consumer,
+        )
+        with watch:
+            watch.look_at(stream)
+            await stop.wait()
+            self._stopping = True
+            self._dispatch.stop()
+            beats.cancel()
+            looks.cancel()
+            await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
+            await asyncio.to_thread(self._close)
+
+    async def _kafka_answers(self, stop: asyncio.Event) -> bool:
+        """Wait until Kafka is there, which Faust does not; False when `stop` comes first."""
+        with self._readers.lent() as reader:
+            while not stop.is_set():
+                try:
+                    await asyncio.to_thread(reader.end, 0, _PROBE_S)
+                except LogUnavailableError as exc:
+                    _log.warning("the worker waits for Kafka", reason=str(exc))
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    return True
+            return False
+
+    async def _handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> bool:
+        """Run a slice until it is done; False: stopped, or taken away, before that."""
+        n_frames = await self._dispatch.handle(message, is_ours)
+        self._processed += n_frames or 0
+        return n_frames is not None
+
+    def _warm(self) -> None:
+        """Load the default detector, so that a first task finds it."""
+        try:
+            device, precision = self._engines.resolve(self._providers[0].name)
+            if device != "upstream":
+                self._shelf.load(Registry().resolve("detect").ref, device, precision)
+        except (ModelError, TaskFailedError) as exc:
+            _log.warning("the default detector is not ready", reason=str(exc))
+
+    async def _beat(self, stream: TaskStream, stop: asyncio.Event) -> None:
+        process = psutil.Process()
+        device, precision = await asyncio.to_thread(self._device)
+        before, before_s = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if stream.renew.is_set():
+                _log.error("the worker leaves, to be started again: its consumer stands still")
+                stop.set()
+            self._sessions.sweep()
+            consumer = self._consumer
+            at_s = time.monotonic()
+            fps = (self._processed - before) / (at_s - before_s)
+            before, before_s = self._processed, at_s
+            beat = WorkerBeat(
+                worker=self._settings.worker_id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_ms=self._started_ms,
+                beat_ms=now_ms(),
+                device=device,
+                precision=precision,
+                models=self._shelf.loaded_refs(),
+                slots=self._settings.slots,
+                busy=self._dispatch.n_working,
+                fps=round(fps, 2),
+                processed_frames=self._processed,
+                partitions=stream.partitions,
+                rss_bytes=process.memory_info().rss,
+                sandbox=self._sandbox,
+                standing=consumer.standing if consumer else (),
+                waiting_for=consumer.waiting_for if consumer else None,
+                waiting_for_store=self._dispatch.n_waiting_for_store,
+            )
+            self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
+
+    def _note_consumer(self, told: ConsumerBeat) -> None:
+        """Keep what the watchdog found: the next heartbeat tells it."""
+        self._consumer = told
+
+    def _device(self) -> tuple[str, str]:
+        """Return the first provider's device and precision, as they are for this process's life."""
+        try:
+            return self._engines.resolve(self._providers[0].name)
+        except TaskFailedError:
+            return "none", ""
+
+    def _close(self) -> None:
+        self._sessions.close()
+        self._dispatch.close()
+        self._pool.shutdown(wait=True)
+        self._cancels.close()
+        self._readers.close()
+        self._writer.close(10.0)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _set_batch_scheduling() -> None:
+    """Ask Linux not to interrupt one of this process's threads whenever another has work.
+
+    Networks, decoders (children inherit it) and Python wake each other up for every frame; on a
+    busy processor every such interruption costs the one it hits its caches.
+    """
+    with contextlib.suppress(OSError):  # a container may not allow it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def configure_logging(level: int) -> None:
+    """Write lines for people: ours, and the libraries' from warning on.
+
+    Tracebacks show no variables, as they would by default: an address or a key may be among them.
+    """
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    rate_limit_logs()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the worker role; exit codes: 2 a setting cannot be used, 1 Kafka went at the start."""
+    if argv:
+        sys.stderr.write("the worker is configured by FRAMEWIRE_* variables alone\n")
+        return 2
+    _set_batch_scheduling()
+    try:
+        settings = read_settings(os.environ)
+        level = getattr(logging, settings.log_level.upper(), logging.INFO)
+        configure_logging(level)
+        with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
+            sandbox = probed_sandbox(require=settings.require_sandbox)
+            worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
+            asyncio.run(worker.run())
+    except (
+        InvalidSettingError,
+        InvalidProvidersError,
+        InvalidStoreError,
+        SandboxMissingError,
+    ) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    except LogUnavailableError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    return 0

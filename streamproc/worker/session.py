@@ -1,0 +1,330 @@
+"""One task, warm in a worker: from frame results to the bytes of its log.
+
+A session is made for a standing and lives over many slices while its worker keeps the task. It
+counts bytes, sequence and time; the engine does the rest. After anything unexpected it is thrown
+away, and the next slice starts from the log.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from msgspec import UNSET, UnsetType
+
+from streamproc.contract.chunk import (
+    CHUNK_OBJECT,
+    Chunk,
+    ChunkError,
+    Delta,
+    FinishReason,
+    Result,
+    StreamInfo,
+    Usage,
+    encode_chunk,
+)
+from streamproc.contract.fold import Fold
+from streamproc.contract.framing import DONE, frame_event
+from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
+from streamproc.errors import LogUnavailableError, TaskFailedError, UploadsUnavailableError
+from streamproc.providers.engine import EndOfStream, Engine, FrameResult
+from streamproc.worker.checkpoint import Checkpoint, encode_checkpoint
+from streamproc.worker.task_log import LogWriter, Pending
+from streamproc.worker.task_state import TaskState
+
+_log = structlog.get_logger()
+_WAIT_S = 0.25
+_GRACE_S = 5.0
+"""How much longer than agreed a slice may last, to end in a checkpoint that is worth the work."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where the next record goes."""
+
+    epoch: int
+    off: int
+    seq: int
+    last_frame: int
+
+
+class Session:
+    """Writes one task's log, a slice at a time. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        submitted: Submitted,
+        task_state: TaskState,
+        claim: Claim,
+        engine: Engine,
+        *,
+        processed: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`processed` frames are behind the engine; what the log holds of the rest is not sent."""
+        self.submitted = submitted
+        self.claim = claim
+        self._engine = engine
+        self._processed = processed
+        self.has_begun = False
+        """Whether a frame has come: until then all the way to it would be lost with the session."""
+        self._now_ms = now_ms
+        self._started_ms = task_state.started_ms if task_state.started_ms is not None else now_ms()
+        last_frame = max(task_state.fold.last_frame, 0)
+        self._info = task_state.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
+        self._counts: tuple[int, int, int] | None = None
+        self.cursor = Cursor(-1, 0, 0, -1)
+        self.finished = False
+        self._is_saved = True
+        self.n_records = 0
+        self.rebind(task_state, claim)
+
+    def matches(self, fold: Fold) -> bool:
+        """Whether the session has written, or seen, exactly what the log holds."""
+        cursor = self.cursor
+        return (cursor.off, cursor.seq, cursor.last_frame) == (
+            fold.next_off,
+            fold.next_seq,
+            fold.last_frame,
+        )
+
+    def rebind(self, task_state: TaskState, claim: Claim) -> None:
+        """Go on under a new claim from where the fold stands."""
+        fold = task_state.fold
+        self.claim = claim
+        self.n_records = 0
+        self.cursor = Cursor(fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
+
+    def run(
+        self,
+        writer: LogWriter,
+        *,
+        deadline_s: float,
+        cancelled: Callable[[], bool],
+        stopping: Callable[[], bool],
+        gives_way: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
+
+        For who `gives_way`, the time is over. A slice that has computed something
+        ends in a checkpoint, though it be a little later: what is only in memory when a worker dies
+        is computed again.
+
+        All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
+        not, `TaskFailedError` when the task cannot go on (its terminal is not written then),
+        `UploadsUnavailableError` when it cannot go on now.
+        """
+        pending = Pending()
+        try:
+            n_frames = self._work(writer, pending, deadline_s, cancelled, stopping, gives_way)
+        except (TaskFailedError, UploadsUnavailableError):
+            writer.settle(pending)
+            raise
+        writer.settle(pending)
+        return n_frames
+
+    def _work(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        deadline_s: float,
+        cancelled: Callable[[], bool],
+        stopping: Callable[[], bool],
+        gives_way: Callable[[], bool],
+    ) -> int:
+        n_frames = 0
+        while not self.finished:
+            if cancelled():
+                self.finish(writer, pending, "cancelled")
+                self._engine.abandon()
+                break
+            item = self._engine.next(_WAIT_S)
+            now_s = time.monotonic()
+            if gives_way():
+                deadline_s = min(deadline_s, now_s)
+            leaving, late_s = stopping(), now_s - deadline_s
+            last = leaving or late_s >= 0
+            if isinstance(item, EndOfStream):
+                self._end(writer, pending, item)
+                break
+            if item is not None:
+                n_frames += 1
+                self._emit(writer, pending, item, last=last)
+                if pending.failed:
+                    raise LogUnavailableError("a chunk was not acknowledged")
+            if last and (self._is_saved or leaving or late_s >= _GRACE_S):
+                break
+        return n_frames
+
+    def finish(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        reason: FinishReason,
+        error: ChunkError | None = None,
+    ) -> None:
+        """Write the terminal: the last chunk with its usage, and `[DONE]`, in one record.
+
+        Usage counts the log's chunks: the engine may be behind it, on its way from a checkpoint.
+        """
+        elapsed_ms = self._elapsed_ms()
+        chunk = self._chunk(
+            msgspec.structs.replace(self._info, elapsed_ms=elapsed_ms),
+            (),
+            reason,
+            usage=Usage(self.cursor.seq, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
+            error=UNSET if error is None else error,
+        )
+        start = self.cursor.off
+        value = frame_event(encode_chunk(chunk), start)
+        value += frame_event(DONE, start + len(value))
+        self._append(writer, pending, "terminal", value, frame=-1, pts=-1)
+        self.finished = True
+
+    def close(self) -> None:
+        """Give everything back. Never raises: the slice that is over counts all the same."""
+        try:
+            self._engine.close()
+        except Exception:  # noqa: BLE001 - an engine's edge
+            _log.exception("an engine did not close", task=self.submitted.task)
+
+    def _end(self, writer: LogWriter, pending: Pending, end: EndOfStream) -> None:
+        self._info = msgspec.structs.replace(
+            self._info,
+            total_frames=end.total_frames,
+            decoded_frames=end.decoded,
+            dropped_frames=end.failed + end.skipped,
+            fps=end.fps,
+            total_frames_is_estimate=_estimated(end),
+        )
+        self._counts = (end.decoded, end.failed, end.skipped)
+        self.finish(writer, pending, end.reason)
+
+    def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
+        """Append a frame's chunk; one that the log holds already is only counted."""
+        self._processed += 1
+        self.has_begun = True
+        is_new = item.frame_index > self.cursor.last_frame
+        self._is_saved = self._engine.checkpoints_every_chunk or (last and is_new)
+        if not is_new:
+            return
+        self._info = StreamInfo(
+            frame_index=item.frame_index,
+            total_frames=item.total_frames,
+            decoded_frames=item.decoded,
+            dropped_frames=item.failed + item.skipped,
+            fps=item.fps,
+            elapsed_ms=self._elapsed_ms(),
+            time_s=UNSET if item.time_s is None else round(item.time_s, 6),
+            total_frames_is_estimate=_estimated(item),
+            sample_aspect_ratio=item.sample_aspect or UNSET,
+            frame_size=item.frame_size or UNSET,
+            frame_index_is_estimate=UNSET if item.index_is_exact else True,
+        )
+        self._counts = (item.decoded, item.failed, item.skipped)
+        chunk = self._chunk(self._info, (Result(0, item.targets),), None)
+        value = frame_event(encode_chunk(chunk), self.cursor.off)
+        self._append(
+            writer,
+            pending,
+            "chunk",
+            value,
+            frame=item.frame_index,
+            pts=item.pts,
+            ckpt=self._checkpoint() if self._is_saved else None,
+            vectors=encode_vectors(item.vectors) if item.vectors else None,
+        )
+
+    def _chunk(
+        self,
+        info: StreamInfo,
+        results: tuple[Result, ...],
+        reason: FinishReason | None,
+        *,
+        usage: Usage | UnsetType = UNSET,
+        error: ChunkError | UnsetType = UNSET,
+    ) -> Chunk:
+        first = self.cursor.off == 0
+        return Chunk(
+            id=f"mm-pipe-{self.submitted.task.removeprefix('vt_')}",
+            object=CHUNK_OBJECT,
+            stream_info=info,
+            delta=Delta(results or (Result(0, ()),)),
+            finish_reason=reason,
+            model=self.submitted.spec.model_hint if first else UNSET,
+            provider=self.claim.provider if first else UNSET,
+            usage=usage,
+            error=error,
+        )
+
+    def _append(
+        self,
+        writer: LogWriter,
+        pending: Pending,
+        kind: str,
+        value: bytes,
+        *,
+        frame: int,
+        pts: int,
+        ckpt: bytes | None = None,
+        vectors: bytes | None = None,
+    ) -> None:
+        cursor = self.cursor
+        record = ChunkRecord(
+            task=self.submitted.task,
+            project=self.submitted.project,
+            kind="terminal" if kind == "terminal" else "chunk",
+            epoch=cursor.epoch,
+            seq=cursor.seq,
+            off=cursor.off,
+            frame=frame,
+            pts=pts,
+            value=value,
+            ckpt=ckpt,
+            vectors=vectors,
+            pin=self._engine.pin.encode() if cursor.off == 0 else None,
+        )
+        writer.append(record, self.submitted.partition, pending)
+        self.n_records += 1
+        cursor.off += len(value)
+        cursor.seq += 1
+        cursor.last_frame = max(cursor.last_frame, frame)
+
+    def _checkpoint(self) -> bytes:
+        return encode_checkpoint(
+            Checkpoint(
+                provider=self.claim.provider,
+                started_ms=self._started_ms,
+                processed=self._processed,
+                pin=self._engine.pin,
+                engine=self._engine.state(),
+            )
+        )
+
+    def _elapsed_ms(self) -> int:
+        return max(self._now_ms() - self._started_ms, self._info.elapsed_ms, 0)
+
+
+class NullEngine:
+    """The engine of a task that ends before any provider could open it."""
+
+    pin = ""
+    checkpoints_every_chunk = False
+
+    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+        raise TaskFailedError("internal_error", f"nothing to wait {timeout_s:g} s for")
+
+    def state(self) -> bytes:
+        return b""
+
+    def abandon(self) -> None:
+        """Nothing runs."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _estimated(told: FrameResult | EndOfStream) -> bool | UnsetType:
+    """Return what a chunk says of `total_frames`: nothing, unless it is an estimate."""
+    return UNSET if told.total_is_exact or told.total_frames is None else True

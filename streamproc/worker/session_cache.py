@@ -1,0 +1,73 @@
+"""The warm sessions of a worker: kept between slices, closed when they cool or are too many."""
+
+import threading
+import time
+from collections import Counter, OrderedDict
+
+from streamproc.worker.session import Session
+
+_IDLE_S = 30.0
+
+
+class Sessions:
+    """Sessions that no slot uses at the moment; thread-safe.
+
+    The coldest goes first, of those that have shown a frame: who is still on the way to the first
+    one would begin again, and never get there among many of its kind.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def has(self, task: str) -> bool:
+        """Whether the task has a session here; it may be closed before it is taken."""
+        with self._lock:
+            return task in self._kept
+
+    def by_project(self) -> Counter[str]:
+        """Count the sessions of each project."""
+        with self._lock:
+            return Counter(session.submitted.project for session, _ in self._kept.values())
+
+    def take(self, task: str) -> Session | None:
+        """Return the task's session, which is the caller's from now on."""
+        with self._lock:
+            kept = self._kept.pop(task, None)
+        return None if kept is None else kept[0]
+
+    def keep(self, task: str, session: Session) -> None:
+        with self._lock:
+            old = self._kept.pop(task, None)
+            self._kept[task] = (session, time.monotonic())
+            cold = [old[0]] if old else []
+            while len(self._kept) > self._limit:
+                cold.append(self._kept.pop(self._coldest())[0])
+        for one in cold:
+            one.close()
+
+    def _coldest(self) -> str:
+        begun = (task for task, (session, _) in self._kept.items() if session.has_begun)
+        return next(begun, None) or next(iter(self._kept))
+
+    def discard(self, task: str) -> None:
+        session = self.take(task)
+        if session is not None:
+            session.close()
+
+    def sweep(self) -> None:
+        """Close the sessions whose task went on elsewhere."""
+        horizon = time.monotonic() - _IDLE_S
+        with self._lock:
+            idle = [task for task, (_, kept_s) in self._kept.items() if kept_s < horizon]
+            cold = [self._kept.pop(task)[0] for task in idle]
+        for one in cold:
+            one.close()
+
+    def close(self) -> None:
+        with self._lock:
+            cold = [session for session, _ in self._kept.values()]
+            self._kept.clear()
+        for one in cold:
+            one.close()

@@ -1,0 +1,66 @@
+"""A message on its way through a worker."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from streamproc.contract.records import TaskMessage
+from streamproc.errors import TaskStateLostError
+from streamproc.source.errors import SourceClosedError
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.worker.checkpoint import Checkpoint
+from streamproc.worker.claims import ClaimedSlice
+from streamproc.worker.session import Session
+from streamproc.worker.task_log import LogReader
+from streamproc.worker.task_state import TaskState, submission
+
+
+class Readers(Protocol):
+    """Log readers, lent for as long as somebody reads."""
+
+    def lent(self) -> AbstractContextManager[LogReader]:
+        """Lend a reader; waits until one is free."""
+
+
+@dataclass(eq=False, slots=True)
+class Slice:
+    """One try of a message: as far as it has come, and what it has."""
+
+    message: TaskMessage
+    task_state: TaskState
+    alone: bool = False
+    taken: ClaimedSlice | None = None
+    checkpoint: Checkpoint | None = None
+    session: Session | None = None
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    is_open: bool = False
+    n_frames: int = 0
+    gives_way: bool = False
+    lacks_store: bool = False
+    """It was handed over because S3 is away: who goes on waits for that first."""
+    done: bool = False
+    """The message may be acknowledged."""
+
+    @property
+    def task(self) -> str:
+        return submission(self.message).task
+
+    def need_taken(self) -> ClaimedSlice:
+        if self.taken is None:
+            raise TaskStateLostError("the slice was not claimed")
+        return self.taken
+
+    def give_up(self) -> None:
+        """End an opening that runs; later there is nothing to give up. Any thread."""
+        if not self.is_open:
+            self.interrupt.set(SourceClosedError("the opening was given up"))
+
+    def give_way(self) -> None:
+        """Let the slice end as soon as it has saved what it has computed. Any thread."""
+        self.gives_way = True
+
+    def close(self) -> None:
+        """Let go of a session that was opened and not used."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()

@@ -1,0 +1,378 @@
+"""One slice of work, from a message of video.tasks to its acknowledgement.
+
+    read the log ► may this message go on? ► claim ► read up to the claim ► open or keep the
+    session ► work until the slice's end ► `continue` message, or the terminal
+
+Opening may take long, and is done outside of the slots (`agents.turns`): `open` claims and opens,
+`work` does the rest in a slot; with a warm session `work` does all of it. A slice that has to be
+alone (`lock`) is done by whichever of the two comes first: with its claim it waits for nobody.
+Everything is synchronous. Whatever happens inside a task ends in its log; what Kafka cannot take
+now is tried again, from the message. What nobody foresaw, in `open` or in `work`, is tried again as
+well, a few times (`tries`), and then `end` ends the task.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from streamproc.contract.chunk import ChunkError
+from streamproc.contract.records import Submitted, TaskMessage
+from streamproc.errors import (
+    StreamprocError,
+    TaskFailedError,
+    UnforeseenError,
+    UploadsUnavailableError,
+)
+from streamproc.providers.engine_factory import Engines
+from streamproc.source.errors import SourceClosedError
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.worker.cancellations import Cancels
+from streamproc.worker.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
+from streamproc.worker.claims import ClaimedSlice, SliceClaimer
+from streamproc.worker.continuation import schedule_continuation
+from streamproc.worker.heartbeats import Beats
+from streamproc.worker.retries import MAX_TRIES
+from streamproc.worker.session import Session
+from streamproc.worker.session_cache import Sessions
+from streamproc.worker.shared_lock import SharedLock
+from streamproc.worker.slice import Readers, Slice
+from streamproc.worker.task_endings import Endings
+from streamproc.worker.task_log import LogReader, LogWriter
+from streamproc.worker.task_state import (
+    ALONE_FROM,
+    MAX_LOST_ALONE,
+    Incarnation,
+    TaskState,
+    slice_of,
+    submission,
+)
+
+_log = structlog.get_logger()
+_UNFORESEEN = ChunkError(
+    "internal_error", f"the task failed {MAX_TRIES} times in a way that nobody foresaw"
+)
+_STUCK = ChunkError("task_stuck", "the task can neither go on nor be ended")
+
+
+class SliceRunner:
+    """Runs slices; shared by all threads of a worker.
+
+    `open`, `work`, `end` and `leave` raise `StreamprocError` alone: `LogUnavailableError`,
+    `UploadsUnavailableError` and `TaskStateLostError` when the message must be tried again, and
+    `UnforeseenError` for whatever else comes up.
+    """
+
+    def __init__(
+        self,
+        life: Incarnation,
+        slice_s: float,
+        readers: Readers,
+        writer: LogWriter,
+        beats: Beats,
+        cancels: Cancels,
+        engines: Engines,
+        sessions: Sessions,
+        *,
+        stopping: Callable[[], bool],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._life, self._slice_s = life, slice_s
+        self._claimant = SliceClaimer(life, writer, engines)
+        self._endings = Endings(writer, now_ms)
+        self._readers = readers
+        self._writer, self._beats, self._cancels = writer, beats, cancels
+        self._engines, self._sessions = engines, sessions
+        self._stopping, self._now_ms = stopping, now_ms
+        self._lock = SharedLock()
+
+    def slice(self, message: TaskMessage) -> Slice:
+        """Return the slice that `message` begins, for one try of it."""
+        return Slice(message, TaskState.at(message))
+
+    def needs_opening(self, one: Slice) -> bool:
+        """Whether `open` comes next, not `work`: there is no session, warm or open."""
+        return one.session is None and (one.taken is not None or not self._sessions.has(one.task))
+
+    def store_key(self, one: Slice) -> str:
+        """Return the key of what the task reads, or may find, in S3."""
+        return self._engines.store_key(submission(one.message))
+
+    def open(self, one: Slice) -> None:
+        """Claim the slice, and open its source with the first provider that can.
+
+        `Slice.give_up` ends it: then the task is cancelled, or handed over as it is.
+        """
+        with _edge(one):
+            if one.taken is None and not one.done:
+                with self._readers.lent() as reader:
+                    if not self._may_go_on(one, reader):
+                        return
+                if not self._cancels.requested(one.task):
+                    # Before the claim: a worker that dies while the task waits has not died of it.
+                    self._engines.check_store(submission(one.message))
+            with self._lock.held(exclusive=one.alone):
+                self._go_on(one)
+
+    def work(self, one: Slice) -> None:
+        """Work until the slice is done, or has to be opened (again)."""
+        with _edge(one):
+            if one.taken is None:
+                with self._readers.lent() as reader:
+                    if not self._may_go_on(one, reader):
+                        return
+            with self._lock.held(exclusive=one.alone):
+                if one.taken is None:
+                    self._claim(one)
+                    self._take_warm(one)
+                if not one.done and one.session is not None:
+                    self._run(one, one.session)
+                if one.alone:
+                    self._go_on(one)
+
+    def end(self, one: Slice) -> None:
+        """End a task whose slice cannot be run, unless another provider may try its beginning.
+
+        In that case the slice is not done, and goes on with `open`.
+        """
+        message, task_state = one.message, one.task_state
+        submitted = submission(message)
+        with _edge(one), self._readers.lent() as reader:
+            self._sessions.discard(one.task)
+            reader.read_on(task_state, submitted)
+            taken = None
+            if task_state.accepts(message):
+                taken = self._claimant.take(message, task_state, reader)
+            if taken is not None:
+                failure = TaskFailedError(_UNFORESEEN.code, _UNFORESEEN.message)
+                if self._cancels.requested(one.task):
+                    self._endings.terminate(taken, None)
+                elif self._endings.tries_next(taken, failure, reader):
+                    return
+                else:
+                    self._endings.send_dead(submitted, _UNFORESEEN, taken.point.epoch)
+                schedule_continuation(self._writer, reader, taken)
+            one.done = True
+
+    def leave(self, one: Slice) -> None:
+        """Write the task off without a terminal: not even that can be written."""
+        with _edge(one):
+            self._endings.send_dead(submission(one.message), _STUCK, -1)
+            one.done = True
+
+    def _go_on(self, one: Slice) -> None:
+        """Claim and open until there is a session, or, for one that is alone, until it is done."""
+        while not one.done and one.session is None:
+            if one.taken is None:
+                self._claim(one)
+            else:
+                self._open_session(one)
+            if one.alone and one.session is not None:
+                self._run(one, one.session)
+
+    def _may_go_on(self, one: Slice, reader: LogReader) -> bool:
+        """Read the log; what must not go on, or must end, is done here."""
+        message, task_state = one.message, one.task_state
+        submitted = submission(message)
+        reader.read_on(task_state, submitted)
+        if not task_state.accepts(message):
+            _log.info(
+                "slice dropped",
+                task=submitted.task,
+                slice=slice_of(message),
+                closed=task_state.fold.closed,
+            )
+            self._sessions.discard(submitted.task)
+            one.done = True
+            return False
+        suspects = task_state.suspects(message, self._life)
+        alone = [suspect for suspect in suspects if suspect.alone]
+        if len(alone) >= MAX_LOST_ALONE and self._beats.crashed(alone, MAX_LOST_ALONE):
+            self._dead_letter(message, task_state, reader)
+            one.done = True
+            return False
+        if isinstance(message, Submitted):
+            self._cancels.catch_up()
+        one.alone = len(suspects) >= ALONE_FROM
+        return True
+
+    def _claim(self, one: Slice) -> None:
+        with self._readers.lent() as reader:
+            one.taken = self._claimant.take(one.message, one.task_state, reader, alone=one.alone)
+            if one.taken is None:
+                self._sessions.discard(one.task)
+                one.done = True
+            elif not self._sessions.has(one.task):
+                one.checkpoint = _checkpoint(one.taken, reader)
+
+    def _take_warm(self, one: Slice) -> None:
+        """Go on with the warm session if it stands exactly where the log does."""
+        taken, warm = one.taken, self._sessions.take(one.task)
+        if taken is None or warm is None:
+            return
+        if warm.matches(taken.task_state.fold) and warm.claim.provider == taken.claim.provider:
+            warm.rebind(taken.task_state, taken.claim)
+            one.session = warm
+            return
+        warm.close()
+        with self._readers.lent() as reader:
+            one.checkpoint = _checkpoint(taken, reader)
+
+    def _open_session(self, one: Slice) -> None:
+        taken = one.need_taken()
+        submitted, claim, checkpoint = taken.submitted, taken.claim, one.checkpoint
+        known = _known_pin(taken.task_state, checkpoint)
+        if self._cancels.requested(one.task):
+            one.give_up()
+        try:
+            one.interrupt.raise_if_set()
+            engine = self._engines.open(
+                claim.provider,
+                submitted,
+                claim.precision,
+                None if checkpoint is None else checkpoint.engine,
+                known,
+                one.interrupt,
+            )
+        except (TaskFailedError, SourceClosedError) as failure:
+            self._fail(one, failure)
+            return
+        except UploadsUnavailableError as exc:
+            self._put_off(one, exc)
+            return
+        one.session = Session(
+            submitted,
+            taken.task_state,
+            claim,
+            engine,
+            processed=0 if checkpoint is None else checkpoint.processed,
+            now_ms=self._now_ms,
+        )
+        one.is_open = True
+
+    def _run(self, one: Slice, session: Session) -> None:
+        taken = one.need_taken()
+        one.session = None
+        try:
+            one.n_frames = self._run_session(one, session)
+        except TaskFailedError as failure:
+            self._fail(one, failure)
+            return
+        except UploadsUnavailableError as exc:
+            self._put_off(one, exc)
+            return
+        if session.finished:
+            self._sessions.discard(one.task)
+            session.close()
+        else:
+            self._sessions.keep(one.task, session)
+        with self._readers.lent() as reader:
+            schedule_continuation(
+                self._writer,
+                reader,
+                taken,
+                closes=session.finished,
+                n_records=session.n_records,
+            )
+        one.done = True
+
+    def _fail(self, one: Slice, failure: TaskFailedError | SourceClosedError) -> None:
+        """Let the next provider claim when one fails before the first chunk, else end the task.
+
+        What failed because it was given up ends as cancelled, or goes on elsewhere.
+        """
+        taken = one.need_taken()
+        if self._cancels.requested(one.task):
+            self._engines.abandon(
+                taken.claim.provider, _known_pin(taken.task_state, one.checkpoint)
+            )
+            self._run(one, self._endings.bare_session(taken))
+            return
+        with self._readers.lent() as reader:
+            if (
+                # Closing a source sets its interrupt, too; so does the deadline of its opening.
+                not isinstance(one.interrupt.given, SourceClosedError)
+                and isinstance(failure, TaskFailedError)
+                and self._endings.tries_next(taken, failure, reader)
+            ):
+                one.taken, one.interrupt, one.is_open = None, Interrupt(), False
+                return
+            schedule_continuation(self._writer, reader, taken)
+        one.done = True
+
+    def _put_off(self, one: Slice, reason: UploadsUnavailableError) -> None:
+        """Hand the task over as it stands: its next slice waits for S3, and then claims anew.
+
+        So no claim stands while it waits, and none is held against it when a worker dies.
+        """
+        _log.warning("a task lacks the object store", task=one.task, reason=str(reason))
+        with self._readers.lent() as reader:
+            schedule_continuation(self._writer, reader, one.need_taken())
+        one.lacks_store = one.done = True
+
+    def _run_session(self, one: Slice, session: Session) -> int:
+        try:
+            return session.run(
+                self._writer,
+                deadline_s=time.monotonic() + self._slice_s,
+                cancelled=lambda: self._cancels.requested(one.task),
+                stopping=self._stopping,
+                gives_way=lambda: one.gives_way,
+            )
+        except BaseException:
+            session.close()
+            raise
+
+    def _dead_letter(self, message: TaskMessage, task_state: TaskState, reader: LogReader) -> None:
+        """End a task that took its worker down time and again."""
+        taken = self._claimant.take(message, task_state, reader)
+        if taken is None:
+            return
+        error = ChunkError(
+            "worker_crash",
+            f"{MAX_LOST_ALONE} workers were lost that did nothing but the same part of this task",
+        )
+        _log.error("task buried", task=taken.submitted.task)
+        known = _known_pin(task_state, _checkpoint(taken, reader))
+        self._engines.abandon(taken.claim.provider, known)
+        self._endings.send_dead(taken.submitted, error, taken.point.epoch)
+        self._endings.terminate(taken, error)
+        schedule_continuation(self._writer, reader, taken)
+
+
+@contextmanager
+def _edge(one: Slice) -> Iterator[None]:
+    """Let nothing leave a thread but `StreamprocError`: an executor would hand some of it on."""
+    try:
+        yield
+    except StreamprocError:
+        raise
+    except BaseException as exc:
+        _log.exception("a slice failed as nobody foresaw", task=one.task)
+        raise UnforeseenError(exc) from exc
+
+
+def _checkpoint(taken: ClaimedSlice, reader: LogReader) -> Checkpoint | None:
+    """Return the last accepted checkpoint; None starts over, silently up to the log's end."""
+    submitted, task_state = taken.submitted, taken.task_state
+    if task_state.ckpt is None and task_state.fold.ckpt_position is not None:
+        record = reader.record_at(
+            submitted.partition, task_state.fold.ckpt_position, submitted.task
+        )
+        if record is not None:
+            task_state.restore_checkpoint(record)
+    if task_state.ckpt is None:
+        return None
+    try:
+        return decode_checkpoint(task_state.ckpt)
+    except BadCheckpointError as exc:
+        _log.warning("checkpoint refused", task=submitted.task, reason=str(exc))
+        return None
+
+
+def _known_pin(task_state: TaskState, checkpoint: Checkpoint | None) -> str | None:
+    """Return what the task's log has been computed from: the source's hash, the upstream's task."""
+    if checkpoint is not None:
+        return checkpoint.pin
+    return task_state.pin.decode(errors="replace") if task_state.pin else None

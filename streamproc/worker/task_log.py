@@ -1,0 +1,315 @@
+"""The worker's access to Kafka: append records and read a partition back up to a place.
+
+Appends are pipelined: `append` returns at once, `settle` waits. After one failed append nothing
+that followed it may count, so `settle` raises and the caller claims and folds anew.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from streamproc.clients.kafka import consumer_config, poll_batch, producer_config
+from streamproc.contract.records import (
+    BadRecordError,
+    ChunkRecord,
+    DeadLetter,
+    Submitted,
+    TaskMessage,
+    encode_task_message,
+    read_chunk_record,
+)
+from streamproc.contract.topics import CHUNKS, DLQ, MAX_MESSAGE_BYTES, TASKS
+from streamproc.errors import LogUnavailableError, TaskFailedError
+from streamproc.worker.task_state import TaskState
+
+_ACK_TIMEOUT_S = 30.0
+_READ_TIMEOUT_S = 30.0
+_POLL_S = 0.1
+_HURRY_S = 0.02  # while a flush waits nothing lingers, of no task; then batches grow again
+_LOOK_S = 0.002  # librdkafka looks every 10 ms whether a flush is over; acks come after 1 or 2
+
+
+class Pending:
+    """Records on their way to one partition. Used by one task's slice; thread-safe."""
+
+    def __init__(self) -> None:
+        self._done = threading.Condition()
+        self._n_open = 0
+        self._failure: KafkaError | None = None
+        self.last_position = -1
+
+    def opened(self) -> None:
+        with self._done:
+            self._n_open += 1
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Take librdkafka's delivery report; called on the poll thread."""
+        with self._done:
+            self._n_open -= 1
+            if error is not None:
+                self._failure = self._failure or error
+            else:
+                self.last_position = max(self.last_position, message.offset() or 0)
+            self._done.notify_all()
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._n_open == 0 or self.failed
+
+    def settle(self, timeout_s: float = _ACK_TIMEOUT_S) -> int:
+        """Wait for every ack and return the last record's Kafka offset.
+
+        Raises `LogUnavailableError` when one failed or is missing after `timeout_s`.
+        """
+        with self._done:
+            if not self._done.wait_for(lambda: self.settled, timeout_s):
+                raise LogUnavailableError(f"no acknowledgement within {timeout_s:g} s")
+            if self._failure is not None:
+                raise LogUnavailableError(f"Kafka refused a record: {self._failure.name()}")
+            return self.last_position
+
+
+class LogWriter:
+    """One idempotent producer for the process, and the thread that takes its delivery reports."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._producer = Producer(producer_config(environ))
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="delivery", daemon=True)
+        self._thread.start()
+
+    def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
+        """Send a record of video.chunks.
+
+        Raises `LogUnavailableError` when it cannot be queued, `TaskFailedError` when no record may
+        be as large: nothing was sent then.
+        """
+        self._produce(
+            pending,
+            topic=CHUNKS,
+            partition=partition,
+            key=record.task.encode(),
+            value=record.value,
+            headers=record.headers(),
+        )
+
+    def settle(self, pending: Pending) -> int:
+        """Send what lingers at once, wait for every ack and return the last record's Kafka offset.
+
+        Raises `LogUnavailableError` as `Pending.settle` does.
+        """
+        until_s = time.monotonic() + _HURRY_S
+        while not pending.settled and time.monotonic() < until_s:
+            self._producer.flush(_LOOK_S)
+        return pending.settle()
+
+    def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
+        """Append a message to video.tasks and wait for its ack."""
+        pending = Pending()
+        self._produce(
+            pending,
+            topic=TASKS,
+            partition=partition,
+            key=task.encode(),
+            value=encode_task_message(message),
+        )
+        self.settle(pending)
+
+    def send_dead(self, letter: DeadLetter) -> None:
+        """Append an entry to video.dlq and wait for its ack."""
+        pending = Pending()
+        self._produce(
+            pending,
+            topic=DLQ,
+            partition=0,
+            key=letter.task.encode(),
+            value=msgspec.msgpack.encode(letter),
+        )
+        self.settle(pending)
+
+    def publish(self, topic: str, key: str, value: bytes) -> None:
+        """Send a record that nobody waits for; one that cannot be queued is left out.
+
+        For the topics of one partition: readers look at partition 0 alone, and an in-process
+        cluster has more.
+        """
+        try:
+            self._producer.produce(topic, key=key.encode(), value=value, partition=0)
+        except (BufferError, KafkaException):
+            return
+
+    def close(self, timeout_s: float) -> None:
+        self._producer.flush(timeout_s)
+        self._stopping.set()
+        self._thread.join()
+
+    def _produce(self, pending: Pending, **record: Any) -> None:
+        pending.opened()
+        deadline = time.monotonic() + _ACK_TIMEOUT_S
+        while True:
+            try:
+                self._producer.produce(**record, on_delivery=pending.delivered)
+            except BufferError as exc:
+                if time.monotonic() >= deadline:
+                    raise LogUnavailableError("the producer's queue stays full") from exc
+                self._stopping.wait(_POLL_S)
+            except KafkaException as exc:
+                if exc.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise TaskFailedError(
+                        "chunk_too_large", f"a chunk is larger than {MAX_MESSAGE_BYTES} bytes"
+                    ) from exc
+                raise LogUnavailableError(f"Kafka refused a record: {exc.args[0]}") from exc
+            else:
+                return
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_S)
+
+
+class LogReader:
+    """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot.
+
+    After a failure it reads with another consumer: one whose brokers were all away has been seen
+    to find none of them for many minutes after their return.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._config = consumer_config(environ, "framewire-standing", low_latency=True)
+        self._consumer = Consumer(self._config)
+        self._has_failed = False
+
+    def end(self, partition: int, timeout_s: float = _READ_TIMEOUT_S) -> int:
+        """Return the offset that the next record of the partition will get.
+
+        Raises `LogUnavailableError` when Kafka does not tell within `timeout_s`.
+        """
+        self._renew()
+        try:
+            _, high = self._consumer.get_watermark_offsets(
+                TopicPartition(CHUNKS, partition), timeout=timeout_s
+            )
+        except KafkaException as exc:
+            self._has_failed = True
+            raise LogUnavailableError(f"Kafka does not answer: {exc.args[0]}") from exc
+        return int(high)
+
+    def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
+        """Yield the task's records at offsets `[start, end)`; what is not a record is left out.
+
+        Raises `LogUnavailableError` when they do not all come in time.
+        """
+        if start >= end:
+            return
+        key = task.encode()
+        self._renew()
+        try:
+            self._consumer.assign([TopicPartition(CHUNKS, partition, start)])
+            deadline = time.monotonic() + _READ_TIMEOUT_S
+            position = start
+            while position < end:
+                for message in poll_batch(self._consumer, _POLL_S):
+                    if message.error() is not None:
+                        continue
+                    position = (message.offset() or 0) + 1
+                    if position <= end and message.key() == key:
+                        record = _record(message)
+                        if record is not None:
+                            yield record
+                if position < end and self._passed(partition, end):
+                    return
+                if time.monotonic() >= deadline:
+                    self._has_failed = True
+                    raise LogUnavailableError("the log could not be read back in time")
+        except KafkaException as exc:
+            self._has_failed = True
+            raise LogUnavailableError(f"the log could not be read: {exc.args[0]}") from exc
+        finally:
+            self._consumer.unassign()
+
+    def read_on(self, task_state: TaskState, submitted: Submitted, end: int | None = None) -> None:
+        """Fold the task's records from where `task_state` is to offset `end`, None: to the present.
+
+        Raises `LogUnavailableError` as `read` does, `TaskStateLostError` on a gap.
+        """
+        partition = submitted.partition
+        until = self.end(partition) if end is None else end
+        for record in self.read(partition, task_state.fold.position, until, submitted.task):
+            task_state.take(record)
+
+    def record_at(self, partition: int, position: int, task: str) -> ChunkRecord | None:
+        """Return the task's record at one offset, None when it is no longer there."""
+        for record in self.read(partition, position, position + 1, task):
+            if record.position == position:
+                return record
+        return None
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _renew(self) -> None:
+        if self._has_failed:
+            old, self._consumer = self._consumer, Consumer(self._config)
+            self._has_failed = False
+            old.close()
+
+    def _passed(self, partition: int, end: int) -> bool:
+        """Whether the consumer stands at or after `end` though no record said so."""
+        (place,) = self._consumer.position([TopicPartition(CHUNKS, partition)])
+        return place.offset != OFFSET_END and place.offset >= end
+
+
+class LogReaders:
+    """A few readers for many threads, each lent for a reading: a consumer costs threads."""
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[LogReader] = SimpleQueue()
+
+    def add(self, reader: LogReader) -> None:
+        self._free.put(reader)
+
+    @contextmanager
+    def lent(self) -> Iterator[LogReader]:
+        """Lend a reader; waits until one is free."""
+        reader = self._free.get()
+        try:
+            yield reader
+        finally:
+            self._free.put(reader)
+
+    def close(self) -> None:
+        """Close the readers that are not lent."""
+        while not self._free.empty():
+            self._free.get().close()
+
+
+def _record(message: Message) -> ChunkRecord | None:
+    try:
+        return read_chunk_record(
+            key=message.key(),
+            value=message.value(),
+            headers=message.headers(),
+            position=message.offset() or 0,
+            time_ms=message.timestamp()[1],
+        )
+    except BadRecordError:
+        return None

@@ -1,0 +1,73 @@
+"""The console over the recorded api, with stopped clocks."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.client.endpoint import Endpoint
+from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.clock import Clock
+from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
+
+
+class StoppedClock(Clock):
+    """Always the moment of the recording."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic_s(self) -> float:
+        return 1000.0
+
+
+@pytest.fixture
+def script(screens: None) -> Script:
+    return Script()
+
+
+@pytest.fixture
+def url(script: Script) -> Iterator[str]:
+    with recorded_api(script) as url:
+        yield url
+
+
+@pytest.fixture
+def console(url: str) -> ConsoleApp:
+    return make_console(url)
+
+
+def make_console(
+    url: str, key: str = KEY, project: str | None = "shop-floor", **settings: Any
+) -> ConsoleApp:
+    endpoint = Endpoint(url, key, project=project)
+    given = {
+        "tasks_s": 0.3,
+        "system_s": 0.3,
+        "draw_s": 0.03,
+        "tracks_s": 3600.0,
+    } | settings
+    return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], object], *, within_s: float = 20.0) -> None:
+    """Let the app work until the condition holds, and settle; fails when it does not in time.
+
+    It settles once before and once after: each time the whole screen is drawn.
+    """
+    deadline_s = time.monotonic() + within_s
+    await pilot.pause()
+    while not holds():
+        assert time.monotonic() < deadline_s, f"never held: {holds}"
+        await asyncio.sleep(0.01)
+        if holds():
+            await pilot.pause()
+
+
+def text_of(widget: Any) -> str:
+    """Return what a drawn widget shows, line by line."""
+    return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))

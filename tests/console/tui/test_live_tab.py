@@ -1,0 +1,312 @@
+"""The Live tab: following, holding, seeking, cuts."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from console.tui.app import ConsoleApp
+from console.tui.screens.live import LiveTab
+from console.tui.widgets.preview import Preview
+from console.tui.widgets.table import Listing
+from streamproc.contract.framing import parse_events
+from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.recorded_api import Script
+from tests.console.tui.test_tasks_tab import notes
+
+SIZE = (140, 44)
+
+
+def live(console: ConsoleApp) -> LiveTab:
+    return console.query_one(LiveTab)
+
+
+def head(console: ConsoleApp) -> str:
+    return text_of(console.query_one("#live-head"))
+
+
+async def follow(pilot: Any, console: ConsoleApp, script: Script) -> None:
+    """Open the recorded task in Live and wait for the end of its log."""
+    await pilot.press("2")
+    live(console).task_id = script.log_task
+    await until(pilot, lambda: live(console).snapshot.offset == len(script.log))
+
+
+async def test_a_followed_task_is_shown_whole(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await until(pilot, lambda: "■ END" in head(console))
+        assert "pedestrians.mp4" in head(console)
+        assert "48 frames" in head(console)
+        targets = text_of(console.query_one("#targets"))
+        assert "#1" in targets
+        assert "pedestrian" in targets
+        assert "p95" in text_of(console.query_one("#figures"))
+        assert "━" in text_of(console.query_one("#timeline"))
+        events = text_of(console.query_one("#events"))
+        assert "[DONE]" in events
+
+
+async def test_the_preview_shows_the_frame_with_boxes_and_ids(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        preview = console.query_one(Preview)
+        await until(pilot, lambda: preview.shown is not None)
+        shown = preview.shown
+        assert shown is not None
+        assert [target.track_id for target in shown.targets]
+        picture = preview.query_one("BlockPicture")
+        ids = [str(target.track_id) for target in shown.targets]
+        await until(pilot, lambda: all(name in text_of(picture) for name in ids))
+        await pilot.press("p")
+        assert "p turns it on" in text_of(preview.query_one("Lines"))
+
+
+async def test_a_source_that_is_gone_is_said_once(console: ConsoleApp, script: Script) -> None:
+    path = f"/v1/video/tasks/{script.log_task}/frames/118.jpg"
+    events = list(parse_events(script.log))
+    script.refused[f"GET {path}"] = {
+        "type": "about:blank",
+        "title": "Gone",
+        "status": 410,
+        "code": "source_gone",
+        "detail": "The video cannot be read any more.",
+    }
+    assert b'"frame_index":118' in events[-3].data
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        note = console.query_one("#preview .preview-note")
+        await until(pilot, lambda: "cannot be read any more" in text_of(note))
+        assert len(script.asked("GET", path)) == 1
+
+
+async def test_space_holds_steps_move_and_l_returns(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await pilot.press("space")
+        held = live(console).held
+        assert held is not None
+        assert held.line.frame == 118
+        await pilot.press("comma", "comma", "less_than_sign", "full_stop")
+        now = live(console).held
+        assert now is not None
+        assert now.cursor == held.cursor - 11
+        assert f"at byte {now.line.start:,}".replace(",", " ") in head(console)
+        assert "┃" in text_of(console.query_one("#timeline"))
+        await pilot.press("greater_than_sign")
+        further = live(console).held
+        assert further is not None
+        assert further.cursor == held.cursor - 1
+        await pilot.press("l")
+        assert live(console).held is None
+        assert "END" in head(console)
+
+
+@pytest.mark.parametrize(
+    ("typed", "start_of"), [("f60", b'"frame_index":60,'), ("b20 000", None), ("20001", None)]
+)
+async def test_a_seek_lands_on_the_event_that_holds_the_place(
+    console: ConsoleApp, script: Script, typed: str, start_of: bytes | None
+) -> None:
+    wanted = next(
+        event
+        for event in parse_events(script.log)
+        if (start_of in event.data if start_of else event.start <= 20_000 < event.end)
+    )
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = typed
+        await pilot.press("enter")
+        await until(pilot, lambda: live(console).held is not None)
+        held = live(console).held
+        assert held is not None
+        assert held.line.start == wanted.start
+        assert held.line.data == wanted.data
+
+
+async def test_a_seek_before_the_held_lines_reads_the_log_again(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        tab = live(console)
+        tab.snapshot = tab.snapshot.__class__(
+            **{f: getattr(tab.snapshot, f) for f in tab.snapshot.__struct_fields__ if f != "lines"},
+            lines=tab.snapshot.lines[-4:],
+        )
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = "f30"
+        await pilot.press("enter")
+        await until(pilot, lambda: tab.held is not None)
+        held = tab.held
+        assert held is not None
+        assert held.line.frame == 30
+        path = f"/v1/video/tasks/{script.log_task}/stream"
+        assert any(query.get("live") == ["false"] for query in script.asked("GET", path))
+
+
+async def test_a_place_that_is_none_is_refused_in_the_dialog(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = "soon"
+        await pilot.press("enter")
+        assert "a byte such as 48213" in str(console.screen.query_one("#wrong").render())
+        console.screen.query_one("#answer", Input).value = "b99999999"
+        await pilot.press("enter")
+        await until(pilot, lambda: "The log is shorter." in notes(console))
+        assert live(console).held is None
+
+
+async def test_a_chosen_line_of_the_log_is_held(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        console.query_one("#events", Listing).focus()
+        await pilot.press("up", "up", "up")
+        held = live(console).held
+        assert held is not None
+        assert str(held.line.start) == console.query_one("#events", Listing).key
+
+
+async def test_a_cut_stream_goes_on_at_its_byte_and_says_so(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.cut_after = [10_000]
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await until(pilot, lambda: "resumed at byte 10 000" in head(console))
+        assert live(console).snapshot.n_chunks == 48
+        offsets = [
+            query["offset"][0]
+            for query in script.asked("GET", f"/v1/video/tasks/{script.log_task}/stream")
+        ]
+        assert offsets == ["0", "10000"]
+
+
+async def test_a_stream_that_never_opens_is_asked_for_again(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.status = 500
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2")
+        live(console).task_id = script.log_task
+        await until(pilot, lambda: "refused" in head(console))
+        assert "made up for a test" in head(console)
+        assert "again in" in head(console)
+        script.status = None
+        await until(pilot, lambda: live(console).snapshot.offset == len(script.log))
+        assert "refused" not in head(console)
+
+
+async def test_an_open_log_is_live_and_pausing_counts_what_comes(
+    console: ConsoleApp, script: Script
+) -> None:
+    whole = script.log
+    script.open_log = True
+    script.log = whole[: list(parse_events(whole))[30].end]
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        assert "● LIVE" in head(console)
+        await pilot.press("space")
+        assert "bytes behind" in head(console)
+
+
+async def test_a_held_stream_goes_on_behind_and_is_returned_to(
+    console: ConsoleApp, script: Script
+) -> None:
+    whole, part = script.log, list(parse_events(script.log))[20].end
+    more = threading.Event()
+
+    def feed() -> Iterator[bytes]:
+        yield whole[:part]
+        more.wait(60)
+        yield whole[part:]
+
+    script.feed = feed
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2")
+        live(console).task_id = script.log_task
+        await until(pilot, lambda: live(console).snapshot.offset == part)
+        await pilot.press("space", "comma")
+        held = live(console).held
+        assert held is not None
+        before = text_of(console.query_one("#events"))
+        more.set()
+        await until(pilot, lambda: live(console).snapshot.offset == len(whole))
+        assert live(console).held == held
+        assert text_of(console.query_one("#events")) == before
+        behind = f"{len(whole) - held.line.end:,}".replace(",", " ")
+        await until(pilot, lambda: f"{behind} bytes behind" in head(console))
+        await pilot.press("l")
+        assert live(console).held is None
+        assert "■ END" in head(console)
+        await until(pilot, lambda: "[DONE]" in text_of(console.query_one("#events")))
+
+
+async def test_event_and_curl_are_copied(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await pilot.press("space", "y")
+        held = live(console).held
+        assert held is not None
+        assert console.clipboard == held.line.data.decode()
+        await pilot.press("Y")
+        assert f"offset={held.line.start}" in console.clipboard
+        assert console.clipboard.startswith("curl -sSN")
+
+
+async def test_a_task_is_opened_by_its_id_and_cancelled(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2", "o")
+        console.screen.query_one("#answer", Input).value = script.log_task
+        await pilot.press("enter")
+        assert live(console).task_id == script.log_task
+        await pilot.press("c")
+        await until(
+            pilot, lambda: script.asked("POST", f"/v1/video/tasks/{script.log_task}/cancel")
+        )
+
+
+async def test_an_unknown_task_is_said_plainly(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2")
+        live(console).task_id = "vt_nobody"
+        await until(pilot, lambda: "There is no such task." in head(console))
+
+
+async def test_targets_light_up_their_box(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        preview = console.query_one(Preview)
+        await until(pilot, lambda: preview.shown is not None)
+        console.query_one("#targets", Listing).focus()
+        await pilot.press("down")
+        await until(pilot, lambda: preview._chosen is not None)
+        assert str(preview._chosen) == console.query_one("#targets", Listing).key
+
+
+async def test_panes_are_resized_both_ways(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        preview = console.query_one("#preview")
+        before = preview.outer_size
+        await pilot.press("right_square_bracket", "right_curly_bracket")
+        await pilot.pause()
+        assert preview.outer_size.width > before.width
+        assert preview.outer_size.height > before.height
+
+
+async def test_no_task_says_what_to_do(url: str) -> None:
+    console = make_console(url)
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "press o" in text_of(console.query_one("#preview Lines")))

@@ -1,0 +1,191 @@
+"""The Tracks tab: search, one track's crop and way, likeness, export."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from textual.widgets import Input
+
+from console.tui.app import ConsoleApp
+from console.tui.screens.live import LiveTab
+from console.tui.screens.tracks import TracksTab
+from console.tui.view_models.track_search import track_key
+from console.tui.widgets.preview import Preview
+from console.tui.widgets.table import Listing
+from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.recorded_api import Script
+from tests.console.tui.test_tasks_tab import notes
+
+SIZE = (140, 44)
+PATH = "/v1/video/tracks"
+
+
+def tab(console: ConsoleApp) -> TracksTab:
+    return console.query_one(TracksTab)
+
+
+async def shown(pilot: Any, console: ConsoleApp) -> None:
+    await pilot.press("3")
+    await until(pilot, lambda: tab(console).found)
+
+
+async def test_all_tracks_are_shown_at_first(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        rows = console.query_one("#track-list", Listing).rows
+        assert len(rows) == len(script.answers["tracks"]["data"])
+        assert "pedestrian" in text_of(console.query_one("#track-list"))
+
+
+async def test_the_fields_become_the_query(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("slash")
+        for name, value in (
+            ("class_name", "pedestrian"),
+            ("text", "AB"),
+            ("min_dwell", "2.5"),
+            ("min_confidence", "0.6"),
+        ):
+            console.query_one(f"#track-{name}", Input).value = value
+        await pilot.press("enter")
+        await until(pilot, lambda: len(script.asked("GET", PATH)) == 2)
+        assert script.asked("GET", PATH)[-1] == {
+            "class": ["pedestrian"],
+            "text": ["AB"],
+            "min_dwell_s": ["2.5"],
+            "min_confidence": ["0.6"],
+            "limit": ["100"],
+        }
+        await pilot.press("t")
+        await until(pilot, lambda: "from" in script.asked("GET", PATH)[-1])
+        await pilot.press("escape")
+        await until(pilot, lambda: script.asked("GET", PATH)[-1] == {"limit": ["100"]})
+
+
+async def test_a_field_that_is_no_number_is_said_before_anything_is_asked(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("slash")
+        console.query_one("#track-min_dwell", Input).value = "long"
+        await pilot.press("enter")
+        await until(pilot, lambda: "'long' is no number" in notes(console))
+        assert len(script.asked("GET", PATH)) == 1
+
+
+async def test_a_track_has_its_best_crop_and_its_way(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        tracks = script.answers["tracks"]["data"]
+        at = next(i for i, track in enumerate(tracks) if track["task"] == script.log_task)
+        console.query_one("#track-list", Listing).cursor = at
+        await until(pilot, lambda: console.query_one("#crop", Preview).shown is not None)
+        await until(pilot, lambda: "○" in text_of(console.query_one("#trajectory")))
+        facts = console.query_one("#track-facts")
+        await until(pilot, lambda: "pedestrians.mp4" in text_of(facts))
+        assert "dwell" in text_of(facts)
+        crop = console.query_one("#crop", Preview).shown
+        assert crop is not None
+        assert crop.height_px > crop.width_px
+
+
+async def test_more_like_this_asks_for_the_selected_track(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        selected = tab(console).selected
+        assert selected is not None
+        await pilot.press("m")
+        await until(pilot, lambda: "similar_to" in script.asked("GET", PATH)[-1])
+        assert script.asked("GET", PATH)[-1]["similar_to"] == [track_key(selected)]
+        await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
+        await until(pilot, lambda: "%" in text_of(console.query_one("#track-list")))
+        assert track_key(selected) in text_of(console.query_one("#track-like"))
+
+
+async def test_enter_follows_the_tracks_task(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: console.active == "live")
+        assert console.query_one(LiveTab).task_id == script.answers["tracks"]["data"][1]["task"]
+
+
+async def test_the_list_is_exported_as_csv_and_json(
+    console: ConsoleApp, script: Script, tmp_path: Path
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        for name in ("tracks.csv", "tracks.json"):
+            await pilot.press("x")
+            console.screen.query_one("#answer", Input).value = str(tmp_path / name)
+            await pilot.press("enter")
+            await until(pilot, (tmp_path / name).exists)
+        await until(pilot, lambda: notes(console).count("Exported") == 2)
+    expected = script.answers["tracks"]["data"]
+    assert json.loads((tmp_path / "tracks.json").read_text()) == expected
+    rows = list(csv.DictReader((tmp_path / "tracks.csv").read_text().splitlines()))
+    assert [row["track_id"] for row in rows] == [str(track["track_id"]) for track in expected]
+
+
+async def test_tracks_that_are_indexed_later_come_by_themselves(url: str, script: Script) -> None:
+    known = script.answers["tracks"]["data"]
+    script.answers["tracks"]["data"] = known[1:]
+    console = make_console(url, tracks_s=0.05)
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        listing = console.query_one("#track-list", Listing)
+        await pilot.press("down")
+        chosen = listing.key
+        script.answers["tracks"]["data"] = known
+        await until(pilot, lambda: len(tab(console).found) == len(known))
+        assert [row.key for row in listing.rows] == [
+            f"{track['task']}:{track['track_id']}" for track in known
+        ]
+        assert listing.key == chosen
+
+
+async def test_older_tracks_are_read_when_the_end_comes_into_sight(
+    console: ConsoleApp, script: Script
+) -> None:
+    known = script.answers["tracks"]["data"]
+    script.answers["tracks"] = {"data": known[:3], "next_cursor": "more"}
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "cursor" in script.asked("GET", PATH)[-1])
+        assert script.asked("GET", PATH)[-1]["cursor"] == ["more"]
+
+
+async def test_panes_are_resized(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        before = console.query_one("#track-list").outer_size.width
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: console.query_one("#track-list").outer_size.width < before)
+
+
+async def test_a_tracks_name_is_copied(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        selected = tab(console).selected
+        assert selected is not None
+        await pilot.press("y")
+        assert console.clipboard == track_key(selected)
+
+
+async def test_a_failed_search_is_said_plainly(console: ConsoleApp, script: Script) -> None:
+    script.refused[f"GET {PATH}"] = {
+        "type": "about:blank",
+        "title": "Unavailable",
+        "status": 503,
+        "code": "clickhouse_unavailable",
+        "detail": "ClickHouse does not answer.",
+    }
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "ClickHouse does not answer." in notes(console))
+        assert "ClickHouse does not answer." in text_of(console.query_one("#track-list"))

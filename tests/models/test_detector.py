@@ -1,0 +1,188 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from models.detector import Detector
+from models.errors import InferenceError, InvalidManifestError, UnsupportedDeviceError
+from models.parameters import validate_parameters
+from models.registry import Registry
+from models.runtime import Runtime
+from models.types import Detections, Image
+from tests.models.boxes import iou
+
+
+def same(a: Detections, b: Detections) -> bool:
+    return all(
+        np.array_equal(x, y)
+        for x, y in (
+            (a.boxes_px, b.boxes_px),
+            (a.scores, b.scores),
+            (a.class_ids, b.class_ids),
+        )
+    )
+
+
+def test_pedestrians_are_found_where_they_walk(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    parameters = validate_parameters(detector.manifest, {"classes": ["person"]})
+    found = detector.detect(street_frames[0], parameters)
+    # Placed by eye in the frame: left, top, right, bottom.
+    by_eye = np.array(
+        [[500, 158, 530, 232], [642, 240, 684, 324], [252, 220, 283, 308]], np.float32
+    )
+    sure = found.boxes_px[found.scores >= 0.7]
+    assert len(sure) == 3
+    assert all(max(iou(box, found) for found in sure) > 0.8 for box in by_eye)
+
+
+def test_detections_are_sorted_clipped_and_above_the_low_threshold(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    for frame in street_frames:
+        found = detector.detect(frame, validate_parameters(detector.manifest, {}))
+        assert len(found) > 3
+        assert (np.diff(found.scores) <= 0).all()
+        assert found.scores.min() >= 0.1
+        assert found.boxes_px.min() >= 0
+        assert (found.boxes_px[:, 2:] <= (768, 576)).all()
+        assert (found.boxes_px[:, 2:] >= found.boxes_px[:, :2]).all()
+
+
+def test_classes_only_filter(detector: Detector, street_frames: list[Image]) -> None:
+    everything = detector.detect(street_frames[1], validate_parameters(detector.manifest, {}))
+    chosen = validate_parameters(detector.manifest, {"classes": ["automobile", "truck"]})
+    vehicles = detector.detect(street_frames[1], chosen)
+    wanted = [detector.manifest.classes.index(name) for name in ("automobile", "truck")]
+    keep = np.isin(everything.class_ids, wanted)
+    assert 0 < keep.sum() < len(everything)
+    np.testing.assert_array_equal(vehicles.boxes_px, everything.boxes_px[keep])
+
+
+def test_limits_keep_the_best(detector: Detector, street_frames: list[Image]) -> None:
+    all_of_it = detector.detect(street_frames[0], validate_parameters(detector.manifest, {}))
+    parameters = validate_parameters(detector.manifest, {"max_targets": 2, "low_threshold": 0.2})
+    best = detector.detect(street_frames[0], parameters)
+    np.testing.assert_array_equal(best.scores, all_of_it.scores[:2])
+
+
+def test_a_frame_that_was_scaled_before_gives_the_same_boxes(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    parameters = validate_parameters(detector.manifest, {})
+    assert detector.scaled_size((768, 576)) == detector.input_size == (416, 416)
+    assert detector.resize == "plain"
+    small = np.asarray(cv2.resize(street_frames[0], (416, 416)), np.uint8)
+    assert same(
+        detector.detect(small, parameters, (768, 576)),
+        detector.detect(street_frames[0], parameters),
+    )
+    padded = np.zeros((416, 500, 3), np.uint8)
+    padded[:, :416] = small
+    assert same(
+        detector.detect(padded[:, :416], parameters, (768, 576)),
+        detector.detect(street_frames[0], parameters),
+    )
+
+
+def test_four_threads_get_what_one_gets(detector: Detector, street_frames: list[Image]) -> None:
+    parameters = validate_parameters(detector.manifest, {})
+    alone = [detector.detect(frame, parameters) for frame in street_frames]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(
+            pool.map(lambda i: detector.detect(street_frames[i % 3], parameters), range(24))
+        )
+    assert all(same(found, alone[i % 3]) for i, found in enumerate(together))
+
+
+def test_another_runtime_gives_the_same_bits(
+    detector: Detector, runtime: Runtime, street_frames: list[Image]
+) -> None:
+    parameters = validate_parameters(detector.manifest, {})
+    other = Detector(Runtime("CPU", runtime.precision), detector.manifest)
+    other.warm()
+    assert same(
+        other.detect(street_frames[2], parameters), detector.detect(street_frames[2], parameters)
+    )
+
+
+def test_f32_matches_the_network_run_by_hand(
+    runtime: Runtime, detector: Detector, street_frames: list[Image]
+) -> None:
+    """The graph's additions (u8 input, normalisation, best class) against numpy on the plain IR."""
+    import openvino as ov
+
+    image = cv2.resize(street_frames[0], (416, 416)).astype(np.float32)
+    mean = np.array([103.53, 116.28, 123.675], np.float32)
+    scale = np.array([57.375, 57.12, 58.395], np.float32)
+    blob = ((image - mean) / scale).transpose(2, 0, 1)[None]
+    path = detector.manifest.directory / detector.manifest.file("network").path
+    plain = ov.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = list(plain(blob).values())
+    scores = np.concatenate([output[0] for output in outputs[:3]])
+    found = Detector(runtime, detector.manifest, "f32").detect(
+        street_frames[0], validate_parameters(detector.manifest, {"low_threshold": 0.3})
+    )
+    assert len(found) >= 4
+    for score, class_id in zip(found.scores, found.class_ids, strict=True):
+        best = scores[:, class_id]
+        assert np.abs(best - score).min() < 1e-4
+    assert found.scores[0] == pytest.approx(scores.max(), abs=1e-4)
+
+
+def test_a_frame_in_read_only_memory_is_taken_as_it_is(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    parameters = validate_parameters(detector.manifest, {})
+    small = np.asarray(cv2.resize(street_frames[0], (416, 416)), np.uint8)
+    frozen = np.frombuffer(small.tobytes(), np.uint8).reshape(416, 416, 3)
+    assert not frozen.flags.writeable
+    assert same(
+        detector.detect(frozen, parameters, (768, 576)),
+        detector.detect(small, parameters, (768, 576)),
+    )
+
+
+def test_one_network_is_shared_by_all_that_use_it(runtime: Runtime, detector: Detector) -> None:
+    again = Detector(runtime, detector.manifest)
+    assert again._network is detector._network
+    assert Detector(runtime, detector.manifest, runtime.precision)._network is again._network
+
+
+def test_the_only_device_is_used_directly(runtime: Runtime) -> None:
+    import openvino as ov
+
+    assert runtime.device in ov.Core().available_devices
+    assert runtime.device_name
+    assert Runtime("AUTO").device == runtime.device
+    assert Runtime("AUTO:NPU,GPU,CPU").device in ov.Core().available_devices
+
+
+@pytest.mark.parametrize("device", ["TPU", "AUTO:TPU", "TPU.1"])
+def test_a_device_that_does_not_exist_is_named(device: str) -> None:
+    with pytest.raises(UnsupportedDeviceError, match="CPU"):
+        Runtime(device)
+
+
+def test_a_precision_that_the_device_lacks_is_refused(runtime: Runtime) -> None:
+    assert runtime.resolve_precision("f32") == "f32"
+    assert runtime.resolve_precision("auto") == runtime.precision
+    with pytest.raises(UnsupportedDeviceError, match="f32"):
+        runtime.resolve_precision("int3")  # type: ignore[arg-type]  # what a file could say
+
+
+def test_a_network_that_fails_frees_its_request(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    for _ in range(detector._network.n_requests + 1):
+        wrong = np.zeros((1, 5, 5, 3), np.uint8)
+        with pytest.raises(InferenceError), detector._network.infer(wrong):
+            pass
+    assert len(detector.detect(street_frames[0], validate_parameters(detector.manifest, {})))
+
+
+def test_only_detect_models_detect(runtime: Runtime, registry: Registry) -> None:
+    with pytest.raises(InvalidManifestError, match="no detect model"):
+        Detector(runtime, registry.resolve("ocr"))

@@ -1,0 +1,1 @@
+"""Tests of streamproc.embedded_kafka."""

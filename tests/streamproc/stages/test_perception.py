@@ -1,0 +1,150 @@
+"""Perception: which step works on which target, on models that stand in for real ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.types import Detections, Floats, Image, TextLine
+from streamproc.contract.task_spec import When
+from streamproc.stages.perception import DetectStep, FeatureStep, Plan, ReadStep, View, perceive
+
+SIZE = (200, 100)
+FULL = np.zeros((100, 200, 3), np.uint8)
+SCALED = np.zeros((32, 32, 3), np.uint8)
+NAMES = ("pedestrian", "automobile")
+
+
+class BoxModel:
+    """Always sees the same boxes; remembers which pictures it was given."""
+
+    input_size = (32, 32)
+    resize = "plain"
+
+    def __init__(self, rows: list[tuple[int, float]]) -> None:
+        self.rows = rows
+        self.shapes: list[tuple[int, ...]] = []
+
+    def scaled_size(self, source_size: tuple[int, int]) -> tuple[int, int]:
+        return self.input_size
+
+    def detect(
+        self,
+        image_bgr: Image,
+        parameters: Mapping[str, Any],
+        source_size: tuple[int, int] | None = None,
+    ) -> Detections:
+        self.shapes.append(image_bgr.shape)
+        n = len(self.rows)
+        boxes = np.array([[10 * i, 0, 10 * i + 8, 20] for i in range(n)], np.float32)
+        return Detections(
+            boxes.reshape(n, 4),
+            np.array([score for _, score in self.rows], np.float32),
+            np.array([class_id for class_id, _ in self.rows], np.int32),
+        )
+
+
+class WordModel:
+    """Reads one word per crop, and two lines in a whole picture."""
+
+    def __init__(self) -> None:
+        self.crops: list[Floats] = []
+
+    def read(
+        self,
+        image_bgr: Image,
+        boxes_px: Floats | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[list[TextLine]]:
+        quad = np.array([[1, 2], [30, 2], [30, 12], [1, 12]], np.float32)
+        if boxes_px is None:
+            return [[TextLine("NO", 0.9, quad), TextLine("PARKING", 0.8, quad + 20)]]
+        self.crops.append(boxes_px)
+        return [[TextLine("A1", 0.9, quad), TextLine("B2", 0.7, quad)] for _ in boxes_px]
+
+
+class LengthModel:
+    """A feature that tells the box's left side."""
+
+    def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats:
+        return np.repeat(boxes_px[:, :1] + 1, 4, axis=1).astype(np.float32)
+
+
+def plan_of(*steps: Any, names: tuple[str, ...] = NAMES) -> Plan:
+    return Plan(steps, names, 0.5)
+
+
+def detect(model: BoxModel, when: When | None = None) -> DetectStep:
+    return DetectStep(model, {}, np.arange(len(NAMES), dtype=np.int32), when)
+
+
+def test_the_first_detector_gets_the_scaled_picture() -> None:
+    model = BoxModel([(0, 0.9)])
+    plan = plan_of(detect(model))
+    assert not plan.needs_full
+    perceive(View(None, SCALED, SIZE), plan)
+    assert model.shapes == [(32, 32, 3)]
+
+
+def test_a_step_works_on_targets_for_which_all_conditions_hold() -> None:
+    words = WordModel()
+    when = When(class_is=("automobile",), min_confidence=0.7)
+    plan = plan_of(detect(BoxModel([(0, 0.9), (1, 0.9), (1, 0.6)])), ReadStep(words, {}, when))
+    assert plan.needs_full
+    seen = perceive(View(FULL, SCALED, SIZE), plan)
+    assert seen.texts == {1: ("A1 B2", pytest.approx(0.7))}
+    assert len(seen) == 3
+    np.testing.assert_array_equal(words.crops[0], [[10, 0, 18, 20]])
+
+
+def test_features_are_nan_where_none_was_extracted() -> None:
+    plan = plan_of(
+        detect(BoxModel([(0, 0.9), (1, 0.9)])),
+        FeatureStep(LengthModel(), {}, When(class_is=("pedestrian",))),
+    )
+    seen = perceive(View(FULL, SCALED, SIZE), plan)
+    assert seen.features is not None
+    np.testing.assert_array_equal(seen.features[0], [1, 1, 1, 1])
+    assert np.isnan(seen.features[1]).all()
+
+
+def test_weak_targets_keep_their_feature_but_teach_no_appearance() -> None:
+    plan = plan_of(detect(BoxModel([(0, 0.9), (0, 0.2)])), FeatureStep(LengthModel(), {}))
+    seen = perceive(View(FULL, SCALED, SIZE), plan)
+    assert seen.features is not None
+    assert not np.isnan(seen.features).any()
+    appearances = seen.appearances(plan.threshold)
+    assert appearances is not None
+    assert np.isnan(appearances[:, 0]).tolist() == [False, True]
+
+
+def test_text_without_detection_makes_targets_of_its_own() -> None:
+    seen = perceive(View(FULL, None, SIZE), plan_of(ReadStep(WordModel(), {}), names=("text",)))
+    assert [text for text, _ in seen.texts.values()] == ["NO", "PARKING"]
+    np.testing.assert_array_equal(seen.boxes_px[1], [21, 22, 50, 32])
+
+
+def test_a_second_detector_adds_targets_and_keeps_what_is_known_of_the_first() -> None:
+    plan = plan_of(
+        detect(BoxModel([(0, 0.9)])),
+        FeatureStep(LengthModel(), {}),
+        detect(BoxModel([(1, 0.8)])),
+    )
+    seen = perceive(View(FULL, SCALED, SIZE), plan)
+    assert seen.class_ids.tolist() == [0, 1]
+    assert seen.features is not None
+    assert np.isnan(seen.features[:, 0]).tolist() == [False, True]
+
+
+def test_a_detector_whose_condition_no_target_meets_does_not_run() -> None:
+    second = BoxModel([(1, 0.8)])
+    plan = plan_of(detect(BoxModel([(0, 0.9)])), detect(second, When(class_is=("automobile",))))
+    assert len(perceive(View(FULL, SCALED, SIZE), plan)) == 1
+    assert second.shapes == []
+
+
+def test_a_missing_picture_is_an_error_and_not_a_guess() -> None:
+    plan = plan_of(detect(BoxModel([(0, 0.9)])), FeatureStep(LengthModel(), {}))
+    with pytest.raises(ValueError, match="picture"):
+        perceive(View(None, SCALED, SIZE), plan)
