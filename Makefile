@@ -3,16 +3,17 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit check format lock chaos field stores kafka conformance clients containers audit bench clean help
+.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PACKAGES := api console models streamproc
-PATHS := $(PACKAGES) tests benchmarks
+PATHS := $(PACKAGES) tests benchmarks examples docs deploy
 # One process more than there are cores: some always wait. JOBS=0 runs all in one.
 JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+UNIT := -m "not (chaos or stack or process or screen)"
 
 install: $(STAMP) ## Make .venv from the hash-pinned locks; at once when nothing changed
 
@@ -32,7 +33,10 @@ test: install ## Run all tests but the chaos runs; ARGS="-k …" go to pytest
 	$(PYTEST) -m "not chaos" $(ARGS)
 
 unit: install ## Run what needs no engine, no process but the decoder's, no screen
-	$(PYTEST) -m "not (chaos or stack or process or screen)" $(ARGS)
+	$(PYTEST) $(UNIT) $(ARGS)
+
+coverage: install ## Run what `make unit` runs, and say which lines it does not reach
+	$(PYTEST) $(UNIT) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 check: install ## Lint, format, types, import directions
 	$(BIN)/ruff check $(PATHS)
@@ -44,6 +48,12 @@ format: install ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet $(PATHS)
 	$(BIN)/ruff format --quiet $(PATHS)
 
+docs: install ## Build the documents and the API's reference into site/; a broken link is an error
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	$(BIN)/uv pip sync --quiet --python .venv-docs/bin/python --require-hashes deploy/docs.lock
+	$(BIN)/python deploy/docs/reference.py >.venv-docs/reference.md
+	.venv-docs/bin/mkdocs build --strict
+
 lock: install ## Resolve pyproject.toml into requirements.lock and the image's locks anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
@@ -51,6 +61,8 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 		--constraints requirements.lock pyproject.toml --output-file deploy/server.lock
 	printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 - --output-file deploy/audit.lock
+	echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+		--python-version 3.11 - --output-file deploy/docs.lock
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --constraints requirements.lock - --output-file deploy/build.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
@@ -86,7 +98,7 @@ bench: install ## Measure every figure that the documentation names
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove caches and .venv, never data
-	rm -rf .venv .venv-audit .clients_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-audit .venv-docs site .coverage .clients_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this

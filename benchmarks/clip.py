@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import av
+import numpy as np
+import numpy.typing as npt
 
 from tests.data.clips import looped_clip
 
@@ -29,6 +31,11 @@ def long_clip(clip: Path, folder: Path, min_frames: int = MIN_FRAMES) -> Path:
         flush=True,
     )
     return target
+
+
+def array(frame: av.VideoFrame, pixels: str) -> npt.NDArray[np.uint8]:
+    """Return the frame in a pixel format of eight bits."""
+    return frame.to_ndarray(format=pixels).astype(np.uint8, copy=False)
 
 
 def count_frames(clip: Path) -> int:

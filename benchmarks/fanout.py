@@ -199,7 +199,7 @@ class Writer:
             topics.CHUNKS,
             key=record.task,
             value=value,
-            headers=record.headers(),
+            headers=[*record.headers()],
             partition=self._partition,
             on_delivery=delivered,
         )

@@ -74,7 +74,8 @@ def fetched(sent: Counting, authority: str, start_s: float) -> Fetched:
     policy = FetchPolicy(allowed_private_hosts=PrivateHosts(authority), open_timeout_s=600.0)
     url, whole = f"http://{authority}/video", Sampling("interval", 1)
     spec = SourceSpec(url, whole, FrameRange(start_s, start_s + 3))
-    begun_s, first_s, first_bytes, indexes = time.perf_counter(), 0.0, 0, []
+    begun_s, first_s, first_bytes = time.perf_counter(), 0.0, 0
+    indexes: list[int] = []
     with open_source(spec, policy, FrameOutputs()) as source:
         for frame in source:
             if not indexes:

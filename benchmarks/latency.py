@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from benchmarks.clip import array
 from benchmarks.report import end_unmeasured, require_clip
 from benchmarks.stack import CLIP, DETECT, Stack, running_stack
 
@@ -23,7 +24,7 @@ from benchmarks.stack import CLIP, DETECT, Stack, running_stack
 def make_long_clip(path: Path, minutes: float) -> None:
     """Write a 768x576 H.264 file at 25 fps: the bundled clip's pictures over and over."""
     with av.open(str(CLIP)) as source:
-        pictures = [frame.to_ndarray(format="yuv420p") for frame in source.decode(video=0)]
+        pictures = [array(frame, "yuv420p") for frame in source.decode(video=0)]
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as out:
         stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "28"})
         stream.width, stream.height, stream.pix_fmt = 768, 576, "yuv420p"

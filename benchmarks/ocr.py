@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 
+from benchmarks.clip import array
 from benchmarks.report import require_clip
 from models.ocr import TextReader
 from models.registry import Registry
@@ -52,7 +53,7 @@ def main() -> int:
         for i, frame in enumerate(container.decode(video=0)):
             if i % arguments.every:
                 continue
-            image = frame.to_ndarray(format="bgr24")
+            image = array(frame, "bgr24")
             start_s = time.perf_counter()
             (lines,) = reader.read(image)
             spent_s += time.perf_counter() - start_s

@@ -87,7 +87,9 @@ def main() -> None:
         for timeout_s in args.timeouts:
             data = Path(folder) / f"data-{timeout_s:g}"
             settings = {env.SESSION_TIMEOUT_S: f"{timeout_s:g}"}
-            with running_stack(data, clip.parent, workers=N_WORKERS, **settings) as stack:
+            with running_stack(
+                data, clip.parent, workers=N_WORKERS, lent=None, **settings
+            ) as stack:
                 times = list(resume_times(stack, clip, args.kills))
             print(
                 f"session timeout {timeout_s:g} s: median {statistics.median(times):.1f} s, "

@@ -22,7 +22,7 @@ import psutil
 from benchmarks.report import require_engines
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
-DETECT = [{"model": "detect", "parameters": {"classes": ["pedestrian"]}}]
+DETECT: list[dict[str, Any]] = [{"model": "detect", "parameters": {"classes": ["pedestrian"]}}]
 EVERY_FRAME = {"mode": "interval", "value": 1}
 _WARM_CHUNKS = 30
 _CHUNK = b'"object":"mm.pipeline.chunk"'

@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clip import MIN_FRAMES, long_clip
+from benchmarks.clip import MIN_FRAMES, array, long_clip
 from benchmarks.report import not_measured, require_clip
 from benchmarks.stack import DETECT, Stack, add_stack_option, running_stack
 
@@ -99,7 +99,7 @@ def plain_loop(clip: Path, precision: Any) -> float:
     begun, n_frames = time.perf_counter(), 0
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):
-            image = frame.to_ndarray(format="bgr24")
+            image = array(frame, "bgr24")
             found = detector.detect(image, parameters)
             tracker.update(
                 found.boxes_px,

@@ -9,7 +9,7 @@ def _only_die_with(parent_pid: int) -> isolation.Isolated:
     return isolation.Isolated(limits.Usage(), [NETWORK_NAMESPACE])
 
 
-def _keep_all(isolated: isolation.Isolated, _max_pixels: int, _cpu_s: int) -> list[str]:
+def _keep_all(isolated: isolation.Isolated, max_pixels: int, cpu_s: int) -> list[str]:  # noqa: ARG001 - as in its place
     isolated.usage.close()
     return isolated.missing
 

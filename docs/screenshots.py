@@ -22,14 +22,14 @@ from textual.pilot import Pilot
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from console.app import ConsoleApp, ConsoleSettings
-from console.client.endpoint import discover
-from console.screens.live import LiveTab
-from console.screens.submit import SubmitScreen
-from console.screens.tasks import TasksTab
-from console.screens.tracks import TracksTab
-from console.widgets.preview import Preview
-from console.widgets.step_editor import StepEditor
+from console.stack.discovery import discover
+from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.screens.live import LiveTab
+from console.tui.screens.submit import SubmitScreen
+from console.tui.screens.tasks import TasksTab
+from console.tui.screens.tracks import TracksTab
+from console.tui.widgets.preview import Preview
+from console.tui.widgets.step_editor import StepEditor
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (132, 40)

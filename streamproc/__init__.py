@@ -1,1 +1,1 @@
-"""The stream processor: workers, archive, index, and the contract of the log."""
+"""The stream processor: worker, archive and index roles, and the contract of the log."""

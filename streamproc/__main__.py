@@ -1,4 +1,4 @@
-"""Roles of the stream processor: `python -m streamproc ROLE [options]`."""
+"""Command-line entry point: `python -m streamproc ROLE [options]` runs one role."""
 
 import importlib
 import sys

@@ -1,11 +1,11 @@
-"""Which hosts and ports an operator lets sources have, as written in the environment.
+"""Allow list of private hosts and of ports for sources, as written in the environment.
 
-    cam.local            a name: whatever addresses it has, any port
+    cam.local            a name: all its addresses, any port
     cam.local:8080       the same on one port
     10.1.2.3, 10.1.0.0/16:443
     [fd00::1]:8443, [fd00::]/8:8443, fd00::/8
 
-An address is allowed under whatever name it is asked for.
+An allowed address is allowed under every name that resolves to it.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class InvalidHostsError(ValueError):
-    """An entry of a list cannot be used; the message tells its place, not its text."""
+    """An entry of a list is invalid; the message gives its position, not its text."""
 
 
 class _Entry(NamedTuple):
@@ -34,10 +34,10 @@ class _Entry(NamedTuple):
 
 
 class PrivateHosts:
-    """Names and networks that are exempt from the rule of public addresses."""
+    """Allow list: host names and networks that are exempt from the public-address rule."""
 
     def __init__(self, text: str = "") -> None:
-        """Read a list separated by commas. Raises `InvalidHostsError`."""
+        """Parse a comma-separated list. Raises `InvalidHostsError`."""
         self._names: set[tuple[str, int | None]] = set()
         self._networks: list[tuple[Network, int | None]] = []
         for place, part in enumerate(text.split(","), 1):
@@ -45,14 +45,14 @@ class PrivateHosts:
                 self._add(_entry(part.strip(), place))
 
     def allows(self, host: str, port: int, addresses: Collection[str]) -> bool:
-        """Whether `host`, which has these addresses, may be asked on `port`."""
+        """Return whether a source may connect to `host`, which has these addresses, on `port`."""
         name = _plain_name(host)
         if not self._names.isdisjoint({(name, None), (name, port)}):
             return True
         return bool(addresses) and all(self._has(address, port) for address in addresses)
 
     def may_allow(self, port: int) -> bool:
-        """Whether there is any host at all that is allowed on `port`."""
+        """Return whether any host at all is allowed on `port`."""
         entries = [*self._names, *self._networks]
         return any(only in {None, port} for _, only in entries)
 
@@ -77,7 +77,7 @@ NO_PRIVATE_HOSTS: Final = PrivateHosts()
 
 
 def read_ports(text: str) -> frozenset[int]:
-    """Read ports and ranges of ports, separated by commas. Raises `InvalidHostsError`."""
+    """Parse ports and port ranges, separated by commas. Raises `InvalidHostsError`."""
     found: set[int] = set()
     for place, part in enumerate(text.split(","), 1):
         if not part.strip():
@@ -134,7 +134,7 @@ def _port(digits: str, place: int) -> int:
 
 
 def _plain_name(host: str) -> str:
-    """Return a name as it is compared: lower case, without the root's dot, IDNA where needed."""
+    """Normalise a name for comparison: lower case, no trailing root dot, IDNA where needed."""
     name = host.lower().removesuffix(".")
     if name.isascii():
         return name

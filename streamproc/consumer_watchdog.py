@@ -1,9 +1,9 @@
-"""The thread that watches a role's consumer: does it read on, and the heartbeat that tells so.
+"""Watchdog thread for a role's Kafka consumer: detects a stall and sends the heartbeat.
 
-It asks Kafka itself where the partitions end, over a connection of its own: the consumer that
-stands still may be the one that does not hear. Standing partitions make the role renew its
-consumer. When that helps nothing, or the role does not even come to it, the process ends at once,
-and whoever keeps it starts another.
+It reads the partitions' end offsets from Kafka over its own connection, because a stalled consumer
+may not receive them. When partitions stall, the role must renew its consumer. When renewing does
+not help, or the role does not get to it, the process exits at once, and its supervisor starts
+another one.
 """
 
 import os
@@ -32,25 +32,25 @@ _log = structlog.get_logger("framewire.watchdog")
 BEAT_S = 2.0
 _ASK_S = 5.0
 _MUST_LEAVE_S = 60.0
-"""A role that was told to renew its consumer, or to leave, has so long for it, or the limit."""
+"""Time that a role has to renew its consumer, or to exit; the limit, if that is longer."""
 
 
 class Watched(Protocol):
-    """A reader as its watch sees it, from another thread."""
+    """A consumer loop as the watchdog sees it, from another thread."""
 
     renew: threading.Event
-    """Set by the watch: read with another consumer, or leave."""
+    """Set by the watchdog: continue with another consumer, or exit."""
 
     def positions(self) -> Mapping[Place, int | None]:
-        """Return the next offset of every assigned partition, None before the first record."""
+        """Return the next offset of each assigned partition, None before its first record."""
 
     @property
     def waiting_for(self) -> str | None:
-        """What reading waits for on purpose, None while it does not."""
+        """What the reader waits for on purpose; None while it does not wait."""
 
 
 class ConsumerWatch:
-    """A context: watches what `look_at` was given last, and tells of it every two seconds."""
+    """Context manager: watches the last reader given to `look_at`; sends a heartbeat every 2 s."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ConsumerWatch:
         beat: Callable[[ConsumerBeat], None],
         end_process: Callable[[int], Any] = os._exit,
     ) -> None:
-        """`config` are the properties of an admin client; `limit_s` 0 looks, and does nothing."""
+        """`config`: properties of an admin client; `limit_s` 0: only observe and report."""
         self._config, self._role, self._group, self._limit_s = config, role, group, limit_s
         self._beat, self._end_process = beat, end_process
         self._dog: Watchdog[Place] = Watchdog(limit_s)
@@ -78,7 +78,7 @@ class ConsumerWatch:
     def from_environ(
         cls, environ: Mapping[str, str], role: str, group: str, outbox: Outbox
     ) -> Self:
-        """Raises `KafkaSettingsError`."""
+        """Create a watchdog from the environment. Raises `KafkaSettingsError`."""
 
         def beat(told: ConsumerBeat) -> None:
             key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
@@ -87,7 +87,7 @@ class ConsumerWatch:
         return cls(client_config(environ), role, group, read_limit_s(environ), beat)
 
     def look_at(self, reader: Watched | None) -> None:
-        """Watch this reader from now on; None: there is none at the moment."""
+        """Watch this reader from now on; None: there is no reader at the moment."""
         self._reader, self._renewed_s = reader, None
         self._starts = {}
 
@@ -111,7 +111,7 @@ class ConsumerWatch:
         while not self._stopping.wait(period_s):
             try:
                 self._look()
-            except Exception:  # noqa: BLE001 - the thread's edge: it must outlive what it watches
+            except Exception:  # noqa: BLE001 - the thread's edge: the watchdog must survive
                 _log.exception("the watchdog could not look")
 
     def _look(self) -> None:
@@ -124,7 +124,7 @@ class ConsumerWatch:
             ends = self._ends(list(places))
             positions = self._known(places)
         except (KafkaException, TimeoutError):
-            self._admin = None  # it would ask by the leader epochs it knew, and be refused
+            self._admin = None  # its cached leader epochs are stale: Kafka would refuse them
             waiting_for, ends, positions = waiting_for or "kafka", {}, {}
         now_s = time.monotonic()
         standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
@@ -172,7 +172,7 @@ class ConsumerWatch:
         )
 
     def _known(self, places: Mapping[Place, int | None]) -> dict[Place, int]:
-        """Return the positions; a reader without a record stands where its group has committed."""
+        """Return the positions; before the first record, the group's committed offset counts."""
         fresh = [place for place, position in places.items() if position is None]
         unknown = [place for place in fresh if place not in self._starts]
         if unknown:
@@ -206,7 +206,7 @@ class ConsumerWatch:
 
 
 def read_limit_s(environ: Mapping[str, str]) -> float:
-    """Return FRAMEWIRE_WATCHDOG_S; raises `KafkaSettingsError` on what is no number from 0 on."""
+    """Return FRAMEWIRE_WATCHDOG_S; raises `KafkaSettingsError` unless it is a number >= 0."""
     text = environ.get(env.WATCHDOG_S)
     if not text:
         return DEFAULT_LIMIT_S

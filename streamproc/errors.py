@@ -1,19 +1,19 @@
 """Errors of a task's processing.
 
 StreamprocError
-├── TaskFailedError        the task ends as failed, with this stable code and message
-├── LogUnavailableError    Kafka did not take a record: stop, claim again, fold again
+├── TaskFailedError        the task ends as failed, with a stable code and a message
+├── LogUnavailableError    Kafka did not accept a record: stop, claim again, fold again
 ├── TaskStateLostError      another worker has claimed the task, or its log has a gap
-└── UnforeseenError        anything else: the slice is tried again, a few times
+└── UnforeseenError        anything else: the slice is retried, a few times
 """
 
 
 class StreamprocError(Exception):
-    """Base of what the worker raises on purpose."""
+    """Base class of the errors that the worker raises on purpose."""
 
 
 class TaskFailedError(StreamprocError):
-    """A task cannot go on. The message is free of URLs and credentials."""
+    """A task cannot continue. The message holds no URLs and no credentials."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -22,17 +22,18 @@ class TaskFailedError(StreamprocError):
 
 
 class LogUnavailableError(StreamprocError):
-    """A record was not acknowledged: what was sent after it must not count."""
+    """Kafka did not acknowledge a record: records sent after it must not count."""
 
 
 class TaskStateLostError(StreamprocError):
-    """The slice must not go on: somebody else writes this task's log now."""
+    """The slice must stop: another worker writes this task's log now."""
 
 
 class UnforeseenError(StreamprocError):
-    """Something failed in a way that nobody foresaw: a bug, of ours or of a library.
+    """An unexpected failure: a bug, of ours or of a library.
 
-    The message names the kind alone: what it says may hold anything, an address or a key too.
+    The message gives only the exception's type: its text may hold anything, even an address or a
+    key.
     """
 
     def __init__(self, cause: BaseException) -> None:
@@ -41,7 +42,7 @@ class UnforeseenError(StreamprocError):
 
 
 class BrokerError(Exception):
-    """Base of everything that goes wrong with Kafka's set-up."""
+    """Base class of errors in Kafka's set-up."""
 
 
 class TopicPolicyError(BrokerError):
@@ -49,20 +50,20 @@ class TopicPolicyError(BrokerError):
 
 
 class SinkError(StreamprocError):
-    """Base of what archive, index, reindex and verify raise on purpose."""
+    """Base class of the errors that archive, index, reindex and verify raise on purpose."""
 
 
 class SinkSettingsError(SinkError):
-    """A setting is missing or cannot be read. The message names the variable, never its value."""
+    """A setting is missing or invalid. The message names the variable, never its value."""
 
 
 class StoreUnavailableError(SinkError):
-    """S3 is away, busy or refuses: nothing was lost, the same request may be sent again."""
+    """S3 is unavailable, busy or refuses: nothing was lost, the request may be retried."""
 
 
 class ObjectRefusedError(StoreUnavailableError):
-    """S3 has answered that the request is wrong: whether it is the object's fault, others tell."""
+    """S3 rejects the request as invalid; the caller finds out whether the object is the cause."""
 
 
 class UploadsUnavailableError(StreamprocError):
-    """S3 does not answer, or not as it should."""
+    """S3 does not answer, or its answer is unusable."""

@@ -1,9 +1,9 @@
-"""One frame of a video as JPEG: `python -m streamproc frame`, a child of the api.
+"""Preview child process of the api: one frame of a video as JPEG (`python -m streamproc frame`).
 
-Orders come on stdin, one line of JSON each (`FrameOrder`), answers go to stdout: one line of JSON
-(`FrameAnswer`), then as many bytes of JPEG as it says. URLs never stand in an argument list. The
-source is opened as a worker opens it: behind the guard, decoded in a sandboxed grandchild. Another
-one, which has not seen the video, makes the JPEG. The process ends with its stdin.
+Requests arrive on stdin, one JSON line each (`FrameOrder`). Answers go to stdout: one JSON line
+(`FrameAnswer`), then `size_bytes` bytes of JPEG. URLs never appear in an argument list. The source
+is opened as in a worker: behind the SSRF guard, decoded in a sandboxed grandchild. Another
+grandchild, which has not seen the video, encodes the JPEG. The process ends when stdin ends.
 """
 
 import json
@@ -25,7 +25,7 @@ from streamproc.source.types import FrameOutputs, SourceSpec
 
 
 def main(_: list[str]) -> int:
-    """Answer orders until stdin ends."""
+    """Answer requests until stdin ends."""
     try:
         settings = read_settings({env.KAFKA: "not used", **os.environ})
     except InvalidSettingError as exc:
@@ -37,7 +37,7 @@ def main(_: list[str]) -> int:
 
 
 def serve(orders: BinaryIO, answers: BinaryIO, policy: FetchPolicy) -> None:
-    """Answer every line of `orders` in turn."""
+    """Answer each line of `orders`, in order."""
     decoder = msgspec.json.Decoder(FrameOrder)
     for line in orders:
         answer, jpeg = answer_order(decoder.decode(line), policy)
@@ -46,7 +46,7 @@ def serve(orders: BinaryIO, answers: BinaryIO, policy: FetchPolicy) -> None:
 
 
 def answer_order(order: FrameOrder, policy: FetchPolicy) -> tuple[FrameAnswer, bytes]:
-    """Return the frame; what is wrong with the source stands in the answer."""
+    """Return the frame as JPEG; an error of the source is reported in the answer."""
     if order.own_host is not None:
         policy = policy.for_own_store(order.own_host)
     spec = SourceSpec(

@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 
 class InvalidSettingError(ValueError):
-    """An environment variable cannot be used; the message names it, not its value."""
+    """An environment variable is invalid; the message names it, not its value."""
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """What one worker process is told."""
+    """Settings of one worker process."""
 
     environ: Mapping[str, str]
     """The whole environment, for the Kafka and S3 clients; never printed."""
@@ -40,53 +40,53 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     kafka_security: KafkaSecurity = KafkaSecurity()
     """How Faust's consumer connects; the other clients read the options themselves."""
     device: str = "AUTO:GPU,CPU"
-    """OpenVINO device of providers that name none."""
+    """OpenVINO device for providers that set none."""
     precision: str = "auto"
-    """Inference precision of providers that name none."""
+    """Inference precision for providers that set none."""
     slots: int = 4
-    """Tasks worked on at once."""
+    """Number of tasks processed at the same time."""
     sessions: int = 16
-    """Tasks whose decoder and tracker are kept open at once; 4 for each slot unless set."""
+    """Tasks whose decoder and tracker stay open at the same time; default 4 for each slot."""
     slice_s: float = 3.0
-    """Length of a slice of work, after which a task queues again."""
+    """Length of a slice of work; after it, the task queues again."""
     session_timeout_s: float = 6.0
-    """Kafka evicts a silent worker after this long: the larger part of a resume elsewhere."""
+    """Kafka evicts a silent worker after this time: most of the delay before a task resumes."""
     models_dir: Path | None = None
     """The user's own models."""
     providers_file: Path | None = None
-    """providers.toml; none: this machine's models alone."""
+    """Path of providers.toml; None: only this machine's models."""
     file_roots: tuple[Path, ...] = ()
-    """Directories below which file:// sources may lie."""
+    """Directories that file:// sources may be read from."""
     private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
-    """Hosts, networks and ports that sources may have though they are private."""
+    """Private hosts, networks and ports that sources may use all the same."""
     source_ports: frozenset[int] = COMMON_PORTS
-    """Ports of public hosts that sources may have."""
+    """Ports that sources on public hosts may use."""
     max_source_bytes: int = 20 * 1024**3
-    """Largest source that is fetched."""
+    """Size of the largest source that is fetched."""
     store_ca_file: str | None = None
-    """PEM file of the authorities that S3's certificate is checked by."""
+    """PEM file of the CAs that verify S3's certificate."""
     require_sandbox: bool = False
-    """Decode nothing where a required part of the decoder's sandbox is missing."""
+    """Refuse to decode if a required part of the decoder's sandbox is missing."""
     sealer: Sealer | None = None
-    """Opens the URLs that hold credentials; without it their tasks fail."""
+    """Decrypts the URLs that hold credentials; without it, tasks with such URLs fail."""
     open_timeout_s: float = 30.0
-    """A source has to be open within so long, and one second more for each MiB that arrived."""
+    """Time limit for opening a source, plus one second for each MiB received."""
     min_source_rate: float = 6400.0
-    """Bytes per second that an origin has to send while it is waited for; 0: any."""
+    """Minimum transfer rate of an origin while the worker waits for it, bytes/s; 0: any."""
     min_free_bytes: int = 512 * 1024**2
-    """What copies of sources leave free on the disk of temporary files."""
+    """Bytes that copies of sources leave free on the disk of temporary files."""
     project_spool_bytes: int = 0
-    """What the copies of one project's sources may take of that disk; 0: no limit of its own."""
+    """Bytes of that disk that copies of one project's sources may use; 0: no such limit."""
     openings: int = 32
-    """Sources opened at once, outside of the slots."""
+    """Sources that are opened at the same time, outside of the slots."""
     project_openings: int = 8
-    """Of these, one project's at most."""
+    """Maximum of these for one project."""
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
-    """Written with this process's pid once the worker takes tasks."""
+    """Receives this process's pid once the worker accepts tasks."""
     watchdog_s: float = DEFAULT_LIMIT_S
-    """A worker whose consumer stands still for so long leaves, to be started again; 0: never."""
+    """A worker whose consumer stalls for this long exits, to be restarted; 0: never."""
     log_level: str = "info"
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
-    """Return the settings; raises `InvalidSettingError` naming the variable."""
+    """Return the settings; raises `InvalidSettingError`, which names the variable."""
     if not environ.get(env.KAFKA):
         raise InvalidSettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
     default = WorkerSettings(environ={}, worker_id="")

@@ -22,7 +22,7 @@ def moto() -> Application:
     """Return moto's S3; conditional writes are decided one at a time, as moto alone does not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its imports
-        from moto.server import DomainDispatcherApplication, create_backend_app
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     application = DomainDispatcherApplication(create_backend_app)
     turn = threading.Lock()
 
@@ -61,7 +61,7 @@ def served(
     application: Application, *, bucket: str | None = None, tls: tuple[str, str] | None = None
 ) -> Iterator[S3Server]:
     """Serve on a free port; there is no bucket yet. `tls`: files of the certificate and the key."""
-    from werkzeug.serving import WSGIRequestHandler, make_server
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -72,6 +72,7 @@ def served(
     server = make_server(
         "127.0.0.1", 0, application, threaded=True, request_handler=Quiet, ssl_context=tls
     )
+    assert isinstance(server, ThreadedWSGIServer)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="foreign-s3", daemon=True)
     thread.start()

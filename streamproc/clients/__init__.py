@@ -1,1 +1,1 @@
-"""Clients of Kafka, S3 and ClickHouse, configured alike in every process."""
+"""Clients of Kafka, S3 and ClickHouse, with the same configuration in every process."""

@@ -1,4 +1,4 @@
-"""Records that nobody waits for: heartbeats and dead letters of the roles that only read."""
+"""Fire-and-forget Kafka producer for heartbeats and dead letters of the consumer roles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ _FLUSH_S = 5.0
 
 
 class Outbox:
-    """A producer for topics of one partition; thread-safe. What cannot be queued is left out."""
+    """Producer for topics with one partition; thread-safe. Drops records that it cannot queue."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """`config` are the properties of the producer (`kafka.producer_config`)."""
+        """`config`: properties of the producer (`kafka.producer_config`)."""
         self._producer = Producer(dict(config))
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
-        """Send a record to partition 0. Never raises, never waits."""
+        """Send a record to partition 0. Never raises and never waits."""
         try:
             self._producer.produce(
                 topic, key=key.encode(errors="replace"), value=value, partition=0
@@ -26,5 +26,5 @@ class Outbox:
             return
 
     def close(self) -> None:
-        """Send what waits, for a short time."""
+        """Flush the queued records, for at most 5 s."""
         self._producer.flush(_FLUSH_S)

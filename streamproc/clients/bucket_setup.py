@@ -1,7 +1,7 @@
-"""`python -m streamproc bucket`: the bucket made where it is missing, the store tried out.
+"""Bucket set-up (`python -m streamproc bucket`): creates a missing bucket and tests the store.
 
-It ends once objects can be written and read and conditional writes are honoured. Until then it
-tries for a while and ends with a sentence that says what is wrong.
+It succeeds once objects can be written and read, and conditional writes are honoured. Until then it
+retries for a while; then it fails with a sentence that gives the cause.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from streamproc.contract.object_keys import content_md5
 from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
 from streamproc.errors import StreamprocError
 
-EXIT_AWAY: Final = 3  # it may pass
-EXIT_REFUSED: Final = 4  # a setting or a right has to be changed
+EXIT_AWAY: Final = 3  # may be temporary
+EXIT_REFUSED: Final = 4  # a setting or a permission must be changed
 EXIT_UNFIT: Final = 5  # another store is needed
 READY_KEY: Final = ".framewire/ready"
 _READY: Final = b"ready"
@@ -36,11 +36,11 @@ _WANTS_PLACE: Final = frozenset(
 
 
 class UnusableStoreError(StreamprocError):
-    """The store answers, and cannot be used as it is."""
+    """The store answers, but is unusable with this configuration."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0, 2 (settings) or one of the exit codes above, with a sentence on stderr."""
+    """Return 0, 2 (invalid setting) or an exit code from above, with a sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m streamproc bucket")
     parser.add_argument(
         "--wait", type=float, default=_WAIT_S, metavar="SECONDS", help="how long to try again"
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def make_ready_within(client: Any, settings: StoreSettings, wait_s: float) -> Trouble | None:
-    """Try `make_ready` until it succeeds or the time is over; return what was wrong last."""
+    """Retry `make_ready` until it succeeds or the time is over; return the last trouble."""
     deadline_s = time.monotonic() + wait_s
     pause_s, longest_s = _PAUSE_S
     while True:
@@ -90,7 +90,7 @@ def make_ready_within(client: Any, settings: StoreSettings, wait_s: float) -> Tr
 
 
 def make_ready(client: Any, settings: StoreSettings) -> None:
-    """Make a missing bucket and try it out.
+    """Create the bucket if missing, and test it.
 
     Raises `UnusableStoreError`, or one of `FAILURES`.
     """
@@ -111,7 +111,7 @@ def make_ready(client: Any, settings: StoreSettings) -> None:
 
 
 def _create(client: Any, bucket: str, region: str) -> None:
-    """Make the bucket, of the region where the store asks which; that there is one is no error."""
+    """Create the bucket, with a region if the store requires one; an existing one is no error."""
     place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     for options in ({}, place):
         try:

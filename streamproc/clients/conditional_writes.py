@@ -1,8 +1,8 @@
-"""Whether a store honours `If-None-Match: *`: without it one key may have two winners.
+"""Test whether a store honours conditional writes (`If-None-Match: *`).
 
-A request, a segment and a staged source are each written once, by whoever comes first, and several
-processes may try at the same time. A store that ignores the condition, or does not decide it under
-concurrent writes, would let the last one win and tell all of them that they were the first.
+A request, a segment and a staged source are each written once, by the first writer, and several
+processes may try at the same time. A store that ignores the condition, or does not enforce it for
+concurrent writes, would keep the last write and report to every writer that it was the first.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from streamproc.contract import env
 from streamproc.contract.object_keys import content_md5
 
 N_AT_ONCE: Final = 8
-"""So many write one key together; the client needs as many connections, and no retries."""
+"""Concurrent writers of one key; the client needs as many connections, and no retries."""
 _N_TRIES: Final = 4
 PREFIX: Final = ".framewire/conditional/"
 REFUSAL: Final = (
@@ -32,11 +32,11 @@ _UNKNOWN: Final = frozenset({"NotImplemented", "InvalidArgument", "InvalidReques
 
 
 def honours_conditions(client: Any, bucket: str, *, n_rounds: int = 1) -> bool:
-    """Write one key twice, then others eight times at once; return whether none had two winners.
+    """Write one key twice, then others eight times at once; return whether no key had two winners.
 
-    A store that decides badly under concurrent writes has more than one winner often, not always:
-    `n_rounds` are the keys that are written so. SeaweedFS takes up to 2 s for each. The objects
-    are removed again. Raises one of `FAILURES` when the store does not answer.
+    A store with a race in concurrent writes has more than one winner often, but not always:
+    `n_rounds` is the number of keys written concurrently. SeaweedFS takes up to 2 s for each. The
+    objects are deleted afterwards. Raises one of `FAILURES` if the store does not answer.
     """
     keys = [f"{PREFIX}{secrets.token_hex(8)}" for _ in range(_N_TRIES + n_rounds)]
     written: list[str] = []
@@ -46,12 +46,12 @@ def honours_conditions(client: Any, bucket: str, *, n_rounds: int = 1) -> bool:
         )
     finally:
         for key in written:
-            with contextlib.suppress(*FAILURES):  # it may not be allowed to
+            with contextlib.suppress(*FAILURES):  # deleting may be forbidden
                 client.delete_object(Bucket=bucket, Key=key)
 
 
 def _refuses_the_second(client: Any, bucket: str, keys: Sequence[str], written: list[str]) -> bool:
-    """Write one key twice; a store that is busy now and then is given another."""
+    """Write one key twice; if the store is busy, try again with another key."""
     for key in keys:
         written.append(key)
         with _tolerant(is_last=key == keys[-1]):
@@ -66,7 +66,7 @@ def _refuses_the_second(client: Any, bucket: str, keys: Sequence[str], written: 
 
 @contextlib.contextmanager
 def _tolerant(*, is_last: bool) -> Iterator[None]:
-    """Pass over an answer of a busy store, but not over the last one."""
+    """Suppress a busy store's error (5xx), except on the last try."""
     try:
         yield
     except ClientError as exc:
@@ -75,7 +75,7 @@ def _tolerant(*, is_last: bool) -> Iterator[None]:
 
 
 def _winners(client: Any, bucket: str, key: str, written: list[str]) -> int:
-    """Return how many of those who write the key at once are told that they were the first."""
+    """Return how many concurrent writers of the key were told that they were the first."""
     written.append(key)
     together = threading.Barrier(N_AT_ONCE)
 
@@ -86,7 +86,7 @@ def _winners(client: Any, bucket: str, key: str, written: list[str]) -> int:
         except ClientError as exc:
             if status_of(exc) < 500:
                 raise
-            return False  # busy: whoever else has won is counted
+            return False  # busy: the other winners are counted
 
     bodies: Sequence[bytes] = [f"writer {n}".encode() for n in range(N_AT_ONCE)]
     with ThreadPoolExecutor(N_AT_ONCE, thread_name_prefix="conditional") as threads:

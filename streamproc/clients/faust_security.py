@@ -1,8 +1,8 @@
-"""librdkafka's TLS and SASL options, read for the one client that is no librdkafka: Faust's.
+"""Maps librdkafka's TLS and SASL options to Faust, the only client not based on librdkafka.
 
-All other clients take FRAMEWIRE_KAFKA_OPTIONS as it is. What decides who may connect, and to whom,
-must hold for this one too: such an option is mapped or refused, never passed over. Options of
-other kinds (buffers, timeouts, names) do not concern it.
+All other clients use FRAMEWIRE_KAFKA_OPTIONS directly. Security options must also hold for this
+client: each one is mapped or rejected, never ignored. Options of other kinds (buffers, timeouts,
+names) do not apply to it.
 """
 
 import ssl
@@ -32,12 +32,12 @@ _MAPPED = {
 
 
 class InvalidSecurityError(ValueError):
-    """An option cannot be used; the message names it, never its value."""
+    """An option is invalid; the message names it, never its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sasl:
-    """Who logs in, and how (one of `MECHANISMS`)."""
+    """SASL credentials, and the mechanism (one of `MECHANISMS`)."""
 
     mechanism: str
     username: str
@@ -46,17 +46,17 @@ class Sasl:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """How to connect: with TLS, a login, both or neither."""
+    """Connection security: TLS, SASL, both or neither."""
 
     tls: ssl.SSLContext | None = None
     sasl: Sasl | None = None
 
 
 def read_security(options: Mapping[str, Any]) -> KafkaSecurity:
-    """Return what librdkafka would do with these properties.
+    """Return the security settings that librdkafka would use with these properties.
 
-    Raises `InvalidSecurityError` for one that decides about security and is not known here, that
-    has no usable value, or whose file cannot be read.
+    Raises `InvalidSecurityError` for a security option that is unknown here or has an invalid
+    value, or whose file cannot be read.
     """
     for name in options:
         if name in _ELSEWHERE or (name.startswith(_MATTERS) and name not in _MAPPED):
@@ -82,7 +82,7 @@ def _sasl(options: Mapping[str, Any]) -> Sasl:
 
 
 def _tls(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """Trust the named authorities alone; none named, or `probe`: those of the system."""
+    """Trust only the given CAs; without any, or with `probe`: those of the system."""
     place = str(options.get("ssl.ca.location") or "probe")
     try:
         if place == "probe":
@@ -103,13 +103,13 @@ def _tls(options: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def _identify(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
-    """Present the client's own certificate, if it has one."""
+    """Load the client's own certificate, if it has one."""
     certificate = options.get("ssl.certificate.location")
     if not certificate:
         return
     key, password = options.get("ssl.key.location"), options.get("ssl.key.password")
     try:
-        # With no password the empty one: OpenSSL would ask for it on the terminal.
+        # Without a password pass an empty one: OpenSSL would prompt for it on the terminal.
         context.load_cert_chain(str(certificate), key, str(password or ""))
     except OSError as exc:
         raise InvalidSecurityError(

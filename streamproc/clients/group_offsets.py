@@ -1,8 +1,8 @@
-"""What a consumer group has committed, for those who only want to know.
+"""Committed offsets of a consumer group, read without joining it.
 
-Asked by a consumer that never joins the group, not by the admin client: there librdkafka ends the
-process (a null pointer, librdkafka issue 5040) when a broker answers that it does not coordinate
-the group, as it does for seconds after every restart.
+Uses a consumer that never joins the group, not the admin client: with the admin client librdkafka
+crashes the process (a null pointer, librdkafka issue 5040) when a broker answers that it does not
+coordinate the group, as brokers do for seconds after every restart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ _MAX_EVENTS = 1000
 
 
 class GroupOffsets:
-    """One group; connects when it is first asked. One thread at a time."""
+    """Reader of one group's offsets; connects on first use. One thread at a time."""
 
     def __init__(self, config: Mapping[str, Any], group: str) -> None:
-        """`config` are the properties that every client shares."""
+        """`config`: properties common to all clients."""
         self._config = {**config, "group.id": group, "enable.auto.commit": False}
         self._consumer: Consumer | None = None
 
     def committed(self, places: Sequence[Place], timeout_s: float) -> dict[Place, int]:
-        """Return the committed offsets of those places that have one.
+        """Return the committed offsets of those partitions that have one.
 
-        Raises `KafkaException` when Kafka does not say in time.
+        Raises `KafkaException` if Kafka does not answer in time.
         """
         if self._consumer is None:
             self._consumer = Consumer(self._config)
         asked = [TopicPartition(*place) for place in places]
-        self._consumer.consume(_MAX_EVENTS, 0)  # what it tells of its connections, for nobody
+        self._consumer.consume(_MAX_EVENTS, 0)  # discard connection events
         found = self._consumer.committed(asked, timeout=timeout_s)
         for one in found:
             if one.error is not None:
@@ -38,7 +38,7 @@ class GroupOffsets:
         return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def close(self) -> None:
-        """Hang up; asked again, it connects again."""
+        """Disconnect; the next call connects again."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()

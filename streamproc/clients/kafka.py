@@ -1,4 +1,4 @@
-"""librdkafka clients, configured alike everywhere in this package."""
+"""librdkafka client configuration: consumers and producers, the same in the whole package."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ _QUIET = logging.getLogger("librdkafka")
 
 
 class KafkaSettingsError(ValueError):
-    """A variable is missing or cannot be read. The message names it, never its value."""
+    """A variable is missing or invalid. The message names it, never its value."""
 
 
 def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties that every client shares. Raises `KafkaSettingsError`."""
+    """Return the properties common to all clients. Raises `KafkaSettingsError`."""
     if not environ.get(env.KAFKA):
         raise KafkaSettingsError(f"{env.KAFKA} must name the Kafka bootstrap servers")
     return {
@@ -33,10 +33,10 @@ def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a producer's properties: every ack, in order, once per session.
+    """Return an idempotent producer's properties: all acks, in order, exactly once per session.
 
-    Records linger a little: one request for the frames of 60 ms costs the broker, and everybody
-    who follows the topic, a fraction of what a request for each would.
+    Records linger for 60 ms: one request for all frames of that time costs the broker and all
+    consumers of the topic a fraction of one request per frame.
     """
     return {
         **client_config(environ),
@@ -56,12 +56,12 @@ def consumer_config(
     batching: bool = False,
     low_latency: bool = False,
 ) -> dict[str, Any]:
-    """Return a consumer's properties: nothing is committed but by hand; small buffers.
+    """Return a consumer's properties: manual commits only, small buffers.
 
-    The broker answers as soon as there is a record, however long a fetch may wait. A `batching`
-    consumer lets records gather there for a quarter of a second: it costs everybody less, and
-    suits those who write in batches anyway. A `low_latency` one changes its assignment often, and a
-    fetch that waits would hold the next one up.
+    The broker answers as soon as there is a record, whatever the maximum wait of a fetch. For a
+    `batching` consumer the broker collects records for a quarter of a second: this costs less on
+    both sides, and suits consumers that write in batches. A `low_latency` consumer often changes
+    its assignment, and a waiting fetch would delay the next one.
     """
     return {
         **client_config(environ),
@@ -87,20 +87,20 @@ def _options(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def poll_batch(consumer: Consumer, timeout_s: float, limit: int = 500) -> list[Message]:
-    """Return what has arrived, as soon as that is anything; nothing after `timeout_s`.
+    """Return the messages that have arrived, as soon as there is one; empty after `timeout_s`.
 
-    `Consumer.consume` alone waits until it has its number of messages or the time is over.
+    `Consumer.consume` alone would wait until it has its number of messages or the time is over.
     """
     first = consumer.poll(timeout_s)
     return [] if first is None else [first, *consumer.consume(limit - 1, timeout=0)]
 
 
 class InvalidKafkaOptionsError(ValueError):
-    """The variable is no JSON object; the message names it, never its value."""
+    """The variable is not a JSON object; the message names it, never its value."""
 
 
 def read_kafka_options(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties, none when the variable is not set or empty.
+    """Parse the properties; none if the variable is not set or empty.
 
     Raises `InvalidKafkaOptionsError`.
     """

@@ -1,4 +1,4 @@
-"""What librdkafka's errors mean, in a sentence that names the setting."""
+"""Explains librdkafka's errors in a sentence that names the setting."""
 
 from typing import NamedTuple
 
@@ -9,17 +9,17 @@ _OF_TLS = ("certificate", "plaintext", "version")  # not: a broker that stops du
 
 
 class KafkaTrouble(NamedTuple):
-    """A sentence, and whether it hardly passes by itself."""
+    """A sentence about an error, and whether the error is unlikely to pass by itself."""
 
     sentence: str
     lasting: bool
 
 
 def kafka_trouble(name: str, text: str) -> KafkaTrouble | None:
-    """Return what the error of this name (`KafkaError.name()`) and text means for all clients.
+    """Explain the error with this name (`KafkaError.name()`) and text, for all clients.
 
-    None: nothing more than that a broker does not answer just now. No sentence holds an address, a
-    user's name or a password.
+    None: it only means that a broker does not answer at the moment. No sentence contains an
+    address, a user name or a password.
     """
     lowered = text.lower()
     if name in _LOGIN and "mechanism" in lowered:

@@ -1,4 +1,4 @@
-"""What the Kafka clients log: the same thing once in half a minute, not many times a second."""
+"""Rate limiter for the Kafka clients' logs: the same message once in 30 s."""
 
 import logging
 import re
@@ -11,9 +11,9 @@ _MAX_KINDS = 1000
 
 
 class RateLimitFilter(logging.Filter):
-    """Holds a Kafka client's messages back that differ from a recent one in numbers alone.
+    """Logging filter: drops Kafka client messages that differ from a recent one only in numbers.
 
-    Add it to a handler. While a broker is away its clients report every attempt to reach it.
+    Add it to a handler. While a broker is down, its clients report every connection attempt.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class RateLimitFilter(logging.Filter):
 
 
 def rate_limit_logs() -> None:
-    """Put the filter on all handlers of the root logger; call it once they are there."""
+    """Add the filter to all handlers of the root logger; call it after they are set up."""
     seldom = RateLimitFilter()
     for handler in logging.getLogger().handlers:
         handler.addFilter(seldom)

@@ -1,8 +1,8 @@
-"""S3 as the sinks use it: objects that are written once, listed, read, and secrets deleted.
+"""S3 client of the sinks: write objects once, list and read them, delete secrets.
 
-Everything that is not an answer becomes `StoreUnavailableError`; among them, an answer that finds
-the request wrong becomes `ObjectRefusedError`. Retries are the caller's, because an SDK's own retry
-turns a success whose answer was lost into a 412.
+Every failure becomes `StoreUnavailableError`; a response that rejects the request as invalid
+becomes its subclass `ObjectRefusedError`. Callers do the retries, because a retry of the SDK turns
+a success whose response was lost into a 412.
 """
 
 import logging
@@ -37,26 +37,26 @@ class ListedObject(NamedTuple):
 
 
 class Objects(Protocol):
-    """What the sinks need of an object store."""
+    """Object store interface for the sinks."""
 
     def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
-        """Store the object and return True, or return False when the key is taken."""
+        """Store the object and return True; return False if the key exists."""
 
     def head(self, key: str) -> ObjectHead | None:
-        """Return the object's size and metadata, None when there is none."""
+        """Return the object's size and metadata, None if it does not exist."""
 
     def get(self, key: str) -> bytes | None:
-        """Return the object's bytes, None when there is none."""
+        """Return the object's bytes, None if it does not exist."""
 
     def keys(self, prefix: str) -> Iterator[ListedObject]:
-        """Yield the objects below `prefix` in the order of their keys."""
+        """Yield the objects below `prefix`, ordered by key."""
 
     def delete(self, key: str) -> None:
-        """Delete the object; that there is none is no error."""
+        """Delete the object; a missing object is no error."""
 
 
 class S3Objects:
-    """`Objects` over boto3; one instance may be shared by threads."""
+    """`Objects` over boto3; thread-safe."""
 
     def __init__(self, settings: StoreSettings, *, pool_size: int = 8) -> None:
         self._bucket = settings.bucket
@@ -91,7 +91,7 @@ class S3Objects:
         return True
 
     def honours_conditions(self) -> bool:
-        """Try out whether `put_if_absent` can be relied on, or was promised to have one caller."""
+        """Return whether `put_if_absent` is reliable, by a test unless the settings assert it."""
         if self._is_sure:
             return True
         try:
@@ -131,7 +131,7 @@ class S3Objects:
             raise _unavailable("LIST", exc) from exc
 
     def delete(self, key: str) -> None:
-        """Delete the object; a store that forbids it is logged and not waited for."""
+        """Delete the object; if the store forbids it, log this and do not retry."""
         try:
             self._client.delete_object(Bucket=self._bucket, Key=key)
         except ClientError as exc:
@@ -148,7 +148,7 @@ class S3Objects:
 
 
 def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:
-    """Name what failed without the address or the key: only task ids reach the logs."""
+    """Describe the failure without the address or the key: only task ids reach the logs."""
     if isinstance(exc, ClientError):
         kind = ObjectRefusedError if status_of(exc) in _WRONG else StoreUnavailableError
         what = f"{status_of(exc)} {code_of(exc)}: {trouble_of(exc).sentence}"

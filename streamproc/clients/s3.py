@@ -1,4 +1,4 @@
-"""boto3's client of the object store, made alike in every process."""
+"""boto3 client of the object store, created the same way in every process."""
 
 import threading
 from functools import lru_cache
@@ -13,13 +13,13 @@ from streamproc.contract import env
 from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
 
 _making = threading.Lock()
-"""A session may be shared by threads, except while it makes a client."""
+"""A session is thread-safe, except while it creates a client."""
 
 
 def open_session(settings: StoreSettings) -> Any:
-    """Return a session with the settings' keys and region; one for all that have the same key.
+    """Return a session with the settings' keys and region; shared by all calls with the same key.
 
-    Raises `InvalidStoreError`: the profile does not exist, or one half of a key is missing.
+    Raises `InvalidStoreError` if the profile does not exist, or one half of a key is missing.
     """
     if (settings.key is None) != (settings.secret is None):
         raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
@@ -44,9 +44,9 @@ def _session_of_key(key: str, secret: str | None, token: str | None, region: str
 
 
 def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) -> Any:
-    """Return a client of `settings`; `config` are botocore's further options (times, retries).
+    """Return a client for `settings`; `config`: further botocore options (timeouts, retries).
 
-    Nothing is connected. Raises `InvalidStoreError`.
+    Does not connect. Raises `InvalidStoreError`.
     """
     in_path = settings.addressing == "auto" and settings.endpoint
     shared = Config(
@@ -64,16 +64,16 @@ def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) 
                 verify=settings.ca_bundle or True,
                 config=shared.merge(Config(**config)),
             )
-    except ValueError as exc:  # of an endpoint that is no URL
+    except ValueError as exc:  # the endpoint is not a URL
         raise InvalidStoreError(f"{env.S3_ENDPOINT} must be http(s)://host:port") from exc
 
 
 def objects_url(client: Any, bucket: str) -> str:
-    """Return what stands before an object's key in its URL, as the client addresses the bucket."""
+    """Return the part of an object's URL before its key, as the client addresses the bucket."""
     url: str = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     return url.partition("?")[0].removesuffix("k")
 
 
 def host_of(client: Any, bucket: str) -> str:
-    """Return host[:port] of the URLs of the bucket's objects, in lower case."""
+    """Return host[:port] in the URLs of the bucket's objects, in lower case."""
     return urlsplit(objects_url(client, bucket)).netloc.lower()

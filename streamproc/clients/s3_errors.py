@@ -1,7 +1,7 @@
-"""What a failure of S3 means, in one sentence that names what is to be looked at.
+"""Explains S3 failures in one sentence that names the setting to check.
 
-No sentence holds an address, a key's text or an object's name: they stand in logs and in answers
-to anybody who asks whether the service is ready.
+No sentence contains an address, a key's text or an object's name: the sentences appear in logs and
+in the public readiness endpoint's responses.
 """
 
 from typing import Any, Final, NamedTuple
@@ -25,14 +25,14 @@ from urllib3.exceptions import HTTPError
 from streamproc.contract import env
 
 FAILURES: Final = (BotoCoreError, ClientError, HTTPError, TimeoutError)
-"""What a call of the client raises when it has no answer, or one that is none."""
+"""Exceptions of a client call without a response, or with an error response."""
 
 _BODILESS: Final = frozenset({"301", "400", "403", "404"})
-"""What botocore makes of the answer to a HEAD: it has no body that would name the error."""
+"""Codes that botocore gives an error response to a HEAD, which has no body with a code."""
 
 
 class Trouble(NamedTuple):
-    """A sentence, and whether it stays true until somebody changes a setting or the store."""
+    """A sentence about a failure; `lasting`: until a setting or the store is changed."""
 
     sentence: str
     lasting: bool
@@ -78,7 +78,7 @@ _OF_REGION: Final = frozenset(
 
 
 def trouble_of(exc: BaseException) -> Trouble:
-    """Return what one of `FAILURES` means for the bucket as a whole."""
+    """Explain one of `FAILURES`, for the bucket as a whole."""
     match exc:
         case ClientError():
             return _refusal(exc)
@@ -100,7 +100,7 @@ def trouble_of(exc: BaseException) -> Trouble:
 
 
 def diagnose(client: Any, bucket: str, exc: BaseException) -> Trouble:
-    """Return what a failure means; where a HEAD was refused without a reason, S3 is asked once."""
+    """Explain a failure; after a HEAD that failed without a reason, send one request to S3."""
     if isinstance(exc, ClientError) and code_of(exc) in _BODILESS:
         try:
             client.list_objects_v2(Bucket=bucket, MaxKeys=1)

@@ -13,7 +13,7 @@ _LEVELS = ("debug", "info", "warning")
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
-    """Return the variable's value; raises `SinkSettingsError` when it is not set."""
+    """Return the variable's value; raises `SinkSettingsError` if it is not set."""
     value = environ.get(name)
     if not value:
         raise SinkSettingsError(f"{name} is not set")
@@ -21,7 +21,7 @@ def required(environ: Mapping[str, str], name: str) -> str:
 
 
 def log_level(environ: Mapping[str, str]) -> str:
-    """Return the logging level's name in upper case; raises `SinkSettingsError` on another."""
+    """Return the log level's name in upper case; raises `SinkSettingsError` if it is invalid."""
     level = (environ.get(env.LOG) or "info").lower()
     if level not in _LEVELS:
         raise SinkSettingsError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
@@ -29,7 +29,7 @@ def log_level(environ: Mapping[str, str]) -> str:
 
 
 def told_stores(store: StoreSettings, clickhouse: str) -> str:
-    """Return which stores a command works on, without keys and passwords."""
+    """Describe the stores that a command works on, without keys and passwords."""
     objects = f"bucket {store.bucket} at {store.endpoint or 'AWS'}"
     parts = urlsplit(clickhouse)
     place = parts.netloc.rpartition("@")[2] + parts.path

@@ -1,4 +1,4 @@
-"""Staged inputs and sources in Framewire's own bucket, read through presigned URLs."""
+"""S3 client for staged inputs and sources in Framewire's own bucket; reads use presigned URLs."""
 
 import base64
 import hashlib
@@ -13,17 +13,17 @@ from streamproc.clients.s3_errors import FAILURES, code_of, status_of, trouble_o
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import UploadsUnavailableError
 
-MAX_STAGED_BYTES = 5 * 1024**3  # what S3 takes in one PUT
+MAX_STAGED_BYTES = 5 * 1024**3  # the limit of one S3 PUT
 _VALID_S = 6 * 3600
 _PIECE_BYTES = 1024 * 1024
 _PIN = "pin"
 
 
 class BucketUploads:
-    """Implements `providers.staging.Uploads`; one instance may be shared by threads."""
+    """Implements `providers.staging.Uploads`; thread-safe."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Raises `InvalidStoreError`, naming a variable that cannot be used."""
+        """Raises `InvalidStoreError`, which names an invalid variable."""
         settings = StoreSettings.from_environ(environ)
         self._bucket = settings.bucket
         self._client: Any = open_client(
@@ -48,7 +48,7 @@ class BucketUploads:
         return url
 
     def probe(self, object_key: str) -> None:
-        """Read the first byte, as who opens the object will: a HEAD says nothing of its bytes."""
+        """Read the first byte, as a later reader does: a HEAD does not test the bytes."""
         try:
             answer = self._prober.get_object(Bucket=self._bucket, Key=object_key, Range="bytes=0-0")
             answer["Body"].read()
@@ -59,9 +59,9 @@ class BucketUploads:
             raise _unavailable("GET", exc) from exc
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
-        """Store the file unless the key is taken; one above 5 GiB is not stored.
+        """Store the file unless the key exists; a file above 5 GiB is not stored.
 
-        The digest goes along, so a PUT that breaks off leaves no half of an object.
+        The PUT has the digest, so an interrupted one leaves no partial object.
         """
         if not self._condition and self.staged_pin(object_key) is not None:
             return
@@ -81,7 +81,7 @@ class BucketUploads:
                 **self._condition,
             )
         except ClientError as exc:
-            if status_of(exc) not in {409, 412}:  # somebody else has staged it, or is about to
+            if status_of(exc) not in {409, 412}:  # another worker has staged it, or is doing so
                 raise _unavailable("PUT", exc) from exc
         except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
@@ -91,7 +91,7 @@ class BucketUploads:
             answer = self._client.get_object(Bucket=self._bucket, Key=object_key)
             body: bytes = answer["Body"].read()
         except ClientError as exc:
-            if code_of(exc) == "NoSuchKey":  # no bucket, and a proxy's page, are a 404 as well
+            if code_of(exc) == "NoSuchKey":  # a missing bucket and a proxy's page are a 404 as well
                 return None
             raise _unavailable("GET", exc) from exc
         except FAILURES as exc:
@@ -107,7 +107,7 @@ class BucketUploads:
             raise _unavailable("HEAD", exc) from exc
         except FAILURES as exc:
             raise _unavailable("HEAD", exc) from exc
-        # Some stores give a name of metadata back in another case.
+        # Some stores return metadata names in a different case.
         metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
         pin: str | None = metadata.get(_PIN)
         return pin

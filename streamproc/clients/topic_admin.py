@@ -1,4 +1,4 @@
-"""Framewire's topics on any Kafka: made once, checked at every start."""
+"""Kafka topic administration: creates Framewire's topics once, checks them at every start."""
 
 import time
 
@@ -32,7 +32,7 @@ _LASTING_S = 2.0
 
 
 class Troubles:
-    """Hears of a client's errors (`error_cb`), which its calls do not tell."""
+    """Collects a client's errors from its `error_cb`, because its calls do not report them."""
 
     def __init__(self) -> None:
         self.last: KafkaTrouble | None = None
@@ -45,7 +45,7 @@ class Troubles:
 
     @property
     def lasting(self) -> str | None:
-        """What waiting will hardly mend: it was heard of for a while."""
+        """An error that waiting is unlikely to fix, once it has lasted for a while."""
         if self.last is None or not self.last.lasting:
             return None
         is_old = time.monotonic() - self._since_s >= _LASTING_S
@@ -53,9 +53,9 @@ class Troubles:
 
 
 def wait_for_kafka(admin: AdminClient, timeout_s: float, troubles: Troubles | None = None) -> None:
-    """Return once a broker answers; raises `BrokerError` after `timeout_s`.
+    """Wait until a broker answers; raises `BrokerError` after `timeout_s`.
 
-    Sooner when `troubles` (the client's `error_cb`) hears of what waiting does not mend.
+    Raises sooner if `troubles` (the client's `error_cb`) has an error that waiting does not fix.
     """
     troubles = troubles or Troubles()
     deadline = time.monotonic() + timeout_s
@@ -75,11 +75,11 @@ def wait_for_kafka(admin: AdminClient, timeout_s: float, troubles: Troubles | No
 def ensure_topics(
     admin: AdminClient, *, n_partitions: int, replication: int, audit_days: int = DEFAULT_DAYS
 ) -> None:
-    """Create the topics that are missing and check the others.
+    """Create the missing topics and check the others.
 
-    The audit trail's retention is made what `audit_days` says. Raises `TopicPolicyError` when a
-    topic exists with another partition count or cleanup policy: the partition of a task is frozen,
-    and a compacted log would lose bytes.
+    Sets the audit trail's retention to `audit_days`. Raises `TopicPolicyError` if a topic exists
+    with another partition count or cleanup policy: the partition of a task is frozen, and a
+    compacted log would lose bytes.
     """
     existing = _topics(admin)
     missing = [policy for policy in POLICIES if policy.name not in existing]
@@ -103,7 +103,7 @@ def ensure_topics(
 
 
 def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
-    """Return the topics whose partitions all have a leader."""
+    """Return the topics of which all partitions have a leader."""
     topics = admin.list_topics(timeout=_TIMEOUT_S).topics
     return {
         name: topic
@@ -115,7 +115,7 @@ def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
 def _create(
     admin: AdminClient, policies: list[TopicPolicy], n_partitions: int, replication: int
 ) -> set[str]:
-    """Return the names of those that are new: another process may have made some meanwhile."""
+    """Create topics; return the new ones' names: another process may have created some."""
     if not policies:
         return set()
     topics = [
@@ -176,7 +176,7 @@ def _keep_audit(admin: AdminClient, days: int) -> None:
 
 
 def touch_topics(admin: AdminClient) -> None:
-    """Make the in-process cluster create its topics: it does so when asked about them."""
+    """Make the in-process cluster create its topics; a metadata request is enough."""
     for policy in POLICIES:
         admin.list_topics(policy.name, timeout=_TIMEOUT_S)
 
@@ -184,7 +184,7 @@ def touch_topics(admin: AdminClient) -> None:
 def count_partitions(admin: AdminClient) -> int:
     """Return the partition count of the tasks and chunks topics.
 
-    Raises `BrokerError` when they are missing or differ: a task's partition holds for both.
+    Raises `BrokerError` if they are missing or differ: a task has the same partition in both.
     """
     counts = set()
     for name in (TASKS, CHUNKS):

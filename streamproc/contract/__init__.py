@@ -1,4 +1,4 @@
-"""What streamproc writes and others read: records, log bytes, S3 keys, tables, names.
+"""Contract of streamproc: the records, log bytes, S3 keys, tables and names that others read.
 
-Imports nothing but the standard library, msgspec and crc32c, so that any process may read it.
+Imports only the standard library, msgspec, crc32c and cryptography, so any process can import it.
 """

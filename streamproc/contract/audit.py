@@ -1,8 +1,8 @@
-"""The audit trail: who did what, to which object, from where, when, and how it went.
+"""Audit trail: who did what, to which object, from where, when, and with what outcome.
 
-`video.audit` holds msgpack `AuditRecord`s under their actor's name, written by the api and never
-changed; the index role copies them into the table `audit`. `id` tells two records of one
-millisecond apart, and a replay from another record.
+`video.audit` holds msgpack `AuditRecord`s; the key is the actor. The api writes them and never
+changes them. The index role copies them into the table `audit`. `id` distinguishes two records of
+the same millisecond, and a replayed record from a new one.
 """
 
 from typing import Literal
@@ -19,11 +19,11 @@ DEFAULT_DAYS = 365
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """One deed, or one attempt.
+    """One action, or one attempt.
 
-    `actor` is `admin`, the id of a key, or `-` for nobody who is known. `project` is the one that
-    it concerns, empty for none. `suppressed` counts the denied attempts before this one that were
-    too many to be written each.
+    `actor` is `admin`, the id of a key, or `-` if unknown. `project` is the project concerned,
+    empty for none. `suppressed` counts the denied attempts before this one that have no record of
+    their own because there were too many.
     """
 
     id: str
@@ -60,7 +60,7 @@ ORDER BY (at, id)""",
 
 
 def keep_statement(days: int) -> str:
-    """Return the statement that lets rows go after so many days, as the topic does."""
+    """Return the statement that sets the rows' TTL, equal to the topic's retention."""
     return (
         f"ALTER TABLE {AUDIT} MODIFY TTL toDateTime(at) + INTERVAL {int(days)} DAY"
         " SETTINGS materialize_ttl_after_modify = 0"
@@ -68,7 +68,7 @@ def keep_statement(days: int) -> str:
 
 
 def read_days(text: str | None) -> int:
-    """Return the days that `FRAMEWIRE_AUDIT_DAYS` says; raises ValueError on what is no number."""
+    """Parse `FRAMEWIRE_AUDIT_DAYS`; raises ValueError unless it is an integer of 1 or more."""
     days = int(text) if text else DEFAULT_DAYS
     if days < 1:
         raise ValueError("must be 1 or more")
@@ -80,5 +80,5 @@ def encode_audit(record: AuditRecord) -> bytes:
 
 
 def decode_audit(data: bytes) -> AuditRecord:
-    """Raises `msgspec.DecodeError` on bytes that are no record."""
+    """Decode a record; raises `msgspec.DecodeError` on bytes that are no record."""
     return msgspec.msgpack.decode(data, type=AuditRecord)

@@ -1,12 +1,12 @@
-"""What a number, a text or a list may be that comes from outside, and why.
+"""Bounds of numbers, texts and lists that come from outside, with their reasons.
 
-Outside are a video file, the decoder child that reads it, another Video API, and a record that
-another version wrote. What is written into a log from now on is within these bounds: wire messages
-and an upstream's chunks are refused beyond them, estimates become unknown. What was written before
-is never refused for its values: readers clamp (`clamped`), and the log's bytes stay as they are.
+Outside are a video file, the decoder child that reads it, another Video API, and a record written
+by another version. Everything new in a log is within these bounds: wire messages and an upstream's
+chunks beyond them are rejected, estimates beyond them become unknown. Older log content is never
+rejected for its values: readers clamp it (`clamped`), and the log's bytes stay as they are.
 
-The bounds are wide: nothing real comes near one. Each is small enough for what has to hold it
-downstream, the column of a table or the integers that JSON clients can tell apart (below 2**53).
+The bounds are wide: no real value comes near one. Each fits its storage downstream: the column of
+a table, or the integers that JSON clients can represent exactly (below 2**53).
 """
 
 import re
@@ -15,24 +15,24 @@ from typing import Annotated, Final, TypeVar
 from msgspec import Meta
 
 MAX_COUNT: Final = 2**40
-"""Frames of a source, and every count of frames: a thousand years at 30 frames per second."""
+"""Frames of a source, and every frame count: a thousand years at 30 frames per second."""
 MAX_TRACK_ID: Final = 2**32 - 1
 """UInt32 in the tables."""
 MAX_PX: Final = 2**24
-"""A place or a length in a picture; no codec has pictures wider than 2**16. Int32 in the tables."""
+"""A position or length in an image; no codec has images wider than 2**16. Int32 in the tables."""
 MAX_TERM: Final = 2**31 - 1
-"""Numerator or denominator of a fraction, as libav has it."""
+"""Numerator or denominator of a fraction, as in libav."""
 MAX_FPS: Final = 1e6
-"""Frames per second; time bases of a microsecond pass for rates."""
+"""Frames per second; a time base of one microsecond is still accepted as a rate."""
 MAX_TIME_S: Final = 1e9
-"""Media time, either side of the first frame: 31 years."""
+"""Media time, before or after the first frame: 31 years."""
 MAX_TIME_MS: Final = 10_413_791_999_999
-"""Unix time: the end of 2299, which is the end of DateTime64(3)."""
+"""Unix time: the end of 2299, the upper limit of DateTime64(3)."""
 MAX_DURATION_MS: Final = 2**53 - 1
-"""Time that something took."""
+"""An elapsed time."""
 MAX_LIMIT: Final = 2**53 - 1
-MAX_WEIGHT: Final = 1000
 """A limit of a project: a number of things, or of bytes."""
+MAX_WEIGHT: Final = 1000
 MAX_INT64: Final = 2**63 - 1
 """Timestamps in a container's own units, Kafka offsets, log offsets."""
 MAX_TARGETS: Final = 10_000
@@ -44,10 +44,10 @@ MAX_FEATURE_CHARS: Final = (MAX_VECTOR_BYTES + 2) // 3 * 4
 MAX_NAME_CHARS: Final = 256
 """Names: of a class, a codec, a digest."""
 MAX_TEXT_CHARS: Final = 16_384
-"""Text that was read in a frame, of one target."""
+"""Text recognised in a frame, for one target."""
 MAX_CODE_CHARS: Final = 64
 MAX_MESSAGE_CHARS: Final = 300
-"""An error's message, as it stands in a log."""
+"""An error message in a log."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 TrackId = Annotated[int, Meta(ge=0, le=MAX_TRACK_ID)]
@@ -71,30 +71,30 @@ _CONTROL = re.compile(
 
 
 def clamped(value: N, low: N, high: N) -> N:
-    """Return the nearest number in `[low, high]`; `low` for what is no number."""
+    """Clamp `value` to `[low, high]`; NaN becomes `low`."""
     return min(max(value, low), high) if value == value else low  # noqa: PLR0124 - NaN alone
 
 
 def usable_count(value: float | None) -> int | None:
-    """Return an estimate of how many frames there are, None for one that cannot be used."""
+    """Return an estimated frame count, None if it is out of bounds."""
     return round(value) if value is not None and 0 <= value <= MAX_COUNT else None
 
 
 def usable_duration_s(value: float | None) -> float | None:
-    """Return a duration, None for one that cannot be used."""
+    """Return a duration, None if it is out of bounds."""
     return value if value is not None and 0 <= value <= MAX_TIME_S else None
 
 
 def usable_time_s(value: float | None) -> float | None:
-    """Return a media time since the first frame, None for one that cannot be used."""
+    """Return a media time since the first frame, None if it is out of bounds."""
     return float(value) if value is not None and 0 <= value <= MAX_TIME_S else None
 
 
 def usable_fps(value: float) -> float:
-    """Return a frame rate, 0 (not known) for one that cannot be used."""
+    """Return a frame rate, 0 (unknown) if it is out of bounds."""
     return float(value) if 0 < value <= MAX_FPS else 0.0
 
 
 def plain_line(text: str) -> str:
-    """Return a message as one line of bounded length, without characters that steer a terminal."""
+    """Return a message as one line of bounded length, without terminal control characters."""
     return _CONTROL.sub(" ", text[:MAX_MESSAGE_CHARS])

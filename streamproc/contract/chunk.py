@@ -1,7 +1,7 @@
-"""The JSON of one chunk, field for field and in the order of the public reference.
+"""JSON schema of one chunk: the fields and their order are those of the public reference.
 
-Readers take any number that JSON has: what a field may hold is decided where a chunk is written
-(`contract.bounds`), and what was written once is read for ever.
+Readers accept any JSON number: bounds are enforced where a chunk is written (`contract.bounds`),
+and a chunk once written stays readable for ever.
 """
 
 from typing import Literal
@@ -18,7 +18,7 @@ RESULT_OBJECT = "mm.pipeline.result"
 
 
 class Roi(msgspec.Struct, frozen=True):
-    """A box in whole source pixels, clipped to the frame."""
+    """Bounding box in whole source pixels, clipped to the frame."""
 
     left: int
     top: int
@@ -29,7 +29,7 @@ class Roi(msgspec.Struct, frozen=True):
 class Target(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     """One object in one frame.
 
-    `confidence` has 4 decimals. `feature` is base64 of little-endian float16, shape (512,), and
+    `confidence` has 4 decimals. `feature` is base64 of little-endian float16, shape (512,);
     present only with `include_vector`.
     """
 
@@ -46,12 +46,12 @@ class Target(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
 class StreamInfo(msgspec.Struct, frozen=True):
     """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start.
 
-    `time_s`: media time of the frame since the source's first, in microseconds' precision; logs
-    written before it was known, and those of upstreams that do not say it, are without.
-    `total_frames_is_estimate`, `frame_index_is_estimate`: true, or not there.
-    `sample_aspect_ratio`: [width, height] of a pixel, not there for square ones. `frame_size`:
-    [width, height] in pixels of a frame of another size than the source's first one, in whose size
-    the targets are.
+    `time_s`: media time of the frame since the source's first one, with microsecond precision;
+    absent in logs of older versions, and in those of upstreams that do not report it.
+    `total_frames_is_estimate`, `frame_index_is_estimate`: true, or absent.
+    `sample_aspect_ratio`: [width, height] of a pixel, absent for square pixels. `frame_size`:
+    [width, height] in pixels of this frame, if it differs from the source's first frame. Targets
+    are always in pixels of the first frame's size.
     """
 
     frame_index: int
@@ -68,7 +68,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The targets of one input; `index` is the input's place, always 0 in v1."""
+    """The targets of one input; `index` is the input's position, always 0 in v1."""
 
     index: int
     targets: tuple[Target, ...]
@@ -84,7 +84,7 @@ class Usage(msgspec.Struct, frozen=True):
     """The cost of a task.
 
     `decoded_frames + failed_frames + undecoded_frames` is every frame of the range that was
-    reached; `skipped_frames` of them were left out by sampling.
+    reached; sampling skipped `skipped_frames` of them.
     """
 
     processed_frames: int
@@ -95,7 +95,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class ChunkError(msgspec.Struct, frozen=True):
-    """Why a task failed: a stable code and a message free of URLs and credentials."""
+    """Why a task failed: a stable code and a message without URLs and credentials."""
 
     code: str
     message: str
@@ -104,7 +104,7 @@ class ChunkError(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True):
     """One processed frame's event, or the terminal with `finish_reason` and `usage`.
 
-    `model` (the routing hint) and `provider` stand in a task's first chunk alone.
+    `model` (the routing hint) and `provider` are only in a task's first chunk.
     """
 
     id: str
@@ -128,10 +128,10 @@ _LINE_ENDS = (
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
-    """Return the chunk as compact JSON in which nothing is the end of a line.
+    """Return the chunk as compact JSON without any line separator.
 
-    JSON escapes control characters. The other line ends of Unicode are escaped, too, for clients
-    that divide a stream into lines by them.
+    JSON escapes control characters. The other line separators of Unicode are escaped too, for
+    clients that split a stream into lines at them.
     """
     data = _ENCODER.encode(chunk)
     for character, escaped in _LINE_ENDS:
@@ -140,5 +140,5 @@ def encode_chunk(chunk: Chunk) -> bytes:
 
 
 def decode_chunk(data: bytes | memoryview | str) -> Chunk:
-    """Return the chunk that `data` holds; raises `msgspec.DecodeError` on anything else."""
+    """Decode a chunk; raises `msgspec.DecodeError` on anything else."""
     return _DECODE(data)

@@ -1,8 +1,9 @@
-"""Decoders that say of every wrong input the same thing.
+"""JSON and msgpack decoders that raise the same error on every invalid input.
 
-msgspec raises `DecodeError` on what does not fit, but `UnicodeDecodeError` on text that is not
-UTF-8, `RecursionError` on what is nested too deep and `OverflowError` on some numbers. A reader
-that foresees the first alone dies of the others, so decoders of what others wrote are made here.
+msgspec raises `DecodeError` on input that does not match the type, but `UnicodeDecodeError` on text
+that is not UTF-8, `RecursionError` on input nested too deeply and `OverflowError` on some numbers.
+A reader that handles only the first would crash on the others, so all decoders of foreign input are
+made here.
 """
 
 from collections.abc import Callable
@@ -15,14 +16,14 @@ Data = bytes | bytearray | memoryview | str
 
 
 def json_decoder(into: type[T]) -> Callable[[Data], T]:
-    """Return a function from JSON to `into`; it raises `msgspec.DecodeError`, and nothing else."""
+    """Return a decoder from JSON to `into`; it raises only `msgspec.DecodeError`."""
     return _foreseen(msgspec.json.Decoder(into).decode)
 
 
 def msgpack_decoder(into: Any) -> Callable[[Data], Any]:
-    """Return a function from msgpack to `into` (a type or a union of types).
+    """Return a decoder from msgpack to `into` (a type or a union of types).
 
-    It raises `msgspec.DecodeError`, and nothing else.
+    It raises only `msgspec.DecodeError`.
     """
     return _foreseen(msgspec.msgpack.Decoder(into).decode)
 

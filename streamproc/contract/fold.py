@@ -1,13 +1,14 @@
-"""The fold: the one pure function that turns records of video.chunks into a task's log.
+"""The fold (reducer): the one pure function that turns records of video.chunks into a task's log.
 
-Every reader runs it: worker, archive, index, api. Rules, in this order:
+All readers run it: worker, archive, index, api. Rules, in this order:
 
-- a closed log takes nothing more;
-- a claim opens its epoch (its Kafka offset), so that older writers are shut out;
-- a record of an older epoch is dropped; of a newer one than is known, its claim lay before the
-  place where this reader started, and the epoch is adopted;
-- `off < next_off` is a duplicate, `off == next_off` is accepted, `off > next_off` is a gap: the
-  reader lacks records and must read again from a `FoldPoint`; it must never skip.
+- closed log: accept nothing more;
+- claim: open its epoch (the claim's Kafka offset). The epoch is a fencing token: older writers are
+  fenced;
+- older epoch: drop the record. Newer epoch than known: adopt it; its claim was written before this
+  reader's start offset;
+- `off < next_off`: duplicate. `off == next_off`: accepted. `off > next_off`: gap, the reader lacks
+  records and must read again from a `FoldPoint`; it must never skip.
 """
 
 import enum
@@ -18,7 +19,7 @@ from streamproc.contract.records import ChunkRecord, FoldPoint
 
 
 class Verdict(enum.Enum):
-    """What the fold made of a record."""
+    """Result of folding one record."""
 
     ACCEPTED = "accepted"
     CLAIMED = "claimed"
@@ -55,7 +56,7 @@ class Fold(msgspec.Struct, frozen=True):
         )
 
     def point(self) -> FoldPoint:
-        """Return the state as a place to go on from; a closed log has none (ValueError)."""
+        """Return the state as a resume point; raises ValueError on a closed log."""
         if self.closed:
             raise ValueError("a closed log is not continued")
         return FoldPoint(
@@ -69,7 +70,7 @@ class Fold(msgspec.Struct, frozen=True):
 
 
 def step(fold: Fold, record: ChunkRecord) -> tuple[Fold, Verdict]:
-    """Fold one record of the task, in Kafka order; a gap leaves the state as it was."""
+    """Fold one record of the task, in Kafka order; a gap leaves the state unchanged."""
     if record.position < fold.position:
         return fold, Verdict.SEEN
     moved = msgspec.structs.replace(fold, position=record.position + 1)

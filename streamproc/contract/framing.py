@@ -1,10 +1,10 @@
-"""The log bytes of an event: `data: <json>`, `id: <end>`, a blank line, LF only.
+"""SSE framing of log events with byte offsets: `data: <json>`, `id: <end>`, a blank line, LF only.
 
-`<end>` is the byte offset just after the event, so its own digits count: where two lengths are
-self-consistent, the smallest is taken. `data` stands first because there are clients that take an
-`id` for theirs as soon as its line is there: cut behind it, they would go on behind an event that
-they never had. Earlier versions wrote `id` first, in as many bytes; those logs keep their bytes,
-so whoever reads takes both orders, event by event.
+`<end>` is the byte offset just after the event. Its own digits count: if two lengths are
+self-consistent, the smaller one is used. `data` comes first because some clients store an `id` as
+soon as they have its line: if the connection broke after that line, they would resume after an
+event that they never received. Earlier versions wrote `id` first, in the same number of bytes.
+Those logs keep their bytes, so readers accept both orders, event by event.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _FIXED = len(b"data: \nid: \n\n")
 
 
 class Event(NamedTuple):
-    """One event of a log: its bytes stand at `[start, end)`, `data` is the text after `data: `."""
+    """One event of a log: its bytes are at `[start, end)`, `data` is the text after `data: `."""
 
     start: int
     end: int
@@ -27,7 +27,7 @@ class Event(NamedTuple):
 def frame_event(data: bytes, start: int) -> bytes:
     """Return the event that carries `data` at byte offset `start`.
 
-    Raises ValueError when `data` holds a line break: it would end the event early.
+    Raises ValueError if `data` holds a line break, which would end the event early.
     """
     if b"\n" in data or b"\r" in data:
         raise ValueError("event data must not hold line breaks")
@@ -39,10 +39,10 @@ def frame_event(data: bytes, start: int) -> bytes:
 
 
 def event_lines(block: bytes) -> tuple[bytes, bytes] | None:
-    """Return the data and the id of an event, given without its blank line, in either order.
+    """Return the data and the id of an event, whose lines may be in either order.
 
-    None when `block` is not the lines of one event. Whether the id is the event's end is not
-    looked at.
+    `block` is the event without its blank line. Returns None if it is not the two lines of one
+    event. Does not check that the id is the event's end.
     """
     first, sep, second = block.partition(b"\n")
     if not sep or b"\n" in second:
@@ -55,11 +55,10 @@ def event_lines(block: bytes) -> tuple[bytes, bytes] | None:
 
 
 def parse_events(log: bytes, start: int = 0) -> Iterator[Event]:
-    """Yield the whole events of `log`, whose first byte stands at offset `start`.
+    """Yield the complete events of `log`, whose first byte is at offset `start`.
 
-    `start` must be an event's first byte. An incomplete event at the end is left out. Raises
-    ValueError on anything that `frame_event` does not write and never wrote, wrong end offsets
-    among it.
+    `start` must be an event's first byte. An incomplete event at the end is skipped. Raises
+    ValueError on anything that no version of `frame_event` wrote, including wrong end offsets.
     """
     at = 0
     while (stop := log.find(b"\n\n", at)) >= 0:

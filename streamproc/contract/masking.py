@@ -1,8 +1,8 @@
-"""URLs as others may see them: what can be a credential is replaced by `***`.
+"""Redaction of credentials in URLs: every part that may be secret is replaced by `***`.
 
-Which parameter of a URL is a signature cannot be known for every service, so every value of the
-query is masked, the user information before the host, and the fragment. Names stay: they tell a
-reader what kind of URL it was, and what to give again.
+It cannot be known for every service which parameter of a URL is a signature. Therefore all values
+of the query, the user information before the host, and the fragment are masked. Names stay: they
+show what kind of URL it was, and which values to supply again.
 """
 
 import re
@@ -15,7 +15,7 @@ _SEPARATOR = re.compile(r"([&;])")
 
 
 class _Parts(NamedTuple):
-    """A URL, cut as `urlsplit` cuts it, and nothing of it lost; None: there is no such part."""
+    """A URL, split as by `urlsplit` but without any loss; None: the part is absent."""
 
     scheme: str
     user: str | None
@@ -25,9 +25,9 @@ class _Parts(NamedTuple):
 
 
 def mask_url(url: str) -> str:
-    """Return the URL without what may be secret; a masked URL stays as it is.
+    """Return the URL with possible secrets masked; a masked URL stays the same.
 
-    A piece of the query that is not `name=value` is masked as a whole.
+    A part of the query that is not `name=value` is masked as a whole.
     """
     parts = _split(url)
     masked = parts.scheme
@@ -43,12 +43,12 @@ def mask_url(url: str) -> str:
 
 
 def holds_secret(url: str) -> bool:
-    """Whether `mask_url` would take something out of the URL."""
+    """Return whether `mask_url` would change the URL."""
     return mask_url(url) != url
 
 
 def is_masked(url: str) -> bool:
-    """Whether something was taken out of the URL: it cannot be fetched as it stands."""
+    """Return whether the URL was masked, so that it cannot be fetched."""
     parts = _split(url)
     if MASK in {parts.user, parts.fragment}:
         return True
@@ -57,7 +57,7 @@ def is_masked(url: str) -> bool:
 
 
 def mask_request(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request with the URLs of its inputs masked."""
+    """Return a request's body with the URLs of its inputs masked."""
     inputs = body.get("input")
     if not isinstance(inputs, list):
         return dict(body)

@@ -1,8 +1,8 @@
-"""S3 keys and the metadata of segments.
+"""S3 object keys, and the S3 metadata of segments.
 
 `{project}/{task}/request.json`        the request, PUT once with `If-None-Match: *`
 `{project}/{task}/upload`              a base64 input, staged by the api
-`{project}/{task}/source`              a source that could not be seeked, spooled by a worker
+`{project}/{task}/source`              a source that is not seekable, spooled by a worker
 `{project}/{task}/seg/{start:020d}`    log bytes `[start, start + size)`
 `{project}/{task}/vec/{start:020d}`    the feature vectors of the same records, for the index
 `{project}/{task}/final.json`          written after the last segment of a closed log
@@ -46,7 +46,7 @@ def source_key(project: str, task: str) -> str:
 
 
 def secret_key(project: str, task: str) -> str:
-    """Return where a source's sealed URL lies: one prefix for all, so that a rule can expire it."""
+    """Return the key of a source's sealed URL: one common prefix, for a lifecycle rule."""
     return f"{SECRETS}{project}/{task}"
 
 
@@ -75,18 +75,18 @@ def segment_start(key: str) -> int:
 
 
 def content_md5(body: bytes | bytearray) -> str:
-    """Return the `Content-MD5` that every PUT of ours carries.
+    """Return the `Content-MD5` header that all our PUTs carry.
 
     A connection that breaks between a PUT's head and its body must leave no object: SeaweedFS
-    (4.48) would keep an empty one, whole to all who find it.
+    (4.48) would keep an empty one, which readers would take for complete.
     """
     return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 class SegmentInfo(msgspec.Struct, frozen=True):
-    """The fold's state just after a segment's last byte; all S3 metadata, so all text there.
+    """The fold's state just after a segment's last byte; stored as text in S3 metadata.
 
-    `next_position` is the Kafka offset to go on reading at, in the task's chunks partition.
+    `next_position` is the Kafka offset to continue reading at, in the task's chunks partition.
     `attempts` are the providers that failed before the one that wrote the segment, oldest first.
     """
 
@@ -114,7 +114,7 @@ class SegmentInfo(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "SegmentInfo":
-        """Raises KeyError or ValueError on metadata that `to_metadata` did not write."""
+        """Parse S3 metadata; raises KeyError or ValueError if `to_metadata` did not write it."""
         fields = {name.lower(): value for name, value in metadata.items()}
         return cls(
             epoch=int(fields["epoch"]),
@@ -131,7 +131,7 @@ _decode_attempts = msgpack_decoder(tuple[Attempt, ...])
 
 
 class Final(msgspec.Struct, frozen=True):
-    """`final.json`: what a closed log is, without reading it.
+    """`final.json`: summary of a closed log, available without reading the log.
 
     `sha256` (hex) is over the `length` bytes of the whole log. Times are Unix milliseconds.
     `attempts` are the providers that failed before the first chunk, oldest first.

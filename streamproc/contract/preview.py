@@ -1,4 +1,4 @@
-"""What the api asks of its frame child and what that answers: `streamproc.preview`."""
+"""Messages between the api and its preview child process (`streamproc.preview`)."""
 
 import msgspec
 
@@ -15,12 +15,12 @@ class Box(msgspec.Struct, frozen=True):
 
 
 class FrameOrder(msgspec.Struct, frozen=True):
-    """One frame: `index` is 0-based in the source.
+    """Request for one frame: `index` is 0-based in the source.
 
-    `range_start_s`: the task's range in seconds begins there; its frames' numbers may be estimates
-    that count from there.
-    `own_host` (host:port) is set for an object of Framewire's own bucket: it alone may be read
-    then. `width_px` bounds the picture's width.
+    `range_start_s`: start of the task's range in seconds; its frame numbers may be estimates that
+    count from there.
+    `own_host` (host:port) is set for an object in Framewire's own bucket: then only that host may
+    be read. `width_px` limits the image's width.
     """
 
     url: str
@@ -32,12 +32,12 @@ class FrameOrder(msgspec.Struct, frozen=True):
     range_start_s: float | None = None
 
     def __repr__(self) -> str:
-        """Leave the URL out: it may be presigned."""
+        """Omit the URL: it may be presigned."""
         return f"FrameOrder(index={self.index}, width_px={self.width_px})"
 
 
 class FrameAnswer(msgspec.Struct, frozen=True):
-    """The line before `size_bytes` of JPEG; width and height of the source's frame in pixels."""
+    """Header line before `size_bytes` of JPEG; width and height of the source's frame in pixels."""
 
     size_bytes: int
     width_px: int = 0
@@ -48,5 +48,5 @@ class FrameAnswer(msgspec.Struct, frozen=True):
 
 NO_SUCH_FRAME = "no_such_frame"
 STORE_UNAVAILABLE = "store_unavailable"
-"""The video lies in Framewire's own bucket, and that cannot be read now."""
+"""The video is in Framewire's own bucket, which cannot be read now."""
 PASSING_ERRORS = frozenset({"source_timeout", "decoder_crashed", "source_closed"})

@@ -1,7 +1,7 @@
-"""The provider list (`providers.toml`): who may run a task, in which order.
+"""The provider list (`providers.toml`): which providers may run a task, in which order.
 
 [[provider]]
-name = "local"          # what a task's `provider` field says
+name = "local"          # the value of a task's `provider` field
 kind = "openvino"       # this machine's models; or "upstream": another Video API over HTTP
 priority = 0            # lowest first
 device = "AUTO:GPU,CPU" # openvino
@@ -14,9 +14,9 @@ priority = 1
 url = "https://video.example.com"
 key_env = "CLOUD_KEY"   # the environment variable that holds the bearer key
 models = ["qwen-vl-max"]
-answer_s = 10           # upstream: longest wait for a connection, or for an answer to a request
-first_chunk_s = 120     # upstream: longest wait for the first chunk, its queue there included
-silence_s = 60          # upstream: longest wait for the next chunk, over any number of cuts
+answer_s = 10           # upstream: longest wait for a connection, or for a response
+first_chunk_s = 120     # upstream: longest wait for the first chunk, including its queue there
+silence_s = 60          # upstream: longest wait for the next chunk, over all reconnects
 """
 
 import tomllib
@@ -31,7 +31,7 @@ MAX_RETRIES = 2
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the list. `models` are routing hints that name it, beside its own name."""
+    """One entry of the list. `models` are routing hints that select it, in addition to its name."""
 
     name: str
     kind: Literal["openvino", "upstream"] = "openvino"
@@ -51,14 +51,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class InvalidProvidersError(ValueError):
-    """The provider list cannot be used; the message names the file and the field."""
+    """The provider list is invalid; the message names the file and the field."""
 
 
 LOCAL = Provider(name="local")
 
 
 def load_providers(path: Path | None) -> tuple[Provider, ...]:
-    """Return the providers by priority; without a file, this machine's models alone."""
+    """Return the providers by priority; without a file, only this machine's models."""
     if path is None:
         return (LOCAL,)
     try:
@@ -75,7 +75,7 @@ def load_providers(path: Path | None) -> tuple[Provider, ...]:
 
 
 def provider_order(providers: Sequence[Provider], hint: str | None) -> tuple[str, ...]:
-    """Return the names to try, in order: those that the hint names first, then the others.
+    """Return the names to try, in order: first those that the hint selects, then the others.
 
     At most one first try and two retries.
     """

@@ -1,4 +1,4 @@
-"""Records on Kafka: what each topic's messages hold, and how chunk records are written and read.
+"""Kafka record schemas of all topics, and encoding and decoding of chunk records.
 
 `video.tasks`    key task id, value a tagged msgpack `Submitted` or `Continue`
 `video.chunks`   key task id, value log bytes (claims: msgpack `Claim`), headers as `ChunkRecord`
@@ -30,14 +30,14 @@ Headers = Iterable[tuple[str, bytes | str | None]] | Mapping[str, bytes | str | 
 
 
 class BadRecordError(ValueError):
-    """A Kafka message is not one of ours: it is skipped and counted, never guessed at."""
+    """A Kafka message is not a valid record: it is skipped and counted, never guessed at."""
 
 
 class FoldPoint(msgspec.Struct, frozen=True):
-    """A true state of a task's fold: what every reader knows just before Kafka offset `position`.
+    """A valid state of a task's fold, as every reader has it just before Kafka offset `position`.
 
     Reading video.chunks from `position` on with this state gives the same fold as reading from
-    the beginning. `ckpt_position` is the offset of the record whose checkpoint was last accepted.
+    the beginning. `ckpt_position` is the offset of the last accepted record with a checkpoint.
     """
 
     position: int
@@ -49,9 +49,9 @@ class FoldPoint(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
-    """A task was accepted. `point.position` lies before the task's first record.
+    """A task was accepted. `point.position` is before the task's first record.
 
-    `weight` is its project's share of the workers when it was, against the 1 of others.
+    `weight` is the project's share of the workers at that time, relative to the default of 1.
     """
 
     task: str
@@ -72,14 +72,14 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A worker takes a task's slice: from this record on, only its epoch may write the log.
+    """A worker claims a task's slice: from this record on, only its epoch may write the log.
 
-    `precision` is what `auto` resolved to at the first claim, so that a resume elsewhere computes
-    the same numbers. `parent` is the epoch of the slice whose message began this one, -1 for a
-    submission: with `slice` it is the claim's rank (`agents.standing`).
-    `attempts` are the providers that failed before this one, oldest first. `life` is the start of
-    the worker's process (`WorkerBeat.started_ms`): together with its name it is one process's life.
-    `alone`: no other slice ran in that process at the time (`agents.solitude`).
+    `precision` is the value of `auto` resolved at the first claim, so that a resume elsewhere
+    computes the same numbers. `parent` is the epoch of the slice whose message started this one, -1
+    for a submission; with `slice` it forms the claim's rank (`worker.task_state`).
+    `attempts` are the providers that failed before this one, oldest first. `life` is the start time
+    of the worker's process (`WorkerBeat.started_ms`): with the worker's name it identifies one
+    process. `alone`: no other slice ran in that process at the time (`worker.shared_lock`).
     """
 
     worker: str
@@ -94,10 +94,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True, tag="continue"):
-    """A slice ended and the task goes on: carries the submission, so nothing is looked up.
+    """A slice ended and the task continues. Carries the submission, so no lookup is needed.
 
     `point` is the fold just after the claim of the slice that wrote this message, `parent` that
-    claim's epoch, `claim` what it said. `started_ms` is when the task was first claimed.
+    claim's epoch, `claim` its content. `started_ms` is the time of the task's first claim.
     """
 
     submitted: Submitted
@@ -118,10 +118,11 @@ class CancelRequested(msgspec.Struct, frozen=True):
 
 
 class ProjectLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """A project's own limits; None leaves it to the api's settings, 0 is no limit.
+    """A project's own limits; None: the api's setting applies, 0: no limit.
 
-    Readers clamp them to `bounds.MAX_LIMIT`: a number must not cost a project its record. `weight`
-    is no limit, but the project's share of the workers against the 1 of others.
+    Readers clamp them to `bounds.MAX_LIMIT`: a large number must not make a project's record
+    invalid. `weight` is not a limit but the project's share of the workers, relative to the default
+    of 1.
     """
 
     submissions_per_minute: int | None = None
@@ -142,9 +143,9 @@ class Project(msgspec.Struct, frozen=True):
 class ProjectKey(msgspec.Struct, frozen=True):
     """A project's API key: only its SHA-256 is stored. `prefix` is shown in lists.
 
-    Written when the key is made and once more when it is revoked, by nothing else: a late writer
-    must not undo a revocation. `scopes` None: from before there were any. `replaces` is the id of
-    the key that it follows.
+    Written when the key is created and again when it is revoked, and at no other time: a late
+    writer must not undo a revocation. `scopes` None: written before scopes existed. `replaces` is
+    the id of the key that it replaces.
     """
 
     hash: str
@@ -159,7 +160,7 @@ class ProjectKey(msgspec.Struct, frozen=True):
 
 
 class KeyEnd(msgspec.Struct, frozen=True):
-    """A key is to end at `ends_ms`, beside its own expiry; `replaced_by` is its successor's id."""
+    """A key ends at `ends_ms`, apart from its own expiry; `replaced_by` is its successor's id."""
 
     hash: str
     ends_ms: int
@@ -167,17 +168,17 @@ class KeyEnd(msgspec.Struct, frozen=True):
 
 
 class KeyUse(msgspec.Struct, frozen=True):
-    """A key was used at `used_ms`, coarsely."""
+    """A key was last used at about `used_ms`."""
 
     hash: str
     used_ms: int
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """What a role goes on without: a task that it ended, or a record that it left out.
+    """Dead-letter record: a task that a role ended, or a record that it skipped.
 
-    `role` wrote it; `topic`, `partition` and `position` are the record's place in Kafka, or that of
-    the end of its batch, -1 where it is not known. `task` is empty when a record names none.
+    `role` wrote it. `topic`, `partition` and `position` are the record's Kafka offset, or that of
+    the end of its batch; -1 if unknown. `task` is empty if a record names none.
     """
 
     task: str
@@ -192,11 +193,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
-    """A worker's heartbeat; `fps` is processed frames per second over the last beat.
+    """A worker's heartbeat; `fps`: frames processed per second since the previous heartbeat.
 
-    `sandbox`: what holds its decoders, None where that is not known.
-    `standing` and `waiting_for` are as in `ConsumerBeat`, of video.tasks.
-    `waiting_for_store`: tasks that it holds, in no slot, because S3 is away.
+    `sandbox`: the sandbox of its decoders, None if unknown.
+    `standing` and `waiting_for` are as in `ConsumerBeat`, but for video.tasks.
+    `waiting_for_store`: number of tasks that wait outside of the slots because S3 is unavailable.
     """
 
     worker: str
@@ -220,15 +221,15 @@ class WorkerBeat(msgspec.Struct, frozen=True):
 
 
 CONSUMER_KEY = "consumer/"
-"""How the keys of `ConsumerBeat`s begin on video.workers, beside those of workers."""
+"""Key prefix of `ConsumerBeat`s on video.workers, which also has the workers' keys."""
 
 
 class ConsumerBeat(msgspec.Struct, frozen=True):
     """A heartbeat of a role that reads video.chunks in a group: `archive` or `index`.
 
-    `standing`: partitions in which records wait and nothing was read for the watchdog's limit.
-    `waiting_for`: what it waits for on purpose, its store for one; then nothing stands.
-    `n_renewals`: how often its consumer was made anew since the process began.
+    `standing`: stalled partitions, with waiting records but no read within the watchdog's limit.
+    `waiting_for`: what it waits for on purpose, such as its store; then no partition is stalled.
+    `n_renewals`: how often its consumer was recreated since the process started.
     """
 
     role: str
@@ -247,9 +248,9 @@ class ChunkRecord(msgspec.Struct, frozen=True):
 
     `value` is log bytes at `[off, off + len(value))`, for claims a msgpack `Claim`. `epoch` is the
     Kafka offset of the writer's claim (a claim's own `position`). `frame` and `pts` are of the
-    processed frame, -1 where there is none. `position` is the record's Kafka offset, -1 before it
-    is written; `time_ms` is its Kafka timestamp. `ckpt`, `vectors` and `pin` travel in headers:
-    checkpoint, feature vectors, the source's fingerprint (first chunk alone).
+    processed frame, -1 if there is none. `position` is the record's Kafka offset, -1 before it is
+    written; `time_ms` is its Kafka timestamp. `ckpt`, `vectors` and `pin` are headers: checkpoint,
+    feature vectors, the source's fingerprint (first chunk only).
     """
 
     task: str
@@ -300,11 +301,11 @@ def read_chunk_record(
     position: int,
     time_ms: int,
 ) -> ChunkRecord:
-    """Return the record that a Kafka message of video.chunks holds.
+    """Decode a Kafka message of video.chunks.
 
-    A claim's epoch is its own position, whatever its header says. `frame` and `pts` are clamped to
-    what can be stored. Raises `BadRecordError` when a header is missing, the checksum does not fit,
-    or a place in the log is none.
+    A claim's epoch is its own position; its header is ignored. `frame` and `pts` are clamped to the
+    storable range. Raises `BadRecordError` if a header is missing, the checksum does not match, or
+    a log position is invalid.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     found = {name: data for name, data in pairs if isinstance(data, bytes)}
@@ -354,15 +355,15 @@ def encode_vectors(vectors: Sequence[TrackVector]) -> bytes:
 
 
 def decode_vectors(data: bytes) -> tuple[TrackVector, ...]:
-    """Raises `msgspec.DecodeError` on bytes that are no vectors."""
+    """Decode feature vectors; raises `msgspec.DecodeError` on other bytes."""
     vectors: tuple[TrackVector, ...] = _decode_vectors(data)
     return vectors
 
 
 def decode_claim(value: bytes) -> Claim | None:
-    """Return the claim that a record's value holds, None for one that cannot be read.
+    """Decode the claim in a record's value; None if it cannot be decoded.
 
-    It is a claim all the same: its epoch is what the fold needs of it.
+    The record still counts as a claim: the fold needs only its epoch.
     """
     try:
         claim: Claim = _decode_claim(value)
@@ -376,7 +377,7 @@ def encode_task_message(message: TaskMessage) -> bytes:
 
 
 def decode_task_message(data: bytes) -> TaskMessage:
-    """Raises `BadRecordError` on bytes that are no task message."""
+    """Decode a task message; raises `BadRecordError` on other bytes."""
     try:
         message: TaskMessage = _decode_task(data)
     except msgspec.DecodeError as exc:
@@ -392,5 +393,5 @@ def _place(text: bytes, *, least: int = 0) -> int:
 
 
 def checksum(value: bytes) -> int:
-    """Return the record checksum of `value` (header `crc32c`, CRC-32C)."""
+    """Return the record checksum of `value` (CRC-32C, header `crc32c`)."""
     return int(crc32c(value))

@@ -1,8 +1,8 @@
-"""URLs with credentials, encrypted: what the api stores for a task and a worker opens.
+"""Authenticated encryption of source URLs with credentials: the api seals, a worker opens.
 
-A sealed source is a Fernet token (AES-128-CBC and HMAC-SHA-256, of `cryptography`) over the task's
-name and the URL, so that one task's object opens in no other's place. The keys come from
-`FRAMEWIRE_SECRET_KEY`: the first one seals, all of them open, which is how a key is replaced.
+A sealed source is a Fernet token (AES-128-CBC and HMAC-SHA-256, from `cryptography`) over the
+task's name and the URL, so that one task's object cannot be opened for another task. The keys come
+from `FRAMEWIRE_SECRET_KEY`: the first one encrypts, all of them decrypt, which allows key rotation.
 """
 
 import base64
@@ -19,11 +19,11 @@ _LABEL = b"framewire request digest v1\n"
 
 
 class InvalidSecretKeyError(ValueError):
-    """The variable holds no keys; the message never holds its value."""
+    """The variable holds no valid keys; the message never contains its value."""
 
 
 class SealBrokenError(Exception):
-    """None of the keys opens it, or it was sealed for another task."""
+    """None of the keys decrypts it, or it was sealed for another task."""
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -33,10 +33,10 @@ class _Sealed(msgspec.Struct, frozen=True):
 
 
 class Sealer:
-    """Seals and opens with a list of keys, the newest first. It never shows them."""
+    """Encrypts and decrypts with a list of keys, newest first. Its repr never shows them."""
 
     def __init__(self, keys: str) -> None:
-        """`keys` are 32 bytes in base64 each, separated by commas.
+        """`keys`: 32 bytes in base64 each, separated by commas.
 
         Raises `InvalidSecretKeyError`.
         """
@@ -61,9 +61,9 @@ class Sealer:
         return found.url
 
     def digests(self, sha256_hex: str) -> tuple[str, ...]:
-        """Return the hash under each key (hex): what a stored hash of a request with a secret is.
+        """Return the keyed hash (HMAC, hex) for each key; stored for requests that hold a secret.
 
-        A plain hash would let whoever reads it try passwords.
+        A plain hash would allow its readers to guess passwords offline.
         """
         message = _LABEL + sha256_hex.encode()
         return tuple(hmac.digest(key, message, hashlib.sha256).hex() for key in self._raw)

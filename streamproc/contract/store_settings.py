@@ -1,4 +1,4 @@
-"""Where the object store is and how it is spoken to: one configuration for every client of it."""
+"""Object store configuration: address, credentials and options, the same for all clients."""
 
 import os
 from collections.abc import Mapping
@@ -21,41 +21,41 @@ VARIABLES = (
 
 
 class InvalidStoreError(ValueError):
-    """A variable cannot be used; the message names it, never its value."""
+    """A variable is invalid; the message names it, never its value."""
 
 
 class StoreSettings(msgspec.Struct, frozen=True):
-    """Where S3 is. Secrets do not show in the repr."""
+    """Settings of the S3 client. The repr shows no secrets."""
 
     endpoint: str | None = None
     """http(s)://host:port; None is AWS itself."""
     bucket: str = DEFAULT_BUCKET
-    """Bucket of requests, uploads, segments and final.json."""
+    """Bucket for requests, uploads, segments and final.json."""
     key: str | None = None
-    """Access key; None leaves it to the profile, or to boto3's own search."""
+    """Access key; None: from the profile, or from boto3's own search."""
     secret: str | None = None
     """Secret key."""
     session_token: str | None = None
-    """Token of temporary keys."""
+    """Session token of temporary keys."""
     profile: str | None = None
-    """Section of AWS's own files; not looked at beside a key."""
+    """Profile in AWS's own files; ignored if a key is set."""
     region: str = DEFAULT_REGION
     """Region that requests are signed for."""
     ca_bundle: str | None = None
-    """PEM file of the authorities that S3's certificate is checked by; None: the usual ones."""
+    """PEM file of the CAs that verify S3's certificate; None: the usual ones."""
     addressing: Addressing = "auto"
-    """Where a request names the bucket; `auto` is the path of an endpoint, the host at AWS."""
+    """Where a request has the bucket's name; `auto`: in an endpoint's path, in AWS's host name."""
     unconditional: bool = False
-    """The store knows no `If-None-Match`, and one writer is guaranteed."""
+    """The store does not support `If-None-Match`, and a single writer is guaranteed."""
     tried: bool = False
-    """It is known that the store honours `If-None-Match`: it is not tried out again."""
+    """The store is known to honour `If-None-Match`: this is not tested again."""
 
     def __repr__(self) -> str:
         return f"StoreSettings(endpoint={self.endpoint!r}, bucket={self.bucket!r})"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Return what the variables say; raises `InvalidStoreError`, naming one."""
+        """Read the variables; raises `InvalidStoreError`, which names an invalid one."""
         source = os.environ if environ is None else environ
         addressing: Any = source.get(env.S3_ADDRESSING) or "auto"
         if addressing not in get_args(Addressing):
@@ -78,7 +78,7 @@ class StoreSettings(msgspec.Struct, frozen=True):
         )
 
     def to_environ(self) -> dict[str, str]:
-        """Return the variables that say the same; none of what is not set."""
+        """Return the equivalent variables, without those that are not set."""
         texts = {
             env.S3_ENDPOINT: self.endpoint,
             env.S3_BUCKET: self.bucket,

@@ -1,4 +1,4 @@
-"""`request.json`: a task's request as it stands in S3, written once and never changed."""
+"""`request.json`: a task's request as stored in S3, written once and never changed."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from streamproc.contract.task_spec import TaskSpec
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """All that is known of a task without its log.
+    """Everything known about a task without its log.
 
-    `body` is the request as it came, a base64 input's data replaced by `staged:<object key>`, what
-    may be a credential in a URL by `***` (requests stored by older versions have it).
-    `body_sha256` (hex) is over the canonical form of the whole request, so that a repeated POST
-    can be told from another one; with credentials it is keyed (`streamproc.contract.sealing`).
-    `point.position` lies before the task's first chunk record. `weight` was its project's share of
-    the workers, against the 1 of others.
+    `body` is the request as received, but a base64 input's data is replaced by
+    `staged:<object key>`, and possible credentials in a URL by `***` (requests stored by older
+    versions still contain them). `body_sha256` (hex) is over the canonical form of the whole
+    request, so that a repeated POST can be distinguished from a different one; with credentials it
+    is keyed (`streamproc.contract.sealing`). `point.position` is before the task's first chunk
+    record. `weight` was the project's share of the workers, relative to the default of 1.
     """
 
     task: str
@@ -30,7 +30,7 @@ class StoredRequest(msgspec.Struct, frozen=True):
     weight: int = 1
 
     def submission(self) -> Submitted:
-        """Return the message for video.tasks; sending it twice does no harm."""
+        """Return the message for video.tasks; sending it twice is harmless."""
         return Submitted(
             task=self.task,
             project=self.project,
@@ -50,5 +50,5 @@ def encode_stored_request(stored: StoredRequest) -> bytes:
 
 
 def decode_stored_request(data: bytes) -> StoredRequest:
-    """Raises `msgspec.DecodeError` on bytes that `encode_stored_request` did not write."""
+    """Decode; raises `msgspec.DecodeError` on bytes that `encode_stored_request` did not write."""
     return _DECODER.decode(data)

@@ -1,12 +1,12 @@
-"""The ClickHouse tables and views: the same text for a server and for chDB.
+"""ClickHouse schema: tables and views, the same statements for a server and for chDB.
 
 Every row is fully determined by the bytes of a task's log (and by its submission), so a replay
 writes the same rows again and ReplacingMergeTree keeps one of them. Read a table with `FINAL`, or
-read its view, which does that. Partitions follow the month in the task id, never the clock.
+read its view, which does so. Partitions follow the month in the task id, never the clock.
 
-Order of writing one batch: detections, embeddings, tracks, tasks. `tasks.log_length` therefore
-names bytes whose other rows all exist. The audit trail (`contract.audit`) is beside them: it comes
-from video.audit alone, and `reindex` leaves it as it is.
+Write order of one batch: detections, embeddings, tracks, tasks. Therefore all other rows of the
+bytes that `tasks.log_length` counts exist. The audit trail (`contract.audit`) is in the same
+database: it comes only from video.audit, and `reindex` does not change it.
 """
 
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ class TaskRow(
     frozen=True,
     rename={"created_ms": "created_at", "started_ms": "started_at", "finished_ms": "finished_at"},
 ):
-    """One task as far as its log is indexed; fields in column order, times in Unix ms.
+    """One task, as far as its log is indexed; fields in column order, times in Unix ms.
 
     `steps` are the kinds (`detect`, `ocr`, `feature`) and `models` their `name@version`, in order.
     `source` is the host of the input's URL, `file` or `upload`: never a URL. `fps` is the source's
@@ -85,10 +85,10 @@ class TaskRow(
 class TrackRow(
     msgspec.Struct, frozen=True, rename={"created_ms": "created_at", "class_name": "class"}
 ):
-    """One object of a task, summed up over the log's first `last_off` bytes.
+    """One track of a task, aggregated over the log's first `last_off` bytes.
 
     `first_s`, `last_s` are media time since the source's first frame; `dwell_s` is their
-    difference. `best_*` are of the target with the highest confidence, the first of equals;
+    difference. `best_*` are of the target with the highest confidence, the first one if equal;
     `feature_digest` and `text` are of the best target that has one. `created_ms` is the task's.
     """
 
@@ -118,9 +118,9 @@ class TrackRow(
 
 
 class DetectionRow(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
-    """One target in one frame; the box in whole source pixels, `det_idx` its place in the chunk.
+    """One target in one frame; box in whole source pixels, `det_idx` its position in the chunk.
 
-    `epoch` is the writer's claim; rows that `reindex` wrote carry that of their segment's end.
+    `epoch` is the writer's claim; rows written by `reindex` have the epoch of their segment's end.
     """
 
     project: str
@@ -265,7 +265,7 @@ ORDER BY (project, task_id, track_id)
 _ADD_COLUMNS = (
     f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS total_frames_is_estimate Bool DEFAULT false",
 )
-"""What a version after the first one added."""
+"""Columns added after the first version."""
 
 _CREATE_VIEWS = (
     f"""CREATE OR REPLACE VIEW {V_TASKS} AS SELECT
@@ -299,7 +299,7 @@ GROUP BY project, day""",
 )
 
 DDL = (*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS, *audit.DDL)
-"""Statements that bring a database to this schema, in order; each may be run again."""
+"""Statements that migrate a database to this schema, in order; each one is idempotent."""
 
 
 def columns(table: str) -> tuple[str, ...]:
@@ -308,9 +308,9 @@ def columns(table: str) -> tuple[str, ...]:
 
 
 def created_ms_of(task_id: str) -> int:
-    """Return the Unix ms in a task id (`vt_` + ULID); of a derived id, its 24 h bucket.
+    """Return the Unix ms in a task id (`vt_` + ULID); for a derived id, its 24 h bucket.
 
-    Raises ValueError on an id that no api gave out.
+    Raises ValueError on an id that no api issued.
     """
     ulid = task_id.removeprefix(TASK_ID_PREFIX)
     if len(ulid) != _ULID_CHARS or not task_id.startswith(TASK_ID_PREFIX):
@@ -329,7 +329,7 @@ def created_ms_of(task_id: str) -> int:
 def month_of(task_id: str) -> int:
     """Return the month of the task id's time, UTC, as YYYYMM: the partition of all its rows.
 
-    Raises ValueError on an id that no api gave out.
+    Raises ValueError on an id that no api issued.
     """
     created = datetime.fromtimestamp(created_ms_of(task_id) / 1000, tz=UTC)
     return created.year * 100 + created.month

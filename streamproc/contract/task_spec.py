@@ -1,7 +1,7 @@
-"""What a task is to do: the normalised form of a request, as it travels in `TaskSubmitted`.
+"""Normalised task specification: a request as the `Submitted` message carries it.
 
-The api validates the public request, fills every default and writes this. A worker never sees
-anything else of the request, so two workers can never read it differently.
+The api validates the public request, fills in every default and writes this. A worker never sees
+any other part of the request, so two workers cannot interpret it differently.
 """
 
 from typing import Any, Literal
@@ -14,9 +14,9 @@ DEFAULT_MAX_FRAMES = 3000
 class Sampling(msgspec.Struct, frozen=True):
     """Which frames of the range are processed.
 
-    `fps`: the first frame at or after each k/value seconds from the range's start.
+    `fps`: the first frame at or after k/value seconds from the range's start, for each k.
     `interval`: every value-th frame, counted from the range's start (value >= 1).
-    `keyframe`: keyframes only; value is not used.
+    `keyframe`: only keyframes; value is not used.
     """
 
     mode: Literal["fps", "keyframe", "interval"] = "fps"
@@ -24,7 +24,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class FrameRange(msgspec.Struct, frozen=True):
-    """A half-open part `[start, end)` of the source; `end` None is the source's end."""
+    """Half-open range `[start, end)` of the source; `end` None: the source's end."""
 
     start: float = 0.0
     end: float | None = None
@@ -32,11 +32,11 @@ class FrameRange(msgspec.Struct, frozen=True):
 
 
 class SourceRef(msgspec.Struct, frozen=True):
-    """Where the bytes of the video are.
+    """Location of the video's bytes.
 
     Exactly one is set: `url` (http, https, file) as the client gave it, or `object_key`, the key
     of a staged upload in Framewire's own bucket. `sealed`: the URL holds credentials, which are
-    masked here (`contract.masking`); the whole of it lies encrypted at `objects.secret_key`.
+    masked here (`contract.masking`); the full URL is stored encrypted at `object_keys.secret_key`.
     """
 
     url: str | None = None
@@ -45,7 +45,7 @@ class SourceRef(msgspec.Struct, frozen=True):
 
 
 class When(msgspec.Struct, frozen=True):
-    """Which targets a step works on: every given condition must hold.
+    """Filter of the targets that a step processes: all given conditions must hold.
 
     `class_is` holds reference class names; `min_confidence` is in 0..1.
     """
@@ -55,9 +55,9 @@ class When(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step of the pipeline, with its model pinned and its parameters complete.
+    """One pipeline step, with a pinned model version and complete parameters.
 
-    `model` is `name@version`; `parameters` went through `models.manifest.validate_parameters`.
+    `model` is `name@version`; `parameters` are validated by `models.manifest.validate_parameters`.
     """
 
     kind: Literal["detect", "ocr", "feature"]
@@ -67,9 +67,9 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """The whole of what a worker needs to know of a task's request.
+    """Everything that a worker needs of a task's request.
 
-    `stream`: number of the video stream in its file, None: the default or largest one.
+    `stream`: number of the video stream in its file; None: the default or largest one.
     """
 
     source: SourceRef

@@ -1,4 +1,4 @@
-"""Kafka topics: names, policies and how a task finds its partition."""
+"""Kafka topics: names, policies, and the partitioner of tasks."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ DAY_MS = 86_400_000
 
 
 class TopicPolicy(NamedTuple):
-    """A topic as it must be: `partitions` None follows the tasks' count."""
+    """Required configuration of a topic; `partitions` None: as many as video.tasks."""
 
     name: str
     partitions: int | None
@@ -42,12 +42,12 @@ POLICIES = (
 
 
 def partition_of(key: bytes, n_partitions: int) -> int:
-    """Return the partition that Kafka's own default partitioner (murmur2) gives `key`."""
+    """Return the partition of `key`, equal to Kafka's default partitioner (murmur2)."""
     return (_murmur2(key) & 0x7FFFFFFF) % n_partitions
 
 
 def _murmur2(data: bytes) -> int:
-    """Kafka's 32-bit murmur2 with its fixed seed (org.apache.kafka.common.utils.Utils)."""
+    """Kafka's 32-bit murmur2 hash with its fixed seed (org.apache.kafka.common.utils.Utils)."""
     mask = 0xFFFFFFFF
     m = 0x5BD1E995
     h = 0x9747B28C ^ len(data)

@@ -1,9 +1,9 @@
-"""Whether a reader stands still: it could read on, and does not. Sans-IO, the clock is given.
+"""Stall detection for a Kafka consumer. Sans-IO: the caller passes the clock.
 
-A partition *stands* when records wait behind the reader's position, and the position has not moved
-for the limit. It does not stand while nothing is there to read, while the reader waits for
-something that is named (its store, a free slot: that is an outage, and starting again would not
-help), while Kafka does not tell where the end is, or over a time in which nobody looked.
+A partition *stands* (is stalled) if records are available after the reader's position, and the
+position has not moved for the limit. It is not stalled while there is nothing to read, while the
+reader waits for something that it names (its store, a free slot: a restart would not help in such
+an outage), while Kafka does not report the end offset, or over a time without checks.
 """
 
 from collections.abc import Hashable, Mapping
@@ -13,26 +13,26 @@ P = TypeVar("P", bound=Hashable)
 
 DEFAULT_LIMIT_S = 60.0
 RENEWALS = 3
-"""So often in a row a reader is renewed without a record read; then its process should end."""
+"""Renewals in a row without a record read, after which the reader's process should exit."""
 
 
 class Watchdog(Generic[P]):
-    """Looks at the places of one reader; `limit_s` 0 never finds any standing.
+    """Checks the partitions of one reader; with `limit_s` 0 none is ever stalled.
 
-    `max_unseen_s`: a longer time between two looks does not count, by default half the limit.
+    `max_unseen_s`: a longer time between two checks does not count; default: half the limit.
     """
 
     def __init__(self, limit_s: float, *, max_unseen_s: float | None = None) -> None:
         self._limit_s = limit_s
         self._max_unseen_s = limit_s / 2 if max_unseen_s is None else max_unseen_s
-        self._moved: dict[P, tuple[int, float]] = {}  # position, and since when it is that
+        self._moved: dict[P, tuple[int, float]] = {}  # position, unchanged since
         self._looked_s: float | None = None
         self._n_in_a_row = 0
         self.n_renewals = 0
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether renewing the reader has helped nothing, several times in a row."""
+        """Whether renewing the reader did not help, `RENEWALS` times in a row."""
         return self._n_in_a_row >= RENEWALS
 
     def look(
@@ -43,12 +43,12 @@ class Watchdog(Generic[P]):
         *,
         waiting_for: str | None = None,
     ) -> list[P]:
-        """Return the places that stand; `positions` and `ends` are next offsets.
+        """Return the stalled partitions; `positions` and `ends` are next offsets.
 
-        A place without an end is one of which Kafka tells nothing now.
+        A partition is missing in `ends` while Kafka does not report its end offset.
         """
         unseen_s = 0.0 if self._looked_s is None else now_s - self._looked_s
-        late_s = unseen_s if unseen_s > self._max_unseen_s else 0.0  # nobody looked: it slept
+        late_s = unseen_s if unseen_s > self._max_unseen_s else 0.0  # no checks ran in this time
         self._looked_s = now_s
         standing: list[P] = []
         moved: dict[P, tuple[int, float]] = {}
@@ -67,7 +67,7 @@ class Watchdog(Generic[P]):
         return standing
 
     def renewed(self) -> None:
-        """Note that the reader was started anew: it has the whole limit again."""
+        """Record that the reader was renewed: the limit starts again."""
         self._moved.clear()
         self._n_in_a_row += 1
         self.n_renewals += 1

@@ -1,1 +1,1 @@
-"""Who computes a task: this machine's models, or another Video API."""
+"""Providers that compute a task: this machine's models, or another Video API."""

@@ -1,4 +1,4 @@
-"""What a provider is to the session: an engine that yields processed frames, one after another."""
+"""Engine interface: how a session gets processed frames from a provider, one after another."""
 
 from typing import Literal, Protocol
 
@@ -9,13 +9,13 @@ from streamproc.contract.records import TrackVector
 
 
 class FrameResult(msgspec.Struct, frozen=True):
-    """One processed frame: the content of a chunk, but for the wall clock.
+    """One processed frame: the content of a chunk, without wall-clock time.
 
     `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
-    source's time base, `time_s` the media time since the source's first frame, None when unknown.
-    `total_is_exact`: `total_frames` was counted, or nothing else is known of it.
-    `sample_aspect`, `frame_size`: as `StreamInfo` has them, None where it has nothing.
-    `index_is_exact`: `frame_index` was counted, not told by its time.
+    source's time base, `time_s` the media time since the source's first frame, None if unknown.
+    `total_is_exact`: `total_frames` was counted, or is not known to be an estimate.
+    `sample_aspect`, `frame_size`: as in `StreamInfo`, None where it has UNSET.
+    `index_is_exact`: `frame_index` was counted, not derived from the time.
     """
 
     frame_index: int
@@ -35,7 +35,7 @@ class FrameResult(msgspec.Struct, frozen=True):
 
 
 class EndOfStream(msgspec.Struct, frozen=True):
-    """No frame follows. Counters are of the whole range, as far as it was read."""
+    """End of the stream: no frame follows. Counters are for the whole range, as far as read."""
 
     reason: Literal["stop", "max_frames"]
     decoded: int
@@ -47,30 +47,30 @@ class EndOfStream(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """A running task on one provider. Used by one thread at a time, `close` by any."""
+    """A running task on one provider. One thread at a time, but `close` from any thread."""
 
     @property
     def pin(self) -> str:
-        """What the log was computed from: the source's fingerprint, or the upstream's task."""
+        """Identity of the log's source: the source's fingerprint, or the upstream's task id."""
 
     @property
     def checkpoints_every_chunk(self) -> bool:
-        """Whether `state` is small enough to travel with every chunk, not with a slice's last."""
+        """Whether `state` is small enough to store with every chunk, not only a slice's last."""
 
     def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
-        """Return what comes next, None when nothing came in time.
+        """Return the next item, None if none arrived in time.
 
-        Raises `TaskFailedError` when the task cannot go on.
+        Raises `TaskFailedError` if the task cannot continue.
         """
 
     def state(self) -> bytes:
-        """Return all that is needed to go on after the frame that `next` gave last."""
+        """Return the state needed to continue after the last frame that `next` returned."""
 
     def abandon(self) -> None:
-        """Stop what runs elsewhere: the task ends before the engine does. Never raises."""
+        """Stop remote work, because the task ends before the engine. Never raises."""
 
     def close(self) -> None:
-        """Give back all that is held here; what runs elsewhere may be gone on with from `state`.
+        """Release all local resources; remote work may be continued from `state`.
 
-        The second time does nothing.
+        A second call does nothing.
         """

@@ -1,4 +1,4 @@
-"""Opens the engine of a provider for a task, afresh or from a checkpoint."""
+"""Engine factory: opens a provider's engine for a task, from the start or from a checkpoint."""
 
 from concurrent.futures import Executor
 
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class Engines:
-    """Makes engines; one for the worker process."""
+    """Creates engines; one instance per worker process."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Engines:
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str) -> tuple[str, str]:
-        """Return (device, precision) that the provider uses here, nothing left at `auto`.
+        """Return the (device, precision) that the provider uses here, with `auto` resolved.
 
-        Raises `TaskFailedError` when there is no such provider or device.
+        Raises `TaskFailedError` if there is no such provider or device.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
@@ -72,7 +72,7 @@ class Engines:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
 
     def store_key(self, submitted: Submitted) -> str:
-        """Return the key of what the task reads, or may find, in S3."""
+        """Return the key of the object that the task reads, or may find, in S3."""
         source = submitted.spec.source
         if source.object_key is not None:
             return source.object_key
@@ -80,7 +80,7 @@ class Engines:
         return key_of(submitted.project, submitted.task)
 
     def check_store(self, submitted: Submitted) -> None:
-        """Raise `UploadsUnavailableError` when the task cannot begin without S3, and S3 is away."""
+        """Raise `UploadsUnavailableError` if the task needs S3 to start, and S3 is unavailable."""
         source = submitted.spec.source
         if source.object_key is not None or source.sealed:
             self._uploads.probe(self.store_key(submitted))
@@ -94,11 +94,11 @@ class Engines:
         pin: str | None,
         interrupt: Interrupt,
     ) -> Engine:
-        """Return the engine, its source open, standing after `state`. The interrupt ends that.
+        """Return an engine with an open source, positioned after `state`. `interrupt` aborts this.
 
-        Raises `TaskFailedError` when the source or a model cannot be had, or when the source is
-        not the one that `pin` names any more; `UploadsUnavailableError` when its URL, or all that
-        is left of it, is in S3 and S3 is away.
+        Raises `TaskFailedError` if the source or a model is not available, or if the source is no
+        longer the one that `pin` names; `UploadsUnavailableError` if its URL, or its only remaining
+        copy, is in S3 and S3 is unavailable.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
@@ -155,12 +155,12 @@ class Engines:
         except TaskFailedError as exc:
             if unknown is None or interrupt.given is not None:
                 raise
-            # There may be a copy of what the origin does not give any more.
+            # S3 may have a copy of a source that the origin no longer serves.
             raise unknown from exc
         return engine
 
     def abandon(self, name: str, pin: str | None) -> None:
-        """Stop what a provider still does for a task that ends without an engine. Never raises."""
+        """Stop a provider's work for a task that ends without an engine. Never raises."""
         provider = self._providers.get(name)
         if provider is None or provider.kind != "upstream" or not pin:
             return
@@ -178,7 +178,7 @@ class Engines:
         pin: str | None,
         interrupt: Interrupt,
     ) -> UpstreamEngine:
-        """Submit the task, or go on with the upstream's task that the log was begun with."""
+        """Submit the task, or continue the upstream task with which the log was started."""
         spec = submitted.spec
         client = UpstreamClient(provider, self._settings.environ)
 
@@ -219,8 +219,8 @@ class Engines:
     def _unsealed(self, submitted: Submitted) -> str:
         """Return the source's URL with its credentials.
 
-        Raises `TaskFailedError` when it cannot be opened, `UploadsUnavailableError` when S3 is
-        away.
+        Raises `TaskFailedError` if it cannot be decrypted, `UploadsUnavailableError` if S3 is
+        unavailable.
         """
         if self._settings.sealer is None:
             raise TaskFailedError("source_sealed", f"this worker has no {env.SECRET_KEY}")
@@ -240,7 +240,7 @@ class Engines:
 
 
 def _check_pin(engine: Engine, pin: str | None) -> None:
-    """Close an engine whose source is another one, and raise `TaskFailedError`."""
+    """If the engine's source is a different one, close the engine and raise `TaskFailedError`."""
     if pin and engine.pin != pin:
         engine.close()
         raise TaskFailedError("source_changed", "the source is not what it was at the start")

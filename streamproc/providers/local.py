@@ -1,9 +1,8 @@
-"""The `openvino` provider: this machine decodes, perceives and tracks.
+"""The `openvino` provider: decoding, perception and tracking on this machine.
 
-A feeder thread takes frames from the decoder, hands each to the shared perception pool and queues
-the futures in frame order; the session's thread takes them in that order and folds them through
-the tracker. The queue is bounded, so a task holds a few frames at most, and it stays warm between
-slices.
+A feeder thread reads frames from the decoder, submits each to the shared perception pool and queues
+the futures in frame order. The session's thread reads them in that order and passes them through
+the tracker. The queue is bounded, so a task holds only a few frames. It stays warm between slices.
 """
 
 import queue
@@ -37,7 +36,7 @@ from streamproc.stages.tracking.tracker import Tracker
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the chunks say of the source, the same in all of them, whoever opens it how."""
+    """Source properties as reported in chunks: the same in all of them, after any reopening."""
 
     total_frames: int | None
     total_is_exact: bool
@@ -45,11 +44,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class LocalState(msgspec.Struct, frozen=True):
-    """The engine's checkpoint: where the source stands, and the tracker's whole memory.
+    """The engine's checkpoint: the source's position, and the tracker's complete state.
 
     `seekable`: the original can be read from its middle; if not, a copy may be staged. `told` is
-    not in states that were written before it was kept. `content` identifies the source by its bytes
-    alone; `validators_differ`: its origin gives the same bytes different validators.
+    missing in states of older versions. `content` identifies the source by its bytes only;
+    `validators_differ`: its origin sends different validators for the same bytes.
     """
 
     frame: ResumePoint
@@ -64,7 +63,7 @@ class LocalState(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A frame on its way: its place and counters, and what perception will have seen."""
+    """A frame in progress: its position and counters, and the future result of perception."""
 
     frame: ResumePoint
     time_s: float
@@ -79,12 +78,12 @@ _POLL_S = 0.1
 
 
 def needs_staged(state: bytes | None) -> bool:
-    """Whether a task with this checkpoint may have a staged source; without one nobody knows."""
+    """Return whether a task with this checkpoint may have a staged source; None: it may."""
     return state is None or not _STATE.decode(state).seekable
 
 
 class LocalEngine:
-    """Implements `providers.base.Engine` over a source, a plan and the worker's shared pool."""
+    """Implements `providers.engine.Engine` with a source, a plan and the worker's shared pool."""
 
     def __init__(
         self,
@@ -100,11 +99,11 @@ class LocalEngine:
         pin: str | None = None,
         is_staged: bool = False,
     ) -> None:
-        """Open the source and start to read. Raises `TaskFailedError` when it cannot be opened.
+        """Open the source and start to read. Raises `TaskFailedError` if it cannot be opened.
 
-        Raises `UploadsUnavailableError` when it is in S3 and S3 is away; `next` does so, too.
-        `pin`: what the log says of the source; it stays so for the staged copy of that source, and
-        where the same bytes have other validators each time.
+        Raises `UploadsUnavailableError` if it is in S3 and S3 is unavailable; so does `next`.
+        `pin`: the source's pin in the log. It is kept for the staged copy of that source, and for
+        the same bytes whose validators change each time.
         """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._include_vector = include_vector
@@ -170,7 +169,7 @@ class LocalEngine:
         )
 
     def abandon(self) -> None:
-        """Nothing runs elsewhere."""
+        """Do nothing: there is no remote work."""
 
     def close(self) -> None:
         self._closing.set()
@@ -181,10 +180,10 @@ class LocalEngine:
         self._feeder.join()
 
     def _has_the_bytes_of(self, restored: LocalState | None) -> bool:
-        """Whether the source is the one of a state although its origin's validators are others."""
+        """Return whether this is the state's source although its origin's validators differ."""
         if restored is None or restored.content != self._source.content:
             return False
-        with suppress(SourceError):  # then it is another one
+        with suppress(SourceError):  # then it is a different one
             return restored.validators_differ or self._source.look_for_servers()
         return False
 
@@ -243,7 +242,7 @@ class LocalEngine:
                     return
             usage = self._source.usage()
             self._put(self._end("stop", (usage.decoded, usage.failed, usage.skipped)))
-        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session re-raises it
             if not isinstance(exc, SourceError):
                 _log.exception("the feeder failed")
             self._put(exc)
@@ -269,7 +268,7 @@ class LocalEngine:
         )
 
     def _put(self, item: _Item) -> bool:
-        """Queue an item; False when the engine is being closed."""
+        """Queue an item; False if the engine is being closed."""
         while not self._closing.is_set():
             try:
                 self._items.put(item, timeout=_POLL_S)

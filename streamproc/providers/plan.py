@@ -1,4 +1,4 @@
-"""From a task's steps to loaded models: one per model, device and precision in the process."""
+"""Execution plan of a task, and the process-wide cache of models by device and precision."""
 
 import threading
 from typing import Any
@@ -31,7 +31,7 @@ LoadedModel = Detector | TextReader | FeatureExtractor
 
 
 class ModelCache:
-    """Loaded models, shared by all tasks of the process; thread-safe."""
+    """Cache of loaded models, shared by all tasks of the process; thread-safe."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -40,14 +40,14 @@ class ModelCache:
         self._lock = threading.Lock()
 
     def runtime(self, device: str) -> Runtime:
-        """Return the runtime of a device. Raises ModelError when the machine has none such."""
+        """Return the runtime of a device. Raises ModelError if the machine has no such device."""
         with self._lock:
             if device not in self._runtimes:
                 self._runtimes[device] = Runtime(device)
             return self._runtimes[device]
 
     def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
-        """Return the model, warm. Raises ModelError when it cannot be loaded."""
+        """Return the model, warmed up. Raises ModelError if it cannot be loaded."""
         runtime = self.runtime(device)
         with self._lock:
             key = (ref, device, precision)
@@ -69,7 +69,7 @@ class ModelCache:
 
 
 def build_plan(spec: TaskSpec, shelf: ModelCache, device: str, precision: str) -> Plan:
-    """Return the plan of a task; raises `TaskFailedError` when a model cannot be had."""
+    """Return the plan of a task; raises `TaskFailedError` if a model is not available."""
     try:
         loaded = [shelf.load(step.model, device, precision) for step in spec.steps]
     except ModelError as exc:
@@ -87,7 +87,7 @@ def build_plan(spec: TaskSpec, shelf: ModelCache, device: str, precision: str) -
 
 
 def track_parameters(spec: TaskSpec, plan: Plan) -> TrackParameters:
-    """Return the tracker's settings for a task: the detector's thresholds, which classes waver."""
+    """Return the tracker's settings: the detector's thresholds, groups of confusable classes."""
     ids = {name: i for i, name in enumerate(plan.class_names)}
     groups = tuple(
         members

@@ -1,8 +1,8 @@
-"""A source that cannot be read from its middle, kept in S3 for whoever goes on with the task.
+"""Staging of a non-seekable source in S3, for the worker that continues the task.
 
-A server without ranged requests gives a video from its first byte alone. Once the whole body has
-arrived it is stored under the task's own key, with the pin of the original as metadata: another
-worker that has to seek reads it there, and asks the origin for nothing.
+A server without range requests sends a video only from its first byte. Once the whole body has
+arrived, it is stored under the task's own key, with the pin of the original as metadata. A later
+worker that has to seek reads it there, without a request to the origin.
 """
 
 import threading
@@ -18,36 +18,36 @@ _log = structlog.get_logger()
 
 
 class Uploads(Protocol):
-    """Where staged inputs and sources lie, and the sealed URLs of sources."""
+    """Store of staged inputs and sources, and of the sealed URLs of sources."""
 
     def url(self, object_key: str) -> str:
         """Return a short-lived URL of the object."""
 
     @property
     def host(self) -> str | None:
-        """host:port of the store, exempt from the guard against private addresses."""
+        """host:port of the store, exempt from the guard against private addresses (SSRF guard)."""
 
     def probe(self, object_key: str) -> None:
-        """Return soon when S3 answers for the object, be it that there is none.
+        """Return quickly if S3 answers for the object, even if the object does not exist.
 
         Raises `UploadsUnavailableError`.
         """
 
     def stage(self, object_key: str, file: BinaryIO, pin: str) -> None:
-        """Store the file unless the key is taken. Raises `UploadsUnavailableError`."""
+        """Store the file unless the key exists. Raises `UploadsUnavailableError`."""
 
     def sealed(self, object_key: str) -> bytes | None:
-        """Return a source's sealed URL, None for none. Raises `UploadsUnavailableError`."""
+        """Return a source's sealed URL, None if absent. Raises `UploadsUnavailableError`."""
 
     def staged_pin(self, object_key: str) -> str | None:
-        """Return the pin of the source that was staged, None for none.
+        """Return the pin of the staged source, None if there is none.
 
         Raises `UploadsUnavailableError`.
         """
 
 
 def is_staged(uploads: Uploads, object_key: str, pin: str) -> bool:
-    """Whether the source that `pin` names can be read from S3.
+    """Return whether the source that `pin` names can be read from S3.
 
     Raises `UploadsUnavailableError`.
     """
@@ -55,10 +55,10 @@ def is_staged(uploads: Uploads, object_key: str, pin: str) -> bool:
 
 
 def stage_behind(source: FrameSource, uploads: Uploads, object_key: str) -> threading.Thread:
-    """Stage a source that is not seekable once it has all arrived, in a thread of its own.
+    """Stage a non-seekable source in a separate thread, once it has arrived completely.
 
-    A source that is closed before, or whose body is short, is not staged; nor one that S3 does
-    not take: a worker that takes over then fetches it again.
+    A source that is closed before, whose body is incomplete, or that S3 does not accept is not
+    staged: then the next worker fetches it again.
     """
     thread = threading.Thread(
         target=_stage, args=(source, uploads, object_key), name="stage", daemon=True
@@ -71,7 +71,7 @@ def _stage(source: FrameSource, uploads: Uploads, object_key: str) -> None:
     try:
         file = source.open_spool()
     except (SourceError, OSError):
-        return  # the task meets it, too, or has ended
+        return  # the task gets the same error, or has ended
     if file is None:
         return
     with file:

@@ -1,1 +1,1 @@
-"""What carries the log on: the archive to S3 and the index to ClickHouse."""
+"""Sinks of the log: the archive role writes it to S3, the index role to ClickHouse."""

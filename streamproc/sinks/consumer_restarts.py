@@ -1,4 +1,4 @@
-"""A role that reads a group, started anew in the same process when it has to be."""
+"""Restarts a consumer role in the same process after a stall or a failure."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ _GOOD_S = 60.0
 
 
 class Role(Watched, Protocol):
-    """A role's one life: `run` returns when `stop` or its own `renew` is set."""
+    """One run of a role: `run` returns when `stop` or its own `renew` is set."""
 
     def run(self, stop: threading.Event) -> None: ...
 
@@ -22,10 +22,10 @@ class Role(Watched, Protocol):
 def run_lives(
     life: Callable[[], Role], stop: threading.Event, watch: ConsumerWatch, log: logging.Logger
 ) -> None:
-    """Run roles one after another until `stop`: a new one for one that stood still or failed.
+    """Run roles one after another until `stop`: a new one replaces one that stalled or failed.
 
-    An unforeseen failure three times, each within a minute of the start, is raised: whoever keeps
-    the process sees it end.
+    The third unexpected failure, each within a minute of its start, is raised: the supervisor sees
+    the process exit.
     """
     n_failures = 0
     with watch:

@@ -1,7 +1,7 @@
-"""What the sinks leave out is told on video.dlq: nothing of it is lost without a word.
+"""Dead-letter queue of the sinks: each skipped record or task is reported on video.dlq.
 
-A letter names the place in Kafka where the record is (for seven days), or where the batch ended
-that its rows were part of. The api reads the letters: `/v1/system`, `/metrics`, the System tab.
+A letter names the record's offset in Kafka (kept for seven days), or the end of the batch that its
+rows were part of. The api reads the letters: `/v1/system`, `/metrics`, the System tab.
 """
 
 import logging
@@ -17,12 +17,12 @@ from streamproc.contract.topics import DLQ
 from streamproc.sinks.skipped_records import LeftOut
 
 MAX_PER_MINUTE = 200
-"""A partition that is read again would else write the same letters as fast as it is read."""
+"""Rate limit: otherwise a partition that is read again would repeat its letters at full speed."""
 _MINUTE_S = 60.0
 
 
 class LoggedLetters:
-    """Letters as log lines alone: for `reindex` and for tests."""
+    """Dead letters only as log lines: for `reindex` and for tests."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -42,7 +42,7 @@ class LoggedLetters:
 
 
 class KafkaLetters(LoggedLetters):
-    """Letters on video.dlq, and as log lines."""
+    """Dead letters on video.dlq, and as log lines."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class KafkaLetters(LoggedLetters):
         log: logging.Logger,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`role` is who writes."""
+        """`role`: the role that writes the letters."""
         super().__init__(log)
         self._outbox, self._role = outbox, role
         self._clock_s = clock_s

@@ -2,29 +2,29 @@
 
 StreamprocError
 └── SinkError
-    ├── SinkSettingsError     a variable is missing or cannot be read; names it, never its value
-    ├── StoreUnavailableError S3 did not answer as it should: try again later
-    ├── TablesUnavailableError ClickHouse did not answer as it should: try again later
-    ├── RowsRefusedError      ClickHouse is there, and does not take these rows
-    ├── ObjectRefusedError    S3 is there, and does not take this object
-    ├── EmptyStoreError      S3 has no task and the index has some: these are hardly its stores
-    └── DamagedLogError       an archive contradicts itself: nothing may be built on it
+    ├── SinkSettingsError       a variable is missing or invalid; names it, never its value
+    ├── StoreUnavailableError   S3 did not answer, or with an error: retry later
+    │   └── ObjectRefusedError  S3 is available, but does not accept this object
+    ├── TablesUnavailableError  ClickHouse did not answer, or with an error: retry later
+    ├── RowsRefusedError        ClickHouse is available, but does not accept these rows
+    ├── EmptyStoreError         S3 has no task but the index has some: probably the wrong stores
+    └── DamagedLogError         an archive is inconsistent: it must not be used
 """
 
 from streamproc.errors import SinkError
 
 
 class TablesUnavailableError(SinkError):
-    """ClickHouse is away, busy or refuses: the same statement may be sent again."""
+    """ClickHouse is unavailable, busy or refuses: the same statement may be retried."""
 
 
 class RowsRefusedError(SinkError):
-    """A row among these cannot be stored: sending it again is no use."""
+    """At least one of these rows cannot be stored: a retry is useless."""
 
 
 class EmptyStoreError(SinkError):
-    """S3 is without a task while the index has rows: somebody has to say that this is meant."""
+    """S3 has no task while the index has rows: the operator must confirm that this is intended."""
 
 
 class DamagedLogError(SinkError):
-    """A task's segments, vectors or final.json contradict each other."""
+    """A task's segments, vectors or final.json are inconsistent."""

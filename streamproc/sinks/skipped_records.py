@@ -1,4 +1,4 @@
-"""What a sink goes on without, and where it tells so."""
+"""Skipped records of the sinks, and the interface that reports them."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A record, or a task from there on, that a role goes on without.
+    """A record, or a task from there on, that a role skips.
 
     `code`: `bad_record`, `unreadable_chunk`, `row_refused`, `object_refused`, `task_damaged`,
-    `internal_error`. `position` -1: not known.
+    `internal_error`. `position` -1: unknown.
     """
 
     code: str
@@ -22,7 +22,7 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class DeadLetters(Protocol):
-    """Where a role tells what it left out."""
+    """Interface to the dead-letter queue, for skipped records."""
 
     def put(self, left_out: LeftOut) -> None:
-        """Write a letter; never raises, never waits for long."""
+        """Write a dead letter; never raises, and never waits for long."""

@@ -1,1 +1,1 @@
-"""The worker: claims, slices, sessions, scheduling; the Faust application at its edge."""
+"""The worker role: claims, slices, sessions, scheduling, and the Faust application."""

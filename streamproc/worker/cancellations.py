@@ -1,4 +1,4 @@
-"""Which tasks were asked to be cancelled: every worker folds all of video.control."""
+"""Set of cancelled tasks: each worker reads all of video.control."""
 
 import threading
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _log = structlog.get_logger()
 
 
 class Cancels:
-    """A set of task ids, kept up to date by a thread of its own."""
+    """Ids of the tasks with a cancel request; a background thread keeps the set up to date."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._tasks: set[str] = set()
@@ -31,11 +31,11 @@ class Cancels:
         self._thread.start()
 
     def requested(self, task: str) -> bool:
-        """Whether a cancel request for the task has been read by now."""
+        """Return whether a cancel request for the task has been read so far."""
         return task in self._tasks
 
     def catch_up(self) -> None:
-        """Wait until all that was requested before this call has been read, at most 10 s."""
+        """Wait until all requests made before this call have been read, at most 10 s."""
         with self._probe_lock:
             try:
                 low, high = self._probe.get_watermark_offsets(
@@ -55,11 +55,11 @@ class Cancels:
         self._probe.close()
 
     def _follow(self) -> None:
-        """Read until the end; a failure, whatever it is, and the reading goes on."""
+        """Read until `close`; after any failure, log it and continue."""
         while not self._stopping.is_set():
             try:
                 self._read()
-            except Exception:  # noqa: BLE001 - the thread's edge: without it no cancel is heard
+            except Exception:  # noqa: BLE001 - the thread's edge: without it no cancel is seen
                 _log.exception("the reader of cancel requests failed")
                 self._stopping.wait(_PAUSE_S)
 

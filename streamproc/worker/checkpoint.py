@@ -1,7 +1,7 @@
-"""The checkpoint that travels with a slice's last chunk: all a task needs to go on elsewhere.
+"""Checkpoint of a task, stored with a slice's last chunk: all state to resume on another worker.
 
 Versioned msgpack, zstd; no pickle. A checkpoint of another version is refused, and the task is
-recomputed from its start, silently up to the log's end: slower, never wrong.
+recomputed from its start, without output up to the log's end: slower, never wrong.
 """
 
 import msgspec
@@ -30,7 +30,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class BadCheckpointError(ValueError):
-    """The bytes are no checkpoint of this version."""
+    """The bytes are not a checkpoint of this version."""
 
 
 _decode = msgpack_decoder(Checkpoint)
@@ -41,7 +41,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(data: bytes) -> Checkpoint:
-    """Raises `BadCheckpointError` on anything but a checkpoint of this version."""
+    """Decode; raises `BadCheckpointError` unless it is a checkpoint of this version."""
     try:
         plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
         checkpoint: Checkpoint = _decode(plain)

@@ -1,6 +1,6 @@
-"""Taking a slice: a claim is appended, and the log read up to it.
+"""Claiming a slice: append a claim (its offset is a fencing token) and read the log up to it.
 
-From there on the worker knows where the task stands, and every older writer is shut out.
+After that the worker knows the task's state, and every older writer is fenced.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from streamproc.worker.task_state import Incarnation, TaskState, parent_of, slic
 
 @dataclass(frozen=True, slots=True)
 class ClaimedSlice:
-    """A claimed slice. `point` is the fold just after the claim; `task_state` may be read on.
+    """A claimed slice. `point` is the fold just after the claim; `task_state` may advance later.
 
     `started_ms`: Unix milliseconds of the task's first claim.
     """
@@ -33,7 +33,7 @@ class ClaimedSlice:
 
 
 class SliceClaimer:
-    """Claims slices for one worker's life; shared by all slots."""
+    """Claims slices for one worker process; shared by all slots."""
 
     def __init__(self, life: Incarnation, writer: LogWriter, engines: Engines) -> None:
         self._life, self._writer, self._engines = life, writer, engines
@@ -41,10 +41,10 @@ class SliceClaimer:
     def take(
         self, message: TaskMessage, task_state: TaskState, reader: LogReader, *, alone: bool = False
     ) -> ClaimedSlice | None:
-        """Claim the slice and fold up to the claim; None when the log has closed meanwhile.
+        """Claim the slice and fold up to the claim; None if the log was closed in the meantime.
 
-        `alone`: the claim says that no other slice runs in this process until it is done.
-        Raises `TaskStateLostError` when the claim was not read back.
+        `alone`: the claim states that no other slice runs in this process until it is done.
+        Raises `TaskStateLostError` if the claim was not read back.
         """
         submitted = submission(message)
         claim = self._next(message, task_state, alone=alone)
@@ -71,7 +71,7 @@ class SliceClaimer:
         return ClaimedSlice(message, task_state, claim, task_state.fold.point(), started_ms)
 
     def _next(self, message: TaskMessage, task_state: TaskState, *, alone: bool) -> Claim:
-        """Return the claim to make: same provider and precision as before, if any was chosen."""
+        """Return the next claim: provider and precision as before, if they were chosen already."""
         last = task_state.last_claim
         attempts = task_state.attempts
         order = submission(message).spec.providers or ("local",)
@@ -81,8 +81,8 @@ class SliceClaimer:
         else:
             try:
                 device, precision = self._engines.resolve(name)
-            except Exception:  # noqa: BLE001 - a claim must always be possible, to end a task too
-                device, precision = "", ""  # opening it will fail and say why
+            except Exception:  # noqa: BLE001 - a claim must always be possible, also to end a task
+                device, precision = "", ""  # opening will fail with the reason
         return Claim(
             worker=self._life.worker,
             life=self._life.started_ms,

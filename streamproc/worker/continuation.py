@@ -1,9 +1,9 @@
-"""The end of a slice: who takes the task on from here. Nothing is acknowledged before.
+"""Continuation of a task after a slice: its `continue` message, written before the acknowledgement.
 
-A slice that is over is followed by its `continue` message, unless the log is closed or a claim of
-a higher rank has come since (`task_state.Rank`): then another message carries the task already. It
-is followed by one, too, when it was shut out by a claim of no higher rank: a late one, of a run
-that may die, whose message others have acknowledged long since.
+A slice that ended writes a `continue` message, unless the log is closed or a claim of a higher rank
+was written since (`task_state.Rank`): then another message already carries the task. A `continue`
+is also written if a late claim of equal or lower rank fenced this slice: the run of that claim may
+crash, and its message may be acknowledged already, so nothing else would continue the task.
 """
 
 from streamproc.contract.records import Continue
@@ -22,9 +22,9 @@ def schedule_continuation(
 ) -> None:
     """Write the `continue` message if one is needed.
 
-    `closes`: the slice wrote a terminal. `n_records` is how many records it wrote: if they are all
-    that came to the partition since, nobody has claimed, and nothing needs to be read.
-    Raises `LogUnavailableError` when Kafka does not answer.
+    `closes`: the slice wrote a terminal. `n_records` is the number of records that it wrote: if the
+    partition received no others since the claim, there is no newer claim and nothing to read.
+    Raises `LogUnavailableError` if Kafka does not answer.
     """
     submitted = taken.submitted
     end = reader.end(submitted.partition)

@@ -1,11 +1,11 @@
-"""A message's way through a worker: its tries, and in each of them its places and threads.
+"""Dispatcher: takes a message through its tries, with a place (opening or slot) and a thread each.
 
     wait ► open, outside of the slots ► wait ► work in a slot        ► acknowledge
     wait ► end or leave the task, in a slot (after too many tries)   ► acknowledge
 
-A task that S3 keeps from going on waits before all of that, in no place (`store_waits`).
-Nothing that a task does leaves a place taken, and nothing but the worker's end, or the loss of the
-partition, leaves a message unacknowledged.
+A task that cannot continue without S3 waits before all of that and holds no place
+(`store_outages`). A place is released whatever its task does. A message stays unacknowledged only
+if the worker stops, or loses the partition.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _RETRY_S = 1.0
 
 
 class Dispatch:
-    """The places and threads of one worker; use from one event loop."""
+    """The places and thread pools of one worker; use from one event loop."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Dispatch:
         store: StoreWaits,
         retry_s: float = _RETRY_S,
     ) -> None:
-        """`project_openings` of the `openings` are one project's at most.
+        """`project_openings`: maximum of the `openings` for one project.
 
-        `sessions` is how many tasks may be open, `kept` counts those of each project in no slot.
+        `sessions`: maximum number of open tasks; `kept` counts those outside the slots by project.
         """
         self._runner, self._cancels, self._retry_s = runner, cancels, retry_s
         self._line = Line(Turns(slots, openings, project_openings, sessions), kept)
@@ -59,23 +59,23 @@ class Dispatch:
 
     @property
     def n_working(self) -> int:
-        """How many slots are in use."""
+        """Number of slots in use."""
         return self._line.n_working
 
     @property
     def n_opening(self) -> int:
-        """How many open their source, or have it open and wait for a slot."""
+        """Number of tasks that open their source, or have it open and wait for a slot."""
         return self._line.n_opening
 
     @property
     def n_waiting_for_store(self) -> int:
-        """How many tasks wait for S3, without a place."""
+        """Number of tasks that wait for S3, without a place."""
         return self._store.n_waiting
 
     async def handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> int | None:
-        """Run a slice until it is done, and return its frames.
+        """Run a slice until it is done, and return its number of frames.
 
-        None: the worker stopped, or the message was taken away, before that.
+        None: before that, the worker stopped or the message's partition was revoked.
         """
         return await until_done(
             lambda step: self._attempt(message, is_ours, step),
@@ -85,14 +85,14 @@ class Dispatch:
         )
 
     async def look_around(self) -> None:
-        """See what no event tells: cancels of who waits, sessions that were closed; for ever."""
+        """Poll for ever for changes without an event: cancelled waiting tasks, closed sessions."""
         while True:
             await asyncio.sleep(_LOOK_S)
             self._line.excuse(self._cancels.requested)
             self._line.advance()
 
     def stop(self) -> None:
-        """Begin nothing any more; what opens is given up, what works ends its slice."""
+        """Start nothing more; openings are aborted, running slices end."""
         self._stopping = True
         self._line.close()
 
@@ -105,10 +105,10 @@ class Dispatch:
     async def _attempt(
         self, message: TaskMessage, is_ours: Callable[[], bool], step: Step
     ) -> int | None:
-        """Do one step of `tries`; raises `StreamprocError` alone."""
+        """Do one step of `retries`; raises only `StreamprocError`."""
         submitted = submission(message)
         one = self._runner.slice(message)
-        # Each try begins at the line's end.
+        # Each try starts at the end of the queue.
         ticket = Ticket(submitted.task, submitted.project, submitted.weight, one.give_way)
         await self._store.until_there(
             one.task, self._runner.store_key(one), lambda: self._waits_no_more(one, is_ours)
@@ -125,7 +125,7 @@ class Dispatch:
             raise
         except StreamprocError:
             raise
-        except Exception as exc:  # no thread can be started, for one
+        except Exception as exc:  # for example: no thread can be started
             _log.exception("a slice could not be dispatched", task=ticket.task)
             raise UnforeseenError(exc) from exc
         else:
@@ -142,7 +142,7 @@ class Dispatch:
     async def _give_up_task(
         self, one: Slice, ticket: Ticket, is_ours: Callable[[], bool], step: Step
     ) -> bool:
-        """End or leave the task; False: the message was taken away."""
+        """End or leave the task; False: the message's partition was revoked."""
         await self._line.slot(ticket)
         if not is_ours():
             return False
@@ -151,7 +151,7 @@ class Dispatch:
         return True
 
     async def _slice(self, one: Slice, ticket: Ticket, is_ours: Callable[[], bool]) -> bool:
-        """Open outside of the slots and work in one; False: the message was taken away."""
+        """Open outside of the slots and work in one; False: the partition was revoked."""
         loop = asyncio.get_running_loop()
         while not one.done:
             if self._runner.needs_opening(one):
@@ -170,7 +170,7 @@ class Dispatch:
         return True
 
     async def _open(self, one: Slice) -> None:
-        """Open in a thread; a cancel, or this worker's end, ends it at once."""
+        """Open in a thread; a cancel request, or the worker's stop, aborts it at once."""
         threads = None if self._cancels.requested(one.task) else self._openings
         loop = asyncio.get_running_loop()
         opening = loop.run_in_executor(threads, self._runner.open, one)
@@ -183,5 +183,5 @@ class Dispatch:
     async def _give_up_opening(self, one: Slice) -> None:
         try:
             await asyncio.to_thread(one.give_up)
-        except Exception:  # noqa: BLE001 - the opening has to be awaited all the same
+        except Exception:  # noqa: BLE001 - the opening must be awaited in any case
             _log.exception("an opening was not given up cleanly", task=one.task)

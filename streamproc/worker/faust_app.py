@@ -1,12 +1,12 @@
-"""The Faust application: video.tasks in, slices out to the worker's slots.
+"""The Faust application: consumes video.tasks and passes slices to the worker's slots.
 
-Faust gives partitions, rebalancing and offsets. Everything else is ours, since an exception in an
-agent would acknowledge its event: events are taken unacknowledged, wait for their turn, and are
-acknowledged per partition in offset order once their slice is done.
+Faust provides partition assignment, rebalancing and offsets. Everything else is our own, because an
+exception in an agent would acknowledge its event: events are received unacknowledged, wait for
+their turn, and are acknowledged per partition in offset order once their slice is done.
 
-Faust gives up on errors that it does not expect, a commit that fails in its own way for one, and
-takes nothing more from then on; the process would look alive. So it leaves as on SIGTERM: the
-slices that run hand over, and whoever keeps the worker starts it again.
+Faust stops on unexpected errors, for example some failures of a commit, and then consumes nothing
+more; the process would only look alive. Therefore the worker then exits as on SIGTERM: running
+slices hand over, and the supervisor restarts the worker.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ from streamproc.worker.ordered_acks import OrderedAcks
 _log = structlog.get_logger()
 
 _MAX_TAKEN = 512
-"""Messages that are in work or wait for their turn: behind them the partitions are not read on."""
+"""Backpressure: maximum of messages in work or waiting; above it, no partition is read."""
 
 Handle = Callable[[TaskMessage, Callable[[], bool]], Awaitable[bool]]
 
 
 class TaskStream:
-    """The worker's share of video.tasks. Create it inside the running event loop."""
+    """Consumer of this worker's partitions of video.tasks. Create it in the running event loop."""
 
     def __init__(
         self, settings: WorkerSettings, bootstrap: str, handle: Handle, leave: Callable[[], object]
     ) -> None:
         """`handle` runs one slice and returns whether its message is done.
 
-        It is told how to find out whether the message is still this worker's. `leave` is called
-        when nothing will be read any more: the worker should end.
+        Its second argument reports whether the message still belongs to this worker. `leave` is
+        called when nothing more will be read: the worker should exit.
         """
         self._handle, self._leave = handle, leave
         self._room = asyncio.Semaphore(_MAX_TAKEN)
@@ -54,7 +54,7 @@ class TaskStream:
         self._stopping = False
         self.partitions: tuple[int, ...] = ()
         self.renew = threading.Event()
-        """Set by the watchdog: nothing is read though something is there. The worker leaves."""
+        """Set by the watchdog on a stall: records wait and none is read. The worker exits."""
         self._positions: dict[int, int] = {}
         self.app = faust.App(
             WORKER_GROUP,
@@ -82,21 +82,21 @@ class TaskStream:
         self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
 
     def positions(self) -> dict[tuple[str, int], int | None]:
-        """Return the next offset to read of every assigned partition; any thread."""
+        """Return the next offset to read of each assigned partition. Thread-safe."""
         known = self._positions.copy()
         return {(TASKS, partition): known.get(partition) for partition in self.partitions}
 
     @property
     def waiting_for(self) -> str | None:
-        """What reading waits for on purpose; any thread."""
+        """What the consumer waits for on purpose. Thread-safe."""
         if self._stopping:
             return "the end"
         return "slots" if self._room.locked() else None
 
     async def start(self) -> None:
-        """Join the group; returns once partitions (or none) have been assigned.
+        """Join the consumer group; returns once partitions (or none) are assigned.
 
-        Raises `LogUnavailableError` when Kafka goes away meanwhile.
+        Raises `LogUnavailableError` if Kafka becomes unavailable meanwhile.
         """
         self.app.finalize()
         try:
@@ -107,7 +107,7 @@ class TaskStream:
         await self._assigned.wait()
 
     async def stop(self, drain_s: float) -> None:
-        """Take nothing more, let the running slices end, then leave the group."""
+        """Accept nothing more, wait for the running slices, then leave the group."""
         self._stopping = True
         if self._watch is not None:
             self._watch.cancel()
@@ -144,7 +144,7 @@ class TaskStream:
             task.add_done_callback(self._running.discard)
 
     async def _work(self, stream: Any, event: Any) -> None:
-        """Run one event's slice. No exception may leave: Faust would acknowledge the event."""
+        """Run one event's slice. Must not raise: Faust would acknowledge the event."""
         message = event.message
         try:
             done = await self._handled(
@@ -168,7 +168,7 @@ class TaskStream:
 
 
 def _credentials(security: KafkaSecurity) -> Any:
-    """Return what Faust calls credentials, None for a plain connection."""
+    """Return Faust's credentials object, None for a plaintext connection."""
     if security.sasl is not None:
         return faust.SASLCredentials(
             mechanism=security.sasl.mechanism,

@@ -1,12 +1,12 @@
-"""Faust's Kafka transport with a shorter wait at the broker, and commits that failed forgotten.
+"""Faust's Kafka transport with a fetch wait of 0.3 s, and with failed commits retried.
 
-Faust lets a fetch wait 1.5 s for records, and offers no setting. After a rebalance the fetch for
-the former partitions must come back before one for the new ones is sent: for so long every task of
-the group would stand still, and a killed worker's task too.
+Faust lets a fetch wait 1.5 s for records and has no setting for it. After a rebalance, the fetch
+for the former partitions must return before one for the new partitions is sent. For that time all
+tasks of the group would stop, including the task of a killed worker.
 
-And it notes an offset as committed though a rebalance has refused the commit. What is delivered
-again from there would then be acknowledged in vain, and the group's lag stay until something new
-comes.
+Faust also marks an offset as committed even if a rebalance rejected the commit. Records redelivered
+from there would then be acknowledged without a commit, and the group's lag would remain until a new
+record arrives.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _FETCH_WAIT_MS = 300
 class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - read once, when it starts
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - read once, at the start
         return consumer
 
 
@@ -42,11 +42,11 @@ class _Consumer(driver.Consumer):
 
 
 class Transport(driver.Transport):
-    """`driver.Transport`, but for the above."""
+    """`driver.Transport` with the changes described above."""
 
     Consumer = _Consumer
 
 
 def transport_of(app: faust.App) -> Transport:
-    """Return the transport that `app` is to use."""
+    """Return the transport for `app`."""
     return Transport(app.conf.broker_consumer, app)

@@ -1,4 +1,4 @@
-"""Who of the suspected workers still lives: read from the heartbeats on video.workers."""
+"""Liveness of suspected workers, from the heartbeats on video.workers."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +21,16 @@ _decode_beat = msgpack_decoder(WorkerBeat)
 
 
 class Beats:
-    """Opens a consumer for each question, as questions are rare: see `crashed`."""
+    """Reader of heartbeats. Opens a consumer for each call of `crashed`, as calls are rare."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def crashed(self, suspects: Sequence[Suspect], limit: int) -> bool:
-        """Return whether at least `limit` suspects are dead, as far as anybody can tell.
+        """Return whether at least `limit` suspects crashed, as far as heartbeats show.
 
-        Reads the heartbeats since the first suspect's claim, and listens for three more before it
-        says yes. Raises `LogUnavailableError` when Kafka does not answer.
+        Reads the heartbeats since the first suspect's claim, and waits for three more intervals
+        before it returns True. Raises `LogUnavailableError` if Kafka does not answer.
         """
         asked_ms = time.time_ns() // 1_000_000
         until_s = time.monotonic() + _LISTEN_S

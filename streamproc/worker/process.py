@@ -1,4 +1,4 @@
-"""The worker role: `python -m streamproc worker`."""
+"""Worker process (`python -m streamproc worker`): start, heartbeat and shutdown."""
 
 import asyncio
 import contextlib
@@ -49,15 +49,14 @@ _RETRY_S = 1.0
 _PROBE_S = 3.0
 _DRAIN_SLICES = 3
 _FRAMES_AHEAD = 4
-"""Frames in perception per thread and task: enough to keep the networks at work while a slice is
-handed over to the next."""
+"""Frames in perception per thread and task: enough to keep the networks busy between two slices."""
 
 
 class Worker:
-    """All parts of one worker process, and their order of starting and stopping."""
+    """All components of one worker process, with their start and stop order."""
 
     def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None) -> None:
-        """`sandbox`: what holds the decoders, None where that is not known."""
+        """`sandbox`: the decoders' sandbox, None if unknown."""
         self._settings = settings
         self._stopping = False
         self._started_ms = now_ms()
@@ -105,7 +104,7 @@ class Worker:
         )
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then hand everything over and leave."""
+        """Work until SIGTERM or SIGINT, then hand all tasks over and return (graceful shutdown)."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -143,7 +142,7 @@ class Worker:
             await asyncio.to_thread(self._close)
 
     async def _kafka_answers(self, stop: asyncio.Event) -> bool:
-        """Wait until Kafka is there, which Faust does not; False when `stop` comes first."""
+        """Wait until Kafka answers (Faust does not wait); False if `stop` is set first."""
         with self._readers.lent() as reader:
             while not stop.is_set():
                 try:
@@ -156,13 +155,13 @@ class Worker:
             return False
 
     async def _handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> bool:
-        """Run a slice until it is done; False: stopped, or taken away, before that."""
+        """Run a slice until it is done; False: the worker stopped or lost it before that."""
         n_frames = await self._dispatch.handle(message, is_ours)
         self._processed += n_frames or 0
         return n_frames is not None
 
     def _warm(self) -> None:
-        """Load the default detector, so that a first task finds it."""
+        """Preload the default detector for the first task."""
         try:
             device, precision = self._engines.resolve(self._providers[0].name)
             if device != "upstream":
@@ -207,11 +206,11 @@ class Worker:
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 
     def _note_consumer(self, told: ConsumerBeat) -> None:
-        """Keep what the watchdog found: the next heartbeat tells it."""
+        """Store the watchdog's report; the next heartbeat contains it."""
         self._consumer = told
 
     def _device(self) -> tuple[str, str]:
-        """Return the first provider's device and precision, as they are for this process's life."""
+        """Return the first provider's device and precision; fixed while this process runs."""
         try:
             return self._engines.resolve(self._providers[0].name)
         except TaskFailedError:
@@ -231,19 +230,19 @@ def now_ms() -> int:
 
 
 def _set_batch_scheduling() -> None:
-    """Ask Linux not to interrupt one of this process's threads whenever another has work.
+    """Use `SCHED_BATCH` to avoid wake-up preemption between this process's threads on Linux.
 
-    Networks, decoders (children inherit it) and Python wake each other up for every frame; on a
-    busy processor every such interruption costs the one it hits its caches.
+    Networks, decoders (child processes inherit the policy) and Python wake each other up for every
+    frame. On a busy CPU, each preemption costs the interrupted thread its CPU caches.
     """
-    with contextlib.suppress(OSError):  # a container may not allow it
+    with contextlib.suppress(OSError):  # a container may forbid it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def configure_logging(level: int) -> None:
-    """Write lines for people: ours, and the libraries' from warning on.
+    """Set up human-readable logs: ours from `level` on, the libraries' from warning on.
 
-    Tracebacks show no variables, as they would by default: an address or a key may be among them.
+    Tracebacks show no variables, unlike the default: they may hold an address or a key.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     rate_limit_logs()
@@ -261,7 +260,7 @@ def configure_logging(level: int) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the worker role; exit codes: 2 a setting cannot be used, 1 Kafka went at the start."""
+    """Run the worker role. Exit codes: 2 invalid setting, 1 Kafka lost during the start."""
     if argv:
         sys.stderr.write("the worker is configured by FRAMEWIRE_* variables alone\n")
         return 2

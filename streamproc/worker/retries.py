@@ -1,14 +1,14 @@
-"""How often one message is tried when its slice fails, and what is done then.
+"""Retry policy for one message whose slice fails.
 
 | failed by | then |
 |---|---|
-| Kafka or S3 away | again, without end: it is nobody's fault |
-| another claim, or a gap in the log | again; a gap that stays is left, with a dead letter |
-| what nobody foresaw | again; then the task is ended; if not even that succeeds, it is left |
+| Kafka or S3 unavailable | retry without limit: the task is not the cause |
+| another claim, or a gap in the log | retry; on a permanent gap leave it, with a dead letter |
+| an unexpected error | retry; then end the task; if even that fails, leave it |
 
-So a message is acknowledged in the end, whatever its task does, and other tasks of its partition
-are delivered again no more than they have to be. A process that ends between two tries counts from
-the start; one that dies of them is counted by the claims (`task_state.MAX_LOST_ALONE`).
+So every message is acknowledged in the end, whatever its task does, and other tasks of its
+partition are not redelivered more than necessary. A process that stops between two tries loses the
+count. Crashes that the tries cause are counted by the claims (`task_state.MAX_LOST_ALONE`).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from streamproc.errors import (
 )
 
 MAX_TRIES = 3
-_MAX_ENDINGS = 5  # each provider that is left is tried by an ending
+_MAX_ENDINGS = 5  # each ending may try one more provider
 _MAX_LOST = 30
 
 _log = structlog.get_logger()
@@ -41,7 +41,7 @@ class Tries:
         self._n_lost = 0
 
     def failed(self, exc: BaseException) -> Step:
-        """Note a failure and return what to do: the slice again, `end` the task, or `leave` it."""
+        """Count a failure; return the next step: slice `again`, `end` the task, or `leave` it."""
         if isinstance(exc, LogUnavailableError | UploadsUnavailableError):
             return "end" if self._n_unforeseen >= MAX_TRIES else "again"
         if isinstance(exc, TaskStateLostError):
@@ -60,9 +60,9 @@ async def until_done(
     stopping: Callable[[], bool],
     pause_s: float = 1.0,
 ) -> int | None:
-    """Do steps until one succeeds and return its frames; None: stopped before that.
+    """Do steps until one succeeds and return its number of frames; None: stopped before that.
 
-    `do` raises `StreamprocError` alone. It returns None when the message is not its own any more.
+    `do` raises only `StreamprocError`. It returns None if the worker no longer owns the message.
     """
     tries = Tries()
     step: Step = "again"
@@ -70,7 +70,7 @@ async def until_done(
         try:
             return await do(step)
         except StreamprocError as exc:
-            if step != "leave":  # it fails while Kafka is away
+            if step != "leave":  # it fails while Kafka is unavailable
                 step = tries.failed(exc)
             _log.warning("slice failed", task=task, then=step, reason=str(exc))
             await asyncio.sleep(pause_s)

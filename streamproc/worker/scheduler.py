@@ -1,23 +1,23 @@
-"""Who may open a source now, and who may work in a slot: opening, ready, slot. Sans-IO.
+"""Weighted fair scheduler: decides who may open a source, and who gets a slot. Sans-IO.
 
     a cold task  ─► waits ─► opens its source ─► ready ─┐
     a warm task  ─► waits ──────────────────────────────┴─► slot ─► left
 
-A source may take long to open, or for ever, so that is done outside of the slots: however many
-origins are slow, none of them keeps a slot from a task that has work. Openings have places of
-their own, of which one project takes a part at most.
+A source may take long to open, or never open, so this is done outside of the slots: slow origins,
+however many, do not keep a slot from a task that has work. Openings have their own places, and one
+project can use only a part of them.
 
-Projects share the slots by their weights, whatever waits in front of whom: a slot goes to the
-project that has the fewest for its weight, and of these to the one that has had the least. Who has
-none at all does not wait for a slice's end: a slice of the project that has the most is asked to
-end at once (`yields`). Within a project, whoever is ready goes first: its decoder is there already,
-and its claim is written.
+Projects share the slots by weight, whatever the order of waiting: a slot goes to the project with
+the fewest slots for its weight; if several are equal, to the one that has used the least so far. A
+project without any slot does not wait for the end of a slice: a slice of the project with the most
+slots is asked to end at once (`yields`). Within a project, ready tickets go first: their decoder is
+open already, and their claim is written.
 
 An open session is a decoder with its memory, so a worker keeps a limited number of them. A project
-that has its share opens no more, except one every `PATIENCE_S`: else more tasks than sessions would
-throw each other out with every slice, and start their videos again and again.
+that has used its share opens no more, except one every `PATIENCE_S`. Otherwise more tasks than
+sessions would evict each other with every slice, and restart their videos again and again.
 
-A ticket is one message on its way. Every method that changes something is followed by `grants` and
+A ticket is one message in progress. After every method that changes something, call `grants` and
 `yields`.
 """
 
@@ -33,14 +33,14 @@ MIN_WEIGHT = 0.001
 
 
 class Place(Enum):
-    """What a ticket may do."""
+    """What a ticket is allowed to do."""
 
     OPENING = "opening"
     SLOT = "slot"
 
 
 class Grant(NamedTuple, Generic[T]):
-    """A ticket that waited, and what it may do from now on."""
+    """A waiting ticket, and the place that it gets now."""
 
     ticket: T
     place: Place
@@ -48,7 +48,7 @@ class Grant(NamedTuple, Generic[T]):
 
 @dataclass(slots=True)
 class _Project(Generic[T]):
-    """A project's tickets; the clocks count the slots and openings it has had, by its weight."""
+    """A project's tickets; the clocks count its past slots and openings, divided by its weight."""
 
     name: str
     weight: float
@@ -68,7 +68,7 @@ class _Project(Generic[T]):
 
     @property
     def n_opening(self) -> int:
-        """How many open their source, or have it open and wait for a slot."""
+        """Number of tickets that open their source, or have it open and wait for a slot."""
         return len(self.opening) + len(self.ready)
 
     @property
@@ -87,12 +87,12 @@ class _Project(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """The places of one worker."""
+    """The places (openings and slots) of one worker."""
 
     def __init__(self, slots: int, openings: int, project_openings: int, sessions: int) -> None:
-        """`project_openings` of the `openings` are one project's at most.
+        """`project_openings`: maximum of the `openings` for one project.
 
-        `sessions` is how many tasks may be open at once: in a slot, on their way there, or kept.
+        `sessions`: maximum number of open tasks: in a slot, on their way there, or kept.
         """
         self._slots, self._openings, self._per_project = slots, openings, project_openings
         self._sessions = sessions
@@ -101,37 +101,37 @@ class Turns(Generic[T]):
 
     @property
     def n_working(self) -> int:
-        """How many are in a slot."""
+        """Number of tickets in a slot."""
         return sum(len(project.working) for project in self._projects.values())
 
     @property
     def n_opening(self) -> int:
-        """How many open their source, or have it open and wait for a slot."""
+        """Number of tickets that open their source, or have it open and wait for a slot."""
         return sum(project.n_opening for project in self._projects.values())
 
     def wants_slot(self, ticket: T, project: str, weight: float = 1.0) -> None:
-        """Let a ticket wait for a slot: its session is warm. One that is in a slot leaves it."""
+        """Queue a ticket with a warm session for a slot. If it is in a slot, it leaves it."""
         self._moved(ticket, project, weight).warm[ticket] = None
 
     def wants_opening(self, ticket: T, project: str, weight: float = 1.0) -> None:
-        """Let a ticket wait to open its source; one that is in a slot leaves it."""
+        """Queue a ticket to open its source. If it is in a slot, it leaves it."""
         self._moved(ticket, project, weight).cold[ticket] = None
 
     def opened(self, ticket: T, project: str, weight: float = 1.0) -> None:
-        """Let a ticket that has opened its source wait for a slot."""
+        """Queue a ticket that has opened its source for a slot."""
         self._moved(ticket, project, weight).ready[ticket] = None
 
     def leaves(self, ticket: T) -> None:
-        """Take a ticket out, wherever it is."""
+        """Remove a ticket, wherever it is; an unknown ticket is ignored."""
         owner = self._owner.pop(ticket, None)
         if owner is not None:
             owner.leave(ticket)
 
     def grants(self, kept: Mapping[str, int], now_s: float) -> list[Grant[T]]:
-        """Return who may go on now, and where.
+        """Return the tickets that get a place now, each with its place.
 
-        `kept` says how many sessions of each project are open and in no slot: those of tickets
-        that wait for a slot with a warm session, and of tasks whose message is on its way.
+        `kept`: number of open sessions of each project that are in no slot: those of tickets that
+        wait for a slot with a warm session, and of tasks whose message is still to come.
         """
         for name, project in [*self._projects.items()]:
             if project.is_empty and not kept.get(name):
@@ -150,9 +150,9 @@ class Turns(Generic[T]):
         return granted
 
     def yields(self) -> list[T]:
-        """Return whose slices are to end early, each once, for projects that have no slot at all.
+        """Return the tickets whose slices should end early, each once, for projects without a slot.
 
-        Nobody is asked who would then have none himself.
+        No project is asked to give up its last slot.
         """
         projects = self._projects.values()
         n_starved = sum(1 for p in projects if p.waits_for_slot and not p.working)
@@ -169,12 +169,12 @@ class Turns(Generic[T]):
         return asked
 
     def _moved(self, ticket: T, name: str, weight: float) -> _Project[T]:
-        """Return the ticket's project, the ticket out of wherever it was."""
+        """Remove the ticket from its current queue or place, and return its project."""
         weight = max(weight, MIN_WEIGHT)
         project = self._projects.get(name)
         if project is None:
             project = self._projects[name] = _Project(name, weight)
-        if project.is_empty:  # idleness earns nothing, and a newcomer waits for nobody's backlog
+        if project.is_empty:  # idle time earns no credit; a new one waits for no backlog
             others = [p for p in self._projects.values() if not p.is_empty]
             earliest = min((p.clock for p in others), default=0.0)
             project.clock = max(project.clock, earliest)
@@ -190,7 +190,7 @@ class Turns(Generic[T]):
         return min(waiting, key=lambda p: (p.load, p.clock), default=None)
 
     def _next_to_open(self, kept: Mapping[str, int], now_s: float) -> _Project[T] | None:
-        """Return who opens the fewest sources for its weight, of those that may open one."""
+        """Return the project with the fewest openings for its weight that may open a source."""
         able = [p for p in self._projects.values() if p.cold and self._may_open(p)]
         for project in sorted(able, key=lambda p: (p.n_opening / p.weight, p.opening_clock)):
             if self._has_share_left(project, kept, now_s):
@@ -198,7 +198,7 @@ class Turns(Generic[T]):
         return None
 
     def _may_open(self, project: _Project[T]) -> bool:
-        """Keep the decoders that are open and idle few, but let everybody have one."""
+        """Limit the number of open, idle decoders, but allow each project one."""
         if project.n_opening >= self._per_project:
             return False
         n_ready = sum(len(other.ready) for other in self._projects.values())

@@ -1,8 +1,8 @@
-"""One task, warm in a worker: from frame results to the bytes of its log.
+"""Warm session of one task in a worker: turns frame results into the bytes of its log.
 
-A session is made for a standing and lives over many slices while its worker keeps the task. It
-counts bytes, sequence and time; the engine does the rest. After anything unexpected it is thrown
-away, and the next slice starts from the log.
+A session is created from a task state and is kept over many slices while its worker keeps the task.
+It counts bytes, sequence numbers and time; the engine does the rest. After any unexpected failure
+it is discarded, and the next slice starts from the log.
 """
 
 import time
@@ -36,12 +36,12 @@ from streamproc.worker.task_state import TaskState
 _log = structlog.get_logger()
 _WAIT_S = 0.25
 _GRACE_S = 5.0
-"""How much longer than agreed a slice may last, to end in a checkpoint that is worth the work."""
+"""Time that a slice may run over its limit, so that it ends with a checkpoint."""
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Where the next record goes."""
+    """Log position of the next record."""
 
     epoch: int
     off: int
@@ -50,7 +50,7 @@ class Cursor:
 
 
 class Session:
-    """Writes one task's log, a slice at a time. Used by one thread at a time."""
+    """Writes one task's log, one slice at a time. One thread at a time."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class Session:
         processed: int,
         now_ms: Callable[[], int],
     ) -> None:
-        """`processed` frames are behind the engine; what the log holds of the rest is not sent."""
+        """`processed`: frames before the engine's position; those in the log are not resent."""
         self.submitted = submitted
         self.claim = claim
         self._engine = engine
         self._processed = processed
         self.has_begun = False
-        """Whether a frame has come: until then all the way to it would be lost with the session."""
+        """Whether a frame has arrived; before that, closing the session loses all its progress."""
         self._now_ms = now_ms
         self._started_ms = task_state.started_ms if task_state.started_ms is not None else now_ms()
         last_frame = max(task_state.fold.last_frame, 0)
@@ -81,7 +81,7 @@ class Session:
         self.rebind(task_state, claim)
 
     def matches(self, fold: Fold) -> bool:
-        """Whether the session has written, or seen, exactly what the log holds."""
+        """Return whether the session has written, or seen, exactly what the log holds."""
         cursor = self.cursor
         return (cursor.off, cursor.seq, cursor.last_frame) == (
             fold.next_off,
@@ -90,7 +90,7 @@ class Session:
         )
 
     def rebind(self, task_state: TaskState, claim: Claim) -> None:
-        """Go on under a new claim from where the fold stands."""
+        """Continue under a new claim from the fold's position."""
         fold = task_state.fold
         self.claim = claim
         self.n_records = 0
@@ -105,15 +105,15 @@ class Session:
         stopping: Callable[[], bool],
         gives_way: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Work until the monotonic time `deadline_s`, or the end; returns the frames processed.
+        """Work until the monotonic time `deadline_s`, or the end; return the number of frames.
 
-        For who `gives_way`, the time is over. A slice that has computed something
-        ends in a checkpoint, though it be a little later: what is only in memory when a worker dies
-        is computed again.
+        Once `gives_way` returns True, the time is over. A slice that has computed something ends
+        with a checkpoint, even if a little later: results that exist only in memory when a worker
+        crashes are computed again.
 
-        All records are acknowledged when it returns. Raises `LogUnavailableError` when one was
-        not, `TaskFailedError` when the task cannot go on (its terminal is not written then),
-        `UploadsUnavailableError` when it cannot go on now.
+        All records are acknowledged on return. Raises `LogUnavailableError` if one was not,
+        `TaskFailedError` if the task cannot continue (its terminal is not written then),
+        `UploadsUnavailableError` if it cannot continue now.
         """
         pending = Pending()
         try:
@@ -166,7 +166,7 @@ class Session:
     ) -> None:
         """Write the terminal: the last chunk with its usage, and `[DONE]`, in one record.
 
-        Usage counts the log's chunks: the engine may be behind it, on its way from a checkpoint.
+        Usage counts the log's chunks: after a resume from a checkpoint, the engine may be behind.
         """
         elapsed_ms = self._elapsed_ms()
         chunk = self._chunk(
@@ -183,7 +183,7 @@ class Session:
         self.finished = True
 
     def close(self) -> None:
-        """Give everything back. Never raises: the slice that is over counts all the same."""
+        """Release all resources. Never raises: the completed slice counts in any case."""
         try:
             self._engine.close()
         except Exception:  # noqa: BLE001 - an engine's edge
@@ -202,7 +202,7 @@ class Session:
         self.finish(writer, pending, end.reason)
 
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
-        """Append a frame's chunk; one that the log holds already is only counted."""
+        """Append a frame's chunk; a frame that is already in the log is only counted."""
         self._processed += 1
         self.has_begun = True
         is_new = item.frame_index > self.cursor.last_frame
@@ -307,7 +307,7 @@ class Session:
 
 
 class NullEngine:
-    """The engine of a task that ends before any provider could open it."""
+    """Null engine, for a task that ends before any provider could open it."""
 
     pin = ""
     checkpoints_every_chunk = False
@@ -319,12 +319,12 @@ class NullEngine:
         return b""
 
     def abandon(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing runs."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no resources."""
 
 
 def _estimated(told: FrameResult | EndOfStream) -> bool | UnsetType:
-    """Return what a chunk says of `total_frames`: nothing, unless it is an estimate."""
+    """Return the chunk's `total_frames_is_estimate`: UNSET unless it is an estimate."""
     return UNSET if told.total_is_exact or told.total_frames is None else True

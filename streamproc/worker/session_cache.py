@@ -1,4 +1,4 @@
-"""The warm sessions of a worker: kept between slices, closed when they cool or are too many."""
+"""LRU cache of warm sessions: kept between slices, closed when idle or over the limit."""
 
 import threading
 import time
@@ -12,8 +12,8 @@ _IDLE_S = 30.0
 class Sessions:
     """Sessions that no slot uses at the moment; thread-safe.
 
-    The coldest goes first, of those that have shown a frame: who is still on the way to the first
-    one would begin again, and never get there among many of its kind.
+    Evicts the least recently used session among those that have produced a frame: one without a
+    first frame would have to start again, and would never get there among many such sessions.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,7 +22,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def has(self, task: str) -> bool:
-        """Whether the task has a session here; it may be closed before it is taken."""
+        """Return whether the task has a session here; it may be closed before it is taken."""
         with self._lock:
             return task in self._kept
 
@@ -32,7 +32,7 @@ class Sessions:
             return Counter(session.submitted.project for session, _ in self._kept.values())
 
     def take(self, task: str) -> Session | None:
-        """Return the task's session, which is the caller's from now on."""
+        """Remove and return the task's session; the caller owns it from now on."""
         with self._lock:
             kept = self._kept.pop(task, None)
         return None if kept is None else kept[0]
@@ -57,7 +57,7 @@ class Sessions:
             session.close()
 
     def sweep(self) -> None:
-        """Close the sessions whose task went on elsewhere."""
+        """Close the idle sessions: their task has continued on another worker."""
         horizon = time.monotonic() - _IDLE_S
         with self._lock:
             idle = [task for task, (_, kept_s) in self._kept.items() if kept_s < horizon]

@@ -1,9 +1,9 @@
 """A shared/exclusive (readers-writer) lock with writer preference, for the slices of a worker.
 
-Slices run concurrently (shared). When a worker dies, every slice in it is a suspect, and most
-deaths have nothing to do with a video, so the first one changes nothing: otherwise whoever takes
-over would do one task after another. A slice that lost two workers runs alone (exclusive), so a
-third loss can only be its own. Only such losses count against a task (`task_state`).
+Slices run concurrently (shared). When a worker crashes, every slice in it is a suspect. Most
+crashes have nothing to do with a video, so the first one changes nothing: otherwise the next worker
+would process the tasks one after another. A slice that lost two workers runs alone (exclusive), so
+that only it can cause a third loss. Only such losses count against a task (`task_state`).
 """
 
 import threading
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 
 class SharedLock:
-    """Held by many together (shared) or by one alone (exclusive).
+    """Held by many (shared) or by one (exclusive).
 
-    Who waits for the exclusive lock goes before those who ask for the shared one later.
+    A waiting exclusive request goes before all later shared requests.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class SharedLock:
 
     @contextmanager
     def held(self, *, exclusive: bool) -> Iterator[None]:
-        """Hold the lock, exclusively or together with others; waits until that is possible."""
+        """Hold the lock, exclusive or shared; waits until that is possible."""
         if exclusive:
             self._acquire_exclusive()
         else:

@@ -1,4 +1,4 @@
-"""A message on its way through a worker."""
+"""State of one message while a worker processes it."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from streamproc.worker.task_state import TaskState, submission
 
 
 class Readers(Protocol):
-    """Log readers, lent for as long as somebody reads."""
+    """Pool of log readers."""
 
     def lent(self) -> AbstractContextManager[LogReader]:
-        """Lend a reader; waits until one is free."""
+        """Borrow a reader; waits until one is free."""
 
 
 @dataclass(eq=False, slots=True)
 class Slice:
-    """One try of a message: as far as it has come, and what it has."""
+    """One try of a message: its progress and its resources."""
 
     message: TaskMessage
     task_state: TaskState
@@ -37,7 +37,7 @@ class Slice:
     n_frames: int = 0
     gives_way: bool = False
     lacks_store: bool = False
-    """It was handed over because S3 is away: who goes on waits for that first."""
+    """It was handed over because S3 is unavailable: the next slice first waits for S3."""
     done: bool = False
     """The message may be acknowledged."""
 
@@ -51,16 +51,16 @@ class Slice:
         return self.taken
 
     def give_up(self) -> None:
-        """End an opening that runs; later there is nothing to give up. Any thread."""
+        """Abort a running opening; no effect once the source is open. Thread-safe."""
         if not self.is_open:
             self.interrupt.set(SourceClosedError("the opening was given up"))
 
     def give_way(self) -> None:
-        """Let the slice end as soon as it has saved what it has computed. Any thread."""
+        """End the slice as soon as it has saved its results. Thread-safe."""
         self.gives_way = True
 
     def close(self) -> None:
-        """Let go of a session that was opened and not used."""
+        """Close a session that was opened and not used."""
         session, self.session = self.session, None
         if session is not None:
             session.close()

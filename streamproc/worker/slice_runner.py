@@ -1,14 +1,15 @@
-"""One slice of work, from a message of video.tasks to its acknowledgement.
+"""Runs one slice of work, from a message of video.tasks to the point where it can be acknowledged.
 
-    read the log ► may this message go on? ► claim ► read up to the claim ► open or keep the
+    read the log ► may this message continue? ► claim ► read up to the claim ► open or keep the
     session ► work until the slice's end ► `continue` message, or the terminal
 
-Opening may take long, and is done outside of the slots (`agents.turns`): `open` claims and opens,
-`work` does the rest in a slot; with a warm session `work` does all of it. A slice that has to be
-alone (`lock`) is done by whichever of the two comes first: with its claim it waits for nobody.
-Everything is synchronous. Whatever happens inside a task ends in its log; what Kafka cannot take
-now is tried again, from the message. What nobody foresaw, in `open` or in `work`, is tried again as
-well, a few times (`tries`), and then `end` ends the task.
+Opening may take long, and is done outside of the slots (`worker.scheduler`): `open` claims and
+opens, `work` does the rest in a slot; with a warm session `work` does all of it. A slice that must
+run alone (`shared_lock`) is done completely by the first of the two: once it has its claim, it
+waits for nothing.
+Everything is synchronous. The result of a task is always in its log. If Kafka cannot accept a
+record now, the message is retried. An unexpected failure in `open` or `work` is also retried, a few
+times (`retries`), and then `end` ends the task.
 """
 
 import time
@@ -59,9 +60,9 @@ _STUCK = ChunkError("task_stuck", "the task can neither go on nor be ended")
 class SliceRunner:
     """Runs slices; shared by all threads of a worker.
 
-    `open`, `work`, `end` and `leave` raise `StreamprocError` alone: `LogUnavailableError`,
-    `UploadsUnavailableError` and `TaskStateLostError` when the message must be tried again, and
-    `UnforeseenError` for whatever else comes up.
+    `open`, `work`, `end` and `leave` raise only `StreamprocError`: `LogUnavailableError`,
+    `UploadsUnavailableError` and `TaskStateLostError` if the message must be retried, and
+    `UnforeseenError` for all other failures.
     """
 
     def __init__(
@@ -88,21 +89,21 @@ class SliceRunner:
         self._lock = SharedLock()
 
     def slice(self, message: TaskMessage) -> Slice:
-        """Return the slice that `message` begins, for one try of it."""
+        """Return the slice that `message` starts, for one try."""
         return Slice(message, TaskState.at(message))
 
     def needs_opening(self, one: Slice) -> bool:
-        """Whether `open` comes next, not `work`: there is no session, warm or open."""
+        """Return whether `open` comes next, not `work`: there is no session, warm or open."""
         return one.session is None and (one.taken is not None or not self._sessions.has(one.task))
 
     def store_key(self, one: Slice) -> str:
-        """Return the key of what the task reads, or may find, in S3."""
+        """Return the key of the object that the task reads, or may find, in S3."""
         return self._engines.store_key(submission(one.message))
 
     def open(self, one: Slice) -> None:
         """Claim the slice, and open its source with the first provider that can.
 
-        `Slice.give_up` ends it: then the task is cancelled, or handed over as it is.
+        `Slice.give_up` aborts it: then the task is cancelled, or handed over unchanged.
         """
         with _edge(one):
             if one.taken is None and not one.done:
@@ -110,13 +111,13 @@ class SliceRunner:
                     if not self._may_go_on(one, reader):
                         return
                 if not self._cancels.requested(one.task):
-                    # Before the claim: a worker that dies while the task waits has not died of it.
+                    # Before the claim: a crash while the task waits must not make it a suspect.
                     self._engines.check_store(submission(one.message))
             with self._lock.held(exclusive=one.alone):
                 self._go_on(one)
 
     def work(self, one: Slice) -> None:
-        """Work until the slice is done, or has to be opened (again)."""
+        """Work until the slice is done, or must be opened (again)."""
         with _edge(one):
             if one.taken is None:
                 with self._readers.lent() as reader:
@@ -132,9 +133,9 @@ class SliceRunner:
                     self._go_on(one)
 
     def end(self, one: Slice) -> None:
-        """End a task whose slice cannot be run, unless another provider may try its beginning.
+        """End a task whose slice cannot run, unless another provider may try it from its start.
 
-        In that case the slice is not done, and goes on with `open`.
+        In that case the slice is not done, and continues with `open`.
         """
         message, task_state = one.message, one.task_state
         submitted = submission(message)
@@ -156,13 +157,13 @@ class SliceRunner:
             one.done = True
 
     def leave(self, one: Slice) -> None:
-        """Write the task off without a terminal: not even that can be written."""
+        """Give the task up without a terminal, which cannot be written; only send a dead letter."""
         with _edge(one):
             self._endings.send_dead(submission(one.message), _STUCK, -1)
             one.done = True
 
     def _go_on(self, one: Slice) -> None:
-        """Claim and open until there is a session, or, for one that is alone, until it is done."""
+        """Claim and open until there is a session; a slice that runs alone: until it is done."""
         while not one.done and one.session is None:
             if one.taken is None:
                 self._claim(one)
@@ -172,7 +173,7 @@ class SliceRunner:
                 self._run(one, one.session)
 
     def _may_go_on(self, one: Slice, reader: LogReader) -> bool:
-        """Read the log; what must not go on, or must end, is done here."""
+        """Read the log; return False after handling a slice that must not continue, or must end."""
         message, task_state = one.message, one.task_state
         submitted = submission(message)
         reader.read_on(task_state, submitted)
@@ -207,7 +208,7 @@ class SliceRunner:
                 one.checkpoint = _checkpoint(one.taken, reader)
 
     def _take_warm(self, one: Slice) -> None:
-        """Go on with the warm session if it stands exactly where the log does."""
+        """Continue with the warm session if it is exactly at the log's position."""
         taken, warm = one.taken, self._sessions.take(one.task)
         if taken is None or warm is None:
             return
@@ -278,9 +279,9 @@ class SliceRunner:
         one.done = True
 
     def _fail(self, one: Slice, failure: TaskFailedError | SourceClosedError) -> None:
-        """Let the next provider claim when one fails before the first chunk, else end the task.
+        """Let the next provider claim after a failure before the first chunk, else end the task.
 
-        What failed because it was given up ends as cancelled, or goes on elsewhere.
+        A slice that failed because it was aborted ends as cancelled, or continues elsewhere.
         """
         taken = one.need_taken()
         if self._cancels.requested(one.task):
@@ -291,7 +292,7 @@ class SliceRunner:
             return
         with self._readers.lent() as reader:
             if (
-                # Closing a source sets its interrupt, too; so does the deadline of its opening.
+                # Closing a source also sets its interrupt; so does the deadline of its opening.
                 not isinstance(one.interrupt.given, SourceClosedError)
                 and isinstance(failure, TaskFailedError)
                 and self._endings.tries_next(taken, failure, reader)
@@ -302,9 +303,9 @@ class SliceRunner:
         one.done = True
 
     def _put_off(self, one: Slice, reason: UploadsUnavailableError) -> None:
-        """Hand the task over as it stands: its next slice waits for S3, and then claims anew.
+        """Hand the task over unchanged: its next slice waits for S3, and then claims again.
 
-        So no claim stands while it waits, and none is held against it when a worker dies.
+        So it has no open claim while it waits, and a worker's crash does not count against it.
         """
         _log.warning("a task lacks the object store", task=one.task, reason=str(reason))
         with self._readers.lent() as reader:
@@ -325,7 +326,7 @@ class SliceRunner:
             raise
 
     def _dead_letter(self, message: TaskMessage, task_state: TaskState, reader: LogReader) -> None:
-        """End a task that took its worker down time and again."""
+        """End a poison task, which crashed its worker repeatedly, and send a dead letter."""
         taken = self._claimant.take(message, task_state, reader)
         if taken is None:
             return
@@ -343,7 +344,7 @@ class SliceRunner:
 
 @contextmanager
 def _edge(one: Slice) -> Iterator[None]:
-    """Let nothing leave a thread but `StreamprocError`: an executor would hand some of it on."""
+    """Convert every exception to `StreamprocError`: an executor would pass some others on."""
     try:
         yield
     except StreamprocError:
@@ -354,7 +355,7 @@ def _edge(one: Slice) -> Iterator[None]:
 
 
 def _checkpoint(taken: ClaimedSlice, reader: LogReader) -> Checkpoint | None:
-    """Return the last accepted checkpoint; None starts over, silently up to the log's end."""
+    """Return the last accepted checkpoint; None: restart, without output up to the log's end."""
     submitted, task_state = taken.submitted, taken.task_state
     if task_state.ckpt is None and task_state.fold.ckpt_position is not None:
         record = reader.record_at(
@@ -372,7 +373,7 @@ def _checkpoint(taken: ClaimedSlice, reader: LogReader) -> Checkpoint | None:
 
 
 def _known_pin(task_state: TaskState, checkpoint: Checkpoint | None) -> str | None:
-    """Return what the task's log has been computed from: the source's hash, the upstream's task."""
+    """Return the pin that the log was computed from: the source's hash, or the upstream's task."""
     if checkpoint is not None:
         return checkpoint.pin
     return task_state.pin.decode(errors="replace") if task_state.pin else None

@@ -1,8 +1,8 @@
-"""Tasks that wait for Framewire's own S3: they hold no place, and one probe serves all of them.
+"""Waiting for Framewire's own S3 during an outage: tasks hold no place, one probe serves them all.
 
-While S3 does not answer, it is asked once in a while, whatever the number of tasks that wait. Once
-it does, each goes on from its message, as if it had just come. A task that fails again although S3
-answers (one object may be out of reach) waits longer each time.
+While S3 does not answer, it is probed with exponential back-off, whatever the number of waiting
+tasks. Once it answers, each task restarts from its message, as if that had just arrived. A task
+that fails again although S3 answers (one object may be unreachable) waits longer each time.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from streamproc.errors import UploadsUnavailableError
 
 _log = structlog.get_logger()
 _OWN_PAUSES = 3
-"""How much longer a task that fails alone waits at most than S3 is left alone."""
+"""Longest wait of a single failing task, as a multiple of the longest pause between probes."""
 _STILL_GOOD_S = 1.0
 _MAX_KNOWN = 4096
 
 
 class StoreWaits:
-    """Use from one event loop."""
+    """Queue of the tasks that wait for S3. Use from one event loop."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class StoreWaits:
         max_pause_s: float = 5.0,
         look_s: float = 0.25,
     ) -> None:
-        """`probe` asks for a task's object; raises `UploadsUnavailableError` while S3 is away.
+        """`probe` requests a task's object; raises `UploadsUnavailableError` while S3 is down.
 
-        It is called in a thread, one call at a time, and has to be bounded in time. Between two
-        calls are `pause_s`, and twice as much each time, up to `max_pause_s`.
+        It is called in a thread, one call at a time, and must have a time limit. The pause between
+        two calls is `pause_s` and doubles each time, up to `max_pause_s`.
         """
         self._first_pause_s, self._max_pause_s, self._look_s = pause_s, max_pause_s, look_s
         self._probe = probe
@@ -47,23 +47,23 @@ class StoreWaits:
         self._pause_s = pause_s
         self._n_failures: OrderedDict[str, int] = OrderedDict()
         self.n_waiting = 0
-        """How many tasks wait now."""
+        """Number of tasks that wait now."""
 
     def failed(self, task: str) -> None:
-        """Note that S3 kept a task from going on: it waits before its next try."""
+        """Record that a task failed because of S3: it waits before its next try."""
         self._n_failures[task] = self._n_failures.pop(task, 0) + 1
-        if len(self._n_failures) > _MAX_KNOWN:  # some have gone on elsewhere
+        if len(self._n_failures) > _MAX_KNOWN:  # some have continued elsewhere
             self._n_failures.popitem(last=False)
         self._good_until_s = 0.0
 
     def forget(self, task: str) -> None:
-        """Note that a task goes on, or is not this worker's any more."""
+        """Record that a task continues, or is no longer this worker's."""
         self._n_failures.pop(task, None)
 
     async def until_there(self, task: str, key: str, gives_up: Callable[[], bool]) -> None:
-        """Return when a task that has failed may be tried again, or does not wait any more.
+        """Wait until a failed task may be retried, or `gives_up` returns True.
 
-        `key` is an object that it needs. At once for a task that has not failed.
+        `key` is an object that it needs. Returns at once for a task that has not failed.
         """
         n_failures = self._n_failures.get(task)
         if n_failures is None:
@@ -85,11 +85,11 @@ class StoreWaits:
             self.n_waiting -= 1
 
     def close(self) -> None:
-        """Wait for a probe under way."""
+        """Wait for a running probe."""
         self._thread.shutdown(wait=True)
 
     async def _answers(self, key: str) -> bool:
-        """Return whether S3 answers, as far as is known; it is asked when it is time to."""
+        """Return whether S3 is known to answer; probe it if the pause is over."""
         if time.monotonic() < self._good_until_s:
             return True
         if self._is_probing or time.monotonic() < self._next_probe_s:

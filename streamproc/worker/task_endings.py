@@ -1,4 +1,4 @@
-"""How a task ends without its engine: a terminal, the next provider's turn, or a dead letter."""
+"""Ending a task without its engine: a terminal, the next provider, or a dead letter."""
 
 from collections.abc import Callable
 
@@ -15,19 +15,19 @@ from streamproc.worker.session import NullEngine, Session
 from streamproc.worker.task_log import LogReader, LogWriter, Pending
 
 _log = structlog.get_logger()
-_MAX_ATTEMPT_CHARS = 150  # attempts travel in a segment's metadata, of 2 kB in all
+_MAX_ATTEMPT_CHARS = 150  # attempts are stored in a segment's metadata, 2 kB in total
 
 
 class Endings:
-    """Writes ends; shared by all threads of a worker."""
+    """Writes terminals and dead letters; shared by all threads of a worker."""
 
     def __init__(self, writer: LogWriter, now_ms: Callable[[], int]) -> None:
         self._writer, self._now_ms = writer, now_ms
 
     def tries_next(self, taken: ClaimedSlice, failure: TaskFailedError, reader: LogReader) -> bool:
-        """Note the attempt and return True when another provider is left, else write the error.
+        """Record the attempt and return True if another provider is left, else write the error.
 
-        Nothing is written when another claim has come or the log is closed.
+        Writes nothing if there is a newer claim or the log is closed.
         """
         submitted, task_state, claim = taken.submitted, taken.task_state, taken.claim
         reader.read_on(task_state, submitted)
@@ -50,7 +50,7 @@ class Endings:
         self._writer.settle(pending)
 
     def bare_session(self, taken: ClaimedSlice) -> Session:
-        """Return a session that can do no more than end the task."""
+        """Return a session that can only end the task."""
         return Session(
             taken.submitted,
             taken.task_state,
@@ -61,7 +61,7 @@ class Endings:
         )
 
     def send_dead(self, submitted: Submitted, error: ChunkError, position: int) -> None:
-        """Write a dead letter; raises `LogUnavailableError` when Kafka does not take it."""
+        """Write a dead letter; raises `LogUnavailableError` if Kafka does not accept it."""
         self._writer.send_dead(
             DeadLetter(
                 submitted.task,

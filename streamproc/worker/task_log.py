@@ -1,7 +1,7 @@
-"""The worker's access to Kafka: append records and read a partition back up to a place.
+"""Kafka producer and consumer for task logs: append records, read a partition up to an offset.
 
-Appends are pipelined: `append` returns at once, `settle` waits. After one failed append nothing
-that followed it may count, so `settle` raises and the caller claims and folds anew.
+Appends are pipelined: `append` returns at once, `settle` waits. After a failed append, no later
+append may count, so `settle` raises and the caller claims and folds again.
 """
 
 import threading
@@ -39,12 +39,12 @@ from streamproc.worker.task_state import TaskState
 _ACK_TIMEOUT_S = 30.0
 _READ_TIMEOUT_S = 30.0
 _POLL_S = 0.1
-_HURRY_S = 0.02  # while a flush waits nothing lingers, of no task; then batches grow again
-_LOOK_S = 0.002  # librdkafka looks every 10 ms whether a flush is over; acks come after 1 or 2
+_HURRY_S = 0.02  # a flush stops lingering, for all tasks; then batches grow again
+_LOOK_S = 0.002  # librdkafka checks every 10 ms whether a flush is over; acks take 1 or 2
 
 
 class Pending:
-    """Records on their way to one partition. Used by one task's slice; thread-safe."""
+    """Unacknowledged records of one partition. Used by one task's slice; thread-safe."""
 
     def __init__(self) -> None:
         self._done = threading.Condition()
@@ -57,7 +57,7 @@ class Pending:
             self._n_open += 1
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Take librdkafka's delivery report; called on the poll thread."""
+        """Process librdkafka's delivery report; called on the poll thread."""
         with self._done:
             self._n_open -= 1
             if error is not None:
@@ -72,13 +72,13 @@ class Pending:
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing to wait for any more."""
+        """Whether there is nothing left to wait for."""
         return self._n_open == 0 or self.failed
 
     def settle(self, timeout_s: float = _ACK_TIMEOUT_S) -> int:
         """Wait for every ack and return the last record's Kafka offset.
 
-        Raises `LogUnavailableError` when one failed or is missing after `timeout_s`.
+        Raises `LogUnavailableError` if one failed or is missing after `timeout_s`.
         """
         with self._done:
             if not self._done.wait_for(lambda: self.settled, timeout_s):
@@ -89,7 +89,7 @@ class Pending:
 
 
 class LogWriter:
-    """One idempotent producer for the process, and the thread that takes its delivery reports."""
+    """The process's idempotent producer, with a thread for its delivery reports."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._producer = Producer(producer_config(environ))
@@ -100,8 +100,8 @@ class LogWriter:
     def append(self, record: ChunkRecord, partition: int, pending: Pending) -> None:
         """Send a record of video.chunks.
 
-        Raises `LogUnavailableError` when it cannot be queued, `TaskFailedError` when no record may
-        be as large: nothing was sent then.
+        Raises `LogUnavailableError` if it cannot be queued, `TaskFailedError` if it is too large;
+        nothing was sent then.
         """
         self._produce(
             pending,
@@ -113,9 +113,9 @@ class LogWriter:
         )
 
     def settle(self, pending: Pending) -> int:
-        """Send what lingers at once, wait for every ack and return the last record's Kafka offset.
+        """Flush at once, wait for every ack and return the last record's Kafka offset.
 
-        Raises `LogUnavailableError` as `Pending.settle` does.
+        Raises `LogUnavailableError`, as `Pending.settle`.
         """
         until_s = time.monotonic() + _HURRY_S
         while not pending.settled and time.monotonic() < until_s:
@@ -135,7 +135,7 @@ class LogWriter:
         self.settle(pending)
 
     def send_dead(self, letter: DeadLetter) -> None:
-        """Append an entry to video.dlq and wait for its ack."""
+        """Append a dead letter to video.dlq and wait for its ack."""
         pending = Pending()
         self._produce(
             pending,
@@ -147,10 +147,10 @@ class LogWriter:
         self.settle(pending)
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
-        """Send a record that nobody waits for; one that cannot be queued is left out.
+        """Send a record without waiting (fire and forget); drop it if it cannot be queued.
 
-        For the topics of one partition: readers look at partition 0 alone, and an in-process
-        cluster has more.
+        Only for topics of one partition: readers read only partition 0, and an in-process cluster
+        has more.
         """
         try:
             self._producer.produce(topic, key=key.encode(), value=value, partition=0)
@@ -189,8 +189,8 @@ class LogWriter:
 class LogReader:
     """Reads parts of video.chunks' partitions. One thread at a time; keep one per slot.
 
-    After a failure it reads with another consumer: one whose brokers were all away has been seen
-    to find none of them for many minutes after their return.
+    After a failure it uses a new consumer: a consumer whose brokers were all unavailable was
+    observed not to find them for many minutes after their return.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -201,7 +201,7 @@ class LogReader:
     def end(self, partition: int, timeout_s: float = _READ_TIMEOUT_S) -> int:
         """Return the offset that the next record of the partition will get.
 
-        Raises `LogUnavailableError` when Kafka does not tell within `timeout_s`.
+        Raises `LogUnavailableError` if Kafka does not answer within `timeout_s`.
         """
         self._renew()
         try:
@@ -214,9 +214,9 @@ class LogReader:
         return int(high)
 
     def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
-        """Yield the task's records at offsets `[start, end)`; what is not a record is left out.
+        """Yield the task's records at offsets `[start, end)`; invalid records are skipped.
 
-        Raises `LogUnavailableError` when they do not all come in time.
+        Raises `LogUnavailableError` if they do not all arrive in time.
         """
         if start >= end:
             return
@@ -247,9 +247,9 @@ class LogReader:
             self._consumer.unassign()
 
     def read_on(self, task_state: TaskState, submitted: Submitted, end: int | None = None) -> None:
-        """Fold the task's records from where `task_state` is to offset `end`, None: to the present.
+        """Fold the task's records from `task_state`'s position to offset `end`; None: to the end.
 
-        Raises `LogUnavailableError` as `read` does, `TaskStateLostError` on a gap.
+        Raises `LogUnavailableError`, as `read`, and `TaskStateLostError` on a gap.
         """
         partition = submitted.partition
         until = self.end(partition) if end is None else end
@@ -257,7 +257,7 @@ class LogReader:
             task_state.take(record)
 
     def record_at(self, partition: int, position: int, task: str) -> ChunkRecord | None:
-        """Return the task's record at one offset, None when it is no longer there."""
+        """Return the task's record at one offset, None if it no longer exists."""
         for record in self.read(partition, position, position + 1, task):
             if record.position == position:
                 return record
@@ -273,13 +273,13 @@ class LogReader:
             old.close()
 
     def _passed(self, partition: int, end: int) -> bool:
-        """Whether the consumer stands at or after `end` though no record said so."""
+        """Return whether the consumer is at or after `end` although no record showed it."""
         (place,) = self._consumer.position([TopicPartition(CHUNKS, partition)])
         return place.offset != OFFSET_END and place.offset >= end
 
 
 class LogReaders:
-    """A few readers for many threads, each lent for a reading: a consumer costs threads."""
+    """Pool of a few readers for many threads, because each consumer costs threads."""
 
     def __init__(self) -> None:
         self._free: SimpleQueue[LogReader] = SimpleQueue()
@@ -289,7 +289,7 @@ class LogReaders:
 
     @contextmanager
     def lent(self) -> Iterator[LogReader]:
-        """Lend a reader; waits until one is free."""
+        """Borrow a reader; waits until one is free."""
         reader = self._free.get()
         try:
             yield reader
@@ -297,7 +297,7 @@ class LogReaders:
             self._free.put(reader)
 
     def close(self) -> None:
-        """Close the readers that are not lent."""
+        """Close the readers that are not borrowed."""
         while not self._free.empty():
             self._free.get().close()
 

@@ -1,16 +1,16 @@
-"""Where a task stands: the fold up to a worker's own claim, and who may go on from there.
+"""Task state in a worker: the fold up to its own claim, and which message may continue the task.
 
-Each message of video.tasks begins one slice. It names its slice's number and the epoch of the
-slice that wrote it (`parent`, -1 for a submission); a claim repeats both. The pair is the rank of
-message and claim. A message may go on if its rank is no lower than the last claim's: the slice
-that follows, the same slice again after a death, or the winner among several that could follow.
+Each message of video.tasks starts one slice. It has the slice's number and the epoch of the slice
+that wrote it (`parent`, -1 for a submission); a claim repeats both. The pair is the rank of the
+message and of the claim. A message may continue if its rank is no lower than the last claim's: it
+is the next slice, the same slice again after a crash, or the winner of several possible successors.
 
-At any moment some message that is not acknowledged ranks as high as the last claim or higher, so
-whoever dies, somebody goes on:
-- a message is acknowledged when its slice has written the next one, which ranks higher,
-- or when a claim that ranks higher was seen, to which the same applies.
-That holds for a claim that reaches the log long after its message was acknowledged, too: what it
-shuts out ranks higher than it. The rules are sans-IO: `TaskState` takes records, others read.
+Invariant (liveness): there is always an unacknowledged message whose rank is at least the last
+claim's, so after any crash some worker continues the task. Proof:
+- a message is acknowledged after its slice has written the next one, which ranks higher,
+- or after a claim of higher rank was seen, to which the same applies.
+This also holds for a claim that reaches the log long after its message was acknowledged: the claim
+that it fences ranks higher. The rules are sans-IO: `TaskState` receives records, others read them.
 """
 
 from collections.abc import Iterable
@@ -34,9 +34,9 @@ from streamproc.contract.records import (
 from streamproc.errors import TaskStateLostError
 
 ALONE_FROM = 2
-"""Workers lost by a slice after which it runs alone."""
+"""Workers lost by a slice, from which on it runs alone."""
 MAX_LOST_ALONE = 3
-"""Workers lost by a slice that was alone in them, after which its task is ended."""
+"""Workers lost by a slice that ran alone in them, after which its task is ended."""
 
 
 def submission(message: TaskMessage) -> Submitted:
@@ -52,7 +52,7 @@ def slice_of(message: TaskMessage) -> int:
 
 
 class Rank(NamedTuple):
-    """Orders messages and claims of one task: later slices first, then later parents."""
+    """Order of messages and claims of one task: compares the slice, then the parent."""
 
     slice: int
     parent: int
@@ -63,14 +63,14 @@ def rank_of(claim: Claim) -> Rank:
 
 
 class Incarnation(NamedTuple):
-    """One process: a worker's name and the Unix milliseconds of its start."""
+    """One worker process: the worker's name and its start time in Unix milliseconds."""
 
     worker: str
     started_ms: int
 
 
 class ClaimSeen(NamedTuple):
-    """A claim, the log's length when it was made, and when that was."""
+    """A claim, the log's length at its time, and its time in Unix milliseconds."""
 
     claim: Claim
     off: int
@@ -78,7 +78,7 @@ class ClaimSeen(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A life that claimed a slice and wrote nothing; `overtaken_ms` None: nobody claimed since."""
+    """A process that claimed a slice and wrote nothing; `overtaken_ms` None: no later claim."""
 
     life: Incarnation
     claimed_ms: int
@@ -89,11 +89,11 @@ class Suspect(NamedTuple):
 def crashed(
     suspects: Iterable[Suspect], beats: Iterable[WorkerBeat], asked_ms: int
 ) -> list[Suspect]:
-    """Return the suspects that no heartbeat acquits.
+    """Return the suspects for which no later heartbeat was seen.
 
-    Whoever beats after its slice was claimed by another did not die of the slice: it lost its
-    partition, or Kafka. Takers come a session timeout after a death, which is what the hosts'
-    clocks may differ by. `asked_ms` stands for the claim that is about to be made.
+    A worker that sent a heartbeat after another one claimed its slice did not crash: it lost its
+    partition, or Kafka. The next claim comes a session timeout after a crash, so host clocks may
+    differ by up to that time. `asked_ms` is used as the time of the claim that comes next.
     """
     last_beat_ms: dict[Incarnation, int] = {}
     for beat in beats:
@@ -109,7 +109,7 @@ def crashed(
 
 @dataclass(slots=True)
 class TaskState:
-    """A task's fold with what only a worker cares about."""
+    """A task's fold, with the data that only a worker needs."""
 
     fold: Fold
     claims: list[ClaimSeen] = field(default_factory=list)
@@ -121,7 +121,7 @@ class TaskState:
 
     @classmethod
     def at(cls, message: TaskMessage) -> "TaskState":
-        """Return the standing before the records that must be read for `message`."""
+        """Return the state before the records that must be read for `message`."""
         point: FoldPoint = message.point
         task_state = cls(Fold.at(point))
         if isinstance(message, Continue):
@@ -130,13 +130,13 @@ class TaskState:
         return task_state
 
     def take(self, record: ChunkRecord) -> Verdict:
-        """Fold one record. Raises `TaskStateLostError` on a gap: the hint did not fit the log."""
+        """Fold one record. Raises `TaskStateLostError` on a gap: the fold point does not match."""
         self.fold, verdict = step(self.fold, record)
         if verdict is Verdict.GAP:
             raise TaskStateLostError(f"a gap in the log of {record.task} at {record.off}")
         if verdict is Verdict.CLAIMED:
             claim = decode_claim(record.value)
-            if claim is not None:  # else it counts for its epoch alone
+            if claim is not None:  # else only its epoch counts
                 self.last_claim = claim
                 self.claims.append(ClaimSeen(claim, self.fold.next_off, record.time_ms))
             if self.started_ms is None:
@@ -148,34 +148,34 @@ class TaskState:
         return verdict
 
     def restore_checkpoint(self, record: ChunkRecord) -> None:
-        """Take the record of the last checkpoint when nothing with one was read since."""
+        """Use the record of the last checkpoint if no later one was read."""
         self.ckpt = self.ckpt or record.ckpt
         if self.last_chunk is None and record.end == self.fold.next_off:
             self.last_chunk = record.value
 
     @property
     def rank(self) -> Rank:
-        """The last claim's rank, lower than every message's when there is none."""
+        """The last claim's rank; without a claim, lower than that of every message."""
         return Rank(-1, -1) if self.last_claim is None else rank_of(self.last_claim)
 
     def accepts(self, message: TaskMessage) -> bool:
-        """Whether `message` may carry the task: see the module's first lines."""
+        """Return whether `message` may continue the task: see the module's docstring."""
         return not self.fold.closed and Rank(slice_of(message), parent_of(message)) >= self.rank
 
     def continues_after(self, claim: Claim) -> bool:
-        """Whether the slice of `claim` is to write the next message.
+        """Return whether the slice of `claim` must write the next message.
 
-        Not when the log is closed, and not when a claim of a higher rank has come since: then
-        another message carries the task.
+        False if the log is closed, or if there is a later claim of higher rank: then another
+        message carries the task.
         """
         return not self.fold.closed and self.rank <= rank_of(claim)
 
     def suspects(self, message: TaskMessage, life: Incarnation) -> list[Suspect]:
-        """Return the lives that may have ended by this slice, each once, oldest first.
+        """Return the processes that this slice may have crashed, each once, oldest first.
 
-        A life is suspected when it claimed the slice and not a byte was written since. It is not
-        when it is the asking `life`; and of several claims of one life only the last one counts,
-        for it lived to make that.
+        A process is a suspect if it claimed the slice and no byte was written since. The caller's
+        own `life` is not a suspect. Of several claims of one process only the last one counts: the
+        process was still running when it made that one.
         """
         found: dict[Incarnation, Suspect] = {}
         for i, seen in enumerate(self.claims):
@@ -195,11 +195,11 @@ class TaskState:
 
     @property
     def processed(self) -> int:
-        """Return how many frames' chunks the log holds."""
+        """Number of frames whose chunks are in the log."""
         return self.fold.next_seq
 
     def info(self) -> StreamInfo | None:
-        """Return the counters of the last chunk that was read, if any was and can be."""
+        """Return the counters of the last chunk read; None if there is none or it is invalid."""
         if self.last_chunk is None:
             return None
         try:

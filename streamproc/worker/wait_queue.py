@@ -1,4 +1,4 @@
-"""Waiting for one's turn in an event loop: `Turns` decides, futures wait."""
+"""asyncio wait queue for places: `Turns` decides, callers wait on futures."""
 
 import asyncio
 import time
@@ -9,14 +9,14 @@ from streamproc.worker.scheduler import Place, Turns
 
 
 class LineClosedError(Exception):
-    """The worker stops: who still waits for a first turn does not get one any more."""
+    """The worker stops: tickets that still wait for their first turn get none."""
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One message's place in the line; `has_begun` once it has had a turn.
+    """One message in the queue; `has_begun` is True once it has had a turn.
 
-    `give_way` asks its slice to end early; any thread.
+    `give_way` asks its slice to end early. Thread-safe.
     """
 
     task: str
@@ -27,46 +27,46 @@ class Ticket:
 
 
 class Line:
-    """The worker's line. Use from one event loop; a ticket has to `leave`, whatever happens."""
+    """The worker's wait queue. Use from one event loop; each ticket must `leave` in every case."""
 
     def __init__(self, turns: Turns[Ticket], kept: Callable[[], Mapping[str, int]] = dict) -> None:
-        """`kept` counts the open sessions of each project that no slot uses at the moment."""
+        """`kept` counts each project's open sessions that no slot uses at the moment."""
         self._turns, self._kept = turns, kept
         self._waiting: dict[Ticket, asyncio.Future[Place | None]] = {}
         self._closed = False
 
     @property
     def n_working(self) -> int:
-        """How many slots are in use."""
+        """Number of slots in use."""
         return self._turns.n_working
 
     @property
     def n_opening(self) -> int:
-        """How many places of those who open are in use."""
+        """Number of opening places in use."""
         return self._turns.n_opening
 
     async def slot(self, ticket: Ticket) -> None:
-        """Wait for a slot with a session that is warm. Raises `LineClosedError`."""
+        """Wait for a slot, with a warm session. Raises `LineClosedError`."""
         self._turns.wants_slot(ticket, ticket.project, ticket.weight)
         await self._turn(ticket)
 
     async def opening(self, ticket: Ticket) -> None:
-        """Wait to open a source; a slot is given back. Raises `LineClosedError`."""
+        """Wait to open a source; releases a slot. Raises `LineClosedError`."""
         self._turns.wants_opening(ticket, ticket.project, ticket.weight)
         await self._turn(ticket)
 
     async def slot_after_opening(self, ticket: Ticket) -> None:
-        """Wait for a slot, before all who have not opened their source."""
+        """Wait for a slot, before all tickets that have not opened their source."""
         self._turns.opened(ticket, ticket.project, ticket.weight)
         await self._turn(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Give back what the ticket has."""
+        """Release the ticket's place."""
         self._turns.leaves(ticket)
         self.advance()
 
     def advance(self) -> None:
-        """Let on who may go on. Sessions that were closed, and time, make room as well."""
+        """Wake the tickets that get a place now; closed sessions and time also free capacity."""
         for grant in self._turns.grants(self._kept(), time.monotonic()):
             future = self._waiting.get(grant.ticket)
             if future is not None and not future.done():
@@ -75,14 +75,14 @@ class Line:
             ticket.give_way()
 
     def excuse(self, is_excused: Callable[[str], bool]) -> None:
-        """Let tasks that wait to open a source go on without a place: they will not open any."""
+        """Let waiting tasks continue without a place if `is_excused`: they will open no source."""
         for ticket, future in [*self._waiting.items()]:
             if not ticket.has_begun and not future.done() and is_excused(ticket.task):
                 self._turns.leaves(ticket)
                 future.set_result(None)
 
     def close(self) -> None:
-        """Send away who waits for a first turn; who has begun is let through to the end."""
+        """Reject tickets that wait for their first turn; those that have begun may finish."""
         self._closed = True
         for ticket, future in self._waiting.items():
             if not ticket.has_begun and not future.done():

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +17,7 @@ from streamproc.contract.env import KAFKA
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.sinks.archive.consumer import run_archive
 from streamproc.sinks.index.tables import client_factory
-from tests.api.server import LiveApi
+from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
@@ -82,7 +82,7 @@ async def admin(live: LiveApi) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def new_key(admin: httpx.AsyncClient) -> Callable[[], Any]:
+def new_key(admin: httpx.AsyncClient) -> NewKey:
     """Make a project and return its id and a key of it."""
 
     async def make() -> tuple[str, str]:
@@ -94,11 +94,10 @@ def new_key(admin: httpx.AsyncClient) -> Callable[[], Any]:
 
 
 @pytest.fixture
-async def project(new_key: Callable[[], Any], live: LiveApi) -> AsyncIterator[httpx.AsyncClient]:
+async def project(new_key: NewKey, live: LiveApi) -> AsyncIterator[ProjectClient]:
     """A client with the key of a project of its own; `.project` is the project's id."""
     project_id, key = await new_key()
-    async with live.client(key) as client:
-        client.project = project_id  # type: ignore[attr-defined]
+    async with ProjectClient(live, project_id, key) as client:
         yield client
 
 
@@ -135,7 +134,7 @@ def archive(settings: Settings, s3_server: S3Server) -> Iterator[None]:
 
 
 @pytest.fixture
-async def fresh(settings: Settings, live: LiveApi) -> AsyncIterator[Callable[..., Any]]:
+async def fresh(settings: Settings, live: LiveApi) -> AsyncIterator[Fresh]:
     """Start another server, which knows nothing but what Kafka and S3 tell it."""
     started: list[LiveApi] = []
 

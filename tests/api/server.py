@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import httpx
@@ -42,7 +42,8 @@ class LiveApi:
 
     @property
     def services(self) -> Services:
-        return self.app.state.services
+        services: Services = self.app.state.services
+        return services
 
     def start(self) -> None:
         """Serve; return once every part is ready."""
@@ -74,11 +75,31 @@ class LiveApi:
         )
 
 
+class ProjectClient(httpx.AsyncClient):
+    """A client with a key of a project, whose id is `project`."""
+
+    def __init__(self, api: LiveApi, project: str, key: str) -> None:
+        super().__init__(
+            base_url=api.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=20,
+            verify=tls_context(),
+        )
+        self.project = project
+
+
+Fresh = Callable[..., Coroutine[Any, Any, LiveApi]]
+"""Starts another server, with these settings changed."""
+
+NewKey = Callable[[], Coroutine[Any, Any, tuple[str, str]]]
+"""Makes a project and gives its id and a key of it."""
+
+
 async def until(ask: Callable[[], Awaitable[T]], *, within_s: float = 10.0) -> T:
     """Return the first truthy answer; fails when there is none in time."""
     deadline_s = time.monotonic() + within_s
     while True:
-        found: Any = await ask()
+        found = await ask()
         if found:
             return found
         assert time.monotonic() < deadline_s, f"{found!r} for {within_s} s"

@@ -4,13 +4,12 @@ import asyncio
 import http.client
 import time
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from streamproc.contract import object_keys
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, ProjectClient, until
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
 
@@ -35,7 +34,7 @@ def stream_path(task: str, query: str = "") -> str:
     return f"/v1/video/tasks/{task}/stream" + (f"?{query}" if query else "")
 
 
-def begin(worker: StandInWorker, client: Any, task: str, n_chunks: int) -> None:
+def begin(worker: StandInWorker, client: ProjectClient, task: str, n_chunks: int) -> None:
     worker.claim(client.project, task)
     for _ in range(n_chunks):
         worker.chunk(task, target())
@@ -46,7 +45,8 @@ async def seen(client: httpx.AsyncClient, task: str, length: int) -> None:
 
     async def there() -> bool:
         answer = await client.get(stream_path(task, "live=false"))
-        return answer.headers.get("stream-next-offset") == str(length)
+        offset: str | None = answer.headers.get("stream-next-offset")
+        return offset == str(length)
 
     await until(there)
 

@@ -1,7 +1,6 @@
 """Projects and keys: made, used, revoked, on one server and on the others."""
 
 import secrets
-from typing import Any
 
 import httpx
 import pytest
@@ -9,7 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from api.ids import key_hash
 from streamproc.contract import topics
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, ProjectClient, until
 
 
 async def works(live: LiveApi, key: str | None) -> int:
@@ -90,7 +89,7 @@ async def test_what_is_no_key_is_401(live: LiveApi, header: str | None, status: 
 
 
 async def test_projects_are_no_operators_and_the_operator_is_no_project(
-    project: Any, admin: httpx.AsyncClient
+    project: ProjectClient, admin: httpx.AsyncClient
 ) -> None:
     for method, path, code in (
         ("POST", "/v1/admin/projects", "forbidden"),

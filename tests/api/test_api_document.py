@@ -12,7 +12,7 @@ import pytest
 from api.errors import ProblemError
 from streamproc.contract import env, tables
 from tests.api.rows import embedding_row, insert, task_row, track_row
-from tests.api.server import LiveApi
+from tests.api.server import LiveApi, ProjectClient
 from tests.api.streams import begin, seen
 from tests.api.worker import StandInWorker
 from tests.contract.documented import ROOT, documented_commands
@@ -89,7 +89,7 @@ def expected(text: str) -> str:
 @needs_curl
 async def test_every_example_does_what_it_says(
     live: LiveApi,
-    project: Any,
+    project: ProjectClient,
     worker: StandInWorker,
     clickhouse: Any,
     tmp_path: Path,
@@ -141,7 +141,8 @@ def seed(clickhouse: Any, project: str, task: str) -> None:
 
 
 def test_every_error_code_is_in_the_document() -> None:
-    codes = {kind.code for kind in [ProblemError, *kinds_of(ProblemError)]}
+    kinds: list[type[ProblemError]] = [ProblemError, *kinds_of(ProblemError)]
+    codes = {kind.code for kind in kinds}
     for path in (ROOT / "api").rglob("*.py"):
         codes |= set(re.findall(r'\bcode="([a-z_]+)"', path.read_text()))
     assert len(codes) > 20

@@ -18,7 +18,7 @@ from streamproc.contract import env
 from streamproc.contract.audit import AuditRecord, decode_audit
 from streamproc.sinks.index.audit import start_audit
 from streamproc.sinks.index.tables import client_factory
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, NewKey, until
 from tests.api.test_tasks_route import BODY
 
 
@@ -37,7 +37,8 @@ def trail(settings: Settings, clickhouse: Any) -> Iterator[None]:
 async def listed(client: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
     answer = await client.get("/v1/admin/audit", params=filters)
     assert answer.status_code == 200, answer.text
-    return answer.json()["data"]
+    records: list[dict[str, Any]] = answer.json()["data"]
+    return records
 
 
 async def found(client: httpx.AsyncClient, n: int = 1, **filters: Any) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ async def test_an_unknown_key_leaves_a_denied_attempt_and_nothing_of_the_key(
 
 
 async def test_the_list_is_filtered_paged_and_confined(
-    live: LiveApi, admin: httpx.AsyncClient, new_key: Any, trail: None
+    live: LiveApi, admin: httpx.AsyncClient, new_key: NewKey, trail: None
 ) -> None:
     project, _ = await new_key()
     body = {"project": project, "scopes": ["admin:project"]}
@@ -131,7 +132,9 @@ async def test_the_list_is_filtered_paged_and_confined(
     records = await found(admin, 3, project=project)
     paged, cursor = [], None
     while True:
-        params = {"project": project, "limit": 1} | ({"cursor": cursor} if cursor else {})
+        params: dict[str, str | int] = {"project": project, "limit": 1}
+        if cursor:
+            params["cursor"] = cursor
         page = (await admin.get("/v1/admin/audit", params=params)).json()
         paged += page["data"]
         cursor = page["next_cursor"]
@@ -145,8 +148,8 @@ async def test_the_list_is_filtered_paged_and_confined(
     async with live.client(keeper["key"]) as client:
         assert {r["project"] for r in await listed(client)} == {project}
         assert (await client.get("/v1/admin/audit?project=other")).status_code == 403
-    for params in ({"outcome": "odd"}, {"cursor": "x"}, {"from": "never"}):
-        assert (await admin.get("/v1/admin/audit", params=params)).status_code in {400, 422}
+    for bad in ({"outcome": "odd"}, {"cursor": "x"}, {"from": "never"}):
+        assert (await admin.get("/v1/admin/audit", params=bad)).status_code in {400, 422}
     async with live.client(None) as nobody:
         assert (await nobody.get("/v1/admin/audit")).status_code == 401
 

@@ -2,13 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.api.server import LiveApi
+from tests.api.server import LiveApi, NewKey
 from tests.brokers import KafkaNode
 from tests.clients import examples
 from tests.clients.faults import Cut, Ending, Plan, Treatment, sizes
@@ -54,7 +52,7 @@ async def test_an_example_prints_every_chunk_once_and_ends_at_a_refusal(
     language: str,
     live: LiveApi,
     kafka: KafkaNode,
-    new_key: Callable[[], Any],
+    new_key: NewKey,
     processes: None,
     tmp_path: Path,
 ) -> None:

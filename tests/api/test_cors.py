@@ -1,10 +1,8 @@
 """Pages of other origins: let in by name, and not otherwise."""
 
-from typing import Any
-
 import httpx
 
-from tests.api.server import LiveApi
+from tests.api.server import Fresh, LiveApi, ProjectClient
 from tests.api.streams import begin, stream_path
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
@@ -13,7 +11,7 @@ ORIGIN = "https://shop.example.com"
 
 
 async def test_a_named_origin_may_read_and_others_may_not(
-    project: Any, worker: StandInWorker, fresh: Any
+    project: ProjectClient, worker: StandInWorker, fresh: Fresh
 ) -> None:
     api = await fresh(cors_origins=(ORIGIN,))
     task = await submit(project)
@@ -44,7 +42,7 @@ async def test_a_named_origin_may_read_and_others_may_not(
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
 
 
-async def test_a_preflight_of_a_named_origin_allows_what_it_asks_for(fresh: Any) -> None:
+async def test_a_preflight_of_a_named_origin_allows_what_it_asks_for(fresh: Fresh) -> None:
     """Libraries send headers of their own without being asked for them."""
     api = await fresh(cors_origins=(ORIGIN,))
     wanted = "authorization, cache-control, last-event-id, x-stainless-lang, x-any-other"
@@ -67,7 +65,9 @@ async def test_a_preflight_of_a_named_origin_allows_what_it_asks_for(fresh: Any)
         assert "access-control-allow-headers" not in refused.headers
 
 
-async def test_no_origin_is_let_in_unless_it_is_named(project: Any, live: LiveApi) -> None:
+async def test_no_origin_is_let_in_unless_it_is_named(
+    project: ProjectClient, live: LiveApi
+) -> None:
     answer = await project.get("/v1/models", headers={"Origin": ORIGIN})
     assert answer.status_code == 200
     assert "access-control-allow-origin" not in answer.headers

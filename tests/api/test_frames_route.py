@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from streamproc.contract import env
-from tests.api.server import LiveApi, until
+from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.data import clips
 from tests.streamproc.source.origin import serving
 from tests.streamproc.source.test_far_origins import Ranged
@@ -43,7 +43,7 @@ async def test_a_frame_is_a_jpeg_with_the_sources_size(project: httpx.AsyncClien
 
 
 async def test_a_frame_of_a_range_far_into_a_video_is_gone_to_as_the_task_went(
-    project: Any, fresh: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: ProjectClient, fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = clips.write(tmp_path / "clip.mp4", clips.Recipe("clip.mp4"))
     video = clips.looped_clip(tmp_path / "far.ts", 10, clip, format="mpegts", filler_bytes=45_000)
@@ -99,7 +99,7 @@ async def test_a_source_that_is_gone_is_410(project: httpx.AsyncClient, tmp_path
 
 
 async def test_a_foreign_task_and_an_unknown_one_are_alike(
-    project: httpx.AsyncClient, new_key: Any, live: LiveApi
+    project: httpx.AsyncClient, new_key: NewKey, live: LiveApi
 ) -> None:
     task = await submitted(project, {"type": "video_url", "url": CLIP.as_uri()})
     _, key = await new_key()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +11,7 @@ from api.log.sse_response import HEARTBEAT
 from console.client.async_client import AsyncClient
 from console.client.log_stream import Following
 from streamproc.contract import env
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, ProjectClient, until
 from tests.api.streams import stream_path
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
@@ -26,7 +25,7 @@ BASH_S = 60.0
 
 @needs_program("curl", promise="the loop of docs/protocol.md that counts bytes")
 async def test_byte_counters_leave_heartbeats_out_over_cuts(
-    project: Any, worker: StandInWorker, live: LiveApi, tmp_path: Path
+    project: ProjectClient, worker: StandInWorker, live: LiveApi, tmp_path: Path
 ) -> None:
     task = await submit(project)
     key = project.headers["authorization"].split()[1]

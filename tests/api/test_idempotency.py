@@ -17,7 +17,7 @@ from api.tasks.submission import RecentTasks, Submissions
 from streamproc.contract import topics
 from streamproc.contract.records import Submitted, decode_task_message
 from streamproc.contract.stored_request import StoredRequest
-from tests.api.server import LiveApi
+from tests.api.server import LiveApi, NewKey, ProjectClient
 from tests.api.test_tasks_route import BODY
 
 
@@ -44,7 +44,9 @@ def submissions_of(live: LiveApi, task: str) -> list[Submitted]:
             assert message is not None
             assert message.error() is None
             if message.key() == task.encode():
-                decoded = decode_task_message(message.value())
+                value = message.value()
+                assert value is not None
+                decoded = decode_task_message(value)
                 assert isinstance(decoded, Submitted)
                 assert decoded.partition == message.partition()
                 found.append(decoded)
@@ -62,7 +64,7 @@ async def post(client: httpx.AsyncClient, key: str, body: Any = None) -> httpx.R
 
 
 async def test_ten_at_once_on_two_servers_are_one_task(
-    project: Any, live: LiveApi, other: httpx.AsyncClient
+    project: ProjectClient, live: LiveApi, other: httpx.AsyncClient
 ) -> None:
     answers = await asyncio.gather(
         *(post(client, "same") for client in (project, other) for _ in range(5))
@@ -74,14 +76,14 @@ async def test_ten_at_once_on_two_servers_are_one_task(
     assert len({msgspec.json.encode(message) for message in sent}) == 1
 
 
-async def test_repeats_on_one_server_are_one_message(project: Any, live: LiveApi) -> None:
+async def test_repeats_on_one_server_are_one_message(project: ProjectClient, live: LiveApi) -> None:
     answers = await asyncio.gather(*(post(project, "k") for _ in range(10)))
     answers.append(await post(project, "k"))
     (task,) = {answer.json()["id"] for answer in answers}
     assert len(submissions_of(live, task)) == 1
 
 
-async def test_another_body_is_a_conflict_and_harms_nothing(project: Any) -> None:
+async def test_another_body_is_a_conflict_and_harms_nothing(project: ProjectClient) -> None:
     first = await post(project, "k1")
     second = await post(project, "k1", {**BODY, "model": "other"})
     assert second.status_code == 409
@@ -90,7 +92,7 @@ async def test_another_body_is_a_conflict_and_harms_nothing(project: Any) -> Non
     assert (await post(project, "k1")).json() == first.json()
 
 
-async def test_racing_bodies_have_one_winner(project: Any) -> None:
+async def test_racing_bodies_have_one_winner(project: ProjectClient) -> None:
     bodies = [{**BODY, "model": f"m{n % 2}"} for n in range(10)]
     answers = await asyncio.gather(*(post(project, "race", body) for body in bodies))
     winners = {i % 2 for i, answer in enumerate(answers) if answer.status_code == 202}
@@ -101,18 +103,20 @@ async def test_racing_bodies_have_one_winner(project: Any) -> None:
     assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
 
 
-async def test_projects_do_not_share_keys(project: Any, live: LiveApi, new_key: Any) -> None:
+async def test_projects_do_not_share_keys(
+    project: ProjectClient, live: LiveApi, new_key: NewKey
+) -> None:
     _, key = await new_key()
     async with live.client(key) as stranger:
         assert (await post(project, "k")).json()["id"] != (await post(stranger, "k")).json()["id"]
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
-async def test_unusable_keys_are_refused(project: Any, key: str) -> None:
+async def test_unusable_keys_are_refused(project: ProjectClient, key: str) -> None:
     assert (await post(project, key)).status_code in {400, 422}
 
 
-async def test_without_a_key_every_request_is_a_task(project: Any) -> None:
+async def test_without_a_key_every_request_is_a_task(project: ProjectClient) -> None:
     answers = await asyncio.gather(
         *(project.post("/v1/video/process", json=BODY) for _ in range(5))
     )

@@ -10,7 +10,7 @@ import pytest
 
 from api.kafka.key_use import EVERY_MS, KeyUses
 from api.log.stream_token import sign
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, NewKey, ProjectClient, until
 from tests.api.test_tasks_route import BODY
 from tests.api.worker import StandInWorker
 
@@ -21,13 +21,14 @@ def soon(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-async def made(admin: httpx.AsyncClient, project: Any, **fields: Any) -> dict[str, Any]:
+async def made(admin: httpx.AsyncClient, project: ProjectClient, **fields: Any) -> dict[str, Any]:
     answer = await admin.post("/v1/admin/keys", json={"project": project.project, **fields})
     assert answer.status_code == 201, answer.text
-    return answer.json()
+    key: dict[str, Any] = answer.json()
+    return key
 
 
-CALLS = (
+CALLS: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("read", "GET", "/v1/video/tasks", None),
     ("read", "GET", "/v1/video/tracks", None),
     ("read", "GET", "/v1/video/tasks/{task}", None),
@@ -47,7 +48,7 @@ CALLS = (
 
 @pytest.mark.parametrize("scope", ["read", "submit", "admin:project"])
 async def test_a_key_does_what_its_scope_says_and_is_told_what_it_lacks(
-    live: LiveApi, admin: httpx.AsyncClient, project: Any, scope: str
+    live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient, scope: str
 ) -> None:
     task = (await project.post("/v1/video/process", json=BODY)).json()["id"]
     key = await made(admin, project, scopes=[scope])
@@ -68,7 +69,7 @@ async def test_a_key_does_what_its_scope_says_and_is_told_what_it_lacks(
 
 
 async def test_a_key_without_named_scopes_reads_and_submits(
-    admin: httpx.AsyncClient, project: Any
+    admin: httpx.AsyncClient, project: ProjectClient
 ) -> None:
     assert (await made(admin, project))["scopes"] == ["read", "submit"]
     assert (await made(admin, project, scopes=["submit", "read", "read"]))["scopes"] == [
@@ -78,7 +79,7 @@ async def test_a_key_without_named_scopes_reads_and_submits(
 
 
 async def test_an_administrator_of_a_project_reaches_no_other(
-    live: LiveApi, admin: httpx.AsyncClient, project: Any, new_key: Any
+    live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient, new_key: NewKey
 ) -> None:
     other_project, _ = await new_key()
     (other_key,) = (await admin.get(f"/v1/admin/keys?project={other_project}")).json()["data"]
@@ -107,14 +108,14 @@ async def test_an_administrator_of_a_project_reaches_no_other(
     ],
 )
 async def test_what_a_key_cannot_be_is_named(
-    admin: httpx.AsyncClient, project: Any, field: str, body: dict[str, Any]
+    admin: httpx.AsyncClient, project: ProjectClient, field: str, body: dict[str, Any]
 ) -> None:
     answer = await admin.post("/v1/admin/keys", json={"project": project.project, **body})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
 async def test_a_rotated_key_works_on_for_the_overlap_and_its_successor_beside_it(
-    live: LiveApi, admin: httpx.AsyncClient, project: Any, other_live: LiveApi
+    live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient, other_live: LiveApi
 ) -> None:
     old = await made(admin, project, name="gate", scopes=["read"], expires_at=soon(3600))
     at = f"/v1/admin/keys/{old['id']}/rotate"
@@ -140,7 +141,7 @@ async def test_a_rotated_key_works_on_for_the_overlap_and_its_successor_beside_i
 
 
 async def test_the_last_use_is_told_once_and_on_every_server(
-    live: LiveApi, other_live: LiveApi, admin: httpx.AsyncClient, project: Any
+    live: LiveApi, other_live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient
 ) -> None:
     key = await made(admin, project)
     assert key["last_used_at"] is None
@@ -168,7 +169,7 @@ def test_a_use_is_written_once_in_ten_minutes() -> None:
             self.keys.append(key)
 
     posted, clock = Posted(), [10 * EVERY_MS]
-    uses = KeyUses(GlobalTable(), posted, lambda: clock[0])  # type: ignore[arg-type]
+    uses = KeyUses(GlobalTable(), posted, lambda: clock[0])  # type: ignore[arg-type] # it posts, no more
     for _ in range(100):
         uses.note("ab")
         clock[0] += EVERY_MS // 50
@@ -190,7 +191,7 @@ async def test_streams_and_tokens_die_with_their_key_on_every_server(
     live: LiveApi,
     other_live: LiveApi,
     admin: httpx.AsyncClient,
-    project: Any,
+    project: ProjectClient,
     worker: StandInWorker,
 ) -> None:
     task = (await project.post("/v1/video/process", json=BODY)).json()["id"]
@@ -246,7 +247,7 @@ async def test_streams_and_tokens_die_with_their_key_on_every_server(
 
 
 async def test_a_held_long_poll_tells_a_dead_key_nothing(
-    live: LiveApi, admin: httpx.AsyncClient, project: Any, worker: StandInWorker
+    live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = (await project.post("/v1/video/process", json=BODY)).json()["id"]
     worker.claim(project.project, task)
@@ -261,7 +262,7 @@ async def test_a_held_long_poll_tells_a_dead_key_nothing(
 
 
 async def test_a_token_needs_its_key_to_read_and_an_old_one_needs_none(
-    live: LiveApi, admin: httpx.AsyncClient, project: Any
+    live: LiveApi, admin: httpx.AsyncClient, project: ProjectClient
 ) -> None:
     from tests.api.log.test_stream_token import as_before
 

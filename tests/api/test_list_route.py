@@ -11,13 +11,15 @@ from api.tasks.submission import now_ms
 from api.timestamps import rfc3339
 from streamproc.contract import tables
 from tests.api.rows import insert, task_row
+from tests.api.server import ProjectClient
 from tests.api.test_tasks_route import submit
 
 
 async def page(client: httpx.AsyncClient, query: str = "") -> dict[str, Any]:
     answer = await client.get(f"/v1/video/tasks?{query}")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 async def walk(client: httpx.AsyncClient, query: str) -> list[str]:
@@ -46,13 +48,13 @@ def seed(clickhouse: Any, project: str, n: int, **changes: Any) -> list[str]:
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 50])
 async def test_pages_hold_every_task_once_newest_first(
-    project: Any, clickhouse: Any, limit: int
+    project: ProjectClient, clickhouse: Any, limit: int
 ) -> None:
     ids = seed(clickhouse, project.project, 15)
     assert await walk(project, f"limit={limit}") == ids
 
 
-async def test_inserts_between_pages_move_nothing(project: Any, clickhouse: Any) -> None:
+async def test_inserts_between_pages_move_nothing(project: ProjectClient, clickhouse: Any) -> None:
     ids = seed(clickhouse, project.project, 12)
     seen: list[str] = []
     found = await page(project, "limit=4")
@@ -71,7 +73,9 @@ async def test_inserts_between_pages_move_nothing(project: Any, clickhouse: Any)
     assert seen == ids
 
 
-async def test_fresh_task_is_listed_at_once_and_only_once(project: Any, clickhouse: Any) -> None:
+async def test_fresh_task_is_listed_at_once_and_only_once(
+    project: ProjectClient, clickhouse: Any
+) -> None:
     task = await submit(project)
     found = (await page(project))["data"]
     assert [(entry["id"], entry["status"]) for entry in found] == [(task, "pending")]
@@ -86,13 +90,15 @@ async def test_fresh_task_is_listed_at_once_and_only_once(project: Any, clickhou
     assert [(entry["id"], entry["status"]) for entry in found] == [(task, "running")]
 
 
-async def test_fresh_tasks_keep_their_place_between_pages(project: Any, clickhouse: Any) -> None:
+async def test_fresh_tasks_keep_their_place_between_pages(
+    project: ProjectClient, clickhouse: Any
+) -> None:
     ids = seed(clickhouse, project.project, 3)
     fresh = [await submit(project) for _ in range(3)]
     assert await walk(project, "limit=2") == [*sorted(fresh, reverse=True), *ids]
 
 
-async def test_cancel_shows_in_the_list(project: Any, clickhouse: Any) -> None:
+async def test_cancel_shows_in_the_list(project: ProjectClient, clickhouse: Any) -> None:
     ids = seed(clickhouse, project.project, 2, status="running")
     task = await submit(project)
     await project.post(f"/v1/video/tasks/{task}/cancel")
@@ -101,7 +107,7 @@ async def test_cancel_shows_in_the_list(project: Any, clickhouse: Any) -> None:
     assert [t["id"] for t in (await page(project, "status=running"))["data"]] == ids
 
 
-async def test_status_filter_repeats(project: Any, clickhouse: Any) -> None:
+async def test_status_filter_repeats(project: ProjectClient, clickhouse: Any) -> None:
     by_status = {
         status: seed(clickhouse, project.project, 2, status=status)
         for status in ("pending", "running", "succeeded", "failed", "cancelled")
@@ -111,7 +117,7 @@ async def test_status_filter_repeats(project: Any, clickhouse: Any) -> None:
     assert {task["status"] for task in found["data"]} == {"failed", "cancelled"}
 
 
-async def test_times_are_a_half_open_range(project: Any, clickhouse: Any) -> None:
+async def test_times_are_a_half_open_range(project: ProjectClient, clickhouse: Any) -> None:
     newest_first = seed(clickhouse, project.project, 10)
     times = [tables.created_ms_of(task) for task in newest_first]
     wanted = [task for task in newest_first if times[6] <= tables.created_ms_of(task) < times[0]]
@@ -119,7 +125,9 @@ async def test_times_are_a_half_open_range(project: Any, clickhouse: Any) -> Non
     assert await walk(project, f"from={rfc3339(times[6])}&to={rfc3339(times[0])}") == wanted
 
 
-async def test_listed_task_has_every_field_of_the_index(project: Any, clickhouse: Any) -> None:
+async def test_listed_task_has_every_field_of_the_index(
+    project: ProjectClient, clickhouse: Any
+) -> None:
     task = new_task_id(now_ms())
     row = task_row(
         project.project,
@@ -162,7 +170,7 @@ async def test_listed_task_has_every_field_of_the_index(project: Any, clickhouse
     ]
 
 
-async def test_projects_see_their_own_tasks(project: Any, clickhouse: Any) -> None:
+async def test_projects_see_their_own_tasks(project: ProjectClient, clickhouse: Any) -> None:
     seed(clickhouse, "somebody_else", 3)
     assert await page(project) == {"data": [], "next_cursor": None}
 
@@ -192,7 +200,9 @@ async def test_bad_filters_are_named(
         assert answer.json()["errors"][0]["field"] == field
 
 
-async def test_many_lists_at_once_do_not_disturb_each_other(project: Any, clickhouse: Any) -> None:
+async def test_many_lists_at_once_do_not_disturb_each_other(
+    project: ProjectClient, clickhouse: Any
+) -> None:
     ids = seed(clickhouse, project.project, 20)
     walks = await asyncio.gather(*(walk(project, f"limit={n}") for n in range(3, 15)))
     assert all(found == ids for found in walks)

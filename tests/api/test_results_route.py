@@ -17,7 +17,7 @@ from streamproc.contract.framing import DONE, parse_events
 from streamproc.sinks.index.consumer import run_index
 from streamproc.sinks.index.tables import client_factory
 from tests.api.rows import embedding_row, insert, task_row, track_row
-from tests.api.server import until
+from tests.api.server import ProjectClient, until
 from tests.api.test_tasks_route import status, submit
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
@@ -69,7 +69,7 @@ def seen(track: int, confidence: float, **fields: Any) -> Target:
 
 
 async def test_results_equal_a_recomputation_from_the_stream(
-    project: Any, worker: StandInWorker, index: None
+    project: ProjectClient, worker: StandInWorker, index: None
 ) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
@@ -80,7 +80,7 @@ async def test_results_equal_a_recomputation_from_the_stream(
     worker.end(task)
 
     async def succeeded() -> bool:
-        return (await status(project, task))["status"] == "succeeded"
+        return bool((await status(project, task))["status"] == "succeeded")
 
     await until(succeeded)
 
@@ -108,7 +108,7 @@ async def test_results_equal_a_recomputation_from_the_stream(
 
 
 async def test_results_wait_for_the_index_and_then_say_so(
-    project: Any, worker: StandInWorker, clickhouse: Any
+    project: ProjectClient, worker: StandInWorker, clickhouse: Any
 ) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
@@ -169,7 +169,7 @@ async def tracks(client: Any, query: str) -> list[tuple[str, int]]:
     return [(found["task"], found["track_id"]) for found in answer.json()["data"]]
 
 
-async def test_tracks_are_found_by_what_they_are(project: Any, clickhouse: Any) -> None:
+async def test_tracks_are_found_by_what_they_are(project: ProjectClient, clickhouse: Any) -> None:
     older, newer = seed(clickhouse, project.project)
     seed(clickhouse, "somebody_else")
     everything = [(newer, 1), (newer, 2), (older, 1), (older, 2)]
@@ -184,7 +184,7 @@ async def test_tracks_are_found_by_what_they_are(project: Any, clickhouse: Any) 
     assert await tracks(project, f"to={tables.created_ms_of(newer)}") == everything[2:]
 
 
-async def test_similar_tracks_come_nearest_first(project: Any, clickhouse: Any) -> None:
+async def test_similar_tracks_come_nearest_first(project: ProjectClient, clickhouse: Any) -> None:
     older, newer = seed(clickhouse, project.project)
     assert await tracks(project, f"similar_to={older}:1") == [(newer, 1), (older, 2)]
     answer = await project.get(f"/v1/video/tracks?similar_to={older}:1")
@@ -194,7 +194,7 @@ async def test_similar_tracks_come_nearest_first(project: Any, clickhouse: Any) 
 
 
 @pytest.mark.parametrize("query", ["", "similar_to={}:1&"])
-async def test_pages_of_tracks_join_up(project: Any, clickhouse: Any, query: str) -> None:
+async def test_pages_of_tracks_join_up(project: ProjectClient, clickhouse: Any, query: str) -> None:
     older, _ = seed(clickhouse, project.project)
     query = query.format(older)
     whole = await tracks(project, query)
@@ -220,12 +220,14 @@ async def test_pages_of_tracks_join_up(project: Any, clickhouse: Any, query: str
         ("from=x", "from"),
     ],
 )
-async def test_bad_track_queries_are_named(project: Any, query: str, field: str) -> None:
+async def test_bad_track_queries_are_named(project: ProjectClient, query: str, field: str) -> None:
     answer = await project.get(f"/v1/video/tracks?{query}")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-async def test_a_foreign_track_is_nothing_to_be_similar_to(project: Any, clickhouse: Any) -> None:
+async def test_a_foreign_track_is_nothing_to_be_similar_to(
+    project: ProjectClient, clickhouse: Any
+) -> None:
     older, _ = seed(clickhouse, "somebody_else")
     answer = await project.get(f"/v1/video/tracks?similar_to={older}:1")
     assert answer.status_code == 422

@@ -33,7 +33,8 @@ def project_key(live: LiveApi) -> str:
         base_url=live.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=20
     ) as admin:
         project = admin.post("/v1/admin/projects", json={"name": "fuzz"}).json()["id"]
-        return admin.post("/v1/admin/keys", json={"project": project}).json()["key"]
+        answer = admin.post("/v1/admin/keys", json={"project": project})
+        return str(answer.json()["key"])
 
 
 def test_no_request_is_answered_by_a_500(live: LiveApi, project_key: str) -> None:

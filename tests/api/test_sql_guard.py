@@ -11,8 +11,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from api.errors import ProblemError, UnavailableError
-from api.store import sql_runner as sql_store
-from api.store.sql_guard import ALLOWED_FUNCTIONS, MAX_ROWS, QueryRefusedError, check
+from api.store.sql_guard import ALLOWED_FUNCTIONS, LIMITS, MAX_ROWS, QueryRefusedError, check
 from api.store.sql_runner import QueryFailedError, run_sql
 from streamproc.contract.audit import AUDIT
 from streamproc.contract.tables import DDL, TABLES, VIEWS
@@ -258,7 +257,7 @@ def test_too_many_rows_are_cut_and_said(connect: Callable[[], Any]) -> None:
 def test_a_long_query_ends_at_the_time_limit(
     connect: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sql_store.LIMITS, "max_execution_time", "1")
+    monkeypatch.setitem(LIMITS, "max_execution_time", "1")
     with pytest.raises(QueryFailedError, match="time limit"):
         run_sql(connect, "SELECT sum(cityHash64(number)) FROM numbers(1000000000000)")
 
@@ -270,7 +269,7 @@ def test_mistakes_are_told_in_clickhouses_words(connect: Callable[[], Any]) -> N
 
 def test_the_limits_alone_already_forbid_writing(client: Any, database: str) -> None:
     with pytest.raises(DatabaseError, match="READONLY"):
-        client.query("CREATE TABLE written (a Int32) ENGINE = Memory", settings=sql_store.LIMITS)
+        client.query("CREATE TABLE written (a Int32) ENGINE = Memory", settings=LIMITS)
     assert client.command("EXISTS TABLE written") == 0
 
 

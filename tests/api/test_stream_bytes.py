@@ -1,12 +1,12 @@
 """Answers for a task's log to the byte, over raw sockets to a real server."""
 
 import asyncio
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.api.server import LiveApi
+from tests.api.server import LiveApi, ProjectClient
 from tests.api.streams import begin, seen, stream_path
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
@@ -18,7 +18,7 @@ WAIT_S = 30.0
 class Connection:
     """A socket to the server; heads are given in lower case."""
 
-    def __init__(self, live: LiveApi, project: Any) -> None:
+    def __init__(self, live: LiveApi, project: ProjectClient) -> None:
         self._url = urlsplit(live.url)
         self._key = project.headers["authorization"]
 
@@ -43,7 +43,7 @@ class Connection:
         return await asyncio.wait_for(self.reader.read(), WAIT_S)
 
 
-async def closed_log(project: Any, worker: StandInWorker) -> tuple[str, bytes]:
+async def closed_log(project: ProjectClient, worker: StandInWorker) -> tuple[str, bytes]:
     task = await submit(project)
     begin(worker, project, task, 2)
     log = worker.end(task)
@@ -53,7 +53,7 @@ async def closed_log(project: Any, worker: StandInWorker) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("query", ["", "heartbeat=300"])
 async def test_a_live_stream_over_http_1_0_is_plain_bytes_until_it_closes(
-    project: Any, worker: StandInWorker, live: LiveApi, query: str
+    project: ProjectClient, worker: StandInWorker, live: LiveApi, query: str
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, 1)
@@ -78,7 +78,7 @@ async def test_a_live_stream_over_http_1_0_is_plain_bytes_until_it_closes(
 
 @pytest.mark.parametrize("query", ["", "live=false", "live=long-poll"])
 async def test_a_known_length_is_told_over_http_1_0(
-    project: Any, worker: StandInWorker, live: LiveApi, query: str
+    project: ProjectClient, worker: StandInWorker, live: LiveApi, query: str
 ) -> None:
     task, log = await closed_log(project, worker)
     async with Connection(live, project) as one:
@@ -89,7 +89,7 @@ async def test_a_known_length_is_told_over_http_1_0(
 
 
 async def test_a_closed_log_with_heartbeats_over_http_1_0_is_plain(
-    project: Any, worker: StandInWorker, live: LiveApi
+    project: ProjectClient, worker: StandInWorker, live: LiveApi
 ) -> None:
     task, log = await closed_log(project, worker)
     async with Connection(live, project) as one:
@@ -104,7 +104,12 @@ async def test_a_closed_log_with_heartbeats_over_http_1_0_is_plain(
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("query", ["", "&live=false", "&live=long-poll", "&heartbeat=1"])
 async def test_the_logs_end_is_a_bare_204(
-    project: Any, worker: StandInWorker, live: LiveApi, method: str, query: str, version: str
+    project: ProjectClient,
+    worker: StandInWorker,
+    live: LiveApi,
+    method: str,
+    query: str,
+    version: str,
 ) -> None:
     task, log = await closed_log(project, worker)
     path = stream_path(task, f"offset={len(log)}{query}")
@@ -118,7 +123,9 @@ async def test_the_logs_end_is_a_bare_204(
         assert await one.rest() == b""
 
 
-async def test_a_304_names_no_type(project: Any, worker: StandInWorker, live: LiveApi) -> None:
+async def test_a_304_names_no_type(
+    project: ProjectClient, worker: StandInWorker, live: LiveApi
+) -> None:
     task, _ = await closed_log(project, worker)
     path = stream_path(task, "live=false")
     tag = (await project.get(path)).headers["etag"]
@@ -130,7 +137,7 @@ async def test_a_304_names_no_type(project: Any, worker: StandInWorker, live: Li
 
 
 async def test_two_last_event_ids_are_400_and_the_same_twice_is_one(
-    project: Any, worker: StandInWorker, live: LiveApi
+    project: ProjectClient, worker: StandInWorker, live: LiveApi
 ) -> None:
     task, log = await closed_log(project, worker)
     async with Connection(live, project) as one:
@@ -154,7 +161,7 @@ async def test_two_last_event_ids_are_400_and_the_same_twice_is_one(
     ],
 )
 async def test_allow_names_every_method_of_a_path(
-    project: Any, live: LiveApi, method: str, path: str, allow: set[str]
+    project: ProjectClient, live: LiveApi, method: str, path: str, allow: set[str]
 ) -> None:
     async with Connection(live, project) as one:
         head = await one.ask(method, path, "Connection: close")

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from api.log.segments import BLOCK_BYTES
 from streamproc.contract.framing import frame_event
-from tests.api.server import LiveApi
+from tests.api.server import Fresh, LiveApi, ProjectClient
 from tests.api.streams import (
     archive_waits,
     archived,
@@ -30,7 +30,7 @@ SEED = 20
 
 
 async def test_every_offset_of_a_closed_log_gives_exactly_the_suffix(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, N_CHUNKS)
@@ -44,7 +44,7 @@ async def test_every_offset_of_a_closed_log_gives_exactly_the_suffix(
 
 
 async def test_every_offset_of_an_open_log_gives_exactly_the_suffix(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, N_CHUNKS)
@@ -58,7 +58,7 @@ async def test_every_offset_of_an_open_log_gives_exactly_the_suffix(
 
 
 async def test_every_offset_of_an_archived_log_gives_exactly_the_suffix_elsewhere(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     """An earlier version's worker began it: half of the log has `id` before `data`."""
     task = await submit(project)
@@ -86,7 +86,7 @@ async def test_every_offset_of_an_archived_log_gives_exactly_the_suffix_elsewher
 
 
 async def test_readers_of_a_growing_log_get_exactly_the_suffix(
-    project: Any, worker: StandInWorker, archive: None
+    project: ProjectClient, worker: StandInWorker, archive: None
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, 5)
@@ -110,7 +110,7 @@ async def test_readers_of_a_growing_log_get_exactly_the_suffix(
 
 
 async def test_a_growing_log_gives_exactly_the_suffix_at_every_offset(
-    project: Any, worker: StandInWorker, live: LiveApi
+    project: ProjectClient, worker: StandInWorker, live: LiveApi
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, N_CHUNKS)
@@ -131,7 +131,7 @@ async def test_a_growing_log_gives_exactly_the_suffix_at_every_offset(
 
 
 async def test_random_offsets_of_a_long_log_give_exactly_the_suffix(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     task = await submit(project)
     worker.claim(project.project, task)

@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,7 +13,7 @@ import pytest
 
 from api.log.sse_response import HEARTBEAT
 from api.routes import stream as stream_routes
-from tests.api.server import LiveApi, until
+from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.api.streams import archive_waits, archived, begin, seen, stream_path
 from tests.api.test_tasks_route import submit
 from tests.api.worker import StandInWorker
@@ -24,7 +23,7 @@ N_CHUNKS = 20
 
 
 @contextmanager
-def lazy_reader(api: LiveApi, project: Any, task: str) -> Iterator[socket.socket]:
+def lazy_reader(api: LiveApi, project: ProjectClient, task: str) -> Iterator[socket.socket]:
     """Ask for a task's stream over a connection with small buffers, and take nothing of it."""
     host, port = urlsplit(api.url).netloc.split(":")
     with socket.socket() as lazy:
@@ -38,7 +37,7 @@ def lazy_reader(api: LiveApi, project: Any, task: str) -> Iterator[socket.socket
 
 
 async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     api = await fresh(ring_bytes=20_000)
     task = await submit(project)
@@ -65,7 +64,7 @@ async def test_a_ring_too_small_for_its_readers_falls_back_to_the_archive(
 
 
 async def test_a_claim_that_nothing_follows_stalls_no_other_stream(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     """It holds the archive's commit of its partition: the ring must not wait for that."""
     api = await fresh(ring_bytes=20_000)
@@ -97,7 +96,7 @@ async def test_a_claim_that_nothing_follows_stalls_no_other_stream(
 
 
 async def test_headers_come_before_the_first_chunk(
-    project: Any, live: LiveApi, worker: StandInWorker
+    project: ProjectClient, live: LiveApi, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     async with project.stream("GET", stream_path(task)) as answer:
@@ -113,7 +112,9 @@ async def test_headers_come_before_the_first_chunk(
         assert b"".join([piece async for piece in answer.aiter_raw()]) == log
 
 
-async def test_last_event_id_wins_and_junk_is_refused(project: Any, worker: StandInWorker) -> None:
+async def test_last_event_id_wins_and_junk_is_refused(
+    project: ProjectClient, worker: StandInWorker
+) -> None:
     task = await submit(project)
     begin(worker, project, task, 2)
     log = worker.end(task)
@@ -127,7 +128,7 @@ async def test_last_event_id_wins_and_junk_is_refused(project: Any, worker: Stan
 
 
 async def test_ahead_of_an_open_log_is_409_after_a_wait(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, 1)
@@ -141,7 +142,9 @@ async def test_ahead_of_an_open_log_is_409_after_a_wait(
     assert (await waiting).content == log[length + 5 :]
 
 
-async def test_a_long_poll_waits_for_one_more_event(project: Any, worker: StandInWorker) -> None:
+async def test_a_long_poll_waits_for_one_more_event(
+    project: ProjectClient, worker: StandInWorker
+) -> None:
     task = await submit(project)
     begin(worker, project, task, 1)
     first = len(worker.logs[task].log)
@@ -156,7 +159,7 @@ async def test_a_long_poll_waits_for_one_more_event(project: Any, worker: StandI
 
 
 async def test_a_long_poll_that_nothing_comes_for_is_204(
-    project: Any, worker: StandInWorker, monkeypatch: pytest.MonkeyPatch
+    project: ProjectClient, worker: StandInWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_routes, "LONG_POLL_S", 0.1)
     task = await submit(project)
@@ -169,7 +172,7 @@ async def test_a_long_poll_that_nothing_comes_for_is_204(
     assert answer.headers["stream-closed"] == "false"
 
 
-async def test_a_closed_log_answers_ranges(project: Any, worker: StandInWorker) -> None:
+async def test_a_closed_log_answers_ranges(project: ProjectClient, worker: StandInWorker) -> None:
     task = await submit(project)
     begin(worker, project, task, 3)
     log = worker.end(task)
@@ -192,7 +195,7 @@ async def test_a_closed_log_answers_ranges(project: Any, worker: StandInWorker) 
 
 
 async def test_heartbeats_come_on_demand_and_do_not_count(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     got = b""
@@ -206,7 +209,9 @@ async def test_heartbeats_come_on_demand_and_do_not_count(
     assert re.fullmatch(rb"retry: [1-4]\d{3}\n\n(:\n\n){2,}" + re.escape(log), got)
 
 
-async def test_a_token_opens_one_stream_alone(project: Any, worker: StandInWorker) -> None:
+async def test_a_token_opens_one_stream_alone(
+    project: ProjectClient, worker: StandInWorker
+) -> None:
     task, other = await submit(project), await submit(project)
     begin(worker, project, task, 1)
     log = worker.end(task)
@@ -232,7 +237,7 @@ async def test_a_token_opens_one_stream_alone(project: Any, worker: StandInWorke
 
 
 async def test_a_token_that_expires_leaves_its_stream_open_and_opens_no_other(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, 1)
@@ -256,7 +261,7 @@ async def test_a_token_that_expires_leaves_its_stream_open_and_opens_no_other(
         assert refused.json()["detail"] == "The token has expired: ask for another one."
 
 
-async def test_an_empty_token_is_none(project: Any, worker: StandInWorker) -> None:
+async def test_an_empty_token_is_none(project: ProjectClient, worker: StandInWorker) -> None:
     task = await submit(project)
     begin(worker, project, task, 1)
     log = worker.end(task)
@@ -268,7 +273,7 @@ async def test_an_empty_token_is_none(project: Any, worker: StandInWorker) -> No
 
 
 async def test_unknown_and_foreign_streams_are_the_same_404(
-    project: Any, new_key: Any, live: LiveApi
+    project: ProjectClient, new_key: NewKey, live: LiveApi
 ) -> None:
     task = await submit(project)
     _, key = await new_key()
@@ -279,7 +284,9 @@ async def test_unknown_and_foreign_streams_are_the_same_404(
     assert foreign.content == unknown.content
 
 
-async def test_a_client_that_leaves_is_forgotten_at_once(project: Any, live: LiveApi) -> None:
+async def test_a_client_that_leaves_is_forgotten_at_once(
+    project: ProjectClient, live: LiveApi
+) -> None:
     task = await submit(project)
     broadcast = live.services.log.broadcast
 
@@ -296,7 +303,7 @@ async def test_a_client_that_leaves_is_forgotten_at_once(project: Any, live: Liv
 
 
 async def test_two_hundred_readers_at_once_read_the_archive_once(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, N_CHUNKS)
@@ -318,7 +325,7 @@ async def test_two_hundred_readers_at_once_read_the_archive_once(
 
 
 async def test_a_reader_that_takes_nothing_is_let_go(
-    project: Any, worker: StandInWorker, fresh: Any
+    project: ProjectClient, worker: StandInWorker, fresh: Fresh
 ) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
@@ -341,7 +348,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(
 
 
 async def test_a_reader_that_stops_at_the_live_end_holds_nobody_up(
-    project: Any, worker: StandInWorker, fresh: Any
+    project: ProjectClient, worker: StandInWorker, fresh: Fresh
 ) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
@@ -368,7 +375,7 @@ async def test_a_reader_that_stops_at_the_live_end_holds_nobody_up(
 
 
 async def test_head_gives_the_headers_of_a_get_and_no_body(
-    project: Any, worker: StandInWorker
+    project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
     begin(worker, project, task, 2)
@@ -389,7 +396,9 @@ async def test_head_gives_the_headers_of_a_get_and_no_body(
             assert answer.headers["stream-next-offset"] == str(length)
 
 
-async def test_head_of_a_closed_log_tells_its_length(project: Any, worker: StandInWorker) -> None:
+async def test_head_of_a_closed_log_tells_its_length(
+    project: ProjectClient, worker: StandInWorker
+) -> None:
     task = await submit(project)
     begin(worker, project, task, 2)
     log = worker.end(task)

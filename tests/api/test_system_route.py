@@ -16,7 +16,7 @@ from api.settings import Settings
 from streamproc.contract import env, topics
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, ProjectClient, until
 from tests.api.test_tasks_route import BODY, submit
 
 
@@ -96,12 +96,14 @@ async def test_system_shows_workers_parts_and_lag(
     assert model["devices"] == ["CPU"]
 
 
-async def test_system_tells_a_key_its_project(project: Any, admin: httpx.AsyncClient) -> None:
+async def test_system_tells_a_key_its_project(
+    project: ProjectClient, admin: httpx.AsyncClient
+) -> None:
     assert (await project.get("/v1/system")).json()["project"] == project.project
     assert (await admin.get("/v1/system")).json()["project"] is None
 
 
-async def test_metrics_count_routes_and_hold_no_ids(project: Any, live: LiveApi) -> None:
+async def test_metrics_count_routes_and_hold_no_ids(project: ProjectClient, live: LiveApi) -> None:
     task = await submit(project)
     await project.get(f"/v1/video/tasks/{task}")
     async with live.client(None) as stranger:
@@ -198,7 +200,7 @@ async def test_every_error_is_a_problem(
     assert problem["type"] == "about:blank"
 
 
-async def test_too_large_body_names_the_limit(project: Any, live: LiveApi) -> None:
+async def test_too_large_body_names_the_limit(project: ProjectClient, live: LiveApi) -> None:
     limit = live.settings.max_body_bytes
     answer = await project.post("/v1/video/process", content=b"x" * (limit + 1))
     assert answer.status_code == 413
@@ -213,7 +215,9 @@ async def test_too_large_body_names_the_limit(project: Any, live: LiveApi) -> No
     assert answer.status_code == 413
 
 
-async def test_ten_megabytes_of_base64_garbage_are_refused_and_harm_nothing(project: Any) -> None:
+async def test_ten_megabytes_of_base64_garbage_are_refused_and_harm_nothing(
+    project: ProjectClient,
+) -> None:
     garbage = base64.b64encode(b"\xff" * 10_000_000).decode()
     body = {**BODY, "input": [{"type": "video_base64", "data": garbage}]}
     assert (await project.post("/v1/video/process", json=body)).status_code == 413

@@ -9,7 +9,7 @@ import httpx
 from api.ids import is_task_id
 from api.timestamps import rfc3339
 from streamproc.contract.records import Attempt
-from tests.api.server import LiveApi, until
+from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
 
@@ -24,17 +24,18 @@ LIST = "/v1/video/tasks"
 async def submit(client: httpx.AsyncClient, body: Any = None, **headers: str) -> str:
     answer = await client.post("/v1/video/process", json=body or BODY, headers=headers)
     assert answer.status_code == 202, answer.text
-    return answer.json()["id"]
+    return str(answer.json()["id"])
 
 
 async def status(client: httpx.AsyncClient, task: str) -> dict[str, Any]:
     answer = await client.get(f"/v1/video/tasks/{task}")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 async def test_an_open_task_tells_its_failed_providers_on_a_server_that_never_saw_its_claim(
-    project: Any, worker: StandInWorker, archive: None, live: LiveApi, fresh: Any
+    project: ProjectClient, worker: StandInWorker, archive: None, live: LiveApi, fresh: Fresh
 ) -> None:
     failed = Attempt("gpu", "device_missing", "There is no GPU.")
     task = await submit(project)
@@ -56,7 +57,7 @@ async def test_an_open_task_tells_its_failed_providers_on_a_server_that_never_sa
 
 
 async def test_a_server_with_a_nearly_full_disk_refuses_new_tasks_and_serves_the_old_ones(
-    project: Any, fresh: Any, tmp_path: Path
+    project: ProjectClient, fresh: Fresh, tmp_path: Path
 ) -> None:
     task = await submit(project)
     api = await fresh(disk=str(tmp_path), disk_reserve_bytes=1 << 62)
@@ -100,19 +101,19 @@ async def test_accepted_task_is_pending_with_every_field(project: httpx.AsyncCli
     }
 
 
-async def test_status_follows_the_log(project: Any, worker: StandInWorker) -> None:
+async def test_status_follows_the_log(project: ProjectClient, worker: StandInWorker) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
 
     async def running() -> bool:
-        return (await status(project, task))["status"] == "running"
+        return bool((await status(project, task))["status"] == "running")
 
     await until(running)
     for _ in range(3):
         worker.chunk(task, target())
 
     async def progressed() -> bool:
-        return (await status(project, task))["progress"]["processed_frames"] == 3
+        return bool((await status(project, task))["progress"]["processed_frames"] == 3)
 
     await until(progressed)
     worker.end(task)
@@ -128,7 +129,7 @@ async def test_status_follows_the_log(project: Any, worker: StandInWorker) -> No
     assert found["progress"] == {"processed_frames": 3, "total_frames": 100, "fps": 10.0}
 
 
-async def test_failed_task_says_why(project: Any, worker: StandInWorker) -> None:
+async def test_failed_task_says_why(project: ProjectClient, worker: StandInWorker) -> None:
     task = await submit(project)
     worker.claim(project.project, task)
     worker.end(task, "error", ("source_not_found", "The source does not exist."))
@@ -145,7 +146,9 @@ async def test_failed_task_says_why(project: Any, worker: StandInWorker) -> None
     assert answer.json()["code"] == "task_failed"
 
 
-async def test_cancel_is_idempotent_and_ends_cancelled(project: Any, worker: StandInWorker) -> None:
+async def test_cancel_is_idempotent_and_ends_cancelled(
+    project: ProjectClient, worker: StandInWorker
+) -> None:
     task = await submit(project)
     for _ in range(2):
         answer = await project.post(f"/v1/video/tasks/{task}/cancel")
@@ -155,19 +158,21 @@ async def test_cancel_is_idempotent_and_ends_cancelled(project: Any, worker: Sta
     worker.end(task, "cancelled")
 
     async def cancelled() -> bool:
-        return (await status(project, task))["status"] == "cancelled"
+        return bool((await status(project, task))["status"] == "cancelled")
 
     await until(cancelled)
     answer = await project.post(f"/v1/video/tasks/{task}/cancel")
     assert (answer.status_code, answer.json()) == (202, {"id": task, "status": "cancelled"})
 
 
-async def test_cancel_reaches_the_other_server(project: Any, other: httpx.AsyncClient) -> None:
+async def test_cancel_reaches_the_other_server(
+    project: ProjectClient, other: httpx.AsyncClient
+) -> None:
     task = await submit(project)
     await project.post(f"/v1/video/tasks/{task}/cancel")
 
     async def seen() -> bool:
-        return (await status(other, task))["status"] == "cancelling"
+        return bool((await status(other, task))["status"] == "cancelling")
 
     await until(seen, within_s=10)
 
@@ -182,7 +187,9 @@ async def test_request_is_echoed_on_demand(project: httpx.AsyncClient) -> None:
     assert answer.json()["errors"][0]["field"] == "include"
 
 
-async def test_base64_is_staged_and_the_echo_names_it(project: Any, live: LiveApi) -> None:
+async def test_base64_is_staged_and_the_echo_names_it(
+    project: ProjectClient, live: LiveApi
+) -> None:
     video = b"not really a video" * 1000
     data = base64.b64encode(video).decode()
     body = {**BODY, "input": [{"type": "video_base64", "data": data, "max_frames": 5}]}
@@ -197,7 +204,7 @@ async def test_base64_is_staged_and_the_echo_names_it(project: Any, live: LiveAp
 
 
 async def test_foreign_and_unknown_ids_answer_the_same_bytes(
-    project: httpx.AsyncClient, live: LiveApi, new_key: Any
+    project: httpx.AsyncClient, live: LiveApi, new_key: NewKey
 ) -> None:
     task = await submit(project)
     _, stranger_key = await new_key()
@@ -218,7 +225,7 @@ async def test_foreign_and_unknown_ids_answer_the_same_bytes(
             assert answers[0].headers["content-type"] == "application/problem+json"
 
 
-async def test_results_are_a_404_problem_until_succeeded(project: Any) -> None:
+async def test_results_are_a_404_problem_until_succeeded(project: ProjectClient) -> None:
     task = await submit(project)
     answer = await project.get(f"/v1/video/tasks/{task}/results")
     assert answer.status_code == 404

@@ -1,6 +1,5 @@
 """Limits over HTTP, set by the operator and felt by a project; usage, summed by day."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,7 +8,7 @@ import pytest
 from api.ids import new_task_id
 from streamproc.contract import tables
 from tests.api.rows import insert, task_row
-from tests.api.server import LiveApi, until
+from tests.api.server import LiveApi, NewKey, ProjectClient, until
 from tests.api.test_tasks_route import BODY, submit
 from tests.api.worker import StandInWorker
 
@@ -17,13 +16,13 @@ DAY_MS = 86_400_000
 FIRST_MS = 1_700_006_400_000  # 2023-11-15
 
 
-async def limit(admin: httpx.AsyncClient, project: Any, **limits: Any) -> httpx.Response:
+async def limit(admin: httpx.AsyncClient, project: ProjectClient, **limits: Any) -> httpx.Response:
     path = f"/v1/admin/projects/{project.project}"
     return await admin.patch(path, json={"limits": limits})
 
 
 async def test_a_project_above_its_rate_is_refused_with_what_it_needs_to_know(
-    admin: httpx.AsyncClient, project: httpx.AsyncClient
+    admin: httpx.AsyncClient, project: ProjectClient
 ) -> None:
     changed = await limit(admin, project, submissions_per_minute=2)
     assert changed.status_code == 200
@@ -42,10 +41,10 @@ async def test_a_project_above_its_rate_is_refused_with_what_it_needs_to_know(
 
 
 async def test_a_stream_that_ends_makes_room_for_another(
-    admin: httpx.AsyncClient, project: httpx.AsyncClient, worker: StandInWorker
+    admin: httpx.AsyncClient, project: ProjectClient, worker: StandInWorker
 ) -> None:
     task = await submit(project)
-    worker.claim(project.project, task)  # type: ignore[attr-defined]
+    worker.claim(project.project, task)
     await limit(admin, project, open_streams=1)
     path = f"/v1/video/tasks/{task}/stream"
     async with project.stream("GET", path) as held:
@@ -73,16 +72,16 @@ async def test_a_stream_that_ends_makes_room_for_another(
     ],
 )
 async def test_a_limit_that_cannot_be_is_refused_by_name(
-    admin: httpx.AsyncClient, project: httpx.AsyncClient, body: Any, field: str
+    admin: httpx.AsyncClient, project: ProjectClient, body: Any, field: str
 ) -> None:
-    path = f"/v1/admin/projects/{project.project}"  # type: ignore[attr-defined]
+    path = f"/v1/admin/projects/{project.project}"
     answer = await admin.patch(path, json=body)
     assert answer.status_code == 422
     assert field in answer.text
 
 
 async def test_limits_and_usage_are_the_operators(
-    admin: httpx.AsyncClient, project: httpx.AsyncClient
+    admin: httpx.AsyncClient, project: ProjectClient
 ) -> None:
     assert (await limit(project, project, open_streams=0)).status_code == 403
     assert (await project.get("/v1/admin/usage")).status_code == 403
@@ -91,7 +90,7 @@ async def test_limits_and_usage_are_the_operators(
 
 
 async def test_usage_is_summed_by_project_and_day_and_comes_in_pages(
-    admin: httpx.AsyncClient, new_key: Callable[[], Any], clickhouse: Any, live: LiveApi
+    admin: httpx.AsyncClient, new_key: NewKey, clickhouse: Any, live: LiveApi
 ) -> None:
     project, _ = await new_key()
     other, _ = await new_key()

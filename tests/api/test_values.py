@@ -149,5 +149,5 @@ def test_unusable_variable_is_named(changes: dict[str, str], name: str) -> None:
 def test_settings_are_frozen() -> None:
     settings = Settings.from_environ(ENVIRON)
     with pytest.raises(AttributeError):
-        settings.port = 1  # type: ignore[misc]
+        settings.port = 1  # type: ignore[misc] # what is refused
     assert msgspec.structs.replace(settings, port=1).port == 1

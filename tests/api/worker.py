@@ -35,8 +35,8 @@ class StandInWorker:
         return self.logs[task].log
 
     def _append(self, record: ChunkRecord) -> int:
-        offsets: list[int] = []
-        headers = [
+        offsets: list[int | None] = []
+        headers: list[tuple[str, str | bytes | None]] = [
             (name, b"%d" % self._epochs.get(record.task, 0) if name == "epoch" else value)
             for name, value in record.headers()
         ]
@@ -50,6 +50,7 @@ class StandInWorker:
         )
         self._producer.flush(10)
         assert offsets, "no ack"
+        assert offsets[0] is not None
         return offsets[0]
 
     def _n_partitions(self) -> int:

@@ -1,6 +1,6 @@
 """What a run of benchmarks says at its end, and its exit code: with made-up benchmarks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,7 +77,11 @@ def test_a_clip_or_an_engine_that_is_missing_is_named(
     require_engines()
     monkeypatch.setattr(report, "ENGINES", ("sys", "no_such_engine"))
     monkeypatch.setattr(report, "PROGRAMS", ("python", "nor-this"))
-    for act in (lambda: require_clip(tmp_path / "signs.mp4"), require_engines):
+    acts: tuple[Callable[[], None], ...] = (
+        lambda: require_clip(tmp_path / "signs.mp4"),
+        require_engines,
+    )
+    for act in acts:
         with pytest.raises(SystemExit) as ended:
             act()
         assert ended.value.code == report.NOT_MEASURED

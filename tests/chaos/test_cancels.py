@@ -24,6 +24,7 @@ from tests.chaos.evidence import (
 from tests.chaos.fleet import Fleet
 from tests.chaos.kafka import ProxiedKafka
 from tests.engines import S3Server
+from tests.terminals import usage_of
 from tests.workers import chunks_of, timeless
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -113,7 +114,7 @@ def check(scene: Scene, kafka: ProxiedKafka, s3: S3Server, client: StreamClient)
     wait_for_archive(s3, scene.project, {client.task: log}, [client.task])
     *frames, terminal = chunks_of(log)
     assert timeless(frames) == timeless(scene.undisturbed[: len(frames)])
-    assert terminal.usage.processed_frames == len(frames)  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == len(frames)
     return terminal
 
 
@@ -131,7 +132,7 @@ def test_before_pickup(scene: Scene, kafka: ProxiedKafka, s3_server: S3Server) -
         scene.workers(signal.SIGCONT)
     terminal = check(scene, kafka, s3_server, client)
     assert terminal.finish_reason == "cancelled"
-    assert terminal.usage.processed_frames == 0  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == 0
     assert statuses(scene, client.task) == ["cancelled", "cancelled"]
 
 

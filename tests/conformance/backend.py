@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 from confluent_kafka import KafkaError, Message, Producer
@@ -116,7 +116,7 @@ class Backend:
     async def produce(self, record: ChunkRecord, epoch: int) -> int:
         """Write the record under `epoch` and return its Kafka offset."""
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[int] = loop.create_future()
+        written: asyncio.Future[int | None] = loop.create_future()
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
@@ -124,7 +124,7 @@ class Backend:
             else:
                 loop.call_soon_threadsafe(written.set_result, message.offset())
 
-        headers: Any = [
+        headers: list[tuple[str, str | bytes | None]] = [
             (name, b"%d" % epoch if name == "epoch" else value) for name, value in record.headers()
         ]
         self._producer.produce(
@@ -136,7 +136,9 @@ class Backend:
             on_delivery=delivered,
         )
         await asyncio.to_thread(self._producer.flush, 10)
-        return await written
+        offset = await written
+        assert offset is not None
+        return offset
 
     async def visible(self, task: str, before: int, length: int) -> None:
         """Wait until the api, which had `before` bytes, gives out `length`: by long-polls."""

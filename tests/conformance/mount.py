@@ -161,7 +161,7 @@ class Mount:
         messages = payload.split_messages(append.body, as_json=as_json) if append.body else []
         if messages:
             targets = payload.targets_of(messages, as_json=as_json)
-            await entry.writer.append(targets, tuple(append.producer) if append.producer else None)
+            await entry.writer.append(targets, append.producer)
         if append.close:
             await entry.writer.close()
         entry.state.commit(append)

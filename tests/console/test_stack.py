@@ -20,13 +20,19 @@ from streamproc.contract.framing import parse_events
 Ask = Callable[..., tuple[int, bytes]]
 
 
+def children_of(data: Path) -> dict[str, int]:
+    running = DataDirectory(data).running()
+    assert running is not None
+    return running.children
+
+
 @pytest.fixture(scope="module")
 def data(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     data = tmp_path_factory.mktemp("stack") / "data"
     log = data.parent / "up.log"
     arguments = [f"--data={data}", "--kafka=memory", f"--file-root={CLIP.parent}"]
     with running_stack(arguments, os.environ, stderr=log):
-        children = [psutil.Process(pid) for pid in DataDirectory(data).running().children.values()]
+        children = [psutil.Process(pid) for pid in children_of(data).values()]
         yield data
     assert not [child for child in children if child.is_running()], log.read_text()
     assert DataDirectory(data).running() is None
@@ -159,10 +165,7 @@ def test_sql_asks_the_tables(ask: Ask, task: str) -> None:
 
 def test_no_child_has_a_secret_that_it_does_not_use(data: Path) -> None:
     secrets = DataDirectory(data).secrets()
-    has = {
-        name: psutil.Process(pid).environ().values()
-        for name, pid in DataDirectory(data).running().children.items()
-    }
+    has = {name: psutil.Process(pid).environ().values() for name, pid in children_of(data).items()}
     holders = {
         secret: {name for name, values in has.items() if secret in values}
         for secret in (secrets.admin_key, secrets.secret_key, secrets.s3_secret_key)

@@ -19,10 +19,18 @@ from tests.contract.documented import ROOT, fenced
 
 PACKAGES = ("api", "console", "models", "streamproc")
 CONFIGURATION = ROOT / "docs" / "configuration.md"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(p for folder in ("docs", "examples", "models") for p in ROOT.glob(f"{folder}/**/*.md")),
+    ]
+)
 FOREIGN = {"models/nanodet.json", "models/nanodet.bin"}  # files of another package
 _NAME = re.compile(r"\bFRAMEWIRE_[A-Z0-9_]+\b")
-_NOT_OURS = {".git", ".venv", ".venv-audit", "__pycache__", "node_modules", "dist"}
+_NOT_OURS = {
+    *(".git", ".venv", ".venv-audit", ".venv-docs"),
+    *("__pycache__", "node_modules", "dist", "site"),
+}
 
 
 def document_ids(path: object) -> str:
@@ -45,7 +53,7 @@ def variables_in(*folders: str) -> set[str]:
 
 def variables_of_deployment() -> set[str]:
     files = [ROOT / "compose.yaml", ROOT / "Dockerfile", *(ROOT / "deploy").rglob("*")]
-    texts = [path.read_text() for path in files if path.is_file()]
+    texts = [path.read_text() for path in files if path.is_file() and path.suffix != ".pyc"]
     return {name for text in texts for name in _NAME.findall(text)}
 
 

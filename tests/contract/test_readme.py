@@ -240,7 +240,7 @@ def run_script(
     pieces = re.split(r"@@(\d+)@@\n", done.stdout.decode())[1:]
     found = {commands[int(i)]: text for i, text in zip(pieces[::2], pieces[1::2], strict=True)}
     last = list(found)[-1].text if found else ""
-    assert done.returncode == 0, f"{last}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, f"{last}\n{done.stdout[-2000:]!r}\n{done.stderr[-2000:]!r}"
     return found
 
 

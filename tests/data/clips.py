@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
+
+Known = TypeVar("Known")
 
 BUNDLED = Path(__file__).parents[2] / "console" / "data" / "pedestrians.mp4"
 
@@ -52,6 +54,7 @@ def write(path: Path, recipe: Recipe) -> Path:
         if recipe.sound == "first":
             sound = container.add_stream("aac", rate=8000, layout="mono")
         video = container.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
+        assert isinstance(video, av.VideoStream)
         if recipe.codec == "libx264":  # with more threads it decides otherwise now and then
             video.codec_context.thread_count = 1
         video.width, video.height = recipe.size
@@ -182,10 +185,10 @@ def looped_clip(
         av.open(str(target), "w", format=format, options=settings) as new,
     ):
         video = old.streams.video[0]
-        copy = new.add_stream_from_template(video)
+        copy, time_base = new.add_stream_from_template(video), _known(video.time_base)
         packets = [packet for packet in old.demux(video) if packet.size]
         decoded_at = _decode_times(packets)
-        length = max(t + p.duration for t, p in zip(decoded_at, packets, strict=True))
+        length = max(t + _known(p.duration) for t, p in zip(decoded_at, packets, strict=True))
         length -= decoded_at[0]
         data = [
             (bytes(p) + filler, p.pts, dts, p.is_keyframe, p.duration)
@@ -195,12 +198,17 @@ def looped_clip(
             for raw, pts, dts, key, duration in data:
                 packet = av.Packet(raw)
                 packet.stream = copy
-                packet.time_base = video.time_base
+                packet.time_base = time_base
                 packet.dts = dts + n * length
                 packet.pts = None if pts is None else pts + n * length
                 packet.is_keyframe, packet.duration = key, duration
                 new.mux(packet)
     return target
+
+
+def _known(value: Known | None) -> Known:
+    assert value is not None
+    return value
 
 
 def _filler(n_bytes: int) -> bytes:
@@ -214,7 +222,7 @@ def cut_ts(source: Path, target: Path, n_lost: int) -> Path:
     """Write a copy of a transport stream without its first `n_lost` video packets."""
     data = source.read_bytes()
     with av.open(str(source)) as container:
-        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+        starts = [_known(packet.pos) for packet in container.demux(video=0) if packet.size]
     tables = starts[0] - starts[0] % 188  # the programme's tables come first
     target.write_bytes(data[:tables] + data[starts[n_lost] :])
     return target

@@ -1,6 +1,7 @@
 """The worker's consumer: a worker that takes nothing more does not stay."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from streamproc.worker.faust_app import TaskStream
 from tests.brokers import KafkaNode
 
 
-async def refuse(_: TaskMessage) -> bool:
+async def refuse(_: TaskMessage, _is_ours: Callable[[], bool]) -> bool:
     return False
 
 

@@ -11,6 +11,7 @@ import pytest
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.task_spec import Sampling
 from tests.brokers import KafkaNode
+from tests.terminals import error_of, usage_of
 from tests.workers import (
     CLIP,
     WorkerProcess,
@@ -51,7 +52,7 @@ def test_every_frame_has_its_chunk(kafka: KafkaNode, worker: WorkerProcess) -> N
     n_frames = terminal.stream_info.total_frames
     assert n_frames == 120
     assert [chunk.stream_info.frame_index for chunk in frames] == list(range(n_frames))
-    assert terminal.usage.processed_frames == n_frames  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == n_frames
 
 
 def test_every_chosen_frame_has_its_chunk_and_the_terminal_its_usage(
@@ -62,7 +63,7 @@ def test_every_chosen_frame_has_its_chunk_and_the_terminal_its_usage(
     assert indexes == list(range(0, terminal.stream_info.total_frames or 0, STRIDE))
     assert all(chunk.finish_reason is None for chunk in frames)
     assert terminal.finish_reason == "stop"
-    assert terminal.usage.processed_frames == len(frames)  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == len(frames)
     assert frames[0].provider == "local"
     assert {t.class_name for c in frames for t in c.delta.results[0].targets} == {"pedestrian"}
     assert all(t.feature_digest for t in frames[-1].delta.results[0].targets)
@@ -91,7 +92,7 @@ def test_max_frames_ends_the_task_when_there_was_more(
     *frames, terminal = chunks_of(submit(kafka, spec).follow())
     assert len(frames) == 7
     assert terminal.finish_reason == "max_frames"
-    assert terminal.usage.processed_frames == 7  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == 7
 
 
 def test_cancel_ends_the_task_and_keeps_what_was_written(
@@ -112,7 +113,7 @@ def test_cancel_before_pickup_leaves_a_terminal_alone(
     cancel(kafka, task)
     (terminal,) = chunks_of(submit(kafka, SPEC, task).follow())
     assert terminal.finish_reason == "cancelled"
-    assert terminal.usage.processed_frames == 0  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == 0
 
 
 @pytest.mark.parametrize(
@@ -136,10 +137,10 @@ def test_what_is_no_video_fails_with_its_code_and_the_worker_goes_on(
         path.write_bytes(content)
     (terminal,) = chunks_of(submit(kafka, make_spec(f"file://{path}")).follow())
     assert terminal.finish_reason == "error"
-    error = terminal.error
-    assert error.code.startswith("source_")  # type: ignore[union-attr]
-    assert code is None or error.code == code  # type: ignore[union-attr]
-    assert str(directory) not in error.message  # type: ignore[union-attr]
+    error = error_of(terminal)
+    assert error.code.startswith("source_")
+    assert code is None or error.code == code
+    assert str(directory) not in error.message
     assert worker.process.poll() is None
 
 
@@ -151,7 +152,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes_then_fails(
     path.write_bytes(whole[: len(whole) * 2 // 3])
     *frames, terminal = chunks_of(submit(kafka, make_spec(f"file://{path}")).follow())
     assert terminal.finish_reason == "error"
-    assert len(frames) > 10 or terminal.error.code == "source_not_video"  # type: ignore[union-attr]
+    assert len(frames) > 10 or error_of(terminal).code == "source_not_video"
 
 
 def test_a_worker_that_starts_before_kafka_waits_for_it(engines: None, tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 
 from console.client.log_stream import EventSplitter
 from streamproc.contract import env
-from streamproc.contract.chunk import Chunk
+from streamproc.contract.chunk import Chunk, Target
 from streamproc.contract.framing import frame_event, parse_events
 from streamproc.contract.records import Claim, WorkerBeat
 from streamproc.contract.task_spec import Sampling
 from streamproc.sinks.index.task import summarise
 from tests.brokers import KafkaNode
 from tests.streamproc.sinks.logs import task_id
+from tests.terminals import error_of
 from tests.workers import (
     CLIP,
     LogTail,
@@ -107,7 +108,7 @@ def begun(kafka: KafkaNode, undisturbed: list[Chunk], crew: Crew) -> Callable[[]
     return begin
 
 
-def targets_of(chunk: Chunk) -> list[object]:
+def targets_of(chunk: Chunk) -> list[Target]:
     return [target for result in chunk.delta.results for target in result.targets]
 
 
@@ -208,7 +209,7 @@ def test_a_task_that_takes_down_three_workers_alone_is_buried_and_its_neighbour_
     crew.of(1, LONG_SLICES)
     *_, terminal = chunks_of(poison.follow())
     assert terminal.finish_reason == "error"
-    assert terminal.error.code == "worker_crash"  # type: ignore[union-attr]
+    assert error_of(terminal).code == "worker_crash"
     assert timeless(chunks_of(neighbour.follow())) == timeless(undisturbed)
     assert poison.submitted.task in dead_letters(kafka)
 

@@ -95,8 +95,9 @@ def _pes_heads(content: bytes | bytearray) -> Iterator[int]:
 
 
 def _read_time(content: bytes | bytearray, at: int) -> int:
-    a, b, c = content[at], *struct.unpack_from(">HH", content, at + 1)
-    return (a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
+    b, c = struct.unpack_from(">HH", content, at + 1)
+    time: int = (content[at] >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
+    return time
 
 
 def _write_time(content: bytearray, at: int, time: int) -> None:

@@ -1,9 +1,9 @@
 """One file's trial: every way to its frames, against what a full decode shows."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import floor
 from pathlib import Path
-from typing import NamedTuple
 
 from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.types import ResumePoint
@@ -20,7 +20,8 @@ class FrameMissingError(AssertionError):
     """All of the files are whole."""
 
 
-class Got(NamedTuple):
+@dataclass(frozen=True)
+class Got:
     """A frame that was delivered; `picture` is its place in the oracle's sequence."""
 
     index: int

@@ -42,6 +42,7 @@ class MemoryReader:
 
     seekable = True
     etag = None
+    validators_differ = False
 
     def __init__(self, content: bytes) -> None:
         self._content = content

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Literal
 
+_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 _HEAD_BYTES = 2048
 _MOST_CUTS = 6
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -36,10 +38,10 @@ def _flip(random: Random, data: bytearray) -> None:
 
 def _number(random: Random, data: bytearray) -> None:
     width = random.choice((1, 2, 4, 8))
-    order = random.choice(("big", "little"))
+    order = random.choice(_ORDERS)
     value = random.choice(_NUMBERS) if random.random() < 0.7 else random.getrandbits(64)
     at = _place(random, data)
-    data[at : at + width] = (value % (1 << (8 * width))).to_bytes(width, order)  # type: ignore[arg-type]
+    data[at : at + width] = (value % (1 << (8 * width))).to_bytes(width, order)
 
 
 def _noise(random: Random, data: bytearray) -> None:

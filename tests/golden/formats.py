@@ -21,6 +21,7 @@ from streamproc.contract.records import (
     DeadLetter,
     KeyEnd,
     KeyUse,
+    Kind,
     Project,
     ProjectKey,
     WorkerBeat,
@@ -103,9 +104,29 @@ def _decode_messages(data: bytes) -> tuple[ChunkRecord, ...]:
 
 
 def _messages() -> tuple[ChunkRecord, ...]:
-    def record(kind: Any, value: bytes, **more: bytes) -> ChunkRecord:
-        place = {"epoch": 17, "seq": 5, "off": 100, "frame": 120, "pts": 61440, "position": 17}
-        return ChunkRecord(values.TASK, values.PROJECT, kind, value=value, **place, **more)  # type: ignore[arg-type]
+    def record(
+        kind: Kind,
+        value: bytes,
+        *,
+        ckpt: bytes | None = None,
+        vectors: bytes | None = None,
+        pin: bytes | None = None,
+    ) -> ChunkRecord:
+        return ChunkRecord(
+            values.TASK,
+            values.PROJECT,
+            kind,
+            epoch=17,
+            seq=5,
+            off=100,
+            frame=120,
+            pts=61440,
+            value=value,
+            ckpt=ckpt,
+            vectors=vectors,
+            pin=pin,
+            position=17,
+        )
 
     return (
         record("claim", msgspec.msgpack.encode(values.CLAIM)),

@@ -69,7 +69,8 @@ def read_and_written(one: Format, data: bytes) -> list[str]:
 
 
 def test_no_file_was_edited_and_none_is_missing() -> None:
-    sums = dict(reversed(line.split("  ")) for line in SUMS.read_text().splitlines())
+    lines = (line.split("  ") for line in SUMS.read_text().splitlines())
+    sums = {name: digest for digest, name in lines}
     found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in FILES.iterdir()}
     assert found == sums
 

@@ -108,11 +108,11 @@ class Cluster:
         wait(self.in_sync)
 
     def in_sync(self) -> bool:
-        topics = self.admin.list_topics(timeout=5).topics.values()
+        topics = self.admin.list_topics(timeout=5).topics
         return all(
             len(partition.isrs) == len(self.nodes)
-            for topic in topics
-            if topic.topic.startswith("video.")
+            for name, topic in topics.items()
+            if name.startswith("video.")
             for partition in topic.partitions.values()
         )
 

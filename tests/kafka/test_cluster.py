@@ -1,10 +1,13 @@
 """Three embedded nodes lose one after another, and no acknowledged record is lost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # exported without saying so
+    ConfigResource,
+    ResourceType,
+)
 
 from streamproc.clients.topic_admin import ensure_topics
 from streamproc.contract.topics import CHUNKS, POLICIES
@@ -41,7 +44,8 @@ def test_every_acked_record_survives_the_kill_of_each_broker_once_and_in_order(
     producer = SteadyProducer(cluster.environ, 0)
     producer.wait_acked(200)
     killed: set[int] = set()
-    for choose in (lambda: cluster.leader(0), cluster.controller):
+    choices: tuple[Callable[[], int], ...] = (lambda: cluster.leader(0), cluster.controller)
+    for choose in choices:
         node_id = choose()
         cluster.kill(node_id)
         killed.add(node_id)

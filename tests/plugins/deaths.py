@@ -22,7 +22,7 @@ _HANGS_S = 300
 """Longer than a test's own limit, which a test that waits in native code does not notice."""
 
 
-class FileScheduling(LoadFileScheduling):
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     """Files of tests, each to one process; a test that killed its process is not run again.
 
     xdist's own gives the whole file to the next process, with the test that kills it, and when
@@ -36,7 +36,7 @@ class FileScheduling(LoadFileScheduling):
         if not left:
             return None
         tests = next(iter(left.values()))
-        crashed = next(test for test, is_done in tests.items() if not is_done)
+        crashed: str = next(test for test, is_done in tests.items() if not is_done)
         tests[crashed] = True
         self.workqueue.update({f: t for f, t in left.items() if not all(t.values())})
         self._give_all()
@@ -87,6 +87,7 @@ class _LastWords:
     """In each process that runs tests."""
 
     def __init__(self) -> None:
+        assert sys.__stderr__ is not None
         self._out: TextIO = os.fdopen(os.dup(sys.__stderr__.fileno()), "w")
         self._pid = os.getpid()
         self._exit = os._exit

@@ -14,6 +14,7 @@ from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.worker.checkpoint import decode_checkpoint
 from streamproc.worker.session import Session
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
+from tests.terminals import usage_of
 
 N_FRAMES = 12
 
@@ -131,7 +132,7 @@ def test_whoever_dies_and_whenever_the_cancel_is_heard_the_log_ends_once_and_cou
     assert terminal.finish_reason == (
         "cancelled" if len(frames) < N_FRAMES else terminal.finish_reason
     )
-    assert terminal.usage.processed_frames == len(frames)  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == len(frames)
     if frames:
         assert terminal.stream_info.frame_index == frames[-1].stream_info.frame_index
         assert terminal.stream_info.decoded_frames >= frames[-1].stream_info.decoded_frames
@@ -146,6 +147,6 @@ def test_a_cancel_that_is_heard_on_the_way_from_a_checkpoint_counts_the_whole_lo
     (*frames, terminal), _ = chunks_and_terminals(log)
     assert len(frames) == 7
     assert terminal.finish_reason == "cancelled"
-    assert terminal.usage.processed_frames == 7  # type: ignore[union-attr]
+    assert usage_of(terminal).processed_frames == 7
     assert terminal.stream_info.frame_index == 6
     assert terminal.stream_info.decoded_frames == 7

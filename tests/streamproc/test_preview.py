@@ -22,7 +22,7 @@ POLICY = FetchPolicy(allowed_file_roots=(CLIP.parent,))
 
 
 def order(index: int, **options: object) -> FrameOrder:
-    return FrameOrder(CLIP.as_uri(), index, **options)  # type: ignore[arg-type]
+    return msgspec.structs.replace(FrameOrder(CLIP.as_uri(), index), **options)
 
 
 def plain_frame(index: int) -> np.ndarray:
@@ -34,11 +34,17 @@ def plain_frame(index: int) -> np.ndarray:
     raise AssertionError(index)
 
 
+def picture_of(jpeg: bytes) -> np.ndarray:
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    return shown
+
+
 @pytest.mark.parametrize("index", [0, 37, 119])
 def test_the_frame_is_the_one_that_was_asked_for(index: int) -> None:
     answer, jpeg = answer_order(order(index), POLICY)
     assert (answer.error_code, answer.size_bytes) == (None, len(jpeg))
-    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    shown = picture_of(jpeg)
     plain = plain_frame(index)
     assert shown.shape == plain.shape == (answer.height_px, answer.width_px, 3)
     assert np.abs(shown.astype(int) - plain).mean() < 4
@@ -49,16 +55,12 @@ def test_the_frame_is_the_one_that_was_asked_for(index: int) -> None:
 def test_a_width_bounds_the_picture_and_boxes_are_scaled_with_it() -> None:
     image = np.zeros((200, 400, 3), np.uint8)
     jpeg = draw(image, (Box(3, "pedestrian", 100, 50, 200, 100),), 200)
-    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    shown = picture_of(jpeg)
     assert shown.shape == (100, 200, 3)
     assert shown[74, 60:140].max(axis=1).min() > 100  # the lower edge
     assert shown[40:70, 90:140].max() < 40  # nothing inside
     assert not image.any()
-    assert cv2.imdecode(np.frombuffer(draw(image, (), 4000), np.uint8), cv2.IMREAD_COLOR).shape == (
-        200,
-        400,
-        3,
-    )
+    assert picture_of(draw(image, (), 4000)).shape == (200, 400, 3)
 
 
 @pytest.mark.parametrize(

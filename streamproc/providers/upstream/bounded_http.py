@@ -1,9 +1,9 @@
-"""HTTP to an upstream within bounds: how long in all, how large, in no encoding but its own.
+"""HTTP client for an upstream, with limits: total time, size, and no content encoding.
 
-httpx waits per read, and decodes whatever the other side says that it has encoded. So answers are
-read raw, and the connection is hung up on when its time is over: a byte now and then is no answer,
-and neither is one without end. Every exchange has a connection of its own, known from its first
-moment, so `Connections.abort` ends it in whatever phase it is.
+httpx applies its timeout per read, and decodes every content encoding that the server declares.
+Therefore responses are read raw, and the connection is shut down when its total time is over: a
+slow trickle of bytes is no response, and neither is an endless one. Each exchange has its own
+connection, registered from the start, so `Connections.abort` ends it in any phase.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 
 class BadAnswerError(Exception):
-    """The answer is larger than one may be, or in an encoding that was not asked for."""
+    """The response is over the size limit, or has an encoding that was not requested."""
 
 
 class Answer(NamedTuple):
-    """A whole answer, whatever its status."""
+    """A complete response, with any status."""
 
     status: int
     body: bytes
 
 
 class Connections:
-    """What is connected for one task; `abort` ends all of it, and whatever comes later."""
+    """Connections of one task; `abort` ends all of them, and all later ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Connections:
         self._aborted = False
 
     def abort(self) -> None:
-        """Any thread, any number of times."""
+        """End all connections. Thread-safe; may be called any number of times."""
         with self._lock:
             self._aborted = True
             running = [*self._running.values()]
@@ -48,7 +48,7 @@ class Connections:
 
     @contextmanager
     def ends(self, end: Callable[[], None]) -> Iterator[None]:
-        """Have `end` called by `abort`; at once when that has been called already."""
+        """Register `end` to be called by `abort`; it is called at once after an `abort`."""
         key = object()
         with self._lock:
             self._running[key] = end
@@ -63,7 +63,7 @@ class Connections:
 
 
 class Sockets:
-    """The sockets of one exchange, told by httpx while it connects (its `trace` extension)."""
+    """The sockets of one exchange, reported by httpx while it connects (`trace` extension)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class Sockets:
         self._ended = False
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Take an event of httpcore."""
+        """Handle a trace event of httpcore."""
         if event not in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             return
         found = info["return_value"].get_extra_info("socket")
@@ -82,7 +82,7 @@ class Sockets:
             _hang_up(found)
 
     def hang_up(self) -> None:
-        """Wake whoever reads, or will; any thread."""
+        """Shut the sockets down; wakes current and later readers. Thread-safe."""
         with self._lock:
             self._ended = True
             sockets = [*self._open]
@@ -96,9 +96,10 @@ def ask(
     total_s: float,
     connections: Connections,
 ) -> Answer:
-    """Return the answer. Raises `httpx.HTTPError` (a timeout, too) and `BadAnswerError`.
+    """Return the response. Raises `httpx.HTTPError` (also on a timeout) and `BadAnswerError`.
 
-    A thread of its own asks: resolving a name, for one, can be waited for, but not ended.
+    The request runs in a separate thread, because some steps, such as name resolution, cannot be
+    interrupted.
     """
     future: Future[Answer] = Future()
     sockets = Sockets()
@@ -108,7 +109,7 @@ def ask(
         try:
             with client() as http:
                 future.set_result(_exchange(http, request(http, sockets)))
-        except BaseException as exc:  # noqa: BLE001 - who waits for it raises it
+        except BaseException as exc:  # noqa: BLE001 - the waiting caller raises it
             future.set_exception(exc)
         finally:
             over.set()
@@ -128,7 +129,7 @@ def ask(
 
 
 def check_encoding(answer: httpx.Response) -> None:
-    """Raises `BadAnswerError` when the body is encoded: nobody has asked for that."""
+    """Raise `BadAnswerError` if the body has a content encoding: none was requested."""
     if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise BadAnswerError("the upstream encodes its answers")
 
@@ -147,5 +148,5 @@ def _exchange(http: httpx.Client, request: httpx.Request) -> Answer:
 
 def _hang_up(one: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        # The plain socket's own: a TLS socket's would take its state from the reader.
+        # The plain socket's method: a TLS socket's would take its state away from the reader.
         socket.socket.shutdown(one, socket.SHUT_RDWR)

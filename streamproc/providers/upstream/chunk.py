@@ -1,7 +1,7 @@
-"""A chunk as another Video API may say it: our own, with every value within `contract.bounds`.
+"""Schema of another Video API's chunk: like our own, with every value within `contract.bounds`.
 
-What identifies or counts is refused beyond its bound. Estimates (`total_frames`, `fps`) become
-unknown: an upstream that guesses wrong is still worth its results.
+Ids and counts beyond their bounds are rejected. Estimates beyond them (`total_frames`, `fps`)
+become unknown: the results of an upstream with wrong estimates are still useful.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class BoundedTarget(Target, frozen=True):
 
 
 class UpstreamInfo(msgspec.Struct, frozen=True):
-    """`frame_index` is -1 in the terminal of a task without a frame."""
+    """Stream counters; `frame_index` is -1 in the terminal of a task without a frame."""
 
     frame_index: Annotated[int, Meta(ge=-1, le=MAX_COUNT)]
     total_frames: int | float | None
@@ -73,7 +73,7 @@ class UpstreamUsage(msgspec.Struct, frozen=True):
 
 
 class UpstreamChunk(msgspec.Struct, frozen=True):
-    """The fields that are relayed; the others are written anew here."""
+    """The relayed fields of a chunk; the other fields are written by this worker."""
 
     stream_info: UpstreamInfo
     delta: UpstreamDelta
@@ -83,4 +83,4 @@ class UpstreamChunk(msgspec.Struct, frozen=True):
 
 
 decode_upstream_chunk: Callable[[Data], UpstreamChunk] = json_decoder(UpstreamChunk)
-"""Raises `msgspec.DecodeError`; of a value out of bounds it names the field, never the value."""
+"""Raises `msgspec.DecodeError`; for a value out of bounds it names the field, not the value."""

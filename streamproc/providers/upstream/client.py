@@ -1,9 +1,9 @@
-"""HTTP to another Video API: submit, stream from a byte, cancel. One task's client.
+"""HTTP client of another Video API, for one task: submit, stream from a byte offset, cancel.
 
-    UpstreamCutError    another attempt may mend it: a cut, a silence, an overloaded upstream
-    TaskFailedError     it will not be mended by asking again
+    UpstreamCutError    a retry may succeed: disconnect, silence, overloaded upstream
+    TaskFailedError     a retry cannot succeed
 
-Messages name no address and no key. Redirects are not followed: they would take the key along.
+Messages contain no address and no key. Redirects are not followed: they would forward the key.
 """
 
 import contextlib
@@ -35,11 +35,11 @@ _ID = re.compile(r"[\w.:~-]{1,128}", re.ASCII)
 _PASSING = frozenset({408, 409, 425, 429})
 _CANCEL_S = 3.0
 _CANCEL_ATTEMPTS = 2
-_QUIET_S = 15.0  # a connection that is silent for so long is made anew: it may be half open
+_QUIET_S = 15.0  # reconnect after this silence: the connection may be half open
 
 
 class UpstreamCutError(StreamprocError):
-    """The stream broke off, or (not `opened`) did not begin."""
+    """The stream was interrupted, or (not `opened`) did not start."""
 
     def __init__(self, message: str, *, opened: bool) -> None:
         super().__init__(message)
@@ -51,10 +51,10 @@ class _Accepted(msgspec.Struct):
 
 
 class UpstreamClient:
-    """One provider's service, for one task. `abort` and `cancel` may be called by any thread."""
+    """Client of one provider for one task. `abort` and `cancel` are thread-safe."""
 
     def __init__(self, provider: Provider, environ: Mapping[str, str]) -> None:
-        """Raises `TaskFailedError` when the provider's key is not set."""
+        """Raises `TaskFailedError` if the provider's key is not set."""
         self._base = (provider.url or "").rstrip("/")
         self._headers = {"accept-encoding": "identity", "user-agent": "framewire"}
         if provider.key_env is not None:
@@ -70,8 +70,8 @@ class UpstreamClient:
     def submit(self, body: dict[str, Any], task: str) -> str:
         """Submit a task and return its id at the upstream.
 
-        The same request of the same `task` is one task there, however often it is sent, if the
-        upstream honours Idempotency-Key. Raises `TaskFailedError` on anything but an acceptance.
+        Idempotent: repeated requests of the same `task` are one task there, if the upstream honours
+        Idempotency-Key. Raises `TaskFailedError` unless the upstream accepts the task.
         """
         content = msgspec.json.encode(body)
         digest = hashlib.sha256(task.encode() + b"\n" + content).hexdigest()
@@ -102,7 +102,7 @@ class UpstreamClient:
         """Yield the stream's bytes from `offset` on, until it ends or `abort` is called.
 
         Raises `UpstreamCutError`, also after min(`silence_s`, 15 s) without a byte, or
-        `TaskFailedError` when the upstream will not give the stream.
+        `TaskFailedError` if the upstream refuses the stream.
         """
         timeout = httpx.Timeout(self._answer_s, read=min(silence_s, _QUIET_S))
         headers = {"accept": "text/event-stream"}
@@ -130,14 +130,14 @@ class UpstreamClient:
             late.cancel()
 
     def abort(self) -> None:
-        """End what runs now, in whatever phase; what begins later ends at once."""
+        """End all current requests, in any phase; later requests end at once."""
         self._connections.abort()
 
     def cancel(self, task_id: str) -> bool:
-        """Ask the upstream to cancel the task; returns whether it took the request."""
+        """Request the task's cancellation; return whether the upstream accepted the request."""
         total_s = min(self._answer_s, _CANCEL_S)
         for _ in range(_CANCEL_ATTEMPTS):
-            # Not one of those that `abort` ends: it is what is said after that.
+            # A separate `Connections`: `abort` must not end this request, which follows it.
             with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, BadAnswerError):
                 answer = self._post(f"{_TASKS}/{task_id}/cancel", total_s, Connections())
                 if answer.status < 500:
@@ -187,7 +187,7 @@ class UpstreamClient:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Return the one of the process: it takes longer to make than most answers."""
+    """Return the process's TLS context, cached: creating one takes longer than most requests."""
     return httpx.create_ssl_context(trust_env=False)
 
 

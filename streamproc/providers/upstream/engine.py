@@ -1,14 +1,14 @@
 """The `upstream` provider: another Video API computes, its stream is relayed as our own log.
 
-A thread follows the upstream's stream, reconnects by byte offset after every cut, and queues what
-the events say; the session's thread takes it from there. The upstream's task id is the pin, and
-stands with the offset of the last relayed event in the checkpoint, so a worker that takes the task
-over goes on with the very same upstream task.
+A thread follows the upstream's stream, reconnects by byte offset after every disconnect, and queues
+the decoded events; the session's thread reads them from the queue. The upstream's task id is the
+pin. The checkpoint has it with the offset of the last relayed event, so a worker that takes over
+continues the same upstream task.
 
-Before the first chunk every failure has a code of its own and lets the next provider try. After it
-the failure is `upstream_failed`, or the code with which the upstream's own task ended. One failure
-may be ours: the upstream reads an uploaded video from our S3, which may have been away. Such a task
-is submitted there again, and its log continues where the second run has repeated the first one.
+Before the first chunk, every failure has its own code and lets the next provider try. After it, the
+failure is `upstream_failed`, or the code with which the upstream's own task ended. One failure may
+be ours: the upstream reads an uploaded video from our S3, which may have been unavailable. Such a
+task is submitted there again; its log continues once the second run has repeated the first one.
 """
 
 import queue
@@ -42,22 +42,22 @@ _OF_WHAT_WAS_READ = {
     *("source_not_video", "source_unsupported", "source_too_large", "source_forbidden"),
     *("source_empty", "source_sealed"),
 }
-"""Codes that say something of the video, not that it could not be fetched."""
+"""Codes about the video itself, not about a failure to fetch it."""
 _MAX_REFUSALS = 3  # before the first chunk, when another provider may still be tried
 _log = structlog.get_logger()
 _Item = tuple[FrameResult | EndOfStream | StreamprocError, UpstreamState]
 
 
 class _Repeat(NamedTuple):
-    """A second run of the upstream's task, until it has repeated what was relayed of the first."""
+    """A second run of the upstream's task, while it repeats the relayed frames of the first."""
 
     relayed: UpstreamState
     lacked: TaskFailedError
-    """How the first run ended: how the task ends if the second run says something else."""
+    """Failure of the first run; the task ends with it if the second run's results differ."""
 
 
 class UpstreamEngine:
-    """Implements `providers.base.Engine` over a task that exists at the upstream."""
+    """Implements `providers.engine.Engine` for an existing task at the upstream."""
 
     checkpoints_every_chunk = True
 
@@ -71,14 +71,14 @@ class UpstreamEngine:
         has_chunks: bool,
         submit_again: Callable[[], str] | None = None,
     ) -> None:
-        """Follow the task from `state` on; `has_chunks`: some of it was relayed before.
+        """Follow the task from `state` on; `has_chunks`: chunks of it were relayed before.
 
-        `submit_again` is of a source in Framewire's own S3. The upstream may have met it while S3
-        was away: that ends nothing, but begins another task there. It returns that task's id, or
-        raises `UploadsUnavailableError`.
+        `submit_again` is for a source in Framewire's own S3. If the upstream read it while S3 was
+        unavailable, the task does not end, but another one is submitted there. Returns that task's
+        id, or raises `UploadsUnavailableError`.
         """
         self._client, self._state = client, state
-        self._at = state  # the relaying thread's own: what it has read, where the session will be
+        self._at = state  # the relay thread's position, ahead of the session's
         self._repeat: _Repeat | None = None
         self._first_chunk_s, self._silence_s = first_chunk_s, silence_s
         self._has_chunks = has_chunks
@@ -109,7 +109,7 @@ class UpstreamEngine:
         return msgspec.msgpack.encode(self._state)
 
     def abandon(self) -> None:
-        """Stop following and cancel the upstream's task, unless it has ended."""
+        """Stop following, and cancel the upstream's task unless it has ended."""
         self.close()
         if not self._ended and not self._client.cancel(self._at.task_id):
             _log.warning("the upstream did not take the cancel", upstream=self._at.task_id)
@@ -120,7 +120,7 @@ class UpstreamEngine:
         self._thread.join(_JOIN_S)
 
     def _relay(self) -> None:
-        """Follow to the end; a failure here also ends the upstream's task."""
+        """Follow the stream to its end; a failure here also cancels the upstream's task."""
         try:
             self._follow_until_read()
         except TaskFailedError as exc:
@@ -129,13 +129,13 @@ class UpstreamEngine:
                 self._client.cancel(self._at.task_id)
         except UploadsUnavailableError as exc:
             self._put(exc)
-        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session raises it again
+        except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session re-raises it
             if not self._closing.is_set():
                 _log.exception("the relay failed")
                 self._put(UnforeseenError(exc))
 
     def _follow_until_read(self) -> None:
-        """Follow, and submit the task again a few times where the upstream lost our S3."""
+        """Follow, and resubmit the task a few times if the upstream could not read our S3."""
         for pause_s in PAUSES_OF_SOURCE_S:
             try:
                 self._follow_run()
@@ -152,7 +152,7 @@ class UpstreamEngine:
         self._follow_run()
 
     def _begin_again(self, task_id: str, lacked: TaskFailedError) -> None:
-        """Follow another task from its start, and relay what comes after what was relayed."""
+        """Follow another task from its start, and relay only what was not relayed before."""
         relayed = self._relayed
         self._at = UpstreamState(task_id, 0)
         if relayed.n_frames:
@@ -163,7 +163,7 @@ class UpstreamEngine:
         self._progress_s = time.monotonic()
 
     def _follow_run(self) -> None:
-        """Follow to the end. Raises the first run's failure where the second is another one."""
+        """Follow to the end. Raises the first run's failure if the second run differs."""
         try:
             self._follow()
         except OtherResultsError as exc:
@@ -231,7 +231,7 @@ class UpstreamEngine:
         self._progress_s = time.monotonic()
 
     def _is_new(self, item: FrameResult | EndOfStream, at: UpstreamState) -> bool:
-        """Return whether the item, after which the stream stands at `at`, was not relayed yet."""
+        """Return whether the item, which ends at `at`, was not relayed yet."""
         if self._repeat is None:
             return True
         if isinstance(item, EndOfStream):
@@ -241,7 +241,7 @@ class UpstreamEngine:
         return False
 
     def _left_s(self) -> float:
-        """Return how long the upstream may still be silent; waiting for a reader is no silence."""
+        """Return the remaining silence limit in seconds; waiting for our reader does not count."""
         limit_s = self._silence_s if self._has_chunks else self._first_chunk_s
         return limit_s - (time.monotonic() - self._progress_s)
 
@@ -255,7 +255,7 @@ class UpstreamEngine:
         )
 
     def _placed(self, exc: TaskFailedError) -> TaskFailedError:
-        """Return the failure as it counts here: the upstream's own word, or ours by its time."""
+        """Return `exc`, or after the first chunk `upstream_failed` unless the upstream ended."""
         if self._ended or not self._has_chunks:
             return exc
         return TaskFailedError("upstream_failed", exc.message)
@@ -263,7 +263,7 @@ class UpstreamEngine:
     def _put(
         self, item: FrameResult | EndOfStream | StreamprocError, at: UpstreamState | None = None
     ) -> bool:
-        """Queue an item; False when the engine is being closed."""
+        """Queue an item; False if the engine is being closed."""
         while not self._closing.is_set():
             with suppress(queue.Full):
                 self._items.put((item, at or self._at), timeout=_POLL_S)

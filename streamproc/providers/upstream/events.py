@@ -1,7 +1,7 @@
-"""What an upstream's event stream means: bytes to events, events to frame results. No I/O.
+"""SSE parser for an upstream's stream: bytes to events, events to frame results. No I/O.
 
-Events may carry only `data:` lines, as in the public reference: the place of an event is then the
-number of bytes before it, counted here. A numeric `id:` says the same place and is believed.
+Events may have only `data:` lines, as in the public reference: then an event's offset is the number
+of bytes up to its end, counted here. A numeric `id:` gives the same offset and takes precedence.
 """
 
 import base64
@@ -26,10 +26,10 @@ from streamproc.errors import TaskFailedError
 from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.providers.upstream.chunk import UpstreamChunk, decode_upstream_chunk
 
-MAX_EVENT_BYTES = MAX_MESSAGE_BYTES // 2  # a chunk has to fit a record of our own
+MAX_EVENT_BYTES = MAX_MESSAGE_BYTES // 2  # a chunk must fit into one of our records
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS = re.compile(r"\S*://\S*")
-_LONGEST_READ = 2000  # of a message, before it is scrubbed and cut
+_LONGEST_READ = 2000  # of a message, before it is redacted and truncated
 _MAX_ID_DIGITS = len(str(MAX_INT64)) - 1
 
 
@@ -41,7 +41,7 @@ class UpstreamEvent(NamedTuple):
 
 
 class EventSplitter:
-    """Splits a stream's bytes, from byte `offset` on, which is an event's first."""
+    """Splits a stream into events, from byte `offset` on, which is an event's first byte."""
 
     def __init__(self, offset: int) -> None:
         self._at = offset
@@ -79,7 +79,7 @@ class EventSplitter:
         return events
 
     def _check_size(self, n_pending: int) -> None:
-        """An event counts with all its lines, also those that say nothing."""
+        """Check the event's size; all its lines count, also those without meaning."""
         if self._n_bytes + n_pending > MAX_EVENT_BYTES:
             raise TaskFailedError("upstream_invalid", "the upstream sent an event beyond all size")
 
@@ -93,16 +93,16 @@ class EventSplitter:
 
 
 class ChunkReader:
-    """Turns one task's events into what an engine yields."""
+    """Converts one task's events to the items that an engine yields."""
 
     def __init__(self) -> None:
         self._best: dict[int, float] = {}
 
     def read(self, data: bytes) -> FrameResult | EndOfStream:
-        """Return what an event says.
+        """Decode an event.
 
-        Raises `TaskFailedError` when it says that the upstream's task failed, or says nothing
-        that a Video API would say.
+        Raises `TaskFailedError` if it reports that the upstream's task failed, or if it is not a
+        valid event of a Video API.
         """
         if data == DONE:
             raise TaskFailedError("upstream_failed", "the upstream ended without a finish_reason")
@@ -140,7 +140,7 @@ class ChunkReader:
         )
 
     def _vectors(self, targets: tuple[Target, ...]) -> list[TrackVector]:
-        """Return the vectors of targets that carry one, when a track was never seen as well."""
+        """Return the vectors of targets whose confidence is the highest of their track so far."""
         out: list[TrackVector] = []
         for target in targets:
             if not target.feature or target.confidence <= self._best.get(target.track_id, -1.0):
@@ -171,7 +171,7 @@ def _invalid(what: str) -> TaskFailedError:
 
 
 def _failure(chunk: UpstreamChunk) -> TaskFailedError:
-    """Return the upstream's own error, its code kept when it is one, its message scrubbed."""
+    """Return the upstream's own error: with its code, if valid, and a redacted message."""
     if chunk.finish_reason == "cancelled":
         return TaskFailedError("upstream_cancelled", "the task was cancelled at the upstream")
     error = chunk.error or ChunkError("upstream_failed", "the upstream gave no reason")

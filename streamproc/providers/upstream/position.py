@@ -1,8 +1,8 @@
-"""How much of an upstream's stream was relayed, and what: enough to check a second run of its task.
+"""Position in an upstream's stream, with a digest of the relayed frames, to check a second run.
 
-A task whose upstream lost our S3 in the middle is submitted there again. The new stream has other
-offsets, so its frames are counted, and their digest is compared: the log continues only where both
-runs say the same. No I/O.
+A task whose upstream could not read our S3 midway is submitted there again. The new stream has
+other offsets, so its frames are counted and their digest is compared: the log continues only if
+both runs have the same results. No I/O.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ _DIGEST_BYTES = 16
 
 
 class UpstreamState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The engine's checkpoint: the upstream's task, and how far its stream was relayed.
+    """The engine's checkpoint: the upstream's task, and the relayed part of its stream.
 
-    `offset` is in bytes. `n_frames` and `digest` are of the frames before it; a checkpoint of a
-    version that did not write them has an offset and neither.
+    `offset` is in bytes. `n_frames` and `digest` are of the frames before it; checkpoints of older
+    versions have an offset without them.
     """
 
     task_id: str
@@ -30,11 +30,11 @@ class UpstreamState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def can_be_repeated(self) -> bool:
-        """Whether it can be told if another run of the task begins with the same frames."""
+        """Whether it can be checked that another run of the task starts with the same frames."""
         return bool(self.n_frames) or not self.offset
 
     def after(self, item: FrameResult | EndOfStream, offset: int) -> "UpstreamState":
-        """Return the state once `item`, whose event ends at `offset`, was relayed as well."""
+        """Return the state after relaying `item`, whose event ends at `offset`."""
         if isinstance(item, EndOfStream) or not self.can_be_repeated:
             return UpstreamState(self.task_id, offset, self.n_frames, self.digest)
         return UpstreamState(self.task_id, offset, self.n_frames + 1, _chain(self.digest, item))
@@ -44,18 +44,18 @@ _STATE = msgspec.msgpack.Decoder(UpstreamState)
 
 
 def decode_state(state: bytes) -> UpstreamState:
-    """Return what `UpstreamEngine.state` gave."""
+    """Decode the result of `UpstreamEngine.state`."""
     return _STATE.decode(state)
 
 
 class OtherResultsError(StreamprocError):
-    """The second run of a task does not begin with the frames of the first one."""
+    """The second run of a task does not start with the frames of the first one."""
 
 
 def is_repeated(relayed: UpstreamState, again: UpstreamState) -> bool:
-    """Return whether the second run, that stands at `again`, has repeated all that was relayed.
+    """Return whether the second run, now at `again`, has repeated all relayed frames.
 
-    Raises `OtherResultsError` when it repeated as many frames, and not the same.
+    Raises `OtherResultsError` if it has as many frames, but different ones.
     """
     if again.n_frames < relayed.n_frames:
         return False
@@ -65,7 +65,7 @@ def is_repeated(relayed: UpstreamState, again: UpstreamState) -> bool:
 
 
 def _chain(before: bytes, frame: FrameResult) -> bytes:
-    """Return the digest of all frames up to this one. Estimates may differ between two runs."""
+    """Return the digest of all frames up to this one, without estimates: two runs may differ."""
     said: tuple[Any, ...] = (
         frame.frame_index,
         frame.decoded,

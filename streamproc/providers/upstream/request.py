@@ -1,4 +1,4 @@
-"""The public request of a task, rebuilt from its spec for another Video API."""
+"""Rebuilds the public request of a task from its spec, for another Video API."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +13,10 @@ from streamproc.errors import TaskFailedError
 def public_request(
     spec: TaskSpec, url: str, registry: Registry, *, hint: str | None
 ) -> dict[str, Any]:
-    """Return the body of `POST /v1/video/process`; `url` is where the upstream finds the video.
+    """Return the body of `POST /v1/video/process`; the upstream reads the video from `url`.
 
-    What the client left to its defaults is left out again. Raises `TaskFailedError` for a source
-    that only this machine can read.
+    Parameters with default values are omitted. Raises `TaskFailedError` for a source that only this
+    machine can read.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise TaskFailedError(
@@ -60,13 +60,13 @@ def _range(wanted: FrameRange) -> dict[str, Any] | None:
 
 
 def _step(step: Step, registry: Registry) -> dict[str, Any]:
-    """Return a step: a kind's default model by its kind, the only name all services share."""
+    """Return a step; a default model is named by its kind, the only name all services share."""
     out: dict[str, Any] = {"model": step.model}
     parameters = step.parameters
     try:
         manifest = registry.resolve(step.model)
     except ModelError:
-        pass  # it was added at the api alone: the upstream may know it all the same
+        pass  # it was added only at the api: the upstream may still know it
     else:
         if registry.is_default(manifest):
             out["model"] = step.kind
@@ -85,5 +85,5 @@ def _step(step: Step, registry: Registry) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | int:
-    """Return whole numbers as such: some services take no `3.0` for a count."""
+    """Return whole numbers as int: some services do not accept `3.0` as a count."""
     return int(value) if value == int(value) else value

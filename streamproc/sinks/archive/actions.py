@@ -1,9 +1,9 @@
-"""What the archiver asks of S3, what S3 made of it, and the one function that does it.
+"""The archiver's S3 actions, their outcomes, and the function that performs them (`perform`).
 
-`{project}/{task}/vec/{start}` is written before `seg/{start}`, and whoever wins it settles how far
-the segment may reach: a segment never holds vectors that its sidecar lacks. A sidecar may hold
-more than its segment (its writer died before it); its reader goes by log offsets, so nothing
-counts twice.
+`{project}/{task}/vec/{start}` is written before `seg/{start}`. The first successful conditional PUT
+of it fixes the segment's maximum end: a segment never has vectors that its sidecar lacks. A sidecar
+may have more than its segment (if its writer crashed before the segment); its reader uses log
+offsets, so nothing is counted twice.
 """
 
 import hashlib
@@ -41,14 +41,14 @@ class VectorEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """Find out how far the task's log is archived."""
+    """Determine how far the task's log is archived."""
 
     task: str
     project: str
 
 
 class PutVectors(msgspec.Struct, frozen=True):
-    """Store the vectors of log bytes `[start, end)`, ahead of their segment."""
+    """Store the vectors of log bytes `[start, end)`, before their segment."""
 
     task: str
     project: str
@@ -68,7 +68,7 @@ class PutSegment(msgspec.Struct, frozen=True):
 
 
 class ReadLog(msgspec.Struct, frozen=True):
-    """Read an archived log of `length` bytes back: this process did not see its beginning."""
+    """Read back an archived log of `length` bytes, whose start this process did not see."""
 
     task: str
     project: str
@@ -76,7 +76,7 @@ class ReadLog(msgspec.Struct, frozen=True):
 
 
 class PutFinal(msgspec.Struct, frozen=True):
-    """Delete the source's secret and store `final.json`; every segment is there."""
+    """Delete the source's secret and store `final.json`; all segments exist."""
 
     task: str
     project: str
@@ -91,7 +91,7 @@ class Seek(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Tell the operator: the task's archive goes no further than before Kafka offset `position`."""
+    """Report to the operator: the task's archive ends before Kafka offset `position`."""
 
     task: str
     reason: str
@@ -105,7 +105,7 @@ Action = StoreAction | Seek | GiveUp
 
 
 class Seeded(msgspec.Struct, frozen=True):
-    """Bytes `[0, end)` are archived; `info` is the fold there, None when there are none."""
+    """Bytes `[0, end)` are archived; `info` is the fold there, None if there are none."""
 
     task: str
     end: int
@@ -114,14 +114,14 @@ class Seeded(msgspec.Struct, frozen=True):
 
 
 class VectorsStored(msgspec.Struct, frozen=True):
-    """The sidecar exists and covers the log up to `end`, ours or the winner's."""
+    """The sidecar exists, ours or the winner's, and covers the log up to `end`."""
 
     task: str
     end: int
 
 
 class SegmentStored(msgspec.Struct, frozen=True):
-    """The segment exists and ends at `end`, ours or the winner's."""
+    """The segment exists, ours or the winner's, and ends at `end`."""
 
     task: str
     end: int
@@ -129,7 +129,7 @@ class SegmentStored(msgspec.Struct, frozen=True):
 
 
 class LogRead(msgspec.Struct, frozen=True):
-    """The whole log's hash, and the data of its first event and of its terminal chunk."""
+    """Hash of the whole log, and the data of its first event and of its terminal chunk."""
 
     task: str
     sha256: str
@@ -142,7 +142,7 @@ class FinalStored(msgspec.Struct, frozen=True):
 
 
 class TaskDamaged(msgspec.Struct, frozen=True):
-    """What is archived contradicts itself; `reason` is for the operator."""
+    """The archived data is inconsistent; `reason` is for the operator."""
 
     task: str
     reason: str
@@ -158,7 +158,7 @@ def encode_entries(entries: tuple[VectorEntry, ...]) -> bytes:
 
 
 def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
-    """Raises `DamagedLogError` on bytes that `encode_entries` did not write."""
+    """Decode; raises `DamagedLogError` on bytes that `encode_entries` did not write."""
     try:
         entries: tuple[VectorEntry, ...] = _decode_entries(data)
     except msgspec.DecodeError as exc:
@@ -167,9 +167,9 @@ def decode_entries(data: bytes) -> tuple[VectorEntry, ...]:
 
 
 def perform(store: Objects, action: StoreAction) -> Outcome:
-    """Do what the action says; it may be done again.
+    """Perform the action; idempotent.
 
-    Raises `StoreUnavailableError`, an `ObjectRefusedError` when the request itself is refused.
+    Raises `StoreUnavailableError`, or `ObjectRefusedError` if S3 rejects the request itself.
     """
     try:
         return _perform(store, action)
@@ -178,10 +178,10 @@ def perform(store: Objects, action: StoreAction) -> Outcome:
 
 
 def takes_objects(store: Objects) -> bool:
-    """Whether the store takes an object that is no task's: what it refuses then is the task's."""
+    """Return whether the store accepts a test object; if so, a refusal is the task's fault."""
     try:
         store.put_if_absent(HEALTH_KEY, b"", {})
-    except Exception:  # noqa: BLE001 - whatever it is, it speaks against the store
+    except Exception:  # noqa: BLE001 - any error means that the store is at fault
         return False
     return True
 
@@ -189,7 +189,7 @@ def takes_objects(store: Objects) -> bool:
 def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int, int]]:
     """Yield `(key, start, end)` of the task's segments, in order.
 
-    Raises `DamagedLogError` where one does not begin at the end of the one before it.
+    Raises `DamagedLogError` if one does not start at the end of the previous one.
     """
     end = 0
     for listed in store.keys(segment_prefix(project, task)):
@@ -201,7 +201,7 @@ def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int
 
 
 def segment_info(head: ObjectHead) -> SegmentInfo:
-    """Raises `DamagedLogError` when the metadata is not a segment's."""
+    """Parse a segment's metadata; raises `DamagedLogError` if it is invalid."""
     try:
         return SegmentInfo.from_metadata(head.metadata)
     except (KeyError, ValueError) as exc:
@@ -211,8 +211,8 @@ def segment_info(head: ObjectHead) -> SegmentInfo:
 def edge_events(head: bytes, tail: bytes, tail_start: int) -> tuple[bytes, bytes]:
     """Return the data of a closed log's first event and of its terminal chunk.
 
-    `head` begins at byte 0 and `tail` (from byte `tail_start`, an event's first) ends the log.
-    Raises `DamagedLogError` when the events are not a log's.
+    `head` starts at byte 0; `tail` (from byte `tail_start`, an event's first byte) ends the log.
+    Raises `DamagedLogError` if the events are invalid.
     """
     try:
         first = next(parse_events(head), None)
@@ -235,7 +235,7 @@ def _perform(store: Objects, action: StoreAction) -> Outcome:
         case ReadLog():
             return _read_log(store, action)
         case PutFinal():
-            # First: a log with `final.json` is done with, and nobody would come back for it.
+            # First: once `final.json` exists, nothing would retry the deletion.
             store.delete(secret_key(action.project, action.task))
             body = msgspec.json.encode(action.final)
             store.put_if_absent(final_key(action.project, action.task), body, {})
@@ -261,7 +261,7 @@ def _put_vectors(store: Objects, action: PutVectors) -> VectorsStored:
 
 
 def vectors_end(head: ObjectHead) -> int:
-    """Return the log offset a sidecar covers; raises `DamagedLogError` without one."""
+    """Return the log offset up to which a sidecar covers; raises `DamagedLogError` without one."""
     try:
         return int(head.metadata[_END])
     except (KeyError, ValueError) as exc:

@@ -1,9 +1,10 @@
-"""The archive role: a consumer group that carries video.chunks to S3.
+"""The archive role: a consumer group that writes video.chunks to S3.
 
-Kafka is polled in one thread, S3 is written by a few others; the `Archiver`s between them decide.
-When S3 is away the threads try again with backoff, and partitions are paused once what waits in
-memory is more than the budget: nothing is lost, the group is never left. What cannot be read, and
-a task that S3 refuses while it takes other objects, is told on video.dlq and left out.
+One thread polls Kafka, a few others write to S3; the `Archiver`s between them decide. While S3 is
+unavailable, the threads retry with exponential back-off, and partitions are paused when the bytes
+in memory exceed the budget (backpressure): nothing is lost, and the consumer stays in the group. An
+unreadable record, and a task that S3 refuses while it accepts other objects, is skipped with a dead
+letter on video.dlq.
 """
 
 import logging
@@ -59,11 +60,11 @@ COMMIT_EVERY_S = 0.5
 LEAVE_WITHIN_S = 10.0
 BACKOFF_S = (0.1, 5.0)
 MAX_TRIES = 10
-"""So often an action is tried that S3 refuses, or that fails as nobody foresaw: some 20 s."""
+"""Tries of an action that S3 refuses, or that fails unexpectedly: about 20 s."""
 
 
 def main(argv: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
+    """Run until SIGTERM or SIGINT; exit code 2: invalid setting."""
     if argv:
         sys.stderr.write("usage: python -m streamproc archive\n")
         return 2
@@ -81,9 +82,9 @@ def main(argv: list[str]) -> int:
 
 
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
-    """Archive until `stop` is set, then store what waits, commit and leave the group.
+    """Archive until `stop` is set, then store buffered records, commit and leave the group.
 
-    Raises `SinkSettingsError` when the store does not honour conditional writes.
+    Raises `SinkSettingsError` if the store does not honour conditional writes.
     """
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
     config = consumer_config(environ, ARCHIVE_GROUP, batching=True)
@@ -116,10 +117,10 @@ class ArchiveRole:
     def __init__(
         self, config: Mapping[str, Any], store: Objects, letters: DeadLetters | None = None
     ) -> None:
-        """`config` are the properties of the consumer."""
+        """`config`: properties of the consumer."""
         self.on_ready: Any = lambda: None
         self.renew = threading.Event()
-        """Set: `run` ends, to be started anew with another consumer."""
+        """When set, `run` returns, to be restarted with another consumer."""
         self._letters = letters or LoggedLetters(LOG)
         self._positions: dict[int, int] = {}
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
@@ -134,13 +135,13 @@ class ArchiveRole:
         self._abandon = threading.Event()
 
     def positions(self) -> dict[tuple[str, int], int | None]:
-        """Return the next offset to read of every assigned partition; any thread."""
+        """Return the next offset to read of each assigned partition. Thread-safe."""
         known = self._positions.copy()
         return {(CHUNKS, p): known.get(p) for p in self._assigned.copy()}
 
     @property
     def waiting_for(self) -> str | None:
-        """What reading waits for; any thread."""
+        """What the consumer waits for. Thread-safe."""
         return "s3" if self._paused else None
 
     def run(self, stop: threading.Event) -> None:
@@ -212,11 +213,11 @@ class ArchiveRole:
                 self._pool.submit(self._work, partition, archiver, action)
 
     def _work(self, partition: int, archiver: Archiver, action: StoreAction) -> None:
-        """Carry the action out in a pool thread, again and again until S3 answers.
+        """Perform the action in a pool thread, with retries until S3 answers.
 
-        An action that S3 refuses, or that fails as nobody foresaw, is given up after some tries:
-        with it the task, which would else hold everybody's commit for ever. But S3 is asked first
-        whether it takes anything at all.
+        An action that S3 refuses, or that fails unexpectedly, is given up after some tries, and its
+        task with it, which would otherwise block the partition's commit for ever. Before that, a
+        test write checks whether S3 accepts any object at all.
         """
         backoff_s, limit_s = BACKOFF_S
         n_refused = 0
@@ -227,7 +228,7 @@ class ArchiveRole:
                 LOG.warning("%s: %s; again in about %.1f s", action.task, exc, backoff_s)
                 n_refused += isinstance(exc, ObjectRefusedError)
                 reason = str(exc)
-            except Exception as exc:  # a thread's edge: the log says why
+            except Exception as exc:  # a thread's edge: the log has the reason
                 LOG.exception("%s: an unforeseen failure", action.task)
                 n_refused += 1
                 reason = f"{type(exc).__name__}: {exc}"
@@ -287,7 +288,7 @@ class ArchiveRole:
         self._committed.update({offset.partition: offset.offset for offset in offsets})
 
     def _on_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
-        """Hear how a commit went: one that a rebalance refused is asked for again."""
+        """Handle the result of a commit: one that a rebalance refused is retried."""
         for found in offsets:
             reason = error or found.error
             if reason is not None and found.partition in self._archivers:
@@ -295,7 +296,7 @@ class ArchiveRole:
                 self._committed[found.partition] = -1
 
     def _leave(self) -> None:
-        """Store what waits, for a bounded time; what is not stored is read again later."""
+        """Store buffered records, for a limited time; records not stored are read again later."""
         self._consumer.pause(self._topic_partitions())
         deadline_s = time.monotonic() + LEAVE_WITHIN_S
         for partition, archiver in self._archivers.items():

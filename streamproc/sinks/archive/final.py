@@ -1,4 +1,4 @@
-"""`final.json` from a closed log's first event and its terminal chunk."""
+"""Builds `final.json` from a closed log's first event and its terminal chunk."""
 
 import msgspec
 from msgspec import UNSET
@@ -18,7 +18,7 @@ UNREADABLE = "unreadable_terminal"
 
 
 def status_of(finish_reason: str) -> TaskStatus:
-    """Return the task's status that a terminal chunk's `finish_reason` means."""
+    """Return the task's status for a terminal chunk's `finish_reason`."""
     return _STATUS[finish_reason]
 
 
@@ -32,10 +32,10 @@ def final_of(
     finished_ms: int | None,
     attempts: tuple[Attempt, ...] = (),
 ) -> Final:
-    """Return what `final.json` says; `first` and `terminal` are event data (JSON).
+    """Return the content of `final.json`; `first` and `terminal` are event data (JSON).
 
-    `finished_ms` None (the terminal's Kafka timestamp is not known any more) is made up from the
-    chunk's own clock. A terminal that no reader understands makes a failed task.
+    `finished_ms` None (the terminal's Kafka timestamp is no longer known): it is computed from the
+    chunk's own clock. A terminal that cannot be decoded makes the task failed.
     """
     head = _chunk(first)
     last = _chunk(terminal)

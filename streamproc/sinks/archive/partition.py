@@ -1,13 +1,13 @@
-"""The archiver of one partition of video.chunks, sans IO: records and outcomes in, actions out.
+"""The archiver of one partition of video.chunks, sans-IO: records and outcomes in, actions out.
 
-Guarantee: an offset is committed only when everything before it is in S3, `final.json` of closed
-logs included. What holds the commit back, per task: the first accepted record that is not in a
-stored segment, and the first claim after the last stored record. The claim matters because readers
-start at the commit: without it they would take a zombie of the older epoch for the writer.
+Guarantee: an offset is committed only if everything before it is in S3, including `final.json` of
+closed logs. Each task holds the commit back at its first accepted record that is not in a stored
+segment, and at the first claim after the last stored record. The claim matters because readers
+start at the commit: without it, they would accept a zombie of the older epoch as the writer.
 
-Any number of archivers may work on one partition at once. Each task has at most one action under
-way; a segment that exists already is adopted, whoever wrote it. Whatever one task's records
-do, no other task notices: a task that cannot be archived is given up, and said to be.
+Any number of archivers may work on one partition at the same time. Each task has at most one action
+in progress; an existing segment is adopted, whichever archiver wrote it. Tasks are isolated from
+each other: a task that cannot be archived is given up, and reported.
 """
 
 from collections import OrderedDict
@@ -37,10 +37,10 @@ N_REMEMBERED = 4096
 
 
 class Archiver:
-    """One partition's archive; `position` is where the consumer begins to read.
+    """One partition's archive; `position` is the consumer's start offset.
 
-    Times are seconds of any clock that never goes back. A damaged task is given up: it no longer
-    holds the commit, and the rest goes on.
+    Times are seconds of any monotonic clock. A damaged task is given up: it no longer holds the
+    commit back, and the other tasks continue.
     """
 
     def __init__(self, position: int) -> None:
@@ -51,21 +51,21 @@ class Archiver:
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of records that wait for S3."""
+        """Bytes of the records that wait for S3."""
         return sum(task.buffered_bytes for task in self._tasks.values())
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits for S3 but claims, whose chunks are not there yet."""
+        """Whether nothing waits for S3, except claims without chunks."""
         return all(task.is_idle for task in self._tasks.values())
 
     def committable(self) -> int:
-        """Return the offset that may be committed; it may lie before an earlier answer."""
+        """Return the offset that may be committed; it may be lower than an earlier result."""
         holds = [hold for task in self._tasks.values() if (hold := task.hold()) is not None]
         return min([self._next, *holds])
 
     def accept(self, record: ChunkRecord, now_s: float) -> list[Action]:
-        """Take the next record of the partition, in Kafka order."""
+        """Process the next record of the partition, in Kafka order."""
         self._next = record.position + 1
         if record.task in self._finished:
             return []
@@ -86,11 +86,11 @@ class Archiver:
         return self._fold(task, [record], now_s)
 
     def skip(self, position: int) -> None:
-        """Pass over a message that is no record of ours."""
+        """Skip a message that is not a valid record."""
         self._next = position + 1
 
     def tick(self, now_s: float) -> list[Action]:
-        """Return the flushes that have become due."""
+        """Return the flushes that are due now."""
         actions: list[Action] = []
         for task in list(self._tasks.values()):
             try:
@@ -100,12 +100,12 @@ class Archiver:
         return actions
 
     def flush(self, now_s: float) -> list[Action]:
-        """Make everything due from now on: the process is about to leave."""
+        """Make everything due from now on, because the process is about to exit."""
         self._flushing = True
         return self.tick(now_s)
 
     def done(self, outcome: Outcome, now_s: float) -> list[Action]:
-        """Take what became of an action."""
+        """Process the outcome of an action."""
         task = self._tasks.get(outcome.task)
         if task is None:
             return []
@@ -143,14 +143,14 @@ class Archiver:
         for at, record in enumerate(records):
             if task.fold_record(record, now_s) is not Verdict.GAP:
                 continue
-            if task.phase is not Phase.READY:  # its outcome comes first; then S3 is asked again
+            if task.phase is not Phase.READY:  # its outcome comes first; then S3 is read again
                 task.queue_behind(records[at:])
                 return []
             return self._repair(task, records[at:])
         return self._advance(task, now_s)
 
     def _repair(self, task: TaskArchive, records: list[ChunkRecord]) -> list[Action]:
-        """Mend a gap: ask S3 first, then read Kafka again from there, then give up."""
+        """Repair a gap: first read S3, then read Kafka again from there, then give up."""
         if not task.reseeded:
             task.reseed(records)
             return [Seed(task.id, task.project)]
@@ -185,7 +185,7 @@ class Archiver:
             self._finished.popitem(last=False)
 
     def _fail(self, task: TaskArchive, exc: Exception) -> list[Action]:
-        """Give up a task whose records contradict each other, or do what nobody foresaw."""
+        """Give up a task whose records are inconsistent, or cause an unexpected error."""
         if isinstance(exc, ValueError):
             return self._give_up(task, str(exc))
         return self._give_up(task, f"{type(exc).__name__}: {exc}", "internal_error")

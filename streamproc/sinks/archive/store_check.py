@@ -1,4 +1,4 @@
-"""Whether S3 honours conditional writes, found out beside the work at its start."""
+"""Background check, at the start, whether S3 honours conditional writes."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ _LEAVE_S: Final = 2.0
 
 
 class StoreTrial:
-    """Tries the store out in a thread until it answers; one that fails sets `stop`."""
+    """Tests the store in a thread until it answers; a failed test sets `stop`."""
 
     def __init__(self, store: S3Objects, stop: threading.Event, log: logging.Logger) -> None:
         self.failed = False
@@ -23,7 +23,7 @@ class StoreTrial:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait a little for the thread once `stop` is set: S3 may hang."""
+        """Wait at most 2 s for the thread, after `stop` is set: S3 may hang."""
         self._thread.join(_LEAVE_S)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""One task's archive: its fold, the bytes that are not in S3 yet, and what holds the commit."""
+"""One task's archive state: its fold, the bytes not yet in S3, and the offset that it holds."""
 
 import enum
 import hashlib
@@ -17,7 +17,7 @@ FLUSH_AFTER_S = 1.0
 
 
 class Phase(enum.Enum):
-    """What a task waits for; READY is nothing but more records."""
+    """What a task waits for; READY: only for more records."""
 
     SEEDING = "seeding"
     READY = "ready"
@@ -26,7 +26,7 @@ class Phase(enum.Enum):
 
 
 class TaskArchive:
-    """The mutable state of one task within an `Archiver`, which alone calls it."""
+    """Mutable state of one task in an `Archiver`, its only caller."""
 
     def __init__(self, task: str, project: str) -> None:
         self.id = task
@@ -39,13 +39,13 @@ class TaskArchive:
         self.started_ms: int | None = None
         self.finished_ms: int | None = None
         self.attempts: tuple[Attempt, ...] = ()
-        self.reseeded = True  # whether S3 was asked since the last accepted record
+        self.reseeded = True  # whether S3 was read since the last accepted record
         self.sought_from: int | None = None
         self._claims: list[int] = []  # positions of claims after the last stored record
         self._since_s = 0.0
-        self._closing: int | None = None  # where a closed log without final.json was met
+        self._closing: int | None = None  # offset of a closed log that has no final.json
         self._stored_frame = -1
-        self._digest: Any = hashlib.sha256()  # None: the log's beginning was not seen
+        self._digest: Any = hashlib.sha256()  # None: the log's start was not seen
         self._first = b""
         self._terminal = b""
 
@@ -58,7 +58,7 @@ class TaskArchive:
         return self.phase is Phase.READY and not self.buffer and not self.queue
 
     def hold(self) -> int | None:
-        """Return the first Kafka offset that a restarted archiver has to read, None for none."""
+        """Return the first Kafka offset that a restarted archiver must read, None if none."""
         places = [*self._claims[:1]]
         if self.queue:
             places.append(self.queue[0].position)
@@ -69,7 +69,7 @@ class TaskArchive:
         return min(places, default=None)
 
     def seeded(self, end: int, info: SegmentInfo | None) -> None:
-        """Take what S3 has of the log."""
+        """Apply the part of the log that S3 has."""
         self.phase = Phase.READY
         if info is not None and end > self.stored_end:
             self.stored(end, info)
@@ -114,7 +114,7 @@ class TaskArchive:
         return self.fold.next_off - self.stored_end >= FLUSH_BYTES
 
     def flush(self, now_s: float) -> PutVectors | PutSegment:
-        """Return the first action that stores the buffer's beginning, about `FLUSH_BYTES` of it."""
+        """Return the first action that stores the buffer's start, about `FLUSH_BYTES` of it."""
         end = self.stored_end
         entries = []
         for record in self.buffer:
@@ -132,7 +132,7 @@ class TaskArchive:
     def segment(self, upto: int) -> PutSegment:
         """Return the PUT of the buffered records that end at `upto` or before.
 
-        Raises ValueError when none does: a sidecar was cut where no record ends.
+        Raises ValueError if there is none: a sidecar ends inside a record.
         """
         taken = [record for record in self.buffer if record.end <= upto]
         if not taken:
@@ -151,9 +151,9 @@ class TaskArchive:
         return PutSegment(self.id, self.project, self.stored_end, body, info)
 
     def stored(self, end: int, info: SegmentInfo) -> None:
-        """Bytes up to `end` are in S3, `info` is the fold there: ours, or another archiver's.
+        """Record that bytes up to `end` are in S3, ours or another archiver's; `info`: fold there.
 
-        Raises ValueError when `end` lies inside one of our records.
+        Raises ValueError if `end` is inside one of our records.
         """
         self.phase = Phase.READY
         while self.buffer and self.buffer[0].end <= end:
@@ -180,7 +180,7 @@ class TaskArchive:
             self._closing = min([info.next_position - 1, *(r.position for r in self.queue)])
 
     def final(self) -> Final | None:
-        """Return `final.json`, None when the log's beginning has to be read back first."""
+        """Return `final.json`, None if the log's start must be read back first."""
         if self._digest is None:
             return None
         return final_of(

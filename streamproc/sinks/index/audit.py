@@ -1,8 +1,8 @@
-"""The audit trail's way from video.audit into ClickHouse, beside the index role.
+"""Audit sink: copies video.audit into ClickHouse, in a thread next to the index role.
 
-One thread of one process of the group: read a batch, insert it, commit. It reads at least once, and
-a replay changes nothing: the table replaces by time and id. When ClickHouse is away the batch
-waits. A record that cannot be read is left out and told of.
+One thread in one process of the group: read a batch, insert it, commit. Delivery is at least once,
+and a replay changes nothing: the table deduplicates by time and id. While ClickHouse is unavailable
+the batch waits. An unreadable record is skipped and logged.
 """
 
 import logging
@@ -41,14 +41,14 @@ BATCH_RECORDS = 1000
 POLL_S = 0.5
 BACKOFF_S = (0.2, 10.0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_MS = 4_102_444_800_000  # the year 2100: what ClickHouse's DateTime can be told to keep
+_MAX_MS = 4_102_444_800_000  # the year 2100: within the range of ClickHouse's DateTime
 _MAX_COUNT = 2**63 - 1
 
 
 def start_audit(
     environ: Mapping[str, str], connect: Callable[[], Any], stop: threading.Event
 ) -> threading.Thread:
-    """Copy audit records in a thread of its own until `stop` is set.
+    """Copy audit records in a separate thread until `stop` is set.
 
     Raises `SinkSettingsError`.
     """
@@ -63,7 +63,7 @@ def start_audit(
 
 
 class AuditSink:
-    """Drives one consumer; `connect` opens a clickhouse-connect client of this thread's own."""
+    """Drives one consumer; `connect` opens a clickhouse-connect client for this thread only."""
 
     def __init__(self, config: Mapping[str, Any], connect: Callable[[], Any], days: int) -> None:
         self._config = config
@@ -72,7 +72,7 @@ class AuditSink:
         self._client: Any = None
 
     def run(self, stop: threading.Event) -> None:
-        """Copy until `stop` is set; nothing that fails ends it."""
+        """Copy until `stop` is set; failures are retried."""
         consumer = Consumer(dict(self._config))
         try:
             consumer.subscribe([AUDIT_TOPIC])
@@ -86,7 +86,7 @@ class AuditSink:
             self._forget()
 
     def _patiently(self, work: Callable[[], None], stop: threading.Event) -> bool:
-        """Do the work again and again until it is done; False when `stop` came first."""
+        """Retry `work` with exponential back-off until it succeeds; False if `stop` came first."""
         backoff_s, limit_s = BACKOFF_S
         while not stop.is_set():
             try:
@@ -94,7 +94,7 @@ class AuditSink:
             except (ClickHouseError, HTTPError, OSError) as exc:
                 LOG.warning("audit records wait for ClickHouse: %s", type(exc).__name__)
                 self._forget()
-            except Exception:  # a thread's edge: the trail goes on, the log says why
+            except Exception:  # a thread's edge: the sink continues, the log has the reason
                 LOG.exception("audit records wait")
                 self._forget()
             else:
@@ -129,7 +129,7 @@ def _rows(messages: Sequence[Any]) -> list[list[object]]:
 
 
 def row_of(record: AuditRecord) -> list[object]:
-    """Return the table's row, in the order of `COLUMNS`; every number within its column."""
+    """Return the table's row, in the order of `COLUMNS`; numbers are clamped to their columns."""
     at = _EPOCH + timedelta(milliseconds=min(max(record.at_ms, 0), _MAX_MS))
     return [
         *(at, record.id, record.actor, record.project, record.action, record.object),
@@ -142,4 +142,4 @@ def _commit(consumer: Consumer) -> None:
     try:
         consumer.commit(asynchronous=False)
     except KafkaException as exc:
-        LOG.info("audit: commit: %s", exc)  # it is read again, which changes nothing
+        LOG.info("audit: commit: %s", exc)  # records are read again, which changes nothing

@@ -1,8 +1,9 @@
 """The index role: a consumer group that turns video.tasks and video.chunks into table rows.
 
-One thread: read a batch, recover the tasks that are new here, fold, insert, commit. When ClickHouse
-is away the batch waits with backoff while the group membership is kept: nothing is lost. What
-cannot be read, or cannot be stored though ClickHouse is there, is told on video.dlq and left out.
+One thread: read a batch, recover the tasks that are new here, fold, insert, commit. While
+ClickHouse is unavailable the batch waits with exponential back-off, and the consumer stays in the
+group: nothing is lost. Unreadable records, and rows that an available ClickHouse refuses, are
+skipped with a dead letter on video.dlq.
 """
 
 import logging
@@ -55,7 +56,7 @@ BACKOFF_S = (0.1, 5.0)
 
 
 def main(argv: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; exit code 2: a setting cannot be used."""
+    """Run until SIGTERM or SIGINT; exit code 2: invalid setting."""
     if argv:
         sys.stderr.write("usage: python -m streamproc index\n")
         return 2
@@ -79,17 +80,17 @@ def run_index(
     stop: threading.Event,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Index until `stop` is set, the audit trail in a thread beside this one.
+    """Index until `stop` is set, with the audit trail in a second thread.
 
     `connect` opens a clickhouse-connect client; each of the two threads has its own.
-    Meant for a thread of the process that owns chDB, or for one of its own (`main`).
-    `on_ready` is called once partitions are assigned; so is `FRAMEWIRE_READY_FILE` written by
-    `main`'s process alone.
+    Runs in a thread of the process that owns chDB, or in its own process (`main`).
+    `on_ready` is called once partitions are assigned; without it, as in `main`'s process,
+    `FRAMEWIRE_READY_FILE` is written then.
     """
     tables = IndexTables(connect)
     config = {
         **consumer_config(environ, INDEX_GROUP, batching=True),
-        "partition.assignment.strategy": "range",  # a task's partition of both topics, together
+        "partition.assignment.strategy": "range",  # a task's partitions of both topics together
     }
     outbox = Outbox(producer_config(environ))
     letters = KafkaLetters(outbox, "index", LOG)
@@ -126,7 +127,7 @@ class IndexRole:
     ) -> None:
         self.on_ready: Callable[[], None] = lambda: None
         self.renew = threading.Event()
-        """Set: `run` ends, to be started anew with another consumer."""
+        """When set, `run` returns, to be restarted with another consumer."""
         self._letters = letters or LoggedLetters(LOG)
         self._consumer = consumer
         self._tables = tables
@@ -138,13 +139,13 @@ class IndexRole:
         self._is_waiting = False
 
     def positions(self) -> dict[tuple[str, int], int | None]:
-        """Return the next offset to read of every assigned partition; any thread."""
+        """Return the next offset to read of each assigned partition. Thread-safe."""
         known = self._next.copy()
         return {place: known.get(place) for place in self._assigned.copy()}
 
     @property
     def waiting_for(self) -> str | None:
-        """What reading waits for; any thread."""
+        """What the consumer waits for. Thread-safe."""
         return "clickhouse" if self._is_waiting else None
 
     def run(self, stop: threading.Event) -> None:
@@ -183,7 +184,7 @@ class IndexRole:
             self._commit()
 
     def _read(self) -> tuple[list[tuple[Submitted, int]], list[tuple[ChunkRecord, int]]]:
-        """Return what came within `BATCH_S`, with the partitions."""
+        """Return the submissions and records read within `BATCH_S`, with their partitions."""
         submissions: list[tuple[Submitted, int]] = []
         records: list[tuple[ChunkRecord, int]] = []
         messages: list[Any] = self._consumer.consume(BATCH_RECORDS, BATCH_S)
@@ -228,7 +229,7 @@ class IndexRole:
     def _take(self, record: ChunkRecord, partition: int) -> None:
         topic_partition = (CHUNKS, partition)
         if record.position >= self._next.get(topic_partition, 0):
-            return  # behind a gap: it will be read again
+            return  # after a gap: it will be read again
         gap = self._indexer.take(partition, record)
         if gap is None:
             return
@@ -241,9 +242,9 @@ class IndexRole:
             self._next[topic_partition] = gap.position
 
     def _read_submissions(self) -> list[tuple[ChunkRecord, int]]:
-        """Read video.tasks to its present end: a task's submission lies before its first chunk.
+        """Read video.tasks to its current end: a submission is written before the first chunk.
 
-        Returns chunk records that came meanwhile, of partitions that were just assigned.
+        Returns chunk records that arrived meanwhile, of newly assigned partitions.
         """
         late: list[tuple[ChunkRecord, int]] = []
         deadline_s = time.monotonic() + KAFKA_TIMEOUT_S
@@ -265,7 +266,7 @@ class IndexRole:
         return late
 
     def _are_behind(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
-        """Whether an assigned tasks partition is not read to its end; `wanted` is low and high."""
+        """Return whether a tasks partition is not read to its end; `wanted`: low and high."""
         for partition, (low, high) in wanted.items():
             place = (TASKS_TOPIC, partition)
             if place not in self._assigned:
@@ -279,14 +280,14 @@ class IndexRole:
         return False
 
     def _write(self, rows: TaskRows) -> bool:
-        """Insert the rows, task rows last; False when the process is to stop before that."""
+        """Insert the rows, task rows last; False if the process stops before that."""
         for table, part in rows.by_table():
             if self._patiently(partial(self._insert, table, part)) is None:
                 return False
         return True
 
     def _insert(self, table: str, rows: Sequence[Any]) -> bool:
-        """Insert the rows; those that cannot be stored are told and left out."""
+        """Insert the rows; rows that cannot be stored are skipped with a dead letter."""
         for refused in self._tables.insert(table, rows):
             row = refused.row
             partition = self._indexer.partition_of(row.task_id)
@@ -314,7 +315,7 @@ class IndexRole:
             self._letters.put(left_out)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
-        """Return `call()` once ClickHouse answers, None when the process is to stop instead."""
+        """Return `call()`, retried until ClickHouse answers; None if the process stops first."""
         backoff_s, limit_s = BACKOFF_S
         while not self._stop.is_set():
             try:
@@ -328,7 +329,7 @@ class IndexRole:
                 return result
             self._is_waiting = True
             self._consumer.pause(self._partitions())
-            self._consumer.poll(0)  # keeps the membership; all partitions are paused
+            self._consumer.poll(0)  # keeps the group membership; all partitions are paused
             self._stop.wait(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             backoff_s = min(backoff_s * 2, limit_s)
         return None

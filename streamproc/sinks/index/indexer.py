@@ -1,12 +1,12 @@
-"""The indexer, sans IO: messages of video.tasks and video.chunks in, rows out.
+"""The indexer, sans-IO: messages of video.tasks and video.chunks in, rows out.
 
 Replay is harmless: rows are determined by the log, and the newest version of a row wins. So an
-index that restarts from an older commit, or two of them on one partition, write the same tables.
-What may be committed is everything whose rows are written, less the claims that no indexed record
-has followed yet: a reader that starts behind such a claim would believe a zombie.
+index that restarts from an older commit, and two of them on one partition, write the same tables.
+Everything whose rows are written may be committed, except claims that are not yet followed by an
+indexed record: a reader that starts after such a claim would accept a zombie's records.
 
-Whatever one task's records do, no other task notices: a task that cannot be indexed is given up,
-and told by `take_left_out`.
+Tasks are isolated from each other: a task that cannot be indexed is given up, and reported by
+`take_left_out`.
 """
 
 from collections import OrderedDict
@@ -24,14 +24,14 @@ N_REMEMBERED = 4096
 
 
 class Gap(NamedTuple):
-    """The task's records from Kafka offset `position` on have to be read again."""
+    """The task's records from Kafka offset `position` on must be read again."""
 
     partition: int
     position: int
 
 
 class Indexer:
-    """All assigned partitions' tasks. Every batch is: `unknown` → `recover` → `take` → `rows`."""
+    """Tasks of all assigned partitions. Each batch: `unknown` → `recover` → `take` → `rows`."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, IndexedTask] = {}
@@ -41,11 +41,11 @@ class Indexer:
         self._left_out: list[LeftOut] = []
 
     def unknown(self, tasks: Iterable[str]) -> list[str]:
-        """Return those of the tasks that have to be recovered from the tables first."""
+        """Return the tasks that must be recovered from the tables first."""
         return sorted({t for t in tasks if t not in self._tasks and t not in self._finished})
 
     def recover(self, task: str, project: str, partition: int, found: Recovered | None) -> None:
-        """Take up a task as the tables have it, or as new. Passes over ids that are none."""
+        """Restore a task from the tables, or start a new one. Invalid ids are skipped."""
         self._partitions[task] = partition
         try:
             self._tasks[task] = (
@@ -55,12 +55,12 @@ class Indexer:
             self._fail(task, project, _code(exc), str(exc))
 
     def fail(self, task: str, project: str, partition: int, reason: str) -> None:
-        """Go on without a task of which the tables hold what cannot be read."""
+        """Give up a task whose rows in the tables cannot be read."""
         self._partitions[task] = partition
         self._fail(task, project, "task_damaged", reason)
 
     def lacks_submission(self, task: str) -> bool:
-        """Whether video.tasks should be read before this task's records are."""
+        """Return whether video.tasks must be read before this task's records."""
         found = self._tasks.get(task)
         return found is not None and not found.is_submitted
 
@@ -103,7 +103,7 @@ class Indexer:
         return Gap(partition, position)
 
     def rows(self) -> TaskRows:
-        """Return every row that changed since the last call, table by table."""
+        """Return all rows that changed since the last call, by table."""
         rows = TaskRows([], [], [], [])
         for task_id, task in list(self._tasks.items()):
             try:
@@ -118,13 +118,13 @@ class Indexer:
         return rows
 
     def written(self) -> None:
-        """The rows are in the tables: closed tasks may be forgotten."""
+        """Record that the rows are in the tables; closed tasks are forgotten."""
         for task_id, task in list(self._tasks.items()):
             if task.fold.closed and task.is_submitted:
                 self._give_up(task_id)
 
     def committable(self, nexts: Mapping[int, int]) -> dict[int, int]:
-        """Return what may be committed of video.chunks, given the next offsets to read."""
+        """Return the committable offsets of video.chunks, given the next offsets to read."""
         out = dict(nexts)
         for task_id, task in self._tasks.items():
             partition = self._partitions[task_id]
@@ -142,12 +142,12 @@ class Indexer:
         self._finished.clear()
 
     def take_left_out(self) -> list[LeftOut]:
-        """Return what was left out since the last call."""
+        """Return the records and tasks skipped since the last call."""
         found, self._left_out = self._left_out, []
         return found
 
     def partition_of(self, task: str) -> int:
-        """Return the task's partition, -1 when it is not known here."""
+        """Return the task's partition, -1 if unknown here."""
         return self._partitions.get(task, -1)
 
     def _fail(self, task: str, project: str, code: str, reason: str, position: int = -1) -> None:
@@ -169,5 +169,5 @@ class Indexer:
 
 
 def _code(exc: Exception) -> str:
-    """Return whose fault it is: a record that is none of ours, or a case nobody foresaw."""
+    """Return the code: `bad_record` for an invalid record, `internal_error` for a bug."""
     return "bad_record" if isinstance(exc, ValueError) else "internal_error"

@@ -1,7 +1,7 @@
-"""Finding the rows that a store refuses among those that it takes: by halves.
+"""Isolates the rows that a store refuses, by bisection of the batch.
 
-Refused is what the store could not take though it is there: a value that its column cannot hold,
-text that cannot be encoded. That a store is away is another error, and passes through.
+A row is refused if an available store cannot accept it: a value that its column cannot hold, or
+text that cannot be encoded. An unavailable store raises a different error, which is passed on.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from streamproc.sinks.errors import RowsRefusedError
 
 MAX_TRIES = 512
-"""Inserts for one batch: enough for some thirty bad rows among a hundred thousand."""
+"""Inserts for one batch: enough for about thirty bad rows in a hundred thousand."""
 
 
 class RefusedRow(NamedTuple):
-    """A row that is not in its table, and why."""
+    """A row that was not stored, and the reason."""
 
     row: Any
     reason: str
@@ -23,10 +23,10 @@ class RefusedRow(NamedTuple):
 def insert_isolating(
     rows: Sequence[Any], insert: Callable[[Sequence[Any]], None], max_tries: int = MAX_TRIES
 ) -> list[RefusedRow]:
-    """Insert the rows, and return those that were refused, in order; all others are in.
+    """Insert the rows; return the refused ones, in order. All others are stored.
 
-    `insert` takes all or nothing, and raises `RowsRefusedError`. When `max_tries` inserts were not
-    enough, the parts that are left are given up whole.
+    `insert` is all or nothing, and raises `RowsRefusedError`. If `max_tries` inserts are not
+    enough, the remaining parts are given up as a whole.
     """
     refused: list[RefusedRow] = []
     waiting = [rows]

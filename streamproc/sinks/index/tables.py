@@ -1,9 +1,9 @@
-"""ClickHouse, server or chDB, as the index writes it: one client, one thread at a time.
+"""ClickHouse client of the index, for a server or chDB: one client, one thread at a time.
 
-Inserts are synchronous and carry a deduplication token, so that one whose answer was lost can be
-sent again. Whatever is not an answer becomes `TablesUnavailableError`: try again later. An insert
-that cannot be encoded, or that is refused while the same table takes another row, is the rows' own
-fault: the bad ones are found by halves and returned, all others are stored.
+Inserts are synchronous and have a deduplication token, so that an insert whose response was lost
+can be retried. Every failure becomes `TablesUnavailableError`: retry later. If an insert cannot be
+encoded, or is refused while the same table accepts another row, the rows are the cause: the bad
+ones are found by bisection and returned, all others are stored.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from streamproc.sinks.index.row_isolation import RefusedRow, insert_isolating
 LOG = logging.getLogger("framewire.index")
 
 CONNECT_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a silent server must not cost the group
+ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a hung server must not end the membership
 
 Row = msgspec.Struct
 ClientFactory = Callable[[], Any]
@@ -54,7 +54,7 @@ _MILLISECONDS = {"DateTime64": "int"}
 
 
 class Embedded(msgspec.Struct, frozen=True):
-    """Which vector of a track is stored: that of the chunk ending at `off`."""
+    """The stored vector of a track: from the chunk that ends at `off`."""
 
     track_id: int
     confidence: float
@@ -62,7 +62,7 @@ class Embedded(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """All that the tables say of one task."""
+    """All rows of one task in the tables."""
 
     row: TaskRow
     tracks: tuple[TrackRow, ...]
@@ -70,7 +70,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 def client_options(url: str) -> dict[str, Any]:
-    """Return the keyword arguments of `clickhouse_connect.get_client` that `url` means.
+    """Return the keyword arguments of `clickhouse_connect.get_client` for `url`.
 
     Raises `SinkSettingsError` on any other scheme; the message does not show the URL.
     """
@@ -96,7 +96,7 @@ def client_options(url: str) -> dict[str, Any]:
 
 
 def client_factory(url: str) -> ClientFactory:
-    """Return a function that opens a client; a server's database is made when it is missing."""
+    """Return a function that opens a client; it creates a server's database if missing."""
     options = client_options(url)
 
     def connect() -> Any:
@@ -111,13 +111,13 @@ def client_factory(url: str) -> ClientFactory:
 
 
 def ensure_schema(client: Any) -> None:
-    """Create the tables and views that are missing, and renew the views."""
+    """Create the missing tables and views, and replace the views."""
     for statement in DDL:
         client.command(statement)
 
 
 def close_failed(client: Any | None) -> None:
-    """Close a client that has failed, if there is one; that it does not close harms nobody."""
+    """Close a failed client, if any; an error of the close is ignored."""
     if client is None:
         return
     try:
@@ -127,33 +127,33 @@ def close_failed(client: Any | None) -> None:
 
 
 class IndexTables:
-    """The index's reads and writes; connects when it is first used and after a failure."""
+    """Reads and writes of the index; connects on first use, and again after a failure."""
 
     def __init__(self, connect: ClientFactory, *, suffix: str = "") -> None:
-        """`suffix` is of the tables' names: the one of a set that `make_successor` has made."""
+        """`suffix`: suffix of the tables' names, for a set created by `make_successor`."""
         self._connect = connect
         self._suffix = suffix
         self._client: Any = None
         self._types: dict[str, list[str]] = {}
 
     def prepare(self) -> bool:
-        """Connect and make what is missing of the schema. Raises `TablesUnavailableError`."""
+        """Connect and create missing parts of the schema. Raises `TablesUnavailableError`."""
         self._run(lambda _: None)
         return True
 
     def insert(self, table: str, rows: Sequence[Row], *, salt: str = "") -> list[RefusedRow]:
-        """Insert the rows, and return those that cannot be stored: all others are.
+        """Insert the rows; return those that cannot be stored. All others are stored.
 
-        The same rows with the same salt may be inserted again. Raises `TablesUnavailableError`.
+        Idempotent for the same rows with the same salt. Raises `TablesUnavailableError`.
         """
         if not rows:
             return []
         return insert_isolating(rows, lambda part: self._insert(table, part, salt))
 
     def takes_rows(self, table: str) -> bool:
-        """Whether the table takes a row that it has taken before; an empty one cannot tell.
+        """Return whether the table accepts a row that it already has; False if it is empty.
 
-        The row is one of its own, which its engine then keeps once.
+        The row is one of the table's own, which its engine deduplicates.
         """
         name = self.named(table)
         one = f"SELECT * FROM {name} LIMIT 1"  # noqa: S608 - our names
@@ -187,7 +187,7 @@ class IndexTables:
                 raise RowsRefusedError(f"{table}: {exc}") from exc
             except (ClickHouseError, HTTPError, OSError):
                 raise
-            except Exception as exc:  # of the encoder: it has as many kinds as there are types
+            except Exception as exc:  # from the encoder, which raises many types
                 raise RowsRefusedError(f"{table}: {type(exc).__name__}: {exc}") from exc
 
         try:
@@ -198,7 +198,7 @@ class IndexTables:
             raise
 
     def recover(self, tasks: Sequence[str]) -> dict[str, Recovered | None]:
-        """Return what the tables hold of these tasks, None of one whose rows cannot be read.
+        """Return the tables' rows of these tasks, None for a task whose rows cannot be read.
 
         Raises `TablesUnavailableError`.
         """
@@ -236,9 +236,9 @@ class IndexTables:
         }
 
     def select(self, table: str, tasks: Sequence[str] | None = None) -> list[Any]:
-        """Return the table's current rows as its row type, of these tasks or of all, by key.
+        """Return the table's current rows as its row type, for these tasks or for all, by key.
 
-        Raises `TablesUnavailableError`, `msgspec.ValidationError` on a row of another version.
+        Raises `TablesUnavailableError`, or `msgspec.ValidationError` on a row of another version.
         """
         where = "" if tasks is None else " WHERE task_id IN {tasks:Array(String)}"
         name = self.named(table)
@@ -257,7 +257,7 @@ class IndexTables:
         self._run(run)
 
     def lengths(self) -> dict[str, tuple[str, int]]:
-        """Return every task's project and indexed log bytes, by its id."""
+        """Return each task's project and number of indexed log bytes, by task id."""
         sql = f"SELECT task_id, project, log_length FROM {self.named(TASKS)} FINAL"  # noqa: S608
         return {
             found["task_id"]: (found["project"], found["log_length"])
@@ -265,7 +265,7 @@ class IndexTables:
         }
 
     def make_successor(self) -> "IndexTables":
-        """Return another set of tables, as these are and empty; one left behind is replaced."""
+        """Create an empty set of tables with the same schema; an old one is replaced."""
 
         def run(client: Any) -> None:
             for table in TABLES:
@@ -276,7 +276,7 @@ class IndexTables:
         return IndexTables(self._connect, suffix=_NEXT)
 
     def exchange(self) -> None:
-        """Exchange these tables and their successor's by name, the tasks last."""
+        """Swap these tables and their successor's by name, tasks last."""
 
         def run(client: Any) -> None:
             for table in reversed(TABLES):
@@ -285,7 +285,7 @@ class IndexTables:
         self._run(run)
 
     def take(self, other: "IndexTables", tasks: Sequence[str]) -> None:
-        """Take over the rows that another set has of these tasks, in addition to the own."""
+        """Copy another set's rows of these tasks into this one, in addition to its own rows."""
 
         def run(client: Any) -> None:
             for table in reversed(TABLES):
@@ -301,7 +301,7 @@ class IndexTables:
         self._run(run)
 
     def drop_successor(self) -> None:
-        """Remove the successor's tables, whatever they hold."""
+        """Drop the successor's tables, with any content."""
 
         def run(client: Any) -> None:
             for table in TABLES:
@@ -315,7 +315,7 @@ class IndexTables:
             self._client = None
 
     def named(self, table: str) -> str:
-        """Return what the table is called in this set."""
+        """Return the table's name in this set."""
         return f"{table}{self._suffix}"
 
     def _dicts(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -340,11 +340,11 @@ class IndexTables:
             raise TablesUnavailableError(f"ClickHouse: {type(exc).__name__}: {exc}") from exc
 
     def _forget(self) -> None:
-        """Drop the client: the next call connects anew."""
+        """Drop the client; the next call connects again."""
         client, self._client = self._client, None
         close_failed(client)
 
 
 def _is_answer(exc: BaseException | None) -> bool:
-    """Whether ClickHouse itself refused: its errors have a code."""
+    """Return whether ClickHouse itself refused: its own errors have a code."""
     return isinstance(exc, DatabaseError) and exc.code is not None

@@ -1,12 +1,12 @@
-"""One task's rows: the fold of its log into a task row, track rows, detections and vectors.
+"""Rows of one task: folds its log into a task row, track rows, detections and vectors.
 
-Everything here is a pure function of the submission and of the log's bytes, and each row says how
-far it goes (`log_length`, `last_off`, `off`). So a task may be taken up from what the tables hold,
-also after a batch that reached only some of them: a track row whose `last_off` is at or behind a
-chunk's end has that chunk in it already.
+Everything here is a pure function of the submission and of the log's bytes, and each row states up
+to which offset it counts (`log_length`, `last_off`, `off`). So a task can be resumed from its rows
+in the tables, even after a batch that reached only some of them: a track row whose `last_off` is at
+or after a chunk's end already includes that chunk.
 
-A log says what it says; a column holds what it can. Values beyond are clamped here, estimates that
-cannot be used become unknown: whatever could be written can be indexed.
+Log values beyond a column's range are clamped here, and unusable estimates become unknown: every
+log that could be written can be indexed.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ from streamproc.sinks.index.track_rows import (
 
 
 class TaskRows(msgspec.Struct, frozen=True):
-    """New rows of one task, in the order in which their tables are written."""
+    """New rows of one task, in the write order of their tables."""
 
     detections: list[DetectionRow]
     embeddings: list[EmbeddingRow]
@@ -63,7 +63,7 @@ class TaskRows(msgspec.Struct, frozen=True):
     tasks: list[TaskRow]
 
     def by_table(self) -> tuple[tuple[str, Sequence[msgspec.Struct]], ...]:
-        """Return `(table, rows)` in the order of writing: `tasks` says what is complete."""
+        """Return `(table, rows)` in write order: `tasks` is last, as it states what is complete."""
         return (
             (DETECTIONS, self.detections),
             (EMBEDDINGS, self.embeddings),
@@ -73,9 +73,9 @@ class TaskRows(msgspec.Struct, frozen=True):
 
 
 class IndexedTask:
-    """The state of one task in the index; `take_rows` hands out what changed.
+    """State of one task in the index; `take_rows` returns the changed rows.
 
-    Raises ValueError on an id that no api gave out.
+    Raises ValueError on an id that no api issued.
     """
 
     def __init__(self, project: str, task_id: str) -> None:
@@ -142,11 +142,11 @@ class IndexedTask:
 
     @property
     def hold(self) -> int | None:
-        """Return the Kafka offset of the first claim whose epoch has no indexed record yet."""
+        """Kafka offset of the first claim whose epoch has no indexed record yet."""
         return self._claims[0] if self._claims else None
 
     def submit(self, submitted: Submitted) -> None:
-        """Take the submission; the second time changes nothing."""
+        """Apply the submission; a second call changes nothing."""
         if self._is_submitted:
             return
         self._is_submitted = True
@@ -178,7 +178,7 @@ class IndexedTask:
         return verdict
 
     def add_bytes(self, log: bytes, start: int, *, epoch: int, time_ms: int | None) -> None:
-        """Index whole events of the log, from byte `start`; `time_ms` is the end's, if it ends."""
+        """Index complete events of the log, from byte `start`; `time_ms`: time of the terminal."""
         for event in parse_events(log, start):
             self._change(log_length=event.end)
             if event.data == DONE:
@@ -194,9 +194,9 @@ class IndexedTask:
                 self._finish(chunk, time_ms)
 
     def add_vectors(self, entry: VectorEntry) -> None:
-        """Keep each track's most confident vector, the first of equals.
+        """Keep each track's vector with the highest confidence, the first one if equal.
 
-        Raises `msgspec.DecodeError` on vectors that cannot be read.
+        Raises `msgspec.DecodeError` on invalid vectors.
         """
         frame, end = entry.frame, entry.end
         for found in decode_vectors(entry.vectors):
@@ -209,11 +209,11 @@ class IndexedTask:
                 self._embeddings[found.track_id] = row
 
     def set_fields(self, **fields: object) -> None:
-        """Set fields of the task row that the log's bytes do not hold."""
+        """Set fields of the task row that are not in the log's bytes."""
         self._change(**fields)
 
     def take_unreadable(self) -> list[int]:
-        """Return the log offsets of events that are no chunk, met since the last call."""
+        """Return the log offsets of events without a valid chunk, found since the last call."""
         found, self._unreadable = self._unreadable, []
         return found
 
@@ -230,7 +230,7 @@ class IndexedTask:
         return rows
 
     def _versioned(self) -> TaskRow:
-        """Order the row's versions: what is indexed, then whether the submission is in it."""
+        """Set `rev`, the order of the row's versions: indexed bytes, then the submission."""
         progress = self.row.log_length + 1 if self.row.started_ms is not None else 0
         self.row = msgspec.structs.replace(self.row, rev=2 * progress + self._is_submitted)
         return self.row
@@ -290,14 +290,14 @@ class IndexedTask:
 
 
 def summarise(project: str, task_id: str, log: bytes) -> dict[int, TrackRow]:
-    """Return the track rows, by track id, that a whole log has: what `/results` must say."""
+    """Return the track rows of a whole log, by track id: the reference for `/results`."""
     task = IndexedTask(project, task_id)
     task.add_bytes(log, 0, epoch=0, time_ms=None)
     return task.tracks
 
 
 def source_host(source: SourceRef) -> str:
-    """Return what may be told of a source: its host, `file` or `upload`."""
+    """Return the public description of a source: its host, `file` or `upload`."""
     if source.url is None:
         return "upload"
     try:

@@ -48,7 +48,7 @@ def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> De
 
 
 def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow:
-    """Return the track's row with one more sighting in it, its first when `known` is None."""
+    """Return the track's row with one more sighting; `known` None: it is the first one."""
     target = seen.target
     track = known or _first_seen(task, seen)
     fields: dict[str, object] = {
@@ -79,7 +79,7 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
 
 
 def embedding_row(task: TaskRow, found: TrackVector, frame: int, end: int) -> EmbeddingRow | None:
-    """Return the vector's row, None for a vector without a direction, or without a confidence."""
+    """Return the vector's row; None for a zero or invalid vector, or a non-finite confidence."""
     vector = normalised(found.vector)
     if vector is None or not np.isfinite(found.confidence):
         return None
@@ -100,7 +100,7 @@ def clamped_track_id(track_id: int) -> int:
 
 
 def clamped_roi(roi: Roi) -> Roi:
-    """Return the box with every number within what a picture can have."""
+    """Return the box, clamped to the maximum size of an image."""
     return Roi(
         left=clamped(roi.left, -MAX_PX, MAX_PX),
         top=clamped(roi.top, -MAX_PX, MAX_PX),
@@ -110,15 +110,15 @@ def clamped_roi(roi: Roi) -> Roi:
 
 
 def frame_time_s(frame: int, fps: float) -> float:
-    """Return about the media time of a frame whose chunk does not say it; 0 without a rate."""
+    """Estimate the media time of a frame whose chunk has none; 0 without a frame rate."""
     return round(frame / fps, 6) if fps > 0 else 0.0
 
 
 def normalised(vector: bytes) -> tuple[float, ...] | None:
-    """Return little-endian float16 as a vector of length 1; None for a zero or broken one."""
+    """Normalise little-endian float16 to a vector of length 1; None if zero or invalid."""
     if len(vector) % 2 or len(vector) > MAX_VECTOR_BYTES:
         return None
-    with np.errstate(invalid="ignore"):  # a signalling NaN is one more kind of broken vector
+    with np.errstate(invalid="ignore"):  # a signalling NaN is an invalid vector too
         values = np.frombuffer(vector, "<f2").astype(np.float32)
         norm = float(np.linalg.norm(values))
     if not np.isfinite(norm) or norm == 0:
@@ -127,7 +127,7 @@ def normalised(vector: bytes) -> tuple[float, ...] | None:
 
 
 def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
-    """Return the row of a track without its first target: any confidence is better than its."""
+    """Return a new track's row, with a confidence below that of its first target."""
     roi = clamped_roi(seen.target.roi)
     return TrackRow(
         project=task.project,

@@ -1,1 +1,1 @@
-"""`reindex` and `verify`: the tables made again from S3, and compared with it."""
+"""`reindex` rebuilds the tables from S3; `verify` compares them with S3."""

@@ -1,4 +1,4 @@
-"""What S3 alone says of the tasks: the source of `reindex` and of `verify`."""
+"""Reads tasks from S3 only: the data source of `reindex` and `verify`."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ _REQUEST = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/request\.json$")
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """`request.json`, as far as the sinks read it; the api writes it at POST."""
+    """`request.json`, the fields that the sinks read; the api writes it on POST."""
 
     task: str
     project: str
@@ -65,7 +65,7 @@ _decode_final = json_decoder(Final)
 
 
 def archived_tasks(store: Objects) -> Iterator[tuple[str, str]]:
-    """Yield `(project, task)` of every task with a request, in the order of the keys."""
+    """Yield `(project, task)` of each task with a request, ordered by key."""
     for listed in store.keys(""):
         match = _REQUEST.match(listed.key)
         if match is not None:
@@ -73,7 +73,7 @@ def archived_tasks(store: Objects) -> Iterator[tuple[str, str]]:
 
 
 def read_request(store: Objects, project: str, task: str) -> StoredRequest:
-    """Raises `DamagedLogError` on a request that cannot be read or is another task's."""
+    """Read a request; raises `DamagedLogError` if it is unreadable or another task's."""
     body = store.get(request_key(project, task))
     try:
         request = _decode_request(body or b"")
@@ -85,7 +85,7 @@ def read_request(store: Objects, project: str, task: str) -> StoredRequest:
 
 
 def read_segments(store: Objects, project: str, task: str) -> Iterator[Segment]:
-    """Yield the task's segments in order; raises `DamagedLogError` where they contradict."""
+    """Yield the task's segments in order; raises `DamagedLogError` if they are inconsistent."""
     for key, start, end in segments(store, project, task):
         body = store.get(key) or b""
         head = store.head(key)
@@ -97,7 +97,7 @@ def read_segments(store: Objects, project: str, task: str) -> Iterator[Segment]:
 
 
 def read_final(store: Objects, project: str, task: str) -> Final | None:
-    """Return `final.json`, None while there is none; raises `DamagedLogError`."""
+    """Return `final.json`, None if it does not exist; raises `DamagedLogError`."""
     body = store.get(final_key(project, task))
     if body is None:
         return None
@@ -108,9 +108,9 @@ def read_final(store: Objects, project: str, task: str) -> Final | None:
 
 
 def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
-    """Return the task's rows as S3 has them, every byte checked on the way.
+    """Rebuild the task's rows from S3, and check every byte.
 
-    Raises `DamagedLogError` on what does not fit: gaps, events that are none, a wrong hash.
+    Raises `DamagedLogError` on inconsistencies: gaps, invalid events, a wrong hash.
     """
     indexed = IndexedTask(project, task)
     indexed.submit(read_request(store, project, task).submitted())

@@ -1,9 +1,9 @@
-"""`reindex`: the tables again, from S3 alone. Kafka is not asked.
+"""`reindex`: rebuilds the tables from S3 only, without Kafka.
 
-Everything is read and checked task by task, and only rows are written; what a running index writes
-at the same time are the same rows. `--empty` is for rows that should not be: it writes new tables
-and puts them in the place of the old ones when they are whole. Until then the old ones are as they
-were. Rows of what could not be read, or of what the index knows more of than S3, are taken over.
+Tasks are read and checked one by one, and only rows are written; a running index writes the same
+rows concurrently. `--empty` removes rows that should not exist: it writes new tables and swaps them
+with the old ones once they are complete. Until then the old ones are unchanged. Rows of tasks that
+could not be read, or of which the index has more than S3, are copied from the old tables.
 """
 
 import logging
@@ -31,7 +31,7 @@ _OPTIONS = frozenset({"--empty", "--yes"})
 
 
 class Reindexed(msgspec.Struct, frozen=True):
-    """How many tasks were written, and the others, each with what is wrong."""
+    """Number of tasks written, and the damaged tasks, each with the reason."""
 
     n_tasks: int
     damaged: dict[str, str]
@@ -45,9 +45,9 @@ def reindex(
     only: Iterable[str] | None = None,
     sure: bool = False,
 ) -> Reindexed:
-    """Write the rows of every archived task, or of the tasks `only` names.
+    """Write the rows of every archived task, or only of the tasks in `only`.
 
-    `empty`, of all tasks alone: no other rows are left afterwards. Raises `EmptyStoreError` unless
+    `empty`, only for all tasks: no other rows remain afterwards. Raises `EmptyStoreError` unless
     `sure`, `StoreUnavailableError` and `TablesUnavailableError`; it may be run again.
     """
     if empty and only is not None:
@@ -62,7 +62,7 @@ def reindex(
 def tasks_of(store: Objects, tables: IndexTables, *, sure: bool) -> Iterator[tuple[str, str]]:
     """Return `(project, task)` of every archived task.
 
-    Raises `EmptyStoreError` when there is none, the index has tasks, and nobody is `sure`.
+    Raises `EmptyStoreError` if there is none, the index has tasks, and `sure` is False.
     """
     found = archived_tasks(store)
     first = next(found, None)
@@ -78,7 +78,7 @@ def tasks_of(store: Objects, tables: IndexTables, *, sure: bool) -> Iterator[tup
 
 
 def _replace(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]) -> Reindexed:
-    """Write a new set of tables and put it in the place of the old one."""
+    """Write a new set of tables and swap it with the old one."""
     successor = tables.make_successor()
     try:
         read: set[str] = set()
@@ -108,7 +108,7 @@ def _further(
     read: set[str],
     damaged: Mapping[str, str],
 ) -> list[str]:
-    """Return the tasks of which `old` has to be kept, because S3 says less or cannot be read."""
+    """Return the tasks whose rows in `old` are kept: S3 has less, or is unreadable."""
     return [
         task
         for task, (project, length) in old.items()
@@ -121,7 +121,7 @@ def _further(
 
 
 def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]) -> Reindexed:
-    salt = secrets.token_hex(8)  # emptied tables remember the blocks they had
+    salt = secrets.token_hex(8)  # truncated tables remember the tokens of former blocks
     n_tasks, damaged = 0, {}
     for project, task in found:
         try:
@@ -132,7 +132,7 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
             continue
         except SinkError:
             raise
-        except Exception as exc:  # one task's edge: the others are written all the same
+        except Exception as exc:  # one task's edge: the others are still written
             LOG.exception("%s: an unforeseen failure", task)
             damaged[task] = f"{type(exc).__name__}: {exc}"
             continue
@@ -150,7 +150,7 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
 
 
 def main(argv: list[str]) -> int:
-    """Return 0, or 1 when a task's archive is damaged or an engine does not answer."""
+    """Return 0, or 1 if a task's archive is damaged or a store does not answer, 2 on bad usage."""
     tasks = [arg for arg in argv if arg not in _OPTIONS]
     empty = "--empty" in argv
     if [task for task in tasks if not task.startswith("vt_")] or (empty and tasks):

@@ -1,9 +1,10 @@
-"""`verify`: whether S3 is whole, and whether the tables say what S3 says.
+"""`verify`: checks that S3 is consistent, and that the tables match it.
 
-Per task: segments without gap, whole events with right offsets, readable vectors, final.json with
-the log's true length and SHA-256; then every row that the log means against the tables. A task
-that is still running is compared as far as it is archived only where the index is not ahead. A
-request with neither log nor row was stored and then refused, since Kafka was away: it is no task.
+Per task: segments without gaps, complete events with correct offsets, readable vectors, final.json
+with the log's actual length and SHA-256. Then every row expected from the log is compared with the
+tables. A running task is compared up to its archived end, and only if the index is not ahead. A
+request with neither log nor row was stored but then refused, because Kafka was unavailable: it is
+not a task.
 """
 
 import logging
@@ -28,7 +29,7 @@ from streamproc.sinks.maintenance.reindex import tasks_of
 
 
 class Finding(NamedTuple):
-    """What is wrong with a task; `where` is `archive` or the table."""
+    """A problem with a task; `where` is `archive` or the table."""
 
     task: str
     where: str
@@ -36,7 +37,7 @@ class Finding(NamedTuple):
 
 
 def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) -> Iterator[Finding]:
-    """Yield what is wrong; `tables` None checks S3 alone.
+    """Yield the problems found; `tables` None: check only S3.
 
     Raises `EmptyStoreError` unless `sure`, `StoreUnavailableError` and `TablesUnavailableError`.
     """
@@ -61,7 +62,7 @@ def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) ->
 
 
 def main(argv: list[str]) -> int:
-    """Print the findings; return 0 without any, 1 with some or when an engine does not answer."""
+    """Print the findings; return 0 if none, 1 if any or if a store does not answer, 2: usage."""
     if argv not in ([], ["--yes"]):
         sys.stderr.write("usage: python -m streamproc verify [--yes]\n")
         return 2
@@ -106,7 +107,7 @@ def _compare(indexed: IndexedTask, tables: IndexTables) -> Iterator[Finding]:
 
 
 def _difference(table: str, expected: Sequence[Any], found: Sequence[Any]) -> str:
-    """Return what is different, empty when nothing is; the writers' claims are not compared."""
+    """Return the difference, empty if there is none; the writers' epochs are not compared."""
     if table == DETECTIONS:
         expected = [msgspec.structs.replace(row, epoch=0) for row in expected]
         found = [msgspec.structs.replace(row, epoch=0) for row in found]

@@ -5,7 +5,7 @@ import base64
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ import structlog
 
 from api.routes.sql import SQL
 from tests.api.bare import read_answer
-from tests.api.server import LiveApi, until
+from tests.api.server import Fresh, LiveApi, until
 
 PROCESS = "/v1/video/process"
 KIB = 1024
@@ -27,7 +27,7 @@ def submission(n_bytes: int) -> bytes:
 
 
 @pytest.fixture
-async def tight(fresh: Callable[..., Any]) -> LiveApi:
+async def tight(fresh: Fresh) -> LiveApi:
     """A server with room for 2.8 MB of bodies; a project may have 2 MB."""
     return await fresh(body_budget_bytes=2_800_000)
 

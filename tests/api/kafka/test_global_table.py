@@ -1,5 +1,7 @@
 """Keys in the directory: what was once ended stays ended, whatever comes by afterwards."""
 
+from random import Random
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +30,14 @@ def fed(*records: tuple[str, object]) -> GlobalTable:
     now_ms=st.integers(0, 2000),
 )
 def test_a_key_ends_at_the_first_of_its_ends_in_whatever_order_they_come(
-    ends: list[int], revoked: bool, order: object, now_ms: int
+    ends: list[int], revoked: bool, order: Random, now_ms: int
 ) -> None:
-    records = [(end_key(HASH), KeyEnd(HASH, ms)) for ms in ends]
+    records: list[tuple[str, KeyEnd | ProjectKey]] = [
+        (end_key(HASH), KeyEnd(HASH, ms)) for ms in ends
+    ]
     records += [(key_key(HASH), MADE)]
     records += [(key_key(HASH), msgspec.structs.replace(MADE, revoked=True))] if revoked else []
-    order.shuffle(records)  # type: ignore[attr-defined]
+    order.shuffle(records)
     directory = fed(*records)
     alive = not revoked and now_ms < min([900, *ends])
     assert (directory.key_of(HASH, now_ms) is not None) == alive

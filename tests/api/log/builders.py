@@ -1,5 +1,7 @@
 """Chunk records of a task as a writer would append them, and the log they make."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from streamproc.contract.chunk import Chunk, Delta, Result, StreamInfo, Usage, encode_chunk
@@ -51,11 +53,12 @@ def record(
 ) -> ChunkRecord:
     """A record at a Kafka offset; a claim's epoch is that offset."""
     if value is None:
-        value = {
+        writes: dict[Kind, Callable[[], bytes]] = {
             "claim": claim_value,
             "chunk": lambda: chunk_value(seq, off),
             "terminal": lambda: terminal_value(seq, off),
-        }[kind]()
+        }
+        value = writes[kind]()
     return ChunkRecord(
         task=task,
         project=PROJECT,

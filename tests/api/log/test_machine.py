@@ -295,11 +295,16 @@ def test_a_tail_that_goes_by_the_commit_alone_is_caught(monkeypatch: pytest.Monk
         _hunt(World)
 
 
+def _reader_of(member: Subscriber) -> Reader:
+    assert isinstance(member.wire, Reader)
+    return member.wire
+
+
 class BroadcastThatSkips(Broadcast):
     """A connection that is full keeps its place at the live end, without what it could not take."""
 
     def _release(self, end: Any, members: list[Subscriber]) -> None:
-        super()._release(end, [member for member in members if not member.wire.is_full])
+        super()._release(end, [member for member in members if not _reader_of(member).is_full])
 
 
 def test_a_live_end_that_skips_full_connections_is_caught() -> None:

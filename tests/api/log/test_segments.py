@@ -64,7 +64,8 @@ def test_blocks_cover_the_rest_of_the_log_and_never_depend_on_the_reader(
 
 def test_the_last_segment_tells_which_providers_failed() -> None:
     segments = SegmentMap()
-    assert segments.attempts == ()
+    untold = segments.attempts
+    assert untold == ()
     failed = (Attempt("first", "provider_unavailable", "no answer"),)
     segments.extend([Segment(0, 10)], msgspec.structs.replace(info(), attempts=failed))
     assert segments.attempts == failed

@@ -25,9 +25,15 @@ def seed(tail_cache: TailCache, fold: Fold | None = None, *, task: str = TASK) -
     return tail_cache.seed(task, tail_cache.ticket(task, PARTITION), fold or Fold())
 
 
+def view_of(tail_cache: TailCache) -> TailView:
+    view = tail_cache.view(TASK)
+    assert view is not None
+    return view
+
+
 def read_all(tail_cache: TailCache, offset: int, limit_bytes: int) -> bytes:
     got = b""
-    while offset + len(got) < tail_cache.view(TASK).end:
+    while offset + len(got) < view_of(tail_cache).end:
         got += tail_cache.read(TASK, offset + len(got), limit_bytes)
     return got
 
@@ -78,10 +84,10 @@ def test_only_what_is_archived_leaves_and_oldest_first() -> None:
     records = whole_log(6, closed=False)
     tail_cache = hub_with(records, budget_bytes=1)
     seed(tail_cache)
-    assert tail_cache.view(TASK).start == 0, "nothing is archived yet"
+    assert view_of(tail_cache).start == 0, "nothing is archived yet"
     assert tail_cache.saturated
     tail_cache.archived({PARTITION: 3})  # the claim and two chunks
-    assert tail_cache.view(TASK).start == records[2].end
+    assert view_of(tail_cache).start == records[2].end
     assert tail_cache.ticket(TASK, PARTITION).floor == 3
     log = bytes_of(records)
     assert read_all(tail_cache, records[2].end, 100) == log[records[2].end :]
@@ -105,7 +111,7 @@ def test_a_seed_is_refused_when_the_ring_lost_what_the_listing_may_lack() -> Non
     assert not tail_cache.seed(TASK, ticket, Fold())
     listed = Fold(position=4, epoch=0, next_off=records[3].end, next_seq=3, last_frame=2)
     assert tail_cache.seed(TASK, ticket, listed), "the listing holds all that left"
-    assert tail_cache.view(TASK).start == records[3].end
+    assert view_of(tail_cache).start == records[3].end
 
 
 def test_a_listing_after_the_ticket_needs_no_more_than_the_ticket() -> None:
@@ -128,13 +134,13 @@ def test_a_gap_unseeds_once_then_is_known_to_be_in_the_log() -> None:
     assert tail_cache.view(TASK) is None
     assert tail_cache.n_gaps == 1
     assert seed(tail_cache)
-    assert tail_cache.view(TASK).end == records[1].end
+    assert view_of(tail_cache).end == records[1].end
     tail_cache.feed(PARTITION, lost[1:], 4)
     assert tail_cache.view(TASK) is not None, "the same gap is not read again and again"
     claim = record("claim", 4)
     healed = msgspec.structs.replace(records[2], position=5, epoch=4)
     tail_cache.feed(PARTITION, [claim, healed], 6)
-    assert tail_cache.view(TASK).end == records[2].end
+    assert view_of(tail_cache).end == records[2].end
 
 
 def test_a_zombies_bytes_are_not_read() -> None:
@@ -201,7 +207,7 @@ def test_a_claim_that_nothing_follows_holds_nobody_else_up() -> None:
     assert not tail_cache.seed(TASK, tail_cache.ticket(TASK, PARTITION)._replace(floor=0), Fold())
     assert seed(tail_cache, listed)
     log = bytes_of(records)
-    start = tail_cache.view(TASK).start
+    start = view_of(tail_cache).start
     assert start == last.end, "what the listing holds is read there"
     assert read_all(tail_cache, start, 100) == log[start:]
 

@@ -15,7 +15,7 @@ from streamproc.contract.object_keys import final_key, request_key, secret_key
 from streamproc.contract.sealing import Sealer
 from streamproc.contract.stored_request import decode_stored_request, encode_stored_request
 from tests.api.conftest import SECRET_KEY
-from tests.api.server import LiveApi, until
+from tests.api.server import Fresh, LiveApi, ProjectClient, until
 from tests.api.worker import StandInWorker
 from tests.engines import S3Server
 
@@ -37,9 +37,10 @@ async def submit(client: httpx.AsyncClient, url: str = URL, **headers: str) -> h
 
 def stored(s3: S3Server, key: str) -> bytes | None:
     try:
-        return s3.client().get_object(Bucket=s3.bucket, Key=key)["Body"].read()
+        found: bytes = s3.client().get_object(Bucket=s3.bucket, Key=key)["Body"].read()
     except ClientError:
         return None
+    return found
 
 
 def written_to(kafka: str, topic: str) -> bytes:
@@ -61,7 +62,7 @@ def written_to(kafka: str, topic: str) -> bytes:
 
 
 async def test_a_credential_is_echoed_stored_and_produced_nowhere_in_clear(
-    live: LiveApi, project: Any, s3_server: S3Server
+    live: LiveApi, project: ProjectClient, s3_server: S3Server
 ) -> None:
     task = (await submit(project)).json()["id"]
     request = stored(s3_server, request_key(project.project, task)) or b""
@@ -78,7 +79,7 @@ async def test_a_credential_is_echoed_stored_and_produced_nowhere_in_clear(
 
 
 async def test_a_url_without_credentials_is_stored_as_it_is(
-    project: Any, s3_server: S3Server
+    project: ProjectClient, s3_server: S3Server
 ) -> None:
     task = (await submit(project, "https://videos.example.com/clip.mp4")).json()["id"]
     assert stored(s3_server, secret_key(project.project, task)) is None
@@ -90,7 +91,7 @@ async def test_a_url_without_credentials_is_stored_as_it_is(
 
 
 async def test_a_request_stored_before_is_read_and_echoed_masked(
-    project: Any, live: LiveApi, s3_server: S3Server, fresh: Any
+    project: ProjectClient, live: LiveApi, s3_server: S3Server, fresh: Fresh
 ) -> None:
     task = (await submit(project, "https://videos.example.com/clip.mp4")).json()["id"]
     key = request_key(project.project, task)
@@ -114,7 +115,7 @@ async def test_a_request_stored_before_is_read_and_echoed_masked(
         "https://videos.example.com/clip.mp4?***",
     ],
 )
-async def test_a_masked_url_is_refused_with_what_to_do(project: Any, url: str) -> None:
+async def test_a_masked_url_is_refused_with_what_to_do(project: ProjectClient, url: str) -> None:
     answer = await submit(project, url)
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["field"]) == (422, "input[0].url")
@@ -122,7 +123,7 @@ async def test_a_masked_url_is_refused_with_what_to_do(project: Any, url: str) -
 
 
 async def test_the_same_key_and_credentials_are_the_same_task_also_under_a_newer_secret_key(
-    project: Any, s3_server: S3Server, fresh: Any
+    project: ProjectClient, s3_server: S3Server, fresh: Fresh
 ) -> None:
     key = secrets.token_hex(8)
     first = await submit(project, **{"Idempotency-Key": key})
@@ -135,7 +136,7 @@ async def test_the_same_key_and_credentials_are_the_same_task_also_under_a_newer
 
 
 async def test_a_server_without_a_key_refuses_what_it_could_not_seal(
-    project: Any, fresh: Any
+    project: ProjectClient, fresh: Fresh
 ) -> None:
     keyless = await fresh(secret_key=None)
     async with keyless.client(project.headers["authorization"].split()[1]) as client:
@@ -146,7 +147,7 @@ async def test_a_server_without_a_key_refuses_what_it_could_not_seal(
 
 
 async def test_the_credential_goes_when_the_task_ends(
-    project: Any, s3_server: S3Server, worker: StandInWorker, archive: None
+    project: ProjectClient, s3_server: S3Server, worker: StandInWorker, archive: None
 ) -> None:
     task = (await submit(project)).json()["id"]
     assert stored(s3_server, secret_key(project.project, task))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from api.version import VERSION
@@ -24,8 +25,9 @@ def ask(*arguments: str) -> int:
 
 
 def test_every_command_of_the_help_exists_and_says_what_it_does() -> None:
+    context = click.Context(cli)
     for name in COMMANDS:
-        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        command = cli.get_command(context, name)
         assert command is not None, name
         assert command.help, name
 

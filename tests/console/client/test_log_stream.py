@@ -76,8 +76,8 @@ def test_log_bytes_that_look_like_comments_are_kept(log: bytes) -> None:
     assert one.feed(b"retry: 1000\n\n" + log) == log.removesuffix(b":\n\n")
 
 
-def opened(**options: float) -> Following:
-    following = Following("vt_x", jitter=Random(1), **options)
+def opened(patience_s: float) -> Following:
+    following = Following("vt_x", jitter=Random(1), patience_s=patience_s)
     assert following.opened(200, {"stream-start-offset": "0"})
     return following
 

@@ -31,7 +31,9 @@ CALLER = {
 }
 
 
-def told(tmp_path: Path, **options: object) -> dict[str, dict[str, str]]:
+def told(
+    tmp_path: Path, *, clickhouse: str | None = None, s3_endpoint: str | None = None
+) -> dict[str, dict[str, str]]:
     """Return the environment of every child of a stack, by name."""
     directory = DataDirectory(tmp_path / "data")
     directory.prepare()
@@ -41,7 +43,7 @@ def told(tmp_path: Path, **options: object) -> dict[str, dict[str, str]]:
         'url = "https://v"\nkey_env = "CLOUD_KEY"\n'
     )
     plan = make_plan(
-        StackOptions(data=directory.root, **options),  # type: ignore[arg-type]
+        StackOptions(data=directory.root, clickhouse=clickhouse, s3_endpoint=s3_endpoint),
         directory,
         directory.secrets(),
         CALLER | {env.PROVIDERS: str(providers)},

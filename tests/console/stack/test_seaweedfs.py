@@ -37,6 +37,7 @@ def test_seaweedfs_needs_its_keys_and_keeps_what_it_acked_through_kill_9(
     spec = seaweedfs.spec(tmp_path / "s3", ports, s3, os.environ)
     told = base_environ(os.environ) | s3.to_environ()
     one_shot = bucket.spec([sys.executable, "-P", "-m"], told, own=True)
+    assert spec.probe is not None
     child = Child(spec, tmp_path / "log", tmp_path)
     try:
         assert Child(one_shot, tmp_path / "bucket.log", tmp_path).wait() == 0

@@ -26,10 +26,12 @@ class Family:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        assert self.process.stdout is not None
+        self.told = self.process.stdout
 
     def event(self, key: str) -> dict[str, Any]:
-        for line in self.process.stdout:
-            event = json.loads(line)
+        for line in self.told:
+            event: dict[str, Any] = json.loads(line)
             if key in event:
                 return event
         raise AssertionError(f"the program ended without telling {key!r}")
@@ -45,14 +47,15 @@ def family(processes: None, tmp_path: Path) -> Iterator[Family]:
     yield family
     family.process.kill()
     family.process.wait()
-    family.process.stdout.close()
+    family.told.close()
 
 
 def is_running(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        status: str = psutil.Process(pid).status()
     except psutil.NoSuchProcess:
         return False
+    return bool(status != psutil.STATUS_ZOMBIE)
 
 
 def gone(pids: Iterable[int]) -> Callable[[], bool]:

@@ -115,10 +115,13 @@ class GraphicsTerminal:
 
 def decode_sixel(data: bytes) -> Image.Image:
     """Return the picture of a sixel string's body: raster size, colours in percent, runs."""
-    image, x, y, colours, pen = Image.new("RGB", (1, 1)), 0, 0, {}, (0, 0, 0)
+    image, x, y = Image.new("RGB", (1, 1)), 0, 0
+    pen: tuple[int, ...] = (0, 0, 0)
+    colours: dict[int, tuple[int, ...]] = {}
     for part in _SIXEL_PART.finditer(data):
         if part["size"]:
-            image = Image.new("RGB", tuple(map(int, part["size"].split(b";")[2:4])))  # type: ignore[arg-type]
+            width, height = map(int, part["size"].split(b";")[2:4])
+            image = Image.new("RGB", (width, height))
         elif part["colour"]:
             number, *rgb = map(int, part["colour"].split(b";"))
             if rgb:

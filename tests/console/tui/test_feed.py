@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.tui.view_models.live_stream import FrameIndex, LiveFold, read_line
+from console.tui.view_models.live_stream import FrameIndex, LiveFold, LogLine, read_line
 from console.tui.view_models.seek_window import SeekWindow, hold_last, parse_place
 from streamproc.contract.chunk import (
     CHUNK_OBJECT,
@@ -26,6 +27,7 @@ from streamproc.contract.chunk import (
 from streamproc.contract.framing import DONE, Event, frame_event, parse_events
 from tests.console.tui.recorded_api import RECORDED
 from tests.id_first import frame_id_first
+from tests.terminals import usage_of
 
 LOG = (RECORDED / "stream.txt").read_bytes()
 
@@ -36,9 +38,9 @@ def target(track: int, name: str = "pedestrian", confidence: float = 0.5) -> Tar
 
 def chunk(frame: int, *targets: Target, reason: FinishReason | None = None) -> bytes:
     info = StreamInfo(frame, 100, frame + 1, 0, 25.0, 40 * frame)
-    usage = {"usage": Usage(frame, 40 * frame)} if reason else {}
+    usage = Usage(frame, 40 * frame) if reason else msgspec.UNSET
     return encode_chunk(
-        Chunk("mm-pipe-x", CHUNK_OBJECT, info, Delta((Result(0, targets),)), reason, **usage)
+        Chunk("mm-pipe-x", CHUNK_OBJECT, info, Delta((Result(0, targets),)), reason, usage=usage)
     )
 
 
@@ -59,7 +61,7 @@ def test_a_recorded_stream_is_summed_up_as_its_chunks_say() -> None:
     assert shown.n_chunks == len(chunks) - 1
     assert {life.track_id for life in shown.tracks} == ids
     assert shown.finish == "stop"
-    assert shown.processing_ms == chunks[-1].usage.processing_time_ms  # type: ignore[union-attr]
+    assert shown.processing_ms == usage_of(chunks[-1]).processing_time_ms
     assert shown.provider == "local"
     assert b"".join(frame_id_first(line.data, line.start) for line in shown.lines) == LOG
 
@@ -134,12 +136,12 @@ def test_the_frame_index_leads_at_or_before_the_frame(n_frames: int, wanted: int
         assert start == 100 * min(wanted // 2, n_frames - 1)
 
 
-def lines() -> tuple[object, ...]:
+def lines() -> tuple[LogLine, ...]:
     return tuple(read_line(event) for event in parse_events(LOG))
 
 
 def test_a_view_is_held_at_the_last_frame_and_moves_within_its_lines() -> None:
-    held = hold_last(lines())  # type: ignore[arg-type]
+    held = hold_last(lines())
     assert held is not None
     assert held.line.finish is None
     assert held.moved(1) is not None
@@ -148,7 +150,7 @@ def test_a_view_is_held_at_the_last_frame_and_moves_within_its_lines() -> None:
 
 
 def test_a_byte_and_a_frame_are_found_or_said_to_be_elsewhere() -> None:
-    view = SeekWindow(lines(), 0)  # type: ignore[arg-type]
+    view = SeekWindow(lines(), 0)
     third = view.lines[3]
     assert (view.at_byte(third.start) or view).cursor == 3
     assert (view.at_byte(third.end - 1) or view).cursor == 3

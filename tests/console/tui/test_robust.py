@@ -52,7 +52,7 @@ async def test_a_failing_api_is_said_plainly_and_the_list_stays(
 
 async def test_a_slow_api_is_said_while_it_is_slow(console: ConsoleApp, script: Script) -> None:
     script.hold = threading.Event()
-    console.backend.clock.monotonic_s = iter(range(10_000)).__next__  # type: ignore[method-assign]
+    console.backend.clock.monotonic_s = iter(range(10_000)).__next__  # type: ignore[method-assign] # planted
     async with console.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "the api is slow" in notice(console))
         script.hold.set()

@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Input, Select
 
 from console.tui.app import ConsoleApp
-from console.tui.screens.file_picker import PickFileScreen
+from console.tui.screens.file_picker import PickFileScreen, VideoTree
 from console.tui.screens.live import LiveTab
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models import submit_form
@@ -221,8 +221,8 @@ async def test_a_file_is_picked(console: ConsoleApp, tmp_path: Path, monkeypatch
         screen = await opened(pilot, console)
         await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(console.screen, PickFileScreen))
-        tree = console.screen.query_one("#video-tree")
-        await until(pilot, lambda: len(tree.root.children) == 1)  # type: ignore[attr-defined]
+        tree = console.screen.query_one("#video-tree", VideoTree)
+        await until(pilot, lambda: len(tree.root.children) == 1)
         tree.focus()
         await pilot.press("down", "enter")
         await until(pilot, lambda: console.screen is screen)

@@ -1,11 +1,12 @@
 """Every action of the Tasks tab."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from textual.command import CommandPalette
-from textual.widgets import Input, OptionList
+from textual.widgets import ContentSwitcher, Input, OptionList
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.help import HelpScreen
@@ -23,6 +24,10 @@ SIZE = (140, 40)
 
 def listing(console: ConsoleApp) -> Listing:
     return console.query_one("#task-list", Listing)
+
+
+def has_one_option(found: OptionList) -> bool:
+    return found.option_count == 1
 
 
 def keys(console: ConsoleApp) -> list[str]:
@@ -123,7 +128,9 @@ async def test_the_list_is_sorted_by_key_and_by_title(console: ConsoleApp, scrip
         title = text_of(listing(console)).splitlines()[0].index("SOURCE")
         await pilot.click("#task-list", offset=(title + 2, 0))
         tasks = console.query_one(TasksTab).tasks
-        sources = [tasks.view(tasks.task(key)).source or "" for key in keys(console)]  # type: ignore[arg-type]
+        listed = [tasks.task(key) for key in keys(console)]
+        assert None not in listed
+        sources = [tasks.view(task).source or "" for task in listed if task is not None]
         assert sources == sorted(sources)
         await pilot.click("#task-list", offset=(title + 2, 0))
         assert console.query_one(TasksTab).sort == ("source", True)
@@ -289,12 +296,13 @@ async def test_tabs_help_themes_and_palette(console: ConsoleApp, script: Script)
         await shown(pilot, console, script)
         for key, tab in (("2", "live"), ("3", "tracks"), ("4", "system"), ("1", "tasks")):
             await pilot.press(key)
-            assert console.query_one("ContentSwitcher").current == tab  # type: ignore[attr-defined]
+            assert console.query_one(ContentSwitcher).current == tab
         at = text_of(console.query_one("#topbar")).index("3 Tracks")
         await pilot.click("#topbar", offset=(at, 0))
         await until(pilot, lambda: console.active == "tracks")
         await pilot.press("question_mark")
-        assert isinstance(console.screen, HelpScreen)
+        helping = console.screen
+        assert isinstance(helping, HelpScreen)
         await pilot.press("escape")
         seen = [console.theme]
         for _ in range(2):
@@ -319,7 +327,7 @@ async def test_the_command_palette_finds_actions_by_name_and_does_them(
             await until(pilot, lambda: isinstance(console.screen, CommandPalette))
             await pilot.press(*words)
             found = console.screen.query_one(OptionList)
-            await until(pilot, lambda found=found: found.option_count == 1)  # type: ignore[misc]
+            await until(pilot, partial(has_one_option, found))
             await pilot.press("enter")
             await until(pilot, done)
 

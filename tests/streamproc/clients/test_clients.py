@@ -140,7 +140,7 @@ def test_where_one_writer_is_promised_what_is_there_still_stays(
         store.close()
         uploads = BucketUploads(environ)
         uploads.stage("s", file, "first")
-        uploads.stage("s", io.FileIO(file.fileno(), closefd=False), "second")  # type: ignore[arg-type]
+        uploads.stage("s", io.FileIO(file.fileno(), closefd=False), "second")
         assert uploads.staged_pin("s") == "first"
 
 

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.contract.fold import Fold, Verdict, step
-from streamproc.contract.records import ChunkRecord, FoldPoint
+from streamproc.contract.records import ChunkRecord, FoldPoint, Kind
 
 
-def record(position: int, kind: str, epoch: int, off: int, value: bytes = b"x") -> ChunkRecord:
+def record(position: int, kind: Kind, epoch: int, off: int, value: bytes = b"x") -> ChunkRecord:
     return ChunkRecord(
         task="vt_1",
         project="p",
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         epoch=position if kind == "claim" else epoch,
         seq=off,
         off=off,
@@ -78,7 +78,7 @@ def histories(draw: st.DrawFn) -> list[ChunkRecord]:
             continue
         place = draw(st.integers(0, len(writers) - 1))
         epoch, off = writers[place]
-        kind = "terminal" if draw(st.integers(0, 15)) == 0 else "chunk"
+        kind: Kind = "terminal" if draw(st.integers(0, 15)) == 0 else "chunk"
         value = b"%d," % epoch * draw(st.integers(1, 3))
         out.append(record(position, kind, epoch, off, value))
         writers[place] = (epoch, off + len(value))

@@ -9,12 +9,17 @@ LIMIT_S = 10.0
 
 
 def looked(
-    dog: "Watchdog[str]", *, until_s: float, position: int = 5, end: int = 9, **more: str
+    dog: "Watchdog[str]",
+    *,
+    until_s: float,
+    position: int = 5,
+    end: int = 9,
+    waiting_for: str | None = None,
 ) -> list[str]:
     """Look once a second at a reader that does not move; return what the last look found."""
     found: list[str] = []
     for second in range(int(until_s) + 1):
-        found = dog.look(float(second), {"p": position}, {"p": end}, **more)  # type: ignore[arg-type]
+        found = dog.look(float(second), {"p": position}, {"p": end}, waiting_for=waiting_for)
     return found
 
 

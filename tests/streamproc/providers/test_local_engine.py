@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,7 @@ def test_results_say_whether_their_number_was_counted(
     far = clips.looped_clip(tmp_path / "far.ts", 10, clip, format="mpegts", filler_bytes=50_000)
     for path, start_s, is_exact in ((video, 8.0, True), (far, 17.0, False)):
         body = path.read_bytes()
-        with serving(lambda handler, body=body: handler.answer_range(body)) as origin:
+        with serving(partial(Handler.answer_range, body=body)) as origin:
             results, _ = rest(engine(opener(origin, FrameRange(start_s, start_s + 1.9)), pool))
         first = round(start_s * 25)
         assert [one.frame_index for one in results] == [first, first + 30]

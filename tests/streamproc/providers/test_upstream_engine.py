@@ -68,6 +68,12 @@ def _next(engine: UpstreamEngine) -> FrameResult | EndOfStream:
     raise AssertionError("nothing came")
 
 
+def _next_index(engine: UpstreamEngine) -> int:
+    item = _next(engine)
+    assert isinstance(item, FrameResult)
+    return item.frame_index
+
+
 def _indices(engine: UpstreamEngine) -> list[int]:
     frames: list[int] = []
     while isinstance(item := _next(engine), FrameResult):
@@ -85,7 +91,7 @@ def _failure(engine: UpstreamEngine) -> TaskFailedError:
 
 def test_the_stream_is_relayed_and_its_state_says_how_far() -> None:
     with video_api(stream=lambda h: h.serve(LOG)) as server, _engine(server) as engine:
-        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert [_next_index(engine) for _ in range(3)] == [0, 1, 2]
         state = decode_state(engine.state())
         assert (state.task_id, state.offset, state.n_frames) == ("up_1", HALF, 3)
         assert engine.pin == "up_1"
@@ -234,7 +240,7 @@ def test_a_second_run_with_other_results_is_not_appended(soon: None, second: byt
         video_api(stream=_by_task(logs)) as server,
         _engine(server, submit_again=lambda: "up_2") as engine,
     ):
-        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert [_next_index(engine) for _ in range(3)] == [0, 1, 2]
         assert _failure(engine).code == "source_unreachable"
 
 
@@ -258,7 +264,7 @@ def test_a_dead_upstream_ends_the_task_after_its_silence() -> None:
         handler.reset()
 
     with video_api(stream=three) as server, _engine(server, silence_s=1.0) as engine:
-        assert [_next(engine).frame_index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+        assert [_next_index(engine) for _ in range(3)] == [0, 1, 2]
         assert _failure(engine).code == "upstream_failed"
         server.wait(lambda: server.cancels == ["/v1/video/tasks/up_1/cancel"])
 
@@ -389,6 +395,11 @@ def drip(handler: Handler) -> None:
     handler.close_connection = True
 
 
+def begin_and_drip(handler: Handler) -> None:
+    handler.begin()
+    drip(handler)
+
+
 def drip_headers(handler: Handler) -> None:
     with suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 202 Accepted\r\nX-Long: ")
@@ -446,9 +457,12 @@ def test_an_answer_without_end_or_in_another_encoding_is_refused_in_time(
 def test_an_abort_ends_a_submission_at_once(submit: Callable[[Handler], None]) -> None:
     with video_api(submit=submit, stream=Handler.reset) as server:
         client = _client(server, answer_s=20.0)
-        aborter = threading.Thread(
-            target=lambda: (server.wait(lambda: len(server.submissions) > 0), client.abort())
-        )
+
+        def abort_once_asked() -> None:
+            server.wait(lambda: len(server.submissions) > 0)
+            client.abort()
+
+        aborter = threading.Thread(target=abort_once_asked)
         started_s = time.monotonic()
         aborter.start()
         with pytest.raises(TaskFailedError):
@@ -461,7 +475,7 @@ def test_an_abort_ends_a_submission_at_once(submit: Callable[[Handler], None]) -
     ("stream", "code"),
     [
         (drip_headers, "upstream_unavailable"),
-        (lambda h: (h.begin(), drip(h)), "upstream_timeout"),
+        (begin_and_drip, "upstream_timeout"),
         (lambda h: (h.begin(), h.wfile.write((b"x" * 999 + b"\n") * 2300)), "upstream_invalid"),
         (
             lambda h: (h.begin(), h.wfile.write((b": " + b"h" * 997 + b"\n") * 2300)),

@@ -24,6 +24,7 @@ from streamproc.contract.chunk import Chunk
 from tests.data.clips import looped_clip
 from tests.streamproc.providers.video_api import Handler, frame_event, video_api
 from tests.streamproc.source.origin import serving
+from tests.terminals import error_of
 from tests.workers import CLIP, chunks_of, timeless
 
 THREE_FRAMES = b"".join(frame_event(i) for i in range(3))
@@ -187,7 +188,7 @@ def test_a_failure_after_the_first_chunk_ends_the_task_and_its_log_stays(here: H
     task = here.submit("dying")
     *frames, terminal = here.chunks(task)
     assert [chunk.stream_info.frame_index for chunk in frames] == [0, 1, 2]
-    assert terminal.error.code == "upstream_failed"  # type: ignore[union-attr]
+    assert error_of(terminal).code == "upstream_failed"
     assert here.task(task)["status"] == "failed"
     assert here.task(task)["provider"] == "dying"
 

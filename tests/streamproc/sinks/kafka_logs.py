@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from streamproc.clients.kafka import producer_config
 from streamproc.contract.records import ChunkRecord
@@ -43,13 +43,16 @@ class Writer:
                 CHUNKS,
                 key=record.task.encode(),
                 value=record.value,
-                headers=written.headers(),
+                headers=[*written.headers()],
                 on_delivery=self._acked,
             )
             self._producer.flush(10)
             if record.kind == "claim":
                 self._epoch = self.offsets[-1][1]
 
-    def _acked(self, error: object, message: object) -> None:
+    def _acked(self, error: KafkaError | None, message: Message) -> None:
         assert error is None
-        self.offsets.append((message.partition(), message.offset()))
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        self.offsets.append((partition, offset))

@@ -25,6 +25,7 @@ from streamproc.contract.records import (
     ChunkRecord,
     Claim,
     FoldPoint,
+    Kind,
     Submitted,
     TrackVector,
     encode_vectors,
@@ -120,7 +121,7 @@ class LogBuilder:
         return record
 
     def _record(
-        self, kind: Any, value: bytes, *, frame: int, time_ms: int, vectors: bytes | None = None
+        self, kind: Kind, value: bytes, *, frame: int, time_ms: int, vectors: bytes | None = None
     ) -> ChunkRecord:
         return ChunkRecord(
             task=self.task,
@@ -143,7 +144,8 @@ class LogBuilder:
             stream_info=StreamInfo(self.frame, TOTAL_FRAMES, self.n_frames, 0, FPS, 40),
             delta=Delta((Result(0, tuple(targets)),)),
             finish_reason=None,
-            **({"model": "hint", "provider": "local"} if first else {}),
+            model="hint" if first else msgspec.UNSET,
+            provider="local" if first else msgspec.UNSET,
         )
 
 

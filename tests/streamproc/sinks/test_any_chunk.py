@@ -13,6 +13,7 @@ from streamproc.contract import bounds
 from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import (
     ChunkRecord,
+    Kind,
     TrackVector,
     encode_vectors,
     read_chunk_record,
@@ -107,7 +108,7 @@ def records_of(task: str, log: tuple[Any, ...], position: int) -> list[ChunkReco
     }
     last = frame_event(json.dumps(end).encode(), len(first))
     last += frame_event(DONE, len(first) + len(last))
-    written = (
+    written: tuple[tuple[Kind, int, int, bytes, bytes | None], ...] = (
         ("chunk", 0, 0, first, encode_vectors(vectors)),
         ("terminal", 1, len(first), last, None),
     )

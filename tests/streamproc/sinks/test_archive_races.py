@@ -2,16 +2,19 @@
 
 import hashlib
 import random
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamproc.clients.object_store import Objects
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.object_keys import Final, final_key, vectors_key
 from streamproc.contract.records import Attempt, ChunkRecord, TrackVector
 from streamproc.sinks.archive.actions import (
+    Action,
     GiveUp,
     Seek,
     StoreAction,
@@ -30,14 +33,14 @@ N_TASKS = 3
 class Process:
     """One archive process: reads from the commit on; its actions wait until the run picks one."""
 
-    def __init__(self, partition: Partition, committed: int, store: MemoryObjects) -> None:
+    def __init__(self, partition: Partition, committed: int, store: Objects) -> None:
         self.archiver = Archiver(committed)
         self.partition = partition
         self.store = store
         self.position = committed
         self.waiting: list[StoreAction] = []
 
-    def take(self, actions: list) -> None:
+    def take(self, actions: Sequence[Action]) -> None:
         for action in actions:
             assert not isinstance(action, GiveUp), action
             if isinstance(action, Seek):
@@ -127,7 +130,9 @@ def check_commit(partition: Partition, committed: int, store: MemoryObjects) -> 
         assert log.startswith(held)
         fold = Fold()
         for key, _, end in segments(store, PROJECT, task):
-            info = segment_info(store.head(key))
+            head = store.head(key)
+            assert head is not None
+            info = segment_info(head)
             fold = Fold(info.next_position, info.epoch, end, info.next_seq, info.last_frame)
             if info.closed:
                 fold = msgspec.structs.replace(fold, closed=True)

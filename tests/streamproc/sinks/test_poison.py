@@ -49,7 +49,7 @@ def write_junk(kafka: KafkaNode, *tasks: str) -> None:
     for task in tasks:
         good = ChunkRecord(task, "p", "chunk", 0, 0, 0, 0, 0, b"x").headers()
         for headers in ([], [(name, b"\xff" * 9) for name, _ in good], [*good[1:]]):
-            producer.produce(CHUNKS, key=task.encode(), value=b"junk", headers=headers)
+            producer.produce(CHUNKS, key=task.encode(), value=b"junk", headers=[*headers])
     producer.produce(CHUNKS, key=b"\xff\xfe", value=b"", headers=[])
     assert producer.flush(10) == 0
 

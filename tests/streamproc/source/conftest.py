@@ -68,9 +68,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
 @cache
 def plain_decode(path: Path) -> tuple[Plain, ...]:
-    frames = []
+    frames: list[Plain] = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
+        assert stream.time_base is not None
         stream.codec_context.thread_count = 1
         first = None
         for packet in container.demux(stream):
@@ -79,6 +80,7 @@ def plain_decode(path: Path) -> tuple[Plain, ...]:
             except av.error.InvalidDataError:
                 continue
             for frame in decoded:
+                assert frame.pts is not None
                 first = frame.pts if first is None else first
                 image = bgr(frame)
                 frames.append(

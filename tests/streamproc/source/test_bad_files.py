@@ -81,6 +81,7 @@ def test_a_video_without_frames_is_empty(tmp_path: Path) -> None:
     clips.write(path, clips.Recipe("empty.avi", codec="mpeg4", n_frames=1))
     with av.open(str(path)) as container:
         packet = next(container.demux(video=0))
+        assert packet.pos is not None
         start = packet.pos - 8
     data = bytearray(path.read_bytes())
     del data[start:]
@@ -141,7 +142,7 @@ def test_a_truncated_file_gives_what_decodes_and_then_an_error(
         whole = clips.faststart(whole, tmp_path / "front.mp4")
     path = tmp_path / f"cut-{name}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    found = []
+    found: list[tuple[int, int]] = []
     with open_source(SourceSpec(path.as_uri(), ALL), policy(path), FrameOutputs()) as source:
         with pytest.raises(SourceError) as caught:
             found.extend((frame.index, frame.pts) for frame in source)
@@ -254,6 +255,8 @@ def test_a_rotated_video_comes_out_upright(clip: Clip, tmp_path: Path, degrees: 
     with open_source(SourceSpec(path.as_uri(), ALL), policy(path), outputs) as source:
         assert (source.info.width, source.info.height) == expected[0].shape[1::-1]
         for frame, upright in zip(source, expected, strict=True):
+            assert frame.image is not None
+            assert frame.scaled is not None
             assert np.array_equal(frame.image, upright)
             height, width = upright.shape[:2]
             rows, columns = np.arange(64) * height // 64, np.arange(64) * width // 64

@@ -126,6 +126,7 @@ def test_a_frame_of_a_far_range_is_shown_without_reading_up_to_it(
     _, same = answer_order(FrameOrder(video.as_uri(), index), local)
     assert jpeg == same
     shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
     assert shown.any()
 
 

@@ -1,6 +1,8 @@
 """Origins that send what nobody sends: a clean error each time, in no time."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,24 @@ def failure(origin: RawOrigin, **changes: Any) -> SourceError:
     return caught.value
 
 
+@dataclass
+class Scripted:
+    """A server that sends `script`, and hangs up."""
+
+    origin: RawOrigin
+    script: bytes = b""
+
+
 @pytest.fixture(scope="module")
-def scripted() -> Iterator[RawOrigin]:
-    """One server for many cases: it sends `script`, and hangs up."""
+def scripted() -> Iterator[Scripted]:
+    """One server for many cases."""
 
     def behave(exchange: Exchange) -> None:
-        exchange.send(origin.script)  # type: ignore[attr-defined]
+        exchange.send(server.script)
 
     with raw_origin(behave) as origin:
-        yield origin
+        server = Scripted(origin)
+        yield server
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -72,12 +83,12 @@ def scripted() -> Iterator[RawOrigin]:
     st.lists(st.tuples(st.sampled_from(HEADERS), VALUES), max_size=4),
 )
 def test_whatever_stands_in_headers_is_read_or_a_clean_error(
-    scripted: RawOrigin, status: int, headers: list[tuple[str, bytes]]
+    scripted: Scripted, status: int, headers: list[tuple[str, bytes]]
 ) -> None:
     lines = b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers)
-    scripted.script = b"HTTP/1.1 %d X\r\n%s\r\n" % (status, lines) + BODY  # type: ignore[attr-defined]
+    scripted.script = b"HTTP/1.1 %d X\r\n%s\r\n" % (status, lines) + BODY
     try:
-        read_all(scripted, max_redirects=1)
+        read_all(scripted.origin, max_redirects=1)
     except SourceError as exc:
         assert exc.code.startswith("source_")  # noqa: PT017 - both outcomes are right
 
@@ -109,10 +120,10 @@ def test_whatever_stands_in_headers_is_read_or_a_clean_error(
     ],
 )
 def test_an_impossible_header_has_its_error(
-    scripted: RawOrigin, status: int, header: bytes, code: str
+    scripted: Scripted, status: int, header: bytes, code: str
 ) -> None:
-    scripted.script = b"HTTP/1.1 %d X\r\n%s\r\n\r\n" % (status, header) + BODY  # type: ignore[attr-defined]
-    assert failure(scripted).code == code
+    scripted.script = b"HTTP/1.1 %d X\r\n%s\r\n\r\n" % (status, header) + BODY
+    assert failure(scripted.origin).code == code
 
 
 def forever(piece: bytes, head: bytes = b"") -> Any:
@@ -210,7 +221,7 @@ def test_a_port_of_a_public_host_has_to_be_on_the_list() -> None:
 
 def test_the_disk_of_temporary_files_is_not_filled(tmp_path: Path) -> None:
     for head in (OK, CHUNKED + b"ffffff\r\n"):
-        with raw_origin(lambda e, h=head: e.send(h + bytes(200_000))) as origin:
+        with raw_origin(partial(Exchange.send, data=head + bytes(200_000))) as origin:
             error = failure(origin, min_free_bytes=1 << 60)
             assert error.code == "source_too_large"
             assert f"{1 << 60} bytes free" in str(error)
@@ -222,7 +233,9 @@ def test_copies_of_a_projects_sources_have_a_limit_together_and_others_go_on() -
     with raw_origin(lambda e: e.send(OK.replace(b"346000", b"200000") + body)) as origin:
         url = f"http://{origin.authority}/clip.mp4"
         first = open_reader(url, policy(origin, spool=shares.of("p")))
-        first.open_spool().close()
+        spool = first.open_spool()
+        assert spool is not None
+        spool.close()
         assert shares.taken("p") == len(body)
         error = failure(origin, spool=shares.of("p"))
         assert error.code == "source_too_large"

@@ -1,6 +1,7 @@
 """Videos over HTTP: ranges, no ranges, and everything an origin can do wrong."""
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ def test_a_body_of_unknown_length_is_decoded_and_can_be_staged(clip: Clip) -> No
         with open_source(spec, policy(origin), FrameOutputs()) as source:
             found = [digest(frame.image) for frame in source]
             assert not source.info.seekable
-            with source.open_spool() as spooled:
+            spool = source.open_spool()
+            assert spool is not None
+            with spool as spooled:
                 assert spooled.read() == body
     assert found == [frame.digest for frame in plain_decode(clip("open_gop.ts"))]
 
@@ -197,7 +200,7 @@ def test_a_body_shorter_than_promised_is_truncated(clip: Clip, tmp_path: Path) -
 
     with serving(behave) as origin:
         spec = SourceSpec(origin.url, ALL)
-        found = []
+        found: list[int] = []
         with (
             open_source(spec, policy(origin), FrameOutputs()) as source,
             pytest.raises(SourceError) as caught,
@@ -226,7 +229,7 @@ def test_the_fingerprint_follows_the_bytes_and_the_etag(clip: Clip) -> None:
     body = clip("plain.mp4").read_bytes()
     found = set()
     for content, etag in ((body, '"1"'), (body, '"1"'), (body, '"2"'), (body[:-1] + b"x", '"1"')):
-        with serving(lambda h, c=content, e=etag: h.answer_range(c, e)) as origin:
+        with serving(partial(Handler.answer_range, body=content, etag=etag)) as origin:
             spec = SourceSpec(origin.url)
             with open_source(spec, policy(origin), FrameOutputs()) as source:
                 found.add(source.info.fingerprint)
@@ -282,7 +285,7 @@ def test_a_busy_origin_is_asked_again(clip: Clip, status: int) -> None:
 
 def test_an_origin_that_stays_busy_or_asks_for_long_is_given_up() -> None:
     for wait_s, most in (("0", 5), ("3600", 1)):
-        with serving(lambda h, w=wait_s: h.answer(503, b"", Retry_After=w)) as origin:
+        with serving(partial(Handler.answer, status=503, body=b"", Retry_After=wait_s)) as origin:
             assert failure(origin).code == "source_http_status"
             assert len(origin.requests) == most
 

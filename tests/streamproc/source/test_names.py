@@ -8,7 +8,6 @@ import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.source.errors import SourceError
-from streamproc.source.fetch import address_guard
 from streamproc.source.fetch.opener import open_reader
 from streamproc.source.fetch.policy import FetchPolicy
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
@@ -60,7 +59,7 @@ def refusal(url: str, policy: FetchPolicy) -> SourceError:
 def test_one_private_answer_is_enough_to_refuse(
     answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address_guard.socket, "getaddrinfo", Names(answers))
+    monkeypatch.setattr(socket, "getaddrinfo", Names(answers))
     error = refusal("http://mixed.example/a.mp4", FetchPolicy(open_timeout_s=5.0))
     assert error.code == "source_forbidden"
     assert str(error) == "mixed.example has no address that may be fetched from"
@@ -70,7 +69,7 @@ def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
     origin: RawOrigin, victim: RawOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(["127.0.0.1"], [VICTIM])
-    monkeypatch.setattr(address_guard.socket, "getaddrinfo", names)
+    monkeypatch.setattr(socket, "getaddrinfo", names)
     allowed = PrivateHosts(f"127.0.0.1/32:{origin.port}")
     error = refusal(
         f"http://turning.example:{origin.port}/a.mp4", FetchPolicy(allowed_private_hosts=allowed)

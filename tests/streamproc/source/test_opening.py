@@ -14,7 +14,6 @@ import pytest
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceClosedError, SourceError
-from streamproc.source.fetch import address_guard
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.frame_source import open_source
@@ -140,7 +139,7 @@ def test_an_interrupt_ends_a_look_up_of_the_name(monkeypatch: pytest.MonkeyPatch
         released.wait(20)
         return []
 
-    monkeypatch.setattr(address_guard.socket, "getaddrinfo", never)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
     interrupt = Interrupt()
     with interrupting(interrupt, lambda: asked.wait(10)) as at_s:
         error = opened("http://slow.example/x.mp4", "", interrupt)

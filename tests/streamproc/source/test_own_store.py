@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from streamproc.contract.task_spec import Sampling
 from streamproc.source.errors import SourceError, StoreAwayError
 from streamproc.source.fetch import opener, own_store
+from streamproc.source.fetch.byte_reader import ByteReader
+from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.frame_source import open_source
 from streamproc.source.types import FrameOutputs, SourceSpec
@@ -63,13 +66,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Impatient(own_store.StoreReader):
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments, patience_s=0.3)  # type: ignore[arg-type]
+    def __init__(self, opens: Callable[[], ByteReader], interrupt: Interrupt) -> None:
+        super().__init__(opens, interrupt, patience_s=0.3)
 
 
 def own(origin: Origin, **limits: float) -> FetchPolicy:
-    changes = {"stall_timeout_s": 0.3, **limits}
-    return FetchPolicy(**changes).for_own_store(origin.authority)  # type: ignore[arg-type]
+    policy = msgspec.structs.replace(FetchPolicy(stall_timeout_s=0.3), **limits)
+    return policy.for_own_store(origin.authority)
 
 
 def spec_of(origin: Origin) -> SourceSpec:

@@ -93,7 +93,8 @@ def test_a_step_works_on_targets_for_which_all_conditions_hold() -> None:
     plan = plan_of(detect(BoxModel([(0, 0.9), (1, 0.9), (1, 0.6)])), ReadStep(words, {}, when))
     assert plan.needs_full
     seen = perceive(View(FULL, SCALED, SIZE), plan)
-    assert seen.texts == {1: ("A1 B2", pytest.approx(0.7))}
+    texts: dict[int, tuple[str, object]] = {1: ("A1 B2", pytest.approx(0.7))}
+    assert seen.texts == texts
     assert len(seen) == 3
     np.testing.assert_array_equal(words.crops[0], [[10, 0, 18, 20]])
 

@@ -62,7 +62,8 @@ def test_vectors_are_base64_of_little_endian_halves_when_asked_for() -> None:
     assert target.text == "PARKING"
     assert target.text_confidence == 0.8765
     assert target.feature_digest == "dim=2;norm=5.0000"
-    decoded = np.frombuffer(base64.b64decode(target.feature), "<f2")  # type: ignore[arg-type]
+    assert isinstance(target.feature, str)
+    decoded = np.frombuffer(base64.b64decode(target.feature), "<f2")
     assert decoded.tolist() == [3.0, 4.0]
 
 

@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,12 +35,12 @@ def clips(draw: st.DrawFn) -> list[Frame]:
         n_strays = int(rng.integers(0, 3))
         boxes = [(x, y, 40.0, 90.0) for x, y in places[seen] + rng.normal(0, 2, (len(seen), 2))]
         boxes += [(x, y, 50.0, 50.0) for x, y in rng.uniform(50, 550, (n_strays, 2))]
-        features = None
+        features: npt.NDArray[np.float32] | None = None
         if with_features and rng.random() < 0.9:
-            features = np.vstack([looks[seen], rng.normal(size=(n_strays, N_FEATURES))])
-            features += rng.normal(0, 0.1, features.shape)
-            features[rng.random(len(features)) < 0.2] = np.nan
-            features = features.astype(np.float32)
+            seen_as = np.vstack([looks[seen], rng.normal(size=(n_strays, N_FEATURES))])
+            seen_as += rng.normal(0, 0.1, seen_as.shape)
+            seen_as[rng.random(len(seen_as)) < 0.2] = np.nan
+            features = seen_as.astype(np.float32)
         classes = np.concatenate([kinds[seen], rng.choice([0, 2, 9], n_strays)])
         frames.append(
             Frame(

@@ -101,9 +101,8 @@ def test_a_worker_that_leaves_waits_for_nothing() -> None:
 
 
 def test_a_slice_that_gives_way_ends_with_its_next_frame_and_a_checkpoint() -> None:
-    slow = {"slice_s": 60.0}
     log = MemoryLog()
-    assert run(log, Script(0, 1, 2, 3), giving_way=[False, True], **slow) == [False, True]
-    assert run(log, Script(2, 3, 4), giving_way=[True], **slow) == [True]
-    assert run(log, Script(3, None, 4, 5), giving_way=[False, True], **slow) == [False, True]
+    assert run(log, Script(0, 1, 2, 3), giving_way=[False, True], slice_s=60.0) == [False, True]
+    assert run(log, Script(2, 3, 4), giving_way=[True], slice_s=60.0) == [True]
+    assert run(log, Script(3, None, 4, 5), giving_way=[False, True], slice_s=60.0) == [False, True]
     assert [record.frame for record in log.records if record.kind == "chunk"] == [0, 1, 2, 3, 4]

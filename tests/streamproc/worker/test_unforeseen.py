@@ -18,6 +18,7 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.worker.retries import MAX_TRIES, Step, until_done
 from tests.streamproc.memory_log import SUBMITTED
 from tests.streamproc.worker.world import World
+from tests.terminals import error_of
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,8 @@ async def test_a_failure_that_stays_ends_the_task_after_a_few_tries(
     world = World(seam, failure)
     assert await world.handle() == 0
     terminal = world.chunks()[-1]
-    assert terminal.error.code == "internal_error"  # type: ignore[union-attr]
-    assert "secret" not in terminal.error.message  # type: ignore[union-attr]
+    assert error_of(terminal).code == "internal_error"
+    assert "secret" not in error_of(terminal).message
     assert world.steps == ["again"] * MAX_TRIES + ["end"]
     (letter,) = world.writer.letters
     assert (letter.task, letter.code, letter.topic) == (SUBMITTED.task, "internal_error", CHUNKS)
@@ -87,7 +88,7 @@ async def test_a_cancel_between_two_tries_ends_it_as_cancelled(after: int) -> No
             world.cancels.tasks.add(SUBMITTED.task)
         fails(seam)
 
-    world.fails = counted  # type: ignore[method-assign]
+    world.fails = counted  # type: ignore[method-assign] # planted
     assert await world.handle() is not None
     assert world.chunks()[-1].finish_reason == "cancelled"
     assert world.writer.letters == []
@@ -109,7 +110,7 @@ async def test_a_task_that_cannot_even_be_ended_is_left_with_a_dead_letter() -> 
     def refuse(*_: Any, **__: Any) -> Any:
         raise RuntimeError("planted")
 
-    world.runner._endings.terminate = refuse  # type: ignore[method-assign]
+    world.runner._endings.terminate = refuse  # type: ignore[method-assign] # planted
     assert await world.handle() == 0
     assert world.steps[-1] == "leave"
     assert len(world.steps) < 12
@@ -182,7 +183,7 @@ async def test_an_opening_that_misses_its_deadline_ends_the_task() -> None:
 
     world.opens = opens
     assert await world.handle() == 0
-    assert world.chunks()[-1].error.code == "source_timeout"  # type: ignore[union-attr]
+    assert error_of(world.chunks()[-1]).code == "source_timeout"
     assert world.writer.messages == []  # nobody opens it again
 
 
@@ -247,7 +248,7 @@ def test_a_feeder_that_dies_of_anything_says_so(failure: BaseException) -> None:
         def __iter__(self) -> Iterator[Any]:
             raise failure
 
-    engine._source, engine._items = Source(), queue.Queue()  # type: ignore[assignment]
+    engine._source, engine._items = Source(), queue.Queue()  # type: ignore[assignment] # planted
     engine._closing = threading.Event()
     engine._feed()
     with pytest.raises(Exception, match=type(failure).__name__):

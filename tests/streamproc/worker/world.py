@@ -93,7 +93,7 @@ class Recorded(Dispatch):
     def __init__(self, runner: SliceRunner, cancels: Cancels, store: StoreWaits) -> None:
         super().__init__(
             runner,
-            cancels,  # type: ignore[arg-type]
+            cancels,  # type: ignore[arg-type] # has what is called
             slots=1,
             openings=1,
             project_openings=1,
@@ -123,7 +123,7 @@ class World:
             self,
             self.writer,
             None,  # type: ignore[arg-type] # nobody is suspected here
-            self.cancels,  # type: ignore[arg-type]
+            self.cancels,  # type: ignore[arg-type] # has what is called
             self,  # type: ignore[arg-type] # the engines
             Sessions(4),
             stopping=lambda: False,

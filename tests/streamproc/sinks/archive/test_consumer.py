@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -188,7 +189,7 @@ def test_two_archivers_of_one_topic_agree(kafka: KafkaNode, store: Switchable) -
 
 
 def test_the_role_says_when_it_is_ready_and_leaves_on_sigterm(
-    kafka: KafkaNode, bucket: S3Server, store: Switchable, tmp_path: object
+    kafka: KafkaNode, bucket: S3Server, store: Switchable, tmp_path: Path
 ) -> None:
     log, writer = LogBuilder(new_task()), Writer(kafka)
     ready = tmp_path / "ready"

@@ -1,6 +1,8 @@
 """Rows of the index on a real chDB: right for known data, the same for every way to get there."""
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
@@ -9,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.contract.chunk import Roi, Target
+from streamproc.contract.chunk import FinishReason, Roi, Target
 from streamproc.contract.framing import frame_event
-from streamproc.contract.records import Submitted, TrackVector
+from streamproc.contract.records import ChunkRecord, Submitted, TrackVector
 from streamproc.contract.tables import (
     DETECTIONS,
     EMBEDDINGS,
@@ -172,7 +174,9 @@ def test_a_claim_makes_a_task_running(tables: IndexTables) -> None:
 @pytest.mark.parametrize(
     ("reason", "status"), [("stop", "succeeded"), ("error", "failed"), ("cancelled", "cancelled")]
 )
-def test_the_terminal_settles_the_status(tables: IndexTables, reason: str, status: str) -> None:
+def test_the_terminal_settles_the_status(
+    tables: IndexTables, reason: FinishReason, status: str
+) -> None:
     partition, log = Partition(), LogBuilder(task_id(1))
     error = ("source_http_status", "404") if reason == "error" else None
     partition.write_all(log.claim(), log.terminal(reason, error=error))
@@ -287,9 +291,9 @@ class MemoryTables:
     }
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict] = {table: {} for table in TABLES}
+        self.tables: dict[str, dict[tuple[Any, ...], Any]] = {table: {} for table in TABLES}
 
-    def insert(self, table: str, rows: list) -> None:
+    def insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         key_fields, version = self.KEYS[table]
         for row in rows:
             key = tuple(getattr(row, name) for name in key_fields)
@@ -313,34 +317,47 @@ class MemoryTables:
         }
 
 
+@dataclass
+class Process:
+    """An index process: what it has read, and the position from which it reads on."""
+
+    indexer: Indexer = field(default_factory=Indexer)
+    next: int = 0
+
+
 def replay(
     rng: random.Random, partition: Partition, submissions: list[Submitted], tables: MemoryTables
 ) -> None:
     """Index with random batches, crashes between the tables' inserts and two processes at once."""
     todo = {one.task: one for one in submissions}
-    processes = [{"indexer": Indexer(), "next": 0} for _ in range(2)]
+    processes = [Process() for _ in range(2)]
     committed = 0
     for _ in range(rng.randrange(3, 30)):
         process = rng.choice(processes)
-        indexer: Indexer = process["indexer"]
-        batch = partition.records[process["next"] : process["next"] + rng.randrange(1, 8)]
+        indexer = process.indexer
+        batch = partition.records[process.next : process.next + rng.randrange(1, 8)]
         _index(indexer, batch, todo, tables)
         rows = indexer.rows()
         n_tables = 4 if rng.random() < 0.7 else rng.randrange(4)
         for table, part in rows.by_table()[:n_tables]:
             tables.insert(table, part)
         if n_tables < 4:  # killed: the rest of the batch never comes
-            process |= {"indexer": Indexer(), "next": committed}
+            process.indexer, process.next = Indexer(), committed
             continue
         indexer.written()
-        process["next"] += len(batch)
-        committed = max(committed, indexer.committable({0: process["next"]})[0])
+        process.next += len(batch)
+        committed = max(committed, indexer.committable({0: process.next})[0])
     last = Indexer()
     _index(last, partition.records[committed:], todo, tables)
     write(tables, last.rows())
 
 
-def _index(indexer: Indexer, batch: list, todo: dict[str, Submitted], tables: MemoryTables) -> None:
+def _index(
+    indexer: Indexer,
+    batch: Sequence[ChunkRecord],
+    todo: dict[str, Submitted],
+    tables: IndexTables | MemoryTables,
+) -> None:
     unknown = indexer.unknown(record.task for record in batch)
     found = tables.recover(unknown)
     for task in unknown:
@@ -385,7 +402,7 @@ def test_chdb_keeps_the_same_rows_whatever_the_batches(tables: IndexTables) -> N
         assert tables.select(table) == sorted_rows(memory, table)
 
 
-def sorted_rows(memory: MemoryTables, table: str) -> list:
+def sorted_rows(memory: MemoryTables, table: str) -> list[Any]:
     return [memory.tables[table][key] for key in sorted(memory.tables[table])]
 
 

@@ -135,7 +135,7 @@ def test_a_stored_row_of_another_version_hides_no_other_task(
 ) -> None:
     tables.insert(TASKS, [row(n) for n in range(8)])
     other = connect()
-    tables.insert(TASKS, [row(5, rev=7, status="resting")])  # type: ignore[arg-type]
+    tables.insert(TASKS, [row(5, rev=7, status="resting")])
     found = tables.recover([task_id(n) for n in range(10)])
     assert found[task_id(5)] is None
     assert sorted(name for name, known in found.items() if known is not None) == [

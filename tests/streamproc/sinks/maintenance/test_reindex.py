@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -101,7 +102,7 @@ def put_request(store: S3Objects, one: Submitted) -> None:
     assert store.put_if_absent(request_key(one.project, one.task), body, {})
 
 
-def contents(tables: IndexTables) -> dict[str, list]:
+def contents(tables: IndexTables) -> dict[str, list[Any]]:
     found = {table: tables.select(table) for table in TABLES}
     found[DETECTIONS] = [msgspec.structs.replace(row, epoch=0) for row in found[DETECTIONS]]
     return found
@@ -242,7 +243,8 @@ class Breaking(S3Objects):
 
 def foreign_rows(tables: IndexTables) -> TaskRow:
     """Put a task into the index that no request in S3 knows."""
-    row = msgspec.structs.replace(tables.select(TASKS, [DONE])[0], task_id=task_id(9))
+    (done,) = tables.select(TASKS, [DONE])
+    row: TaskRow = msgspec.structs.replace(done, task_id=task_id(9))
     tables.insert(TASKS, [row])
     return row
 
@@ -340,7 +342,12 @@ def test_what_a_running_index_writes_meanwhile_stays(
         reading: S3Objects = Meanwhile(settings, write)
     else:
         reading, exchange = S3Objects(settings), tables.exchange
-        monkeypatch.setattr(tables, "exchange", lambda: (write(), exchange()))
+
+        def write_and_exchange() -> None:
+            write()
+            exchange()
+
+        monkeypatch.setattr(tables, "exchange", write_and_exchange)
     reindex(reading, tables, empty=True)
     reading.close()
     assert tables.select(TASKS, [late.task]) == [row]

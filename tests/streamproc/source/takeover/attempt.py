@@ -10,6 +10,7 @@ from typing import Literal
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 X86_64 = platform.machine() == "x86_64"
+REFUSED = frozenset({errno.EPERM, errno.ENOSYS})
 BUFFER = ctypes.create_string_buffer(4096)
 
 
@@ -35,7 +36,7 @@ class Attempt:
 
     name: str
     run: Callable[[Outside], object]
-    errors: frozenset[int] = frozenset({errno.EPERM, errno.ENOSYS})
+    errors: frozenset[int] = REFUSED
     needs: Literal["nothing", "privilege", "kernel"] = "nothing"
     landlock: bool = False
 
@@ -47,11 +48,15 @@ class Table:
     attempts: list[Attempt] = field(default_factory=list)
 
     def __call__(
-        self, name: str, *errors: int, **options: object
+        self,
+        name: str,
+        *errors: int,
+        needs: Literal["nothing", "privilege", "kernel"] = "nothing",
+        landlock: bool = False,
     ) -> Callable[[Callable[[Outside], object]], Callable[[Outside], object]]:
         def add(run: Callable[[Outside], object]) -> Callable[[Outside], object]:
-            expected = {"errors": frozenset(errors)} if errors else {}
-            self.attempts.append(Attempt(name, run, **expected, **options))  # type: ignore[arg-type]
+            expected = frozenset(errors) if errors else REFUSED
+            self.attempts.append(Attempt(name, run, expected, needs, landlock))
             return run
 
         return add

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import mmap
 import os
+import socket
 from pathlib import Path
-from typing import Any
 
+from streamproc.contract.sandbox import Sandbox
 from streamproc.source.sandbox import decoder, fork_server, ipc
 from tests.streamproc.source.takeover import escapes
 from tests.streamproc.source.takeover.attempt import Attempt, Outside
@@ -20,7 +22,15 @@ def main(*, forks: bool = False) -> None:
     `forks`: without a sandbox an attempt that comes through must not spoil the next one.
     """
 
-    def carry_out(_order: Any, _sandbox: Any, file: Any, *_: Any) -> ipc.FromChild:
+    def carry_out(
+        order: ipc.Order,
+        sandbox: Sandbox,
+        file: decoder.LocalFile | None,
+        control: socket.socket,
+        served: socket.socket,
+        memory: mmap.mmap,
+    ) -> ipc.FromChild:
+        assert file is not None
         asked = json.loads(file.read(65536))
         if asked["names"] == ["x32"]:
             escapes.call_by_another_convention()
@@ -61,5 +71,6 @@ def _forked(attempt: Attempt, outside: Outside) -> int | str:
     os.close(read)
     _, status = os.waitpid(pid, 0)
     if said:
-        return json.loads(said)
+        told: int | str = json.loads(said)
+        return told
     return CAME_THROUGH if status == 0 else errno.EFAULT

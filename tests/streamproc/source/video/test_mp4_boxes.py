@@ -140,6 +140,7 @@ def test_a_decoder_that_is_not_listed_never_runs(container: str, tmp_path: Path)
     codec = "jpeg2000" if container == "mp4" else "zmbv"
     with av.open(str(path), "w") as made:
         stream = made.add_stream(codec, rate=10)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = 64, 64
         stream.pix_fmt = "yuv420p" if codec == "jpeg2000" else "bgr0"
         for index in range(5):

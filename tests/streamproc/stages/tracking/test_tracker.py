@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ PERSON = (200.0, 200.0, 40.0, 100.0)
 
 
 def make_tracker(**parameters: object) -> Tracker:
-    return Tracker(TrackParameters(**parameters))  # type: ignore[arg-type]
+    return Tracker(msgspec.structs.replace(TrackParameters(), **parameters))
 
 
 def test_a_single_frame_with_a_clear_object_gives_id_1() -> None:
