@@ -21,9 +21,10 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.group_offsets import GroupOffsets, Place
-from streamproc.clients.kafka import KafkaSettingsError, client_config
+from streamproc.clients.kafka import client_config
 from streamproc.contract import env
 from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKERS
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S, Watchdog
 
@@ -78,7 +79,7 @@ class ConsumerWatch:
     def from_environ(
         cls, environ: Mapping[str, str], role: str, group: str, outbox: Outbox
     ) -> Self:
-        """Raises `KafkaSettingsError`."""
+        """Raises `SettingError`."""
 
         def beat(told: ConsumerBeat) -> None:
             key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
@@ -206,7 +207,7 @@ class ConsumerWatch:
 
 
 def read_limit_s(environ: Mapping[str, str]) -> float:
-    """Return FRAMEWIRE_WATCHDOG_S; raises `KafkaSettingsError` on what is no number from 0 on."""
+    """Return FRAMEWIRE_WATCHDOG_S; raises `SettingError` on what is no number from 0 on."""
     text = environ.get(env.WATCHDOG_S)
     if not text:
         return DEFAULT_LIMIT_S
@@ -215,7 +216,7 @@ def read_limit_s(environ: Mapping[str, str]) -> float:
     except ValueError:
         limit_s = -1.0
     if not 0 <= limit_s < float("inf"):
-        raise KafkaSettingsError(f"{env.WATCHDOG_S} must be a number of 0 or more")
+        raise SettingError(f"{env.WATCHDOG_S} must be a number of 0 or more")
     return limit_s
 
 

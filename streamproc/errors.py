@@ -52,10 +52,6 @@ class SinkError(StreamprocError):
     """Base of what archive, index, reindex and verify raise on purpose."""
 
 
-class SinkSettingsError(SinkError):
-    """A setting is missing or cannot be read. The message names the variable, never its value."""
-
-
 class StoreUnavailableError(SinkError):
     """S3 is away, busy or refuses: nothing was lost, the same request may be sent again."""
 

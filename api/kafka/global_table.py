@@ -18,6 +18,7 @@ from api.ids import key_id
 from api.kafka.consumer_watchdog import Pulse
 from api.kafka.producer import kafka_config
 from api.settings import Settings
+from streamproc.clients.kafka import reader_config
 from streamproc.contract import topics
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import (
@@ -223,13 +224,8 @@ class DirectoryReader:
 
     def __init__(self, settings: Settings, directory: GlobalTable) -> None:
         self._config = {
-            **kafka_config(settings),
-            "group.id": "framewire-api-directory",  # never joined: partitions are assigned
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            **reader_config(kafka_config(settings), "framewire-api-directory"),
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 500,
-            "queued.max.messages.kbytes": 2048,
         }
         self._directory = directory
         self._watchdog_s = settings.watchdog_s

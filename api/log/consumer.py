@@ -15,8 +15,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from api.kafka.consumer_watchdog import Pulse
+from streamproc.clients.chunk_messages import chunk_record
+from streamproc.clients.kafka import reader_config
 from streamproc.contract import topics
-from streamproc.contract.records import BadRecordError, ChunkRecord, read_chunk_record
+from streamproc.contract.records import BadRecordError, ChunkRecord
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 _POLL_S = 0.2
@@ -121,17 +123,7 @@ class LogConsumer:
                 self.n_renewals += 1
 
     def _read(self) -> None:
-        consumer = Consumer(
-            {
-                **self._config,
-                "group.id": "framewire-api",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 500,
-                "queued.max.messages.kbytes": 2048,
-            }
-        )
+        consumer = Consumer(reader_config(self._config, "framewire-api"))
         try:
             if self._assign(consumer):
                 self._run(consumer)
@@ -244,12 +236,7 @@ class LogConsumer:
 
     def _archive_config(self) -> dict[str, Any]:
         """A consumer that never joins the archive's group: it only asks for its offsets."""
-        return {
-            **self._config,
-            "group.id": topics.ARCHIVE_GROUP,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-        }
+        return reader_config(self._config, topics.ARCHIVE_GROUP)
 
 
 def _committed(asker: Consumer, partitions: list[int]) -> dict[int, int]:
@@ -280,15 +267,7 @@ def _batches(messages: list[Message]) -> list[Batch]:
         positions[partition] = position + 1
         found = records.setdefault(partition, [])
         try:
-            found.append(
-                read_chunk_record(
-                    key=message.key(),
-                    value=message.value(),
-                    headers=message.headers(),
-                    position=position,
-                    time_ms=message.timestamp()[1],
-                )
-            )
+            found.append(chunk_record(message))
         except BadRecordError as exc:
             _log.warning("record skipped", partition=partition, error=str(exc))
         except Exception:  # noqa: BLE001 - one record's edge

@@ -23,7 +23,7 @@ class SourceSecrets:
     """Seals and opens sources' URLs; `keys` is `FRAMEWIRE_SECRET_KEY`, None without one."""
 
     def __init__(self, objects: Objects, keys: str | None) -> None:
-        """Raises `InvalidSecretKeyError`."""
+        """Raises `SettingError`."""
         self._objects = objects
         self._sealer = Sealer(keys) if keys else None
 

@@ -18,7 +18,8 @@ from streamproc.clients.conditional_writes import N_AT_ONCE, REFUSAL, honours_co
 from streamproc.clients.s3 import open_client
 from streamproc.clients.s3_errors import FAILURES, Trouble, code_of, diagnose, is_missing_bucket
 from streamproc.contract.object_keys import content_md5
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import StreamprocError
 
 EXIT_AWAY: Final = 3  # it may pass
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
             retries={"total_max_attempts": 1},
             max_pool_connections=N_AT_ONCE,
         )
-    except InvalidStoreError as exc:
+    except SettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     trouble = make_ready_within(client, settings, args.wait)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
-from streamproc.errors import SinkSettingsError
 
 __all__ = ["StoreSettings", "log_level", "required", "told_stores"]
 
@@ -13,18 +13,18 @@ _LEVELS = ("debug", "info", "warning")
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
-    """Return the variable's value; raises `SinkSettingsError` when it is not set."""
+    """Return the variable's value; raises `SettingError` when it is not set."""
     value = environ.get(name)
     if not value:
-        raise SinkSettingsError(f"{name} is not set")
+        raise SettingError(f"{name} is not set")
     return value
 
 
 def log_level(environ: Mapping[str, str]) -> str:
-    """Return the logging level's name in upper case; raises `SinkSettingsError` on another."""
+    """Return the logging level's name in upper case; raises `SettingError` on another."""
     level = (environ.get(env.LOG) or "info").lower()
     if level not in _LEVELS:
-        raise SinkSettingsError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
+        raise SettingError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
     return level.upper()
 
 

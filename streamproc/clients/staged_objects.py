@@ -23,7 +23,7 @@ class BucketUploads:
     """Implements `providers.staging.Uploads`; one instance may be shared by threads."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Raises `InvalidStoreError`, naming a variable that cannot be used."""
+        """Raises `SettingError`, naming a variable that cannot be used."""
         settings = StoreSettings.from_environ(environ)
         self._bucket = settings.bucket
         self._client: Any = open_client(

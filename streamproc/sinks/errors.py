@@ -2,7 +2,7 @@
 
 StreamprocError
 └── SinkError
-    ├── SinkSettingsError     a variable is missing or cannot be read; names it, never its value
+    ├── SettingError     a variable is missing or cannot be read; names it, never its value
     ├── StoreUnavailableError S3 did not answer as it should: try again later
     ├── TablesUnavailableError ClickHouse did not answer as it should: try again later
     ├── RowsRefusedError      ClickHouse is there, and does not take these rows

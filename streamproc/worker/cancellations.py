@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streamproc.clients.kafka import consumer_config, poll_batch
+from streamproc.clients.kafka import client_config, consumer_config, poll_batch
 from streamproc.contract.topics import CONTROL
 
 _POLL_S = 0.2
@@ -23,9 +23,9 @@ class Cancels:
         self._position = 0
         self._moved = threading.Condition()
         self._stopping = threading.Event()
-        self._consumer = Consumer(consumer_config(environ, "framewire-cancels"))
+        self._consumer = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
         self._consumer.assign([TopicPartition(CONTROL, 0, 0)])
-        self._probe = Consumer(consumer_config(environ, "framewire-cancels"))
+        self._probe = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
         self._probe_lock = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="cancels", daemon=True)
         self._thread.start()

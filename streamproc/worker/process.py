@@ -24,15 +24,15 @@ from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
-from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.providers import load_providers
 from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKER_GROUP, WORKERS
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.plan import ModelCache
-from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
+from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
 from streamproc.worker.cancellations import Cancels
 from streamproc.worker.dispatcher import Dispatch
@@ -274,12 +274,7 @@ def main(argv: Sequence[str]) -> int:
             sandbox = probed_sandbox(require=settings.require_sandbox)
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
             asyncio.run(worker.run())
-    except (
-        InvalidSettingError,
-        InvalidProvidersError,
-        InvalidStoreError,
-        SandboxMissingError,
-    ) as exc:
+    except (SettingError, SandboxMissingError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     except LogUnavailableError as exc:

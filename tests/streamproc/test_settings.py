@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from streamproc.contract import env
-from streamproc.settings import InvalidSettingError, read_settings
+from streamproc.contract.setting_error import SettingError
+from streamproc.settings import read_settings
 
 KAFKA = {env.KAFKA: "127.0.0.1:9092"}
 
@@ -49,7 +50,7 @@ def test_lists_are_read_apart() -> None:
     ],
 )
 def test_a_mistake_names_its_variable(name: str, value: str, says: str) -> None:
-    with pytest.raises(InvalidSettingError, match=f"{name}:? .*{says}"):
+    with pytest.raises(SettingError, match=f"{name}:? .*{says}"):
         read_settings({**KAFKA, name: value})
 
 

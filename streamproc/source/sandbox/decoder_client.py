@@ -27,7 +27,7 @@ from streamproc.source.errors import DecoderCrashedError
 from streamproc.source.sandbox import frame_pool, ipc
 
 _START_TIMEOUT_S: Final = 30.0
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).resolve().parents[3]
 _NOT_STARTED: Final = "the decoder did not start"
 
 
