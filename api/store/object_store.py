@@ -130,7 +130,7 @@ class Objects:
 
     async def put(self, key: str, data: bytes | bytearray, content_type: str) -> None:
         """Write the object, whatever was there."""
-        await self._write(lambda: self._put(self._client, key, data, content_type), batching=True)
+        await self._write(lambda: self._put(self._client, key, data, content_type), patient=True)
 
     async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
         """Write the object unless there is one; return whether `data` is what stands there now.
@@ -203,15 +203,15 @@ class Objects:
             finally:
                 client.close()
 
-        self._honours = await self._call(judge, batching=True)
+        self._honours = await self._call(judge, patient=True)
         self._judged_s = time.monotonic()
         if not self._honours:
             self._say(REFUSAL)
 
-    async def _write(self, work: Callable[[], T], *, batching: bool = False) -> T:
+    async def _write(self, work: Callable[[], T], *, patient: bool = False) -> T:
         """Do as `_call` does, and remember whether the store takes objects."""
         try:
-            written = await self._call(work, batching=batching)
+            written = await self._call(work, patient=patient)
         except StoreUnavailableError:
             self._wrote_s = float("-inf")
             raise
@@ -219,12 +219,12 @@ class Objects:
         return written
 
     async def _call(
-        self, work: Callable[[], T], *, batching: bool = False, of_bucket: bool = False
+        self, work: Callable[[], T], *, patient: bool = False, of_bucket: bool = False
     ) -> T:
         """Run `work` in a thread; `of_bucket`: a bare refusal is asked for its reason."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.wait_for(running, None if batching else self._answer_s)
+            return await asyncio.wait_for(running, None if patient else self._answer_s)
         except FAILURES as exc:
             trouble = await self._diagnosed(exc) if of_bucket else trouble_of(exc)
             self._say(trouble.sentence)

@@ -82,11 +82,11 @@ def undisturbed_chunks(
 ) -> list[Chunk]:
     """Return what a task of `body` says while nothing happens to anybody."""
     name = f"calm-{time.monotonic_ns()}"
-    rate_limit_logs = StreamClient(fleet, key, submit(fleet, key, body, name), seed=0)
-    rate_limit_logs.start()
-    rate_limit_logs.join(timeout_s)
-    assert rate_limit_logs.finished
-    return chunks_of(bytes(rate_limit_logs.log))
+    calm = StreamClient(fleet, key, submit(fleet, key, body, name), seed=0)
+    calm.start()
+    calm.join(timeout_s)
+    assert calm.finished
+    return chunks_of(bytes(calm.log))
 
 
 @dataclass
