@@ -7,12 +7,12 @@ answers (one object may be out of reach) waits longer each time.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
+from cachetools import LRUCache
 
 from streamproc.errors import UploadsUnavailableError
 
@@ -45,15 +45,13 @@ class StoreWaits:
         self._is_probing = False
         self._next_probe_s = self._good_until_s = 0.0
         self._pause_s = pause_s
-        self._n_failures: OrderedDict[str, int] = OrderedDict()
+        self._n_failures: LRUCache[str, int] = LRUCache(_MAX_KNOWN)  # some continue elsewhere
         self.n_waiting = 0
         """How many tasks wait now."""
 
     def failed(self, task: str) -> None:
         """Note that S3 kept a task from going on: it waits before its next try."""
         self._n_failures[task] = self._n_failures.pop(task, 0) + 1
-        if len(self._n_failures) > _MAX_KNOWN:  # some have gone on elsewhere
-            self._n_failures.popitem(last=False)
         self._good_until_s = 0.0
 
     def forget(self, task: str) -> None:

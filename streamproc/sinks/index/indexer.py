@@ -9,9 +9,10 @@ Whatever one task's records do, no other task notices: a task that cannot be ind
 and told by `take_left_out`.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from streamproc.contract.fold import Verdict
 from streamproc.contract.records import ChunkRecord, Submitted
@@ -36,7 +37,7 @@ class Indexer:
     def __init__(self) -> None:
         self._tasks: dict[str, IndexedTask] = {}
         self._partitions: dict[str, int] = {}
-        self._finished: OrderedDict[str, None] = OrderedDict()
+        self._finished: LRUCache[str, None] = LRUCache(N_REMEMBERED)
         self._sought: dict[str, int] = {}
         self._left_out: list[LeftOut] = []
 
@@ -164,8 +165,6 @@ class Indexer:
         self._partitions.pop(task, None)
         self._sought.pop(task, None)
         self._finished[task] = None
-        if len(self._finished) > N_REMEMBERED:
-            self._finished.popitem(last=False)
 
 
 def _code(exc: Exception) -> str:
