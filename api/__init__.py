@@ -1,1 +1,1 @@
-"""The HTTP side: routes, project keys, the submission of tasks, and what reads the log."""
+"""The HTTP API: routes, project keys, task submission, and the reading side of the log."""

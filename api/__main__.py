@@ -37,7 +37,7 @@ _log = structlog.get_logger("framewire.api")
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Writes the port that it listens on, once it does."""
+    """A uvicorn server that writes its port to a file once it listens."""
 
     def __init__(self, config: uvicorn.Config, port_file: Path | None) -> None:
         super().__init__(config)
@@ -48,8 +48,8 @@ class AnnouncingServer(uvicorn.Server):
         if self.should_exit or not self.servers:
             return
         port = self.servers[0].sockets[0].getsockname()[1]
-        # What lives from here on is small: a full collection shall not walk every library's
-        # objects while a thousand readers wait (it took 100 ms and more).
+        # The objects created from here on are few. A full collection must not visit every
+        # library's objects while a thousand readers wait (it took 100 ms and more).
         gc.collect()
         gc.freeze()
         if self._port_file is not None:
@@ -58,7 +58,10 @@ class AnnouncingServer(uvicorn.Server):
 
 
 class IndexThread(threading.Thread):
-    """The index role beside the server: one end without the other would serve old answers."""
+    """The index role in a thread next to the server.
+
+    If the role fails, the process ends: without an index the server would give old answers.
+    """
 
     def __init__(self, connect: Callable[[], Any], server: uvicorn.Server) -> None:
         super().__init__(name="index", daemon=True)
@@ -68,23 +71,24 @@ class IndexThread(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        # The file is for roles of their own process: the port file says that this one is ready.
+        # The ready file is for roles with a process of their own. Here the port file shows that
+        # the process is ready.
         environ = {name: value for name, value in os.environ.items() if name != env.READY_FILE}
         try:
             run_index(environ, self._connect, self._stopping)
-        except Exception:  # noqa: BLE001 - the edge of a thread: without it the api would go on
+        except Exception:  # noqa: BLE001 - top of a thread: otherwise the api would keep running
             _log.exception("the index role failed: the process ends")
             self.failed = True
             self._server.should_exit = True
 
     def stop(self) -> None:
-        """End the role; what it has not committed is read again at the next start."""
+        """Stop the role. Records that it has not committed are read again at the next start."""
         self._stopping.set()
         self.join(GRACE_S)
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; exit code 2: the settings cannot be used."""
+    """Serve until SIGTERM or SIGINT. Exit code 2 means that the settings cannot be used."""
     try:
         settings = Settings.from_environ()
         configure_logging(settings.log)
@@ -101,7 +105,7 @@ def main() -> int:
         app, Limits.of(settings), host=settings.host, port=settings.port, graceful_s=GRACE_S
     )
     server = AnnouncingServer(config, Path(settings.port_file) if settings.port_file else None)
-    # uvicorn raises its signals again once it has stopped: that is no failure.
+    # uvicorn raises its signals again after it has stopped: this is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     index = IndexThread(connect, server) if settings.index_in_api else None
     try:
@@ -117,7 +121,7 @@ def main() -> int:
 
 
 def configure_logging(level: str) -> None:
-    """Write JSON lines to standard error: ours, and the libraries' from warning on."""
+    """Log JSON lines to standard error: ours from `level` on, the libraries' from warning on."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(message)s")
     rate_limit_logs()
@@ -137,7 +141,7 @@ def configure_logging(level: str) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write the file at once: a reader never sees a part of it."""
+    """Write the file atomically: a reader never sees a part of it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(text)
     Path(file.name).replace(path)

@@ -1,4 +1,4 @@
-"""`create_app`: the routes, the errors and the process's services, put together."""
+"""Application factory: `create_app` connects routes, error handlers and the process's services."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -64,18 +64,18 @@ _EXPOSED = (
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Return the application; its services start and stop with it, on the serving loop."""
+    """Return the application; its services start and stop with it, on the server's event loop."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         services = Services.create(settings)
         app.state.services = services
-        if (connections := app.state.get("connections")) is not None:  # under our own server
+        if (connections := app.state.get("connections")) is not None:  # set by server_config
             services.metrics.registry.register(ConnectionCollector(connections))
         app.state.frames = Frames(services.objects, services.rows, services.secrets)
         try:
             await services.start()
-            # What is wrong is in the log before anybody asks whether the service is ready.
+            # Check all parts now, so that faults are in the log before the first readiness probe.
             first_look = asyncio.create_task(services.parts())
             try:
                 yield
@@ -105,10 +105,10 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig:
-    """Let pages of `origins` use the api; keys travel in headers, never in cookies.
+    """Return the CORS configuration that lets pages of `origins` call the api.
 
-    Libraries send headers of their own without being asked. None says anything to us that a page
-    might not say: a preflight allows all that it asks for.
+    Keys are sent in headers, never in cookies. Libraries add headers of their own, and no header
+    gives a page more rights here: so a preflight allows every header that it asks for.
     """
     return CORSConfig(
         allow_origins=[*origins],

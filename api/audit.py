@@ -1,8 +1,9 @@
-"""The audit trail's writing side: one record per deed, off the request's way.
+"""Audit log writer: one record per action, sent to Kafka without delaying the request.
 
-Handlers say what they touched (`about`), `Authenticator` who asks, and one middleware writes the
-record when the answer's head is known. Records go to Kafka without being waited for. What Kafka
-does not take is counted and told of; denied attempts beyond a rate are counted in the next record.
+A handler names the object of the request (`about`), `Authenticator` names the caller, and one
+middleware writes the record when the head of the response is known. Nothing waits for Kafka.
+Records that Kafka does not accept are counted and logged. Denied attempts are limited to a rate;
+those above it are only counted, in the next record of a denied attempt.
 """
 
 import secrets
@@ -31,7 +32,7 @@ ACTIONS = {
     "runSql": "sql.run",
     "listAudit": "audit.read",
 }
-"""What is written of successes and failures, by operation; of others only what was denied."""
+"""The audited action of each operation. Other operations are recorded only when denied."""
 
 NOBODY = "-"
 ADMIN = "admin"
@@ -45,7 +46,7 @@ _log = structlog.get_logger("framewire.api.audit")
 
 
 class Told(msgspec.Struct):
-    """What is known of a request by the time of its answer."""
+    """The audit fields of one request, as far as they are known when it is answered."""
 
     actor: str = NOBODY
     project: str = ""
@@ -54,19 +55,22 @@ class Told(msgspec.Struct):
 
 
 class Poster(Protocol):
-    """`api.kafka.producer.Publisher`, as far as it is needed here."""
+    """The part of `api.kafka.producer.Publisher` that is used here."""
 
     def post(self, topic: str, key: str, value: bytes, lost: Callable[[], None]) -> None: ...
 
 
 class Counted(Protocol):
-    """`prometheus_client.Counter`, as far as it is needed here."""
+    """The part of `prometheus_client.Counter` that is used here."""
 
     def inc(self, amount: float = 1) -> None: ...
 
 
 class Audit:
-    """Writes records; `lost` and `suppressed` count those that were not. For one event loop."""
+    """Writes audit records. Use from one event loop.
+
+    `lost` and `suppressed` count the records that were not written.
+    """
 
     def __init__(
         self,
@@ -88,7 +92,7 @@ class Audit:
     def write(
         self, told: Told, *, action: str, address: str, outcome: Outcome, status: int
     ) -> None:
-        """Write one record; returns at once."""
+        """Write one record; return without waiting for Kafka."""
         now_ms = self._clock_ms()
         if outcome == "denied" and not self._may_write(now_ms):
             self._n_suppressed += 1
@@ -113,7 +117,7 @@ class Audit:
         self._publisher.post(topics.AUDIT, record.actor, encode_audit(record), self._lose)
 
     def _may_write(self, now_ms: int) -> bool:
-        """Take a token from the bucket of denied attempts, when there is one."""
+        """Take a token from the token bucket of denied attempts; return whether there was one."""
         since_s = max(0, now_ms - self._filled_ms) / 1000
         self._tokens = min(DENIED_BURST, self._tokens + since_s * DENIED_PER_S)
         self._filled_ms = now_ms
@@ -123,7 +127,7 @@ class Audit:
         return True
 
     def _lose(self) -> None:
-        """Count a record that Kafka did not take; may be called from any thread."""
+        """Count a record that Kafka did not accept. Thread-safe."""
         self._lost.inc()
         if time.monotonic() - self._told_s >= _TELL_EVERY_S:
             self._told_s = time.monotonic()
@@ -131,7 +135,7 @@ class Audit:
 
 
 class AuditRequests(ASGIMiddleware):
-    """Writes the record of a request once the head of its answer is sent."""
+    """Middleware that writes a request's audit record once the response head is sent."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -145,14 +149,14 @@ class AuditRequests(ASGIMiddleware):
 
 
 def told_of(scope: Any) -> Told:
-    """Return what is known of the request so far, to be added to."""
+    """Return the request's audit fields, which the caller may change; create them if needed."""
     state: MutableMapping[str, Any] = scope.setdefault("state", {})
     told: Told = state.setdefault(_STATE, Told())
     return told
 
 
 def about(request: Any, touched: str, *, project: str | None = None, detail: str = "") -> None:
-    """Say what the request touched: an object's id, and what there is to tell of it."""
+    """Set the request's audit fields: `touched` is the object's id, `detail` describes it."""
     told = told_of(request.scope)
     told.object, told.detail = touched, detail
     if project is not None:
@@ -181,5 +185,5 @@ def _record(scope: Any, status: int) -> None:
 
 
 def _plain(text: str, limit: int) -> str:
-    """Return what can be stored and shown of a text that a client may have chosen."""
+    """Return at most `limit` characters of client-chosen text, unprintable ones as spaces."""
     return "".join(char if char.isprintable() else " " for char in text[:limit])

@@ -1,4 +1,4 @@
-"""Who asks: a project by one of its keys, or the operator by the admin key."""
+"""Authentication by bearer key: a project by one of its keys, the operator by the admin key."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who asks. `project` and `key` (its id) are None for the operator alone."""
+    """The authenticated caller. `project` and `key` (its id) are None only for the operator."""
 
     project: str | None
     admin: bool = False
@@ -35,9 +35,10 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: frozenset[str] = frozenset()
 
     def require_project(self, scope: Scope) -> str:
-        """Return the project; raises ForbiddenError for the operator, who has none.
+        """Return the project.
 
-        Raises MissingScopeError for a key without the scope.
+        Raises ForbiddenError for the operator, which has no project, and MissingScopeError for a
+        key without the scope.
         """
         if self.project is None:
             raise ForbiddenError("This needs a project's key: the admin key belongs to no project.")
@@ -45,10 +46,10 @@ class Principal(msgspec.Struct, frozen=True):
         return self.project
 
     def require_admin_of(self, project: str | None) -> str | None:
-        """Return the project to which what follows is confined, None for the operator's whole.
+        """Return the project that the request is restricted to; None: the operator sees them all.
 
-        `project` is the one that is asked about, None for whichever may be. Raises ForbiddenError
-        for another project's and MissingScopeError for a key that administers none.
+        `project` is the requested one; None requests every project that the caller may see. Raises
+        ForbiddenError for another project, MissingScopeError for a key without `admin:project`.
         """
         if self.admin:
             return project
@@ -63,7 +64,7 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class Authenticator:
-    """Checks keys against the directory and the admin key, in constant time."""
+    """Checks keys against the global table and the admin key, in constant time."""
 
     def __init__(
         self,
@@ -79,10 +80,10 @@ class Authenticator:
         self._uses = uses
 
     def authenticate(self, connection: Connection) -> Principal:
-        """Return who asks.
+        """Return the caller.
 
-        Raises UnauthorizedError without a key that may be used, UnavailableError while the keys are
-        not read yet: a good key is never called a bad one.
+        Raises UnauthorizedError without a usable key. Raises UnavailableError for an unknown key
+        while the keys are still being read: a valid key is never reported as invalid.
         """
         key = bearer_key(connection)
         if key is None:
@@ -103,24 +104,24 @@ class Authenticator:
         raise UnauthorizedError
 
     def require_admin(self, connection: Connection) -> Principal:
-        """Return the operator; raises UnauthorizedError or ForbiddenError for anyone else."""
+        """Return the operator; raises UnauthorizedError or ForbiddenError for other callers."""
         principal = self.authenticate(connection)
         if not principal.admin:
             raise ForbiddenError("This needs the admin key.")
         return principal
 
     def is_alive(self, key: str) -> bool:
-        """Whether the key with this id may still be used for reading."""
+        """Return whether the key with this id may still be used for reading."""
         found = self._directory.key_by_id(key, _now_ms())
         return found is not None and READ in known_scopes(found.scopes)
 
     async def is_alive_soon(self, key: str) -> bool:
-        """Do as `is_alive`, and wait a moment for a key that this process has not heard of yet.
+        """Return what `is_alive` returns, after a short wait for a key that is unknown here so far.
 
-        For what another process signed in the key's name.
+        Used for tokens, which another process may have signed in the key's name.
         """
         deadline_s = time.monotonic() + _HEARD_OF_WITHIN_S
-        while (  # noqa: ASYNC110 - the directory's thread has no event for one key
+        while (  # noqa: ASYNC110 - the table's thread has no event for one key
             not self._directory.has_heard_of(key) and time.monotonic() < deadline_s
         ):
             await asyncio.sleep(_POLL_S)
@@ -133,7 +134,7 @@ class Authenticator:
 
 
 def bearer_key(connection: Connection) -> str | None:
-    """Return the key of `Authorization: Bearer …`, None without one."""
+    """Return the key in `Authorization: Bearer …`, None if there is none."""
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() != _SCHEME or not key or len(key) > MAX_KEY_LENGTH:

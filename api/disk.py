@@ -1,4 +1,4 @@
-"""The free space of the disk that the embedded engines write to, and what is kept of it."""
+"""Disk space reserve: refuse new tasks while the disk of the embedded engines is nearly full."""
 
 import shutil
 import time
@@ -15,7 +15,7 @@ _log = structlog.get_logger("framewire.api")
 
 
 class DiskReservedError(ProblemError):
-    """What is left of the disk is for the tasks that are there."""
+    """The remaining disk space is reserved for the tasks that already exist."""
 
     status = 507
     code = "disk_reserved"
@@ -23,7 +23,7 @@ class DiskReservedError(ProblemError):
 
 
 class DiskReserve:
-    """Refuses new work while less than `reserve_bytes` are free at `path`; None refuses nothing."""
+    """Refuses tasks while less than `reserve_bytes` are free at `path`; None refuses nothing."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class DiskReserve:
         self._looked_s = self._warned_s = float("-inf")
 
     def admit(self) -> None:
-        """Let a submission in. Raises DiskReservedError."""
+        """Return if a task may be accepted; else raise DiskReservedError."""
         if self._path is None or self._reserve_bytes == 0:
             return
         now_s = self._clock_s()
@@ -58,7 +58,7 @@ class DiskReserve:
         )
 
     def _seen(self, path: Path, now_s: float) -> int:
-        """Return the free bytes; what cannot be asked keeps nobody out."""
+        """Return the free bytes, or the reserve if they cannot be read: then nothing is refused."""
         try:
             return self._free_bytes(path)
         except OSError as exc:

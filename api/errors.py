@@ -1,11 +1,11 @@
-"""The api's errors, and the one function that turns any error into an HTTP answer.
+"""The api's exceptions, and the function that maps any exception to an HTTP response.
 
 ProblemError                    status, code, title, detail: RFC 9457
-├── BadRequestError             400 bad_request: what was sent cannot be read
-├── UnauthorizedError           401 unauthorized: no key, or one that is not known
-├── ForbiddenError              403 forbidden: the key is known and does not suffice
+├── BadRequestError             400 bad_request: the request cannot be parsed
+├── UnauthorizedError           401 unauthorized: no key, or an unknown one
+├── ForbiddenError              403 forbidden: the key is known but has too few rights
 │   └── MissingScopeError       403 missing_scope: names the scope
-├── NotFoundError               404 not_found: unknown, or of another project: never said which
+├── NotFoundError               404 not_found: unknown, or of another project: it does not say which
 ├── ConflictError               409 conflict
 ├── TooLargeError               413 too_large: names the limit
 ├── OffsetRangeError            416 offset_out_of_range
@@ -13,7 +13,7 @@ ProblemError                    status, code, title, detail: RFC 9457
 └── UnavailableError            503 unavailable: Retry-After; nothing was lost
 
 `code` is stable: clients may switch on it. `title` belongs to the code; `detail` is for people.
-A problem never says more of an unexpected failure than that it happened.
+For an unexpected failure a problem only says that it happened, never what it was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class FieldError(TypedDict):
 
 
 class ProblemError(Exception):
-    """An error that a client sees. `extra` are further members of the problem's body."""
+    """Base of the errors that a client sees. `extra` holds further members of the JSON body."""
 
     status: int = 500
     code: str = "internal_error"
@@ -79,7 +79,7 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """Return the problem's JSON members, in a fixed order."""
+        """Return the members of the problem's JSON body, in a fixed order."""
         return {
             "type": "about:blank",
             "title": self.title,
@@ -112,7 +112,7 @@ class ForbiddenError(ProblemError):
 
 
 class MissingScopeError(ForbiddenError):
-    """The key may not do this; `missing_scope` says what it would have to have."""
+    """The key has not enough rights; `missing_scope` names the scope that it lacks."""
 
     code = "missing_scope"
 
@@ -123,7 +123,10 @@ class MissingScopeError(ForbiddenError):
 
 
 class NotFoundError(ProblemError):
-    """The same bytes for a foreign id and an unknown one: never put the id into `detail`."""
+    """No such object. The bytes are the same for an unknown id and another project's id.
+
+    So never put the id into `detail`.
+    """
 
     status = 404
     code = "not_found"
@@ -169,7 +172,7 @@ class InvalidRequestError(ProblemError):
 
 
 class UnavailableError(ProblemError):
-    """A part is away for now; `retry_after_s` is whole seconds."""
+    """A dependency is temporarily unavailable; `retry_after_s` is in whole seconds."""
 
     status = 503
     code = "unavailable"
@@ -180,9 +183,9 @@ class UnavailableError(ProblemError):
 
 
 def to_problem(error: Exception) -> ProblemError:
-    """Return the problem that a client is to see for `error`.
+    """Return the problem that a client sees for `error`.
 
-    Whatever is not known here becomes `internal_error` without a word of what it was.
+    An exception of any other type becomes `internal_error`, without a description of its cause.
     """
     if isinstance(error, ProblemError):
         return error
@@ -194,7 +197,7 @@ def to_problem(error: Exception) -> ProblemError:
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for every exception there is."""
+    """Litestar exception handler for all exceptions; it logs the unexpected ones."""
     problem = to_problem(error)
     if problem.status >= 500 and not isinstance(error, ProblemError):
         _log.error("request failed", method=request.method, path=_route(request), exc_info=error)
@@ -238,6 +241,6 @@ def _from_http(error: HTTPException) -> ProblemError:
 
 
 def _route(request: Request[Any, Any, Any]) -> str:
-    """Return the route's template: a path holds ids, and a query may hold a token."""
+    """Return the route's template for the log: paths hold ids, and a query may hold a token."""
     template = request.scope.get("path_template")
     return str(template) if template else "-"

@@ -1,8 +1,8 @@
 """Identifiers: ULIDs for tasks and projects, and project keys.
 
-A task's id is `vt_` and a ULID: 48 bits of Unix milliseconds, 80 bits of chance, in Crockford's
+A task's id is `vt_` and a ULID: 48 bits of Unix milliseconds and 80 random bits, in Crockford's
 base32, so that ids sort by time. With an Idempotency-Key both parts are derived, so that every api
-process finds the same id for the same key.
+process computes the same id for the same key.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ def new_task_id(now_ms: int) -> str:
 
 
 def is_task_id(text: str) -> bool:
-    """Whether `text` can be a task's id; anything else is never looked up."""
+    """Return whether `text` has the form of a task id; other texts are never looked up."""
     return _TASK_ID.fullmatch(text) is not None
 
 
 def derived_task_ids(project: str, idempotency_key: str, now_ms: int) -> tuple[str, str]:
-    """Return the ids that the key has today and had yesterday (UTC days).
+    """Return the task ids that the Idempotency-Key has today and had yesterday (UTC days).
 
-    A key is honoured for 24 hours, so both days have to be looked at; the time in the id is the
-    day's beginning.
+    A key is valid for 24 hours, so both ids have to be checked. The time in the id is the start of
+    the day.
     """
     today = now_ms // DAY_MS
     return _derived(project, idempotency_key, today), _derived(project, idempotency_key, today - 1)
@@ -40,12 +40,15 @@ def new_project_id() -> str:
 
 
 def new_key() -> str:
-    """Return a project key with 256 bits of chance."""
+    """Return a new project key with 256 random bits."""
     return "fw_" + secrets.token_urlsafe(32)
 
 
 def key_hash(key: str) -> str:
-    """Return what is stored of a key. The key is random and long, so one plain hash is enough."""
+    """Return the SHA-256 (hex) that is stored for a key.
+
+    The key is random and long, so one unsalted hash is enough.
+    """
     return hashlib.sha256(key.encode()).hexdigest()
 
 

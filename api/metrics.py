@@ -1,4 +1,4 @@
-"""What the process counts, for Prometheus. Labels are routes and codes: never ids or projects."""
+"""Prometheus metrics of one api process. Labels are routes and codes, never ids or projects."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The process's own registry: two in one process do not disturb each other."""
+    """Metrics in a registry of their own, so that two instances in one process do not conflict."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -73,12 +73,12 @@ class Metrics:
         )
 
     def set_consumers(self, parts: Iterable[PartResource]) -> None:
-        """Replace what is said of the roles' reading."""
+        """Replace the roles' standing gauges: 1 when records wait and are not read."""
         for part in parts:
             self.standing.labels(part.name).set(0 if part.ready else 1)
 
     def set_workers(self, workers: Iterable[WorkerBeat]) -> None:
-        """Replace what the living workers' last heartbeats said."""
+        """Replace the gauges that come from the last heartbeats of the workers that are alive."""
         self.waiting_for_store.set(sum(beat.waiting_for_store for beat in workers))
 
     def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
@@ -87,7 +87,7 @@ class Metrics:
             self.letters.labels(role, code).set(n_letters)
 
     def set_lag(self, places: Iterable[ConsumerLag]) -> None:
-        """Replace what is said of every role."""
+        """Replace the consumer lag of all roles."""
         self.lag.clear()
         for place in places:
             self.lag.labels(place.group, place.topic, place.partition).set(place.messages)

@@ -1,4 +1,4 @@
-"""Projects and their keys: written to Kafka, known by heart, only hashes kept."""
+"""Projects and API keys: written to Kafka, held in memory; only hashes of keys are stored."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ _SHOWN = 8
 
 
 class Projects:
-    """The making and ending of projects and keys. Use from one event loop."""
+    """Creates and changes projects; creates, rotates and revokes keys. Use from one event loop."""
 
     def __init__(
         self, directory: GlobalTable, publisher: Publisher, clock_ms: Callable[[], int] = now_ms
@@ -48,11 +48,11 @@ class Projects:
         return _project(project)
 
     def list_projects(self) -> list[ProjectResource]:
-        """Return all projects by id."""
+        """Return all projects, ordered by id."""
         return [_project(p) for _, p in sorted(self._directory.projects.copy().items())]
 
     async def change(self, project_id: str, patch: ProjectPatch) -> ProjectResource:
-        """Change what is given of a project's limits. Raises NotFoundError."""
+        """Change the limits that the patch gives; keep the others. Raises NotFoundError."""
         project = self._directory.projects.get(project_id)
         if project is None:
             raise NotFoundError("There is no such project.")
@@ -67,7 +67,7 @@ class Projects:
         return _project(changed)
 
     async def create_key(self, request: KeyRequest) -> KeyResource:
-        """Return a new key with its text, which nobody can be told again."""
+        """Return a new key with its text, which cannot be retrieved again."""
         if request.project not in self._directory.projects:
             raise InvalidRequestError.at("project", "there is no such project")
         scopes: Sequence[Scope] = DEFAULT if request.scopes is None else request.scopes
@@ -79,12 +79,12 @@ class Projects:
         )
 
     def list_keys(self, project: str | None = None) -> list[KeyResource]:
-        """Return the keys of one project or of all, the oldest first, dead ones too."""
+        """Return the keys of one project or of all, oldest first, with revoked and expired ones."""
         keys = sorted(self._directory.keys.copy().values(), key=lambda k: (k.created_ms, k.hash))
         return [self._shown(key) for key in keys if project is None or key.project == project]
 
     async def revoke_key(self, wanted: str, project: str | None = None) -> KeyResource:
-        """End a key for ever; a second time changes nothing.
+        """Revoke a key for ever. A second call changes nothing.
 
         Raises NotFoundError, also for a key of another project than the given one.
         """
@@ -97,10 +97,11 @@ class Projects:
     async def rotate_key(
         self, wanted: str, request: RotateRequest, project: str | None = None
     ) -> KeyResource:
-        """Return a new key with the name and the scopes of another, which ends after the overlap.
+        """Return a new key with the old key's name and scopes; the old key ends after the overlap.
 
-        A key with an expiry hands its term on: without another one the new key lives as long as
-        the old one was to. Raises NotFoundError as `revoke_key`, ConflictError for a dead key.
+        If the old key has an expiry and the request gives none, the new key gets a lifetime of the
+        same length. Raises NotFoundError as `revoke_key` does, and ConflictError for a key that is
+        revoked or has expired.
         """
         now_ms = self._clock_ms()
         key = self._find(wanted, project)
@@ -160,7 +161,7 @@ class Projects:
         )
 
     async def _write(self, key: str, record: Project | ProjectKey | KeyEnd) -> None:
-        """Produce, then know it at once; the other processes read it within a second."""
+        """Write the record to Kafka, then apply it here; other processes read it within 1 s."""
         value = msgspec.msgpack.encode(record)
         await self._publisher.send(topics.PROJECTS, key, value)
         self._directory.apply(topics.PROJECTS, key, value)

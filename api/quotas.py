@@ -1,9 +1,9 @@
-"""What one project may do: rates, counts and bytes, refused with 429 beyond its limits.
+"""Rate limiter and quotas per project: rates, counts and bytes, refused with 429 above a limit.
 
-Each api process counts for itself what passes through it (submissions a minute, uploads a day,
-open streams), and the open tasks that it has heard of: behind n of them a project has up to n times
-as much. That needs no store that every request would have to ask, and cannot be down. Stored bytes
-are counted by the index: that limit is the same on all.
+Each api process counts its own traffic (submissions per minute, uploads per day, open streams)
+and the open tasks that it knows of. So with n processes a project can use up to n times a limit.
+In return no request needs a shared store, which could be down. Stored bytes are counted by the
+index: that limit is the same for all processes.
 """
 
 import math
@@ -27,7 +27,7 @@ _STORED_RETRY_S = 3600
 
 
 class LimitReachedError(ProblemError):
-    """A project is at one of its limits; `limit` names it as settings and admin API do."""
+    """A project has reached a limit; `limit` is its name in the settings and in the admin API."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "limit_reached"
@@ -44,7 +44,7 @@ class LimitReachedError(ProblemError):
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket of `size` that fills once in `period_s`."""
+    """A token bucket: `size` tokens, refilled completely in `period_s`."""
 
     size: int
     period_s: float
@@ -52,7 +52,7 @@ class Bucket:
     at_s: float
 
     def take(self, now_s: float, amount: int = 1) -> float:
-        """Take tokens and return 0, or take none and return the seconds until they are there."""
+        """Take the tokens and return 0, or take none and return the seconds to wait for them."""
         self.fill(now_s)
         if self.tokens >= amount:
             self.tokens -= amount
@@ -65,7 +65,7 @@ class Bucket:
         self.at_s = now_s
 
     def headers(self) -> dict[str, str]:
-        """Return the RateLimit fields of the IETF's draft."""
+        """Return the RateLimit header fields of the IETF draft."""
         missing = self.size - self.tokens
         return {
             "RateLimit-Limit": str(self.size),
@@ -76,7 +76,7 @@ class Bucket:
 
 
 class Quotas:
-    """One process's counts. Use from one event loop."""
+    """The quota counters of one process. Use from one event loop."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class Quotas:
         open_tasks: Callable[[str], int],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`stored_bytes` asks the index how much a project has stored.
+        """`stored_bytes` queries the index for the bytes that a project has stored.
 
-        `open_tasks` tells how many of its tasks wait or run.
+        `open_tasks` returns how many of its tasks wait or run.
         """
         self._defaults: Mapping[str, int] = settings.limits
         self._directory = directory
@@ -101,19 +101,19 @@ class Quotas:
         self._stored: dict[str, tuple[float, int]] = {}
 
     def limit(self, project: str, name: str) -> int:
-        """Return the project's own limit, else the setting's; 0 is none."""
+        """Return the project's own limit, or else the setting's. 0 means no limit."""
         found = self._directory.projects.get(project)
         own: int | None = None if found is None else getattr(found.limits, name)
         return clamped(self._defaults[name] if own is None else own, 0, MAX_LIMIT)
 
     def weight(self, project: str) -> int:
-        """Return the project's share of the workers, against the 1 of others."""
+        """Return the project's share of the workers, relative to the default of 1."""
         found = self._directory.projects.get(project)
         own = None if found is None else found.limits.weight
         return clamped(1 if own is None else own, 1, MAX_WEIGHT)
 
     async def admit(self, project: str) -> dict[str, str]:
-        """Let a submission in before its body is read; returns headers for its answer.
+        """Check a submission before its body is read; return headers for its response.
 
         Raises LimitReachedError.
         """
@@ -125,13 +125,13 @@ class Quotas:
         return headers
 
     def admit_upload(self, project: str, size_bytes: int) -> None:
-        """Count a video that a request carries. Raises LimitReachedError."""
+        """Count the bytes of an uploaded video. Raises LimitReachedError."""
         if size_bytes:
             self._spend(project, "upload_bytes_per_day", DAY_S, size_bytes)
 
     @contextmanager
     def entering_task(self, project: str) -> Iterator[None]:
-        """Count a task that is on its way to Kafka. Raises LimitReachedError."""
+        """Count a task while it is being written to Kafka. Raises LimitReachedError."""
         self._check_open_tasks(project)
         self._entering[project] = self._entering.get(project, 0) + 1
         try:
@@ -142,7 +142,10 @@ class Quotas:
                 del self._entering[project]
 
     def enter_stream(self, project: str) -> Callable[[], None]:
-        """Count an open stream; call what is returned when it ends. Raises LimitReachedError."""
+        """Count an open stream; return the function to call when it ends.
+
+        Raises LimitReachedError.
+        """
         most = self.limit(project, "open_streams")
         if most and self._streams.get(project, 0) >= most:
             raise LimitReachedError(
@@ -164,7 +167,10 @@ class Quotas:
             del self._streams[project]
 
     def _spend(self, project: str, name: str, period_s: float, amount: int) -> dict[str, str]:
-        """Take from the project's bucket of this name; an amount beyond it waits for it to fill."""
+        """Take `amount` from the project's token bucket of this name; return its header fields.
+
+        Raises LimitReachedError with the seconds until the bucket holds enough.
+        """
         most = self.limit(project, name)
         if not most:
             return {}

@@ -1,4 +1,4 @@
-"""What a project's key may do."""
+"""Scopes of API keys: what a project's key may do."""
 
 from typing import get_args
 
@@ -10,9 +10,9 @@ ADMIN_PROJECT: Scope = "admin:project"
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 DEFAULT: tuple[Scope, ...] = (READ, SUBMIT)
-"""Of a key that was made without naming any, in this version or before there were scopes."""
+"""The scopes of a key that was created without any, now or before scopes existed."""
 
 
 def known_scopes(recorded: tuple[str, ...] | None) -> frozenset[str]:
-    """Return the scopes of a key as recorded; None is a key from before there were any."""
+    """Return a key's recorded scopes; None means a key from before scopes existed."""
     return frozenset(DEFAULT if recorded is None else recorded)

@@ -1,4 +1,4 @@
-"""All that a running api process consists of, made once and handed to the routes."""
+"""The services of an api process (composition root): created once and passed to the routes."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ _log = structlog.get_logger("framewire.api")
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One process's parts. Make it on the event loop that uses it."""
+    """The parts of one process. Create it on the event loop that uses it."""
 
     settings: Settings
     registry: Registry
@@ -73,7 +73,7 @@ class Services:
 
     @classmethod
     def create(cls, settings: Settings) -> "Services":
-        """Make the parts; nothing is connected yet.
+        """Create the parts without connecting them.
 
         Raises `models.errors.ModelError` and `SettingError` on files that cannot be used.
         """
@@ -139,7 +139,10 @@ class Services:
         )
 
     async def start(self) -> None:
-        """Begin to read Kafka and wait a while for the keys; without Kafka the api starts too."""
+        """Start to read Kafka and wait for the keys, at most `LOAD_WAIT_S`.
+
+        Without Kafka the api starts as well.
+        """
         if self.settings.secret_key is None:
             _log.warning("URLs with a query or credentials are refused", unset=env.SECRET_KEY)
         self.directory_reader.start()
@@ -149,7 +152,7 @@ class Services:
             _log.warning("started without Kafka: not ready")
 
     async def stop(self) -> None:
-        """Stop all parts, the ones that write last."""
+        """Stop all parts: readers first, then the parts that write."""
         await self.log.close()
         await self.lives.close()
         await asyncio.to_thread(self.directory_reader.stop)
@@ -158,7 +161,7 @@ class Services:
         self.objects.close()
 
     async def consumer_lag(self) -> Sequence[ConsumerLag]:
-        """Return every role's place by partition; nothing while Kafka does not answer."""
+        """Return the consumer lag of every role by partition; nothing while Kafka is down."""
         try:
             return await asyncio.wait_for(self._lag(), PROBE_S)
         except (UnavailableError, TimeoutError):
@@ -168,7 +171,7 @@ class Services:
         return await self.lag.get(await self.publisher.n_partitions())
 
     async def parts(self) -> list[PartResource]:
-        """Ask every part that the service leans on, all at once, a few seconds at most."""
+        """Probe every dependency of the service concurrently, for a few seconds at most."""
         kafka, s3, clickhouse, _ = await asyncio.gather(
             _part("kafka", self.publisher.check),
             _part("s3", self.objects.probe),
@@ -187,12 +190,12 @@ class Services:
         ]
 
     def living_workers(self) -> list[WorkerBeat]:
-        """Return the last heartbeat of each worker that has not fallen silent."""
+        """Return the last heartbeat of each worker that is alive."""
         now = now_ms()
         return [b for b in self.directory.workers(now) if b.beat_ms > now - WORKER_ALIVE_MS]
 
     def role_parts(self) -> list[PartResource]:
-        """Return whether the roles read on, as far as was heard and last asked."""
+        """Return whether each role makes progress, by its heartbeats and the last lag query."""
         now = now_ms()
         workers, consumers = self.directory.workers(now), self.directory.consumers(now)
         return role_parts(workers, consumers, self.lag.standing, now)

@@ -47,7 +47,7 @@ _SECRETS = frozenset(
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one api process needs to know. Secrets do not show in its repr."""
+    """The settings of one api process. Secrets are masked in the repr."""
 
     kafka: str
     """Bootstrap servers, host:port[,host:port]."""
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Further librdkafka properties (TLS, SASL) for every client of this process."""
 
     s3: StoreSettings = StoreSettings()
-    """How every client of S3 is made: requests, uploads and log segments are in its bucket."""
+    """Settings of every S3 client; the bucket holds requests, uploads and log segments."""
 
     clickhouse: str
     """chdb:///path, or http(s)://user:password@host:port/database."""
@@ -63,85 +63,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     models: str | None = None
     """Directory of the user's own models."""
     providers: str | None = None
-    """Path of providers.toml; None knows the provider `local` alone."""
+    """Path of providers.toml; None: only the provider `local` exists."""
 
     host: str = "127.0.0.1"
     """Address that the server listens on."""
     port: int = 8080
-    """Port that the server listens on; 0 takes a free one."""
+    """Port that the server listens on; 0 chooses a free one."""
     port_file: str | None = None
-    """File that receives the port, once the server answers."""
+    """File to which the port is written once the server listens."""
 
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call this server from a browser; `*` is every origin."""
 
     admin_key: str | None = None
-    """Bearer key of the operator's endpoints; None turns them off."""
+    """Bearer key of the operator's endpoints; None disables them."""
     token_secret: str | None = None
-    """Signs `?token=`; the same in all api processes. None turns such tokens off."""
+    """Secret that signs `?token=`; the same in all api processes. None disables such tokens."""
     secret_key: str | None = None
-    """Keys that seal the credentials in sources' URLs, the newest first, comma-separated; the same
-    for all api processes and workers. None refuses such URLs."""
+    """Keys that encrypt the credentials in sources' URLs, newest first, comma-separated; the same
+    in all api processes and workers. None refuses such URLs."""
     index_in_api: bool = False
-    """Run the index role in this process, because chDB has one owner."""
+    """Run the index role in this process, because one process must own chDB."""
     require_sandbox: bool = False
-    """Start only where the decoders of previews have a whole sandbox."""
+    """Start only if the decoders of previews have a complete sandbox."""
     log: str = "info"
     """debug | info | warning."""
 
     max_body_bytes: int = 96 * MIB
-    """Largest request body that is read; base64 makes four bytes of three."""
+    """Largest request body that is read; base64 turns three bytes into four."""
     max_upload_bytes: int = 64 * MIB
-    """Largest video that a request may carry as base64, decoded."""
+    """Largest video that a request may contain as base64; its size after decoding."""
 
     body_budget_bytes: int = 128 * MIB
-    """Bytes of submissions that one process holds at once; of one project, about half of it."""
+    """Bytes of submissions that one process holds at once; one project may hold about half."""
     min_body_rate: int = 16 * 1024
-    """Bytes a second that a body has to arrive with, on average; 0 is no limit."""
+    """Minimum average rate of a request body, in bytes per second; 0 is no limit."""
 
     head_timeout_s: float = 10.0
-    """How long a request's head may take to arrive, and a new connection may be silent."""
+    """Time limit for a request's head to arrive, and for a new connection to send nothing."""
     max_connections: int = 0
-    """Open connections of the process; 0: as many as its descriptors allow, 16384 at most."""
+    """Maximum open connections; 0: as many as the descriptors allow, 16384 at most."""
     max_connections_per_address: int = 0
-    """Open connections of one client address; 0: half of all."""
+    """Maximum open connections of one client address; 0: half of all."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose `X-Forwarded-For` names the client."""
     submissions_per_minute: int = 600
-    """Submissions of one project a minute, in this process; 0 is no limit, here and below."""
+    """Submissions per project and minute, in this process; 0 is no limit, here and below."""
     open_streams: int = 10_000
-    """Streams of one project that are open at once, in this process."""
+    """Streams that one project may have open at once, in this process."""
     upload_bytes_per_day: int = 0
-    """Bytes of video that requests of one project may carry in a day, in this process."""
+    """Bytes of video that one project may upload in requests per day, in this process."""
     stored_bytes: int = 0
     """Bytes of log that one project may have stored."""
     open_tasks: int = 0
-    """Tasks of one project that wait or run, as far as this process has heard."""
+    """Tasks of one project that wait or run, as far as this process knows."""
 
     disk: str | None = None
-    """Directory on the disk that engines of this machine write to; None looks at no disk."""
+    """Directory on the disk that this machine's engines write to; None: no disk is checked."""
     disk_reserve_bytes: int = 1024 * MIB
     """Free bytes of that disk below which no task is accepted."""
 
     ring_bytes: int = 64 * MIB
-    """Bytes of live log that one process keeps for its readers, all tasks together."""
+    """Budget of the tail cache: bytes of live log that one process keeps, all tasks together."""
     cache_bytes: int = 256 * MIB
-    """Bytes of immutable segments that one process keeps of S3."""
+    """Budget of the block cache: bytes of immutable S3 segments that one process keeps."""
     send_deadline_s: float = 30.0
-    """A reader that takes nothing for so long is let go."""
+    """A stream whose client reads nothing for so long is closed."""
 
     watchdog_s: float = DEFAULT_LIMIT_S
-    """A consumer that stands still for so long is made anew; 0: never."""
+    """A Kafka consumer that makes no progress for so long is recreated; 0: never."""
     kafka_deadline_s: float = 10.0
-    """How long an answer waits for Kafka's ack before it is 503."""
+    """How long a request waits for Kafka's ack before the response is 503."""
     results_wait_s: float = 5.0
-    """How long results wait for the index to have read a finished log."""
+    """How long a request for results waits until the index has read the finished log."""
     recent_tasks_s: float = 60.0
-    """How long this process lists its own submissions that the index may not have yet."""
+    """How long this process lists its own submissions, which the index may not have yet."""
 
     @property
     def limits(self) -> dict[str, int]:
-        """The limits of projects that have none of their own, by name."""
+        """The default limits by name, for projects without limits of their own."""
         return {name: getattr(self, name) for name in _LIMITS}
 
     def __repr__(self) -> str:
@@ -153,7 +153,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Return the settings that the environment gives.
+        """Return the settings from the environment variables.
 
         Raises `SettingError`, naming the variable, when one is missing or cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Times as the public API writes and reads them."""
+"""Timestamps of the public API: formatting and parsing RFC 3339 and Unix milliseconds."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ _MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 def rfc3339(time_ms: int) -> str:
     """Return Unix milliseconds as RFC 3339 in UTC: `2026-01-31T12:00:00.250Z`.
 
-    What lies outside of the years 1970 to 9999 becomes the nearest moment within.
+    Times outside the years 1970 to 9999 are clamped to that range.
     """
     time_ms = min(max(time_ms, 0), _MAX_MS)
     moment = datetime.fromtimestamp(time_ms // 1000, UTC)
@@ -22,9 +22,9 @@ def rfc3339_or_none(time_ms: int | None) -> str | None:
 
 
 def parse_time_ms(text: str, field: str) -> int:
-    """Return the Unix milliseconds that `text` gives as such or as RFC 3339.
+    """Parse `text`, Unix milliseconds or RFC 3339; return Unix milliseconds.
 
-    Raises InvalidRequestError, naming `field`, on anything else, a time without zone among it.
+    Raises InvalidRequestError, naming `field`, on anything else, including a time without a zone.
     """
     if text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_MS)):
         return min(int(text), _MAX_MS)

@@ -1,4 +1,4 @@
-"""The installed version; a tree that was never installed has none."""
+"""The installed package version; `0+source` in a tree that was never installed."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,1 +1,1 @@
-"""The terminal client: commands, the embedded stack, the console. Speaks HTTP to the api alone."""
+"""Terminal client: command line, embedded stack and console (TUI). Uses the api over HTTP only."""

@@ -1,4 +1,4 @@
-"""`framewire`, also `python -m console`."""
+"""Entry point of `framewire`, also `python -m console`."""
 
 import sys
 

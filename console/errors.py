@@ -3,8 +3,9 @@
 ConsoleError                   exit code 1
 ├── ApiProblem                 the api answered with problem+json: status, code, detail, errors
 ├── UnreachableError           exit code 3: no api answers, or none is known
-├── LogMismatchError           bytes of a stream are not the log's: never shown as if they were
-└── StackError                 the embedded stack cannot start or go on
+├── LogMismatchError           bytes of a stream are not the log's; they are never shown
+├── RequestWordsError          exit code 2: the command line does not define a valid request
+└── StackError                 the embedded stack cannot start or continue
     └── DirectoryInUseError    another stack holds the data directory
 """
 
@@ -14,15 +15,15 @@ from console.printable import printable
 
 
 class ConsoleError(Exception):
-    """Base of all errors that the terminal shows as one line; `exit_code` is the command's."""
+    """Base of all errors that are shown as one line; `exit_code` is the command's exit code."""
 
     exit_code = 1
 
 
-class ApiProblem(ConsoleError):  # noqa: N818 - RFC 9457's own word
-    """The api's answer to a request that it refused or could not serve.
+class ApiProblem(ConsoleError):  # noqa: N818 - RFC 9457's own term
+    """The api's problem+json answer to a request that it rejected or could not serve.
 
-    `errors` names the wrong fields of a 422 as `{"field", "message"}`.
+    `errors` lists the invalid fields of a 422 as `{"field", "message"}`.
     """
 
     def __init__(
@@ -36,17 +37,17 @@ class ApiProblem(ConsoleError):  # noqa: N818 - RFC 9457's own word
 
 
 class UnreachableError(ConsoleError):
-    """No api answers at the URL, or no URL is known."""
+    """No api answers at the URL, or no URL is known. Exit code 3."""
 
     exit_code = 3
 
 
 class LogMismatchError(ConsoleError):
-    """What a stream sent does not stand at the byte offset it was asked for."""
+    """The bytes of a stream do not belong to the requested byte offset of the log."""
 
 
 class StackError(ConsoleError):
-    """The embedded stack cannot start or go on; the message says which part."""
+    """The embedded stack cannot start or continue; the message names the part."""
 
 
 class DirectoryInUseError(StackError):
@@ -54,6 +55,6 @@ class DirectoryInUseError(StackError):
 
 
 class RequestWordsError(ConsoleError):
-    """The words of the command line do not make a request; exit code 2."""
+    """The command line does not define a valid request. Exit code 2."""
 
     exit_code = 2

@@ -1,8 +1,8 @@
-r"""Text of others on a terminal: what a terminal would obey, or hide, is shown as an escape.
+r"""Escaping of untrusted text for a terminal: prevents control sequences and hidden characters.
 
-Class names, OCR texts, hints, names of keys and an api's messages come from elsewhere. Control
-characters (C0, C1), bidirectional marks and other characters without a picture become `\x1b`,
-`\u202e`; in JSON they become JSON's own escapes, so that the value stays the same.
+Class names, OCR texts, hints, names of keys and an api's messages are untrusted. Control characters
+(C0, C1), bidirectional marks and other non-printable characters are shown as `\x1b`, `\u202e`. In
+JSON they become JSON escapes, so that the value does not change.
 """
 
 import sys
@@ -13,27 +13,27 @@ import click
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return the text with everything escaped that has no picture, but for `keep` and spaces."""
+    """Escape all non-printable characters except those in `keep` and spaces."""
     return text if text.isprintable() else _escaped(text, keep, _python_escape)
 
 
 def printable_json(text: str) -> str:
-    """Return JSON that means the same; line breaks between its values stay."""
+    """Escape non-printable characters in JSON without changing its value; keeps line breaks."""
     return text if text.isprintable() else _escaped(text, "\n", _json_escape)
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print lines of text that others may have written, in part."""
+    """Print lines that may contain untrusted text, escaped."""
     click.echo(printable(text, "\n"), err=err, nl=nl)
 
 
 def echo_json(data: bytes) -> None:
-    """Print one line of JSON."""
+    """Print one line of JSON, escaped."""
     click.echo(printable_json(data.decode()))
 
 
 def on_terminal() -> bool:
-    """Whether a terminal reads stdout, and not a program that wants every byte."""
+    """Whether stdout is a terminal, and not a pipe that needs the exact bytes."""
     return sys.stdout.isatty()
 
 

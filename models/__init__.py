@@ -1,1 +1,1 @@
-"""Models: what there is, and how an image becomes detections, text and vectors."""
+"""Model registry and inference: object detection, OCR and appearance embeddings."""

@@ -1,8 +1,8 @@
-"""`python -m models list | add | verify`: models of this installation and of a user's directory.
+"""`python -m models list | add | verify`: the shipped models and those of a user's directory.
 
 list    one line per model, or one JSON array with --json
-add     take in a user's own detector (ONNX or IR) with its decoder and class names
-verify  read every file of every model and compare its sha256
+add     import a user's own detector (ONNX or IR) with its decoder and class names
+verify  read every file of every model and compare its sha256 with the manifest
 """
 
 import argparse
@@ -18,7 +18,7 @@ from models.registry import Registry
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 1 for a model that was refused, 2 for wrong usage."""
+    """Return the exit code: 0 done, 1 a model was refused, 2 wrong usage."""
     arguments = _parser().parse_args(argv)
     try:
         output: str = arguments.run(Registry(arguments.dir), arguments)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def summary(manifest: Manifest, *, is_default: bool) -> dict[str, Any]:
-    """What a list shows of a model."""
+    """The fields of a model that `list` shows."""
     return {
         "ref": manifest.ref,
         "kind": manifest.kind,
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     commands.add_parser("list", parents=[common]).set_defaults(run=_list)
     commands.add_parser("verify", parents=[common]).set_defaults(run=_verify)
-    # SUPPRESS: an option that is not given keeps the default of UserModel.
+    # SUPPRESS: an absent option keeps the default of UserModel.
     add = commands.add_parser("add", parents=[common], argument_default=argparse.SUPPRESS)
     add.set_defaults(run=_add)
     add.add_argument(

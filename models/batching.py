@@ -1,4 +1,4 @@
-"""Batches of few sizes: a compiled network is tuned anew for every size it meets."""
+"""Batching with few batch sizes: a compiled network is tuned again for every new size."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -9,7 +9,7 @@ SIZES = (8, 4, 2, 1)
 
 
 def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Consecutive runs of 8, 4, 2 and 1 items, largest first: 13 items are 8 + 4 + 1."""
+    """Yield consecutive batches of 8, 4, 2 and 1 items, largest first: 13 items are 8 + 4 + 1."""
     start = 0
     for size in SIZES:
         while len(items) - start >= size:

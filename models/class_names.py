@@ -1,4 +1,4 @@
-"""Class names: the product speaks the reference's, and understands COCO's.
+"""Class-name aliases: the product uses the reference's names and accepts COCO's.
 
 Import-light (no imports at all).
 """
@@ -13,9 +13,9 @@ CLASS_ALIASES = {
     "diningtable": "dining table",
     "tvmonitor": "tv",
 }
-"""COCO's names where the reference has its own, and the Pascal VOC spelling some lists use."""
+"""From COCO names, and the Pascal VOC spelling that some lists use, to the reference's names."""
 
 
 def public_class(name: str) -> str:
-    """The name under which the product speaks of a class: `person` is `pedestrian`."""
+    """The product's name of a class: `person` gives `pedestrian`. Other names are unchanged."""
     return CLASS_ALIASES.get(name, name)

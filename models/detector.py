@@ -1,4 +1,4 @@
-"""Objects in a frame: one network, one decoder, suppression, in source pixels."""
+"""Object detector: network, box decoder and non-maximum suppression; boxes in source pixels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from models.types import Detections, Floats, Image, Ints
 
 
 class Detector:
-    """Detects the manifest's classes. Thread-safe, and bit-for-bit repeatable for one precision."""
+    """Detector of the manifest's classes. Thread-safe; bit-for-bit repeatable for one precision."""
 
     def __init__(
         self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
@@ -51,18 +51,19 @@ class Detector:
         return self._options.resize
 
     def scaled_size(self, source_size: Size) -> Size:
-        """(width, height) to which a decoder may scale frames, so that `detect` need not."""
+        """(width, height) to which a video decoder may scale frames; `detect` then does not."""
         return scaled_size(self._options, source_size)
 
     def warm(self) -> None:
-        """One inference on a grey frame, so that a task's first frame costs what others cost."""
+        """Warm-up: one inference on a grey frame, so that a task's first frame is not slower."""
         frame = np.full((1, self._options.height, self._options.width, 3), 114, np.uint8)
         self._infer(frame, 1.0, self._all_classes)
 
     def check(self) -> None:
-        """Run on a flat and a noisy frame; raises InvalidModelFileError for what is no detection.
+        """Run on a flat and a noisy frame; raises InvalidModelFileError for invalid outputs.
 
-        That is: boxes or scores that are not finite, scores outside 0..1, labels without a class.
+        Invalid are boxes or scores that are not finite, scores outside 0..1, and labels without a
+        class.
         """
         shape = (1, self._options.height, self._options.width, 3)
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -80,11 +81,11 @@ class Detector:
     def detect(
         self, image_bgr: Image, parameters: Mapping[str, Any], source_size: Size | None = None
     ) -> Detections:
-        """Every target of the wanted classes from `low_threshold` on, best first.
+        """All targets of the wanted classes with a score >= `low_threshold`, best first.
 
-        `parameters` are validated ones (`validate_parameters`). `source_size` is the (width,
-        height) that boxes refer to, when the decoder has scaled the frame already; default: the
-        image's own.
+        `parameters` must be validated (`validate_parameters`). `source_size` is the (width, height)
+        to which the boxes refer, if the video decoder has already scaled the frame. Default: the
+        size of the image.
         """
         size = source_size or (image_bgr.shape[1], image_bgr.shape[0])
         batch = fit(image_bgr, self._options, size)[None]
@@ -98,9 +99,9 @@ class Detector:
     def _infer(
         self, batch: Image, threshold: float, wanted: npt.NDArray[np.bool_]
     ) -> tuple[Floats, Floats, Ints]:
-        """Boxes (ltrb, network pixels), scores and class ids from `threshold` on, best first.
+        """Boxes (ltrb, network pixels), scores >= `threshold` and class ids, best first.
 
-        `wanted` (classes,) says which classes count; the others are dropped before they cost time.
+        `wanted` (classes,) selects classes; the others are dropped before their boxes are decoded.
         """
         with self._network.infer(batch) as outputs:
             if isinstance(self._decoder, SsdOptions):

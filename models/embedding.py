@@ -1,4 +1,4 @@
-"""A vector per target, for association and similarity."""
+"""Appearance embeddings: one vector per target, for association and similarity search."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from models.types import Floats, Image
 
 
 class FeatureExtractor:
-    """Extracts the manifest's vectors. Thread-safe, bit-for-bit repeatable for one precision."""
+    """Embedding extractor of one model. Thread-safe; bit-for-bit repeatable for one precision."""
 
     def __init__(
         self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
@@ -30,14 +30,14 @@ class FeatureExtractor:
         )
 
     def warm(self) -> None:
-        """One inference, so that a task's first frame costs what others cost."""
+        """Warm-up: one inference, so that a task's first frame is not slower than the others."""
         self.extract(np.full((8, 8, 3), 114, np.uint8), np.array([[0, 0, 8, 8]], np.float32))
 
     def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats:
-        """(n, dimensions) float32, one row per box, in their order.
+        """Vectors (n, dimensions) float32, one row per box, in the order of the boxes.
 
-        `boxes_px` (n, 4) float32 ltrb in pixels of the image; each crop is scaled to the network's
-        input.
+        `boxes_px` (n, 4) float32 ltrb in pixels of the image. Each crop is scaled to the size of
+        the network's input.
         """
         size = (self._options.width, self._options.height)
         vectors = np.zeros((len(boxes_px), self.dimensions), np.float32)
@@ -59,6 +59,6 @@ class FeatureExtractor:
 
 
 def digest(vector: Floats) -> str:
-    """A vector's short form in a chunk: its dimensions and its Euclidean norm (4 decimals)."""
+    """Summary of a vector for a chunk: its dimensions and its Euclidean norm (4 decimals)."""
     norm = float(np.sqrt(np.square(vector.astype(np.float64)).sum()))
     return f"dim={vector.size};norm={norm:.4f}"

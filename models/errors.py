@@ -1,10 +1,10 @@
-"""What can go wrong with models.
+"""Errors of the package `models`.
 
 ModelError
-├── UnknownModelError        no such model; names what exists
+├── UnknownModelError        no such model; lists the models that exist
 ├── InvalidParametersError   a step's parameters do not fit the model; names the field
 ├── InvalidManifestError     a manifest is not readable or contradicts itself
-├── InvalidModelFileError    a file is missing, was changed, or is not what its manifest says
+├── InvalidModelFileError    a file is missing, was changed, or does not match its manifest
 ├── InferenceError           a loaded network failed on its input
 └── UnsupportedDeviceError   the device or the precision does not exist on this machine
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 
 class ModelError(Exception):
-    """Base of every error that the package raises."""
+    """Base class of all errors that the package raises."""
 
 
 class UnknownModelError(ModelError):
@@ -28,8 +28,8 @@ class UnknownModelError(ModelError):
 class InvalidParametersError(ModelError):
     """A parameter does not fit the model.
 
-    `field` is the path below the step, such as `parameters.classes[1]`; `allowed` lists what may
-    stand there, and is empty where a list would say nothing (a number out of range).
+    `field` is the path inside the step, such as `parameters.classes[1]`. `allowed` lists the valid
+    values; it is empty if they cannot be listed (a number out of range).
     """
 
     def __init__(self, field: str, message: str, allowed: Sequence[str] = ()) -> None:
@@ -44,7 +44,7 @@ class InvalidManifestError(ModelError):
 
 
 class InvalidModelFileError(ModelError):
-    """A model's file is missing, was changed since its manifest was written, or does not fit it."""
+    """A model's file is missing, was changed after its manifest was written, or does not fit it."""
 
 
 class InferenceError(ModelError):
@@ -52,4 +52,4 @@ class InferenceError(ModelError):
 
 
 class UnsupportedDeviceError(ModelError):
-    """The device or the precision asked for does not exist on this machine."""
+    """This machine does not have the requested device or precision."""

@@ -1,4 +1,4 @@
-"""A network before it is compiled: the input it gets and the outputs it ends in."""
+"""OpenVINO pre- and post-processing that is attached to a network before it is compiled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from models.manifest import InputOptions, Manifest, SsdOptions, YoloxOptions
 from models.types import Floats
 
 Head: TypeAlias = Literal["as_is", "best"]
-"""What a network ends in: its own outputs, or the best of the last axis and its index (i32)."""
+"""The outputs of a network: its own, or the maximum of the last axis and its index (i32)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkInput:
     """Shape and normalisation of a network's image input; -1 is a dynamic dimension.
 
-    Callers always hand in uint8 NHWC BGR; layout, channel order and (x - mean) / scale happen in
-    the graph.
+    Callers always pass uint8 NHWC BGR. The graph converts the layout and the channel order, and
+    computes (x - mean) / scale.
     """
 
     batch: int
@@ -35,7 +35,7 @@ class NetworkInput:
 
     @classmethod
     def of(cls, options: InputOptions, batch: int) -> "NetworkInput":
-        """The input that a manifest describes, for `batch` images at once (-1: any number)."""
+        """The input that a manifest describes, for batches of `batch` images (-1: any number)."""
         return cls(
             batch=batch,
             height=options.height,
@@ -71,11 +71,11 @@ def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
 
 
 def _pixels(image: Any, network_input: NetworkInput) -> Any:
-    """(n, height, width, 3) u8 BGR to what the network takes, in an order that a CPU is quick in.
+    """Convert (n, height, width, 3) u8 BGR to the network's layout, channel order and range.
 
-    A picture of known size is normalised as rows of width * 3 values, which fill a CPU's vectors
-    where three channels do not; and the transposition that follows is then only another name for
-    how a CPU has it in memory anyhow. One of unknown size is normalised plane by plane.
+    Images of a fixed size are normalised as rows of width * 3 values, which vectorise well; three
+    channels do not. The NHWC to NCHW transpose that follows is free, because the CPU plugin keeps
+    the tensor in NHWC. Images of a dynamic size are normalised plane by plane.
     """
     height, width = network_input.height, network_input.width
     mean, scale = (np.array(v, np.float32) for v in (network_input.mean, network_input.scale))
@@ -106,10 +106,10 @@ def _normalised(pixels: Any, mean: Floats, scale: Floats) -> Any:
 
 
 def attach_head(model: ov.Model, manifest: Manifest, head: Head) -> ov.Model:
-    """End a detect network in what the decoders of `models.postprocess` take.
+    """Convert a detect network's outputs to the inputs of the decoders in `models.postprocess`.
 
     nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors,
-    k) f32, so that Python only touches the few anchors above the threshold. ssd: rows (n, 7) f32.
+    k) f32. Python then processes only the few anchors above the threshold. ssd: rows (n, 7) f32.
     """
     decoder, size = manifest.decoder, manifest.input
     if head == "best":
@@ -151,7 +151,7 @@ def attach_head(model: ov.Model, manifest: Manifest, head: Head) -> ov.Model:
 def _nanodet_parts(
     model: ov.Model, outputs: list[Any], n_anchors: list[int], n_classes: int
 ) -> tuple[Sequence[ov.Output], Any]:
-    """Scores, in parts, and regression over all anchors: from one output, or two per stride."""
+    """Scores (a list of parts) and regression of all anchors, from one output or two per stride."""
     shapes = [list(shape_of(output)) for output in model.outputs]
     total = sum(n_anchors)
     if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][:2] == [1, total]:
@@ -177,9 +177,9 @@ def _nanodet_parts(
 
 
 def _best(parts: Sequence[ov.Output]) -> tuple[Any, Any]:
-    """The best of the last axis and its index, over all anchors of (1, n, classes) parts.
+    """Maximum of the last axis and its index, for all anchors of (1, n, classes) parts.
 
-    A sigmoid keeps the order: where scores end in it, it is taken of the best ones alone.
+    Sigmoid is monotonic: if all scores end in it, it is computed only for the maxima.
     """
     nodes = [part.get_node() for part in parts]
     last = all(node.get_type_name() == "Sigmoid" for node in nodes)

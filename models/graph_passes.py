@@ -1,4 +1,4 @@
-"""The same network, to the bit, in what costs a processor less than OpenVINO finds by itself."""
+"""OpenVINO graph optimisations that OpenVINO does not do itself; results are bit-for-bit equal."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from models.types import Floats
 
 
 def channels_last(output: ov.Output) -> ov.Output:
-    """A head's output (1, h * w, c) in an order that is cheaper to come by, or as it is.
+    """Move the final transpose of a head's output (1, h * w, c) to its start, if it matches.
 
-    Networks are exported with the channels first, and their heads end in a transposition of all
-    scores. A CPU computes with the channels last: there, transposing first, before anything is
-    flattened or split, moves nothing at all. Values are the same to the bit.
+    Networks are exported with the channels first, and their heads end in a transpose of all
+    scores. A CPU computes with the channels last, so a transpose before the flatten or split copies
+    no data. Values are bit-for-bit equal. Another pattern is returned unchanged.
     """
     transpose = output.get_node()
     if transpose.get_type_name() != "Transpose" or _constant(transpose, 1) != [0, 2, 1]:
@@ -37,9 +37,9 @@ def channels_last(output: ov.Output) -> ov.Output:
 
 
 def _part_of_convolution(planes: ov.Output) -> Any:
-    """Channels that are split off a convolution, from a convolution that makes them alone.
+    """Replace a split of a convolution's channels by a convolution that computes only those.
 
-    Splitting the weights costs once what splitting the channels costs for every frame.
+    The weights are split once, at compile time; the channels would be split for every frame.
     """
     split = planes.get_node()
     if split.get_type_name() != "VariadicSplit" or _constant(split, 1) not in (1, [1]):
@@ -69,7 +69,7 @@ def _part_of_convolution(planes: ov.Output) -> Any:
 
 
 def simplify(model: ov.Model) -> None:
-    """Make a pad with the least value before a max pooling the pooling's own."""
+    """Fold a `Pad` with -inf into the padding of the `MaxPool` that follows, in place."""
     for pool in model.get_ordered_ops():
         if pool.get_type_name() != "MaxPool":
             continue
@@ -105,7 +105,7 @@ def simplify(model: ov.Model) -> None:
 
 
 def _constant(node: Any, index: int) -> Any:
-    """The value of a constant input as a Python list or number; None if there is no such input."""
+    """A constant input's value as a Python list or number; None if there is no such input."""
     if index >= node.get_input_size():
         return None
     source = node.input_value(index).get_node()
@@ -113,7 +113,7 @@ def _constant(node: Any, index: int) -> Any:
 
 
 def _weights(node: Any, index: int) -> Floats | None:
-    """A constant input's values, stored as f32 or compressed; None for anything else."""
+    """A constant input's values as f32, stored as f32 or compressed; None for anything else."""
     if index >= node.get_input_size():
         return None
     source = node.input_value(index).get_node()

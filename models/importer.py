@@ -1,6 +1,6 @@
-"""Taking in a user's own detector: read, try, copy, describe. What `framewire models add` does.
+"""Import of a user's own detector, as `framewire models add` does: copy, describe, test, publish.
 
-Nothing is visible in the user's directory until the network was compiled, run and decoded there.
+Atomic: nothing is visible in the user's directory until the network was compiled, run and decoded.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ _PENDING = ".adding-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserModel:
-    """A detector to take in. None: from the network, or from its decoder's usual training.
+    """A detector to import. None: use the network's value, or the decoder's usual one.
 
-    `network` is an ONNX file without external data, or an OpenVINO IR .xml with its .bin beside it;
-    `classes` is a text file with one class name a line, in index order. `strides` and `centre`
-    belong to the grid decoders, `first_label` to ssd (the label of the first class: 1 where 0 is
-    background).
+    `network` is an ONNX file without external data, or an OpenVINO IR .xml with its .bin in the
+    same directory. `classes` is a text file with one class name per line, in index order. `strides`
+    and `centre` belong to the grid decoders, `first_label` to ssd (the label of the first class: 1
+    if 0 is background).
     """
 
     network: Path
@@ -79,9 +79,9 @@ _USUAL_INPUT: dict[DecoderName, tuple[Triple, Triple, Resize]] = {
 
 
 def add_model(registry: Registry, own: UserModel) -> Manifest:
-    """Import a user's own detector into the registry's directory; it is listed from then on.
+    """Import a user's own detector into the registry's directory and reload the registry.
 
-    Raises InvalidModelFileError or InvalidManifestError, and then adds nothing.
+    If it raises (InvalidModelFileError or InvalidManifestError), it adds nothing.
     """
     if registry.user_dir is None:
         raise InvalidManifestError("there is no directory for a user's own models")
@@ -93,10 +93,10 @@ def add_model(registry: Registry, own: UserModel) -> Manifest:
 
 
 def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None) -> Manifest:
-    """Copy the model below `user_dir` with a manifest, and return that.
+    """Copy the model into a directory below `user_dir`, with a manifest; return the manifest.
 
-    Raises InvalidModelFileError when a file cannot be read, the network does not load, or its
-    outputs do not fit the decoder; InvalidManifestError when an option is out of range, a class is
+    Raises InvalidModelFileError if a file cannot be read, the network does not load, or its
+    outputs do not fit the decoder; InvalidManifestError if an option is out of range, a class is
     named twice, or the name and version exist already.
     """
     runtime = runtime or Runtime("CPU")
@@ -120,7 +120,7 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
 
 
 def manifest_toml(manifest: Manifest) -> str:
-    """A manifest as the TOML that `load_manifest` reads."""
+    """Serialise a manifest as the TOML that `load_manifest` reads."""
     table = msgspec.to_builtins(msgspec.structs.replace(manifest, directory=Path()), enc_hook=str)
     del table["directory"]
     plain = {key: value for key, value in table.items() if value is not None}
@@ -135,7 +135,7 @@ def manifest_toml(manifest: Manifest) -> str:
 
 
 def _pairs(table: dict[str, Any]) -> list[str]:
-    # A JSON string, number, boolean or list of these is the same in TOML.
+    # JSON strings, numbers, booleans and lists of these have the same form in TOML.
     return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
 
 

@@ -1,8 +1,8 @@
-"""What is known of a model without loading it: files, licence, classes, input, decoder.
+"""Model manifest (TOML): files, licence, classes, input and decoder of a model.
 
-Import-light (stdlib and msgspec), so that the API and the command line can list and check models. A
-manifest is one TOML file with its model's files beside it, or below it: `[[files]]` names them with
-their sha256.
+Import-light (stdlib and msgspec), so that the API and the command line can list and check models
+without loading them. A manifest is one TOML file. The model's files are in the same directory or
+below it; `[[files]]` names them, with their sha256.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ModelFile(_Struct, frozen=True):
 
 
 class InputOptions(_Struct, frozen=True):
-    """How an image becomes a network's input: (pixel - mean) / scale, by the network's channels."""
+    """Preprocessing: (pixel - mean) / scale, with `mean` and `scale` in the network's channels."""
 
     width: Annotated[int, msgspec.Meta(ge=1, le=8192)]
     height: Annotated[int, msgspec.Meta(ge=1, le=8192)]
@@ -56,7 +56,7 @@ class InputOptions(_Struct, frozen=True):
 class NanodetOptions(_Struct, frozen=True, tag="nanodet", tag_field="name"):
     """Anchor-free head with distances as distributions (DFL) over `bins` steps per side.
 
-    `centre` is where in its cell an anchor sits: .5 for NanoDet and NanoDet-g, 0 for NanoDet-Plus.
+    `centre` is an anchor's position in its cell: .5 for NanoDet and NanoDet-g, 0 for NanoDet-Plus.
     """
 
     strides: tuple[int, ...] = (8, 16, 32)
@@ -72,7 +72,7 @@ class YoloxOptions(_Struct, frozen=True, tag="yolox", tag_field="name"):
 class SsdOptions(_Struct, frozen=True, tag="ssd", tag_field="name"):
     """DetectionOutput rows [image, label, score, left, top, right, bottom], corners in 0..1.
 
-    `first_label` is the label of the first class: 1 where 0 means background.
+    `first_label` is the label of the first class: 1 if 0 means background.
     """
 
     first_label: Annotated[int, msgspec.Meta(ge=0)] = 1
@@ -82,7 +82,7 @@ Decoder: TypeAlias = NanodetOptions | YoloxOptions | SsdOptions
 
 
 class Thresholds(_Struct, frozen=True):
-    """Defaults of a detect or ocr step's parameters."""
+    """Default thresholds of a detect or ocr step's parameters."""
 
     threshold: Fraction = 0.4
     low_threshold: Fraction = 0.1
@@ -90,7 +90,7 @@ class Thresholds(_Struct, frozen=True):
 
 
 class Manifest(_Struct, frozen=True):
-    """One model. `directory` is where its files are, and is no part of the TOML."""
+    """One model. `directory` contains its files, and is not part of the TOML."""
 
     name: Name
     version: Version
@@ -108,7 +108,7 @@ class Manifest(_Struct, frozen=True):
 
     @property
     def ref(self) -> str:
-        """`name@version`: what a step's `model` and a chunk's provider name it by."""
+        """`name@version`: the model's name in a step's `model` and in a chunk's provider."""
         return f"{self.name}@{self.version}"
 
     def has_file(self, role: str) -> bool:
@@ -121,10 +121,10 @@ class Manifest(_Struct, frozen=True):
         raise InvalidManifestError(f"{self.ref}: no file has the role {role!r}")
 
     def read_file(self, role: str) -> bytes:
-        """The verified content of a file.
+        """Read a file and verify its sha256.
 
-        Raises InvalidModelFileError when it is missing or its sha256 is not the manifest's: what is
-        returned is what was hashed, so nothing can change in between.
+        The hashed bytes are the returned ones, so the file cannot change between check and use.
+        Raises InvalidModelFileError if it is missing or its sha256 differs from the manifest's.
         """
         file = self.file(role)
         path = self.directory / file.path
@@ -151,9 +151,9 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def parse_manifest(text: str, origin: str, directory: Path) -> Manifest:
-    """A manifest from its TOML; `origin` names it in errors, its files are below `directory`.
+    """Parse a manifest's TOML; `origin` names it in errors, its files are below `directory`.
 
-    The key `files_from` is a directory relative to that, for manifests that share one.
+    The key `files_from` is a directory relative to `directory`, for manifests that share files.
     """
     try:
         table = tomllib.loads(text)

@@ -1,7 +1,7 @@
-"""Text in a frame or in its targets: find lines, straighten them, read them in batches.
+"""OCR of a frame or of its targets: detect lines, rectify them, recognise them in batches.
 
-A line's reading depends on its own pixels alone: lines are grouped by their own width, never padded
-to a neighbour's. So the same target reads the same, whatever else is in the frame.
+The result of a line depends only on its own pixels: lines are grouped by their own width, and never
+padded to the width of another line. So other content of the frame does not change it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,22 @@ from models.text_detection import find_quads, straighten
 from models.types import Floats, Image, TextLine
 
 FIND_SIDES_PX = (320, 640, 960)
-"""The longer side of an image is brought to one of these before lines are searched in it."""
+"""The longer side of an image is scaled to one of these lengths before line detection."""
 
 MAX_MAGNIFICATION = 2.0
 GRID_PX = 32
-"""Both sides of the finder's input are multiples of this."""
+"""Both sides of the text detector's (finder's) input are multiples of this."""
 
 LINE_HEIGHT_PX = 48
 LINE_WIDTHS_PX = (80, 160, 240, 320, 480, 640, 960, 1440)
 GREY = 127
-"""Padding: 0 after normalisation."""
+"""Padding value: 0 after normalisation."""
 
 _NORMAL = (127.5, 127.5, 127.5)
 
 
 class TextReader:
-    """Reads text. Thread-safe, and bit-for-bit repeatable for one precision."""
+    """Text detection and recognition. Thread-safe; bit-for-bit repeatable for one precision."""
 
     def __init__(
         self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
@@ -59,7 +59,7 @@ class TextReader:
         self._characters = _characters(manifest)
 
     def warm(self) -> None:
-        """One inference per network, so that a task's first frame costs what others cost."""
+        """Warm-up: one inference per network, so that a task's first frame is not slower."""
         with self._finder.infer(np.full((1, 320, 320, 3), GREY, np.uint8)):
             pass
         self._read_lines([np.full((LINE_HEIGHT_PX, 160, 3), GREY, np.uint8)])
@@ -70,10 +70,11 @@ class TextReader:
         boxes_px: Floats | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> list[list[TextLine]]:
-        """The lines in each box, in reading order; without boxes one list, of the whole image.
+        """The lines in each box, in reading order; without boxes, one list for the whole image.
 
-        `boxes_px` (n, 4) float32 ltrb in pixels of the image. Lines below `parameters`' `threshold`
-        or shorter than its `min_length` are dropped (defaults: the manifest's threshold, 2).
+        `boxes_px` (n, 4) float32 ltrb in pixels of the image. Lines below the `threshold` of
+        `parameters` or shorter than its `min_length` are dropped (defaults: the manifest's
+        threshold, 2).
         """
         threshold = self.manifest.thresholds.threshold
         min_length = 2
@@ -101,7 +102,7 @@ class TextReader:
         ]
 
     def _find(self, region: Image) -> list[Floats]:
-        """Quadrilaterals in pixels of the region."""
+        """Detect lines: quadrilaterals in pixels of the region."""
         height, width = region.shape[:2]
         longer = max(height, width)
         side = next((side for side in FIND_SIDES_PX if side >= longer), FIND_SIDES_PX[-1])
@@ -115,7 +116,7 @@ class TextReader:
         return [quad * back for quad in quads]
 
     def _read_lines(self, images: Sequence[Image]) -> list[tuple[str, float]]:
-        """Text and confidence of each line image."""
+        """Text and confidence of each line image, in their order."""
         by_width: dict[int, list[int]] = {}
         scaled = [_scale_line(image) for image in images]
         for i, line in enumerate(scaled):
@@ -129,7 +130,7 @@ class TextReader:
         return read
 
     def _decode(self, outputs: Outputs) -> list[tuple[str, float]]:
-        """Greedy CTC: repeated symbols are one, blanks (0) separate; confidence is the mean."""
+        """Greedy CTC decoding: merge repeats, drop blanks (0). Confidence: mean probability."""
         decoded = []
         for probabilities, ids in zip(outputs[0], outputs[1], strict=True):
             keep = (ids != 0) & np.concatenate([[True], ids[1:] != ids[:-1]])
@@ -140,7 +141,7 @@ class TextReader:
 
 
 def _characters(manifest: Manifest) -> list[str]:
-    """The characters by symbol: blank, the charset, space."""
+    """The characters by symbol index: blank, the charset, space."""
     text = manifest.read_file("charset").decode("utf-8")
     characters = ["", *text.removesuffix("\n").split("\n"), " "]
     if any(len(character) != 1 for character in characters[1:]):
@@ -149,7 +150,7 @@ def _characters(manifest: Manifest) -> list[str]:
 
 
 def _scale_line(image: Image) -> Image:
-    """A line image at the reader's height, padded to the next width, squeezed if too long."""
+    """Scale a line image to the reader's height; pad it to the next width, squeeze it if longer."""
     height, width = image.shape[:2]
     scaled = max(1, round(width * LINE_HEIGHT_PX / height))
     padded = next((w for w in LINE_WIDTHS_PX if w >= scaled), LINE_WIDTHS_PX[-1])

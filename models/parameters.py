@@ -1,7 +1,7 @@
-"""The `parameters` of a step: their names, ranges and defaults per kind of model, and their check.
+"""Schema and validation of a step's `parameters`: names, ranges and defaults per kind of model.
 
-Import-light: POST validates with it, `/v1/models` shows its schema, the worker reads its normalised
-dict.
+Import-light. POST validates with it, `/v1/models` shows its JSON Schema, and the worker reads the
+normalised dict.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.manifest import Manifest
 
 MAX_TARGETS = 1000
-"""No step may ask for more targets in one frame."""
+"""Upper limit of a step's `max_targets` per frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ParameterSchema:
     parameters: Mapping[str, Parameter]
 
     def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters, normalised. Raises InvalidParametersError for the first wrong one."""
+        """All parameters, normalised. Raises InvalidParametersError for the first invalid one."""
         for name in values:
             if name not in self.parameters:
                 raise InvalidParametersError(
@@ -64,20 +64,20 @@ class ParameterSchema:
 
 
 def parameter_schema(manifest: Manifest) -> ParameterSchema:
-    """The parameters that a step with this model may have."""
+    """The parameters that a step with this model accepts."""
     return ParameterSchema(_BUILDERS[manifest.kind](manifest))
 
 
 def parameters_schema(manifest: Manifest) -> dict[str, Any]:
-    """The same as JSON Schema, for `/v1/models`."""
+    """`parameter_schema` as JSON Schema, for `/v1/models`."""
     return parameter_schema(manifest).json_schema()
 
 
 def validate_parameters(manifest: Manifest, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a step's `parameters` against its model; the result has all, defaults filled in.
+    """Validate a step's `parameters` for its model; the result has all, with defaults filled in.
 
-    Idempotent: validating its own result changes nothing. Raises InvalidParametersError, whose
-    `field` is a path such as `parameters.classes[1]`.
+    Idempotent: a second validation of the result changes nothing. Raises InvalidParametersError,
+    whose `field` is a path such as `parameters.classes[1]`.
     """
     values = parameter_schema(manifest).validate(params)
     if manifest.kind == "detect":
@@ -194,7 +194,7 @@ def _check_integer(path: str, value: Any, parameter: Parameter) -> int:
 
 def _check_range(path: str, value: float, parameter: Parameter) -> None:
     minimum, maximum = parameter.schema["minimum"], parameter.schema["maximum"]
-    if not minimum <= value <= maximum:  # also refuses NaN
+    if not minimum <= value <= maximum:  # also rejects NaN
         raise InvalidParametersError(path, f"must be between {minimum} and {maximum}")
 
 

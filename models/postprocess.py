@@ -1,8 +1,7 @@
-"""From a network's outputs to boxes: one decoder per head, then suppression. No network here.
+"""Box decoding and non-maximum suppression (NMS): one decoder per head. Runs no network.
 
-Anchors are the cells of all strides' grids, stride by stride, row by row. The decoders take only
-the anchors that passed the threshold, so their cost follows the objects in the frame and not the
-grid.
+Anchors are the cells of all strides' grids, stride by stride, row by row. The decoders receive only
+the anchors above the threshold, so their cost depends on the number of objects, not on the grid.
 """
 
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ import numpy.typing as npt
 from models.types import Floats, Ints
 
 MAX_CANDIDATES = 1000
-"""Of more anchors than this only the best take part in suppression: it is quadratic in them."""
+"""Only this many anchors, the best ones, enter suppression: its cost is quadratic in them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
-    """`cells` (n, 2) float32: column and row; `strides` (n,) float32 in network pixels."""
+    """Anchor grid. `cells` (n, 2) float32: column, row; `strides` (n,) float32, network pixels."""
 
     cells: Floats
     strides: Floats
@@ -29,7 +28,7 @@ class Anchors:
 
 @lru_cache(maxsize=32)
 def anchors(width: int, height: int, strides: tuple[int, ...]) -> Anchors:
-    """The anchors of a network input of width x height pixels. Shared: do not write into them."""
+    """The anchors of a network input of width x height pixels. Cached: do not modify the arrays."""
     cells, sizes = [], []
     for stride in strides:
         rows, columns = -(-height // stride), -(-width // stride)
@@ -44,9 +43,9 @@ def anchors(width: int, height: int, strides: tuple[int, ...]) -> Anchors:
 def select(
     scores: Floats, class_ids: Ints, threshold: float, wanted: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.intp]:
-    """Indices of scores >= threshold of `wanted` (classes,) ones, best first, ties by index.
+    """Indices of scores >= threshold in the classes of `wanted` (classes,).
 
-    At most MAX_CANDIDATES.
+    Best first, ties by index. At most MAX_CANDIDATES.
     """
     keep = np.flatnonzero(scores >= np.float32(threshold))
     keep = keep[wanted[class_ids[keep]]]
@@ -54,13 +53,13 @@ def select(
 
 
 def decode_nanodet(regression: Floats, cells: Floats, strides: Floats, centre: float) -> Floats:
-    """(n, 4 * bins) distance distributions to (n, 4) ltrb in network pixels.
+    """Decode (n, 4 * bins) distance distributions to (n, 4) ltrb in network pixels.
 
-    Each side's distance is the expectation of softmax over 0..bins-1, in strides (generalized focal
-    loss, Li et al. 2020, as NanoDet uses it).
+    The distance of each side is the expectation of softmax over 0..bins-1, in strides (generalized
+    focal loss, Li et al. 2020, as used by NanoDet).
     """
     n, bins = len(regression), regression.shape[1] // 4
-    # Bins first: numpy is five times faster along many long rows than along many short ones.
+    # Bins first: numpy is five times faster on a few long rows than on many short ones.
     weights = np.ascontiguousarray(regression.reshape(4 * n, bins).T)
     weights -= weights.max(axis=0)
     np.exp(weights, out=weights)
@@ -72,7 +71,7 @@ def decode_nanodet(regression: Floats, cells: Floats, strides: Floats, centre: f
 
 
 def decode_yolox(regression: Floats, cells: Floats, strides: Floats) -> Floats:
-    """(n, 4) centre offset and log size (Ge et al. 2021) to (n, 4) ltrb in network pixels."""
+    """Decode (n, 4) centre offset and log size (Ge et al. 2021) to (n, 4) ltrb, network pixels."""
     centres = (regression[:, :2] + cells) * strides[:, None]
     halves = np.exp(regression[:, 2:]) * (strides[:, None] / 2)
     return np.concatenate([centres - halves, centres + halves], axis=1)
@@ -81,9 +80,9 @@ def decode_yolox(regression: Floats, cells: Floats, strides: Floats) -> Floats:
 def decode_ssd(
     rows: Floats, width: int, height: int, first_label: int
 ) -> tuple[Floats, Floats, Ints]:
-    """(n, 7) DetectionOutput rows to boxes (ltrb, network pixels), scores and class ids.
+    """Decode (n, 7) DetectionOutput rows to boxes (ltrb, network pixels), scores and class ids.
 
-    Rows end at the first with a negative image id; labels below `first_label` are background.
+    The first row with a negative image id ends the rows. Labels below `first_label` are background.
     """
     end = np.flatnonzero(rows[:, 0] < 0)
     rows = rows[: end[0]] if len(end) else rows
@@ -98,18 +97,18 @@ def suppress(
 ) -> npt.NDArray[np.intp]:
     """Non-maximum suppression within each class.
 
-    Boxes come best first; the indices of those that stay are returned in that order, at most
-    `max_targets`. A box goes when a better one of its class overlaps it by more than
+    `boxes` are sorted, best first. Returns the indices of the kept boxes in the same order, at most
+    `max_targets`. A box is dropped if a better box of its class overlaps it by more than
     `iou_threshold` (IoU).
     """
     rects = boxes.astype(np.float64)
     rects[:, 2:] -= rects[:, :2]
-    # OpenCV wants scores, and would sort by them: these say what is known.
+    # OpenCV needs scores to sort by. The boxes are sorted already, so these keep the order.
     order = np.arange(len(boxes), 0, -1, dtype=np.float32)
     kept = []
     for class_id in np.unique(class_ids):
         places = np.flatnonzero(class_ids == class_id)
-        # Its type stub knows sequences alone; it takes arrays.
+        # The type stub declares only sequences, although arrays work.
         best = cv2.dnn.NMSBoxes(rects[places].tolist(), order[places].tolist(), 0.0, iou_threshold)
         kept.append(places[np.asarray(best, np.intp)])
     return np.sort(np.concatenate(kept))[:max_targets] if kept else np.zeros(0, np.intp)

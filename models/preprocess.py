@@ -1,4 +1,4 @@
-"""From an image to a network's input, and the way back for boxes. cv2 does the resampling."""
+"""Resize and letterbox of an image, and the inverse transform of boxes. Resampling uses cv2."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How network pixels lie over source pixels: source = network / scale, clipped to the frame."""
+    """Transform from network to source pixels: source = network / scale, clipped to the frame."""
 
     scale_x: float
     scale_y: float
     source_size: Size
 
     def to_source(self, boxes: Floats) -> Floats:
-        """(n, 4) float32 ltrb from network pixels to source pixels, clipped to the frame."""
+        """Convert (n, 4) float32 ltrb from network to source pixels, clipped to the frame."""
         width, height = self.source_size
         scale = np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
         out: Floats = boxes / scale
@@ -31,7 +31,7 @@ class Geometry:
 
 
 def scaled_size(options: InputOptions, source_size: Size) -> Size:
-    """To what a source frame is scaled before it is padded: what a decoder should deliver.
+    """Size of a source frame after scaling, before padding. A video decoder should output it.
 
     plain: the network's size. letterbox: the largest size with the source's aspect ratio that fits.
     """
@@ -51,7 +51,10 @@ def geometry(options: InputOptions, source_size: Size) -> Geometry:
 
 
 def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
-    """The network's input (height, width, 3). An image of the scaled size is not resampled."""
+    """Resize and pad to the network's input (height, width, 3).
+
+    An image that has the scaled size already is not resampled.
+    """
     size = scaled_size(options, source_size)
     if (image.shape[1], image.shape[0]) != size:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -63,9 +66,9 @@ def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
 
 
 def crops(image: Image, boxes_px: Floats) -> list[Image]:
-    """Views of the boxes, widened to whole pixels; one without area gives the pixel at its corner.
+    """Views of the boxes, enlarged to whole pixels; an empty box gives the pixel at its corner.
 
-    `boxes_px` (n, 4) float32 ltrb, may reach over the image's edge.
+    `boxes_px` (n, 4) float32 ltrb; boxes may extend beyond the image's edge.
     """
     height, width = image.shape[:2]
     low = np.floor(boxes_px[:, :2]).clip(0, (width - 1, height - 1)).astype(int)

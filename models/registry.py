@@ -1,7 +1,7 @@
-"""Which models there are: those that ship with the product, and a user's own directory.
+"""Model registry: the models that ship with the product, and those of a user's own directory.
 
-Import-light. Defaults: a step that says `detect`, `ocr` or `feature` gets the shipped model of that
-kind.
+Import-light. Defaults: a step with the model `detect`, `ocr` or `feature` uses the shipped model of
+that kind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULTS: dict[Kind, str] = {
 
 
 class Registry:
-    """Models by name. Manifests are read at construction, and again by `reload`."""
+    """Models by name. The constructor reads the manifests; `reload` reads them again."""
 
     def __init__(self, user_dir: Path | None = None) -> None:
         self.user_dir = user_dir
@@ -32,7 +32,10 @@ class Registry:
         self.reload()
 
     def reload(self) -> None:
-        """Read all manifests. Raises InvalidManifestError, also for one ref that exists twice."""
+        """Read all manifests. Raises InvalidManifestError, also if a ref exists twice.
+
+        If it raises, the models stay as they were.
+        """
         by_ref: dict[str, Manifest] = {}
         for path in [*sorted(CATALOG.glob("*.toml")), *self._user_paths()]:
             manifest = load_manifest(path)
@@ -42,15 +45,15 @@ class Registry:
         self._by_ref = by_ref
 
     def list(self) -> list[Manifest]:
-        """All models, by ref."""
+        """All models, sorted by ref."""
         return [self._by_ref[ref] for ref in sorted(self._by_ref)]
 
     def resolve(self, name: str) -> Manifest:
-        """The model that a step's `model` means: a kind, `name@version`, or a name (the newest).
+        """Resolve a step's `model`: a kind, `name@version`, or a name (its newest version).
 
-        Raises UnknownModelError, which lists every name that works.
+        Raises UnknownModelError, which lists every valid name.
         """
-        ref = DEFAULTS.get(name, name)  # type: ignore[call-overload]  # any string may be asked for
+        ref = DEFAULTS.get(name, name)  # type: ignore[call-overload]  # callers may pass any string
         if ref in self._by_ref:
             return self._by_ref[ref]
         versions = [manifest for manifest in self._by_ref.values() if manifest.name == name]
@@ -59,7 +62,7 @@ class Registry:
         return max(versions, key=lambda manifest: _version_key(manifest.version))
 
     def is_default(self, manifest: Manifest) -> bool:
-        """Whether `detect`, `ocr` or `feature` means this model."""
+        """Whether `detect`, `ocr` or `feature` resolves to this model."""
         return DEFAULTS[manifest.kind] == manifest.ref
 
     def _user_paths(self) -> Iterable[Path]:
@@ -70,5 +73,5 @@ class Registry:
 
 
 def _version_key(version: str) -> tuple[tuple[int, str], ...]:
-    """Numeric parts compare as numbers: 1.10 is newer than 1.9."""
+    """Sort key of versions. Numeric parts compare as numbers: 1.10 is newer than 1.9."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))

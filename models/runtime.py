@@ -1,9 +1,10 @@
-"""OpenVINO's devices, precision, compiled networks and inference requests.
+"""OpenVINO runtime: devices, precision, compiled networks and inference request pools.
 
-A Runtime compiles one network per model, device and precision, whoever asks, and keeps it. Every
-network has a bounded pool of inference requests with the throughput hint: callers are threads, each
-call takes a free request, starts it asynchronously and waits with the GIL released, so the requests
-of all tasks share the device. Results are bit-for-bit repeatable for one device and one precision.
+A Runtime compiles a network once per model, device and precision, and shares it among all callers.
+Every network has a bounded pool of inference requests, compiled with the throughput hint. Callers
+are threads: each call takes a free request, starts it asynchronously and waits with the GIL
+released, so the requests of all tasks share the device. Results are bit-for-bit repeatable for one
+device and one precision.
 """
 
 import queue
@@ -30,11 +31,11 @@ _TYPES: dict[str, ov.Type] = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "f16": o
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 _AUTO_PRIORITIES = ("GPU", "CPU")
 _REQUESTS_PER_SLOT = 2
-"""Requests per one that the device works on: the next is queued while a thread reads its result."""
+"""Requests per device slot: while a thread reads one result, the next request is queued."""
 
 
 class Network:
-    """One compiled network. Every method may be called from any number of threads at once."""
+    """Compiled network with a pool of inference requests. Thread-safe."""
 
     def __init__(self, name: str, compiled: ov.CompiledModel) -> None:
         self.name = name
@@ -46,11 +47,12 @@ class Network:
 
     @contextmanager
     def infer(self, batch: npt.NDArray[np.uint8]) -> Iterator[Outputs]:
-        """Run on (n, height, width, 3) uint8 BGR, read in place: it must not change meanwhile.
+        """Run on (n, height, width, 3) uint8 BGR. The array is not copied: do not change it.
 
-        The outputs are the request's own: copy what is needed before the context ends.
+        Waits for a free request. The outputs belong to the request: copy the needed values before
+        the context ends. Raises InferenceError.
         """
-        # OpenVINO shares no read-only memory (a decoder's frame may be): that is copied once.
+        # OpenVINO cannot share read-only memory, which a decoder's frame may be: it is copied.
         shared = np.require(batch, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
         tensor = ov.Tensor(shared, shared_memory=True)
         request = self._free.get()
@@ -65,7 +67,7 @@ class Network:
 
 
 class _Request:
-    """An inference request. Outputs of known shape are written to arrays that it keeps."""
+    """An inference request. Outputs of static shape are written to preallocated arrays."""
 
     def __init__(self, request: ov.InferRequest) -> None:
         self._request = request
@@ -91,11 +93,11 @@ class _Request:
 
 
 class Runtime:
-    """Compiled networks on one device, shared by all that use them; thread-safe.
+    """Cache of compiled networks on one device, shared by all callers; thread-safe.
 
-    `device` is an OpenVINO device, or `AUTO:` with priorities: the first that exists is used, for
-    every network and from the first inference on, since results would otherwise depend on when a
-    device is ready. Raises UnsupportedDeviceError when nothing fits.
+    `device` is an OpenVINO device, or `AUTO:` with priorities. The first device that exists is used
+    for every network, from the first inference on; otherwise results would depend on the time when
+    a device is ready. Raises UnsupportedDeviceError if no device matches.
     """
 
     def __init__(self, device: str = "AUTO:GPU,CPU", precision: Precision = "auto") -> None:
@@ -107,14 +109,14 @@ class Runtime:
 
     @cached_property
     def device_name(self) -> str:
-        """The device's own full name, such as a processor's model."""
+        """The full name that the device reports, such as a processor's model."""
         return str(self._core.get_property(self.device, "FULL_DEVICE_NAME"))
 
     def resolve_precision(self, precision: Precision = "auto") -> Resolved:
-        """What `auto` means here: bf16 on a CPU that has it, f16 on a GPU, else f32.
+        """Resolve `auto`: bf16 on a CPU that supports it, f16 on a GPU, else f32.
 
-        Other values are returned when the device has them. Raises UnsupportedDeviceError otherwise:
-        pinned results must not silently change.
+        Another value is returned unchanged if the device supports it. Otherwise raises
+        UnsupportedDeviceError, because results of a pinned precision must not silently change.
         """
         has = set(self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
         if precision == "auto":
@@ -137,10 +139,10 @@ class Runtime:
         head: Head = "as_is",
         precision: Precision | None = None,
     ) -> Network:
-        """The compiled network of a model's file, compiled on the first call.
+        """The compiled network of a model's file. The first call compiles it, later ones share it.
 
-        A detect model's network ends in its decoder's canonical outputs (see `models.graph_io`).
-        Raises InvalidModelFileError when a file is changed, does not load, or does not fit its
+        A detect model's network has its decoder's canonical outputs (see `models.graph_io`).
+        Raises InvalidModelFileError if a file was changed, does not load, or does not fit its
         manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
@@ -151,9 +153,10 @@ class Runtime:
             return self._networks[key]
 
     def input_shape(self, name: str, content: bytes, weights: bytes) -> list[int]:
-        """The shape of a network's only input, -1 for dynamic dimensions; `name` is for the error.
+        """Shape of a network's only input, -1 for dynamic dimensions; `name` is used in errors.
 
-        Raises InvalidModelFileError when it does not load or has another number of inputs.
+        Raises InvalidModelFileError if the network does not load, or has another number of inputs
+        or an input of unknown rank.
         """
         model = self._read(name, content, weights)
         if len(model.inputs) != 1:
@@ -217,6 +220,6 @@ def _resolve_device(device: str, available: Sequence[str]) -> str:
 
 
 def _first_line(exc: Exception) -> str:
-    """OpenVINO's messages carry source paths and a trace: their last telling line is what helps."""
+    """The last non-empty line of OpenVINO's message; those before are source paths and a trace."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return lines[-1] if lines else type(exc).__name__

@@ -1,4 +1,4 @@
-"""Where text is: from a probability map to quadrilaterals (DB, Liao et al. 2020), and lines."""
+"""Text-line detection post-processing (DB, Liao et al. 2020): probability map to line images."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from models.types import Floats, Image
 PIXEL_THRESHOLD = 0.3
 QUAD_THRESHOLD = 0.5
 UNCLIP_RATIO = 1.6
-"""The map marks shrunk lines: they grow back by area x ratio / perimeter on each side."""
+"""The map marks shrunk lines; each side is moved out by area x ratio / perimeter."""
 
 MIN_SIDE_PX = 3
 MAX_LINES = 200
 TALL = 1.5
-"""A line image this many times higher than wide holds text that runs downwards."""
+"""A line image at least this many times higher than wide contains vertical text."""
 
 
 def find_quads(probability: Floats) -> list[Floats]:
@@ -31,7 +31,8 @@ def find_quads(probability: Floats) -> list[Floats]:
         quad = np.asarray(cv2.boxPoints((centre, (width, height), angle)), np.float32)
         if _mean_inside(probability, quad) < QUAD_THRESHOLD:
             continue
-        # Growing a rectangle by a rounded offset and boxing it again is growing its sides.
+        # DB offsets the polygon with round corners and boxes it again. Of a rectangle, that equals
+        # moving its sides.
         grow = width * height * UNCLIP_RATIO / (2 * (width + height))
         grown = (centre, (width + 2 * grow, height + 2 * grow), angle)
         if min(grown[1]) >= MIN_SIDE_PX + 2:
@@ -40,7 +41,7 @@ def find_quads(probability: Floats) -> list[Floats]:
 
 
 def reading_order(quads: Sequence[Floats]) -> list[Floats]:
-    """Rows from the top, each from the left; middles within half a height share a row."""
+    """Sort into rows, top to bottom and left to right; middles within half a height share a row."""
     by_middle = sorted(quads, key=lambda quad: (float(quad[:, 1].mean()), float(quad[:, 0].mean())))
     rows: list[list[Floats]] = []
     for quad in by_middle:
@@ -53,7 +54,7 @@ def reading_order(quads: Sequence[Floats]) -> list[Floats]:
 
 
 def straighten(image: Image, quad: Floats) -> Image:
-    """The quadrilateral as an upright image; text that runs downwards is turned to the right."""
+    """Rectify a quadrilateral to an upright image; vertical text is rotated to horizontal."""
     width = max(1, round(float(max(_length(quad[0], quad[1]), _length(quad[3], quad[2])))))
     height = max(1, round(float(max(_length(quad[0], quad[3]), _length(quad[1], quad[2])))))
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
@@ -80,7 +81,7 @@ def _mean_inside(probability: Floats, quad: npt.NDArray[np.float32]) -> float:
 
 
 def _clockwise(points: npt.NDArray[np.float32]) -> Floats:
-    """Top left, top right, bottom right, bottom left."""
+    """Sort corners: top left, top right, bottom right, bottom left."""
     by_x = points[np.argsort(points[:, 0], kind="stable")]
     left = by_x[:2][np.argsort(by_x[:2, 1], kind="stable")]
     right = by_x[2:][np.argsort(by_x[2:, 1], kind="stable")]

@@ -1,4 +1,4 @@
-"""What models return: plain values over numpy arrays, checked once, where they are made."""
+"""Result types of models: plain values of numpy arrays, checked once, at construction."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ Ints: TypeAlias = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The objects in one frame, best score first.
+    """Detected objects of one frame, best score first.
 
     boxes_px   (n, 4) float32: left, top, right, bottom in source pixels, clipped to the frame
     scores     (n,) float32 in 0..1
@@ -38,7 +38,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextLine:
-    """One line of text.
+    """One recognised line of text.
 
     confidence  mean probability of its characters, 0..1
     quad_px     (4, 2) float32: x, y of the corners in pixels of the image that was read (not of the

@@ -1,1 +1,1 @@
-"""What clients of the api see: resources, paths, and the stored form of a request."""
+"""The public contract of the api: resources and paths, as clients see them."""

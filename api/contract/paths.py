@@ -1,4 +1,4 @@
-"""The public paths, as the reference and `docs/api.md` have them."""
+"""The public URL paths, as in the reference and in `docs/api.md`."""
 
 PROCESS = "/v1/video/process"
 TASKS = "/v1/video/tasks"

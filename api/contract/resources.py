@@ -1,7 +1,7 @@
-"""The public requests and answers of the API, field for field: the reference's names and ours.
+"""Schemas of the public API: request bodies and responses, with the reference's names and ours.
 
-Import-light (stdlib and msgspec). Requests refuse unknown fields; answers grow by optional ones.
-Times are RFC 3339 in UTC with milliseconds. `api.tasks.request_parser` reads requests into these.
+Import-light (stdlib and msgspec). Requests refuse unknown fields; responses grow by optional ones.
+Times are RFC 3339 in UTC with milliseconds. `api.tasks.request_parser` parses requests into these.
 """
 
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 10_000_000.0
 MAX_STEPS = 32
 MAX_STREAM = 127
-"""Files with more streams are refused."""
+"""Highest stream number; files with more streams are refused."""
 MAX_URL_LENGTH = 8192
 DEFAULT_OVERLAP_S = 24 * 3600
 MAX_OVERLAP_S = 90 * 24 * 3600
@@ -39,7 +39,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of everything a client sends."""
+    """Base of all request bodies and their parts."""
 
 
 class FpsSampling(_Request, frozen=True, tag_field="mode", tag="fps"):
@@ -65,7 +65,7 @@ StreamNumber = Annotated[int, Meta(ge=0, le=MAX_STREAM)]
 
 
 class Range(_Request, frozen=True):
-    """The half-open part `[start, end)` of the video; no end is the video's end."""
+    """The half-open part `[start, end)` of the video; without `end`, to the video's end."""
 
     start: Annotated[float, Meta(ge=0, le=MAX_SECONDS)] = 0
     end: Annotated[float, Meta(gt=0, le=MAX_SECONDS)] | None = None
@@ -73,7 +73,7 @@ class Range(_Request, frozen=True):
 
 
 class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
-    """A video behind a URL: http, https, or file below a directory that the operator allows."""
+    """A video at a URL: http, https, or a file below a directory that the operator allows."""
 
     url: Annotated[str, Meta(min_length=1, max_length=MAX_URL_LENGTH)]
     sampling: Sampling | None = None
@@ -83,7 +83,7 @@ class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
 
 
 class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
-    """A video in the request: `data` is base64, or a data: URL that holds base64."""
+    """A video in the request body: `data` is base64, or a data: URL that holds base64."""
 
     data: Annotated[str, Meta(min_length=1)]
     sampling: Sampling | None = None
@@ -96,7 +96,7 @@ Input = VideoUrl | VideoBase64
 
 
 class When(_Request, frozen=True):
-    """Which targets a step works on: all given conditions must hold."""
+    """Filter of the targets that a step processes: all given conditions must hold."""
 
     class_is: Annotated[list[str], Meta(min_length=1, max_length=1000)] | None = None
     min_confidence: Fraction | None = None
@@ -119,14 +119,14 @@ class ProcessRequest(_Request, frozen=True):
 
 
 class ProjectRequest(_Request, frozen=True):
-    """The body of `POST /v1/admin/projects`; without an id one is made."""
+    """The body of `POST /v1/admin/projects`; without an id the server creates one."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{1,62}$")] | None = None
 
 
 class LimitsPatch(_Request, frozen=True):
-    """A project's limits: what is absent stays, null takes the server's setting, 0 is no limit."""
+    """A project's limits: absent keeps a limit, null resets it to the setting, 0 is no limit."""
 
     submissions_per_minute: Limit | UnsetType | None = UNSET
     open_streams: Limit | UnsetType | None = UNSET
@@ -143,7 +143,7 @@ class ProjectPatch(_Request, frozen=True):
 
 
 class KeyRequest(_Request, frozen=True):
-    """The body of `POST /v1/admin/keys`: no scopes are `read` and `submit`, no expiry is never."""
+    """The body of `POST /v1/admin/keys`. Default scopes: `read`, `submit`; default expiry: none."""
 
     project: Annotated[str, Meta(min_length=1, max_length=64)]
     name: Annotated[str, Meta(max_length=128)] = ""
@@ -152,14 +152,14 @@ class KeyRequest(_Request, frozen=True):
 
 
 class RotateRequest(_Request, frozen=True):
-    """The body of `POST /v1/admin/keys/:id/rotate`: for how long the old key still works."""
+    """The body of `POST /v1/admin/keys/:id/rotate`; the old key works for another `overlap_s`."""
 
     overlap_s: Annotated[int, Meta(ge=0, le=MAX_OVERLAP_S)] = DEFAULT_OVERLAP_S
     expires_at: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """202: the task will be done."""
+    """The body of a 202 response: the task is durably accepted and will be done."""
 
     id: str
     status: Status
@@ -167,7 +167,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class StreamToken(msgspec.Struct, frozen=True):
-    """A token that opens one task's stream in a URL, until `expires_at`."""
+    """A URL token that gives access to one task's stream until `expires_at`."""
 
     token: str
     expires_at: str
@@ -175,9 +175,9 @@ class StreamToken(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """`fps` is the source's frame rate; null until the first chunk says it.
+    """Progress of a task. `fps` is the source's frame rate, null until the first chunk has it.
 
-    `total_frames_is_estimate`: true, or not there.
+    `total_frames_is_estimate` is true or absent.
     """
 
     processed_frames: int
@@ -200,7 +200,7 @@ class AttemptResource(msgspec.Struct, frozen=True):
 
 
 class TaskResource(msgspec.Struct, frozen=True):
-    """A task as it stands; `request` is there with `?include=request`."""
+    """The current state of a task; `request` is present with `?include=request`."""
 
     id: str
     object: Literal["video.task"]
@@ -231,7 +231,7 @@ class CancelAccepted(msgspec.Struct, frozen=True):
 class TrackSummary(msgspec.Struct, frozen=True, rename={"class_name": "class"}, omit_defaults=True):
     """One object over the frames of a task; confidences have 4 decimals.
 
-    `feature_digest` is of the frame with the best confidence, the first such frame.
+    `feature_digest` belongs to the first frame with the best confidence.
     """
 
     track_id: int
@@ -254,7 +254,7 @@ class UsageResource(msgspec.Struct, frozen=True):
 
 
 class ResultResource(msgspec.Struct, frozen=True):
-    """What a succeeded task found."""
+    """The results of a succeeded task."""
 
     id: str
     object: Literal["mm.pipeline.result"]
@@ -264,7 +264,7 @@ class ResultResource(msgspec.Struct, frozen=True):
 
 
 class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
-    """One track of any task of the project; `distance` (cosine) with `similar_to` alone."""
+    """One track of any task of the project; `distance` (cosine) only with `similar_to`."""
 
     task: str
     track_id: int
@@ -291,7 +291,7 @@ class TrackPage(msgspec.Struct, frozen=True):
 class LimitsResource(msgspec.Struct, frozen=True):
     """A project's own limits; null is the server's setting, 0 is no limit.
 
-    `weight` is its share of the workers against the 1 of others; null is 1.
+    `weight` is its share of the workers, relative to the default of 1; null is 1.
     """
 
     submissions_per_minute: int | None = None
@@ -314,9 +314,9 @@ class ProjectPage(msgspec.Struct, frozen=True):
 
 
 class KeyResource(msgspec.Struct, frozen=True):
-    """A project key. `key` is the key itself: shown once; only its hash is kept.
+    """A project key. `key` is the key itself: it is shown once, and only its hash is stored.
 
-    `last_used_at` is true to some ten minutes. `replaces` and `replaced_by` are ids of keys.
+    `last_used_at` is accurate to about ten minutes. `replaces` and `replaced_by` are key ids.
     """
 
     id: str
@@ -338,10 +338,10 @@ class KeyPage(msgspec.Struct, frozen=True):
 
 
 class AuditResource(msgspec.Struct, frozen=True):
-    """One record of the audit trail. `actor` is `admin`, a key's id, or `-` for nobody known.
+    """One record of the audit log. `actor` is `admin`, a key's id, or `-` for an unknown caller.
 
-    `outcome` is `done`, `denied` or `failed`. `suppressed` denied attempts before this one were too
-    many to be written each.
+    `outcome` is `done`, `denied` or `failed`. `suppressed` is how many denied attempts before this
+    one exceeded the rate limit and have no record of their own.
     """
 
     id: str
@@ -363,7 +363,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class UsageDay(msgspec.Struct, frozen=True):
-    """What a project used on one UTC day: the tasks submitted on it, as far as they have come.
+    """A project's usage on one UTC day: the tasks submitted on that day, as far as processed.
 
     `processing_s` is the time from a task's first claim to its end; `log_bytes` are stored.
     """
@@ -383,7 +383,7 @@ class UsagePage(msgspec.Struct, frozen=True):
 
 
 class ModelResource(msgspec.Struct, frozen=True):
-    """A model that a step may name: by `id`, and by its kind when it is the kind's `default`."""
+    """A model for steps, named by `id`, or by its kind if it is that kind's `default`."""
 
     id: str
     object: Literal["model"]
@@ -404,14 +404,14 @@ class ModelPage(msgspec.Struct, frozen=True):
 
 
 class SandboxResource(msgspec.Struct, frozen=True):
-    """What holds a worker's decoders; `missing` names the parts that its host refused."""
+    """The sandbox of a worker's decoders; `missing` names the parts that its host refused."""
 
     level: Literal["full", "partial", "none"]
     missing: list[str]
 
 
 class WorkerResource(msgspec.Struct, frozen=True):
-    """A worker as its last heartbeat told; `alive` when that is not long ago."""
+    """A worker as its last heartbeat reported it; `alive` if the heartbeat is recent."""
 
     id: str
     host: str
@@ -432,7 +432,7 @@ class WorkerResource(msgspec.Struct, frozen=True):
 
 
 class LagResource(msgspec.Struct, frozen=True):
-    """Messages of a topic that a group has not committed yet; null: it never committed any."""
+    """Consumer lag: messages that a group has not committed; `lag` is null if it never did."""
 
     group: str
     topic: str
@@ -441,10 +441,10 @@ class LagResource(msgspec.Struct, frozen=True):
 
 
 class ConsumerResource(msgspec.Struct, frozen=True):
-    """A process of the archive or the index, as its last heartbeat told.
+    """A process of the archive or the index, as its last heartbeat reported it.
 
-    `standing`: partitions in which records wait and nothing was read for a minute or the limit set.
-    `waiting_for`: what it waits for on purpose. `renewals`: how often its consumer was made anew.
+    `standing`: partitions where records wait and nothing was read for a minute, or the limit set.
+    `waiting_for`: what it waits for on purpose. `renewals`: how often its consumer was recreated.
     """
 
     role: str
@@ -460,7 +460,7 @@ class ConsumerResource(msgspec.Struct, frozen=True):
 
 
 class DeadLetterResource(msgspec.Struct, frozen=True):
-    """What a role goes on without: a task that it ended, or a record that it left out."""
+    """A dead letter: a task that a role ended, or a record that it skipped."""
 
     at: str
     role: str
@@ -473,7 +473,7 @@ class DeadLetterResource(msgspec.Struct, frozen=True):
 
 
 class PartResource(msgspec.Struct, frozen=True):
-    """One part that the service leans on; `detail` names the fault, without addresses."""
+    """The state of one dependency of the service; `detail` names the fault, without addresses."""
 
     name: str
     ready: bool
@@ -481,9 +481,9 @@ class PartResource(msgspec.Struct, frozen=True):
 
 
 class SystemResource(msgspec.Struct, frozen=True):
-    """`project` is the asking key's own, null for the operator.
+    """State of the service. `project` is that of the caller's key, null for the operator.
 
-    `dead_letters`: the last ones, newest first; of the key's project, for the operator all.
+    `dead_letters`: the last ones, newest first; the operator sees all, a key its project's own.
     """
 
     version: str
@@ -503,7 +503,7 @@ class HealthResource(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """RFC 9457. `code` is stable; `errors` names the wrong fields of a 422."""
+    """An error response (RFC 9457). `code` is stable; `errors` lists the wrong fields of a 422."""
 
     type: str
     title: str

@@ -1,12 +1,12 @@
-"""What the stream's own endpoints answer, beyond log bytes."""
+"""Responses of the stream endpoints other than log bytes."""
 
 import msgspec
 
 
 class StreamToken(msgspec.Struct, frozen=True):
-    """A token that opens one task's stream until `expires_at` (RFC 3339).
+    """A token that gives access to one task's stream until `expires_at` (RFC 3339).
 
-    `stream_url` is the stream's path with the token in it: good for an `EventSource` as it is.
+    `stream_url` is the stream's path with the token in it; an `EventSource` can open it directly.
     """
 
     token: str

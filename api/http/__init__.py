@@ -1,1 +1,1 @@
-"""HTTP for every route: request bodies, pagination, access log, shutdown."""
+"""HTTP shared by all routes: request bodies, pagination, access log, shutdown."""

@@ -1,4 +1,7 @@
-"""One line and one count per answered request: route, method, status, time; never ids or keys."""
+"""Access log and request metrics: one line and one count per answered request.
+
+They contain route, method, status and time, never ids or keys.
+"""
 
 import time
 
@@ -14,7 +17,10 @@ _QUIET = ("/health/live", "/health/ready", "/metrics")
 
 
 class ObserveRequests(ASGIMiddleware):
-    """Counts and logs once the answer's head is sent: streams end when they end."""
+    """Middleware that counts and logs a request when its response head is sent.
+
+    It does not wait for the body: a stream may stay open for long.
+    """
 
     scopes = (ScopeType.HTTP,)
 

@@ -1,4 +1,4 @@
-"""Request bodies, read under the limits of their endpoint and within one budget of bytes."""
+"""Request bodies, read within the limits of their endpoint and one memory budget per process."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from api.server.budget import SMALL_BYTES, ByteBudget
 from api.settings import Settings
 
 SMALL_BODY_BYTES = 64 * 1024
-"""Bodies of every endpoint but the submission of tasks."""
+"""Size limit of the bodies of all endpoints except the submission of tasks."""
 RETRY_AFTER_S = 5
 
 AnyRequest = Request[Any, Any, Any]
 
 
 class ClientGoneError(ProblemError):
-    """The client hung up before its request was whole: nobody sees this answer."""
+    """The client disconnected before its request was complete; it never sees this response."""
 
     status = 499
     code = "client_gone"
@@ -27,7 +27,7 @@ class ClientGoneError(ProblemError):
 
 
 class Lease:
-    """What one request holds of the budget."""
+    """The bytes of the memory budget that one request holds."""
 
     def __init__(self, budget: ByteBudget, project: str) -> None:
         self._budget = budget
@@ -35,11 +35,11 @@ class Lease:
         self._held_bytes = 0
 
     def expect(self, n_bytes: int) -> None:
-        """Raise ProblemError (429 or 503) unless a body of so many bytes has room now."""
+        """Raise ProblemError (429 or 503) unless a body of `n_bytes` fits into the budget now."""
         self._look(n_bytes)
 
     def hold(self, n_bytes: int) -> None:
-        """Hold so many bytes in all; raises ProblemError (429 or 503) when there is no room."""
+        """Hold `n_bytes` in total; raises ProblemError (429 or 503) if they do not fit."""
         if n_bytes > self._held_bytes:
             self._look(n_bytes)
         self._budget.take(n_bytes - self._held_bytes, self._project)
@@ -66,12 +66,12 @@ class Lease:
 
 
 class Bodies:
-    """The bodies that one process reads."""
+    """Reads the request bodies of one process, within one memory budget."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_body_bytes = settings.max_body_bytes
         self._max_upload_bytes = settings.max_upload_bytes
-        # Half of it, but never less than one whole upload with what stands around it.
+        # Half of the budget, but never less than one upload of full size and its JSON.
         share_bytes = max(
             settings.body_budget_bytes // 2, settings.max_upload_bytes + MAX_JSON_BYTES
         )
@@ -79,7 +79,7 @@ class Bodies:
 
     @contextmanager
     def lease(self, project: str) -> Iterator[Lease]:
-        """Hold bytes of the budget until the end of the block."""
+        """Return a lease on the budget; the end of the block gives its bytes back."""
         lease = Lease(self.budget, project)
         try:
             yield lease
@@ -87,11 +87,12 @@ class Bodies:
             lease.hold(0)
 
     async def read_submission(self, request: AnyRequest, lease: Lease) -> BodyReader:
-        """Return the body of a submission, its video decoded.
+        """Read the body of a submission and decode its video.
 
-        Decoding happens here, in the pieces that arrive: each costs the loop about a millisecond.
+        Decoding runs on the event loop, piece by piece as the body arrives: a piece takes about a
+        millisecond.
 
-        Raises TooLargeError, ClientGoneError, and ProblemError when there is no room.
+        Raises TooLargeError, ClientGoneError, and ProblemError if the budget has no room.
         """
         declared_bytes = declared(request, self._max_body_bytes)
         lease.expect(min(declared_bytes // 4 * 3, self._max_upload_bytes))
@@ -106,7 +107,7 @@ class Bodies:
 
 
 async def read_small(request: AnyRequest, max_bytes: int = SMALL_BODY_BYTES) -> bytes:
-    """Return a body; raises TooLargeError beyond `max_bytes`, ClientGoneError."""
+    """Return a body; raises ClientGoneError, and TooLargeError above `max_bytes`."""
     declared(request, max_bytes)
     body = bytearray()
     async for piece in pieces(request):
@@ -117,9 +118,9 @@ async def read_small(request: AnyRequest, max_bytes: int = SMALL_BODY_BYTES) -> 
 
 
 def declared(request: AnyRequest, max_bytes: int) -> int:
-    """Return the declared length, 0 for none; raises TooLargeError before a byte is read."""
+    """Return the Content-Length, 0 if absent; raises TooLargeError before a byte is read."""
     text = request.headers.get("content-length", "0")
-    # More digits than that pass every limit, and Python would not read them.
+    # A longer number is above every limit, and Python refuses to convert very long ones.
     n_bytes = int(text) if text.isdecimal() and len(text) < 19 else max_bytes + 1
     if n_bytes > max_bytes:
         raise body_too_large(max_bytes)
@@ -127,7 +128,7 @@ def declared(request: AnyRequest, max_bytes: int) -> int:
 
 
 async def pieces(request: AnyRequest) -> AsyncIterator[bytes]:
-    """Yield a body's bytes as they come; raises ClientGoneError when they end too early."""
+    """Yield a body's bytes as they arrive; raises ClientGoneError if the client disconnects."""
     while True:
         event: Any = await request.receive()
         if event["type"] == "http.disconnect":

@@ -1,6 +1,6 @@
-"""Strict reading of request bodies: what is wrong is said with the field's path.
+"""Strict JSON validation of request bodies: errors name the path of the wrong field.
 
-Paths are as a client writes them: `input[0].sampling.value`.
+Paths have the form that a client would write: `input[0].sampling.value`.
 """
 
 import re
@@ -19,17 +19,17 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTA
 _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
 _INVALID = re.compile(r"^Invalid (?:enum )?value (?P<value>.*)$", re.DOTALL)
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_EXPLAINED_BYTES = 64 * 1024  # of a larger body it is not said which fields there are
+_EXPLAINED_BYTES = 64 * 1024  # for a larger body the error does not list the known fields
 _MAX_NAME_CHARS = 128
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.?(?P<name>[^.\[\]]+)")
 
 
 def read_json(body: bytes | bytearray, into: type[T]) -> T:
-    """Return the request struct that `body` holds.
+    """Parse `body` as a request struct.
 
-    It is decoded into its type at once: no JSON becomes objects that the type does not have.
+    It is decoded directly into its type, so no objects are created that the type does not have.
 
-    Raises BadRequestError when it is no JSON, InvalidRequestError with the field's path.
+    Raises BadRequestError if it is not JSON, or InvalidRequestError with the field's path.
     """
     try:
         return msgspec.json.decode(body, type=into)
@@ -40,21 +40,21 @@ def read_json(body: bytes | bytearray, into: type[T]) -> T:
 
 
 def check_printable(field: str, text: str) -> None:
-    """Raise InvalidRequestError on what a terminal would obey or hide: controls, bidi marks."""
+    """Raise InvalidRequestError on characters that control a terminal: controls, bidi marks."""
     if not text.isprintable():
         raise InvalidRequestError.at(field, NOT_PRINTABLE)
 
 
 def read_tree(body: bytes | bytearray) -> Any:
-    """Return the JSON of a body that `read_json` took."""
+    """Return the JSON value of a body that `read_json` has accepted."""
     return msgspec.json.decode(body)
 
 
 def _explained(body: bytes | bytearray) -> Any:
-    """Return the JSON that has a wrong type in it, None when it is too large for an explanation.
+    """Return the JSON value that failed validation; None if it is too large for an explanation.
 
-    Raises BadRequestError when it is no JSON: the wrong type may stand before the wrong syntax,
-    and the latter is what there is to say.
+    Raises BadRequestError if it is not JSON: a wrong type may come before a syntax error, and then
+    the syntax error is what has to be reported.
     """
     small = len(body) <= _EXPLAINED_BYTES
     try:
@@ -96,7 +96,7 @@ def _plain(what: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return what a client wrote as an error shows it: short, without control characters."""
+    """Return client text for an error message: shortened, without control characters."""
     cut = name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
     return "".join(c if c.isprintable() else "\ufffd" for c in cut)
 
@@ -106,7 +106,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _fields(into: type, value: Any, path: str) -> list[str]:
-    """Return the names that the object at `path` may have."""
+    """Return the field names that the object at `path` may have."""
     at, found = _walk(into, value, path)
     struct = _struct(at, found)
     if struct is None:
@@ -123,7 +123,7 @@ def _choices(into: type, value: Any, path: str) -> list[str]:
 
 
 def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
-    """Follow `path` through the type and the value; a tag's own field stays at its union."""
+    """Follow `path` through the type and the value; the path of a tag field ends at its union."""
     at: inspect.Type = inspect.type_info(into)
     for step in _STEP.finditer(path):
         at = _bare(at)
@@ -146,7 +146,7 @@ def _walk(into: type, value: Any, path: str) -> tuple[inspect.Type, Any]:
 
 
 def _bare(at: inspect.Type) -> inspect.Type:
-    """Return the type without its metadata and without null."""
+    """Return the type without its metadata and without None."""
     while isinstance(at, inspect.Metadata):
         at = at.type
     if isinstance(at, inspect.UnionType):
@@ -162,7 +162,7 @@ def _structs(at: inspect.Type) -> list[inspect.StructType]:
 
 
 def _struct(at: inspect.Type, value: Any) -> inspect.StructType | None:
-    """Return the struct that `value` is to be: of a tagged union, the one with its tag."""
+    """Return the struct type for `value`: in a tagged union, the one with its tag."""
     structs = _structs(at)
     if len(structs) == 1:
         return structs[0]

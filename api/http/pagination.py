@@ -1,7 +1,7 @@
-"""Opaque cursors: where the next page goes on, as base64url of msgpack.
+"""Cursor pagination (keyset): an opaque cursor is base64url of msgpack.
 
-A cursor names the last row that was given, never a count, so rows that are inserted meanwhile
-move nothing.
+A cursor names the last row of a page, never a count, so rows that are inserted meanwhile do not
+shift the next page.
 """
 
 import base64
@@ -18,19 +18,19 @@ from streamproc.contract.bounds import TrackId
 from streamproc.contract.decoding import Data, msgpack_decoder
 
 T = TypeVar("T", bound=msgspec.Struct)
-CreatedMs = Annotated[int, Meta(ge=0, lt=2**48)]  # what a task id can hold
+CreatedMs = Annotated[int, Meta(ge=0, lt=2**48)]  # 48 bits, as in a task id
 TaskId = Annotated[str, Meta(max_length=64)]
 
 
 class TaskCursor(msgspec.Struct, frozen=True, array_like=True, tag="t"):
-    """The last task given: creation time, Unix milliseconds, and id."""
+    """The last task of a page: creation time (Unix milliseconds) and id."""
 
     created_ms: CreatedMs
     task_id: TaskId
 
 
 class TrackCursor(msgspec.Struct, frozen=True, array_like=True, tag="k"):
-    """The last track given; `order` is its distance with `similar_to`, else 0."""
+    """The last track of a page; `order` is its distance with `similar_to`, else 0."""
 
     order: float
     created_ms: CreatedMs
@@ -39,14 +39,14 @@ class TrackCursor(msgspec.Struct, frozen=True, array_like=True, tag="k"):
 
 
 class AuditCursor(msgspec.Struct, frozen=True, array_like=True, tag="a"):
-    """The last audit record given: its time, Unix milliseconds, and id."""
+    """The last audit record of a page: time (Unix milliseconds) and id."""
 
     at_ms: int
     id: str
 
 
 class UsageCursor(msgspec.Struct, frozen=True, array_like=True, tag="u"):
-    """The last day of a project given."""
+    """The last row of a page: a UTC day and a project."""
 
     day: Annotated[str, Meta(max_length=10)]
     project: Annotated[str, Meta(max_length=64)]
@@ -57,7 +57,7 @@ def encode_cursor(cursor: msgspec.Struct) -> str:
 
 
 def decode_cursor(text: str, into: type[T]) -> T:
-    """Raises BadRequestError on anything that `encode_cursor` did not write for this list."""
+    """Decode a cursor; raises BadRequestError unless `encode_cursor` wrote it for this list."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor: T = _decoder(into)(data)

@@ -1,7 +1,7 @@
-"""What a request is told that the server's end cut off: 503, not a failure.
+"""Graceful shutdown: a request that is cancelled by the server's stop gets 503, not 500.
 
-uvicorn cancels what still runs some seconds after SIGTERM. An answer that has begun ends there, and
-its reader resumes elsewhere; one that has not is an honest "not here, try again".
+uvicorn cancels running requests some seconds after SIGTERM. A response that has begun ends there,
+and its reader resumes at another server. One that has not begun becomes 503: send it again.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _STOPPING = "The server is stopping. Send the request again: another one takes i
 
 
 class ShutdownMiddleware(ASGIMiddleware):
-    """Answers a cancelled request that nothing was sent for yet."""
+    """Middleware that answers a cancelled request with 503 if no response has begun."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -53,7 +53,7 @@ async def _refuse(send: Send) -> None:
 
 
 class CancelledErrorFilter(logging.Filter):
-    """Leaves the tracebacks out that uvicorn writes for the requests it cancels at its end."""
+    """Log filter that drops uvicorn's tracebacks for requests cancelled at shutdown."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)

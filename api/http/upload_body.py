@@ -1,8 +1,8 @@
-"""A request body read as it arrives: its JSON is kept, its video decoded and taken out of it.
+"""Streaming parser for uploads: keeps the JSON of a body and decodes its base64 video on the fly.
 
-A body is small but for one string, the video in base64. So everything besides its longest string
+A body is small except for one string, the video in base64. So everything but the longest string
 has to fit into `MAX_JSON_BYTES`, and that string is decoded piece by piece: neither its text nor
-a tree of objects ever stands in memory. No clock and no socket: pieces are passed in.
+a tree of objects is ever held in memory. No clock and no socket (sans-IO): pieces are passed in.
 """
 
 import binascii
@@ -17,9 +17,9 @@ from api.errors import TooLargeError
 MAX_JSON_BYTES = 1024 * 1024
 INLINE_BYTES = 64 * 1024  # a shorter string stays in the JSON
 
-# Longer than every text that a request may hold, so that it is refused anywhere but in its place.
+# Longer than any text that a request may hold, so it is refused anywhere but in `input[0].data`.
 PLACEHOLDER = "video-" + "0" * 16_384 + secrets.token_hex(16)
-# How the JSON of every request with such a video begins, its keys sorted.
+# The start of the JSON, with sorted keys, of every request with such a video.
 SORTED_HEAD = b'{"input":[{"data":"'
 
 _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
@@ -28,7 +28,7 @@ _UNICODE_ESCAPE_BYTES = 6
 
 
 class Upload:
-    """The video of a request: decoded, or with the `fault` that its text has."""
+    """The video of a request: its decoded bytes, or the `fault` of its base64 text."""
 
     def __init__(self, max_bytes: int) -> None:
         self.video = bytearray()
@@ -40,7 +40,7 @@ class Upload:
         self._group = b""
 
     def feed(self, text: bytes) -> None:
-        """Take a further piece of the string as JSON has it; of escapes, only long ones may be cut.
+        """Decode the next piece of the JSON string; of escapes, only Unicode ones may be split.
 
         Raises TooLargeError.
         """
@@ -58,14 +58,14 @@ class Upload:
         self._decode(text)
 
     def finish(self) -> None:
-        """Note what the string's end tells."""
+        """End the string; set `fault` if it is incomplete or empty."""
         if self.fault is None and (self._escape or self._group):
             self._spoil("is not base64")
         elif self.fault is None and not self.video:
             self._spoil("is empty")
 
     def sha256(self, rest: bytes) -> str:
-        """Return the hash (hex) of the request as sorted JSON, `rest` behind the video's text."""
+        """Return the SHA-256 (hex) of the request as sorted JSON; `rest` follows the video text."""
         whole = self._sha.copy()
         whole.update(rest)
         return whole.hexdigest()
@@ -118,7 +118,7 @@ class Upload:
 
 
 class BodyReader:
-    """Takes a body's pieces; `json` and `upload` are complete after `finish`."""
+    """Parses a body from its pieces; `json` and `upload` are complete after `finish`."""
 
     def __init__(self, *, max_body_bytes: int, max_upload_bytes: int) -> None:
         self.json = bytearray()
@@ -132,11 +132,11 @@ class BodyReader:
 
     @property
     def held_bytes(self) -> int:
-        """What it has in memory."""
+        """The bytes that this reader has in memory."""
         return len(self.json) + (len(self.upload.video) if self.upload is not None else 0)
 
     def feed(self, piece: bytes) -> None:
-        """Take a further piece; raises TooLargeError as soon as a limit is passed."""
+        """Parse the next piece; raises TooLargeError as soon as a limit is exceeded."""
         self.read_bytes += len(piece)
         if self.read_bytes > self._max_body_bytes:
             raise body_too_large(self._max_body_bytes)
@@ -157,13 +157,13 @@ class BodyReader:
                 raise json_too_large()
 
     def finish(self) -> None:
-        """End the body; what is no JSON is found by who decodes `json`."""
+        """End the body. Invalid JSON is found later, when `json` is decoded."""
         self.json += self._backslash
         if self.upload is not None:
             self.upload.finish()
 
     def _feed_string(self, piece: bytes, at: int) -> int:
-        """Take the string's part in `piece` from `at`; return where it ends."""
+        """Consume the string's part of `piece` from `at` on; return where it ends."""
         match = _STRING.match(piece, at)
         end = match.end() if match else at
         text = piece[at:end]
@@ -174,7 +174,7 @@ class BodyReader:
             self._take_out()
         if end == len(piece):
             return end
-        if piece[end : end + 1] == b"\\":  # the piece's last byte: what it escapes comes yet
+        if piece[end : end + 1] == b"\\":  # the piece's last byte: the escaped one is still to come
             self._backslash = b"\\"
             return len(piece)
         self.json += b'"'
@@ -182,7 +182,7 @@ class BodyReader:
         return end + 1
 
     def _take_out(self) -> None:
-        """Take the string out of the JSON once it is long; a second such string is too much."""
+        """Move the string from the JSON to `upload` once it is long; only one string is moved."""
         begin = self._string_at
         if begin is None or len(self.json) - begin <= INLINE_BYTES or self.upload is not None:
             return

@@ -1,1 +1,1 @@
-"""The api's Kafka side: its producer, the global table of compacted topics, consumer lag."""
+"""The api's Kafka clients: producer, global table of compacted topics, consumer lag."""

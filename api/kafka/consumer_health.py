@@ -1,4 +1,4 @@
-"""Which roles read on, from what their processes tell and what Kafka says: pure functions."""
+"""Consumer health of each role, from heartbeats and committed offsets: pure functions."""
 
 from collections.abc import Collection, Sequence
 
@@ -21,10 +21,10 @@ def role_parts(
     standing: Collection[tuple[str, int]],
     now_ms: int,
 ) -> list[PartResource]:
-    """Return one part for each role: not ready when records wait that nobody reads.
+    """Return one part per role. It is not ready if records wait and no process reads them.
 
-    `standing`: groups and partitions whose commit does not move. It counts where no living process
-    has the partition: one that has it tells by itself whether it reads on.
+    `standing`: groups and partitions whose committed offset does not move. It counts only if no
+    live process has the partition: a process that has it reports itself whether it reads.
     """
     parts = []
     for role, group in _GROUPS.items():
@@ -68,7 +68,7 @@ def consumer_resource(beat: ConsumerBeat, now_ms: int) -> ConsumerResource:
 def letter_resources(
     letters: Sequence[DeadLetter], project: str | None
 ) -> list[DeadLetterResource]:
-    """Return the letters that a key may see: its project's own; the operator sees all."""
+    """Return the dead letters that the caller may see: those of `project`; None sees all."""
     return [
         DeadLetterResource(
             at=rfc3339(letter.dead_ms),

@@ -1,4 +1,4 @@
-"""How far the roles are behind: messages of a topic that their group has not committed yet."""
+"""Consumer lag of the roles: messages of a topic that their group has not committed yet."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ FRESH_S = 1.0
 
 
 class ConsumerLag(NamedTuple):
-    """A group's place in a partition that holds messages `[first, end)`."""
+    """A group's committed offset in a partition that holds messages `[first, end)`."""
 
     group: str
     topic: str
@@ -37,7 +37,7 @@ class ConsumerLag(NamedTuple):
 
     @property
     def messages(self) -> int:
-        """Return how many are before the group: all of them when it never committed."""
+        """How many messages the group has not committed: all of them if it never committed."""
         return max(0, self.end - max(self.first, self.committed or 0))
 
     def resource(self) -> LagResource:
@@ -46,7 +46,7 @@ class ConsumerLag(NamedTuple):
 
 
 class Lag:
-    """Asks Kafka, at most once a second however many ask."""
+    """Queries consumer lag, at most once a second for all callers together."""
 
     def __init__(self, settings: Settings) -> None:
         self._config = kafka_config(settings)
@@ -59,13 +59,13 @@ class Lag:
             settings.watchdog_s, max_unseen_s=float("inf")
         )
         self.standing: Sequence[tuple[str, int]] = ()
-        """Groups and partitions with messages whose commit has not moved for the watchdog's limit.
+        """Groups and partitions with lag whose commit has not moved for the watchdog's limit.
 
-        That alone says little: a commit waits for what is under way.
+        This alone does not mean a fault: a commit waits for the work in progress.
         """
 
     async def get(self, n_partitions: int) -> Sequence[ConsumerLag]:
-        """Return every group's place in every partition; nothing while Kafka does not say."""
+        """Return the lag of every group in every partition; nothing if Kafka does not answer."""
         async with self._lock:
             if time.monotonic() - self._asked_s > FRESH_S:
                 self._known = await asyncio.to_thread(self._ask, n_partitions)
@@ -92,8 +92,8 @@ class Lag:
                 for place in _places(topic, n_partitions)
             ]
         except (KafkaException, TimeoutError):
-            # A client that outlives its broker asks by the leader epochs it knew, and is refused
-            # for minutes.
+            # Recreate the client: after a broker restart it keeps sending the old leader epochs
+            # and is refused for minutes.
             self._admin = None
             return ()
 
@@ -117,6 +117,6 @@ class Lag:
 
 
 def _places(topic: str, n_partitions: int) -> list[Place]:
-    """Return the partitions of a topic; only those of tasks and chunks can be chosen."""
+    """Return the topic's partitions; the audit topic has one, the other two `n_partitions`."""
     n_places = 1 if topic == topics.AUDIT else n_partitions
     return [(topic, partition) for partition in range(n_places)]

@@ -1,8 +1,7 @@
-"""Whether a consumer of this process reads on: its watchdog, asked from the thread that polls.
+"""Watchdog for a consumer of this process, called from the thread that polls.
 
-Kafka is asked where the partitions end, by a request of its own: a fetcher that has stopped does
-not know. Only consumers without a group are watched so; groups are watched by
-`streamproc.consumer_watchdog`.
+It requests the partitions' end offsets from Kafka, because a stopped fetcher does not know them.
+It watches only consumers without a group; `streamproc.consumer_watchdog` watches groups.
 """
 
 import time
@@ -17,7 +16,7 @@ _ASK_S = 2.0
 
 
 class Pulse:
-    """Looks at most four times within the limit, whatever the number of calls."""
+    """Checks a consumer's progress, at most four times within `limit_s`; 0 disables it."""
 
     def __init__(
         self,
@@ -32,7 +31,7 @@ class Pulse:
         self._next_s = clock_s() + limit_s / 4
 
     def standing(self, *, waiting_for: str | None = None) -> list[Place]:
-        """Return the partitions that stand still, none between two looks."""
+        """Return the partitions that make no progress; an empty list between two checks."""
         now_s = self._clock_s()
         if not self._limit_s or now_s < self._next_s:
             return []

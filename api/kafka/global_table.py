@@ -1,7 +1,8 @@
-"""What every api process knows by heart: projects, keys, cancel requests, workers, dead letters.
+"""Global table: projects, keys, cancel requests, workers and dead letters, held in memory.
 
-The one-partition topics video.projects, video.control, video.workers and video.dlq are read from
-their beginning at start, then tailed. Until their ends were reached once, nobody is let in.
+Each api process reads the one-partition topics video.projects, video.control, video.workers and
+video.dlq from their beginning at start, then tails them. Until it has reached the end of each
+once, project keys that it does not know yet get 503.
 """
 
 import threading
@@ -57,7 +58,7 @@ _log = structlog.get_logger("framewire.api.directory")
 
 
 class GlobalTable:
-    """The fold of these topics. One thread writes, any thread reads."""
+    """The materialised state of these topics. One thread writes, any thread reads."""
 
     def __init__(self) -> None:
         self.projects: dict[str, Project] = {}
@@ -74,9 +75,9 @@ class GlobalTable:
         self._prune_at = 4096
 
     def apply(self, topic: str, key: str, value: bytes | None) -> None:
-        """Fold one record; a second time changes nothing. Raises msgspec.DecodeError on junk.
+        """Apply one record; idempotent. Raises msgspec.DecodeError on an invalid one.
 
-        A revoked key stays revoked, whatever older record of it comes by.
+        A revoked key stays revoked, even if an older record of it is read later.
         """
         if topic == topics.PROJECTS:
             self._apply_project(key, value)
@@ -99,7 +100,7 @@ class GlobalTable:
                 self._workers[key] = _decode_beat(value)
 
     def key_of(self, hash_hex: str, now_ms: int) -> ProjectKey | None:
-        """Return the key with this SHA-256, if it may be used at `now_ms`."""
+        """Return the key with this SHA-256 if it is valid at `now_ms`, else None."""
         key = self.keys.get(hash_hex)
         if key is None or key.revoked or key.project not in self.projects:
             return None
@@ -107,16 +108,16 @@ class GlobalTable:
         return key if ends_ms is None or now_ms < ends_ms else None
 
     def key_by_id(self, key: str, now_ms: int) -> ProjectKey | None:
-        """Return the key with this id, if it may be used at `now_ms`."""
+        """Return the key with this id if it is valid at `now_ms`, else None."""
         hash_hex = self._hash_of_id.get(key)
         return None if hash_hex is None else self.key_of(hash_hex, now_ms)
 
     def has_heard_of(self, key: str) -> bool:
-        """Whether there was ever a key with this id."""
+        """Return whether a key with this id, valid or not, is known here."""
         return key in self._hash_of_id
 
     def ends_ms(self, key: ProjectKey) -> int | None:
-        """Return when the key expires, by itself or as replaced; None: it does not."""
+        """Return when the key ends, by its expiry or because it is replaced; None: never."""
         end = self._ends.get(key.hash)
         known = [
             ms for ms in (key.expires_ms, None if end is None else end.ends_ms) if ms is not None
@@ -128,32 +129,32 @@ class GlobalTable:
         return None if end is None else end.replaced_by
 
     def used_ms(self, hash_hex: str, otherwise: T) -> int | T:
-        """Return when the key was last used, coarsely; `otherwise` when nobody told."""
+        """Return roughly when the key was last used; `otherwise` if no use is known."""
         return self._uses.get(hash_hex, otherwise)
 
     def cancel_of(self, task: str) -> CancelRequested | None:
         return self._cancels.get(task)
 
     def workers(self, now_ms: int) -> list[WorkerBeat]:
-        """Return the workers that told of themselves within a day, by id."""
+        """Return the workers' last heartbeats that are less than a day old, ordered by id."""
         fresh = now_ms - topics.DAY_MS
         return [beat for _, beat in sorted(self._workers.copy().items()) if beat.beat_ms >= fresh]
 
     def consumers(self, now_ms: int) -> list[ConsumerBeat]:
-        """Return the archive and index processes that told of themselves within a day."""
+        """Return the last heartbeats of archive and index processes, less than a day old."""
         fresh = now_ms - topics.DAY_MS
         return [beat for _, beat in sorted(self._consumers.copy().items()) if beat.beat_ms >= fresh]
 
     def letters(self) -> list[DeadLetter]:
-        """Return the last dead letters, the newest first."""
+        """Return the last `MAX_LETTERS` dead letters, newest first."""
         return [*self._letters.copy()][::-1]
 
     def n_letters(self) -> dict[tuple[str, str], int]:
-        """Return how many dead letters there are, by role and code."""
+        """Return the number of dead letters by role and code."""
         return dict(self._n_letters.copy())
 
     def _apply_letter(self, letter: DeadLetter) -> None:
-        """Count a letter; a place that is read again and told again counts once."""
+        """Count a dead letter once, even if its record is read or written a second time."""
         place = (letter.role, letter.topic, letter.partition, letter.position, letter.task)
         if place in self._places:
             return
@@ -183,13 +184,13 @@ class GlobalTable:
             self._uses[use.hash] = max(use.used_ms, self._uses.get(use.hash, 0))
 
     def _apply_end(self, end: KeyEnd) -> None:
-        """An end is brought forward, never put off: nothing gives a key more time."""
+        """Set the end of a key. It can only move to an earlier time, never to a later one."""
         known = self._ends.get(end.hash)
         if known is None or end.ends_ms <= known.ends_ms:
             self._ends[end.hash] = end
 
     def _prune(self) -> None:
-        """Forget requests that Kafka has forgotten too, now and then."""
+        """Drop cancel requests beyond Kafka's retention, once there are enough of them."""
         if len(self._cancels) < self._prune_at:
             return
         oldest = time.time_ns() // 1_000_000 - CONTROL_RETENTION_MS
@@ -220,7 +221,7 @@ def use_key(hash_hex: str) -> str:
 
 
 class DirectoryReader:
-    """The consumer thread that feeds a `GlobalTable`."""
+    """The consumer thread that fills a `GlobalTable`."""
 
     def __init__(self, settings: Settings, directory: GlobalTable) -> None:
         self._config = {
@@ -242,25 +243,25 @@ class DirectoryReader:
 
     @property
     def loaded(self) -> bool:
-        """Whether the end of every topic was reached once."""
+        """Whether the end of every topic has been reached once."""
         return self._loaded.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until loaded, at most `timeout_s`; return whether it is."""
+        """Block until the table is loaded, at most `timeout_s`; return whether it is loaded."""
         return self._loaded.wait(timeout_s)
 
     def stop(self) -> None:
-        """End the thread; blocks for a moment."""
+        """Stop the thread; blocks for at most 5 s."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(5.0)
 
     def _run(self) -> None:
-        """Read until the end, with another consumer for one that fails or stands still."""
+        """Read until `stop`; replace a consumer that fails or makes no progress."""
         while not self._stopping.is_set():
             try:
                 self._read()
-            except Exception:  # noqa: BLE001 - the thread's edge: without it no key is ever new
+            except Exception:  # noqa: BLE001 - top of the thread: if it ends, updates stop arriving
                 _log.exception("the reader of the directory failed: it starts anew")
                 self._stopping.wait(1.0)
             self.n_renewals += 1
@@ -294,7 +295,7 @@ class DirectoryReader:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.n_skipped += 1
                 _log.warning("record skipped: not one of ours", topic=topic)
-            except Exception:  # noqa: BLE001 - one record's edge
+            except Exception:  # noqa: BLE001 - one bad record must not stop the reader
                 self.n_skipped += 1
                 _log.exception("record skipped", topic=topic)
 

@@ -1,4 +1,4 @@
-"""When keys were last used: told to the other processes now and then, never waited for."""
+"""Last-used times of API keys: sent to the other processes through Kafka, without waiting."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,14 @@ from api.kafka.producer import Publisher
 from streamproc.contract import topics
 from streamproc.contract.records import KeyUse
 
-EVERY_MS = 10 * 60_000  # one record per key and this long: a compacted topic grows by little
+EVERY_MS = 10 * 60_000  # at most one record per key and interval: a compacted topic stays small
 
 
 class KeyUses:
-    """Notes uses from the serving loop; a note that Kafka does not take is made again later."""
+    """Records key uses. Use from the server's event loop.
+
+    A record that Kafka does not accept is lost; the key's next one follows after `EVERY_MS`.
+    """
 
     def __init__(
         self,
@@ -27,7 +30,7 @@ class KeyUses:
         self._clock_ms = clock_ms
 
     def note(self, hash_hex: str) -> None:
-        """Note that the key with this SHA-256 is used now."""
+        """Record that the key with this SHA-256 is used now."""
         now_ms = self._clock_ms()
         if now_ms - self._directory.used_ms(hash_hex, 0) < EVERY_MS:
             return

@@ -1,4 +1,4 @@
-"""Producing to Kafka: every message is acknowledged by all in-sync replicas before it counts."""
+"""Idempotent Kafka producer: a message counts once all in-sync replicas have acknowledged it."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,19 @@ _AWAY = "Kafka does not answer; nothing was accepted. Send the request again."
 
 
 class UnequalPartitionsError(Exception):
-    """video.tasks and video.chunks differ in partitions: a task would have no single place."""
+    """video.tasks and video.chunks have different partition counts.
+
+    A task must have the same partition in both.
+    """
 
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
-    """Return the librdkafka properties that all clients of this process share."""
+    """Return the librdkafka properties shared by all clients of this process."""
     return shared_config(settings.kafka, settings.kafka_options)
 
 
 class Publisher:
-    """One idempotent producer with its poll thread. Use from one event loop."""
+    """An idempotent producer with a poll thread. Use from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._deadline_s = settings.kafka_deadline_s
@@ -50,13 +53,13 @@ class Publisher:
 
     @property
     def known_partitions(self) -> int | None:
-        """What `n_partitions` found; None: Kafka has not been asked with success yet."""
+        """The result of `n_partitions`; None until Kafka has answered."""
         return self._n_partitions
 
     async def n_partitions(self) -> int:
-        """Return the partitions of video.tasks and video.chunks, asked once.
+        """Return the partition count of video.tasks and video.chunks; cached after one query.
 
-        Raises UnavailableError while Kafka is away, UnequalPartitionsError when they differ.
+        Raises UnavailableError while Kafka is down, UnequalPartitionsError if the counts differ.
         """
         if self._n_partitions is None:
             tasks = await self._count(topics.TASKS)
@@ -69,16 +72,16 @@ class Publisher:
         return self._n_partitions
 
     async def send(self, topic: str, key: str, value: bytes | None, partition: int = 0) -> int:
-        """Produce one message and return its offset once all replicas have it.
+        """Produce one message and return its offset once all in-sync replicas have it.
 
-        Raises UnavailableError when no ack came within the deadline: the message may yet be
-        there, so what is sent must be safe to send twice.
+        Raises UnavailableError if no ack arrived within the deadline. The message may have been
+        written nevertheless, so it must be safe to send twice.
         """
         loop = asyncio.get_running_loop()
         acked: asyncio.Future[int] = loop.create_future()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop may be gone at shutdown
+            with contextlib.suppress(RuntimeError):  # the loop may be closed at shutdown
                 loop.call_soon_threadsafe(_settle, acked, error, message.offset())
 
         producer = self._producer
@@ -95,9 +98,9 @@ class Publisher:
     def post(
         self, topic: str, key: str, value: bytes, lost: Callable[[], None] = lambda: None
     ) -> None:
-        """Produce a message that nobody waits for; `lost` is called when it is not taken.
+        """Produce a message without waiting (fire and forget); call `lost` if it is not accepted.
 
-        `lost` may come from another thread, once the deadline has passed.
+        `lost` may be called from another thread, after the deadline.
         """
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
@@ -116,7 +119,7 @@ class Publisher:
         await asyncio.to_thread(self._metadata, topics.TASKS, 2.0)
 
     async def close(self) -> None:
-        """Send what is queued, for a short time, and end the thread."""
+        """Flush queued messages, for 2 s at most, and stop the thread."""
         await asyncio.to_thread(self._producer.flush, 2.0)
         self._stopping.set()
         await asyncio.to_thread(self._thread.join, 2.0)
@@ -138,7 +141,7 @@ class Publisher:
         return found
 
     def _hear(self, error: KafkaError) -> None:
-        """Keep what the client says of itself while Kafka does not answer; any thread."""
+        """Remember the client's error while Kafka does not answer (`error_cb`); any thread."""
         found = kafka_trouble(error.name(), error.str())
         if found is not None and found.sentence != self._trouble:
             self._trouble = found.sentence

@@ -1,5 +1,5 @@
-"""The reading side of a task's log: replay from S3, tail from Kafka, one byte string.
+"""The reading side of task logs: replay from S3 and tail from Kafka, as one byte stream.
 
 `tail_cache`, `segments`, `cursor` and `negotiation` are state machines and pure functions: no
-clock, no socket, no Kafka. `consumer`, `block_cache` and `reader` drive them.
+clock, no socket, no Kafka (sans-IO). `consumer`, `block_cache` and `reader` drive them.
 """

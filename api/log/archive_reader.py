@@ -1,4 +1,4 @@
-"""The archived side of logs: which segments S3 holds, their bytes, and what closed logs are."""
+"""Archived logs in S3: their segments, bytes and `final.json`, with LRU caches and read-ahead."""
 
 from itertools import islice
 from typing import NamedTuple
@@ -23,7 +23,7 @@ _log = structlog.get_logger("framewire.api.log")
 
 
 class LogRef(NamedTuple):
-    """A task's log: whose it is and which partition of video.chunks holds it."""
+    """Reference to a task's log: its project, and the partition of video.chunks that holds it."""
 
     project: str
     task: str
@@ -31,7 +31,7 @@ class LogRef(NamedTuple):
 
 
 class Archive:
-    """What this process knows of S3; it remembers the tasks that were asked for last."""
+    """Reads archived logs; keeps what it knows of the most recently used tasks in memory."""
 
     def __init__(self, store: Objects, cache: BlockCache) -> None:
         self._store = store
@@ -40,14 +40,14 @@ class Archive:
         self._finals: LRUCache[LogRef, Final] = LRUCache(_MAX_TASKS)
 
     def segments(self, ref: LogRef) -> SegmentMap:
-        """Return what is known of the task's segments without asking S3."""
+        """Return the known segments of the task, without a request to S3."""
         segments = self._maps.get(ref)
         if segments is None:
             segments = self._maps[ref] = SegmentMap()
         return segments
 
     async def extend(self, ref: LogRef) -> SegmentMap:
-        """List what is new in S3; what was in S3 before the call is known after it."""
+        """List new segments in S3; return the map, with all that existed before the call."""
         segments = self.segments(ref)
         listed = await self._store.list_segments(ref.project, ref.task, segments.last_start)
         found = segments.missing(listed)
@@ -60,16 +60,16 @@ class Archive:
         return segments
 
     async def block(self, ref: LogRef, block: Block) -> bytes:
-        """Return a block's bytes, from memory when somebody read them before."""
+        """Return a block's bytes, from the cache if it has them."""
         try:
             return await self._cache.get(CacheKey(ref.project, ref.task, block))
         except BlockGoneError as exc:
             raise _unreadable(ref, str(exc)) from exc
 
     async def read(self, ref: LogRef, offset: int) -> bytes | memoryview:
-        """Return the bytes from `offset` to its block's end, and begin to read what follows.
+        """Return the bytes from `offset` to the end of its block, and prefetch the next blocks.
 
-        The known segments must hold `offset`.
+        The known segments must contain `offset`.
         """
         blocks = list(islice(self.segments(ref).blocks(offset), 1 + _AHEAD_BLOCKS))
         block = blocks[0]
@@ -79,7 +79,7 @@ class Archive:
         return memoryview(data)[skip:] if skip else data
 
     async def final(self, ref: LogRef) -> Final | None:
-        """Return the task's `final.json`, None while it is not written."""
+        """Return the task's `final.json`, None until it is written."""
         final = self._finals.get(ref)
         if final is None:
             final = read_final(await self._store.get(object_keys.final_key(ref.project, ref.task)))
@@ -99,7 +99,7 @@ class Archive:
 
 
 def _ahead(blocks: list[Block]) -> list[Block]:
-    """Return the first of `blocks` that together stay within the read-ahead."""
+    """Return the first of `blocks` that together fit into the read-ahead limit."""
     room_bytes = _AHEAD_BYTES
     for n, block in enumerate(blocks):
         room_bytes -= block.size_bytes

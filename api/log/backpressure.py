@@ -1,4 +1,4 @@
-"""Room in the ring: Kafka is held off while it is too full, S3 is asked what may leave it."""
+"""Backpressure for the tail cache: pause the consumer, and list S3 for records to evict."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,10 @@ _log = structlog.get_logger("framewire.api.log")
 
 
 class Backpressure:
-    """`hold` is called with whether no more records may be taken, whenever that may change."""
+    """Calls `hold(True)` to pause the consumer and `hold(False)` to resume it.
+
+    It is called whenever the state may have changed; the same value may come several times.
+    """
 
     def __init__(
         self, tail_cache: TailCache, archive: Archive, hold: Callable[[bool], None]
@@ -27,19 +30,25 @@ class Backpressure:
         self._asking: asyncio.Task[None] | None = None
 
     def make(self) -> None:
-        """Do what there is to do after the hub took records, or learned of the archive."""
+        """Pause or resume the consumer, and start to list S3 if the tail cache cannot evict.
+
+        Call it after the tail cache received records or new positions of the archive.
+        """
         self._hold(self._tail_cache.saturated)
         if self._tail_cache.is_stuck and (self._asking is None or self._asking.done()):
             self._asking = asyncio.create_task(self._ask())
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop listing S3."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
 
     async def _ask(self) -> None:
-        """List the tasks that fill the ring, as long as the commit alone does not free it."""
+        """List the tasks that fill the tail cache, until the records known as archived suffice.
+
+        The pause between two rounds without an eviction grows exponentially, from 0.1 s to 2 s.
+        """
         pause_s, longest_s = _LIST_AGAIN_S
         while places := self._tail_cache.unproven(_LISTED_AT_ONCE):
             before_bytes = self._tail_cache.size_bytes

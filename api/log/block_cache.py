@@ -1,4 +1,4 @@
-"""Blocks of immutable segments, read of S3 once however many readers want them."""
+"""LRU cache of blocks of immutable segments; concurrent reads of a block share one S3 request."""
 
 import asyncio
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from streamproc.contract import object_keys
 
 
 class BlockGoneError(Exception):
-    """A segment that was listed is not there, or shorter than listed."""
+    """A listed segment does not exist, or is shorter than listed."""
 
 
 class RangeSource(Protocol):
-    """Where blocks come from: `api.store.object_store.Objects`, or a model of it."""
+    """The source of blocks: `api.store.object_store.Objects`, or a model of it."""
 
     async def get_range(self, key: str, start: int, end: int) -> bytes | None: ...
 
@@ -27,10 +27,10 @@ class CacheKey(NamedTuple):
 
 
 class BlockCache:
-    """At most `budget_bytes` of blocks, the least recently read leave first.
+    """Holds at most `budget_bytes` of blocks; evicts the least recently used first.
 
-    Reads under way are shared: the second reader of a block waits for the first one's read. A
-    reader that goes away does not stop a read that others may wait for.
+    Reads in progress are shared: a second reader of a block waits for the first one's read. A
+    reader that is cancelled does not stop a read that others may wait for.
     """
 
     def __init__(self, source: RangeSource, budget_bytes: int) -> None:
@@ -45,20 +45,20 @@ class BlockCache:
         return int(self._kept.currsize)
 
     async def get(self, key: CacheKey) -> bytes:
-        """Return the block's bytes; raises `BlockGoneError` and what the source raises."""
+        """Return the block's bytes; raises `BlockGoneError` and the source's exceptions."""
         kept = self._kept.get(key)
         if kept is not None:
             return kept
         return await asyncio.shield(self._read(key))
 
     def prefetch(self, keys: Iterable[CacheKey]) -> None:
-        """Begin to read what is not here yet; failures show when the block is asked for."""
+        """Start to read blocks that are not cached; a failure is raised only by a later `get`."""
         for key in keys:
             if key not in self._kept:
                 self._read(key)
 
     async def close(self) -> None:
-        """End all reads under way."""
+        """Cancel all reads in progress."""
         reading = list(self._reading.values())
         for task in reading:
             task.cancel()

@@ -1,8 +1,8 @@
-"""The process's one consumer of video.chunks, in a thread of its own.
+"""Kafka consumer of video.chunks, one per process, in a thread of its own.
 
-It assigns every partition, from the offset that the archive has committed: all before it is in
-S3. A second thread asks every second how far the archive has come. Both hand what they find to
-the event loop: one call per batch.
+It assigns itself all partitions, from the archive's committed offset on: earlier records are in
+S3. A second thread queries the archive's committed offsets every second. Both threads pass their
+results to the event loop: one call per batch.
 """
 
 import asyncio
@@ -31,14 +31,17 @@ _log = structlog.get_logger("framewire.api.log")
 
 
 class Assigned(NamedTuple):
-    """Where each partition begins, and the end it had then: ready once that is taken in."""
+    """Start offset of each partition, and its end offset at that time.
+
+    The tail is ready once it has received all records before the ends.
+    """
 
     starts: dict[int, int]
     ends: dict[int, int]
 
 
 class Batch(NamedTuple):
-    """A partition's records in Kafka's order; all before `position` has been handed over."""
+    """Records of one partition in Kafka's order; with them all before `position` is delivered."""
 
     partition: int
     records: list[ChunkRecord]
@@ -46,7 +49,7 @@ class Batch(NamedTuple):
 
 
 class Receiver(Protocol):
-    """Who takes what the threads find; every method is called on the event loop."""
+    """Callbacks for the results of the threads; each is called on the event loop."""
 
     def on_assigned(self, assigned: Assigned) -> None: ...
 
@@ -55,13 +58,13 @@ class Receiver(Protocol):
     def on_archived(self, positions: Mapping[int, int]) -> None: ...
 
     def on_trouble(self, detail: str | None) -> None:
-        """Kafka does not answer (`detail`), or does again (None)."""
+        """Report that Kafka does not answer (`detail`), or answers again (None)."""
 
 
 class LogConsumer:
-    """The two threads; `start` and `close` are called on the loop that receives.
+    """The two threads. Call `start` and `close` on the event loop of the receiver.
 
-    `config` are the librdkafka properties of every client of this process.
+    `config` holds the librdkafka properties of every client of this process.
     """
 
     def __init__(
@@ -103,20 +106,20 @@ class LogConsumer:
                 await asyncio.to_thread(thread.join)
 
     def hold(self, hold: bool) -> None:
-        """Take no more records, or go on taking them."""
+        """Pause consuming if `hold`, else resume."""
         if hold:
             self._flow.clear()
         else:
             self._flow.set()
 
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
-        """Call on the loop; a loop that is closed has nobody left to tell."""
+        """Schedule the call on the event loop; do nothing if the loop is closed."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(call, *args)
 
     def _consume(self) -> None:
-        """Read until the end, with another consumer for one that failed or stands still."""
+        """Read until `close`; replace a consumer that fails or makes no progress."""
         while not self._stop.is_set():
             self._read()
             if not self._stop.is_set():
@@ -127,7 +130,7 @@ class LogConsumer:
         try:
             if self._assign(consumer):
                 self._run(consumer)
-        except Exception:  # noqa: BLE001 - a thread's edge: readiness tells the operator
+        except Exception:  # noqa: BLE001 - top of a thread: readiness reports it to the operator
             _log.exception("the log's reader failed: it starts anew")
             self._failed = True
             self._tell(self._receiver.on_trouble, "The reader of the log failed; it starts anew.")
@@ -136,9 +139,9 @@ class LogConsumer:
             consumer.close()
 
     def _assign(self, consumer: Consumer) -> bool:
-        """Find where to begin, trying until Kafka answers; False when stopped before.
+        """Assign the start offsets; retry until Kafka answers. Return False if stopped before.
 
-        A second consumer goes on where everything before has been handed over.
+        A replacement consumer continues after the last delivered records.
         """
         if self._positions:
             consumer.assign(
@@ -188,7 +191,7 @@ class LogConsumer:
         return Assigned(starts, ends)
 
     def _run(self, consumer: Consumer) -> None:
-        """Hand records over, until the end or until the consumer stands still."""
+        """Deliver records until `close`, or until the consumer makes no progress."""
         places = [(topics.CHUNKS, partition) for partition in self._partitions]
         pulse = Pulse(consumer, places, self._watchdog_s)
         while not self._stop.is_set():
@@ -203,7 +206,7 @@ class LogConsumer:
             self._failed = False
             if first is None:
                 continue
-            # consume() waits for a full batch or its timeout: with 0 it takes what is there.
+            # consume() waits for a full batch or its timeout: with 0 it returns what is queued.
             batches = _batches([first, *consumer.consume(_BATCH, 0)])
             if not batches:
                 continue
@@ -235,12 +238,12 @@ class LogConsumer:
             asker.close()
 
     def _archive_config(self) -> dict[str, Any]:
-        """A consumer that never joins the archive's group: it only asks for its offsets."""
+        """Configure a consumer that queries the archive group's offsets without joining it."""
         return reader_config(self._config, topics.ARCHIVE_GROUP)
 
 
 def _committed(asker: Consumer, partitions: list[int]) -> dict[int, int]:
-    """Return the archive's committed offsets; partitions without one are left out."""
+    """Return the archive's committed offsets, without partitions that have none."""
     answers = asker.committed(
         [TopicPartition(topics.CHUNKS, partition) for partition in partitions],
         timeout=_TIMEOUT_S,
@@ -252,7 +255,7 @@ def _committed(asker: Consumer, partitions: list[int]) -> dict[int, int]:
 
 
 def _batches(messages: list[Message]) -> list[Batch]:
-    """Sort messages by partition and read them; what is no record of ours is logged and passed."""
+    """Group messages by partition and parse them; invalid records are logged and skipped."""
     records: dict[int, list[ChunkRecord]] = {}
     positions: dict[int, int] = {}
     for message in messages:
@@ -270,6 +273,6 @@ def _batches(messages: list[Message]) -> list[Batch]:
             found.append(chunk_record(message))
         except BadRecordError as exc:
             _log.warning("record skipped", partition=partition, error=str(exc))
-        except Exception:  # noqa: BLE001 - one record's edge
+        except Exception:  # noqa: BLE001 - one bad record must not stop the reader
             _log.exception("record skipped", partition=partition)
     return [Batch(partition, records[partition], positions[partition]) for partition in records]

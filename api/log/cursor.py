@@ -1,4 +1,4 @@
-"""One reader's place in a log, and the one decision that joins S3 and the ring."""
+"""Log cursor: a reader's position, and the decision whether to read S3 or the tail cache."""
 
 import asyncio
 import enum
@@ -17,10 +17,11 @@ _MAX_LOCATES = 8
 
 
 class Next(enum.Enum):
-    """The next thing to do for a reader.
+    """The next step of a reader.
 
-    `TAIL`: read the ring. `BLOCK`: read S3. `LOCATE`: list the segments again and, while the log
-    is open, seed the hub. `WAIT`: the log ends here for now. `END`: the log ends here for ever.
+    `TAIL`: read the tail cache. `BLOCK`: read S3. `LOCATE`: list the segments again and, while the
+    log is open, seed the tail cache. `WAIT`: the log ends here for now. `END`: the log is closed
+    and ends here.
     """
 
     TAIL = "tail"
@@ -31,10 +32,11 @@ class Next(enum.Enum):
 
 
 def next_step(offset: int, tail: TailView | None, segments: SegmentMap) -> Next:
-    """Return how a reader whose next byte is `offset` goes on.
+    """Return the next step of a reader whose next byte is at `offset`.
 
-    The ring first: it costs nothing. S3 for what lies before the ring. What neither has is
-    archived but not listed yet, or its task is not seeded: both are healed by another listing.
+    The tail cache comes first: it costs nothing. S3 has the bytes before the cached ones. Bytes
+    that neither has are archived but not listed yet, or their task is not seeded: another listing
+    resolves both.
     """
     if tail is not None and tail.start <= offset:
         if offset < tail.end:
@@ -46,7 +48,7 @@ def next_step(offset: int, tail: TailView | None, segments: SegmentMap) -> Next:
 
 
 class LogBackends(Protocol):
-    """Where a cursor reads: `api.log.reader.LogReader`."""
+    """The sources that a cursor reads: `api.log.reader.LogReader`."""
 
     @property
     def tail_cache(self) -> TailCache: ...
@@ -61,7 +63,7 @@ class LogBackends(Protocol):
 
 
 class LogCursor:
-    """`offset` is the next byte this reader gets. It holds nothing that must be given back."""
+    """A reader's position in a log: `offset` is its next byte. It needs no closing."""
 
     def __init__(self, backends: LogBackends, ref: LogRef, offset: int) -> None:
         self.offset = offset
@@ -69,10 +71,10 @@ class LogCursor:
         self._ref = ref
 
     async def read(self, end: int | None = None) -> bytes | memoryview | None:
-        """Return the next bytes, before log offset `end` when it is given.
+        """Return the next bytes; if `end` is given, only those before log offset `end`.
 
-        b"" at the end of an open log, or at `end`: see `wait`. None at the end of a closed one.
-        The bytes are shared with other readers, at most a MiB or one record. Raises
+        b"" at the end of an open log, or at `end`: see `wait`. None at the end of a closed log.
+        The bytes are shared with other readers; they are at most a MiB or one record. Raises
         `UnavailableError`; the same cursor may be read again later.
         """
         if end is not None and self.offset >= end:
@@ -98,7 +100,7 @@ class LogCursor:
         raise UnavailableError("The archive of this task does not hold what it should.")
 
     async def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until there may be more to read; False when `timeout_s` passed first.
+        """Wait until there may be more to read; return False after `timeout_s`.
 
         Raises `StoppingError` when the process stops.
         """
@@ -112,10 +114,10 @@ class LogCursor:
             tail_cache.unwatch(task)
 
     async def follow(self, wire: WriteTransport, silence_s: float | None = None) -> bool:
-        """Let `wire` have what comes at the log's live end, until this reader has to go on itself.
+        """Let the fan-out write new log bytes to `wire`, until this reader has to read by itself.
 
-        True: see `read`. False when nothing came for `silence_s`. Raises `StoppingError` when the
-        process stops. Nobody else may write to `wire` meanwhile.
+        True: call `read`. False: no byte arrived for `silence_s`. Raises `StoppingError` when the
+        process stops. Nothing else may write to `wire` meanwhile.
         """
         if self._next() is not Next.WAIT:
             return True
@@ -139,7 +141,10 @@ class LogCursor:
     async def _released(
         self, member: Subscriber, released: asyncio.Event, silence_s: float
     ) -> bool:
-        """Wait for the release; False after a silence. One timer per silence, none per event."""
+        """Wait for the release; return False after `silence_s` without bytes.
+
+        It sets one timer per silence, none per event.
+        """
         clock = asyncio.get_running_loop().time
         heard_s = clock()
         while (left_s := heard_s + silence_s - clock()) > 0:

@@ -1,9 +1,9 @@
-"""The live end of a log: what is new is framed once and written to all who have the rest.
+"""Fan-out at the live end of a log: new bytes are framed once and written to all subscribers.
 
-A reader that has caught up leaves its task asleep and its connection here. So one more reader
-costs one write per batch of records: no task is woken, nothing is framed or counted for it alone.
-A reader that does not take its bytes is sent back to its task, which reads on at its own pace and
-joins again; nothing is queued for it here. No clock and no socket: connections are passed in.
+A reader that has caught up registers its connection here, and its asyncio task sleeps. So another
+reader costs one write per batch of records: no task wakes up, and no framing or counting is done
+per reader. A slow reader is released to its task, which reads at its own pace and joins again;
+nothing is queued for it here. No clock and no socket (sans-IO): connections are passed in.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ MAX_PUSH_BYTES = 256 * 1024
 
 
 class WriteTransport(Protocol):
-    """A connection whose response is in the chunked encoding, between two of its chunks."""
+    """A connection with a response in chunked encoding, currently between two chunks."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -26,7 +26,7 @@ class WriteTransport(Protocol):
 
 
 class Source(Protocol):
-    """Where log bytes are: `api.log.tail_cache.TailCache`."""
+    """The source of log bytes: `api.log.tail_cache.TailCache`."""
 
     def view(self, task: str) -> TailView | None: ...
 
@@ -34,9 +34,9 @@ class Source(Protocol):
 
 
 class Subscriber:
-    """One connection at the live end of a task; `release` is called once it has to leave.
+    """One connection at the live end of a task; `release` is called when it has to leave.
 
-    `offset` is the next byte that the connection has to get, true once it has left.
+    `offset` is the next byte for the connection; it is valid only after it has left.
     """
 
     __slots__ = ("offset", "release", "task", "wire")
@@ -51,7 +51,7 @@ class Subscriber:
 
 
 class _End:
-    """A task's live end: all members have the log up to `offset`, the last of it at `pushed_s`."""
+    """A task's live end: all members have the log up to `offset`, last written at `pushed_s`."""
 
     __slots__ = ("members", "offset", "pushed_s")
 
@@ -62,23 +62,23 @@ class _End:
 
 
 class Broadcast:
-    """The live ends of all tasks that somebody follows."""
+    """The live ends of all tasks that have subscribers."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._ends: dict[str, _End] = {}
 
     def n_members(self, task: str) -> int:
-        """Return how many connections are at the task's live end."""
+        """Return the number of connections at the task's live end."""
         end = self._ends.get(task)
         return 0 if end is None else len(end.members)
 
     def join(
         self, task: str, offset: int, wire: WriteTransport, release: Callable[[], None]
     ) -> Subscriber | None:
-        """Take a connection that has the log up to `offset`; None unless that is its live end.
+        """Add a connection that has the log up to `offset`; None unless `offset` is the live end.
 
-        Every member needs a `leave`.
+        Call `leave` once for every member.
         """
         view = self._source.view(task)
         if view is None or view.end != offset:
@@ -93,7 +93,7 @@ class Broadcast:
         return member
 
     def leave(self, member: Subscriber) -> int:
-        """Give the connection back; return the offset of the next byte that it has to get."""
+        """Remove the connection; return the offset of its next byte."""
         end = self._ends.get(member.task)
         if end is not None and member in end.members:
             member.offset = end.offset
@@ -103,15 +103,16 @@ class Broadcast:
         return member.offset
 
     def pushed_s(self, member: Subscriber) -> float:
-        """Return when the member was last sent something, 0 for never."""
+        """Return when bytes were last written to the member, 0 for never."""
         end = self._ends.get(member.task)
         return 0.0 if end is None or member not in end.members else end.pushed_s
 
     def push(self, task: str, now_s: float) -> None:
-        """Send what the log has more than its live end, and release those who must go on alone.
+        """Write the log's new bytes to all members; release those that must read by themselves.
 
-        They are: whose connection is full or gone; all, when the log is closed, when the bytes
-        are not here, or when they are too many at once.
+        A member is released if its write buffer holds more than `MAX_WAITING_BYTES` or its
+        connection is closing. All are released if the log is closed, if the source does not have
+        the bytes, or if there are more than `MAX_PUSH_BYTES` of them.
         """
         end = self._ends.get(task)
         if end is None:
@@ -137,7 +138,7 @@ class Broadcast:
             self._release(end, list(end.members))
 
     def stop(self) -> None:
-        """Release everybody."""
+        """Release all members."""
         for end in list(self._ends.values()):
             self._release(end, list(end.members))
 

@@ -1,4 +1,4 @@
-"""Streams end with the key that opened them: one look per key with open streams, not per stream."""
+"""Key expiry for open streams: a stream ends with its key; one check per key, not per stream."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ End = Callable[[], None]
 
 
 class StreamLives:
-    """The open streams by who opened them. Use from one event loop.
+    """The open streams by key, checked every `SWEEP_S` seconds. Use from one event loop.
 
-    `is_alive` tells of a key's id whether it may still be used.
+    `is_alive` takes a key's id and returns whether the key may still be used.
     """
 
     def __init__(self, is_alive: Callable[[str], bool]) -> None:
@@ -31,7 +31,10 @@ class StreamLives:
                 await self._sweeper
 
     def add(self, key_id: str, end: End) -> None:
-        """Call `end` once the key is dead; every `add` needs a `remove`."""
+        """Register `end`, which is called when the key is not valid any more.
+
+        Every `add` needs a `remove`.
+        """
         self._ends.setdefault(key_id, set()).add(end)
 
     def remove(self, key_id: str, end: End) -> None:
@@ -42,7 +45,7 @@ class StreamLives:
                 del self._ends[key_id]
 
     def end_dead(self) -> None:
-        """End the streams of all keys that have died."""
+        """End the streams of all keys that are not valid any more."""
         for key_id, ends in list(self._ends.items()):
             if not self._is_alive(key_id):
                 for end in list(ends):
@@ -55,7 +58,7 @@ class StreamLives:
 
 
 class Life(NamedTuple):
-    """What one stream lives by: `key` is the id of the key that opened it."""
+    """The key that a stream depends on: `key` is the id of the key that opened it."""
 
     lives: StreamLives
     key: str

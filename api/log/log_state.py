@@ -1,4 +1,4 @@
-"""What a task's log says about the task: the part of its status that only the log knows."""
+"""Task state derived from the log: the part of a task's status that only the log has."""
 
 import msgspec
 
@@ -10,13 +10,13 @@ from streamproc.contract.records import Attempt, Claim, decode_claim
 
 
 class LogState(msgspec.Struct, frozen=True, kw_only=True):
-    """A log at one moment; `length` bytes of it exist. Times are Unix milliseconds.
+    """Snapshot of a log; `length` bytes of it exist. Times are Unix milliseconds.
 
-    `claimed`: a worker took the task. `closed`: the terminal is in, nothing follows. `final` is
-    there once a closed log is archived, a little after it closed. `attempts` are the providers
-    that failed before the first chunk: the claim, the last segment or `final.json` says so.
-    `n_chunks` counts the frames' chunks: the terminal is none of them.
-    `last_chunk` is the newest chunk (the terminal, when closed): only when it was asked for.
+    `claimed`: a worker has claimed the task. `closed`: the log has its terminal and is complete.
+    `final` is present once a closed log is archived, a little after it closed. `attempts` are the
+    providers that failed before the first chunk, from the claim, the last segment or `final.json`.
+    `n_chunks` counts the chunks of frames, without the terminal. `last_chunk` is the newest chunk
+    (the terminal, if closed); it is only set on request.
     """
 
     length: int
@@ -32,25 +32,25 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_claim(value: bytes | None) -> Claim | None:
-    """Return the claim that a record's value holds, None for none or one that cannot be read."""
+    """Return the claim in a record's value, None if there is none or it cannot be decoded."""
     return None if value is None else decode_claim(value)
 
 
 def read_final(data: bytes | None) -> Final | None:
-    """Raises `msgspec.DecodeError` on bytes that are no `final.json`."""
+    """Decode a `final.json`, None for None; raises `msgspec.DecodeError` on other bytes."""
     return None if data is None else _decode_final(data)
 
 
 def first_chunk(log: bytes) -> Chunk | None:
-    """Return the chunk of the first whole event of `log`, which starts at an event."""
+    """Return the chunk of the first complete event of `log`, which starts at an event boundary."""
     end = log.find(b"\n\n")
     return None if end < 0 else _chunk(log[:end])
 
 
 def last_chunk(log: bytes) -> Chunk | None:
-    """Return the chunk of the last event that carries one; `log` ends with an event.
+    """Return the last chunk in `log`, which ends at an event boundary.
 
-    It may start inside an event. None: it holds no whole chunk event.
+    `log` may start inside an event. None: it contains no complete chunk event.
     """
     end = len(log)
     while (stop := log.rfind(b"\n\n", 0, end)) >= 0:

@@ -1,4 +1,4 @@
-"""What a log reader counts, for Prometheus: read when somebody asks, nothing is kept twice."""
+"""Prometheus metrics of the log reader, read at scrape time; no counter is stored twice."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ from api.log.reader import LogReader
 
 
 class LogCollector(Collector):
-    """Register it with a process's registry."""
+    """Prometheus collector of a log reader; register it with the process's registry."""
 
     def __init__(self, log: LogReader) -> None:
         self._log = log
 
     def collect(self) -> Iterable[Metric]:
-        """Return the figures as they are now."""
+        """Yield the current values."""
         log = self._log
         yield GaugeMetricFamily(
             "framewire_api_ring_bytes", "Bytes of live log in memory", log.tail_cache.size_bytes

@@ -1,7 +1,7 @@
-"""What a request for a log is answered with: decided from the request and the log alone.
+"""Response negotiation for log requests: a pure decision from the request and the log's extent.
 
-`read_ask` reads the request, `negotiate` decides. Neither waits, reads or knows a clock: a wait is
-an answer (`Hold`) that the caller carries out before it asks again.
+`read_ask` parses the request, `negotiate` decides. Neither waits, does I/O or uses a clock: a wait
+is a result (`Hold`) that the caller performs before it calls again.
 """
 
 import enum
@@ -20,7 +20,7 @@ _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,19})-(?P<last>[0-9]{0,19})")
 
 
 class Live(enum.Enum):
-    """How much of an open log a request wants."""
+    """How a request wants to read an open log: as a stream, by long polling, or what exists now."""
 
     STREAM = "true"
     LONG_POLL = "long-poll"
@@ -28,9 +28,9 @@ class Live(enum.Enum):
 
 
 class Ask(NamedTuple):
-    """A request for a log. `offset` None: the client named no start.
+    """A parsed request for a log. `offset` None: the client gave no start.
 
-    `if_none_match` holds entity tags, `*` among them.
+    `if_none_match` holds entity tags and possibly `*`.
     """
 
     offset: int | None = None
@@ -42,7 +42,7 @@ class Ask(NamedTuple):
 
 
 class LogExtent(NamedTuple):
-    """A log as far as an answer depends on it."""
+    """The facts about a log that its response depends on."""
 
     task: str
     length: int
@@ -50,7 +50,7 @@ class LogExtent(NamedTuple):
 
 
 class Body(NamedTuple):
-    """Send log bytes from `start` on: to `end`, or when that is None as they come."""
+    """Send log bytes from `start` to `end`; if `end` is None, as they arrive."""
 
     status: int
     start: int
@@ -66,9 +66,9 @@ class Empty(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Wait until the log is at least `length` long or closed, then ask again.
+    """Wait until the log has at least `length` bytes or is closed, then negotiate again.
 
-    `ahead`: the client is beyond the log, which is waited for only briefly.
+    `ahead`: the client's offset is beyond the log's end; wait only briefly.
     """
 
     length: int
@@ -76,11 +76,12 @@ class Hold(NamedTuple):
 
 
 def read_ask(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> Ask:
-    """Return what the request asks for.
+    """Parse a request for a log.
 
-    `headers` has lower-case names; the values of a field that was given twice have commas between.
-    `Last-Event-ID` wins over `?offset=`: browsers repeat the URL. Raises `BadRequestError` on
-    values that cannot be read, parameters given twice, and heartbeats without a stream.
+    `headers` has lower-case names; the values of a repeated field are joined with commas.
+    `Last-Event-ID` overrides `?offset=`, because browsers repeat the URL when they reconnect.
+    Raises `BadRequestError` on invalid values, repeated parameters, and a heartbeat without a
+    stream.
     """
     offset = _offset("offset", _single(query, "offset"))
     ids = {text.strip() for text in headers.get("last-event-id", "").split(",")} - {""}
@@ -113,10 +114,10 @@ def negotiate(
 @overload
 def negotiate(ask: Ask, log: LogExtent, *, waited: Literal[True]) -> Body | Empty: ...
 def negotiate(ask: Ask, log: LogExtent, *, waited: bool = False) -> Body | Empty | Hold:
-    """Return the answer; `waited` once a `Hold` was carried out, which is asked for but once.
+    """Return the response. Set `waited` after a `Hold`: then no second one is returned.
 
-    Raises `OffsetRangeError` beyond a closed log, `ConflictError` ahead of an open one; both
-    carry the length.
+    Raises `OffsetRangeError` for an offset beyond a closed log, `ConflictError` for one beyond an
+    open log; both contain the log's length.
     """
     start = ask.offset or 0
     if log.closed:
@@ -151,7 +152,7 @@ def _closed(ask: Ask, log: LogExtent, start: int) -> Body | Empty:
 
 
 def _whole(ask: Ask, log: LogExtent) -> Body | Empty:
-    """A closed log from its first byte is an ordinary immutable file."""
+    """Serve a closed log from its first byte like an immutable file, with ETag and Range."""
     tag = f'"{log.task}.{log.length}"'
     headers = _state(log, 0, log.length) | {"ETag": tag, "Accept-Ranges": "bytes"}
     if "*" in ask.if_none_match or tag in ask.if_none_match:

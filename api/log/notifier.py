@@ -1,41 +1,44 @@
-"""Waiting for a task's log to grow: one shared wake-up per task and batch, no queue per reader."""
+"""Notifier (condition variable per task): wakes the readers that wait for a task's log to grow.
+
+One shared wake-up per task and batch, no queue per reader.
+"""
 
 import asyncio
 
 
 class StoppingError(Exception):
-    """The process stops: nothing will be waited for any more."""
+    """The process is stopping: waiting is not possible any more."""
 
 
 class Notifier:
-    """Who waits for which task. A task that nobody waits for costs nothing."""
+    """The waiting readers of each task. A task without waiting readers costs nothing."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
         self._stopping = False
 
     def wake(self, task: str) -> None:
-        """Wake all who wait for the task now."""
+        """Wake all readers that wait for the task now."""
         waiting = self._waiting.get(task)
         if waiting is not None:
             waiting.event.set()
             waiting.event.clear()
 
     def stop(self) -> None:
-        """Wake everybody, for the last time."""
+        """Wake all readers; every `wait` raises `StoppingError` from now on."""
         self._stopping = True
         for waiting in self._waiting.values():
             waiting.event.set()
 
     def check(self) -> None:
-        """Raise `StoppingError` once `stop` was called."""
+        """Raise `StoppingError` if `stop` was called."""
         if self._stopping:
             raise StoppingError
 
     async def wait(self, task: str, timeout_s: float | None) -> bool:
-        """Wait for the next `wake`; False when `timeout_s` passed first.
+        """Wait for the next `wake`; return False after `timeout_s`.
 
-        Raises `StoppingError` once `stop` was called.
+        Raises `StoppingError` if `stop` was called.
         """
         self.check()
         waiting = self._waiting.setdefault(task, _Waiting())
@@ -57,7 +60,7 @@ class Notifier:
 
 
 class _Waiting:
-    """The readers of one task that wait: `n` of them share one event."""
+    """The waiting readers of one task: `n` readers share one event."""
 
     __slots__ = ("event", "n")
 

@@ -1,8 +1,8 @@
-"""Which tasks of each project wait or run, as far as this process has heard.
+"""Count of open (waiting or running) tasks per project, as far as this process knows.
 
 A task counts from its submission here, or from its first record that this process reads, until
-the terminal. After a restart the ones that nobody has begun, and those that other processes
-accepted, count once a worker claims them. Use from one event loop.
+the terminal. After a restart, tasks that no worker has claimed yet do not count; nor do unclaimed
+tasks that other processes accepted. They count once a worker claims them. Use from one event loop.
 """
 
 import time
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from streamproc.contract.records import ChunkRecord
 
 SILENT_S = 86_400.0
-"""A task of which nothing was heard for so long does not count: it may have been lost."""
+"""A task without any record for so long does not count: it may have been lost."""
 _MAX_ENDED = 10_000
 
 
 class OpenTasks:
-    """A count by project; every task is held with the time when it was last heard of."""
+    """Open tasks by project; each is kept with the time of its last record or submission."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
@@ -26,16 +26,16 @@ class OpenTasks:
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def count(self, project: str) -> int:
-        """Return how many tasks of a project wait or run."""
+        """Return how many tasks of the project wait or run."""
         self._forget_silent()
         return self._counts[project]
 
     def accepted(self, project: str, task: str) -> None:
-        """Note a task of which Kafka has the message."""
+        """Count a task whose message Kafka has acknowledged."""
         self._heard(project, task)
 
     def read(self, records: Iterable[ChunkRecord]) -> None:
-        """Note what the log says."""
+        """Update the counts from records of the log."""
         for record in records:
             if record.kind == "terminal":
                 self._end(record.task)
@@ -44,7 +44,7 @@ class OpenTasks:
 
     def _heard(self, project: str, task: str) -> None:
         if task in self._ended:
-            return  # an overtaken worker's record, or a copy of the message
+            return  # a record of a fenced (stale) worker, or a duplicate of the task's message
         if self._open.pop(task, None) is None:
             self._counts[project] += 1
         self._open[task] = (project, self._clock_s())

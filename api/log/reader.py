@@ -1,7 +1,7 @@
-"""The logs of all tasks, as the rest of the api reads them: by byte offset, from S3 and Kafka.
+"""Log reader: reads the logs of all tasks by byte offset, from S3 and Kafka.
 
-`LogReader` is one per process. It owns the consumer, the hub and the cache, and drives them; what
-happens next for a reader is decided in `cursor.next_step`.
+There is one `LogReader` per process. It owns and drives the consumer, the tail cache and the block
+cache; `cursor.next_step` decides the next step of a reader.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ _CATCH_UP_S = 10.0
 
 
 class Readiness(NamedTuple):
-    """Whether the tail has caught up with Kafka; `detail` says why not."""
+    """Whether the tail cache has caught up with Kafka; `detail` says why not."""
 
     ready: bool
     detail: str | None = None
 
 
 class LogReader:
-    """Every log of the process. `start` and `close` frame its life, on one event loop."""
+    """Reads all logs of the process. Use it between `start` and `close`, on one event loop."""
 
     def __init__(self, settings: Settings, store: Objects) -> None:
         self.tail_cache = TailCache(settings.ring_bytes)
@@ -59,12 +59,12 @@ class LogReader:
         self._trouble: str | None = None
 
     def start(self) -> None:
-        """Begin to follow Kafka; returns at once, `ready` tells when the tail is there."""
+        """Start to consume Kafka; return at once. `ready` reports when the tail has caught up."""
         self.deadlines.start()
         self._consumer.start()
 
     async def close(self) -> None:
-        """End all readers' waits and stop."""
+        """End the waits of all readers, and stop."""
         self.notifier.stop()
         self.broadcast.stop()
         await self._consumer.close()
@@ -87,14 +87,14 @@ class LogReader:
 
     @property
     def n_partitions(self) -> int | None:
-        """How many partitions video.chunks has; None until Kafka told."""
+        """The partition count of video.chunks; None until Kafka has answered."""
         return None if self._ends is None else len(self._ends)
 
     def position(self, partition: int) -> int:
-        """Return a Kafka offset of the partition: all before it was taken in here.
+        """Return the Kafka offset of the partition before which all records were received here.
 
-        A record that is written from now on has this offset or a later one. Raises
-        `UnavailableError` before the first contact with Kafka.
+        A record that is written from now on has this offset or a higher one. Raises
+        `UnavailableError` until Kafka has answered for the first time.
         """
         self._require(partition)
         return self.tail_cache.position(partition)
@@ -102,10 +102,10 @@ class LogReader:
     async def state(
         self, project: str, task: str, partition: int, *, with_last_chunk: bool = False
     ) -> LogState:
-        """Return what the log says now; `with_last_chunk` may cost a read of S3.
+        """Return the current state of the log; `with_last_chunk` may need a read from S3.
 
-        A task without any record gives an empty, unclaimed log: whether it exists is for
-        `request.json` to say. Raises `UnavailableError`.
+        A task without any record has an empty, unclaimed log: only `request.json` shows whether
+        the task exists. Raises `UnavailableError`.
         """
         ref = LogRef(project, task, partition)
         length, closed, n_records = await self._extent(ref)
@@ -130,16 +130,16 @@ class LogReader:
         )
 
     async def extent(self, project: str, task: str, partition: int) -> tuple[int, bool]:
-        """Return the log's length and whether it is closed; mostly this asks nobody."""
+        """Return the log's length and whether it is closed, mostly without any request."""
         length, closed, _ = await self._extent(LogRef(project, task, partition))
         return length, closed
 
     async def reach(
         self, project: str, task: str, partition: int, length: int, timeout_s: float
     ) -> tuple[int, bool]:
-        """Wait until the log has `length` bytes or is closed; return its length and whether.
+        """Wait until the log has `length` bytes or is closed; return its length and whether closed.
 
-        After `timeout_s` what is there is returned all the same.
+        After `timeout_s` the current values are returned.
         """
         ref = LogRef(project, task, partition)
         loop = asyncio.get_running_loop()
@@ -152,15 +152,15 @@ class LogReader:
             await LogCursor(self, ref, end).wait(left_s)
 
     def cursor(self, project: str, task: str, partition: int, offset: int) -> LogCursor:
-        """Return a reader of the log whose first byte is at `offset`."""
+        """Return a cursor that reads the log from `offset` on."""
         return LogCursor(self, LogRef(project, task, partition), offset)
 
     async def open(
         self, project: str, task: str, partition: int, offset: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes | memoryview]:
-        """Yield log bytes from `offset` to `end`, without `end` to where the closed log ends.
+        """Yield log bytes from `offset` to `end`; without `end`, until the log is closed.
 
-        An open log is waited for. Raises `UnavailableError`, `StoppingError`.
+        At the end of an open log it waits for more. Raises `UnavailableError`, `StoppingError`.
         """
         cursor = self.cursor(project, task, partition, offset)
         while (piece := await cursor.read(end)) is not None:
@@ -172,7 +172,7 @@ class LogReader:
                 await cursor.wait()
 
     async def locate(self, ref: LogRef) -> None:
-        """List what is new in S3 and seed the hub; readers that want this at once share it."""
+        """List new segments in S3 and seed the tail cache; concurrent callers share one listing."""
         running = self._locating.get(ref)
         if running is None:
             running = self._locating[ref] = asyncio.create_task(self._list_and_seed(ref))
@@ -187,7 +187,7 @@ class LogReader:
 
     def on_batches(self, batches: list[Batch]) -> None:
         touched: set[str] = set()
-        for batch in batches:  # all of it first: nothing that readers do may come in between
+        for batch in batches:  # feed all batches first: no reader may run between two of them
             touched |= self.tail_cache.feed(batch.partition, batch.records, batch.position)
             self.open_tasks.read(batch.records)
         now_s = asyncio.get_running_loop().time()
@@ -205,7 +205,7 @@ class LogReader:
         self._trouble = detail
 
     async def _extent(self, ref: LogRef) -> tuple[int, bool, int]:
-        """Return the log's length, whether it is closed, and how many records it has."""
+        """Return the log's length, whether it is closed, and its number of records."""
         segments = self.archive.segments(ref)
         if self.tail_cache.view(ref.task) is None and not segments.closed:
             await self.locate(ref)
@@ -232,17 +232,17 @@ class LogReader:
             done.exception()
 
     def _note_progress(self) -> None:
-        """Note once that all is read that stood in Kafka when this process began."""
+        """Set `_caught_up` once all records that Kafka had at the start have been read."""
         if self._ends is not None and not self._caught_up.is_set():
             behind = any(self.tail_cache.position(p) < end for p, end in self._ends.items())
             if not behind:
                 self._caught_up.set()
 
     async def _catch_up(self) -> None:
-        """Wait a while for a process that has just started, so that nobody is refused.
+        """Wait up to `_CATCH_UP_S` after the start until the tail has caught up, to avoid errors.
 
-        Browsers give a stream up for good when it is answered with an error, and a tail that
-        lags behind would call an offset ahead of the log that lies well within it.
+        Browsers never reconnect to a stream that was answered with an error. A tail that lags would
+        report a valid offset as beyond the log's end.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_S):
@@ -265,7 +265,7 @@ class LogReader:
 def _attempts(
     final: Final | None, claim: Claim | None, segments: SegmentMap
 ) -> tuple[Attempt, ...]:
-    """Return the failed providers by the best witness there is; all of them outlive restarts."""
+    """Return the failed providers from the best source there is; all sources survive restarts."""
     if final is not None:
         return final.attempts
     return segments.attempts if claim is None else claim.attempts

@@ -1,4 +1,4 @@
-"""Where a task's archived bytes are: its segments in S3, and the state of its fold after them."""
+"""Segment map: a task's segments in S3, their blocks, and the fold state after the last one."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ BLOCK_BYTES = 1024 * 1024
 
 
 class Block(NamedTuple):
-    """What is read of S3 in one go: bytes `[begin, end)` of the segment that starts at `segment`.
+    """The unit of reads from S3: bytes `[begin, end)` of the segment that starts at `segment`.
 
-    A block never depends on who reads it, so that it can be shared and kept.
+    Block boundaries do not depend on the reader, so blocks can be shared and cached.
     """
 
     segment: int
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 
 class SegmentMap:
-    """One task's segments, in order and without holes; it only ever grows."""
+    """One task's segments, in order and without gaps; the map only grows."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -50,7 +50,7 @@ class SegmentMap:
 
     @property
     def last_start(self) -> int | None:
-        """The start of the last known segment: a listing goes on after it."""
+        """The start of the last known segment: the next listing continues after it."""
         return self._starts[-1] if self._starts else None
 
     @property
@@ -59,7 +59,7 @@ class SegmentMap:
 
     @property
     def n_records(self) -> int:
-        """How many records make up the known segments, a terminal among them."""
+        """The number of records in the known segments, including a terminal."""
         return 0 if self._info is None else self._info.next_seq
 
     @property
@@ -72,10 +72,10 @@ class SegmentMap:
         return () if self._info is None else self._info.attempts
 
     def missing(self, listed: Iterable[Segment]) -> list[Segment]:
-        """Return the segments of a listing that go on where this map ends.
+        """Return the listed segments that continue this map without a gap.
 
-        A segment behind a hole is left out: archivers write in order, so the hole is a listing
-        that another one will heal.
+        A segment after a gap is left out: archivers write in order, so a gap means an incomplete
+        listing, and a later listing will be complete.
         """
         found: list[Segment] = []
         end = self._end
@@ -86,7 +86,7 @@ class SegmentMap:
         return found
 
     def extend(self, found: list[Segment], info: SegmentInfo) -> None:
-        """Add what `missing` returned, `info` being of the last one; the second time: nothing."""
+        """Add the segments that `missing` returned; `info` is of the last one. Idempotent."""
         for segment in self.missing(found):
             self._starts.append(segment.start)
             self._end = segment.end
@@ -94,7 +94,7 @@ class SegmentMap:
             self._info = info
 
     def fold(self) -> Fold:
-        """Return the state to fold on from: after the last segment, or the very beginning."""
+        """Return the fold state after the last segment, or the initial one without segments."""
         if self._info is None:
             return Fold()
         return Fold(
@@ -107,7 +107,7 @@ class SegmentMap:
         )
 
     def blocks(self, offset: int) -> Iterator[Block]:
-        """Yield the blocks from the one that holds `offset` on, to the end of what is known."""
+        """Yield the blocks from the one with `offset` to the last known one."""
         if not 0 <= offset < self._end:
             return
         at = bisect_right(self._starts, offset) - 1

@@ -1,4 +1,4 @@
-"""A deadline for readers that take nothing: one sweep per process, no timer per send."""
+"""Send timeout for clients that do not read: one sweep per process, no timer per send."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,15 @@ from api.server.log_protocol import EXTENSION
 
 
 class Transport(WriteTransport, Protocol):
-    """A connection's transport: written to past the server, and looked at by the deadline."""
+    """A connection's transport: written to directly, bypassing the server, and checked here."""
 
     def abort(self) -> None: ...
 
 
 class SendWatch:
-    """One response being sent. Set `sending_since_s` around every send, by the loop's clock.
+    """One response that is being sent. Set `sending_since_s` around every send (loop clock).
 
-    `dead`: the key that opened it may not be used any more.
+    `dead`: the key that opened the stream is not valid any more.
     """
 
     __slots__ = ("dead", "expired", "outlet", "scope", "sending_since_s", "waiting_bytes")
@@ -32,9 +32,9 @@ class SendWatch:
         self.dead = False
 
     def check(self, now_s: float, deadline_s: float) -> bool:
-        """Return whether the reader took nothing for the deadline.
+        """Return whether the client has received nothing for `deadline_s`.
 
-        Where the transport can be asked, every byte it let go counts as progress; elsewhere a
+        With a transport, every change of its write buffer counts as progress; without one, each
         send as a whole has to end in time.
         """
         if self.sending_since_s is None:
@@ -50,7 +50,7 @@ class SendWatch:
 
 
 class SendDeadlines:
-    """Ends the responses whose readers take nothing for `deadline_s`."""
+    """Ends the responses whose clients receive nothing for `deadline_s`."""
 
     def __init__(self, deadline_s: float) -> None:
         self.n_expired = 0
@@ -86,7 +86,7 @@ class SendDeadlines:
 
 
 def transport_of(scope: Mapping[str, Any]) -> Transport | None:
-    """Return the request's transport, None under another server."""
+    """Return the request's transport, None if the ASGI server does not provide it."""
     extension = (scope.get("extensions") or {}).get(EXTENSION)
     outlet: Transport | None = extension["transport"] if extension else None
     return outlet

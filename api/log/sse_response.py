@@ -1,4 +1,4 @@
-"""The ASGI response that sends log bytes: headers at once, nothing copied, ended at once."""
+"""ASGI response for log bytes as server-sent events: headers at once, no copies, prompt end."""
 
 import asyncio
 import contextlib
@@ -20,31 +20,33 @@ if TYPE_CHECKING:
     from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
 BARE_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-"""Of answers without a body: there are clients that take a 204 that names a type for a stream."""
+"""Headers of responses without a body: some clients take a 204 with a Content-Type for a stream."""
 HEADERS = {"Content-Type": "text/event-stream"} | BARE_HEADERS
 HEARTBEAT = b":\n\n"
-"""No log byte can be taken for it, wherever one begins to read: a log has no empty data."""
+"""An SSE comment. It cannot be confused with log bytes at any offset: a log has no empty data."""
 _RETRY_MS = (1000, 4000)
 
 _log = structlog.get_logger("framewire.api.log")
 
 
 class LogResponse(ASGIResponse):
-    """Sends what `body` says through a cursor.
+    """Sends the log bytes of `body`, read through a cursor.
 
-    With a known end the length is declared, so that pieces go out as they lie in memory. Without
-    one the response is chunked, and at the live end `Broadcast` writes its chunks; of HTTP/1.0,
-    which has no chunks, every reader's bytes are sent by its own task. A log
-    that could not be sent to its end is cut off, never ended as if it were whole: the client sees
-    a broken transfer and comes again. `heartbeat_s` adds a comment after so much silence, and
-    first of all a `retry:` line; both have a blank line behind them, and the comments stand between
-    events, since the log's end always does. With `life` it is cut
-    off, too, once the key that opened it may not be used any more: whoever comes again gets a 401.
+    With a known end the length is declared, so pieces are sent from memory without copies. Without
+    one the response is chunked, and `Broadcast` writes its chunks at the live end. HTTP/1.0 has no
+    chunks: there each reader's own task sends its bytes.
+
+    If a log cannot be sent to its end, the connection is aborted, so that it does not look
+    complete: the client sees a broken transfer and reconnects. With `life` the same happens once
+    the key that opened the stream is not valid any more; a reconnecting client then gets 401.
+
+    `heartbeat_s` sends a `retry:` line first, and a comment after every such time of silence. Both
+    end with a blank line. A comment is always between two events, since a log ends with an event.
     """
 
     _should_set_content_length = False
     on_end: Callable[[], None] | None = None
-    """Called once the response has been sent, or has not."""
+    """Called once when the response has ended, whether or not it was sent completely."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class LogResponse(ASGIResponse):
                 self.on_end()
 
     async def send_body(self, send: "Send", receive: "Receive") -> None:
-        """Send the log until its end, the client's departure, the deadline or the stop."""
+        """Send the log until its end, a disconnect, the send timeout, key expiry or shutdown."""
         loop = asyncio.get_running_loop()
         gone = asyncio.create_task(_disconnected(receive))
         lease: SendWatch | None = None
@@ -89,7 +91,7 @@ class LogResponse(ASGIResponse):
                 self._deadlines.add(lease)
 
                 def leave(_: Any) -> None:
-                    if not sent:  # it may have been called for before it was taken back
+                    if not sent:  # the callback may already be scheduled when it is removed
                         scope.reschedule(loop.time())
 
                 gone.add_done_callback(leave)
@@ -111,11 +113,11 @@ class LogResponse(ASGIResponse):
             gone.cancel()
         if not whole and self._outlet is not None:
             self._outlet.abort()
-            await asyncio.sleep(0)  # the server learns of it before the response returns
+            await asyncio.sleep(0)  # let the server see the abort before the response returns
 
     @contextlib.contextmanager
     def _living(self, lease: SendWatch, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        """End the response once the key that opened it may not be used any more."""
+        """End the response once the key that opened it is not valid any more."""
         if self._life is None:
             yield
             return
@@ -132,7 +134,7 @@ class LogResponse(ASGIResponse):
             lives.remove(key, end)
 
     def _tell(self, lease: SendWatch | None) -> None:
-        """Say in the log why a response was ended, unless its client left."""
+        """Log why a response was ended, unless the client disconnected."""
         if lease is not None and lease.expired:
             _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
         elif lease is not None and lease.dead:
@@ -158,14 +160,14 @@ class LogResponse(ASGIResponse):
         await out(b"", more=False)
 
     async def _more(self) -> bool:
-        """Wait at the log's live end; False after a silence."""
+        """Wait at the log's live end; return False after `heartbeat_s` of silence."""
         if self._outlet is None or self._end is not None or not self._is_chunked:
             return await self._cursor.wait(self._heartbeat_s)
         return await self._cursor.follow(self._outlet, self._heartbeat_s)
 
 
 def _event(data: bytes | memoryview, *, more: bool) -> "HTTPResponseBodyEvent":
-    """Return the ASGI event; a server takes any buffer, a memoryview saves the copy."""
+    """Return the ASGI event. Servers accept any buffer, and a memoryview saves a copy."""
     return {"type": "http.response.body", "body": cast("bytes", data), "more_body": more}
 
 

@@ -1,8 +1,8 @@
-"""Signed tokens for clients that cannot send headers (`EventSource`): one task, a short life.
+"""Signed, short-lived tokens for one task, for clients that cannot send headers (`EventSource`).
 
-A token is `v2.<expiry, Unix s>.<project>.<key id>.<HMAC-SHA256>`, base64url. It opens the stream of
-one task and nothing else, as long as the key in whose name it was made may be used. It travels in
-URLs: never write it to a log. `v1` had no key id; such tokens live for a day at most and are taken
+A token is `v2.<expiry, Unix s>.<project>.<key id>.<HMAC-SHA256>`, base64url. It gives access to the
+stream of one task and nothing else, as long as the key that it was created with is valid. It is
+part of URLs: never log it. `v1` had no key id; such tokens live for a day at most and are accepted
 until they expire.
 """
 
@@ -22,27 +22,27 @@ _FORM = re.compile(
 
 
 class TokenExpiredError(Exception):
-    """The token was good for the stream that was asked for, once."""
+    """The token was valid for the requested stream, but has expired."""
 
 
 class Grant(NamedTuple):
-    """What a token lets its bearer read: as `project`, in the name of `key` (None in v1)."""
+    """The rights of a token: its bearer reads as `project`, with `key` (an id, None in v1)."""
 
     project: str
     key: str | None
 
 
 def sign(secret: str, project: str, task: str, expires_s: int, key: str) -> str:
-    """Return a token that opens the task's stream until `expires_s` (Unix time)."""
+    """Return a token that gives access to the task's stream until `expires_s` (Unix time)."""
     mac = _mac(secret, project, task, expires_s, key)
     return f"v2.{expires_s}.{_encode(project.encode())}.{key}.{mac}"
 
 
 def verify(secret: str, token: str, task: str, now_s: float) -> Grant | None:
-    """Return what a token opens the task's stream with, None for a bad token.
+    """Return the grant of a token for the task's stream, None for an invalid token.
 
-    Raises `TokenExpiredError` for one that was good before. Whether its key may still be used is
-    for the caller to find out.
+    Raises `TokenExpiredError` for one that was valid before. The caller has to check whether its
+    key is still valid.
     """
     form = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if form is None or token.startswith("v2.") != (form["key"] is not None):

@@ -1,21 +1,21 @@
-"""The tail of every task: records as Kafka gives them, folded, kept until archived and unwanted.
+"""Tail cache: the newest records of every task, kept in memory within one budget of bytes.
 
-A state machine without clock or socket. All partitions share one budget of bytes; every task has
-its own records. A task is *unseeded* until a reader asks for it: then the state that S3 knows is
-planted (`seed`) and its records here are folded onto it. From there on its accepted bytes can be
-read by offset, by any number of readers: they hold cursors, the bytes are here once.
+A state machine without clock or socket (sans-IO). All partitions share the budget; every task has
+its own records. A task is *unseeded* until a reader needs it. Then `seed` restores the state that
+S3 has, and the cached records are folded onto it. From then on its accepted bytes can be read by
+offset, by any number of readers: readers only hold cursors, the bytes are stored once.
 
-Rules that make the seam between S3 and the ring exact:
+Rules that make the transition between S3 and the tail cache exact:
 
-- a record leaves only when it is archived, and a task's records leave in Kafka's order, so a
-  listing that is made after a record left shows its bytes;
-- archived is what lies before the archive's committed offset, and, of one task, what lies before
-  the Kafka offset at which its last segment says to go on (`stored`). The commit alone would not
-  do: it waits for the slowest task of a partition, a claim that nobody follows up among them;
-- `ticket` is taken before the listing and given to `seed`: when the task has meanwhile lost
-  records that the listing may not cover, the seed is refused and the listing made again;
-- a gap right after a seed is in the log itself, every reader drops it; any other gap unseeds the
-  task, so that it is read again from S3.
+- A record is evicted only if it is archived, and a task's records are evicted in Kafka's order. So
+  a listing made after an eviction shows the evicted bytes.
+- A record is archived if its offset is below (a) the archive's committed offset, or (b) the Kafka
+  offset at which its task's last segment says to continue (`stored`). (a) alone is not enough: it
+  waits for the slowest task of a partition, which may be a claim without any further record.
+- `ticket` is called before the listing and its result is passed to `seed`. If the task has lost
+  records meanwhile that the listing may not cover, `seed` returns False: list again.
+- A gap right after a seed is in the log itself, and every reader drops it. Any other gap unseeds
+  the task, so that it is read again from S3.
 """
 
 import heapq
@@ -29,14 +29,17 @@ from streamproc.contract.records import ChunkRecord
 
 
 class Ticket(NamedTuple):
-    """What a task had lost when its segments were about to be listed."""
+    """Eviction state of a task before its segments are listed.
+
+    `floor` is the low watermark (see `Tail`), `birth` is the generation of the tail.
+    """
 
     floor: int
     birth: int
 
 
 class TaskPlace(NamedTuple):
-    """A task whose records take room here: whose it is and where it is written."""
+    """A task with records in the cache: its project, and its partition of video.chunks."""
 
     project: str
     task: str
@@ -66,26 +69,26 @@ class TailCache:
 
     @property
     def saturated(self) -> bool:
-        """The archive lags so far that taking more would break the budget twice over."""
+        """Whether the cache holds more than twice its budget, because the archive lags."""
         return self._size_bytes > 2 * self._budget_bytes
 
     @property
     def is_stuck(self) -> bool:
-        """More than the budget is here, and nothing of it is known to be archived."""
+        """Whether the cache is over its budget and no record is known to be archived."""
         return self._stuck
 
     def start(self, partition: int, position: int) -> None:
-        """Begin a partition at Kafka offset `position`: all before it is in S3, or is gone."""
+        """Start a partition at Kafka offset `position`: all records before it are in S3 or gone."""
         self._positions[partition] = self._archived[partition] = position
 
     def position(self, partition: int) -> int:
-        """Return the Kafka offset before which everything was taken in; KeyError before start."""
+        """Return the Kafka offset before which all was received; raises KeyError before `start`."""
         return self._positions[partition]
 
     def feed(self, partition: int, records: Iterable[ChunkRecord], position: int) -> set[str]:
-        """Take a batch that ends before Kafka offset `position`; return the tasks it touched.
+        """Add a batch that ends before Kafka offset `position`; return the tasks with new records.
 
-        Records that were fed before are left out. A batch may hold records of many tasks.
+        Records that were added before are skipped. A batch may contain records of many tasks.
         """
         at = self._positions[partition]
         touched: set[str] = set()
@@ -105,18 +108,18 @@ class TailCache:
         return touched
 
     def archive_position(self, partition: int) -> int:
-        """Return the Kafka offset before which everything is known to be in S3."""
+        """Return the Kafka offset before which all records are known to be in S3."""
         return self._archived[partition]
 
     def archived(self, positions: Mapping[int, int]) -> None:
-        """Note the Kafka offset of each partition before which everything is in S3."""
+        """Set the Kafka offset of each partition before which all records are in S3; evict."""
         for partition, position in positions.items():
             self._archived[partition] = max(self._archived[partition], position)
         self._stuck = False
         self._evict()
 
     def stored(self, task: str, fold: Fold) -> None:
-        """Note what S3 holds of one task: the fold after its last segment."""
+        """Record what S3 holds of one task, as the fold after its last segment; evict."""
         tail = self._tails.get(task)
         if tail is not None:
             tail.note_stored(fold)
@@ -124,10 +127,10 @@ class TailCache:
             self._evict()
 
     def unproven(self, limit: int) -> list[TaskPlace]:
-        """Return tasks to list in S3 (see `stored`), none while what is known frees enough.
+        """Return eviction candidates: tasks to list in S3 and pass to `stored`; none unless stuck.
 
-        They are the ones that were not asked for the longest, the largest of them first. A task
-        of claims alone is none of them: it takes no room to speak of.
+        They are the ones returned least recently, the largest of these first. Tasks that have only
+        claims are left out: they use hardly any memory.
         """
         if not self._stuck:
             return []
@@ -148,20 +151,20 @@ class TailCache:
         ]
 
     def ticket(self, task: str, partition: int) -> Ticket:
-        """Return what the task has lost here: take it before listing its segments."""
+        """Return the task's eviction state; call it before listing the task's segments."""
         tail = self._tail(task, partition)
         self._rest(task, tail)
         return Ticket(tail.floor, tail.birth)
 
     def seed(self, task: str, ticket: Ticket, fold: Fold, started_ms: int | None = None) -> bool:
-        """Plant what S3 knew after `ticket` was taken; False: list again with a new ticket.
+        """Restore the task's state from S3, listed after `ticket`; False: list again, new ticket.
 
         Every record of the task from max(ticket's floor, fold.position) on must still be here.
-        A task that is seeded stays as it is.
+        A task that is already seeded keeps its state.
         """
         tail = self._tails.get(task)
         if tail is None or tail.birth != ticket.birth:
-            return False  # it was forgotten, and with it what it lost
+            return False  # the tail was dropped, so its evictions are not known any more
         if tail.floor > max(ticket.floor, fold.position):
             return False
         if tail.fold is None:
@@ -171,7 +174,7 @@ class TailCache:
         return True
 
     def view(self, task: str) -> TailView | None:
-        """Return what can be read of the task here; None when it is not seeded."""
+        """Return the task's readable range; None if the task is not seeded."""
         tail = self._tails.get(task)
         return None if tail is None else tail.view()
 
@@ -182,7 +185,7 @@ class TailCache:
     def read(self, task: str, offset: int, limit_bytes: int) -> bytes:
         """Return log bytes from `offset` on: at least one, at most `limit_bytes` or one record.
 
-        Raises KeyError unless the task's view holds `offset` in `[start, end)`.
+        Raises KeyError unless `offset` is in `[start, end)` of the task's view.
         """
         tail = self._tails.get(task)
         if tail is None or tail.fold is None or not tail.start <= offset < tail.fold.next_off:
@@ -190,7 +193,7 @@ class TailCache:
         return tail.read(offset, limit_bytes)
 
     def watch(self, task: str, partition: int) -> None:
-        """Keep the task's state while a reader waits for it; every `watch` needs an `unwatch`."""
+        """Keep the task's state while a reader waits for it. Every `watch` needs an `unwatch`."""
         self._tail(task, partition).n_watchers += 1
         self._idle.pop(task, None)
 
@@ -207,7 +210,7 @@ class TailCache:
         return tail
 
     def _rest(self, task: str, tail: Tail) -> None:
-        """Note a task that has no record and no reader; the longest unused are forgotten."""
+        """Mark a task without records and readers as idle; drop the least recently used ones."""
         if tail.records or tail.n_watchers:
             return
         self._idle[task] = None
@@ -217,9 +220,10 @@ class TailCache:
             del self._tails[forgotten]
 
     def _evict(self) -> None:
-        """Once over the budget, let what is archived go, oldest first, until an eighth is free.
+        """If over the budget, evict archived records, oldest first, until an eighth is free.
 
-        The eighth, and that nothing is looked for twice (`stuck`), make it cheap per record.
+        Freeing an eighth, and not searching again while stuck (`_stuck`), keeps the cost per record
+        low.
         """
         if self._stuck or self._size_bytes <= self._budget_bytes:
             return
@@ -244,7 +248,7 @@ class TailCache:
         self._stuck = self._size_bytes > self._budget_bytes
 
     def _may_leave(self, tail: Tail) -> bool:
-        """Return whether the task's oldest record is archived."""
+        """Return whether the task's oldest record is archived and may be evicted."""
         if not tail.records:
             return False
         return tail.records[0].position < max(self._archived[tail.partition], tail.stored)

@@ -1,4 +1,4 @@
-"""One task's tail: its records as Kafka gave them, and once seeded the log bytes they make."""
+"""One task's part of the tail cache: its Kafka records and, once seeded, its log bytes."""
 
 from bisect import bisect_right
 from collections import deque
@@ -15,9 +15,9 @@ _EVERYTHING = 1 << 63
 
 
 class TailView(NamedTuple):
-    """What the ring knows of a seeded task: log bytes `[start, end)` can be read here.
+    """View of a seeded task: log bytes `[start, end)` can be read from the tail cache.
 
-    `n_records` is how many records make up `[0, end)`, the terminal among them.
+    `n_records` is the number of records in `[0, end)`, including the terminal.
     """
 
     start: int
@@ -27,10 +27,10 @@ class TailView(NamedTuple):
 
 
 class TailFacts(NamedTuple):
-    """What the ring's records tell of a task beyond its bytes.
+    """Facts about a task from its cached records, other than its bytes.
 
-    `claim` is the newest claim's value, `first` and `last` the bytes of the first and the newest
-    accepted record that this process saw; times are Unix milliseconds.
+    `claim` is the newest claim's value. `first` has the bytes of the log's first record, `last`
+    those of the newest accepted one, if this process saw them. Times are Unix milliseconds.
     """
 
     claim: bytes | None = None
@@ -41,11 +41,11 @@ class TailFacts(NamedTuple):
 
 
 class Tail:
-    """The mutable state of one task within a `TailCache`, which alone calls it.
+    """The mutable state of one task in a `TailCache`, which is its only caller.
 
-    Of the task's records that Kafka gave, those before Kafka offset `floor` have left; `stored`
-    is the Kafka offset before which S3 is known to hold them. `birth` tells it from an earlier
-    tail of the same task, which was forgotten.
+    The task's records before Kafka offset `floor` (low watermark) are evicted; `stored` is the
+    Kafka offset before which S3 is known to hold them. `birth` is the generation: it differs from
+    that of an earlier, dropped tail of the same task.
     """
 
     __slots__ = (
@@ -77,10 +77,10 @@ class Tail:
         self.project = ""
         self.records: deque[ChunkRecord] = deque()
         self.size_bytes = 0
-        self.n_written = 0  # records that are no claims
+        self.n_written = 0  # records other than claims
         self.floor = 0
         self.stored = 0
-        self.asked = 0  # the round in which S3 was last asked for it
+        self.asked = 0  # the round in which `unproven` last returned the task
         self.n_watchers = 0
         self.fold: Fold | None = None
         self.accepted: list[ChunkRecord] = []
@@ -102,7 +102,7 @@ class Tail:
         return TailFacts(self.claim, self.first, self.last, self.started_ms, self.finished_ms)
 
     def add(self, record: ChunkRecord) -> bool:
-        """Keep the next record of Kafka, and fold it when seeded; return whether it left a gap."""
+        """Add the next Kafka record; fold it if seeded. Return whether there is a gap before it."""
         self.project = record.project
         self.records.append(record)
         self.size_bytes += weight(record)
@@ -110,7 +110,7 @@ class Tail:
         return self._take(record)
 
     def drop_first(self) -> ChunkRecord:
-        """Let the oldest record go; what was accepted of it is no longer read here."""
+        """Evict the oldest record; its log bytes can no longer be read here."""
         record = self.records.popleft()
         self.floor = record.position + 1
         self.size_bytes -= weight(record)
@@ -125,11 +125,11 @@ class Tail:
         return record
 
     def note_stored(self, fold: Fold) -> None:
-        """Note what S3 holds: the fold after the last segment; of a closed log, all there is."""
+        """Record what S3 holds: all before the fold of the last segment; all, if it is closed."""
         self.stored = max(self.stored, _EVERYTHING if fold.closed else fold.position)
 
     def restore(self, fold: Fold, started_ms: int | None) -> None:
-        """Fold the records onto `fold`, which is complete up to the floor."""
+        """Restore the state from `fold`, which is complete up to the floor; fold the records."""
         self.fold = fold
         self.accepted.clear()
         self.head = 0
@@ -139,7 +139,7 @@ class Tail:
             self._take(record, planted=True)
 
     def read(self, offset: int, limit_bytes: int) -> bytes:
-        """Return bytes from `offset` in `[start, end)` on: see `TailCache.read`."""
+        """Return log bytes from `offset` on, which is in `[start, end)`; see `TailCache.read`."""
         at = bisect_right(self.accepted, offset, lo=self.head, key=_offset) - 1
         first = self.accepted[at]
         value = first.value[offset - first.off :]
@@ -156,7 +156,7 @@ class Tail:
         return b"".join(pieces)
 
     def _take(self, record: ChunkRecord, *, planted: bool = False) -> bool:
-        """Fold one record of a seeded task; return whether it left a gap."""
+        """Fold one record if the task is seeded; return whether there is a gap before it."""
         if self.fold is None:
             return False
         before = self.fold
@@ -190,12 +190,12 @@ class Tail:
 
 
 def weight(record: ChunkRecord) -> int:
-    """Return how many bytes a kept record counts for."""
+    """Return the size of a cached record, in bytes of the budget."""
     return len(record.value) + RECORD_OVERHEAD_BYTES
 
 
 def strip_payload(record: ChunkRecord) -> ChunkRecord:
-    """Return the record without what only workers and the index read."""
+    """Return the record without the payload that only workers and the index read."""
     if record.ckpt is None and record.vectors is None and record.pin is None:
         return record
     return msgspec.structs.replace(record, ckpt=None, vectors=None, pin=None)
@@ -205,4 +205,4 @@ def _offset(record: ChunkRecord) -> int:
     return record.off
 
 
-_GONE = ChunkRecord("", "", "claim", -1, -1, -1, -1, -1, b"")  # in the place of one that left
+_GONE = ChunkRecord("", "", "claim", -1, -1, -1, -1, -1, b"")  # tombstone of an evicted one

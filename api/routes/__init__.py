@@ -1,1 +1,1 @@
-"""HTTP routes: thin, each calls one function that a test can call."""
+"""HTTP routes. They are thin: each calls one function that a test can call directly."""

@@ -1,4 +1,8 @@
-"""Projects (the operator's) and keys (of one project also for its `admin:project` keys)."""
+"""Admin routes for projects and keys.
+
+Projects are for the operator. Keys are for the operator and, within one project, for keys of that
+project with the scope `admin:project`.
+"""
 
 from typing import Annotated, TypeVar
 
@@ -57,7 +61,7 @@ async def list_projects(services: TheServices) -> ProjectPage:
 async def create_key(
     request: AnyRequest, services: TheServices, principal: ThePrincipal
 ) -> KeyResource:
-    """Create a key; its text is in this answer and nowhere else."""
+    """Create a key; its text is only in this response."""
     principal.require_admin_of(None)
     wanted = await _read(request, KeyRequest)
     check_printable("name", wanted.name)
@@ -73,7 +77,7 @@ async def list_keys(
     principal: ThePrincipal,
     of_project: Annotated[str | None, QueryParameter(name="project", required=False)] = None,
 ) -> KeyPage:
-    """List keys without their texts, revoked ones too."""
+    """List keys without their texts, including revoked ones."""
     return KeyPage(services.projects.list_keys(principal.require_admin_of(of_project)))
 
 
@@ -102,7 +106,7 @@ async def revoke_key(
 async def rotate_key(
     request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]
 ) -> KeyResource:
-    """Create a key in another's place, which goes on working for `overlap_s` and then ends."""
+    """Replace a key with a new one; the old key remains valid for `overlap_s`, then ends."""
     project = principal.require_admin_of(None)
     wanted = await _read(request, RotateRequest)
     made = await services.projects.rotate_key(key_id, wanted, project)
@@ -112,7 +116,7 @@ async def rotate_key(
 
 
 def _terms(key: KeyResource) -> str:
-    """Return what an auditor wants to know of a new key."""
+    """Return the audit detail of a new key: scopes, expiry and name."""
     return f"scopes={','.join(key.scopes)} expires={key.expires_at or 'never'} name={key.name}"
 
 

@@ -1,4 +1,4 @@
-"""`GET /v1/admin/audit`: who did what."""
+"""`GET /v1/admin/audit`: the audit log."""
 
 from typing import Annotated, Literal
 
@@ -38,7 +38,7 @@ async def get_audit(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> AuditPage:
-    """List the audit trail, newest first; a project's administrator sees what concerns it."""
+    """List the audit log, newest first; a project's administrator sees that project's records."""
     wanted = AuditFilter(
         project=principal.require_admin_of(of_project),
         actor=actor,

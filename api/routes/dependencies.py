@@ -1,4 +1,4 @@
-"""What handlers are given: the process's services, and who asks."""
+"""Dependency injection and guards for handlers: the services, the caller and its project."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ TheServices = NamedDependency[Services]
 ThePrincipal = NamedDependency[Principal]
 TheProject = NamedDependency[str]
 
-# Of answers that hold a key or a token: no cache on the way may keep one.
+# For responses that contain a key or a token: no cache may store them.
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -28,25 +28,25 @@ def get_services(state: State) -> Services:
 
 
 def get_principal(request: AnyRequest, services: TheServices) -> Principal:
-    """Return who asks; raises UnauthorizedError."""
+    """Return the authenticated caller; raises UnauthorizedError."""
     return services.authenticator.authenticate(request)
 
 
 def get_project(request: AnyRequest, principal: ThePrincipal) -> str:
-    """Return the project that asks; raises ForbiddenError for the operator.
+    """Return the caller's project; raises ForbiddenError for the operator.
 
-    The key needs the scope that the handler names as its `scope`, `read` unless it names one.
+    The key needs the scope that the handler sets as its `scope`; the default is `read`.
     """
     return principal.require_project(request.route_handler.opt.get(SCOPE, READ))
 
 
 def known_only(connection: Connection, _: BaseRouteHandler) -> None:
-    """Let projects and the operator in; raises UnauthorizedError."""
+    """Guard that admits projects and the operator; raises UnauthorizedError for other callers."""
     get_services(connection.app.state).authenticator.authenticate(connection)
 
 
 def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
-    """Let the operator in; raises UnauthorizedError or ForbiddenError for anyone else."""
+    """Guard that admits only the operator; raises UnauthorizedError or ForbiddenError."""
     get_services(connection.app.state).authenticator.require_admin(connection)
 
 

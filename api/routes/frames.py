@@ -1,4 +1,4 @@
-"""Previews of a task's frames."""
+"""Preview route: one frame of a task's video as JPEG."""
 
 import re
 from typing import Annotated
@@ -34,10 +34,10 @@ async def get_frame(
         int | None, QueryParameter(name="width", ge=16, le=MAX_WIDTH_PX, required=False)
     ] = None,
 ) -> Response[bytes]:
-    """Return frame `n` of the task's video, `n.jpg`; `boxes=1` draws what was found in it.
+    """Return frame `n` of the task's video as `n.jpg`; `boxes=1` draws the targets found in it.
 
-    `width` bounds the picture's width. `Frame-Width` and `Frame-Height` are the source's own size,
-    which targets' boxes refer to.
+    `width` limits the width of the picture. `Frame-Width` and `Frame-Height` are the size of the
+    source, to which the targets' boxes refer.
     """
     stored = await services.requests.get(project, task_id)
     match = _NAME.match(name)

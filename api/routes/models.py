@@ -1,4 +1,4 @@
-"""The models that steps may name."""
+"""Model list route: the models that steps can use."""
 
 from litestar import get
 
@@ -14,9 +14,9 @@ from models.parameters import parameters_schema
 
 @get(paths.MODELS, operation_id="listModels", guards=[known_only], responses=problems())
 async def list_models(services: TheServices) -> ModelPage:
-    """List all models with their licence, classes, and the schema of their parameters.
+    """List all models with their licence, classes, and parameter schema.
 
-    `devices` are those of the workers that have the model loaded now.
+    `devices` are those of the live workers that have the model loaded.
     """
     now = now_ms()
     beats = [

@@ -1,4 +1,4 @@
-"""What `/schema` says beyond handlers' signatures: request bodies, problems, the bearer key."""
+"""OpenAPI document at `/schema`: what handler signatures lack (bodies, problems, bearer key)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {}
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Return the problem answers of a handler: these and what every handler may answer."""
+    """Return a handler's problem responses: these statuses, and 401, 500 and 503."""
     return {
         status: ResponseSpec(
             data_container=Problem, media_type=PROBLEM_JSON, generate_examples=False
@@ -36,7 +36,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def body_operation(body: type[msgspec.Struct]) -> type[Operation]:
-    """Return an operation whose request body is `body`: handlers read bodies themselves."""
+    """Return an OpenAPI operation with the request body `body`, which handlers parse themselves."""
     _BODIES[body.__name__] = body
 
     @dataclass
@@ -51,7 +51,7 @@ def body_operation(body: type[msgspec.Struct]) -> type[Operation]:
 
 
 class DocumentPlugin(JsonRenderPlugin):
-    """The document as JSON, with the schemas of the bodies that handlers read themselves."""
+    """Renders the document as JSON, with the schemas of the bodies that handlers parse."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         _, bodies = msgspec.json.schema_components(_BODIES.values(), ref_template=_REF)
@@ -63,7 +63,7 @@ class DocumentPlugin(JsonRenderPlugin):
 
 
 def openapi_config(version: str) -> OpenAPIConfig:
-    """Return the configuration of `/schema`, which is the OpenAPI document itself."""
+    """Return the configuration of `/schema`, which serves the OpenAPI document itself."""
     return OpenAPIConfig(
         title="Framewire Video API",
         version=version,

@@ -1,4 +1,4 @@
-"""What a path knows: the answer to OPTIONS that is no preflight."""
+"""OPTIONS handlers: the allowed methods of a path, for requests other than CORS preflights."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from litestar.types import ControllerRouterHandler
 
 
 def options_handlers(handlers: Iterable[ControllerRouterHandler]) -> Sequence[HTTPRouteHandler]:
-    """Return a handler of OPTIONS for each path of `handlers`.
+    """Return an OPTIONS handler for each path of `handlers`.
 
-    They have to be registered first: the framework makes one of its own together with a path's
-    first handler, and that knows no method of the others.
+    They have to be registered first: otherwise the framework creates its own OPTIONS handler with
+    a path's first handler, and that one lists only the first handler's methods.
     """
     methods: dict[str, set[str]] = defaultdict(set)
     for handler in handlers:

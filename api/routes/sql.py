@@ -1,4 +1,4 @@
-"""`POST /v1/sql`: the operator's questions to the tables, read-only."""
+"""`POST /v1/sql`: read-only SQL queries of the operator."""
 
 import asyncio
 from functools import partial
@@ -27,7 +27,7 @@ SQL = "/v1/sql"
     responses=problems(400, 403, 413, 422),
 )
 async def run_query(request: AnyRequest, services: TheServices) -> SqlAnswer:
-    """Run one read-only query over the tables and views of all projects."""
+    """Run one read-only query on the tables and views of all projects."""
     asked = read_json(await read_small(request), SqlRequest)
     about(request, "", detail=asked.query)
     connect = partial(get_client, **query_client_options(services.settings.clickhouse))

@@ -1,4 +1,4 @@
-"""A task's log over HTTP: the stream, and tokens for clients that cannot send headers."""
+"""Stream routes: a task's log as server-sent events, and tokens for clients without headers."""
 
 import time
 from typing import Protocol
@@ -37,7 +37,7 @@ MAX_TOKEN_TTL_S = 24 * 3600
 
 
 class StreamParts(Protocol):
-    """What these routes need of the process: `app.state.services` has it."""
+    """The services that these routes use; `app.state.services` has them."""
 
     @property
     def settings(self) -> Settings: ...
@@ -62,8 +62,9 @@ class StreamParts(Protocol):
 async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Read the task's log as server-sent events, from any byte offset.
 
-    `Last-Event-ID` or `offset` is where to start, `live` is false or long-poll, `heartbeat` asks
-    for a comment line after so many seconds of silence, `token` stands for the key.
+    `Last-Event-ID` or `offset` is the start; `live` is true (default), false or long-poll;
+    `heartbeat` requests a comment line after that many seconds of silence; `token` replaces the
+    key.
     """
     parts: StreamParts = request.app.state.services
     ask, ref, key = await _asked(parts, request, task_id)
@@ -88,9 +89,9 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     status_code=200,
 )
 async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
-    """Learn how long the task's log is, and whether it is closed: a GET's headers, at once.
+    """Return the headers of a GET, with the length of the log and whether it is closed.
 
-    What a GET would wait for is answered as of now.
+    It never waits: where a GET would wait, the response has the current state.
     """
     parts: StreamParts = request.app.state.services
     ask, ref, _ = await _asked(parts, request, task_id)
@@ -106,9 +107,9 @@ async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIRespon
     response_headers=NO_STORE,
 )
 async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamToken:
-    """Make a short-lived token that opens the task's stream without headers.
+    """Create a short-lived token that gives access to the task's stream without headers.
 
-    `ttl_s` is how many seconds it lives, an hour unless given.
+    `ttl_s` is its lifetime in seconds; the default is an hour.
     """
     parts: StreamParts = request.app.state.services
     principal = parts.authenticator.authenticate(request)
@@ -128,9 +129,9 @@ async def stream_token(request: AnyRequest, task_id: FromPath[str]) -> StreamTok
 
 
 async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = None) -> ASGIResponse:
-    """Return the response to `ask`, after the one wait that it may need.
+    """Return the response to `ask`, after at most one wait.
 
-    It ends with `key`, the id of the key that opens it.
+    The stream ends when `key`, the id of the key that opens it, is not valid any more.
     """
     log = parts.log
     length, closed = await log.extent(*ref)
@@ -152,7 +153,7 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
 
 
 def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:
-    """Return what `answer` would, without its body and without waiting."""
+    """Return the response of `answer` without its body and without waiting."""
     found = negotiate(ask, extent, waited=True)
     headers = BARE_HEADERS if isinstance(found, Empty) else HEADERS
     headers = headers | {"Stream-Next-Offset": str(extent.length)} | found.headers
@@ -162,7 +163,7 @@ def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:
 
 
 class HeadResponse(ASGIResponse):
-    """A response whose length is that of the body which it leaves out."""
+    """A HEAD response: its Content-Length is that of the omitted body."""
 
     _should_set_content_length = False
 
@@ -170,9 +171,9 @@ class HeadResponse(ASGIResponse):
 async def _asked(
     parts: StreamParts, request: AnyRequest, task_id: str
 ) -> tuple[Ask, LogRef, str | None]:
-    """Return what is asked for, of which log, and by which key, once it is clear who asks."""
+    """Authenticate the caller; return the parsed request, the log, and the key's id."""
     query = request.query_params.dict()
-    # A field that was given twice is one with commas, wherever it was put together.
+    # Repeated header fields are equivalent to one field with commas.
     names = {name.lower() for name in request.headers}
     headers = {name: ", ".join(request.headers.getall(name)) for name in names}
     ask = read_ask(query, headers)
@@ -184,9 +185,9 @@ async def _asked(
 async def _reader(
     parts: StreamParts, request: AnyRequest, token: list[str], task_id: str
 ) -> tuple[str, str | None]:
-    """Return whose stream is asked for, by the token in the URL or else by the key; and the key.
+    """Return the project and the key's id, from the token in the URL or else from the key.
 
-    An empty token is none.
+    An empty token counts as none.
     """
     token = [text for text in token if text]
     if not token:

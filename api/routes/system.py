@@ -1,4 +1,4 @@
-"""The state of the service: workers, lag, parts, probes, metrics."""
+"""Service state routes: workers, consumer lag, dependencies, health probes, metrics."""
 
 from litestar import MediaType, Response, get
 
@@ -18,7 +18,7 @@ from streamproc.contract.sandbox import Sandbox
 
 @get(paths.SYSTEM, operation_id="getSystem", responses=problems())
 async def get_system(services: TheServices, principal: ThePrincipal) -> SystemResource:
-    """Return workers and devices, how far the roles are behind, every part's state, who asks."""
+    """Return workers, devices, consumer lag, the state of every part, and the caller's project."""
     lag = [place.resource() for place in await services.consumer_lag()]
     now = now_ms()
     workers = [_worker(beat, now) for beat in services.directory.workers(now)]
@@ -37,13 +37,13 @@ async def get_system(services: TheServices, principal: ThePrincipal) -> SystemRe
 
 @get("/health/live", operation_id="live", security=PUBLIC)
 async def live() -> HealthResource:
-    """Answer: the process runs."""
+    """Liveness probe: answer 200 while the process runs."""
     return HealthResource("live", [])
 
 
 @get("/health/ready", operation_id="ready", security=PUBLIC)
 async def ready(services: TheServices) -> Response[HealthResource]:
-    """Answer 200 when every part is there, else 503 with the part that is not."""
+    """Readiness probe: answer 200 if every part is ready, else 503; both list the parts."""
     parts = await services.parts()
     is_ready = all(part.ready for part in parts)
     return Response(
@@ -54,7 +54,7 @@ async def ready(services: TheServices) -> Response[HealthResource]:
 
 @get("/metrics", operation_id="metrics", media_type=MediaType.TEXT, security=PUBLIC)
 async def metrics(services: TheServices) -> Response[bytes]:
-    """Return what this process counted, and how far every role is behind, for Prometheus."""
+    """Return the Prometheus metrics: this process's counters and the consumer lag of each role."""
     services.metrics.set_lag(await services.consumer_lag())
     services.metrics.set_consumers(services.role_parts())
     services.metrics.set_workers(services.living_workers())

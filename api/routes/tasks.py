@@ -1,4 +1,4 @@
-"""Tasks: submit, list, status, cancel, results."""
+"""Task routes: submit, list, status, cancel, results."""
 
 import asyncio
 from functools import partial
@@ -68,7 +68,7 @@ async def process_video(
     project: TheProject,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Accepted]:
-    """Submit a video. The answer means that the task will be done."""
+    """Submit a video. A 202 response means that the task is durably accepted and will be done."""
     if idempotency_key is not None and not (
         idempotency_key.strip() and idempotency_key.isprintable()
     ):
@@ -130,7 +130,7 @@ async def get_task(
     task_id: FromPath[str],
     include: Annotated[list[str] | None, QueryParameter(name="include", required=False)] = None,
 ) -> TaskResource:
-    """Return a task's status as its log has it; `include=request` echoes the request."""
+    """Return a task's status from its log; `include=request` adds the request."""
     for value in include or []:
         if value != "request":
             raise InvalidRequestError.at("include", "there is only: request")
@@ -147,7 +147,7 @@ async def get_task(
 async def cancel_task(
     services: TheServices, project: TheProject, task_id: FromPath[str]
 ) -> CancelAccepted:
-    """Ask for a task's end. What it streamed stays readable."""
+    """Request that a task ends. Its log so far stays readable."""
     return await services.tasks.cancel(project, task_id)
 
 
@@ -159,7 +159,7 @@ async def cancel_task(
 async def get_results(
     services: TheServices, project: TheProject, task_id: FromPath[str]
 ) -> ResultResource:
-    """Return a succeeded task's tracks, summed up over its whole stream."""
+    """Return a succeeded task's tracks, aggregated over its whole stream."""
     return await services.tasks.results(project, task_id)
 
 

@@ -1,4 +1,4 @@
-"""The operator's view of tenants: their limits, and what they used. All need the admin key."""
+"""Tenant routes for the operator: limits and usage of projects. All need the admin key."""
 
 from datetime import date
 from typing import Annotated
@@ -32,7 +32,7 @@ DEFAULT_LIMIT = 50
 async def patch_project(
     request: AnyRequest, services: TheServices, project_id: FromPath[str]
 ) -> ProjectResource:
-    """Change a project's limits: those that are given; null takes the server's again."""
+    """Change the given limits of a project; null resets a limit to the server's setting."""
     wanted = read_json(await read_small(request), ProjectPatch)
     changed = await services.projects.change(project_id, wanted)
     given = msgspec.json.encode(wanted.limits).decode()
@@ -62,7 +62,7 @@ async def get_usage(
         int, QueryParameter(name="limit", ge=1, le=MAX_LIMIT, required=False)
     ] = DEFAULT_LIMIT,
 ) -> UsagePage:
-    """Return what each project used on each UTC day, the newest first."""
+    """Return the usage of each project on each UTC day, newest first."""
     rows = await list_usage(
         services.rows,
         project=of_project,
@@ -80,7 +80,7 @@ async def get_usage(
 
 
 def _day(text: str | None, name: str) -> str | None:
-    """Return the day; raises InvalidRequestError on anything but YYYY-MM-DD from 1970 to 2148."""
+    """Parse a day; raises InvalidRequestError unless it is YYYY-MM-DD from 1970 to 2148."""
     if text is None:
         return None
     try:

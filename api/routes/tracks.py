@@ -1,4 +1,4 @@
-"""Tracks of all tasks, by what they are and what they look like."""
+"""Track search route: tracks of all tasks, by properties or by visual similarity."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ async def get_tracks(
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> TrackPage:
-    """Find tracks over all tasks of the project; `similar_to=task:track` orders by likeness."""
+    """Search the tracks of all the project's tasks; `similar_to=task:track` sorts by similarity."""
     query = TrackQuery(
         tasks=tuple(task or ()),
         classes=public_classes(class_name or ()),

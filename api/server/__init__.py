@@ -1,1 +1,1 @@
-"""What stands between a socket and the application: limits of connections, heads and bodies."""
+"""The HTTP server below the application: limits of connections, request heads and bodies."""

@@ -1,11 +1,11 @@
-"""Which client address a connection or a request counts for."""
+"""The client address of a connection or a request, with trusted proxies (X-Forwarded-For)."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from api.server.limits import Network
 
-_IPV6_CLIENT_BITS = 64  # what one subscriber is given: counting single addresses would count nobody
+_IPV6_CLIENT_BITS = 64  # one subscriber has a whole /64, so single addresses cannot be limited
 _FORWARDED = b"x-forwarded-for"
 Address = IPv4Address | IPv6Address
 
@@ -24,9 +24,9 @@ def is_trusted(address: Address | None, proxies: Sequence[Network]) -> bool:
 def forwarded_address(
     headers: Iterable[tuple[bytes, bytes]], proxies: Sequence[Network]
 ) -> Address | None:
-    """Return the client that a trusted proxy passed on: the last address that is no such proxy.
+    """Return the client address in X-Forwarded-For: the last one that is not a trusted proxy.
 
-    What stands further left the client may have written itself. None when nothing is told.
+    Addresses further left may be forged by the client. None if there is no such address.
     """
     told = b",".join(value for name, value in headers if name == _FORWARDED)
     for text in reversed(told.decode("latin-1").split(",")):
@@ -39,7 +39,7 @@ def forwarded_address(
 
 
 def counted(address: Address | None) -> str | None:
-    """Return what the address is counted under: of IPv6 the network that one client has."""
+    """Return the key under which the address is counted: an IPv4 address or an IPv6 /64."""
     if address is None:
         return None
     if isinstance(address, IPv6Address):

@@ -1,17 +1,17 @@
-"""A budget of bytes that requests hold in memory, shared by all of a process.
+"""Memory budget: bytes that requests may hold, shared by all requests of a process.
 
-An owner may hold a share, so that one project's uploads leave room for another's; and what is
-large may not take the last part, so that small requests go on while uploads fill the rest.
+An owner may hold only a share, so that one project's uploads leave capacity for others. Large
+requests may not use the last part, so that small requests continue while uploads fill the rest.
 """
 
 from collections import Counter
 
 SMALL_BYTES = 1024 * 1024
-_KEPT_FOR_SMALL = 8  # one part of so many
+_KEPT_FOR_SMALL = 8  # one eighth of the budget
 
 
 class ByteBudget:
-    """Use from one event loop. `share_bytes` bounds what one owner holds."""
+    """A byte budget with shares. `share_bytes` bounds one owner. Use from one event loop."""
 
     def __init__(self, total_bytes: int, share_bytes: int | None = None) -> None:
         self.total_bytes = total_bytes
@@ -20,21 +20,21 @@ class ByteBudget:
         self._held: Counter[str] = Counter()
 
     def fits(self, n_bytes: int, *, large: bool = False) -> bool:
-        """Whether so many more may be held by somebody."""
+        """Return whether `n_bytes` more fit into the budget; `large`: without the last part."""
         most = self.total_bytes - self.total_bytes // _KEPT_FOR_SMALL if large else self.total_bytes
         return self.held_bytes + n_bytes <= most
 
     def fits_share(self, owner: str, n_bytes: int) -> bool:
-        """Whether the owner may hold so many more of its share."""
+        """Return whether `n_bytes` more fit into the owner's share."""
         return self._held[owner] + n_bytes <= self.share_bytes
 
     def take(self, n_bytes: int, owner: str = "") -> None:
-        """Hold the bytes: look before whether they fit."""
+        """Hold `n_bytes` more. The caller checks first that they fit."""
         self.held_bytes += n_bytes
         self._held[owner] += n_bytes
 
     def give(self, n_bytes: int, owner: str = "") -> None:
-        """Hold so many bytes less."""
+        """Release `n_bytes`."""
         self.held_bytes -= n_bytes
         self._held[owner] -= n_bytes
         if not self._held[owner]:

@@ -1,4 +1,4 @@
-"""How uvicorn serves the application: the same for a process and for tests."""
+"""uvicorn configuration, the same for an api process and for tests."""
 
 from functools import partial
 from typing import Any
@@ -13,14 +13,14 @@ from api.server.protocol import Sweep
 
 KEEP_ALIVE_S = 5
 BACKLOG = 2048
-# No answer of ours is anything but what its Content-Type says.
+# The Content-Type of every response is correct, so browsers must not guess another one.
 _EVERYWHERE = [("X-Content-Type-Options", "nosniff")]
 
 
 def server_config(
     app: Litestar, limits: Limits, *, host: str, port: int, graceful_s: int
 ) -> uvicorn.Config:
-    """Return the configuration; the connections are `app.state.connections` from now on."""
+    """Return the configuration; it also sets `app.state.connections`."""
     connections = Connections(limits)
     app.state.connections = connections
     protocol: Any = partial(LogProtocol, sweep=Sweep(connections))

@@ -1,9 +1,9 @@
-"""The open connections of a process: how many, of whom, and which one goes when there are too many.
+"""Connection limits of a process, in total and per client, with eviction of the longest idle one.
 
-A connection *waits* while no request of it is under way: nothing came yet, a head is arriving, or
-it is kept alive. Where a new one finds no place, the one that has waited longest gives up its own;
-only when none waits is the new one refused. So idle connections, however many, keep nobody out.
-No clock and no socket: connections are passed in.
+A connection *waits* while it has no request in progress: nothing has arrived yet, a head is
+arriving, or it is kept alive. At the limit, a new connection replaces the one that has waited
+longest; it is refused only if none waits. So idle connections, however many, never block new ones.
+No clock and no socket (sans-IO): connections are passed in.
 """
 
 from collections import Counter, OrderedDict
@@ -18,15 +18,15 @@ Reason = Literal[
 
 
 class Connection(Protocol):
-    """One connection; `counted_as` is its client's address, None where none is counted."""
+    """One connection; `counted_as` is its client's address, None if it counts for no client."""
 
     counted_as: str | None
 
     def drop(self) -> None:
-        """Close at once; the connection leaves by `Connections.leave` when it is closed."""
+        """Close immediately; once it is closed, the connection calls `Connections.leave`."""
 
     def check(self, now_s: float, passed_s: float) -> None:
-        """Look at the deadlines; `passed_s` is the time since the last look."""
+        """Check the deadlines; `passed_s` is the time since the last check."""
 
 
 class _Client:
@@ -40,7 +40,7 @@ class _Client:
 
 
 class Connections:
-    """Use from one event loop."""
+    """The open connections of a process, under its limits. Use from one event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -55,9 +55,9 @@ class Connections:
         return len(self._open)
 
     def admit(self, connection: Connection) -> Reason | None:
-        """Take a new connection, which waits; return why not.
+        """Accept a new connection, which then waits; return the reason if it is refused.
 
-        Whether or not it is taken, `leave` has to be called once it is closed.
+        In both cases `leave` has to be called once the connection is closed.
         """
         client = self._client(connection)
         if client is not None and client.n_open >= self.limits.connections_per_address:
@@ -76,7 +76,7 @@ class Connections:
         return None
 
     def leave(self, connection: Connection) -> None:
-        """Give the connection's place back; again is no harm."""
+        """Remove a connection. A second call does nothing."""
         if connection not in self._open:
             return
         self.works(connection)
@@ -84,7 +84,7 @@ class Connections:
         self._client_of(connection, -1)
 
     def waits(self, connection: Connection) -> None:
-        """Note that no request of the connection is under way any more."""
+        """Mark the connection as waiting: it has no request in progress any more."""
         if connection not in self._open:
             return
         self._waiting[connection] = None
@@ -93,14 +93,14 @@ class Connections:
             client.waiting[connection] = None
 
     def works(self, connection: Connection) -> None:
-        """Note that a request of the connection is under way."""
+        """Mark the connection as working: it has a request in progress."""
         self._waiting.pop(connection, None)
         client = self._client(connection)
         if client is not None:
             client.waiting.pop(connection, None)
 
     def begin(self, address: str | None) -> bool:
-        """Count a request that a proxy passed on for `address`; False when it has too many."""
+        """Count a request that a proxy forwarded for `address`; False if it has too many."""
         if address is None:
             return True
         client = self._clients.setdefault(address, _Client())
@@ -110,19 +110,19 @@ class Connections:
         return True
 
     def end(self, address: str | None) -> None:
-        """Take back what a successful `begin` counted."""
+        """Undo the count of a successful `begin`."""
         if address is not None:
             self._count(address, -1)
 
     def sweep(self, now_s: float) -> None:
-        """Let every connection look at its deadlines."""
+        """Check the deadlines of every connection."""
         passed_s = 0.0 if self._swept_s is None else now_s - self._swept_s
         self._swept_s = now_s
         for connection in list(self._open):
             connection.check(now_s, passed_s)
 
     def rest(self) -> None:
-        """Note that nobody sweeps for a while: the next `sweep` begins anew."""
+        """Pause sweeping: the next `sweep` measures no time since the last one."""
         self._swept_s = None
 
     def _evict(self, connection: Connection) -> None:

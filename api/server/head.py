@@ -1,7 +1,7 @@
-"""What a request's head must be, beyond what the parser itself asks for: pure functions.
+"""Validation of request heads against request smuggling, beyond the parser: pure functions.
 
-Two readings of one head are how requests are smuggled past a proxy. So what another server might
-read in another way (two hosts, a coding besides `chunked`) is refused, never interpreted.
+Request smuggling needs two servers that parse one head differently. So an ambiguous head (two
+hosts, a coding other than `chunked`) is refused, never interpreted.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def head_too_large(limits: Limits) -> ProblemError:
-    """Return 431, which names the limits."""
+    """Return the 431 problem, which names the limits."""
     return ProblemError(
         f"The request's head is larger than {limits.head_bytes} bytes "
         f"or has more than {limits.head_fields} fields.",
@@ -35,9 +35,9 @@ def url_too_long(limits: Limits) -> ProblemError:
 
 
 def check_head(version: str, headers: Headers) -> int | None:
-    """Return the declared length of the body, 0 for none, None when it comes in chunks.
+    """Return the declared length of the body: 0 without a body, None for a chunked one.
 
-    Raises BadRequestError on a head that may be read in two ways.
+    Raises BadRequestError on an ambiguous head.
     """
     n_hosts = sum(name == b"host" for name, _ in headers)
     if n_hosts > 1 or (n_hosts == 0 and version == "1.1"):

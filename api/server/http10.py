@@ -1,4 +1,4 @@
-"""Answers to HTTP/1.0, which knows no chunked encoding: plain bytes until the connection closes."""
+"""Responses to HTTP/1.0 without chunked encoding: plain bytes until the connection closes."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,9 +9,9 @@ _BODILESS = {204, 304}
 
 
 def send_unframed(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:
-    """Return what sends the answer of `cycle`, without chunks where its length is not declared.
+    """Return an ASGI `send` for `cycle` that uses no chunks if the length is not declared.
 
-    The cycle closes its connection behind the answer, as it does for every HTTP/1.0 request.
+    The cycle closes its connection after the response, as it does for every HTTP/1.0 request.
     """
     send = cycle.send
     is_open_ended = False
@@ -24,7 +24,7 @@ def send_unframed(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None
                 declared or message["status"] in _BODILESS or cycle.scope["method"] == "HEAD"
             )
             if is_open_ended:
-                cycle.chunked_encoding = False  # else uvicorn would choose it
+                cycle.chunked_encoding = False  # otherwise uvicorn would use chunked encoding
         elif is_open_ended:
             cycle.expected_content_length = len(message.get("body", b""))
         await send(message)

@@ -1,4 +1,4 @@
-"""How much one connection, one address and all of them together may take."""
+"""Limits of the HTTP server: per connection, per client address and in total."""
 
 import resource
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Network = IPv4Network | IPv6Network
 
 
 class ServerSettings(Protocol):
-    """What the limits need of the process's settings; 0 leaves a number of connections to us."""
+    """The settings that determine the limits; 0 connections means a computed default."""
 
     @property
     def head_timeout_s(self) -> float: ...
@@ -33,41 +33,41 @@ class ServerSettings(Protocol):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one server; what the operator cannot set has its value here."""
+    """The limits of one server. Those that the operator cannot set have their values here."""
 
     connections: int
-    """Open connections of the process."""
+    """Maximum open connections of the process."""
     connections_per_address: int
-    """Open connections of one client address; requests, where a trusted proxy passes them on."""
+    """Maximum open connections of one client address; behind a trusted proxy, open requests."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose `X-Forwarded-For` names the client."""
 
     head_s: float = 10.0
-    """How long a connection may be silent at first, and how long a head may take to arrive."""
+    """Time limit for a new connection to send nothing, and for a head to arrive."""
     head_bytes: int = 64 * KIB
-    """Request line and headers together."""
+    """Maximum size of request line and headers together."""
     url_bytes: int = 16 * KIB
-    """The request's target; nothing of ours needs more than a few cursors."""
+    """Maximum length of the request target; the longest ones hold a few cursors."""
     head_fields: int = 128
-    """Header fields of a request."""
+    """Maximum number of header fields of a request."""
     small_head_bytes: int = 8 * KIB
-    """A head up to this size is always taken."""
+    """A head up to this size is always accepted."""
     large_heads_bytes: int = 16 * MIB
-    """All heads above that size together."""
+    """Budget of all heads together for their bytes above `small_head_bytes`."""
 
     body_bytes_per_s: int = 16 * KIB
-    """The slowest that a body may arrive, on average; 0 is no limit."""
+    """Minimum average rate of a request body; 0 is no limit."""
     body_grace_s: float = 20.0
-    """How much later than that rate asks for a body may be."""
+    """How much later a body may arrive than at that rate."""
     framing_bytes: int = 16 * KIB
-    """Chunk sizes, extensions and trailers of a body, beyond what its chunks themselves need."""
+    """Extra bytes for chunk sizes, extensions and trailers, beyond what the chunks need."""
 
     linger_s: float = 3.0
-    """How long what is left of an answered request is thrown away, so that the answer arrives."""
+    """How long the rest of an answered request is read and discarded (lingering close)."""
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Self:
-        """Return the limits under the process's settings and its limit of descriptors."""
+        """Return the limits from the settings and the process's file descriptor limit."""
         most = settings.max_connections or connections_for(raised_descriptor_limit())
         return cls(
             connections=most,
@@ -79,13 +79,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connections_for(n_descriptors: int) -> int:
-    """Return how many connections leave descriptors for Kafka, S3, ClickHouse and files."""
+    """Return how many connections to allow, with descriptors left for clients and files.
+
+    The clients are those of Kafka, S3 and ClickHouse.
+    """
     reserve = min(max(n_descriptors // RESERVE_FRACTION, RESERVE_AT_LEAST), RESERVE_AT_MOST)
     return max(1, min(n_descriptors - reserve, MOST_CONNECTIONS))
 
 
 def raised_descriptor_limit() -> int:
-    """Raise the process's soft limit as far as connections need it; return what it is now."""
+    """Raise the soft limit of file descriptors as far as needed; return the limit now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + RESERVE_AT_MOST
     if hard != resource.RLIM_INFINITY:

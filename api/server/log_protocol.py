@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol, telling the application which transport a request came on.
+"""uvicorn HTTP protocol that passes the request's transport to the application (ASGI extension).
 
-ASGI has no way to cut a connection off or to see how much of it the client took. Both are needed
-for readers that stop reading, and for logs that must not look finished when they are not.
+ASGI has no way to abort a connection, or to see how much the client has received. Both are needed:
+for clients that stop reading, and for incomplete logs, which must not look finished.
 """
 
 from api.server.protocol import BoundedProtocol
@@ -10,7 +10,7 @@ EXTENSION = "framewire.transport"
 
 
 class LogProtocol(BoundedProtocol):
-    """What `api.server.config` gives to uvicorn."""
+    """The protocol class that `api.server.config` passes to uvicorn."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -1,4 +1,4 @@
-"""Connections for Prometheus: how many are open, and how often one had to go, by reason."""
+"""Prometheus metrics of connections: open ones, and refused or closed ones by reason."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from api.server.connections import Connections
 
 
 class ConnectionCollector(Collector):
-    """Reads the counts of a process's connections when it is scraped."""
+    """Prometheus collector that reads the connection counts when it is scraped."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with bounds: of heads, of time, of connections.
+"""uvicorn HTTP protocol with limits on heads, time and connections.
 
-uvicorn itself waits for ever, buffers heads without limit, and takes everybody in. Deadlines cost
-no timer per connection: one sweep per process looks at all of them.
+uvicorn itself waits for ever, buffers heads without limit, and accepts every connection. Deadlines
+need no timer per connection: one sweep per process checks them all.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from api.server.http10 import send_unframed
 from api.server.refusal import refusal
 
 PIECE_BYTES = 4 * 1024
-CHUNK_FRAMING_BYTES = 32  # a chunk's size in hexadecimal, its line ends, and a short extension
+CHUNK_FRAMING_BYTES = 32  # a chunk's size in hexadecimal, line ends, and a short extension
 HEADER_SEPARATORS_BYTES = 4
 
 _MALFORMED = BadRequestError("This is no HTTP request.", code="bad_head")
@@ -53,7 +53,7 @@ _REASONS: dict[int, Reason] = {
 
 
 class Phase(Enum):
-    """What a connection is expected to send now."""
+    """The phase of a connection: what its client is expected to send now."""
 
     SILENT = "nothing came yet"
     HEAD = "a head is arriving"
@@ -64,7 +64,7 @@ class Phase(Enum):
 
 
 class Sweep:
-    """Looks at the deadlines of all connections, as long as there are any."""
+    """Periodic check of the deadlines of all connections, as long as there are any."""
 
     def __init__(self, connections: Connections) -> None:
         self.connections = connections
@@ -72,7 +72,7 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to look, unless it has begun."""
+        """Start the periodic check unless it is running."""
         if self._timer is None:
             self._timer = loop.call_later(self._period_s, self._run, loop)
 
@@ -86,7 +86,7 @@ class Sweep:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection under the limits of its server."""
+    """One HTTP connection, under the limits of its server."""
 
     def __init__(self, *args: Any, sweep: "Sweep", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -97,13 +97,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = Phase.SILENT
         self._deadline_s = 0.0
         self._by_proxy = False
-        self._request_of: str | None = None  # whom a proxy's request is counted for
-        self._deaf = False  # refused: what still comes is thrown away
+        self._request_of: str | None = None  # the client that a proxy's request is counted for
+        self._deaf = False  # refused: further input is discarded
         self._in_head = False
         self._n_fields = 0
         self._head_bytes = 0
         self._held_head_bytes = 0
-        self._body_left_bytes: int | None = 0  # None: in chunks
+        self._body_left_bytes: int | None = 0  # None: chunked
         self._body_bytes = 0
         self._body_wait_s = 0.0
         self._n_chunks = 0
@@ -134,12 +134,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def check(self, now_s: float, passed_s: float) -> None:
-        """End the connection when what it is expected to send has not come in time."""
+        """End the connection if the expected input has not arrived in time."""
         if self.transport.is_closing():
-            if now_s >= self._deadline_s:  # what is left to send is not taken
+            if now_s >= self._deadline_s:  # the client does not read the remaining output
                 self.transport.abort()
         elif self._phase is Phase.BODY:
-            if self.flow.read_paused:  # it is we who do not read
+            if self.flow.read_paused:  # the server paused reading, the client is not slow
                 return
             self._body_wait_s += passed_s
             rate = self._limits.body_bytes_per_s
@@ -155,9 +155,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, problem: ProblemError, reason: Reason) -> None:
-        """Answer instead of the application, and close.
+        """Send `problem` instead of the application's response, and close.
 
-        Where an answer is under way already, the connection is cut off in its middle.
+        If a response has already begun, the connection is aborted.
         """
         self._connections.n_refused[reason] += 1
         cycle = self.cycle
@@ -172,7 +172,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(refusal(problem, self.server_state.default_headers))
         self._linger(ended=True)
 
-    # -- what arrives
+    # -- received data
 
     def data_received(self, data: bytes) -> None:
         view = memoryview(data)
@@ -183,15 +183,15 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self._take(piece)
             except httptools.HttpParserUpgrade:
-                return  # nothing of ours upgrades: the request is answered as it stands
+                return  # upgrades are not supported: the request is answered as plain HTTP
             except (ProblemError, httptools.HttpParserError) as exc:
-                # What a callback raised, the parser wraps.
+                # The parser wraps exceptions of its callbacks.
                 cause = exc if isinstance(exc, ProblemError) else exc.__context__
                 problem = cause if isinstance(cause, ProblemError) else _MALFORMED
                 self.refuse(problem, _REASONS[problem.status])
 
     def _take(self, piece: memoryview) -> None:
-        """Parse a piece, which belongs to one head or one body as long as nobody pipelines."""
+        """Parse a piece. Without pipelining it belongs to one head or to one body."""
         was_in_head, body_bytes = self._in_head, self._body_bytes
         in_chunks = self._body_left_bytes is None
         self.parser.feed_data(piece)
@@ -234,7 +234,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer: a request's head does not change behind its body
+            return  # ignore a trailer: it must not change the head after the body
         self._n_fields += 1
         if self._n_fields > self._limits.head_fields:
             raise head_too_large(self._limits)
@@ -259,7 +259,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = Phase.BODY
         super().on_headers_complete()
         if self.parser.get_http_version() != "1.1":
-            cycle: Any = self.cycle  # the application has not been called yet
+            cycle: Any = self.cycle  # the application has not run yet
             cycle.send = send_unframed(cycle)
 
     def on_chunk_header(self) -> None:
@@ -283,7 +283,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         cycle, n_pipelined = self.cycle, len(self.pipeline)
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # `check` does it
+        self._unset_keepalive_if_required()  # `check` closes idle connections instead
         if not cycle.response_complete or n_pipelined:
             return
         cycle.body = bytearray()
@@ -303,13 +303,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline_s = self.loop.time() + within_s
 
     def _rest(self) -> None:
-        """Wait for the next request on a connection that is kept alive."""
+        """Wait for the next request on a keep-alive connection."""
         self._forget_request()
         self._expect(Phase.IDLE, self.timeout_keep_alive)
         self._connections.waits(self)
 
     def _linger(self, *, ended: bool = False) -> None:
-        """Read on for a while: a connection closed over unread bytes may lose its answer."""
+        """Keep reading for a while (lingering close).
+
+        If a connection is closed with unread input, its response may be lost.
+        """
         self._expect(Phase.LINGER, self._limits.linger_s)
         self._connections.waits(self)
         self.flow.resume_reading()

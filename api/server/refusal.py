@@ -1,4 +1,4 @@
-"""A problem as the bytes of an answer, for requests that never reach the application."""
+"""Error responses as raw HTTP bytes, for requests that never reach the application."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from api.errors import PROBLEM_JSON, ProblemError
 
 
 def refusal(problem: ProblemError, headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
-    """Return the whole answer; the connection has to be closed behind it."""
+    """Return the whole response; the connection has to be closed after it."""
     body = msgspec.json.encode(problem.body())
     told = {
         "content-type": PROBLEM_JSON,

@@ -1,1 +1,1 @@
-"""Reading and writing the stores: S3 objects and ClickHouse rows."""
+"""Store access: S3 objects and ClickHouse rows."""

@@ -1,4 +1,4 @@
-"""The audit table, as the operator's list reads it."""
+"""ClickHouse queries on the audit table, for the list of the audit log."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _COLUMNS = (
 
 
 class AuditFilter(msgspec.Struct, frozen=True):
-    """Which records a list holds: those that equal all given words, at `[from_ms, to_ms)`."""
+    """Filter of audit records: equal in all given fields, with times in `[from_ms, to_ms)`."""
 
     project: str | None = None
     actor: str | None = None
@@ -36,7 +36,7 @@ class AuditFilter(msgspec.Struct, frozen=True):
 async def list_audit(
     rows: Rows, wanted: AuditFilter, after: AuditCursor | None, limit: int
 ) -> list[AuditRecord]:
-    """Return the records, newest first, after the cursor."""
+    """Return the matching records after the cursor, newest first."""
     parameters: dict[str, object] = {"limit": limit, **wanted.words()}
     conditions = [f"{name} = {{{name}:String}}" for name in wanted.words()]
     if wanted.from_ms is not None:

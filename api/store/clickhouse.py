@@ -1,7 +1,7 @@
-"""ClickHouse, a server or chDB in this process: bounded, and never on the event loop.
+"""ClickHouse access through a small thread pool: a server, or chDB embedded in this process.
 
-A client serves one query at a time, so each thread of a small pool of its own has one. chDB's path
-has one owner process: the index role then runs in this process, with clients of its own.
+A client runs one query at a time, so each thread of the pool has its own client. Only one process
+can own chDB's path: with chDB the index role runs in this process too, with its own clients.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _log = structlog.get_logger("framewire.api.rows")
 
 
 class RowsUnavailableError(UnavailableError):
-    """ClickHouse did not answer, or its tables are not there yet."""
+    """ClickHouse did not answer, or its tables do not exist yet."""
 
     code = "clickhouse_unavailable"
 
@@ -36,7 +36,7 @@ def query_client_options(url: str) -> dict[str, Any]:
 
 
 class Rows:
-    """Queries over the tables that the index writes. Use from one event loop."""
+    """Queries on the tables that the index writes. Use from one event loop."""
 
     def __init__(self, url: str) -> None:
         self._options = query_client_options(url)
@@ -46,7 +46,7 @@ class Rows:
         self._lock = threading.Lock()
 
     async def query(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
-        """Return the rows of `sql`, whose `{name:Type}` places are filled by ClickHouse itself.
+        """Return the rows of `sql`; ClickHouse itself binds its `{name:Type}` parameters.
 
         Raises RowsUnavailableError.
         """
@@ -54,11 +54,11 @@ class Rows:
         return await loop.run_in_executor(self._threads, self._query, sql, dict(parameters))
 
     async def probe(self) -> None:
-        """Raise RowsUnavailableError unless the tables can be read."""
+        """Raise RowsUnavailableError if the tables cannot be read."""
         await self.query("SELECT 1 FROM tasks LIMIT 1", {})
 
     def close(self) -> None:
-        """Drop all clients; waits for the queries under way."""
+        """Close all clients; wait for running queries."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for client in self._clients:
             client.close()

@@ -1,10 +1,10 @@
-"""The bucket: requests, uploads and log segments, read and written without blocking the loop.
+"""Async S3 client for one bucket: requests, uploads and log segments.
 
-boto3 is synchronous: every call runs in a thread pool of this store's own, so that a slow S3
-takes no thread from anybody else. Whatever botocore raises becomes `StoreUnavailableError`
-(503) with a sentence that says what is wrong, apart from a missing object, which is an answer and
-no error. So does silence: only an upload may take its time. Before something is written once, it
-is made sure, once, that the store knows what that means.
+boto3 is synchronous: all calls run in this store's own thread pool, so that a slow S3 does not use
+up the threads of other parts. botocore's errors become `StoreUnavailableError` (503) with a
+sentence that names the fault; a missing object is a normal result, not an error. A call that takes
+too long fails in the same way; only `put` has no overall time limit. Before the first conditional
+write (`If-None-Match`), a test checks once that the store honours it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _MAX_CONFLICTS = 5
 
 WRITE_PROBE_S = 30.0
 _PROBE_KEY = "health/write"
-_PROBE_BODY = bytes(8 * 1024)  # less may find room in the last block of a full disk
+_PROBE_BODY = bytes(8 * 1024)  # a smaller object may still fit into a full disk's last block
 _PROBE_TIMEOUT_S = 2.0
 _JUDGE_AGAIN_S = 30.0
 _SAY_AGAIN_S = 30.0
@@ -44,13 +44,13 @@ T = TypeVar("T")
 
 
 class StoreUnavailableError(UnavailableError):
-    """S3 did not answer, or refused: try again later."""
+    """S3 did not answer, or refused the request: try again later."""
 
     code = "store_unavailable"
 
 
 class Objects:
-    """One bucket. All methods may be called at once from many tasks of one loop."""
+    """One bucket. Methods may be called concurrently from many tasks of one event loop."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Objects:
         read_timeout_s: float = 20.0,
         answer_s: float = 15.0,
     ) -> None:
-        """`answer_s` bounds every call but `put`, with its retries and its wait for a thread."""
+        """`answer_s` limits every call but `put`, including retries and the wait for a thread."""
         self._answer_s = answer_s
         self._bucket = store.bucket
         self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="s3")
@@ -95,7 +95,7 @@ class Objects:
         )
 
     def close(self) -> None:
-        """Drop the connections; calls under way still end."""
+        """Close the connections; running calls still end."""
         if self._trial is not None:
             self._trial.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -104,11 +104,11 @@ class Objects:
         self._ranges.close()
 
     async def get(self, key: str) -> bytes | None:
-        """Return the object's bytes, None when there is no such object."""
+        """Return the object's bytes, None if it does not exist."""
         return await self._call(lambda: self._get(key, None))
 
     async def get_range(self, key: str, start: int, end: int) -> bytes | None:
-        """Return the object's bytes `[start, end)`, None when there is no such object."""
+        """Return the object's bytes `[start, end)`, None if it does not exist."""
 
         def get() -> bytes | None:
             data = self._ranges.get(key, start, end)
@@ -117,7 +117,7 @@ class Objects:
         return await self._call(get)
 
     async def metadata(self, key: str) -> Mapping[str, str] | None:
-        """Return the object's own metadata, None when there is no such object."""
+        """Return the object's user metadata, None if the object does not exist."""
 
         def head() -> Mapping[str, str] | None:
             found = self._known(lambda: self._client.head_object(Bucket=self._bucket, Key=key))
@@ -129,15 +129,15 @@ class Objects:
         return await self.metadata(key) is not None
 
     async def put(self, key: str, data: bytes | bytearray, content_type: str) -> None:
-        """Write the object, whatever was there."""
+        """Write the object, replacing an existing one."""
         await self._write(lambda: self._put(self._client, key, data, content_type), patient=True)
 
     async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
-        """Write the object unless there is one; return whether `data` is what stands there now.
+        """Write the object unless it exists (conditional PUT); return whether it holds `data` now.
 
-        An SDK retry can turn our own success into a 412, so the winner's bytes are compared: the
-        same bytes are the same success. Raises `StoreUnavailableError`, too, when the store does
-        not honour such writes.
+        An SDK retry can turn our own success into a 412, so the stored bytes are compared: equal
+        bytes count as success. Raises `StoreUnavailableError`, also if the store does not honour
+        conditional writes.
         """
         await self._assure()
         return await self._write(lambda: self._put_if_absent(key, data, content_type))
@@ -145,21 +145,21 @@ class Objects:
     async def list_segments(
         self, project: str, task: str, after_start: int | None = None
     ) -> list[Segment]:
-        """Return the task's segments by start, all or those that start after `after_start`."""
+        """Return the task's segments ordered by start: all, or those after `after_start`."""
         return await self._call(lambda: self._list_segments(project, task, after_start))
 
     def presign(self, key: str, ttl_s: int) -> str:
-        """Return a URL that reads the object for `ttl_s` seconds; asks nobody."""
+        """Return a presigned URL that reads the object for `ttl_s` seconds; no request is sent."""
         url: str = self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=ttl_s
         )
         return url
 
     async def probe(self) -> None:
-        """Raise `StoreUnavailableError` unless the bucket can be reached and takes objects.
+        """Raise `StoreUnavailableError` unless the bucket can be reached and accepts objects.
 
-        A store whose disk is full still answers reads. So one that refused the last object, or has
-        not been given any for `WRITE_PROBE_S`, is given a small one.
+        A store with a full disk still answers reads. So a small object is written if the last write
+        failed or if there was none for `WRITE_PROBE_S`.
         """
         await self._call(lambda: self._prober.head_bucket(Bucket=self._bucket), of_bucket=True)
         if time.monotonic() - self._wrote_s >= WRITE_PROBE_S:
@@ -177,10 +177,10 @@ class Objects:
     async def _assure(self) -> None:
         """Raise `StoreUnavailableError` unless the store honours conditional writes.
 
-        It is tried out once; a store that failed is tried again after a while.
+        The test runs once; a store that failed it is tested again after `_JUDGE_AGAIN_S`.
         """
         if not self._honours:
-            # Who asks may not wait so long: the trial goes on for the next one.
+            # The test may take longer than this caller may wait: it continues for the next one.
             if self._trial is None or self._trial.done():
                 self._trial = asyncio.create_task(self._try_out())
             try:
@@ -209,7 +209,7 @@ class Objects:
             self._say(REFUSAL)
 
     async def _write(self, work: Callable[[], T], *, patient: bool = False) -> T:
-        """Do as `_call` does, and remember whether the store takes objects."""
+        """Call `_call`, and record whether the store accepted the write."""
         try:
             written = await self._call(work, patient=patient)
         except StoreUnavailableError:
@@ -221,7 +221,10 @@ class Objects:
     async def _call(
         self, work: Callable[[], T], *, patient: bool = False, of_bucket: bool = False
     ) -> T:
-        """Run `work` in a thread; `of_bucket`: a bare refusal is asked for its reason."""
+        """Run `work` in a thread.
+
+        `of_bucket`: if S3 refuses without a reason, send one more request to learn it.
+        """
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.wait_for(running, None if patient else self._answer_s)
@@ -240,7 +243,7 @@ class Objects:
             return trouble_of(exc)
 
     def _say(self, sentence: str) -> None:
-        """Log what is wrong with the store, the same thing once in a while."""
+        """Log what is wrong with the store; the same sentence at most every `_SAY_AGAIN_S`."""
         said, said_s = self._said
         now_s = time.monotonic()
         if sentence != said or now_s - said_s >= _SAY_AGAIN_S:
@@ -264,7 +267,7 @@ class Objects:
         if found is None:
             return None
         with closing(found["Body"]) as body:
-            data: bytes = body.read()  # of botocore's own stream: its errors, and all bytes or one
+            data: bytes = body.read()  # botocore's stream: returns all bytes or raises its errors
         return data
 
     def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
@@ -305,7 +308,7 @@ class Objects:
             )
             if not page.get("IsTruncated"):
                 return found
-            options.pop("StartAfter", None)  # some stores take one of the two alone
+            options.pop("StartAfter", None)  # some stores accept only one of the two
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     @staticmethod

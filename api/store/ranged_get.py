@@ -1,8 +1,9 @@
-"""Parts of objects by the shortest way: one signed request, no SDK around it.
+"""Fast ranged S3 GET: one signed HTTP request, without the SDK's overhead.
 
-botocore spends as much time around a GET of 1 MiB as on it, and a cold replay is nothing but such
-GETs. Signature, connections and TLS are botocore's own; retries, redirects and errors stay with
-the SDK: whatever is not plainly an answer is None, and the caller asks the SDK.
+For a GET of 1 MiB, botocore's overhead takes as long as the transfer, and a cold replay consists
+of such GETs. Signature, connections and TLS are botocore's. Retries, redirects and errors are left
+to the SDK: for any other response than a plain success the result is None, and the caller uses the
+SDK.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ _SAFE = "/-._~"
 
 
 class RangeReader:
-    """Reads of one bucket; `get` may be called from many threads at once."""
+    """Ranged reads of one bucket. `get` is thread-safe."""
 
     def __init__(
         self,
@@ -30,16 +31,16 @@ class RangeReader:
         timeout_s: tuple[float, float],
         verify: str | bool = True,
     ) -> None:
-        """Connect when first asked; `timeout_s` is for connecting and for reading.
+        """Connect at the first read; `timeout_s` holds the connect and the read timeout.
 
-        `objects_url` is what stands before a key; `verify` as for botocore: the usual authorities,
-        or a PEM file.
+        `objects_url` is the URL prefix of a key; `verify` is as in botocore: True for the usual
+        certificate authorities, or a PEM file.
         """
         self._url = objects_url
         self._region = region
         self._credentials = credentials
-        timeout: Any = timeout_s  # a pair is taken, though the stub says a number
-        authorities: Any = verify  # the same
+        timeout: Any = timeout_s  # a pair is accepted, although the type stub says a number
+        authorities: Any = verify  # also wider than the stub's type
         self._http = URLLib3Session(
             verify=authorities, timeout=timeout, max_pool_connections=max_parallel
         )
@@ -48,7 +49,7 @@ class RangeReader:
         self._http.close()
 
     def get(self, key: str, start: int, end: int) -> bytes | None:
-        """Return the object's bytes `[start, end)`; None: ask another way."""
+        """Return the object's bytes `[start, end)`; None: read them with the SDK."""
         if self._credentials is None:
             return None
         request = AWSRequest(

@@ -1,10 +1,10 @@
-"""A segment of an archived log, as a listing of S3 names it."""
+"""A segment of an archived log, as listed in S3."""
 
 from typing import NamedTuple
 
 
 class Segment(NamedTuple):
-    """A segment as a listing shows it: log bytes `[start, start + size_bytes)`, immutable."""
+    """An immutable segment in S3: log bytes `[start, start + size_bytes)`."""
 
     start: int
     size_bytes: int

@@ -1,12 +1,12 @@
-"""What `POST /v1/sql` may run: reading our own tables, decided on the engine's own parse.
+"""SQL allowlist for `POST /v1/sql`: reads of our own tables, checked with the engine's parser.
 
-1. `formatQuerySingleLine` parses the text as one statement and writes it anew: no comments, no
-   second statement. From here on only that text is looked at and run.
-2. `EXPLAIN AST` of it: every node's kind must be on a list, every function on another, every table
-   one of ours or a name of the query's own `WITH`. Nothing is resolved, so nothing is touched yet.
-3. `EXPLAIN QUERY TREE` of it: the tables that the engine itself resolves the names to.
+1. `formatQuerySingleLine` parses the text as one statement and formats it: no comments, no second
+   statement. From here on only that text is checked and run.
+2. `EXPLAIN AST` of it: every node kind must be on one allowlist and every function on another;
+   every table must be ours or named in the query's own `WITH`. Nothing is resolved or read yet.
+3. `EXPLAIN QUERY TREE` of it: the tables to which the engine itself resolves the names.
 
-Whatever is not known is refused. The settings under which it runs (`LIMITS`) are the second wall.
+Anything unknown is refused. The settings of the run (`LIMITS`) are the second line of defence.
 """
 
 import re
@@ -28,7 +28,7 @@ MIB = 1024 * 1024
 MAX_RESULT_BYTES = 16 * MIB
 MAX_MEMORY_BYTES = 384 * MIB
 
-# The engine computes constants while it resolves a query, so these hold then, too.
+# The engine evaluates constants while it resolves a query, so these limits apply then as well.
 CHECK_LIMITS: dict[str, str] = {
     "readonly": "2",
     "max_execution_time": str(MAX_QUERY_S),
@@ -41,9 +41,9 @@ LIMITS: dict[str, str] = {
     **CHECK_LIMITS,
     "limit": str(MAX_ROWS + 1),
     "max_result_bytes": str(MAX_RESULT_BYTES),
-    "result_overflow_mode": "throw",  # `break` lets the block through that passes the limit
+    "result_overflow_mode": "throw",  # `break` would return the block that exceeds the limit
     "max_block_size": "8192",
-    "query_plan_remove_redundant_sorting": "0",  # the query is run as a subquery, in its order
+    "query_plan_remove_redundant_sorting": "0",  # it runs as a subquery, which must keep its order
 }
 
 _TABLES = frozenset((*TABLES, *VIEWS, AUDIT))
@@ -100,7 +100,7 @@ _TREE_FUNCTION = re.compile(r"^\s*TABLE_FUNCTION id: .*\btable_function_name: (\
 
 
 class QueryRefusedError(ProblemError):
-    """The text is no query that may run here; the message says what is in the way."""
+    """The query is not allowed here; the message says why."""
 
     status = 422
     code = "sql_refused"
@@ -108,11 +108,11 @@ class QueryRefusedError(ProblemError):
 
 
 class CheckedQuery(NamedTuple):
-    """A query that may run under `LIMITS`, as the engine wrote it anew."""
+    """A query that may run under `LIMITS`, as formatted by the engine."""
 
     sql: str
     selects: bool = True
-    """It is a SELECT, and can stand in another one."""
+    """It is a SELECT, which can be a subquery of another one."""
 
 
 class _Node(msgspec.Struct):
@@ -122,7 +122,7 @@ class _Node(msgspec.Struct):
 
 
 def check(client: Any, query: str) -> CheckedQuery:
-    """Return the query that may run; `client` parses and resolves it but does not run it.
+    """Check a query and return what may run; `client` parses and resolves it, without running it.
 
     Raises `QueryRefusedError`, and what the client raises on text that ClickHouse cannot parse.
     """
@@ -165,10 +165,10 @@ def _lines(
 
 
 def _own_names(sql: str) -> frozenset[str]:
-    """Return the names that the query's `WITH` gives to subqueries.
+    """Return the names of the query's own `WITH` subqueries.
 
-    Raises `QueryRefusedError` on a second statement, on query parameters and on names that could
-    be mistaken for something else in the engine's printed trees.
+    Raises `QueryRefusedError` on a second statement, on query parameters and on names that are
+    ambiguous in the engine's printed trees.
     """
     tokens = _TOKEN.findall(sql)
     for token in tokens:
@@ -185,7 +185,7 @@ def _own_names(sql: str) -> frozenset[str]:
 
 
 def _tree(lines: Sequence[str]) -> _Node:
-    """Return the printed tree; raises `QueryRefusedError` where a line is no node."""
+    """Parse the engine's printed tree; raises `QueryRefusedError` if a line is not a node."""
     root: _Node | None = None
     path: list[_Node] = []
     for line in lines:
@@ -212,7 +212,7 @@ def _only_query(explain: _Node) -> _Node:
 
 
 def _is_format(node: _Node) -> bool:
-    """Whether this is the output format, which the driver itself puts behind every query."""
+    """Return whether this is the output format, which the driver appends to every query."""
     return node.kind == "Identifier" and node.text == "Native"
 
 
@@ -270,7 +270,7 @@ def _check_function(node: _Node, parent: _Node | None, names: frozenset[str]) ->
 
 
 def _is_allowed(name: str) -> bool:
-    """Whether the function, less its aggregate combinators, is on the list."""
+    """Return whether the function, without aggregate combinators, is on the allowlist."""
     while name not in ALLOWED_FUNCTIONS:
         shorter = _COMBINATORS.sub("", name)
         if shorter == name:
@@ -280,7 +280,10 @@ def _is_allowed(name: str) -> bool:
 
 
 def _check_resolved(client: Any, sql: str) -> None:
-    """Check what the engine's analyser makes of the names; it reads nothing but our tables now."""
+    """Check the tables to which the engine's analyser resolves the query's names.
+
+    At this point it can read only our tables.
+    """
     database = _lines(client, "SELECT currentDatabase()")[0]
     allowed = {f"{database}.{name}" for name in _TABLES} | {"system.one"}  # SELECT without FROM
     for line in _lines(client, f"EXPLAIN QUERY TREE {sql}", settings=CHECK_LIMITS):

@@ -1,4 +1,7 @@
-"""Run a checked query and answer it as JSON-ready values. Synchronous: call it off the loop."""
+"""SQL runner: checks a query, runs it, and returns JSON-ready values. Synchronous.
+
+Call it in a thread, not on the event loop.
+"""
 
 import math
 import re
@@ -17,7 +20,7 @@ from api.store.sql_guard import CHECK_LIMITS, LIMITS, MAX_ROWS, check
 MAX_PARALLEL = 2
 _TIMEOUT_CODE = 159
 
-_OUR_SETTINGS = re.compile(r" SETTINGS readonly = '2'(?:, \w+ = '[^']*')*")  # the driver adds them
+_OUR_SETTINGS = re.compile(r" SETTINGS readonly = '2'(?:, \w+ = '[^']*')*")  # added by the driver
 _ZERO = timedelta(0)
 _AWAY = "ClickHouse does not answer."
 _AWAY_CODE = "clickhouse_unavailable"
@@ -25,7 +28,7 @@ _slots = threading.BoundedSemaphore(MAX_PARALLEL)
 
 
 class QueryFailedError(ProblemError):
-    """ClickHouse refuses the query; its own words are the detail."""
+    """ClickHouse rejects the query; `detail` is its own message."""
 
     status = 422
     code = "sql_failed"
@@ -33,13 +36,13 @@ class QueryFailedError(ProblemError):
 
 
 class SqlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One read-only query over Framewire's tables and views."""
+    """One read-only query on Framewire's tables and views."""
 
     query: str
 
 
 class SqlAnswer(msgspec.Struct, frozen=True):
-    """The query's result. `truncated`: there are more rows than the limit lets through."""
+    """The query's result. `truncated`: there are more rows than `MAX_ROWS`."""
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
@@ -50,10 +53,10 @@ class SqlAnswer(msgspec.Struct, frozen=True):
 
 
 def run_sql(new_client: Callable[[], Any], query: str) -> SqlAnswer:
-    """Check the query and run it on a client of its own.
+    """Check the query and run it on a new client.
 
-    Raises `QueryRefusedError`, `QueryFailedError`, and `UnavailableError` when `MAX_PARALLEL`
-    queries run already or ClickHouse is away.
+    Raises `QueryRefusedError`, `QueryFailedError`, and `UnavailableError` if `MAX_PARALLEL`
+    queries are already running or ClickHouse does not answer.
     """
     if not _slots.acquire(blocking=False):
         raise UnavailableError(f"{MAX_PARALLEL} queries run already.", code="sql_busy")
@@ -94,10 +97,10 @@ def _run(client: Any, query: str) -> SqlAnswer:
 
 
 def _selected(client: Any, sql: str) -> tuple[Sequence[tuple[str, str]], Sequence[Any]]:
-    """Return names and types of the columns, and the rows.
+    """Return the columns' names and types, and the rows.
 
-    The query is asked for its columns, since an empty answer of chDB has none. A constant column
-    counts as one value against the limit of bytes, unless it is written out.
+    The columns come from DESCRIBE, because an empty result of chDB has none. Constant columns are
+    materialised: otherwise each counts as one value against the byte limit.
     """
     columns = client.query(f"DESCRIBE ({sql})", settings=CHECK_LIMITS).result_rows
     written_out = f"SELECT * APPLY(materialize) FROM ({sql})"  # noqa: S608 - checked by the guard
@@ -106,14 +109,14 @@ def _selected(client: Any, sql: str) -> tuple[Sequence[tuple[str, str]], Sequenc
 
 
 def _told(client: Any, sql: str) -> tuple[Sequence[tuple[str, str]], Sequence[Any]]:
-    """Return the same of an EXPLAIN or DESCRIBE."""
+    """Return the columns and rows of an EXPLAIN or DESCRIBE."""
     result = client.query(sql, settings=LIMITS)
     kinds = [kind.name for kind in result.column_types]
     return list(zip(result.column_names, kinds, strict=True)), result.result_rows
 
 
 def _plain(value: Any) -> Any:
-    """Return a ClickHouse value as JSON has it; moments as RFC 3339 in UTC, others as text."""
+    """Convert a ClickHouse value to JSON; times become RFC 3339 in UTC, unknown types text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -133,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 
 def _own_words(exc: DatabaseError) -> str:
-    """Return ClickHouse's message without the driver's preface and the server's version."""
+    """Return ClickHouse's message without the driver's prefix and the server's version."""
     if exc.code == _TIMEOUT_CODE:
         return "The query ran into the time limit."
     text = str(exc)

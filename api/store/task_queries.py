@@ -1,4 +1,4 @@
-"""The tasks table, as the list and the results read it."""
+"""ClickHouse queries on the tasks table, for task lists and results."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _COLUMNS = """task_id, toUnixTimestamp64Milli(created_at), status,
 
 
 class IndexedTask(msgspec.Struct, frozen=True):
-    """A row of `tasks`; times in Unix milliseconds, `fps` 0 when it is not known yet."""
+    """A row of `tasks`. Times are Unix milliseconds; `fps` is 0 while it is unknown."""
 
     task_id: str
     created_ms: int
@@ -44,7 +44,7 @@ async def list_tasks(
     after: TaskCursor | None,
     limit: int,
 ) -> list[IndexedTask]:
-    """Return the project's tasks, newest first: created in `[from_ms, to_ms)`, after the cursor."""
+    """Return the project's tasks created in `[from_ms, to_ms)`, after the cursor, newest first."""
     conditions = ["project = {project:String}"]
     parameters: dict[str, object] = {"project": project, "limit": limit}
     if statuses:
@@ -70,7 +70,7 @@ async def list_tasks(
 
 
 async def find_tasks(rows: Rows, project: str, task_ids: Sequence[str]) -> list[IndexedTask]:
-    """Return those of the project's tasks that the index knows, in no order."""
+    """Return the given tasks of the project that are in the index, in no particular order."""
     if not task_ids:
         return []
     found = await rows.query(

@@ -1,4 +1,4 @@
-"""The tracks and embeddings tables, as results and track queries read them."""
+"""ClickHouse queries on tracks, embeddings and detections: results, search, similarity, boxes."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ _COLUMNS = """task_id, track_id, class, first_frame, last_frame, frames_seen, be
 
 
 class IndexedTrack(msgspec.Struct, frozen=True):
-    """A row of `tracks`; `created_ms` is the task's, `distance` is 0 unless one was asked for."""
+    """A row of `tracks`. `created_ms` is the task's; `distance` is 0 without `similar_to`."""
 
     task_id: str
     track_id: int
@@ -33,10 +33,10 @@ class IndexedTrack(msgspec.Struct, frozen=True):
 
 
 class TrackQuery(msgspec.Struct, frozen=True):
-    """What tracks are asked for; None asks nothing. Times are of the task's creation.
+    """Filter of a track search; None does not filter. Times are the task's creation time.
 
-    `text` is looked for within the track's text, case ignored. `similar_to` is a task and a track
-    of the same project: the answer is then ordered by cosine distance, without that track.
+    `text` is a substring of the track's text, case-insensitive. `similar_to` is a task and a track
+    of the same project: the result is then ordered by cosine distance, without that track.
     """
 
     tasks: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class TrackQuery(msgspec.Struct, frozen=True):
 
 
 async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:
-    """Return all tracks of one task by id."""
+    """Return all tracks of one task, ordered by track id."""
     found = await rows.query(
         f"""SELECT {_COLUMNS} FROM {tables.TRACKS} FINAL
         WHERE project = {{project:String}} AND task_id = {{task:String}}
@@ -61,7 +61,7 @@ async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTra
 
 
 async def has_vector(rows: Rows, project: str, task: str, track: int) -> bool:
-    """Whether the track has a feature vector."""
+    """Return whether the track has a feature vector."""
     found = await rows.query(
         f"""SELECT 1 FROM {tables.EMBEDDINGS}
         WHERE project = {{project:String}} AND task_id = {{task:String}}
@@ -74,7 +74,7 @@ async def has_vector(rows: Rows, project: str, task: str, track: int) -> bool:
 async def find_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> list[IndexedTrack]:
-    """Return the tracks that fit, newest task first, or nearest first with `similar_to`."""
+    """Return the matching tracks, newest task first; with `similar_to`, nearest first."""
     conditions, parameters = _conditions(query)
     parameters |= {"project": project, "limit": limit}
     conditions.insert(0, "project = {project:String}")
@@ -90,7 +90,7 @@ async def find_tracks(
             }
         sql = f"""SELECT {_COLUMNS} FROM {tables.TRACKS} FINAL WHERE {where}
             ORDER BY -toUnixTimestamp64Milli(created_at), task_id, track_id
-            LIMIT {{limit:UInt32}}"""  # noqa: S608 - constants and bound places
+            LIMIT {{limit:UInt32}}"""  # noqa: S608 - constants and bound parameters
     else:
         page = ""
         if after is not None:
@@ -146,7 +146,7 @@ _MAX_BOXES = 1000
 
 
 async def boxes_of_frame(rows: Rows, project: str, task: str, frame: int) -> tuple[Box, ...]:
-    """Return the frame's boxes in their chunk's order; none when it is not indexed."""
+    """Return the frame's boxes in the order of its chunk; none if it is not indexed."""
     found = await rows.query(
         f"""SELECT track_id, class, text, left, top, width, height
         FROM {tables.DETECTIONS} FINAL

@@ -1,4 +1,4 @@
-"""What projects used, day by day, as the index has it: sums over `v_usage`."""
+"""ClickHouse queries on `v_usage`: usage of projects per UTC day, and stored bytes."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _COLUMNS = """toString(day), project, tasks, processed_frames, decoded_frames,
 
 
 class UsageRow(msgspec.Struct, frozen=True):
-    """One project's UTC day; a task counts on the day on which it was submitted."""
+    """Usage of one project on one UTC day; a task counts on the day of its submission."""
 
     day: str
     project: str
@@ -32,7 +32,7 @@ async def list_usage(
     after: UsageCursor | None,
     limit: int,
 ) -> Sequence[UsageRow]:
-    """Return days in `[day_from, day_to)`, the newest first, after the cursor."""
+    """Return the days in `[day_from, day_to)` after the cursor, newest first."""
     conditions = ["true"]
     parameters: dict[str, object] = {"limit": limit}
     if project is not None:
@@ -58,7 +58,7 @@ async def list_usage(
 
 
 async def stored_bytes(rows: Rows, project: str) -> int:
-    """Return the bytes of all logs of a project that are indexed."""
+    """Return the total bytes of a project's indexed logs."""
     sql = "SELECT sum(log_bytes) FROM v_usage WHERE project = {project:String}"
     ((found,),) = await rows.query(sql, {"project": project})
     return int(found or 0)

@@ -1,1 +1,1 @@
-"""Tasks as clients see them: submission, status, cancel, results, track search, previews."""
+"""Task services: submission, status, cancel, results, track search, previews."""

@@ -1,4 +1,4 @@
-"""The child process that makes previews: `python -m streamproc frame`, one order at a time."""
+"""Child process that renders previews: `python -m streamproc frame`, one order at a time."""
 
 import asyncio
 import os
@@ -25,9 +25,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class FrameChild:
-    """One child process, started with its first order; one order at a time.
+    """One child process, started at its first order; it handles one order at a time.
 
-    One that died at rest is replaced by the next order.
+    If it exits while idle, the next order starts a new one.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class FrameChild:
         self._ending: asyncio.Task[None] | None = None
 
     async def answer(self, order: FrameOrder) -> tuple[FrameAnswer, bytes]:
-        """Return what the child says; after any exception it must be ended."""
+        """Send an order and return the child's answer. After any exception, call `end`."""
         if self._timer is not None:
             self._timer.cancel()
         if self._process is not None and _is_gone(self._process):
@@ -53,7 +53,7 @@ class FrameChild:
         return answer, await process.stdout.readexactly(answer.size_bytes)
 
     def rest(self, idle_s: float, ended: Callable[["FrameChild"], None]) -> None:
-        """End the child unless there is another order within `idle_s`."""
+        """After `idle_s` without another order, call `ended` and end the child."""
 
         def end() -> None:
             ended(self)
@@ -62,7 +62,7 @@ class FrameChild:
         self._timer = asyncio.get_running_loop().call_later(idle_s, end)
 
     async def end(self) -> None:
-        """Kill the child and take its exit; the second time nothing happens."""
+        """Kill the child and reap it. A second call does nothing."""
         if self._timer is not None:
             self._timer.cancel()
         process, self._process = self._process, None
@@ -85,7 +85,7 @@ class FrameChild:
 
 
 def require_sandbox() -> None:
-    """Try a decoder's sandbox on this host; raises SettingError where a required part is missing.
+    """Test a decoder's sandbox on this host; raises SettingError if a required part is missing.
 
     Blocks for about a second.
     """
@@ -116,5 +116,5 @@ def _environment() -> dict[str, str]:
 
 
 def _is_gone(process: asyncio.subprocess.Process) -> bool:
-    """Whether it is known to have ended: its pipe may be closed before its exit is told."""
+    """Return whether it has ended: its pipe may close before its exit code is available."""
     return process.returncode is not None or process.stdin is None or process.stdin.is_closing()

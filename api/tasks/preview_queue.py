@@ -1,4 +1,4 @@
-"""Whose frame is made next: projects take turns, and none fills the queue for the others."""
+"""Fair queue for previews: round-robin over projects, with limits on waiting requests."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -11,10 +11,10 @@ _BUSY = "frames_busy"
 
 
 class FrameTurns:
-    """At most `n_at_once` turns; each ends with its `async with`. Use from one event loop.
+    """At most `n_at_once` concurrent turns; a turn is an `async with`. Use from one event loop.
 
-    Projects are served one after another, and one has all turns but one at most: a slow source
-    holds a turn for many seconds, and the last one is for whoever else comes.
+    Projects are served round-robin. One project can have at most all turns but one: a slow source
+    holds a turn for many seconds, so one turn remains for other projects.
     """
 
     def __init__(self, n_at_once: int, n_waiting: int, n_waiting_per_project: int) -> None:
@@ -29,7 +29,7 @@ class FrameTurns:
     async def of(self, project: str) -> AsyncIterator[None]:
         """Wait for a turn of the project and hold it.
 
-        Raises UnavailableError when too many wait: of this project, or of all.
+        Raises UnavailableError if too many requests wait, of this project or in total.
         """
         await self._taken(project)
         try:
@@ -60,7 +60,7 @@ class FrameTurns:
             raise
 
     def _wake(self) -> None:
-        """Give the free turns away, one project after another."""
+        """Assign free turns to waiting requests, round-robin over projects."""
         while (project := self._next()) is not None:
             turns = self._waiting.pop(project)
             turn = turns.popleft()

@@ -1,8 +1,8 @@
-"""Previews: one frame of a task's video as JPEG, made by a child process, kept for a while.
+"""Previews: one frame of a task's video as JPEG, made by a child process, with an LRU cache.
 
 The api decodes nothing itself. A child (`python -m streamproc frame`) opens the source behind the
-same guard as a worker; it is kept for the next order and ends when nobody asked for a while. A
-child that takes too long is killed.
+same guard as a worker. It is reused for the next order and ended after `IDLE_S` without one. A
+child that takes longer than `TIMEOUT_S` is killed.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _log = structlog.get_logger("framewire.api.frames")
 
 
 class FrameGoneError(ProblemError):
-    """The source cannot be read any more."""
+    """The source of the task cannot be read any more."""
 
     status = 410
     code = "source_gone"
@@ -50,7 +50,7 @@ class FrameGoneError(ProblemError):
 
 
 class Picture(NamedTuple):
-    """JPEG bytes; width and height of the source's frame in pixels."""
+    """A preview: JPEG bytes; width and height of the source's frame in pixels."""
 
     jpeg: bytes
     width_px: int
@@ -66,7 +66,7 @@ class _Key(NamedTuple):
 
 
 class Frames:
-    """Use from one event loop; at most `MAX_CHILDREN` frames are made at once."""
+    """Makes and caches previews, at most `MAX_CHILDREN` at once. Use from one event loop."""
 
     def __init__(self, objects: Objects, rows: Rows, secrets: SourceSecrets) -> None:
         self._objects = objects
@@ -79,10 +79,10 @@ class Frames:
     async def get(
         self, stored: StoredRequest, index: int, *, width_px: int | None, with_boxes: bool
     ) -> Picture:
-        """Return the frame, its targets drawn as far as they are indexed.
+        """Return the frame; `with_boxes` draws the targets that are indexed.
 
-        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError; while the store
-        that has an uploaded video is away, StoreUnavailableError.
+        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError; and
+        StoreUnavailableError while the store that has an uploaded video is unavailable.
         """
         boxes: tuple[Box, ...] = ()
         if with_boxes:
@@ -98,7 +98,7 @@ class Frames:
         return picture
 
     async def close(self) -> None:
-        """End the children."""
+        """End the idle children."""
         for child in self._idle:
             await child.end()
         self._idle.clear()

@@ -1,4 +1,4 @@
-"""From the bytes of `POST /v1/video/process` to what a worker will read: pure and strict."""
+"""Request parser: validates `POST /v1/video/process` and builds the worker's `TaskSpec`. Pure."""
 
 import binascii
 import hashlib
@@ -34,11 +34,12 @@ _LIVE_SCHEMES = ("rtsp", "rtsps")
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A request that passed. `upload` is the video that it carried, if it carried one.
+    """A valid request. `upload` is the video that it contained, if any.
 
-    `spec` and `body` are complete but for the staged upload's key: `with_task_id` fills it in. A
-    URL that may hold credentials is masked in both; `secret_url` is the whole of it, to be sealed.
-    `body_sha256` (hex) is over the request as sorted JSON: spacing and order do not count.
+    `spec` and `body` are complete except for the staged upload's key, which `with_task_id` adds. A
+    URL that may hold credentials is masked in both; `secret_url` is the complete URL, to be
+    encrypted. `body_sha256` (hex) is over the request as sorted JSON: whitespace and key order do
+    not matter.
     """
 
     spec: TaskSpec
@@ -48,11 +49,11 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     secret_url: str | None = None
 
     def __repr__(self) -> str:
-        """Leave out what the client sent."""
+        """Return a repr without the client's data."""
         return f"ParsedRequest(body_sha256={self.body_sha256!r})"
 
     def with_task_id(self, project: str, task: str) -> tuple[TaskSpec, dict[str, Any]]:
-        """Return the spec and the echoed body of this request as the task `task`."""
+        """Return the spec and the echoed body of this request for the task `task`."""
         if self.upload is None:
             return self.spec, self.body
         key = upload_key(project, task)
@@ -71,7 +72,7 @@ def parse_request(
     upload: Upload | None = None,
     providers: Sequence[Provider] = (LOCAL,),
 ) -> ParsedRequest:
-    """Read and check a request; `upload` is the video that was taken out of it, if one was.
+    """Parse and validate a request; `upload` is the video that was extracted from it, if any.
 
     Raises BadRequestError (not JSON), InvalidRequestError (every wrong field with its path) or
     TooLargeError (a base64 video above `max_upload_bytes`).
@@ -106,7 +107,7 @@ def parse_request(
 
 
 def _hash(value: Any, upload: Upload | None) -> str:
-    """Return the hash of the request with its video in base64, wherever that is now."""
+    """Return the SHA-256 (hex) of the request with its base64 video, extracted or not."""
     text = msgspec.json.encode(value, order="sorted")
     if upload is None:
         return hashlib.sha256(text).hexdigest()
@@ -156,7 +157,7 @@ def _check_hint(hint: str | None, errors: list[FieldError]) -> None:
 
 
 def _taken_out(source: Input, upload: Upload, errors: list[FieldError]) -> bytearray | None:
-    """Return the video; what was taken out of another place than its own is refused."""
+    """Return the extracted video; add an error if it was not the text of `input[0].data`."""
     if not isinstance(source, VideoBase64) or source.data != PLACEHOLDER:
         message = f"no other text than this may have more than {INLINE_BYTES} bytes"
         errors.append(FieldError(field="input[0].data", message=message))
@@ -216,7 +217,7 @@ def _url_problem(url: str) -> str | None:
 
 
 def _decode(source: VideoBase64, limit: int, errors: list[FieldError]) -> bytes | None:
-    """Return the video; raises TooLargeError before it decodes what is too large."""
+    """Decode the video; raises TooLargeError, before decoding if the text is too long."""
     text = source.data
     if text.startswith("data:"):
         head, _, text = text.partition(",")

@@ -1,4 +1,4 @@
-"""Stored requests: read from S3 once, then known; they never change."""
+"""Request store: requests in S3 with an LRU cache; they never change."""
 
 from cachetools import LRUCache
 
@@ -17,21 +17,24 @@ MAX_KNOWN_BYTES = 64 * 1024
 
 
 class Requests:
-    """The requests of all tasks. What does not exist is asked for again each time."""
+    """The requests of all tasks. Missing ones are not cached: each call queries S3 again."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._known: LRUCache[tuple[str, str], StoredRequest] = LRUCache(MAX_KNOWN)
 
     async def get(self, project: str, task: str) -> StoredRequest:
-        """Return the task's request; raises NotFoundError alike for unknown and foreign tasks."""
+        """Return the task's request.
+
+        Raises the same NotFoundError for an unknown task and for another project's task.
+        """
         found = await self.find(project, task)
         if found is None:
             raise NotFoundError
         return found
 
     async def find(self, project: str, task: str) -> StoredRequest | None:
-        """Return the project's task of this id, None when it has none."""
+        """Return the request of the project's task with this id, None if there is none."""
         known = self._known.get((project, task))
         if known is not None:
             return known
@@ -45,7 +48,7 @@ class Requests:
         return stored
 
     async def add(self, stored: StoredRequest) -> StoredRequest:
-        """Store the request unless its task exists; return the one that stands there now."""
+        """Store the request unless its task exists; return the request that is stored now."""
         key = request_key(stored.project, stored.task)
         data = encode_stored_request(stored)
         if await self._objects.put_if_absent(key, data, "application/json"):

@@ -1,4 +1,4 @@
-"""The life of tasks as clients see it: status, cancel, list, results."""
+"""Task service: status, cancel, list and results of a project's tasks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ MIN_PAGE = 100
 
 
 class TaskFilter(msgspec.Struct, frozen=True):
-    """Which tasks a list holds: any of `statuses` (none: all), created in `[from_ms, to_ms)`."""
+    """Filter of a task list: any of `statuses` (none: all), created in `[from_ms, to_ms)`."""
 
     statuses: frozenset[Status] = frozenset()
     from_ms: int | None = None
@@ -48,7 +48,7 @@ class TaskFilter(msgspec.Struct, frozen=True):
 
 
 class Tasks:
-    """Everything about a project's tasks but their submission and their bytes."""
+    """Operations on a project's tasks, except submission and reading the log's bytes."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Tasks:
         self._clock_ms = clock_ms
 
     async def get(self, project: str, task: str, *, with_request: bool = False) -> TaskResource:
-        """Return the task as its log has it; raises NotFoundError."""
+        """Return the task's state from its log; raises NotFoundError."""
         stored = await self._requests.get(project, task)
         state = await self._state(project, task, stored.partition)
         return task_resource(
@@ -80,9 +80,9 @@ class Tasks:
         )
 
     async def cancel(self, project: str, task: str) -> CancelAccepted:
-        """Ask for the task's end and return once Kafka has the request; again is no harm.
+        """Request the task's end; return once Kafka has acknowledged the request. Idempotent.
 
-        Raises NotFoundError, and ConflictError when the task has succeeded or failed.
+        Raises NotFoundError, and ConflictError if the task has succeeded or failed.
         """
         stored = await self._requests.get(project, task)
         state = await self._state(project, task, stored.partition)
@@ -99,7 +99,7 @@ class Tasks:
     async def list(
         self, project: str, wanted: TaskFilter, after: TaskCursor | None, limit: int
     ) -> TaskPage:
-        """Return a page, newest first: what the index has and what this process just accepted."""
+        """Return a page, newest first: indexed tasks and those that this process just accepted."""
         fresh = await self._not_indexed(project)
         listed = await self._indexed(project, wanted, after, limit + 1)
         known = {row.task_id for row in listed}
@@ -124,10 +124,10 @@ class Tasks:
         )
 
     async def results(self, project: str, task: str) -> ResultResource:
-        """Return the tracks of a succeeded task, summed up over its whole log.
+        """Return the tracks of a succeeded task, aggregated over its whole log.
 
-        Raises NotFoundError until the task succeeded, and UnavailableError when the index has
-        not read the whole log within a few seconds.
+        Raises NotFoundError unless the task has succeeded, and UnavailableError if the index has
+        not read the whole log within `results_wait_s`.
         """
         stored = await self._requests.get(project, task)
         state = await self._state(project, task, stored.partition)
@@ -155,7 +155,10 @@ class Tasks:
         return self._directory.cancel_of(task) is not None
 
     async def _whole_row(self, project: str, task: str, length: int) -> IndexedTask:
-        """Wait until the index holds `length` bytes of the task's log."""
+        """Wait until the index has read `length` bytes of the task's log; return the task's row.
+
+        Raises UnavailableError after `results_wait_s`.
+        """
         deadline_s = asyncio.get_running_loop().time() + self._results_wait_s
         while True:
             for row in await find_tasks(self._rows, project, [task]):
@@ -168,7 +171,7 @@ class Tasks:
             await asyncio.sleep(INDEX_POLL_S)
 
     async def _not_indexed(self, project: str) -> Sequence[tuple[TaskCursor, TaskResource]]:
-        """Return this process's own recent tasks that the index does not have."""
+        """Return the tasks that this process accepted recently and the index does not have."""
         recent = self._recent.of(project, self._clock_ms())
         found = await find_tasks(self._rows, project, [stored.task for stored in recent])
         for row in found:
@@ -186,7 +189,7 @@ class Tasks:
     async def _indexed(
         self, project: str, wanted: TaskFilter, after: TaskCursor | None, count: int
     ) -> Sequence[IndexedTask]:
-        """Return up to `count` listed tasks whose public status is wanted."""
+        """Return up to `count` indexed tasks whose public status matches the filter."""
         statuses: set[str] = set(wanted.statuses)
         if "cancelling" in statuses:
             statuses = (statuses - {"cancelling"}) | {"pending", "running"}

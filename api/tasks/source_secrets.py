@@ -1,7 +1,8 @@
-"""Credentials in the URLs of sources: sealed, apart from requests, until their tasks end.
+"""Secret store for credentials in source URLs: encrypted, apart from requests, until the task ends.
 
-What Kafka, `request.json` and every answer hold is the masked URL. The whole of it is one encrypted
-object per task, which workers open and the archiver deletes once the task's log is closed.
+Kafka, `request.json` and all responses contain only the masked URL. The complete URL is one
+encrypted object per task; workers decrypt it, and the archiver deletes it once the task's log is
+closed.
 """
 
 from api.errors import ForbiddenError, ProblemError
@@ -12,7 +13,7 @@ from streamproc.contract.sealing import SealBrokenError, Sealer
 
 
 class SourceSecretGoneError(ProblemError):
-    """The URL had credentials, which are not kept beyond the task's end."""
+    """The URL had credentials, which are deleted when the task ends."""
 
     status = 410
     code = "source_gone"
@@ -20,15 +21,15 @@ class SourceSecretGoneError(ProblemError):
 
 
 class SourceSecrets:
-    """Seals and opens sources' URLs; `keys` is `FRAMEWIRE_SECRET_KEY`, None without one."""
+    """Encrypts and decrypts source URLs; `keys` is `FRAMEWIRE_SECRET_KEY`, None if it is unset."""
 
     def __init__(self, objects: Objects, keys: str | None) -> None:
-        """Raises `SettingError`."""
+        """Parse the keys; raises `SettingError`."""
         self._objects = objects
         self._sealer = Sealer(keys) if keys else None
 
     def require(self) -> Sealer:
-        """Return what seals; raises ForbiddenError on a server without a key."""
+        """Return the sealer; raises ForbiddenError on a server without a key."""
         if self._sealer is None:
             raise ForbiddenError(
                 "This server takes no URL with a query or with credentials: its operator has not"
@@ -38,12 +39,15 @@ class SourceSecrets:
         return self._sealer
 
     async def keep(self, project: str, task: str, url: str) -> None:
-        """Store the task's URL sealed; again is no harm. Raises StoreUnavailableError."""
+        """Store the task's URL encrypted. Idempotent. Raises StoreUnavailableError.
+
+        Raises ForbiddenError on a server without a key.
+        """
         sealed = self.require().seal(project, task, url)
         await self._objects.put(secret_key(project, task), sealed, "application/octet-stream")
 
     async def open(self, project: str, task: str) -> str:
-        """Return the task's whole URL; raises SourceSecretGoneError, StoreUnavailableError."""
+        """Return the task's complete URL; raises SourceSecretGoneError, StoreUnavailableError."""
         sealed = await self._objects.get(secret_key(project, task))
         if sealed is None or self._sealer is None:
             raise SourceSecretGoneError(

@@ -1,4 +1,4 @@
-"""What a task is, from what is known of it: pure functions, the same for one task and for lists."""
+"""Task status and resources, from the log or the index: pure functions, for one task and lists."""
 
 from msgspec import UNSET
 
@@ -27,7 +27,10 @@ _OUTCOMES: dict[FinishReason, Status] = {
 
 
 def status_of(state: LogState, *, cancel_requested: bool) -> Status:
-    """Return a task's status from its log; a closed one needs `last_chunk` or `final`."""
+    """Return a task's status from its log state.
+
+    For a closed log `last_chunk` or `final` must be set, else the status is `failed`.
+    """
     if state.closed:
         if state.last_chunk is not None and state.last_chunk.finish_reason is not None:
             return _OUTCOMES[state.last_chunk.finish_reason]
@@ -42,7 +45,7 @@ def status_of(state: LogState, *, cancel_requested: bool) -> Status:
 def task_resource(
     stored: StoredRequest, state: LogState, *, cancel_requested: bool, with_request: bool = False
 ) -> TaskResource:
-    """Return the task as its log has it now."""
+    """Return the task resource from the current state of its log."""
     chunk = state.last_chunk
     return TaskResource(
         id=stored.task,
@@ -63,20 +66,20 @@ def task_resource(
 
 
 def pending_resource(stored: StoredRequest, *, cancel_requested: bool) -> TaskResource:
-    """Return a task that was just accepted, of which nothing else is known."""
+    """Return the resource of a task that was just accepted and has no log yet."""
     empty = LogState(length=0, closed=False, claimed=False)
     return task_resource(stored, empty, cancel_requested=cancel_requested)
 
 
 def indexed_status(row: IndexedTask, *, cancel_requested: bool) -> Status:
-    """Return the status of a listed task: a cancel request counts at once."""
+    """Return the status of an indexed task; a cancel request takes effect at once."""
     if cancel_requested and row.status in {"pending", "running"}:
         return "cancelling"
     return row.status
 
 
 def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResource:
-    """Return the task as the index has it, a moment behind its log."""
+    """Return the task resource from the index, which lags a little behind the log."""
     failed = row.error_code is not None
     return TaskResource(
         id=row.task_id,
@@ -101,7 +104,7 @@ def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResourc
 
 
 def progress_of(processed: int, total: int | None, fps: float, *, estimated: bool) -> Progress:
-    """Return progress with what cannot be used left out."""
+    """Return the progress; unusable numbers are left out."""
     total = usable_count(total)
     said = True if estimated and total is not None else UNSET
     return Progress(processed, total, usable_fps(fps) or None, said)

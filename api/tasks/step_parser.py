@@ -1,4 +1,4 @@
-"""The steps of a request, checked against the models that exist and normalised for workers."""
+"""Step parser: validates a request's steps against the model registry, normalised for workers."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from streamproc.contract import task_spec
 
 
 def read_steps(steps: Sequence[StepRequest], registry: Registry) -> tuple[task_spec.Step, ...]:
-    """Return the steps with models pinned and parameters complete.
+    """Return the steps with pinned model versions and complete parameters.
 
     Raises InvalidRequestError with every wrong field of every step.
     """
@@ -69,7 +69,7 @@ def _parameters(
 def _check_order(
     steps: Sequence[StepRequest], manifests: Sequence[Manifest | None], errors: list[FieldError]
 ) -> None:
-    """A step that works on targets needs a detect step before it; ocr alone reads whole frames."""
+    """Check that steps on targets follow a detect step; only ocr can also read whole frames."""
     has_targets = False
     for i, (step, manifest) in enumerate(zip(steps, manifests, strict=True)):
         if manifest is None or manifest.kind == "detect":

@@ -1,8 +1,9 @@
-"""The submission of tasks: stored in S3, staged, acknowledged by Kafka, in this order.
+"""Task submission: store the request in S3, stage the upload, then write to Kafka, in this order.
 
-With an Idempotency-Key the id is derived, so the first `request.json` wins and everybody else
-reads it: the same request is the same task, another one a conflict. What was stored and not
-acknowledged is submitted again by the next try; a message that is there twice does no harm.
+With an Idempotency-Key the id is derived from the key, so the first `request.json` wins and later
+calls read it: an equal request is the same task, a different one a conflict. If a request was
+stored but not acknowledged by Kafka, the next attempt submits it again; duplicate messages are
+harmless.
 """
 
 import asyncio
@@ -29,12 +30,12 @@ _log = structlog.get_logger("framewire.api.submission")
 
 
 def now_ms() -> int:
-    """Return the wall clock in Unix milliseconds."""
+    """Return the wall-clock time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 class RecentTasks:
-    """Tasks that this process acknowledged lately: the index may not have them yet."""
+    """Tasks that this process accepted within `keep_s`: the index may not have them yet."""
 
     def __init__(self, keep_s: float) -> None:
         self._keep_ms = int(keep_s * 1000)
@@ -52,7 +53,7 @@ class RecentTasks:
         return [stored for _, stored in self._tasks.values() if stored.project == project]
 
     def drop(self, task: str) -> None:
-        """Forget a task that the index has."""
+        """Remove a task that the index has."""
         self._tasks.pop(task, None)
 
     def _prune(self, at_ms: int) -> None:
@@ -64,7 +65,7 @@ class RecentTasks:
 
 
 class Submissions:
-    """Accepts requests. Use from one event loop."""
+    """Accepts requests as tasks. Use from one event loop."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Submissions:
         weight_of: Callable[[str], int] = lambda _: 1,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """`weight_of` returns a project's share of the workers, against the 1 of others."""
+        """`weight_of` returns a project's share of the workers, relative to the default of 1."""
         self._publisher = publisher
         self._objects = objects
         self._requests = requests
@@ -92,11 +93,11 @@ class Submissions:
     async def submit(
         self, project: str, parsed: ParsedRequest, idempotency_key: str | None = None
     ) -> StoredRequest:
-        """Return the accepted task: acknowledged by Kafka, never to be lost.
+        """Return the accepted task: Kafka has acknowledged it, so it will not be lost.
 
-        Raises ConflictError when the key was used for another request within 24 hours, and
-        UnavailableError when Kafka or S3 is away: the same call may then be made again.
-        ForbiddenError: the URL holds credentials, and this server has no key to seal them with.
+        Raises ConflictError if the Idempotency-Key was used for another request within 24 hours,
+        and UnavailableError if Kafka or S3 is down: the same call may then be repeated. Raises
+        ForbiddenError if the URL holds credentials and this server has no key to encrypt them.
         """
         digests = self._digests(parsed)
         created_ms = self._clock_ms()
@@ -127,7 +128,7 @@ class Submissions:
         return stored
 
     def _digests(self, parsed: ParsedRequest) -> tuple[str, ...]:
-        """Return what the stored hash of this request may be; the first is what a new one gets."""
+        """Return the hashes that match this request; a new request is stored with the first."""
         plain = parsed.body_sha256
         if parsed.secret_url is None:
             return (plain,)
@@ -147,9 +148,9 @@ class Submissions:
         return stored
 
     async def _send_once(self, stored: StoredRequest, parsed: ParsedRequest) -> None:
-        """Stage and produce; calls for one task at the same time share one message.
+        """Stage the upload and produce the message; concurrent calls for one task share one.
 
-        The work goes on when a caller hangs up: what was stored is then submitted all the same.
+        The work continues if the caller is cancelled, so that a stored request is submitted.
         """
         if stored.task in self._recent:
             return

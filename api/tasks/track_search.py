@@ -1,4 +1,4 @@
-"""Track queries over all tasks of a project."""
+"""Track search over all tasks of a project."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ from models.class_names import public_class
 async def search_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> TrackPage:
-    """Return a page of tracks, newest task first; nearest first with `similar_to`.
+    """Return a page of tracks, newest task first; with `similar_to`, nearest first.
 
-    Raises InvalidRequestError when the track to be similar to has no feature vector.
+    Raises InvalidRequestError if the `similar_to` track has no feature vector.
     """
     if query.similar_to is not None and not await has_vector(rows, project, *query.similar_to):
         raise InvalidRequestError.at(
@@ -34,7 +34,7 @@ async def search_tracks(
 
 
 def parse_similar_to(text: str) -> tuple[str, int]:
-    """Return the task and the track that `task:track` names; raises InvalidRequestError."""
+    """Parse `task:track`; return the task id and the track id. Raises InvalidRequestError."""
     task, _, track = text.rpartition(":")
     if not task or not (track.isascii() and track.isdecimal()) or len(track) > len(str(2**32)):
         raise InvalidRequestError.at("similar_to", "must be task:track, such as vt_01HZ…:3")
@@ -42,7 +42,7 @@ def parse_similar_to(text: str) -> tuple[str, int]:
 
 
 def public_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as the index has them: `person` is found as `pedestrian`."""
+    """Return the class names to search for in the index: `person` also finds `pedestrian`."""
     return tuple(dict.fromkeys(name for n in names for name in (n, public_class(n))))
 
 

@@ -1,1 +1,1 @@
-"""The command line `framewire`: commands, their output, and the requests that they build."""
+"""The `framewire` command line: commands, their output, and the requests that they build."""

@@ -1,3 +1,5 @@
+"""Counts of frames and targets of a chunk, as text."""
+
 from typing import Protocol
 
 from msgspec import UnsetType
@@ -6,7 +8,7 @@ from streamproc.contract.chunk import Chunk
 
 
 class HasTotal(Protocol):
-    """How many frames there are, None when nobody knows: a chunk's info, a task's progress."""
+    """An object with a frame total (None: unknown): a chunk's info or a task's progress."""
 
     @property
     def total_frames(self) -> int | None: ...
@@ -15,12 +17,12 @@ class HasTotal(Protocol):
 
 
 def total_text(told: HasTotal) -> str:
-    """Return `120`, `~120` for an estimate, `?` when it is not known."""
+    """Format the frame total: `120`, `~120` for an estimate, `?` if it is unknown."""
     if told.total_frames is None:
         return "?"
     return f"{'~' if told.total_frames_is_estimate is True else ''}{told.total_frames}"
 
 
 def n_targets(chunk: Chunk) -> int:
-    """Return how many targets the chunk's frame has."""
+    """Return the number of targets in the chunk's frame."""
     return sum(len(result.targets) for result in chunk.delta.results)

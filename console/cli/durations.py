@@ -1,4 +1,4 @@
-"""Lengths of time as people type them."""
+"""Parser of durations on the command line: `90s`, `15m`, `24h`, `30d`."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def seconds(text: str) -> int:
-    """Return the seconds of `90s`, `15m`, `24h` or `30d`; raises `ConsoleError`."""
+    """Convert `90s`, `15m`, `24h` or `30d` to seconds; raises `ConsoleError` for other text."""
     form = _FORM.fullmatch(text.strip())
     if form is None:
         raise ConsoleError(f"{text!r} is no length of time: 90s, 15m, 24h or 30d")
@@ -18,12 +18,12 @@ def seconds(text: str) -> int:
 
 
 def moment(text: str) -> str:
-    """Return the time that is so long from now, as RFC 3339; any other text as it is."""
+    """Convert a duration to the time that far in the future (RFC 3339); return other text as is."""
     return _shifted(text, 1)
 
 
 def ago(text: str) -> str:
-    """Return the time that was so long ago, as RFC 3339; any other text as it is."""
+    """Convert a duration to the time that far in the past (RFC 3339); return other text as is."""
     return _shifted(text, -1)
 
 

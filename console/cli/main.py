@@ -1,6 +1,6 @@
-"""The command line: a group whose commands are imported when they run.
+"""Entry point of the command line: a click group that imports each command lazily.
 
-`framewire --help` imports nothing but click, so it answers at once.
+`framewire --help` imports only click, so it is fast.
 """
 
 import importlib
@@ -19,7 +19,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Entry(NamedTuple):
-    """Where a command is found, and its line in the help."""
+    """Location of a command, and its line in the help."""
 
     module: str
     attribute: str
@@ -52,7 +52,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one when it is asked for."""
+    """Lazy-loading click group: knows commands by name, and imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -96,7 +96,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 def cli() -> None:
     """Framewire: a Video API whose result stream is a durable log.
 
-    The api is the one at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
+    Uses the api at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
     (`framewire up`).
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 130 interrupted.
@@ -104,7 +104,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str], **settings: Any) -> int:
-    """Run the command line and return its exit code; errors become one line on stderr."""
+    """Run the command line and return its exit code; errors are printed as one line on stderr."""
     try:
         result = cli.main(
             args=list(arguments), prog_name="framewire", standalone_mode=False, **settings
@@ -123,6 +123,6 @@ def run(arguments: Sequence[str], **settings: Any) -> int:
                 echo(f"  {error.get('field', '')}: {error.get('message', '')}", err=True)
         return exc.exit_code
     except BrokenPipeError:
-        sys.stdout = None  # nothing is left to flush to
+        sys.stdout = None  # the pipe is closed: avoid a second error in the flush at exit
         return 0
     return result if isinstance(result, int) else 0

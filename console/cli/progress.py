@@ -1,4 +1,4 @@
-"""A task's progress on stderr: one bar while a person watches, nothing in a pipe."""
+"""Task progress on stderr: a progress bar on a terminal, nothing otherwise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +10,19 @@ from streamproc.contract.chunk import Chunk
 
 
 class ChunkProgress(Protocol):
-    """What is told of a task's chunks as they come."""
+    """Progress display that receives a task's chunks."""
 
     def update(self, chunk: Chunk) -> None: ...
 
     def say(self, line: str) -> None:
-        """Print a line above the progress."""
+        """Print a line above the progress bar."""
 
 
 class Unwatched:
-    """Lines go to stdout; there is no bar."""
+    """Progress without a bar: prints lines to stdout only."""
 
     def update(self, chunk: Chunk) -> None:
-        """Nobody watches."""
+        """Do nothing."""
 
     def say(self, line: str) -> None:
         echo(line)
@@ -30,7 +30,7 @@ class Unwatched:
 
 @contextmanager
 def chunk_progress(terminal: Terminal) -> Iterator[ChunkProgress]:
-    """Yield what chunks are to be given to; the bar is gone afterwards."""
+    """Yield the progress display for a task's chunks; on exit the bar is removed."""
     if not terminal.is_watched:
         yield Unwatched()
         return

@@ -1,4 +1,4 @@
-"""The bar that a person at a terminal sees while a task runs (rich)."""
+"""Progress bar of a running task on a terminal (rich)."""
 
 from typing import Self
 
@@ -11,7 +11,7 @@ from streamproc.contract.chunk import Chunk
 
 
 class ChunkBar:
-    """One bar on stderr: frame of frames, targets of the last chunk, time."""
+    """Progress bar on stderr: frame of total, targets of the last chunk, elapsed time."""
 
     def __init__(self) -> None:
         self._progress = Progress(

@@ -1,6 +1,6 @@
-"""From the words of a command line to the body of `POST /v1/video/process`. No I/O.
+"""Builder of the body of `POST /v1/video/process` from command-line options. No I/O.
 
-A `--when` is `STEP:CONDITION[;CONDITION]`: `ocr:class_is=automobile,truck;min_confidence=.7`.
+`--when` is `STEP:CONDITION[;CONDITION]`: `ocr:class_is=automobile,truck;min_confidence=.7`.
 """
 
 import json
@@ -15,10 +15,10 @@ ALL_CLASSES = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestWords:
-    """What `run` and `start` were given, beside the video itself.
+    """Request options of `run` and `start`, without the video.
 
-    `detect` None: not asked for; empty or `all`: all classes. `start` and `end` are in `unit`.
-    `steps` is JSON text and stands alone: it replaces the options that make steps.
+    `detect` None: not requested; empty or `all`: all classes. `start` and `end` are in `unit`.
+    `steps` is JSON text. It replaces the options that define steps and excludes them.
     """
 
     detect: tuple[str, ...] | None = None
@@ -40,7 +40,7 @@ class RequestWords:
 
 
 def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
-    """Return the request's body; `video` holds `type` and `url` or `data`.
+    """Return the request body; `video` has `type` and `url` or `data`.
 
     Raises `RequestWordsError`.
     """
@@ -63,7 +63,7 @@ def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
 
 
 def parse_when(text: str) -> tuple[str, dict[str, Any]]:
-    """Return the step and its conditions of one `--when`; raises `RequestWordsError`."""
+    """Parse one `--when` to its step and conditions; raises `RequestWordsError`."""
     step, colon, rest = text.partition(":")
     if not colon or step not in STEPS:
         raise RequestWordsError(f"--when {text}: begins with one of {', '.join(STEPS)} and a colon")
@@ -151,5 +151,5 @@ def _sampling(words: RequestWords) -> dict[str, Any] | None:
 
 
 def _number(value: float) -> float:
-    """Return whole numbers as such: JSON that a person reads has no needless `.0`."""
+    """Return a whole number as an int, so that the JSON has no `.0`."""
     return int(value) if value == int(value) else value

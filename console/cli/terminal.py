@@ -1,4 +1,4 @@
-"""What commands say and whom they ask: tables, JSON, notes, the api's clients."""
+"""Input and output of commands: tables, JSON, notes, and clients of the api."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _SHOWN_DATA = 48  # characters of base64 that --show-request prints
 
 
 class Terminal:
-    """One command's input and output; stdout holds results alone, stderr everything else."""
+    """One command's input and output. stdout has only results, stderr everything else."""
 
     def __init__(
         self,
@@ -39,7 +39,10 @@ class Terminal:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The api to speak to; raises `UnreachableError` when none is known."""
+        """The api to use; raises `UnreachableError` if none is known.
+
+        With --show-request an unknown api is http://127.0.0.1:8080.
+        """
         try:
             return discover(self._environ)
         except UnreachableError:
@@ -49,29 +52,29 @@ class Terminal:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a person sees stderr."""
+        """Whether stderr is a terminal."""
         return sys.stderr.isatty()
 
     def client(self, *, admin: bool = False) -> Client:
-        """Return a client for the project's key or the operator's; close it after use."""
+        """Return a client with the project's or the operator's key; the caller closes it."""
         return Client(self.endpoint.url, self._key(admin=admin))
 
     def send_as_keeper(self, call: Call[T]) -> T:
-        """Send a call about keys: as the operator where his key is known, else as the project.
+        """Send a call about keys: with the operator's key if it is known, else the project's.
 
-        A project's key with `admin:project` may make such calls for its own project.
+        A project's key with the scope `admin:project` may make such calls for its own project.
         """
         knows_project_alone = self.endpoint.admin_key is None and bool(self.endpoint.key)
         return self.send(call, admin=not knows_project_alone)
 
     def send(self, call: Call[T], *, admin: bool = False) -> T:
-        """Send one call; with --show-request it is printed and the command ends."""
+        """Send one call. With --show-request, print it instead and end the command."""
         self.preview(call, admin=admin)
         with self.client(admin=admin) as client:
             return client.send(call)
 
     def preview(self, call: Call[Any], *, admin: bool = False) -> None:
-        """End the command with the printed request when --show-request asks for it."""
+        """With --show-request, print the request and end the command."""
         if self._show_request:
             self._print_request(call, admin=admin)
 
@@ -80,7 +83,7 @@ class Terminal:
         echo_json(msgspec.json.encode(value))
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print aligned columns; numbers to the right, None as `-`."""
+        """Print aligned columns; numbers are right-aligned, None is `-`."""
         cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
         headers = [printable(header) for header in headers]
         columns = list(zip(headers, *cells, strict=True))
@@ -95,7 +98,7 @@ class Terminal:
             click.echo(click.style(text, **style) if i == 0 and style else text)
 
     def note(self, text: str) -> None:
-        """Tell a person at the terminal; a pipe is spared."""
+        """Print to stderr if it is a terminal, else nothing."""
         if self.is_watched:
             echo(text, err=True)
 
@@ -128,7 +131,7 @@ def _masked(key: str) -> str:
 
 
 def _shortened(body: Any) -> Any:
-    """Return the body with base64 data cut for a reader's sake, without credentials in a URL."""
+    """Return the body with shortened base64 data and without credentials in URLs."""
     if not isinstance(body, dict) or "input" not in body:
         return body
     body = mask_request(body)

@@ -1,8 +1,8 @@
-"""The console in a browser: textual-serve runs one console per visitor and shows it as a page.
+"""Web server of the console: textual-serve runs one console process per visitor (--serve).
 
-Who has the page has the console, and any page in the same browser may knock at its port. So
-everything lies below a path that cannot be guessed, Host and Origin have to be the console's own
-(a name that an attacker points at this address is neither), and consoles have a number.
+Access to the page is access to the console, and any page in the same browser can send requests to
+the port. So all paths are below a secret random token, Host and Origin must be the console's own
+(this also prevents DNS rebinding), and the number of consoles is limited.
 """
 
 import logging
@@ -24,13 +24,13 @@ from streamproc.contract import env
 MAX_VISITORS = 8
 TOKEN_BYTES = 32
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what is looked for, not bound
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class GuardedServer(Server):
-    """Serves visitors who know the token and come from the console's own page."""
+    """Web server that requires the token, and Host and Origin of the console's own page."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class GuardedServer(Server):
         public_url: str | None = None,
         max_visitors: int = MAX_VISITORS,
     ) -> None:
-        """`public_url` is where browsers find it; raises `ConsoleError` when nobody can know."""
+        """`public_url` is the URL for browsers. Without it, a wildcard host: `ConsoleError`."""
         if public_url is None and host in _EVERYWHERE:
             raise ConsoleError(f"--host {host} is no address for a browser: say which one by --url")
         shown = f"[{host}]" if ":" in host else host
@@ -54,11 +54,11 @@ class GuardedServer(Server):
 
     @property
     def page_url(self) -> str:
-        """Where the console is: who has this URL has the console."""
+        """The URL of the console, with the token: it gives access to the console."""
         return f"{self.public_url}/{self.token}/"
 
     def initialize_logging(self) -> None:
-        """Log warnings, without the values of variables: they hold the token."""
+        """Log warnings, without values of local variables, because those contain the token."""
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
     async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - aiohttp's signature
@@ -66,7 +66,7 @@ class GuardedServer(Server):
         sys.stdout.flush()
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Start a console for a visitor, unless there are as many as there may be."""
+        """Start a console for a visitor; 503 if `max_visitors` consoles are open."""
         if self._n_visitors >= self._max_visitors:
             raise web.HTTPServiceUnavailable(text=f"{self._max_visitors} consoles are open already")
         self._n_visitors += 1
@@ -98,7 +98,7 @@ class GuardedServer(Server):
         return response
 
     def _headers(self) -> dict[str, str]:
-        """Keep the URL from other servers, and the page from frames and caches."""
+        """Security headers: no referrer to other servers, no framing, no caching."""
         sockets = " ".join(f"ws{origin.removeprefix('http')}" for origin in sorted(self._origins))
         return {
             "Content-Security-Policy": (
@@ -114,9 +114,9 @@ class GuardedServer(Server):
 def serve_console(
     endpoint: Endpoint, *, host: str, port: int, theme: str, public_url: str | None = None
 ) -> None:
-    """Serve until interrupted. Each visitor's console speaks to `endpoint` with its key.
+    """Serve until interrupted. Each visitor's console uses `endpoint` with its key.
 
-    The key reaches the consoles by their environment, never by an argument or the page.
+    The key is passed to the consoles in their environment, never as an argument or in the page.
     """
     os.environ.update(base_environ(os.environ))
     os.environ[env.URL] = endpoint.url
@@ -126,7 +126,10 @@ def serve_console(
 
 
 def _origins(url: str) -> frozenset[str]:
-    """Return the URL's origin; of a loopback address all its names."""
+    """Return the URL's origin; for a loopback address, one origin per loopback name.
+
+    Raises `ConsoleError` for a URL with another scheme or a path.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
         raise ConsoleError(f"{url} is no URL of a host: https://console.example.com")

@@ -1,4 +1,4 @@
-"""The client for an event loop: what `sync` does, awaited."""
+"""Asynchronous (asyncio) client of the api."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class FramePicture(NamedTuple):
-    """A frame as JPEG; `width_px`, `height_px` of the source's frame, which may be larger."""
+    """A frame as JPEG. `width_px`, `height_px`: the source frame's size, which may be larger."""
 
     jpeg: bytes
     width_px: int
@@ -35,7 +35,7 @@ class FramePicture(NamedTuple):
 
 
 class AsyncClient:
-    """Speaks to one api with one key; an async context manager."""
+    """Client of one api with one key; an async context manager."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
@@ -68,9 +68,9 @@ class AsyncClient:
         *,
         on_cut: Callable[[float], None] = lambda _pause_s: None,
     ) -> AsyncIterator[Piece]:
-        """Yield the log from `following.offset` to its end, over any number of cuts.
+        """Yield the log from `following.offset` to its end; reconnect and resume after cuts.
 
-        `on_cut` is told the pause in seconds before each new attempt. Raises `ApiProblem`,
+        `on_cut` receives the pause in seconds before each new attempt. Raises `ApiProblem`,
         `UnreachableError`, `LogMismatchError`.
         """
         while not following.finished:
@@ -89,7 +89,10 @@ class AsyncClient:
                 await asyncio.sleep(pause_s)
 
     async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
-        """Return a frame at most `width_px` wide; raises `ApiProblem` or `UnreachableError`."""
+        """Return a frame at most `width_px` wide.
+
+        Raises `ApiProblem`, `UnreachableError`, or `ConsoleError` for an answer without a size.
+        """
         call = calls.frame(task_id, index, width_px=width_px)
         try:
             response = await self._http.request(
@@ -105,10 +108,10 @@ class AsyncClient:
         return FramePicture(jpeg, *size)
 
     async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
-        """Return the whole events of about `at_most_bytes` of log from byte `offset` on.
+        """Return the complete events in about `at_most_bytes` of the log from byte `offset` on.
 
-        The event that `offset` lies inside is left out; none means that nothing follows. Raises
-        `ApiProblem` (416 beyond the end), `UnreachableError`, `LogMismatchError`.
+        If `offset` is inside an event, that event is left out. An empty result means that nothing
+        follows. Raises `ApiProblem` (416 beyond the end), `UnreachableError`, `LogMismatchError`.
         """
         call = calls.stream(task_id, offset, live=False)
         splitter = EventSplitter(offset)

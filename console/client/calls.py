@@ -1,4 +1,4 @@
-"""Every call of the api as a value: what is sent, and the type of its answer."""
+"""All calls of the api as values: the request, and the type of its answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ SQL_PATH = "/v1/sql"
 
 
 class SqlAnswer(msgspec.Struct, frozen=True):
-    """The rows of a question; `types` are ClickHouse's words, `truncated`: there are more rows."""
+    """Result of an SQL query; `types` are ClickHouse type names. `truncated`: more rows exist."""
 
     columns: list[str]
     types: list[str]
@@ -42,7 +42,7 @@ class SqlAnswer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request; `query` values are text, `body` is sent as JSON. `answer` decodes a 2xx."""
+    """One request. `query` values are text, `body` is sent as JSON; a 2xx is an `answer`."""
 
     answer: type[T]
     method: str
@@ -53,7 +53,7 @@ class Call(Generic[T]):
 
     @property
     def target(self) -> str:
-        """Return path and query as they stand in the request line."""
+        """Return the path and the query as in the request line."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
@@ -92,9 +92,9 @@ def after_cursor(call: Call[T], cursor: str) -> Call[T]:
 def stream(
     task_id: str, offset: int, *, live: bool = True, heartbeat_s: int | None = None
 ) -> Call[bytes]:
-    """The log from byte `offset`; not `live`: what exists now, then the answer ends.
+    """The log from byte `offset`. Not `live`: the answer ends after the bytes that exist now.
 
-    With `heartbeat_s` the answer has more than log bytes: see `console.client.log_stream`.
+    With `heartbeat_s`, the answer has more than log bytes: see `console.client.log_stream`.
     """
     return Call(
         bytes,
@@ -177,7 +177,7 @@ def create_key(
     scopes: Iterable[str] = (),
     expires_at: str | None = None,
 ) -> Call[KeyResource]:
-    """Without scopes the key may read and submit, without a time it does not expire."""
+    """Create a key. Without scopes it may read and submit; without a time it does not expire."""
     body: dict[str, Any] = {"project": project, "name": name}
     if listed := list(scopes):
         body["scopes"] = listed
@@ -189,7 +189,7 @@ def create_key(
 def rotate_key(
     key_id: str, *, overlap_s: int | None = None, expires_at: str | None = None
 ) -> Call[KeyResource]:
-    """Make a key in another's place, which goes on working for `overlap_s`."""
+    """Create a key that replaces another. The old key remains valid for `overlap_s`."""
     given = {"overlap_s": overlap_s, "expires_at": expires_at}
     body = {name: value for name, value in given.items() if value is not None}
     return Call(KeyResource, "POST", f"{paths.KEYS}/{_part(key_id)}/rotate", body=body)
@@ -208,7 +208,7 @@ def usage(
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[UsagePage]:
-    """One page of what projects used on each UTC day, the newest first."""
+    """One page of the projects' usage per UTC day, newest first."""
     query = _given(
         ("project", project),
         ("from", day_from),
@@ -237,7 +237,7 @@ def audit(
     since: str | None = None,
     limit: int | None = None,
 ) -> Call[AuditPage]:
-    """The newest records of the audit trail that fit all that is given."""
+    """The newest records of the audit trail that match all given filters."""
     query = _given(
         ("project", project),
         ("actor", actor),
@@ -251,7 +251,7 @@ def audit(
 
 
 def sql(query: str) -> Call[SqlAnswer]:
-    """One read-only question to ClickHouse; needs the operator's key."""
+    """One read-only ClickHouse query; needs the operator's key."""
     return Call(SqlAnswer, "POST", SQL_PATH, body={"query": query})
 
 
@@ -264,5 +264,5 @@ def _given(*pairs: tuple[str, object | None]) -> list[tuple[str, str]]:
 
 
 def _part(value: str) -> str:
-    """Return one path segment: an id from a command line may hold anything."""
+    """Percent-encode one path segment: an id from a command line may have any characters."""
     return quote(value, safe="")

@@ -1,4 +1,4 @@
-"""A call as a curl command that a person can paste into a shell. Pure."""
+"""A call as a curl command that can be pasted into a shell. Pure."""
 
 import json
 import shlex
@@ -11,9 +11,9 @@ _DATA = "@@framewire-data@@"
 
 
 def curl(call: Call[Any], url: str, *, upload: Path | None = None, stream: bool = False) -> str:
-    """Return the command; the key is read from `$FRAMEWIRE_KEY`.
+    """Return the curl command; the shell expands the key from `$FRAMEWIRE_KEY`.
 
-    With `upload` the shell reads that file where the body has base64 `data`.
+    With `upload`, the shell inserts that file, as base64, as the body's `data`.
     """
     parts = ["curl -sS" + ("N" if stream else "")]
     if call.method not in {"GET", "POST"} or (call.method == "POST" and call.body is None):

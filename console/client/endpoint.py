@@ -1,4 +1,4 @@
-"""Where the api is: named by the environment, else the running local stack."""
+"""Endpoint of the api: its URL and keys, from the environment or the running local stack."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An api and the keys for it. `file_roots` are what a local stack may read by file://.
+    """An api and its keys. `file_roots` are the directories that a local stack may read (file://).
 
-    `project` is known of a local stack; of another api, `/v1/system` tells it.
+    `project` is known for a local stack; for another api, `/v1/system` reports it.
     """
 
     url: str

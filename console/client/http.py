@@ -1,4 +1,4 @@
-"""What the sync and the async client share: timeouts, headers, errors of httpx as our own."""
+"""Shared parts of the sync and async client: timeouts, headers, translation of httpx errors."""
 
 import ssl
 from functools import cache
@@ -12,13 +12,13 @@ from console.client.calls import Call
 from console.errors import ApiProblem, ConsoleError, UnreachableError
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=300.0)
-# A silent log is asked for again after so long: a dead connection is noticed, nothing is lost.
+# After this silence the client reconnects: it detects dead connections and loses no bytes.
 STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
 
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the one of the process: it takes longer to make than most answers."""
+    """Return the process-wide TLS context: creating one takes longer than most requests."""
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -31,7 +31,7 @@ def call_headers(call: Call[Any]) -> dict[str, str]:
 
 
 def translate(error: httpx.HTTPError | httpx.InvalidURL, url: str) -> ConsoleError:
-    """Return our error for httpx's; only the host is named, never a key."""
+    """Translate httpx's error to our own; the message has the URL, never a key."""
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return UnreachableError(f"not a URL of an api: {url}")
     if isinstance(error, httpx.TimeoutException):
@@ -43,9 +43,9 @@ T = TypeVar("T")
 
 
 def read_answer(call: Call[T], status: int, body: bytes) -> T:
-    """Return the call's answer.
+    """Decode the call's answer.
 
-    Raises `ApiProblem` for a status of 300 and more, `ConsoleError` for a body that is no answer.
+    Raises `ApiProblem` for a status >= 300, `ConsoleError` for a body of another type.
     """
     if status >= 300:
         raise read_problem(status, body)
@@ -62,7 +62,7 @@ def read_answer(call: Call[T], status: int, body: bytes) -> T:
 
 
 def read_problem(status: int, body: bytes) -> ApiProblem:
-    """Return the problem; a body that is none (a proxy's page) becomes a problem of its status."""
+    """Decode problem+json; another body (a proxy's page) gives an `ApiProblem` of its status."""
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:

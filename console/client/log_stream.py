@@ -1,6 +1,7 @@
-"""A task's log as a client reads it: counts every byte, splits events, resumes after a cut.
+"""Resumable reader of a task's log (SSE): counts bytes, splits events, resumes after a cut.
 
-No I/O: `Following` says what to ask for, takes what came, and says how long to wait after a cut.
+No I/O: `Following` returns the next request, accepts the received bytes, and returns the backoff
+after a cut.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ MAX_PAUSE_S = 10.0
 PATIENCE_S = 120.0
 START_OFFSET = "stream-start-offset"
 _RETRY = b"retry:"
-_PASSING = {429, 502, 503, 504}  # statuses that another attempt may mend
+_PASSING = {429, 502, 503, 504}  # transient: a retry may succeed
 
 
 class Piece(NamedTuple):
@@ -31,20 +32,20 @@ class Piece(NamedTuple):
 
 
 class HeartbeatFilter:
-    """Leaves out of an answer with heartbeats what is no log byte.
+    """Filter that removes everything but log bytes from an answer with heartbeats.
 
-    That is the answer's first line, `retry:`, and every line that is a colon alone, each with the
-    blank line behind it.
+    It removes the answer's first line, `retry:`, and every line that is only a colon, each with the
+    blank line after it.
     """
 
     def __init__(self) -> None:
-        self._pending = b""  # the start of a line of which it is not clear yet what it is
+        self._pending = b""  # the start of a line that cannot be classified yet
         self._is_first = True
         self._in_line = False
-        self._behind = False  # a line that was left out
+        self._behind = False  # directly after a removed line, where a blank line follows
 
     def feed(self, data: bytes) -> bytes:
-        """Return the log bytes of `data`; what is not clear yet comes with the next."""
+        """Return the log bytes of `data`; an undecided rest is returned by a later call."""
         data = self._pending + data
         kept: list[bytes] = []
         at = 0
@@ -70,7 +71,7 @@ class HeartbeatFilter:
         return b"".join(kept)
 
     def _left_out(self, line: bytes) -> bool | None:
-        """Return whether a line is left out, given with its end or as far as it came; or None."""
+        """Return whether to remove a complete or partial line; None if it is not yet decidable."""
         if line in {b":", b":\n"}:
             return None if line == b":" else True
         if self._is_first and line.startswith(_RETRY):
@@ -79,9 +80,9 @@ class HeartbeatFilter:
 
 
 class EventSplitter:
-    """Splits log bytes into events, checking that each stands where it says.
+    """SSE event splitter that checks the byte offset of each event.
 
-    A log may be joined inside an event: that event is left out.
+    If reading starts inside an event, that event is left out.
     """
 
     def __init__(self, offset: int) -> None:
@@ -90,7 +91,7 @@ class EventSplitter:
         self._joined_inside = offset > 0
 
     def feed(self, data: bytes) -> tuple[Event, ...]:
-        """Return the events that `data` completes; raises `LogMismatchError`."""
+        """Return the events that `data` completes; raises `LogMismatchError` at a wrong offset."""
         self._pending += data
         events: list[Event] = []
         start = 0
@@ -106,7 +107,7 @@ class EventSplitter:
         start, end = self._at, self._at + size
         self._at = end
         joined_inside, self._joined_inside = self._joined_inside, False
-        if joined_inside and block.startswith(b"\n"):  # an event's last byte, then a whole one
+        if joined_inside and block.startswith(b"\n"):  # an event's last byte, then a complete one
             start, block = start + 1, block[1:]
         lines = event_lines(block)
         if lines is not None and lines[1] == b"%d" % end:
@@ -119,10 +120,10 @@ class EventSplitter:
 
 
 class Following:
-    """One reader of one task's log, over as many connections as it takes.
+    """One reader of one task's log, over any number of connections.
 
-    `offset` is the log offset of the next byte; `finished` once the log's last byte was read.
-    With `heartbeat_s` the server is asked to say something after so many seconds of silence.
+    `offset` is the log offset of the next byte; `finished` is set once the last byte was read.
+    With `heartbeat_s`, the server is asked to send a heartbeat after that many seconds of silence.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Following:
         self._heartbeat_s = heartbeat_s
         self._filter: HeartbeatFilter | None = None
         self._patience_s = patience_s
-        self._jitter = jitter or Random()  # noqa: S311 - spreads reconnects, guards nothing
+        self._jitter = jitter or Random()  # noqa: S311 - spreads reconnects, no security use
         self._n_cuts = 0
         self._cut_since_s: float | None = None
         self._answered = False
@@ -151,10 +152,11 @@ class Following:
         return calls.stream(self.task_id, self.offset, heartbeat_s=self._heartbeat_s)
 
     def opened(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Return whether the answer's body is to be read as log bytes.
+        """Return whether the answer's body contains log bytes.
 
-        204 ends the log. False with `finished` unset: a passing refusal, treat it as a cut.
-        Raises `LogMismatchError` when the answer starts elsewhere than asked. Not for refusals.
+        204 ends the log. False with `finished` unset is a transient error: treat it as a cut.
+        Raises `LogMismatchError` if the answer starts at another offset than requested. Do not call
+        it for statuses of `is_refusal`.
         """
         if status == 204:
             self.finished = True
@@ -170,11 +172,11 @@ class Following:
 
     @staticmethod
     def is_refusal(status: int) -> bool:
-        """Return whether the answer is a problem that asking again would not mend."""
+        """Return whether the status is a permanent error, for which a retry is useless."""
         return status >= 300 and status not in _PASSING
 
     def feed(self, data: bytes) -> Piece:
-        """Take the next bytes of an answer; raises `LogMismatchError`."""
+        """Accept the next bytes of an answer and reset the backoff; raises `LogMismatchError`."""
         if self._filter is not None:
             data = self._filter.feed(data)
         piece = Piece(self.offset, data, self._splitter.feed(data))
@@ -186,15 +188,15 @@ class Following:
         return piece
 
     def idle(self) -> None:
-        """A connection was silent for long and was closed by us: asking again costs nothing."""
+        """Report that the client closed a silent connection: it reconnects without backoff."""
         self._n_cuts = 0
         self._cut_since_s = None
 
     def cut(self, now_s: float, reason: str) -> float:
-        """A connection ended early; return the seconds to wait before the next.
+        """Report that a connection ended early; return the seconds to wait before the next one.
 
-        Raises `UnreachableError` when the first connection already failed, and when no byte came
-        for `patience_s`.
+        Exponential backoff with jitter, 0.25 s to 10 s. Raises `UnreachableError` if no connection
+        was ever answered, or if no byte arrived for `patience_s`.
         """
         if not self._answered:
             raise UnreachableError(reason)
@@ -210,9 +212,9 @@ class Following:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Return whether this is an event's whole data: what a text in it says may look like its start.
+    """Return whether this is the complete data of an event, not a part that text made look so.
 
-    Every data but `[DONE]` is a JSON object, and no end of one is another one.
+    All data except `[DONE]` is a JSON object, and no proper suffix of a JSON object is another one.
     """
     if data == DONE:
         return True
@@ -223,5 +225,5 @@ def _is_whole(data: bytes) -> bool:
 
 
 def is_final(task: TaskResource) -> bool:
-    """Return whether the task's status will not change any more."""
+    """Return whether the task's status is final."""
     return task.status in {"succeeded", "failed", "cancelled"}

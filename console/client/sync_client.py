@@ -1,4 +1,4 @@
-"""The blocking client, for commands."""
+"""Blocking (synchronous) client of the api, for commands."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Speaks to one api with one key; a context manager."""
+    """Client of one api with one key; a context manager."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
@@ -55,7 +55,7 @@ class Client:
     def each_task(
         self, call: Call[TaskPage], *, at_most: int | None = None
     ) -> Iterator[TaskResource]:
-        """Yield the tasks of this and all following pages, up to `at_most`."""
+        """Yield the tasks of this page and all following pages, up to `at_most`."""
         left = at_most
         while True:
             page = self.send(call)
@@ -72,9 +72,9 @@ class Client:
         on_cut: Callable[[float], None] = lambda _pause_s: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Iterator[Piece]:
-        """Yield the log from `following.offset` to its end, over any number of cuts.
+        """Yield the log from `following.offset` to its end; reconnect and resume after cuts.
 
-        `on_cut` is told the pause in seconds before each new attempt. Raises `ApiProblem`,
+        `on_cut` receives the pause in seconds before each new attempt. Raises `ApiProblem`,
         `UnreachableError`, `LogMismatchError`.
         """
         while not following.finished:

@@ -1,4 +1,4 @@
-"""What a command line calls a video: a URL, a file below an allowed root, or a file to upload."""
+"""Video argument of a command: a URL, a file below an allowed root, or a file to upload."""
 
 import base64
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ _SCHEMES = {"http", "https", "file", "rtsp", "rtsps"}
 def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
     """Return the request's input for a URL or a path.
 
-    A file below one of `file_roots` is named by a file:// URL, any other is read and sent as
-    base64. Raises `RequestWordsError` when it is neither, or too large to be sent.
+    A file below one of `file_roots` is sent as a file:// URL; another file is read and sent as
+    base64. Raises `RequestWordsError` if `word` is neither, or the file is unreadable or too large.
     """
     if is_url(word):
         return {"type": "video_url", "url": word}
@@ -39,21 +39,21 @@ def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
 
 
 def is_url(word: str) -> bool:
-    """Whether the word is a URL of a scheme that the api may know; never raises."""
+    """Whether the word is a URL of a scheme that the api may support; never raises."""
     return word.partition(":")[0].strip().lower() in _SCHEMES
 
 
 def local_file(word: str) -> Path | None:
-    """Return the file of this machine that the word names, None for anything else."""
+    """Return the absolute path of the local file that the word names; None for anything else."""
     path = typed_path(word)
     try:
         return path.resolve() if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a null byte
+    except (OSError, RuntimeError, ValueError):  # too long, a symlink loop, a null byte
         return None
 
 
 def typed_path(text: str) -> Path:
-    """Return the path that a person typed, `~` resolved where there is such a home."""
+    """Return the path that the user typed, with `~` expanded if that home exists."""
     path = Path(text)
     try:
         return path.expanduser()

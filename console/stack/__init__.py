@@ -1,1 +1,1 @@
-"""The embedded stack: real engines and our own processes as supervised children of one process."""
+"""Embedded stack: engines and Framewire processes as supervised children of one process."""

@@ -1,4 +1,4 @@
-"""The one-shot that makes the bucket and tries the store out, before anybody else uses it."""
+"""One-shot child that creates the bucket and tests the store before other children use it."""
 
 from collections import ChainMap
 from collections.abc import MutableMapping
@@ -15,10 +15,10 @@ _OWN_START_S = 60.0
 
 
 def spec(python: list[str], environ: MutableMapping[str, str], *, own: bool) -> ChildSpec:
-    """Return the child; `own`: the store is a child, too, and needs a while until it answers.
+    """Return the child; `own`: the store is also a child, and needs some time to become ready.
 
-    A store of somebody else's is waited for as long as it is away; what does not pass by itself is
-    tried a few times.
+    While an external store is unreachable, the child is restarted without limit. Failures that are
+    not transient are retried a few times.
     """
     return ChildSpec(
         rules=Rules(

@@ -1,8 +1,8 @@
-"""Child processes that cannot outlive us: started, watched, signalled, their logs kept.
+"""Child processes with a log file, killed by the kernel if the parent dies (PR_SET_PDEATHSIG).
 
-Every child leads a process group of its own, so a Ctrl-C reaches `framewire up` alone, and gets
-SIGKILL from the kernel when its parent thread dies (PR_SET_PDEATHSIG, Linux). Start children from
-the main thread: the signal is bound to the thread that forked.
+Every child is the leader of its own process group, so a Ctrl-C reaches only `framewire up`. On
+Linux, it receives SIGKILL when its parent thread dies. Start children from the main thread: the
+signal is bound to the thread that forked.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _TAIL_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """A child: how it is treated, started and known to be ready.
+    """Specification of a child: supervision rules, command, environment and readiness probe.
 
     `probe` is None for a one-shot. `ready_file` is removed before each start.
     """
@@ -61,9 +61,10 @@ class Child:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """Return the exit code once the process ended, negative for a signal.
+        """Return the exit code if the process has ended (negative: a signal), else None.
 
-        Whatever the process left in its group is killed before its id is given back.
+        Other processes in its group are killed before the process is reaped, so that the group id
+        cannot be reused.
         """
         if self._process.returncode is not None:
             return self._process.returncode
@@ -77,25 +78,25 @@ class Child:
         return self._process.wait()
 
     def terminate(self) -> None:
-        """Ask the process to end."""
+        """Send SIGTERM to the process."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the process and its group."""
+        """Send SIGKILL to the process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Wait for the process's end and return its exit code."""
+        """Wait until the process ends and return its exit code."""
         return self._process.wait()
 
     def last_lines(self, n_lines: int = 12) -> list[str]:
-        """Return the last lines that this process wrote, the oldest first."""
+        """Return the last non-empty lines that this process wrote, oldest first."""
         try:
             with self._log.open("rb") as file:
                 size = self._log.stat().st_size
-                start = self._log_start if self._log_start <= size else 0  # it was cut meanwhile
+                start = self._log_start if self._log_start <= size else 0  # else: truncated
                 file.seek(max(start, size - _TAIL_BYTES))
                 text = file.read().decode(errors="replace")
         except OSError:
@@ -104,7 +105,7 @@ class Child:
 
 
 def bound_to(parent: int) -> Callable[[], None] | None:
-    """Return what runs in the fork before exec: bind the child's life to `parent`'s."""
+    """Return a `preexec_fn` that makes the kernel kill the child when `parent` dies (Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

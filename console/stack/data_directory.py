@@ -1,12 +1,12 @@
-"""What the embedded stack keeps in its data directory, and how others find a running stack.
+"""Data directory of the embedded stack: lock, secrets, ports, and discovery of a running stack.
 
-`lock`          held (flock) by the `framewire up` that runs there
-`secrets.json`  keys made at the first start; 0600
+`lock`          locked (flock) by the `framewire up` that runs there
+`secrets.json`  keys created at the first start; 0600
 `ports.json`    the ports of the last start
 `stores.json`   the stores of the last stack that was up, for maintenance; 0600
 `stack.json`    the running stack: written once it is ready, removed when it stops; 0600
 `logs/`, `run/` the children's logs and ready files
-`kafka/`, `seaweedfs/`, `clickhouse/`, `models/` what must survive; `memory/` what does not
+`kafka/`, `seaweedfs/`, `clickhouse/`, `models/` durable data; `memory/` data of one run
 """
 
 import base64
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class S3Access(msgspec.Struct, frozen=True):
-    """How to reach the stack's objects."""
+    """Address and credentials of the stack's S3 bucket. The repr omits the credentials."""
 
     endpoint: str
     bucket: str
@@ -42,15 +42,15 @@ class S3Access(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, store: StoreSettings) -> Self:
-        """Return what `up --json` prints; keys of a profile are not in it."""
+        """Return what `up --json` prints; it does not contain keys of an AWS profile."""
         return cls(store.endpoint or "", store.bucket, store.key or "", store.secret or "")
 
 
 class Secrets(msgspec.Struct, kw_only=True):
-    """Keys of one data directory. `project_key` is None until the first start made it.
+    """Keys of one data directory. `project_key` is None until the first start has created it.
 
-    `secret_key` seals the credentials in sources' URLs; a list, the newest first, replaces it. None
-    in a file of an older version.
+    `secret_key` encrypts the credentials in sources' URLs; to rotate it, set a list of keys, newest
+    first. It is None in a file of an older version.
     """
 
     s3_access_key: str
@@ -75,9 +75,9 @@ class Secrets(msgspec.Struct, kw_only=True):
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """Where a stack's objects and rows are; None: in the data directory, by an engine of its own.
+    """Stores of a stack's objects and rows. None: an embedded engine, in the data directory.
 
-    `in_memory`: those engines' data lie below `memory/`.
+    `in_memory`: the data of these engines is below `memory/`.
     """
 
     s3: StoreSettings | None = None
@@ -89,7 +89,7 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 class StackState(msgspec.Struct, frozen=True, kw_only=True):
-    """A running stack: `stack.json`. `children` are pids by name at the time of writing."""
+    """A running stack, as in `stack.json`. `children` has pids by name at the time of writing."""
 
     pid: int
     url: str
@@ -118,7 +118,7 @@ class StackState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Return the data directory: `FRAMEWIRE_DATA`, else the user's own by XDG convention."""
+    """Return the data directory: `FRAMEWIRE_DATA`, else the user's XDG data directory."""
     if named := environ.get(env.DATA):
         return Path(named).expanduser().resolve()
     base = environ.get("XDG_DATA_HOME")
@@ -126,7 +126,7 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
 
 
 class DataDirectory:
-    """Paths below a data directory, and its small files."""
+    """Paths in a data directory, and access to its small files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
@@ -136,9 +136,9 @@ class DataDirectory:
         self.memory = self.root / "memory"
 
     def prepare(self) -> bool:
-        """Create what is missing, for this user alone; return whether others had access before.
+        """Create missing directories (0700); return whether other users had access before.
 
-        Raises `StackError` when their access cannot be taken away.
+        Raises `StackError` if their access cannot be removed.
         """
         for path in (self.root, self.logs, self.run, self.models):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,9 +151,9 @@ class DataDirectory:
         return True
 
     def lock(self) -> int:
-        """Hold the directory for this process and return the lock's descriptor.
+        """Lock the directory for this process (flock) and return the lock's file descriptor.
 
-        The kernel frees it when the process ends, however it ends. Raises `DirectoryInUseError`.
+        The kernel releases it whenever the process ends. Raises `DirectoryInUseError`.
         """
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -164,7 +164,7 @@ class DataDirectory:
         return descriptor
 
     def secrets(self) -> Secrets:
-        """Return the directory's keys, made the first time."""
+        """Return the directory's keys; the first call creates them."""
         known = _read(self.root / "secrets.json", Secrets)
         if known is None:
             known = Secrets.fresh()
@@ -184,9 +184,10 @@ class DataDirectory:
         _write(self.root / "ports.json", dict(ports))
 
     def stores(self) -> Stores | None:
-        """Return the stores of the last stack that was up here, None when there was none.
+        """Return the stores of the last stack that was up here; None if there was none.
 
-        A version before kept none of them: its own engine's directory says that it was used.
+        Older versions wrote no `stores.json`: there, the directory `seaweedfs/` indicates embedded
+        stores.
         """
         known = _read(self.root / "stores.json", Stores)
         if known is None and (self.root / "seaweedfs").is_dir():
@@ -197,7 +198,7 @@ class DataDirectory:
         _write(self.root / "stores.json", stores)
 
     def running(self) -> StackState | None:
-        """Return the stack that runs here, if its process lives."""
+        """Return the stack that runs here; None if its process does not exist."""
         state = _read(self.root / "stack.json", StackState)
         return state if state is not None and is_alive(state.pid) else None
 
@@ -209,7 +210,7 @@ class DataDirectory:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process of this id exists, ours or another user's."""
+    """Return whether a process with this id exists, of any user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -220,7 +221,7 @@ def is_alive(pid: int) -> bool:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace the file's content at once; only this user can read it."""
+    """Replace the file atomically (by a rename); only this user can read it (0600)."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -234,7 +235,7 @@ def _new_secret_key() -> str:
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the file's value, None when it is missing or was not written by us."""
+    """Return the decoded file; None if it is missing, unreadable or of another format."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):

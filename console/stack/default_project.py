@@ -1,4 +1,4 @@
-"""The project `default` of an embedded stack, and a key for it that works."""
+"""Bootstrap of the project `default` of an embedded stack, with a valid key."""
 
 import time
 
@@ -13,9 +13,10 @@ _PAUSE_S = 0.2
 def open_project(
     url: str, admin_key: str, known_key: str | None, *, deadline_s: float
 ) -> tuple[str, str]:
-    """Return the project's id and a key of it: the known one when it works, else a new one.
+    """Return the project's id and a key: the known key if it is valid, else a new one.
 
-    Raises `ConsoleError` when the api does not give one before the deadline.
+    Creates the project if it does not exist. Raises `ConsoleError` if the api gives no key before
+    the deadline, or rejects a request (status below 500).
     """
     give_up_s = time.monotonic() + deadline_s
     while True:

@@ -1,3 +1,5 @@
+"""Discovery of the api: environment variables, else the running local stack."""
+
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,9 +10,9 @@ from streamproc.contract import env
 
 
 def discover(environ: Mapping[str, str]) -> Endpoint:
-    """Return the api to speak to: `FRAMEWIRE_URL` and `FRAMEWIRE_KEY`, else the local stack.
+    """Return the api to use: `FRAMEWIRE_URL` and `FRAMEWIRE_KEY`, else the local stack.
 
-    Raises `UnreachableError` when neither is there.
+    Raises `UnreachableError` if there is neither.
     """
     url, key = environ.get(env.URL), environ.get(env.KEY)
     admin_key = environ.get(env.ADMIN_KEY)

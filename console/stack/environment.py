@@ -1,8 +1,8 @@
-"""What of an environment each child of a stack is given: its own variables and no other's secrets.
+"""Environment variables of each child of a stack: only the secrets that its role uses.
 
-/proc/PID/environ shows a process's variables to whoever takes that process over, and a decoder
-or a broker works on what strangers send. So a child gets what any program needs, the settings
-that are no secrets, and of the secrets those that its role uses.
+An attacker who controls a process can read its variables in /proc/PID/environ, and decoders and
+brokers process untrusted input. So a child receives the variables that any program needs, the
+settings that are not secret, and the secrets of its role (least privilege).
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
     TOPICS: _KAFKA,
     WORKER: _STORE | _KAFKA | {env.SECRET_KEY},
 }
-"""The variables with secrets that a role uses; an engine has none."""
+"""Variables with secrets, by the roles that use them; an engine uses none."""
 
 _ALL_SECRETS = frozenset().union(*SECRETS.values()) | {env.KEY}
 _OURS = "FRAMEWIRE_"
@@ -39,7 +39,7 @@ _COMMON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV"}
 )
 _COMMON_PREFIXES = ("LC_", "XDG_", "LD_", "PYTHON", "SSL_CERT_", "MALLOC_", "COVERAGE_")
-_JAVA = "JDK_JAVA_OPTIONS"  # read by the Java launcher: the broker's memory, say
+_JAVA = "JDK_JAVA_OPTIONS"  # read by the Java launcher, e.g. for the broker's memory
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 _COMPUTE_PREFIXES = (
     *("OMP_", "KMP_", "MKL_", "OPENBLAS_", "OV_", "OPENVINO_"),
@@ -54,10 +54,10 @@ def environ_for(
     own_s3: bool = True,
     more: Iterable[str] = (),
 ) -> dict[str, str]:
-    """Return what a child of this role is given of the caller's environment.
+    """Return the variables of the caller's environment that a child of this role receives.
 
-    `own_s3`: its S3 is the stack's own, and the caller's settings for AWS must not reach it. `more`
-    are further variables by name: keys of other services.
+    `own_s3`: the S3 is the stack's own, so the caller's AWS settings are left out. `more` has names
+    of additional variables: keys of other services.
     """
     secrets = SECRETS.get(role, frozenset())
     wanted = frozenset(more)
@@ -67,7 +67,7 @@ def environ_for(
             return True
         if name in _ALL_SECRETS:
             return name in secrets and not (own_s3 and name in _STORE)
-        if name.lower() in _PROXIES:  # the broker's jars, another service
+        if name.lower() in _PROXIES:  # for downloads of the broker's jars, and other services
             return role in {ENGINE, WORKER}
         if role == ENGINE:
             return name == _JAVA

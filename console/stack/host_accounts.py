@@ -1,18 +1,18 @@
-"""Who else has an account here: on loopback the embedded engines ask nobody who he is."""
+"""Other login accounts of this host: embedded engines need no authentication on loopback."""
 
 import os
 import pwd
 from collections.abc import Iterable
 
 _FIRST_UID = 1000
-_LAST_UID = 59_999  # as login.defs has it; above lie dynamic users and `nobody`
+_LAST_UID = 59_999  # as in login.defs; dynamic users and `nobody` have higher ids
 _NO_SHELLS = ("nologin", "false", "sync")
 
 
 def other_people(
     accounts: Iterable[pwd.struct_passwd] | None = None, own_uid: int | None = None
 ) -> list[str]:
-    """Return the names of the other accounts that a person can log in to, sorted."""
+    """Return the sorted names of other accounts of people: regular uid and a login shell."""
     uid = os.getuid() if own_uid is None else own_uid
     return sorted(
         account.pw_name

@@ -1,4 +1,4 @@
-"""Kafka as children: Apache Kafka on one node or librdkafka's in-process cluster; the topics."""
+"""Kafka children: Apache Kafka on one node, or librdkafka's in-process cluster; topic creation."""
 
 import json
 from collections.abc import Mapping, MutableMapping
@@ -14,8 +14,8 @@ NAME = "kafka"
 TOPICS = "topics"
 PORTS = ("kafka", "kafka-controller")
 EXIT_NO_JARS = 3  # of `python -m streamproc broker`
-MEMORY_PARTITIONS = 4  # the in-process cluster makes every topic so
-SESSION_TIMEOUT_S = "3"  # the embedded broker allows it; others may insist on 6
+MEMORY_PARTITIONS = 4  # of every topic of the in-process cluster
+SESSION_TIMEOUT_S = "3"  # allowed by the embedded broker; others may require 6
 _START_DEADLINE_S = 240.0  # the first start resolves the jars
 
 
@@ -25,7 +25,7 @@ def embedded(
     python: list[str],
     environ: Mapping[str, str],
 ) -> ChildSpec:
-    """Return Apache Kafka on one node, durable in `directory`."""
+    """Return the child of Apache Kafka on one node, with durable data in `directory`."""
     return ChildSpec(
         rules=Rules(
             NAME,
@@ -49,9 +49,9 @@ def embedded(
 def memory(
     log: Path, python: list[str], environ: Mapping[str, str], shared: MutableMapping[str, str]
 ) -> ChildSpec:
-    """Return the in-process cluster; its address, known once it runs, is put into `shared`.
+    """Return the child of the in-process cluster. Once it runs, its address is put in `shared`.
 
-    All records live in that process, so the stack ends with it.
+    All records are in the memory of that process, so the stack ends with it.
     """
     return ChildSpec(
         rules=Rules(NAME, essential=True),
@@ -64,7 +64,7 @@ def memory(
 def topics(
     python: list[str], environ: Mapping[str, str], *, after: tuple[str, ...], in_memory: bool
 ) -> ChildSpec:
-    """Return the one-shot that makes the topics and checks those that exist."""
+    """Return the one-shot child that creates topics and checks existing ones."""
     return ChildSpec(
         rules=Rules(TOPICS, after=after, one_shot=True, start_deadline_s=90.0),
         command=[*python, "streamproc", "topics", *(["--memory"] if in_memory else [])],

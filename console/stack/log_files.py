@@ -1,7 +1,7 @@
-"""The logs of children: bounded while they run, the last few are kept beside them.
+"""Log rotation for children by copy and truncate; the last few logs are kept.
 
-A child writes to its log itself, opened for appending. So a log that has grown is copied and cut
-to nothing: what is written between the two is lost, and nothing has to be told to the child.
+A child writes to its own log, opened for appending. So a log that is too large is copied and then
+truncated to 0 bytes. Lines written between the two steps are lost; the child needs no signal.
 """
 
 import os
@@ -13,14 +13,14 @@ N_KEPT = 3
 
 
 def put_aside(log: Path, n_kept: int = N_KEPT) -> None:
-    """Rename the log of an earlier run, and forget the oldest."""
+    """Rotate the log of an earlier run by a rename; drop the oldest log."""
     if log.exists():
         _make_room(log, n_kept)
         log.replace(_kept(log, 1))
 
 
 def cut(log: Path, max_bytes: int = MAX_BYTES, n_kept: int = N_KEPT) -> bool:
-    """Put the content of a log that is too large aside; return whether it was."""
+    """Rotate a log larger than `max_bytes` by copy and truncate; return whether it was."""
     try:
         if log.stat().st_size <= max_bytes:
             return False

@@ -1,4 +1,4 @@
-"""Work on a stack's data while it is stopped, in the stores that it was started with."""
+"""Offline maintenance of a stopped stack's data, in the stores of its last start."""
 
 import os
 import sys
@@ -30,10 +30,10 @@ def run_maintenance(
 ) -> tuple[int, str]:
     """Run one role of the stream processor to its end on the stores of the directory's stack.
 
-    Its own engine is started for it; a server is used as it is. Keys for S3 in `environ` replace
-    those that were kept. Returns the role's exit code and what it wrote. Raises
-    `DirectoryInUseError` while the stack runs, `StackError` where there was none, or its engine
-    does not start. For the main thread.
+    An embedded engine is started for it; an external server is used as it is. S3 keys in `environ`
+    replace the stored ones. Returns the role's exit code and its output. Raises
+    `DirectoryInUseError` while the stack runs; `StackError` if no stack was up here or the engine
+    does not start. Call it in the main thread.
     """
     directory = DataDirectory(data)
     stores = directory.stores()
@@ -79,7 +79,7 @@ def _own_engine(
 
 
 def _with_keys(store: StoreSettings, environ: Mapping[str, str]) -> StoreSettings:
-    """Return the kept settings with the caller's keys, where he has any: kept ones may be old."""
+    """Return the stored settings, with the caller's keys if set: stored keys may have expired."""
     if not environ.get(env.S3_KEY):
         return store
     return msgspec.structs.replace(

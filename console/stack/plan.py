@@ -1,4 +1,4 @@
-"""Which children a stack is made of, and what each of them is told."""
+"""Plan of a stack: its child processes, and the environment of each."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ MEMORY = "memory"
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What `framewire up` was asked for; `port` 0 takes a free one.
+    """Options of `framewire up`; `port` 0 chooses a free one.
 
-    `kafka` is `embedded`, `memory` or bootstrap servers. `s3_endpoint` and `clickhouse` None are
+    `kafka` is `embedded`, `memory` or bootstrap servers. `s3_endpoint` and `clickhouse` None mean
     the embedded engines.
     """
 
@@ -41,9 +41,9 @@ class StackOptions:
 
 @dataclass(slots=True)
 class Plan:
-    """The children and the addresses of one stack. `shared` is what all of our processes are told.
+    """Children and addresses of one stack. `shared` has the variables of all Framewire processes.
 
-    `unlocked` names the embedded engines that ask nobody on loopback for a login.
+    `unlocked` names the embedded engines that need no login on loopback.
     """
 
     specs: list[ChildSpec]
@@ -65,7 +65,8 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a stack; writes the configuration of its engines.
 
-    Raises `StackError` when a part is not installed or a wanted port is taken.
+    Raises `StackError` if a part is not installed, the requested port is taken, or the settings
+    of the store or of the providers are invalid.
     """
     in_memory = options.kafka == MEMORY
     ports = _ports(options, directory)
@@ -105,7 +106,7 @@ def make_plan(
 
 
 class Environments:
-    """What each child is told: `shared`, which may still change, and its role's own secrets."""
+    """Environment of each child: `shared`, which may still change, and the secrets of its role."""
 
     def __init__(
         self,
@@ -115,14 +116,14 @@ class Environments:
         *,
         own_s3: bool,
     ) -> None:
-        """Raises `StackError` when the list of providers cannot be read."""
+        """Raises `StackError` if the list of providers cannot be read."""
         self._caller, self._shared, self._secrets = caller, shared, secrets
         self._own_s3 = own_s3
         self._provider_keys = _provider_keys(caller)
         self.engine = roles.base_of(environment.ENGINE, caller, own_s3=True)
 
     def of(self, role: str) -> MutableMapping[str, str]:
-        """Return the environment of a role of ours, as it will be when it is looked up."""
+        """Return the environment of a Framewire role: a live view, resolved at each look-up."""
         more = self._provider_keys if role == environment.WORKER else ()
         base = roles.base_of(role, self._caller, own_s3=self._own_s3, more=more)
         known = environment.SECRETS[role]
@@ -131,7 +132,7 @@ class Environments:
 
 
 def _provider_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables in which the workers find the keys of other services."""
+    """Return the names of the variables with the workers' keys of other services (providers)."""
     path = environ.get(env.PROVIDERS)
     try:
         providers = load_providers(Path(path) if path else None)
@@ -180,10 +181,10 @@ def _ports(options: StackOptions, directory: DataDirectory) -> dict[str, int]:
 
 
 def _engine_root(directory: DataDirectory, *, in_memory: bool) -> Path:
-    """Return where the engines keep their data.
+    """Return the directory of the engines' data.
 
-    An in-process Kafka forgets everything, so what the others kept of it would refer to nothing:
-    they start empty too.
+    An in-process Kafka loses all records, so stored data of the other engines would refer to
+    nothing. Therefore `memory/` is emptied at each start.
     """
     if not in_memory:
         return directory.root
@@ -212,7 +213,7 @@ def _settings(
     settings = {
         env.S3_ENDPOINT: store.endpoint or "",
         env.S3_BUCKET: store.bucket,
-        env.S3_TRIED: "1",  # the one-shot does it for all
+        env.S3_TRIED: "1",  # the bucket one-shot tests the store for all
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
         env.MODELS: str(directory.models),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),

@@ -1,7 +1,7 @@
-"""Loopback ports of the embedded stack: none fixed, each kept for its directory while it is free.
+"""Loopback port allocation of the embedded stack: no fixed ports, remembered per data directory.
 
-Ports are taken below the kernel's ephemeral range: an outgoing connection cannot take one while a
-child that listens on it is being restarted.
+Ports are outside the kernel's ephemeral range, so an outgoing connection cannot take one while
+the child that listens on it is being restarted.
 """
 
 import socket
@@ -20,7 +20,7 @@ _ATTEMPTS = 2000
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on the loopback port now."""
+    """Return whether a server can listen on the loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,9 +31,9 @@ def is_free(port: int) -> bool:
 
 
 def allocate(names: Iterable[str], remembered: Mapping[str, int]) -> dict[str, int]:
-    """Return a free port for every name: the remembered one when it is still free.
+    """Return a free port for every name: the remembered one if it is still free.
 
-    Raises `StackError` when no free port is found.
+    Raises `StackError` if no free port is found.
     """
     taken: dict[str, int] = {}
     for name in names:
@@ -55,7 +55,10 @@ def _pick(avoid: set[int]) -> int:
 
 
 def choice() -> tuple[int, int]:
-    """Return the inclusive range of ports to take from."""
+    """Return the inclusive range of ports to choose from.
+
+    Below the ephemeral range, else above it; from 15000 on if neither has 1000 ports.
+    """
     try:
         low, high = (int(part) for part in _EPHEMERAL.read_text().split())
     except (OSError, ValueError):

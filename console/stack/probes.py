@@ -1,4 +1,4 @@
-"""When a child is ready: quick looks that never raise and never wait long."""
+"""Readiness probes of children: they never raise, and wait at most about 1 s."""
 
 import http.client
 import socket
@@ -12,7 +12,7 @@ _TIMEOUT_S = 1.0
 
 
 def listens(port: int) -> Probe:
-    """Ready once the loopback port takes connections."""
+    """Ready once the loopback port accepts connections."""
 
     def probe() -> bool:
         try:
@@ -25,7 +25,7 @@ def listens(port: int) -> Probe:
 
 
 def answers(port: int, path: str) -> Probe:
-    """Ready once `GET path` on the loopback port is answered with 200."""
+    """Ready once `GET path` on the loopback port returns 200."""
 
     def probe() -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_TIMEOUT_S)

@@ -1,7 +1,7 @@
-"""Framewire's own processes as children: api, archive, index, workers.
+"""Children that are Framewire processes: api, archive, index, workers.
 
-Their environment is looked up when they are started: the address of an in-process Kafka is not
-known before it runs.
+Their environment is resolved when they are started, because the address of an in-process Kafka
+is not known before it runs.
 """
 
 import os
@@ -21,12 +21,12 @@ API = "api"
 
 
 def base_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole of the caller's environment, for a child that does what he would do."""
+    """Return the caller's whole environment, for a child that acts on behalf of the caller."""
     return {name: value for name, value in environ.items() if name != env.DATA} | _python(environ)
 
 
 def base_of(role: str, environ: Mapping[str, str], *, own_s3: bool, **more: Any) -> dict[str, str]:
-    """Return what a child of this role is given, fit to run modules of this package."""
+    """Return the environment of a child of this role, with the variables to run our modules."""
     base = environ_for(role, environ, own_s3=own_s3, **more)
     return base | _python(environ)
 
@@ -43,7 +43,7 @@ def _python(environ: Mapping[str, str]) -> dict[str, str]:
 def api(
     python: list[str], environ: MutableMapping[str, str], *, port: int, after: tuple[str, ...]
 ) -> ChildSpec:
-    """Return the api; it is ready when all of its parts are."""
+    """Return the child of the api; it is ready when all of its parts are."""
     return ChildSpec(
         rules=Rules(API, after=after, stop_rank=2, stop_deadline_s=10.0),
         command=[*python, "api"],
@@ -62,7 +62,7 @@ def role(
     stop_rank: int,
     kind: str | None = None,
 ) -> ChildSpec:
-    """Return a role of the stream processor (`kind`, by default its name)."""
+    """Return the child of a stream processor role (`kind`, by default `name`)."""
     ready_file = run / f"{name}.ready"
     return ChildSpec(
         rules=Rules(name, after=after, stop_rank=stop_rank, stop_deadline_s=10.0),

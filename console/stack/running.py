@@ -1,4 +1,4 @@
-"""A stack for the length of a `with` block: `framewire up` as a child that cannot outlive us."""
+"""Context manager that runs `framewire up` as a child process, killed if the parent dies."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 def kafka_available(environ: Mapping[str, str]) -> bool:
-    """Return whether Apache Kafka's jars are there, resolving them when they are not."""
+    """Return whether Apache Kafka's jars are available; downloads them if they are missing."""
     command = [sys.executable, "-P", "-m", "streamproc", "broker", "--resolve-only"]
     done = subprocess.run(
         command,
@@ -49,9 +49,9 @@ def kafka_available(environ: Mapping[str, str]) -> bool:
 def running_stack(
     arguments: list[str], environ: Mapping[str, str], *, stderr: Path | None = None
 ) -> Iterator[Addresses]:
-    """Run `framewire up --json` with `arguments` and yield where it is; stop it afterwards.
+    """Run `framewire up --json` with `arguments` and yield its addresses; stop it on exit.
 
-    What it tells goes to our stderr, or to a file. Raises `StackError` when it does not come up.
+    Its stderr is ours, or a file. Raises `StackError` if it does not become ready.
     """
     with contextlib.ExitStack() as files:
         err = files.enter_context(stderr.open("ab")) if stderr is not None else None

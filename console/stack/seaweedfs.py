@@ -1,4 +1,4 @@
-"""SeaweedFS as the stack's S3: one `weed server` on loopback, its keys in an identities file."""
+"""SeaweedFS as the stack's S3: one `weed server` on loopback, with keys in an identities file."""
 
 import shutil
 import sys
@@ -29,16 +29,16 @@ PORTS = tuple(
         "s3-grpc",
     )
 )
-# `weed` waits 15 s in its own shutdown whatever happens. What it acked is in its write-ahead log
-# and its volume files by then, so it is not waited for: kill -9 loses nothing of it.
+# `weed` always waits 15 s in its shutdown. Acknowledged writes are already in its write-ahead log
+# and its volume files, so it is killed after 1 s: kill -9 loses none of them.
 _STOP_DEADLINE_S = 1.0
 _VOLUME_SIZE_MB = 256
-# There is one master: its default of 10 s would only delay a second start by up to 20 s.
+# There is only one master: the default of 10 s would only delay a restart by up to 20 s.
 _ELECTION_TIMEOUT = "300ms"
 
 
 def settings(ports: Mapping[str, int], access_key: str, secret_key: str) -> StoreSettings:
-    """Return how the stack's own S3 is spoken to; that it honours conditions is known."""
+    """Return the settings of the stack's own S3; it is known to support conditional writes."""
     return StoreSettings(
         endpoint=f"http://{LOOPBACK}:{ports['seaweedfs-s3']}",
         key=access_key,
@@ -51,9 +51,9 @@ def settings(ports: Mapping[str, int], access_key: str, secret_key: str) -> Stor
 def spec(
     directory: Path, ports: Mapping[str, int], store: StoreSettings, environ: Mapping[str, str]
 ) -> ChildSpec:
-    """Return the child; it is ready once it answers, its volumes may come later.
+    """Return the child. It is ready once it answers; its volumes may become ready later.
 
-    Raises `StackError` when the `weed` program is not installed.
+    Raises `StackError` if the `weed` program is not installed.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     identities = directory / "identities.json"
@@ -69,7 +69,7 @@ def spec(
 
 
 def sockets(ports: Mapping[str, int]) -> list[Path]:
-    """Return the Unix sockets that `weed` opens under /tmp and leaves there when it is killed."""
+    """Return the Unix sockets that `weed` opens in /tmp and does not remove if it is killed."""
     port = {name.removeprefix("seaweedfs-"): number for name, number in ports.items()}
     names = [f"{part}-grpc-{port[f'{part}-grpc']}" for part in ("master", "volume", "filer", "s3")]
     names += [f"filer-{port['filer']}", f"s3-{port['s3']}"]

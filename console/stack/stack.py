@@ -1,4 +1,4 @@
-"""One embedded stack on one data directory, from its lock to its last child's end."""
+"""Run of one embedded stack on one data directory: lock, plan, supervise, clean up."""
 
 import os
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from console.stack.supervisor_loop import ChildrenLoop, ChildReporter
 _ACCESS_DEADLINE_S = 30.0
 _SHOWN_PEOPLE = 3
 _SPEAKING = (bucket.NAME, kafka.TOPICS)
-"""One-shots whose last line says, in a sentence, why a server cannot be used."""
+"""One-shots whose last log line explains why a server cannot be used."""
 
 
 class StackReporter(ChildReporter, Protocol):
-    """Who is told of a stack's life."""
+    """Receiver of a stack's events."""
 
     def notice(self, text: str) -> None: ...
 
@@ -30,10 +30,10 @@ class StackReporter(ChildReporter, Protocol):
 
 
 def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: StackReporter) -> None:
-    """Run a stack until a signal; returns when no child is left. For the main thread.
+    """Run a stack until a signal; returns when no child is left. Call it in the main thread.
 
-    Raises `StackError` when the stack could not start or go on, `DirectoryInUseError` when
-    another one holds the directory.
+    Raises `StackError` if the stack cannot start or continue, `DirectoryInUseError` if another
+    stack holds the directory.
     """
     directory = DataDirectory(options.data)
     with ExitStack() as cleanup:
@@ -66,7 +66,7 @@ def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: Stack
 def _open(
     options: StackOptions, directory: DataDirectory, plan: Plan, pids: dict[str, int]
 ) -> StackState:
-    """Make sure of the project and its key, and tell the world where the stack is."""
+    """Ensure that the project and its key exist, and write `stores.json` and `stack.json`."""
     url = f"http://{LOOPBACK}:{plan.api_port}"
     secrets = directory.secrets()
     project, key = open_project(

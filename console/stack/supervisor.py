@@ -1,7 +1,7 @@
-"""When a child is started, restarted, given up and stopped: a state machine without any I/O.
+"""Process supervisor: start, restart with exponential backoff, give up, ordered stop. No I/O.
 
-Time is whatever monotonic seconds the caller passes. The caller performs the actions that
-`advance` returns and reports what happened with `ready` and `exited`.
+A state machine. The caller passes the time in monotonic seconds, performs the actions that
+`advance` returns, and reports events with `ready` and `exited`.
 """
 
 import enum
@@ -10,29 +10,30 @@ from dataclasses import dataclass, field
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
-STEADY_S = 60.0  # up for so long: earlier failures are forgotten
-START_ATTEMPTS = 4  # failures in a row before a child was ever ready: the stack gives up
+STEADY_S = 60.0  # after so long in READY, the failure count is reset
+START_ATTEMPTS = 4  # failures of a child that was never ready, then the stack gives up
 
 
 class Phase(enum.Enum):
-    """Where a child stands."""
+    """State of a child."""
 
-    WAITING = "waiting"  # for the children it comes after
+    WAITING = "waiting"  # for the children in `after`
     STARTING = "starting"
     READY = "ready"
     BACKOFF = "backoff"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    DONE = "done"  # a one-shot that ended well
+    DONE = "done"  # a one-shot that exited with 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How one child is to be treated.
+    """Supervision rules of one child.
 
-    `after`: children that must be ready before it is started the first time. `stop_rank`: the
-    highest are stopped first. `one_shot`: it is ready when it ends with 0. `essential`: the stack
-    ends with it. `fatal_codes`: exit codes that a restart would not mend.
+    `after`: children that must be ready before its first start. `stop_rank`: the highest rank is
+    stopped first. `one_shot`: it is ready when it exits with 0. `essential`: the stack ends with
+    it. `fatal_codes`: exit codes for which a restart is useless. `patient_codes`: exit codes of
+    transient failures, which do not count towards `START_ATTEMPTS`.
     """
 
     name: str
@@ -55,14 +56,14 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """Ask the child to end."""
+    """Ask the child to end (SIGTERM)."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End the child and all of its group now."""
+    """Kill the child and its process group."""
 
     name: str
 
@@ -72,14 +73,14 @@ Action = Spawn | Terminate | Kill
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The child died and will be started again after `delay_s`."""
+    """The child ended unexpectedly and is started again after `delay_s`."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The child's end is the stack's: everything is being stopped."""
+    """The child ended and is not restarted: the whole stack is being stopped."""
 
     name: str
     code: int
@@ -92,7 +93,7 @@ class _Child:
     since_s: float = 0.0
     retry_s: float = 0.0
     failures: int = 0
-    grave: int = 0  # those among them that do not pass by themselves
+    grave: int = 0  # failures that are not transient
     was_ready: bool = False
     killed: bool = False
 
@@ -108,7 +109,7 @@ _ENDED = (Phase.STOPPED, Phase.DONE)
 
 @dataclass(slots=True)
 class Supervisor:
-    """All children of one stack."""
+    """Supervisor of all children of one stack."""
 
     rules: Iterable[Rules]
     stopping: bool = False
@@ -130,7 +131,7 @@ class Supervisor:
         return self.stopping and all(c.phase in _ENDED for c in self._children.values())
 
     def advance(self, now_s: float) -> list[Action]:
-        """Return what is due now; each action is returned once."""
+        """Return the actions that are due now; each action is returned once."""
         if self.stopping:
             return self._stop_next(now_s)
         actions: list[Action] = []
@@ -150,14 +151,14 @@ class Supervisor:
         return actions
 
     def ready(self, name: str, now_s: float) -> None:
-        """The child answers; without effect on a child that is not starting."""
+        """Report that the child is ready. No effect on a child that is not starting."""
         child = self._children[name]
         if child.phase is Phase.STARTING:
             child.move(Phase.READY, now_s)
             child.was_ready = True
 
     def exited(self, name: str, code: int, now_s: float) -> Restart | GiveUp | None:
-        """The child's process ended; None when that was wanted."""
+        """Report that the child's process ended; return None if that was expected."""
         child = self._children[name]
         if child.rules.one_shot and code == 0:
             child.move(Phase.DONE, now_s)
@@ -179,11 +180,11 @@ class Supervisor:
         return Restart(delay_s)
 
     def stop(self) -> None:
-        """Stop everything; no child is started from now on."""
+        """Start an ordered stop; no child is started afterwards."""
         self.stopping = True
 
     def hurry(self) -> list[Action]:
-        """Stop without patience: kill what lives."""
+        """Stop immediately: return a `Kill` for every running child."""
         self.stopping = True
         return [Kill(c.rules.name) for c in self._children.values() if c.phase in _ALIVE]
 
@@ -202,7 +203,7 @@ class Supervisor:
         return Spawn(child.rules.name)
 
     def _stop_next(self, now_s: float) -> list[Action]:
-        """Stop the children of the highest rank that still lives."""
+        """Stop the running children of the highest stop rank."""
         for child in self._children.values():
             if child.phase in {Phase.WAITING, Phase.BACKOFF}:
                 child.move(Phase.STOPPED, now_s)

@@ -1,4 +1,4 @@
-"""The driver of supervised children: performs what the supervisor decides, in one thread."""
+"""Event loop of supervised children: performs the supervisor's actions, in one thread."""
 
 import select
 import signal
@@ -16,11 +16,11 @@ from console.stack.supervisor import GiveUp, Kill, Phase, Restart, Spawn, Superv
 _TICK_STARTING_S = 0.05
 _TICK_STEADY_S = 0.5
 _LOGS_EVERY_S = 5.0
-_PROBE_PAUSE_S = 0.2  # between two looks at one child: each may cost it a query
+_PROBE_PAUSE_S = 0.2  # between two probes of one child: each may cost it a query
 
 
 class ChildReporter(Protocol):
-    """Who is told of the children's lives; called from the loop's own thread."""
+    """Receiver of the children's events; called in the loop's thread."""
 
     def child_ready(self, name: str, after_s: float) -> None: ...
 
@@ -30,7 +30,7 @@ class ChildReporter(Protocol):
 
 
 class ChildrenLoop:
-    """Runs children until a signal, `stop`, or until one is given up."""
+    """Runs children until a signal or `stop`, or until the supervisor gives up one of them."""
 
     def __init__(
         self, specs: Sequence[ChildSpec], directory: Path, logs: Path, reporter: ChildReporter
@@ -52,19 +52,19 @@ class ChildrenLoop:
 
     @property
     def age_s(self) -> float:
-        """Return the seconds since the loop was made."""
+        """Return the seconds since the loop was created."""
         return time.monotonic() - self._started_s
 
     def stop(self) -> None:
-        """Stop all children; `run` returns when none is left."""
+        """Stop all children in order; `run` returns when none is left."""
         self._supervisor.stop()
 
     def run(self, on_ready: Callable[[], None]) -> GiveUp | None:
-        """Run to the end; `on_ready` is called once, when all are ready for the first time.
+        """Run to the end; call `on_ready` once, when all children are ready for the first time.
 
         Must be called in the main thread. The first SIGINT, SIGTERM or SIGHUP stops the children
-        in order, the second kills them. Returns what was given up, None after a wanted stop.
-        However it ends, no child is left.
+        in order, the second kills them. Returns the `GiveUp`, or None after a requested stop. In
+        every case, including an exception, no child is left.
         """
         for name in self._specs:
             log_files.put_aside(self._log(name))
@@ -147,7 +147,7 @@ class ChildrenLoop:
         return self._logs / f"{name}.log"
 
     def _sweep(self) -> None:
-        """Leave nothing behind, whatever ended the loop."""
+        """Kill and reap all remaining children, in every case."""
         for child in self._children.values():
             child.kill()
         for child in self._children.values():
@@ -155,7 +155,7 @@ class ChildrenLoop:
 
     @contextmanager
     def _signal_wait(self) -> Iterator[Callable[[float], None]]:
-        """Yield a wait that signals end early, SIGCHLD among them."""
+        """Yield a wait function that signals, including SIGCHLD, interrupt (`set_wakeup_fd`)."""
 
         def count(_number: int, _frame: object) -> None:
             self._n_signals += 1

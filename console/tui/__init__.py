@@ -1,1 +1,1 @@
-"""The operator console: a Textual application over the client."""
+"""Operator console: a terminal user interface (Textual) on top of the client."""

@@ -1,4 +1,4 @@
-"""The api as the console's tabs use it: calls that also tell how the connection stands."""
+"""Api session of the console's tabs: calls that also update the connection state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +19,7 @@ _WATCH_S = 1.0
 
 
 class ApiSession:
-    """One api for all tabs; `on_link` is told of every change of the connection."""
+    """Client of one api, shared by all tabs; `on_link` receives each change of the connection."""
 
     def __init__(
         self, endpoint: Endpoint, on_link: Callable[[ConnectionState], object], clock: Clock
@@ -32,7 +32,7 @@ class ApiSession:
         self._client = AsyncClient(endpoint.url, endpoint.key)
 
     async def close(self) -> None:
-        """End what is under way, then the client: a connection made after it would stay open."""
+        """Cancel running requests, then close the client; a later connection would stay open."""
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -40,7 +40,7 @@ class ApiSession:
         await self._client.__aexit__(None, None, None)
 
     async def ask(self, call: Call[T]) -> T:
-        """Send a call; raises `ConsoleError`. Says after a while that the api is slow."""
+        """Send a call; raises `ConsoleError`. Reports a slow api while it waits."""
         with self._under_way():
             return await self._ask(call)
 
@@ -78,7 +78,7 @@ class ApiSession:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        """Know the task that asks while it asks."""
+        """Register the current asyncio task as running, so that `close` can cancel it."""
         task = asyncio.current_task()
         is_new = task is not None and task not in self._tasks
         if task is not None and is_new:
@@ -101,7 +101,7 @@ class ApiSession:
 
 
 def _concerns_link(error: ConsoleError) -> bool:
-    """Whether the error is about the connection, not about what was asked."""
+    """Whether the error is about the connection, not about the request."""
     if isinstance(error, ApiProblem):
         return error.status in {401, 403} or error.status >= 500
     return isinstance(error, UnreachableError)

@@ -1,4 +1,4 @@
-"""The operator console: a Textual application over the HTTP api."""
+"""Textual application of the operator console, on top of the HTTP api."""
 
 import asyncio
 import gc
@@ -34,23 +34,23 @@ from console.tui.widgets.topbar import TABS, TopBar
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True):
-    """How often the console asks; seconds."""
+    """Settings of the console. Fields with `_s` are intervals in seconds."""
 
     tasks_s: float = 1.0
-    """While tasks run; three times as long when none does."""
+    """Poll interval while tasks run; three times as long if none runs."""
     system_s: float = 2.0
     tracks_s: float = 5.0
     draw_s: float = 0.1
-    """Least time between two drawings of a followed stream."""
+    """Minimum time between two redraws of a followed stream."""
     image_widget: type[Any] | None = None
-    """Draws pixels in the terminal's own protocol (`terminal_graphics`); None: block characters."""
+    """Widget for the terminal's graphics protocol (`terminal_graphics`); None: block characters."""
     theme: str = "framewire-dark"
     own_process: bool = False
-    """Nothing else runs in this process: what stands after the first drawing is no garbage."""
+    """The process runs only the console: objects of the first draw are excluded from the GC."""
 
 
 class ConsoleApp(App[None]):
-    """Tabs over one api with one key."""
+    """Application with tabs for one api and one key."""
 
     CSS_PATH = "console.tcss"
     TITLE = "framewire"
@@ -115,7 +115,7 @@ class ConsoleApp(App[None]):
 
     def on_ready(self) -> None:
         if self.settings.own_process:
-            # Else every full collection walks all of Textual, 50 ms in which no key is answered.
+            # Else every full collection scans all of Textual: 50 ms without a response to keys.
             gc.collect()
             gc.freeze()
 
@@ -131,13 +131,13 @@ class ConsoleApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,  # noqa: ARG002 - Textual's signature
     ) -> None:
-        """Show the message as it is: what an api says may hold brackets that are no markup."""
+        """Show the message without markup: an api's text may contain brackets."""
         message, title = printable(message, "\n"), printable(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     @work(group="project")
     async def _read_project(self) -> None:
-        """Ask whose key it is until the api answers."""
+        """Read the project of the key; retry until the api answers."""
         while True:
             try:
                 system = await self.backend.ask(calls.system())
@@ -151,7 +151,7 @@ class ConsoleApp(App[None]):
         self.link = message.link
 
     def watch_link(self, link: ConnectionState) -> None:
-        for widget in (*self.query(TopBar), *self.query(Notice)):  # none while it closes
+        for widget in (*self.query(TopBar), *self.query(Notice)):  # there are none during shutdown
             widget.link = link
 
     def watch_active(self, old: str, new: str) -> None:
@@ -187,7 +187,7 @@ class ConsoleApp(App[None]):
         self.push_screen(HelpScreen())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the tabs and every action of the shown one."""
+        """Yield commands for the tabs and for every action of the shown tab."""
         for name, title in TABS:
             yield SystemCommand(
                 f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)

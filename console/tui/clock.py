@@ -1,16 +1,16 @@
-"""The console's two clocks, so that a test can stop them."""
+"""Wall clock and monotonic clock of the console, replaceable in tests."""
 
 import time
 from datetime import UTC, datetime
 
 
 class Clock:
-    """The machine's clocks."""
+    """The system clocks."""
 
     def now(self) -> datetime:
-        """Return the time of day in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     def monotonic_s(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return monotonic seconds since an arbitrary fixed time."""
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""Tracks and results as files: CSV for a spreadsheet, JSON for a program. Pure."""
+"""Export of tracks and results as CSV or JSON. Pure."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ FORMATS = (".json", ".csv")
 
 
 def encode_rows(rows: Sequence[msgspec.Struct], path: Path) -> bytes:
-    """Return the rows in the format of the path's suffix; raises ValueError on another one."""
+    """Encode the rows in the format of the path's suffix; raises ValueError for another suffix."""
     plain: list[dict[str, Any]] = msgspec.to_builtins(rows)
     if path.suffix == ".json":
         return msgspec.json.format(msgspec.json.encode(plain)) + b"\n"

@@ -1,4 +1,4 @@
-"""Follows one task's log into a fold, over cuts and an api that is away, and says what happened."""
+"""Follows one task's log into a fold; reconnects with backoff, and reports connection events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,16 +13,17 @@ from console.tui.drawing.styled_text import Span
 from console.tui.view_models.connection import FIRST_PAUSE_S, MAX_PAUSE_S
 from console.tui.view_models.live_stream import LiveFold
 
-_KEY_STATUSES = {401, 403}  # a key may be given back
+_KEY_STATUSES = {401, 403}  # a key may become valid again
 
 
 async def follow_log(
     backend: ApiSession, task_id: str, fold: LiveFold, tell: Callable[[Span], object]
 ) -> AsyncIterator[Span | None]:
-    """Yield after every piece that `fold` took: a note for the person, or None.
+    """Apply each piece of the log to `fold`, then yield a note for the user, or None.
 
-    `tell` is given a note while nothing comes. Ends with the log, or with a note when it cannot be
-    read. Begins where the fold stands.
+    Starts at the fold's offset. `tell` receives notes while no data arrives. Ends at the log's end,
+    or with a note if the log cannot be read. Other failures are retried without limit, with
+    exponential backoff.
     """
     pause_s = FIRST_PAUSE_S
     tries: list[float] = []
@@ -39,7 +40,7 @@ async def follow_log(
                 fold.apply(piece.events, backend.clock.monotonic_s())
                 yield _resumed(piece.offset, tries)
                 pause_s = FIRST_PAUSE_S
-                # A burst that is always ready would leave nobody else a turn.
+                # Yield to the event loop: a long burst of data would starve other tasks.
                 await asyncio.sleep(0)
         except ApiProblem as exc:
             why = f"the stream is refused: {exc.detail or exc.code}"

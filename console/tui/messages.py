@@ -1,4 +1,4 @@
-"""What workers and widgets tell: workers post these, handlers assign, watchers draw."""
+"""Textual messages: workers and widgets post them, handlers assign state, watchers draw it."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from console.tui.view_models.trajectories import Trail
 
 
 class LinkChanged(Message):
-    """The state of the connection to the api."""
+    """The state of the connection to the api changed. A newer message replaces a waiting one."""
 
     def __init__(self, link: ConnectionState) -> None:
         super().__init__()
@@ -23,9 +23,9 @@ class LinkChanged(Message):
 
 
 class TasksRead(Message):
-    """A page of tasks: the newest (`is_first`), or the one after the list's cursor.
+    """A page of tasks was read: the newest (`is_first`), or the one after the list's cursor.
 
-    `generation` tells pages of an earlier filter apart.
+    `generation` identifies the filter, so that pages of an earlier filter can be ignored.
     """
 
     def __init__(self, page: TaskPage, *, is_first: bool, generation: int) -> None:
@@ -36,7 +36,7 @@ class TasksRead(Message):
 
 
 class TaskRead(Message):
-    """One task's newer state."""
+    """A newer state of one task was read."""
 
     def __init__(self, task: TaskResource) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class TaskRead(Message):
 
 
 class TracksRead(Message):
-    """A page of what `search` found: the first, the next, or the first asked for again."""
+    """A page of results of `search` was read: the first, the next, or the first polled again."""
 
     def __init__(
         self, search: TrackSearch, page: TrackPage, place: Literal["first", "next", "again"]
@@ -56,7 +56,7 @@ class TracksRead(Message):
 
 
 class SearchFailed(Message):
-    """Why a search for tracks has no answer."""
+    """A track search failed, for the reason `why`."""
 
     def __init__(self, why: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class SearchFailed(Message):
 
 
 class SystemRead(Message):
-    """The state of the service and its latest failed tasks."""
+    """The state of the service and its latest failed tasks were read."""
 
     def __init__(self, system: SystemResource, failures: tuple[TaskResource, ...]) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class SystemRead(Message):
 
 
 class FeedMoved(Message):
-    """The followed stream has more: any number of these waiting are one."""
+    """The followed stream has new data. Waiting messages are merged to one."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, FeedMoved)
 
 
 class FeedNote(Message):
-    """A sentence on the stream's connection; `tone` is of `console.tui.drawing.styled_text`."""
+    """A note on the stream's connection; `tone` as in `console.tui.drawing.styled_text`."""
 
     def __init__(self, text: str, tone: str = "dim") -> None:
         super().__init__()
@@ -89,9 +89,9 @@ class FeedNote(Message):
 
 
 class PictureRead(Message):
-    """The picture of a frame, or why there is none.
+    """The image of a frame, or the reason `why` there is none.
 
-    `is_lasting`: asking again would not help. `key` says what it was asked for.
+    `is_lasting`: the failure is permanent. `key` identifies the task or track of the request.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class PictureRead(Message):
 
 
 class TrailRead(Message):
-    """A track's way, in a video of `size_px`; `key` is `task:track`."""
+    """The trajectory of a track was read; `size_px` is the video's size, `key` is `task:track`."""
 
     def __init__(self, key: str, trail: Trail, size_px: tuple[int, int]) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""Which graphics protocol the terminal speaks, asked once, before Textual reads the keyboard.
+"""Detection of the terminal's graphics protocol (kitty, sixel), before Textual reads the keyboard.
 
-Every terminal answers the last of the questions (primary device attributes), so the answers are
-complete when that one is there, however far the terminal is: over a slow line an answer that nobody
-waited for would be read as keys.
+Every terminal answers the last query (primary device attributes), so its answer marks the end of
+all answers, also over a slow connection. Without this, late answers would be read as keys.
 """
 
 import os
@@ -17,30 +16,30 @@ from fcntl import ioctl
 from typing import Any, Literal, NamedTuple
 
 WAIT_S = 3.0
-"""A terminal that answers nothing at all delays the start by so much."""
+"""Time limit for the answers; a terminal that answers nothing delays the start by it."""
 _SIXEL = "4"
 _KITTY_IMAGE = 31
 _QUESTIONS = f"\x1b_Gi={_KITTY_IMAGE},s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
 _CELL = re.compile(r"\x1b\[6;(\d+);(\d+)t")
 _KITTY_OK = re.compile(rf"\x1b_Gi={_KITTY_IMAGE}[^\x1b]*;OK\x1b\\")
-_DEFAULT_CELL = (10, 20)  # a VT340's
+_DEFAULT_CELL = (10, 20)  # as on a VT340
 _MAX_ANSWER_BYTES = 4096
 
 Protocol = Literal["kitty", "sixel"]
 
 
 class Terminal(NamedTuple):
-    """What a terminal shows: its protocol, and the pixels of a cell (width, height) if known."""
+    """Graphics protocol of a terminal, and its cell size (width, height) in pixels if known."""
 
     protocol: Protocol | None
     cell: tuple[int, int] | None
 
 
 def understand(answers: str) -> Terminal | None:
-    """Return what the answers say, None as long as the last one is missing.
+    """Parse the answers; None while the last one is missing.
 
-    Terminals that claim both protocols know placeholders of kitty's less well than sixels.
+    Sixel is preferred: terminals that report both protocols support kitty's placeholders less well.
     """
     attributes = _ATTRIBUTES.search(answers)
     if attributes is None:
@@ -53,7 +52,7 @@ def understand(answers: str) -> Terminal | None:
 
 
 def ask_terminal(wait_s: float = WAIT_S) -> Terminal:
-    """Ask the terminal at standard input and output; what is typed meanwhile is lost."""
+    """Query the terminal at standard input and output. Keys typed in the meantime are lost."""
     stdin, stdout = sys.__stdin__, sys.__stdout__
     if stdin is None or stdout is None or not (stdin.isatty() and stdout.isatty()):
         return Terminal(None, None)
@@ -70,20 +69,20 @@ def ask_terminal(wait_s: float = WAIT_S) -> Terminal:
 
 
 def pixel_widget(terminal: Terminal) -> type[Any] | None:
-    """Return textual-image's widget for the terminal, None when it shows no pixels.
+    """Return textual-image's widget for the terminal; None if it cannot show pixels.
 
-    The library would ask the terminal while it is imported, and wait .1 s for each answer.
+    On import, the library would query the terminal itself and wait 0.1 s for each answer.
     """
     if terminal.protocol is None:
         return None
     from textual_image import _terminal  # noqa: PLC0415 - below
 
     width, height = terminal.cell or _DEFAULT_CELL
-    # What the library keeps once it has asked.
+    # Fill the library's cache of the answer.
     setattr(_terminal.get_cell_size, "_result", _terminal.CellSize(width, height))  # noqa: B010
     stdout, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
     try:
-        from textual_image import renderable  # noqa: F401, PLC0415 - asks nobody now
+        from textual_image import renderable  # noqa: F401, PLC0415 - queries nothing now
     finally:
         sys.__stdout__ = stdout  # type: ignore[misc]
     from textual_image.widget import SixelImage, TGPImage  # noqa: PLC0415

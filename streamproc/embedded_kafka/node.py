@@ -1,7 +1,8 @@
 """One node of an embedded Apache Kafka (KRaft): settings, format, command line.
 
-The data directory holds `server.properties`, the logs and the cluster id; starting twice on the
-same directory goes on where it was. Several nodes with one `Cluster` form a replicated cluster.
+The data directory holds `server.properties`, the logs and the cluster id; a second start on the
+same directory continues with its data. Several nodes with the same `controllers` and the same
+cluster id form a replicated cluster.
 """
 
 import base64
@@ -25,10 +26,11 @@ _LOGGING = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node's place: `controllers` maps every node id to its controller port, itself included.
+    """Configuration of a node.
 
-    `more` are further lines of `server.properties`; they stand where ours would: a listener for
-    other networks, say.
+    `controllers` maps every node id to its controller port, this node's included. `more` are
+    further lines of `server.properties`, which override ours: for example a listener for other
+    networks.
     """
 
     directory: Path
@@ -45,7 +47,7 @@ class Node:
 
 
 def properties(node: Node) -> dict[str, str]:
-    """Return `server.properties`: loopback alone, durable, quick to notice a dead broker."""
+    """Return `server.properties`: loopback only, durable, fast detection of a dead broker."""
     n_nodes = len(node.quorum)
     replicas = min(3, n_nodes)
     return {
@@ -74,7 +76,7 @@ def properties(node: Node) -> dict[str, str]:
         "group.min.session.timeout.ms": "1000",
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        "metadata.max.idle.interval.ms": "5000",  # ten times less is written while nothing happens
+        "metadata.max.idle.interval.ms": "5000",  # an idle node writes ten times less
         "message.max.bytes": str(MAX_MESSAGE_BYTES),
         "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
         "num.network.threads": "2",
@@ -86,7 +88,10 @@ def properties(node: Node) -> dict[str, str]:
 
 
 def prepare(node: Node, classes: str, *, cluster_id: str | None = None) -> Path:
-    """Write the settings, format the directory when it is new, and return the settings' path."""
+    """Write the settings, format a new directory, and return the path of the settings.
+
+    Raises `BrokerError` when formatting fails.
+    """
     node.directory.mkdir(parents=True, exist_ok=True)
     settings = node.directory / "server.properties"
     settings.write_text("".join(f"{k}={v}\n" for k, v in properties(node).items()))
@@ -102,7 +107,7 @@ def prepare(node: Node, classes: str, *, cluster_id: str | None = None) -> Path:
         "format",
         *standalone,
         "--ignore-formatted",
-        f"--cluster-id={cluster_id or _uuid(uuid.uuid4().bytes)}",  # it may begin with a dash
+        f"--cluster-id={cluster_id or _uuid(uuid.uuid4().bytes)}",  # the id may begin with a dash
         "-c",
         str(settings),
     ]
@@ -115,20 +120,20 @@ def prepare(node: Node, classes: str, *, cluster_id: str | None = None) -> Path:
 
 
 def command(node: Node, *, cluster_id: str | None = None) -> list[str]:
-    """Return the command that runs the node, its directory prepared."""
+    """Prepare the node's directory and return the command that runs the node."""
     classes = class_path()
     settings = prepare(node, classes, cluster_id=cluster_id)
     return [*_java(classes, node.heap_mib), "kafka.Kafka", str(settings)]
 
 
 def run(node: Node, *, cluster_id: str | None = None) -> None:
-    """Become the broker: this process is replaced by Java and keeps its pid."""
+    """Replace this process by the broker (`execv` of Java); the pid stays the same."""
     argv = command(node, cluster_id=cluster_id)
     os.execv(argv[0], argv)  # noqa: S606 - a fixed command, no shell
 
 
 def cluster_id(seed: bytes) -> str:
-    """Return a cluster id that all nodes derive alike from the same 16 bytes."""
+    """Return the cluster id for 16 bytes; all nodes derive the same id from the same bytes."""
     return _uuid(seed)
 
 
@@ -155,5 +160,5 @@ def _initial_controllers(quorum: dict[int, int]) -> str:
 
 
 def _uuid(data: bytes) -> str:
-    """Return 16 bytes in Kafka's own text form of a UUID (URL-safe base64, no padding)."""
+    """Return 16 bytes in Kafka's text form of a UUID (URL-safe base64, no padding)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

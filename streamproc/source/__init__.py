@@ -1,1 +1,1 @@
-"""A video as frames: guarded fetching, sandboxed decoding, exact sampling."""
+"""Video source: guarded fetching, sandboxed decoding and exact sampling of frames."""

@@ -1,23 +1,24 @@
-"""What can go wrong with a source, each with a stable code.
+"""Errors of a video source, each with a stable code.
 
     SourceError
     ├── SourceUnreachableError       source_unreachable        no answer: DNS, refused, reset, TLS
-    ├── SourceStatusError            source_http_status        an HTTP answer that is not the video
+    ├── SourceStatusError            source_http_status        HTTP response is not the video
     │   └── ObjectMissingError       source_http_status        not in Framewire's own bucket
     ├── SourceTimeoutError           source_timeout            connect, stall or total time
     ├── SourceRedirectError          source_too_many_redirects
     ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
-    ├── SourceNotVideoError          source_not_video          a page, a picture, sound alone, text
+    ├── SourceNotVideoError          source_not_video          a page, an image, sound only, text
     ├── SourceUnsupportedError       source_unsupported        container or codec not on the list
     ├── SourceTooLargeError          source_too_large          the message names the limit
-    ├── SourceTruncatedError         source_truncated          raised after the frames that decode
-    ├── SourceChangedError           source_changed            other bytes than at the start
+    ├── SourceTruncatedError         source_truncated          raised after the last decoded frame
+    ├── SourceChangedError           source_changed            different bytes than at the start
     ├── SourceEmptyError             source_empty              no frame at all
     ├── DecoderCrashedError          decoder_crashed           the sandboxed child died or stalled
     ├── SourceClosedError            source_closed             `close()` was called while iterating
     └── StoreAwayError               store_unavailable         Framewire's own S3; not the video
 
-Messages are safe to show to the client: a host at most, never a path, a query or credentials.
+Messages are safe to show to the client: they name at most a host, never a path, a query or
+credentials.
 """
 
 from typing import ClassVar
@@ -26,7 +27,7 @@ from streamproc.contract.preview import STORE_UNAVAILABLE
 
 
 class SourceError(Exception):
-    """Base of everything `streamproc.source` raises on purpose."""
+    """Base of all errors that `streamproc.source` raises on purpose."""
 
     code: ClassVar[str] = "source_error"
 
@@ -40,7 +41,7 @@ class SourceStatusError(SourceError):
 
 
 class ObjectMissingError(SourceStatusError):
-    """Framewire's own store answers, and says that there is no such object."""
+    """Framewire's own store answered that there is no such object."""
 
 
 class SourceTimeoutError(SourceError):
@@ -88,7 +89,7 @@ class SourceClosedError(SourceError):
 
 
 class StoreAwayError(SourceError):
-    """Framewire's own store cannot be read now. Ends no task: whoever reads waits for it."""
+    """Framewire's own store cannot be read now. It does not end a task: the reader waits for it."""
 
     code = STORE_UNAVAILABLE
 
@@ -114,5 +115,5 @@ BY_CODE: dict[str, type[SourceError]] = {
 
 
 def from_code(code: str, message: str) -> SourceError:
-    """Rebuild an error that crossed a process border; an unknown code is a crashed decoder."""
+    """Recreate an error from another process; an unknown code gives `DecoderCrashedError`."""
     return BY_CODE.get(code, DecoderCrashedError)(message)

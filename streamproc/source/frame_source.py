@@ -1,12 +1,13 @@
-"""`open_source`: a video as an iterator of frames, decoded in a sandboxed child process.
+"""`open_source`: iterator over a video's frames, decoded in a sandboxed child process.
 
     with open_source(spec, policy, outputs) as source:
         for frame in source:
             ...                 # frame.image, frame.scaled: arrays over shared memory
-            frame.release()     # gives the slot back; the arrays may change from here on
+            frame.release()     # returns the slot; the arrays may change after this
         source.usage()
 
-At most `source.n_slots` frames may be unreleased at once: one more blocks until one is released.
+Backpressure: at most `source.n_slots` frames may be unreleased at once. The next one blocks until
+one is released.
 """
 
 import threading
@@ -53,10 +54,10 @@ class Frame:
 
     `index`: 0-based in the source, presentation order. `pts`: in `SourceInfo.time_base`.
     `time_s`: since the source's first frame. `image`: (height, width, 3) uint8 BGR upright, or
-    None. `scaled`: (height, width, 3) uint8 BGR of the asked size, or None. `decoded`, `failed`,
-    `skipped`: frames of the range so far, this one included. `pos`: of its packet in the file.
-    `size`: (width, height) upright as it was stored, None when that is the first frame's.
-    `index_is_estimate`: the range was gone to by its time.
+    None. `scaled`: (height, width, 3) uint8 BGR of the requested size, or None. `decoded`,
+    `failed`, `skipped`: frames of the range so far, this one included. `pos`: position of its
+    packet in the file. `size`: (width, height) of the stored frame when upright, None if it is the
+    first frame's. `index_is_estimate`: the start of the range was found by its time.
     """
 
     __slots__ = (
@@ -82,7 +83,7 @@ class Frame:
 
     @property
     def resume_point(self) -> ResumePoint:
-        """Where a later `open_source` goes on after this frame."""
+        """Point from which a later `open_source` continues after this frame."""
         return ResumePoint(
             self.index,
             self.pts,
@@ -94,19 +95,19 @@ class Frame:
         )
 
     def release(self) -> None:
-        """Give the slot back; the second time nothing happens. Any thread."""
+        """Return the slot to the pool; a second call does nothing. Any thread may call it."""
         source, self._source = self._source, None
         self.image = self.scaled = None
         if source is not None:
             source.release(self._slot)
 
     def __del__(self) -> None:
-        """A frame nobody holds any more frees its slot."""
+        """Free the slot of a frame that is garbage collected."""
         self.release()
 
 
 class FrameSource:
-    """A running decode: `info`, the frames (one iteration), `usage()` after the last one."""
+    """A running decode: `info`, the frames (one iteration), `usage()` after the last frame."""
 
     def __init__(
         self,
@@ -123,12 +124,12 @@ class FrameSource:
         self._closed = threading.Event()
         self._usage: SourceUsage | None = None
         self.n_frames: int | None = None
-        """Of the whole source, once its end has been read."""
-        self._loans = SlotLoans(0)  # until it is known how many there are
+        """Number of frames of the whole source; None before its end has been read."""
+        self._loans = SlotLoans(0)  # until the number of slots is known
         self._last_index = -1 if resume is None else resume.index
         self._server: ByteServer | None = None
-        # The head and tail that a demuxer asks for first, too. Only who has given them gets a
-        # child: a slow origin holds no more than a connection.
+        # Reads the head and tail, which a demuxer reads first, too. A source gets a child only
+        # after that, so a slow origin occupies no more than a connection.
         self._fingerprint = fingerprint(reader)
         self._child = decoder_client.take()
         try:
@@ -140,7 +141,7 @@ class FrameSource:
 
     @property
     def n_slots(self) -> int:
-        """How many frames may be unreleased at once."""
+        """Maximum number of frames that may be unreleased at once."""
         return self._layout.n_slots
 
     @property
@@ -149,31 +150,31 @@ class FrameSource:
 
     @property
     def isolated(self) -> bool:
-        """The decoder has no network (the host allows namespaces)."""
+        """Whether the decoder has no network (the host allows namespaces)."""
         return self._child.isolated
 
     def open_spool(self) -> BinaryIO | None:
-        """Return the whole source as a file, to be staged, when it cannot be fetched again.
+        """Return the whole source as a file for staging, if it cannot be fetched again.
 
-        Waits until it has all arrived; None when the source is seekable where it is. The caller
+        Waits until all of it has arrived; None if the source is seekable at its origin. The caller
         closes the file, which may outlive this source.
         """
         return self._reader.open_spool()
 
     @property
     def content(self) -> str:
-        """What identifies the source by its bytes alone (hex sha256)."""
+        """Fingerprint of the source from its bytes only (hex sha256)."""
         return self._fingerprint.content
 
     @property
     def validators_differ(self) -> bool:
-        """Whether its origin gives the same bytes different validators, as far as was seen."""
+        """Whether the origin has sent different validators for the same bytes so far."""
         return self._reader.validators_differ
 
     def look_for_servers(self) -> bool:
-        """Ask the origin some more times whether its validators differ.
+        """Query the origin again, up to 4 times; return whether its validators differ.
 
-        Raises `SourceChangedError` when its bytes do.
+        Raises `SourceChangedError` when its bytes differ.
         """
         for _ in range(_MORE_QUESTIONS):
             if self.validators_differ:
@@ -182,13 +183,16 @@ class FrameSource:
         return self.validators_differ
 
     def usage(self) -> SourceUsage:
-        """Return how the frames of the range were spent; only after the iteration ended."""
+        """Return the frame counts of the range; raises ValueError before the iteration ended."""
         if self._usage is None:
             raise ValueError("the source has not ended")
         return self._usage
 
     def images(self, slot: int) -> tuple[Image | None, Image | None]:
-        """Return (full, scaled) over the slot's shared memory."""
+        """Return (full, scaled) as arrays over the slot's shared memory.
+
+        Raises `SourceClosedError` when the source was closed.
+        """
         memory = self._child.memory
         if memory is None:
             raise SourceClosedError("the source was closed")
@@ -200,7 +204,7 @@ class FrameSource:
             self._send_back(self._loans.release(slot))
 
     def close(self) -> None:
-        """Stop at once: kill the decoder, abort a running fetch. Any thread, any number of times.
+        """Stop at once: kill the decoder, abort a running fetch. Thread-safe and idempotent.
 
         A thread that is waiting in the iterator gets `SourceClosedError`.
         """
@@ -211,7 +215,7 @@ class FrameSource:
             self._server.join()
 
     def _wake(self) -> None:
-        """End the child, and with it the waiting for it."""
+        """End the child; a thread that waits for it wakes up."""
         self._closed.set()
         self._child.end()
 
@@ -227,7 +231,7 @@ class FrameSource:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames. Blocks; raises a `SourceError` after the frames that came before."""
+        """Yield the frames. Blocks; raises a `SourceError` after the frames that precede it."""
         while True:
             message = self._next_message()
             if isinstance(message, ipc.FrameReady):
@@ -304,7 +308,10 @@ class FrameSource:
             raise SourceTruncatedError("the file ends before its own header says")
 
     def _next_message(self) -> ipc.FromChild:
-        """Wait for the child. What the parent's own reader met explains a child's failure."""
+        """Wait for the child's next message; raises a `SourceError`.
+
+        If the parent's own reader has failed, its error is raised instead of the child's.
+        """
         silent_since = time.monotonic()
         while True:
             try:
@@ -326,7 +333,7 @@ class FrameSource:
                 raise DecoderCrashedError("the decoder made no progress")
 
     def _awaited(self) -> ipc.FromChild | None:
-        """Wait for a message; meanwhile slots go back one by one."""
+        """Wait for a message; slots released meanwhile are returned one by one."""
         self._send_back(self._loans.flush())
         try:
             return self._child.receive(_POLL_S)
@@ -351,7 +358,7 @@ class FrameSource:
             raise self._server.error from cause
 
     def _raise_store_away(self) -> None:
-        """Let nothing count after a failed read: a demuxer may take it for the file's end."""
+        """Raise after a failed read of the store: a demuxer may take it for the end of the file."""
         if self._server is not None and isinstance(self._server.error, StoreAwayError):
             raise self._server.error
 
@@ -376,9 +383,8 @@ def open_source(
 ) -> FrameSource:
     """Open a video and decode its first frame; raises a `SourceError`.
 
-    With `resume`, the iteration begins with the frame after it, with the counters it would have
-    had without an interruption. The interrupt ends the opening at any moment of it, and later the
-    source.
+    With `resume`, the iteration begins with the frame after it, and its counters are the same as
+    without an interruption. The interrupt can end the opening at any moment, and later the source.
     """
     interrupt = interrupt or Interrupt()
     pace = Pace(policy.min_bytes_per_s, policy.stall_timeout_s)
@@ -400,7 +406,7 @@ def open_source(
 
 
 def _is_store_too_slow(given: SourceError, reader: ByteReader | None, policy: FetchPolicy) -> bool:
-    """Whether an opening took too long because of Framewire's own store, not of the video."""
+    """Whether opening timed out because of Framewire's own store, not because of the video."""
     if not (policy.own_store and isinstance(given, SourceTimeoutError)):
         return False
     return not isinstance(reader, StoreReader) or reader.waited_s > policy.open_timeout_s / 2

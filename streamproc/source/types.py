@@ -1,4 +1,4 @@
-"""The words a source is described with: what to open, what it is, what comes out of it."""
+"""Data types of a video source: what to open, what it is, what is read from it."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ Image = npt.NDArray[np.uint8]
 
 
 NO_PLACE: Final = -1
-"""Where a packet is not known to stand in its file."""
+"""Position of a packet whose place in its file is unknown."""
 
 
 class SourceSpec(msgspec.Struct, frozen=True):
-    """One video to read: where it is and which of its frames are wanted.
+    """One video to read: its URL and the requested frames.
 
-    `stream`: its number in the file, None for the default or largest one. `anchor_s`: where the
-    range in seconds begins whose frames are numbered as a range in frames means them.
+    `stream`: its number in the file, None for the default or largest one. `anchor_s`: a range in
+    frames refers to the frame numbers that a range starting at this many seconds has.
     """
 
     url: str
@@ -29,16 +29,16 @@ class SourceSpec(msgspec.Struct, frozen=True):
     anchor_s: float | None = None
 
     def __repr__(self) -> str:
-        """Leave the URL out: it may be presigned."""
+        """Omit the URL: it may be presigned."""
         return f"SourceSpec(sampling={self.sampling}, range={self.range})"
 
 
 class FrameOutputs(msgspec.Struct, frozen=True):
-    """Which images are made of every delivered frame.
+    """The images that are made of every delivered frame.
 
     `full`: the whole upright frame. `scaled`: (width, height) of a second image, made in one pass
-    from the decoder's own pixels: a plain stretch, or with `letterbox` the largest size of the
-    same aspect ratio in the top-left corner, the rest 114 (see `letterbox_size`).
+    from the decoder's own pixels: stretched, or with `letterbox` in the largest size of the same
+    aspect ratio in the top-left corner, the rest filled with 114 (see `letterbox_size`).
     """
 
     full: bool = True
@@ -49,9 +49,9 @@ class FrameOutputs(msgspec.Struct, frozen=True):
 class ResumePoint(msgspec.Struct, frozen=True):
     """The last frame that was processed before an interruption, with its counters.
 
-    A pts is not unique in every file; `pos`, the place of the frame's packet in it, tells frames
-    apart. Points written before it was known have none. `index_is_estimate`: the range was gone to
-    by its time, and the index counted from there.
+    A pts is not unique in every file; `pos`, the position of the frame's packet in it, tells frames
+    apart. Points that were written before `pos` existed have none. `index_is_estimate`: the start
+    of the range was found by its time, and the index was counted from there.
     """
 
     index: int
@@ -64,14 +64,14 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
-    """What is known of a source once its first frame has been decoded.
+    """Properties of a source, known after its first frame has been decoded.
 
     `width`, `height`: pixels of the upright frame, after `rotation` (degrees counterclockwise,
     as applied). `fps`: average rate of the source. `total_frames`: counted from the container's
     index (`total_is_exact`), else duration x rate; None when neither is known. `time_base`:
     seconds per pts unit. `sample_aspect`: width : height of a pixel of the upright frame.
-    `fingerprint`: sha256 over size, first and last 64 KiB and a strong ETag; for a source that
-    cannot be read at random (see `fetch`), over size, first 64 KiB and ETag.
+    `fingerprint`: sha256 over size, first and last 64 KiB and a strong ETag; for a source without
+    random access (see `fetch`), over size, first 64 KiB and ETag.
     """
 
     width: int
@@ -92,11 +92,11 @@ class SourceInfo(msgspec.Struct, frozen=True):
 
 
 class SourceUsage(msgspec.Struct, frozen=True):
-    """How every frame of the range was spent, over all interruptions.
+    """Frame counts of the range, over all interruptions.
 
     `decoded + failed + skipped_undecoded` is the number of frames in the range.
-    `skipped_sampled` frames were decoded, but the sampling left them out; `skipped_undecoded`
-    were never given to the decoder (keyframe mode). `packets_sent`: packets this run decoded.
+    `skipped_sampled` frames were decoded, but not sampled; `skipped_undecoded` frames were never
+    sent to the decoder (keyframe mode). `packets_sent`: packets that this run decoded.
     """
 
     decoded: int
@@ -111,6 +111,6 @@ class SourceUsage(msgspec.Struct, frozen=True):
 
 
 def letterbox_size(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:
-    """Size of a `width` x `height` image scaled into `box` with its aspect ratio kept."""
+    """Return the size of a `width` x `height` image scaled into `box`, keeping its aspect ratio."""
     ratio = min(box[0] / width, box[1] / height)
     return max(1, int(width * ratio)), max(1, int(height * ratio))

@@ -1,1 +1,1 @@
-"""From a picture to targets: perception, tracking, and what a client is shown of them."""
+"""Processing stages from an image to targets: perception, tracking, output to clients."""

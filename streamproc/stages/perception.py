@@ -1,7 +1,7 @@
-"""Perception: detect, read, extract on one frame. A pure function of frame, plan and models.
+"""Detection, OCR and feature extraction on one frame: a pure function of frame, plan and models.
 
-Nothing here knows of other frames, so frames may be perceived in any order, on any worker. What
-depends on the order (tracks, bytes) is done by a fold afterwards.
+Nothing here depends on other frames, so frames may be processed in any order, on any worker. What
+depends on the order (tracks, bytes) is computed by a fold afterwards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ TEXT_CLASS = "text"
 
 
 class DetectModel(Protocol):
-    """What perception needs of `models.detector.Detector`."""
+    """The interface of `models.detector.Detector` that perception uses."""
 
     @property
     def input_size(self) -> tuple[int, int]: ...
@@ -37,7 +37,7 @@ class DetectModel(Protocol):
 
 
 class TextModel(Protocol):
-    """What perception needs of `models.ocr.TextReader`."""
+    """The interface of `models.ocr.TextReader` that perception uses."""
 
     def read(
         self,
@@ -48,14 +48,14 @@ class TextModel(Protocol):
 
 
 class FeatureModel(Protocol):
-    """What perception needs of `models.embedding.FeatureExtractor`."""
+    """The interface of `models.embedding.FeatureExtractor` that perception uses."""
 
     def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DetectStep:
-    """Adds targets. `class_ids` maps the model's class ids to the plan's."""
+    """Detection step: adds targets. `class_ids` maps the model's class ids to the plan's."""
 
     model: DetectModel
     parameters: Mapping[str, Any]
@@ -65,7 +65,7 @@ class DetectStep:
 
 @dataclass(frozen=True, slots=True)
 class ReadStep:
-    """Adds text to targets; without any detect step, text lines are the targets."""
+    """OCR step: adds text to targets; in a plan without detect steps, text lines are targets."""
 
     model: TextModel
     parameters: Mapping[str, Any]
@@ -74,7 +74,7 @@ class ReadStep:
 
 @dataclass(frozen=True, slots=True)
 class FeatureStep:
-    """Adds a feature vector to targets."""
+    """Appearance step: adds a feature vector to targets."""
 
     model: FeatureModel
     parameters: Mapping[str, Any]
@@ -88,7 +88,7 @@ PlanStep = DetectStep | ReadStep | FeatureStep
 class Plan:
     """The steps of a task with their models. `class_names` are indexed by the plan's class ids.
 
-    `threshold` is the score from which a target may start a track and teach it an appearance.
+    `threshold` is the least score with which a target may start a track and update its appearance.
     """
 
     steps: Sequence[PlanStep]
@@ -101,11 +101,11 @@ class Plan:
 
     @property
     def first_detector(self) -> DetectModel | None:
-        """The model for which the decoder scales frames."""
+        """The model for whose input size the decoder scales frames; None without a detect step."""
         return next((s.model for s in self.steps if isinstance(s, DetectStep)), None)
 
     def is_scaled_for(self, model: DetectModel) -> bool:
-        """Whether the decoder's scaled picture is what `model` takes."""
+        """Whether the decoder's scaled image has the size and resize mode that `model` needs."""
         first = self.first_detector
         return first is not None and (model.input_size, model.resize) == (
             first.input_size,
@@ -114,7 +114,7 @@ class Plan:
 
     @property
     def needs_full(self) -> bool:
-        """Whether any step looks at the whole picture."""
+        """Whether any step needs the full-size image."""
         return not all(
             isinstance(step, DetectStep) and self.is_scaled_for(step.model) for step in self.steps
         )
@@ -122,7 +122,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A decoded frame as the steps see it; `size` is (width, height) of the source, px."""
+    """A decoded frame as input of the steps; `size` is (width, height) of the source, px."""
 
     full: Image | None
     scaled: Image | None
@@ -131,10 +131,11 @@ class View:
 
 @dataclass(slots=True)
 class Perception:
-    """What was seen in one frame: n targets.
+    """The n targets of one frame.
 
     boxes_px (n, 4) float32 ltrb, scores (n,) float32, class_ids (n,) int32 of the plan,
     features (n, d) float32 with rows of NaN where none was extracted, None without such a step.
+    `texts` maps the index of a target to its text and confidence.
     """
 
     boxes_px: Floats
@@ -147,9 +148,9 @@ class Perception:
         return len(self.scores)
 
     def appearances(self, threshold: float) -> Floats | None:
-        """Return the features of targets with a score from `threshold` on; NaN for the others.
+        """Return the features of targets with a score of at least `threshold`; NaN for the others.
 
-        A weak target is often half hidden: its looks are not the object's.
+        A target with a low score is often half hidden: its features are not the object's.
         """
         if self.features is None:
             return None
@@ -165,7 +166,7 @@ def nothing() -> Perception:
 
 
 def perceive(view: View, plan: Plan) -> Perception:
-    """Run the plan's steps on one frame, in order."""
+    """Run the plan's steps on one frame, in order; raises ValueError if an image is missing."""
     seen = nothing()
     for step in plan.steps:
         if isinstance(step, DetectStep):
@@ -178,7 +179,7 @@ def perceive(view: View, plan: Plan) -> Perception:
 
 
 def chosen(seen: Perception, when: When | None, plan: Plan) -> npt.NDArray[np.intp]:
-    """Return the places of the targets a step works on: those for which all of `when` holds."""
+    """Return the indices of the targets that meet all conditions of `when`."""
     mask = np.ones(len(seen), np.bool_)
     if when is not None:
         if when.class_is is not None:

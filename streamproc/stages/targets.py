@@ -1,4 +1,4 @@
-"""From arrays to targets: what of a perceived and tracked frame a client gets to see."""
+"""Conversion of a tracked frame's arrays to the targets that a client receives."""
 
 import base64
 import math
@@ -13,7 +13,7 @@ from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
 from streamproc.stages.perception import Perception
 
-NEW_BEST = 0.02  # a track's vector is sent anew when its confidence grew by this much
+NEW_BEST = 0.02  # a track's vector is sent again when its confidence has grown by this much
 
 
 def targets(
@@ -24,9 +24,9 @@ def targets(
     *,
     include_vector: bool,
 ) -> tuple[Target, ...]:
-    """Return the frame's targets by track id: those of confirmed tracks alone.
+    """Return the targets of confirmed tracks, sorted by track id.
 
-    `size` is (width, height) of the frame, px. `class_name(track_id)` names a target's class.
+    `size` is (width, height) of the frame, px. `class_name(track_id)` returns the class name.
     """
     out = []
     for place in sorted(np.flatnonzero(track_ids).tolist(), key=lambda i: int(track_ids[i])):
@@ -51,7 +51,7 @@ def targets(
 def best_vectors(
     seen: Perception, track_ids: npt.NDArray[np.int32], best: dict[int, float]
 ) -> list[TrackVector]:
-    """Return the vectors of tracks that were never seen as well; `best` is updated.
+    """Return the vectors of tracks whose confidence is `NEW_BEST` above their best; updates `best`.
 
     `best` maps a track id to the confidence at which its vector was last sent.
     """
@@ -69,7 +69,7 @@ def best_vectors(
 
 
 def roi(box_px: npt.NDArray[np.float32], size: tuple[int, int]) -> Roi:
-    """Return a box (ltrb, px) in whole pixels, inside the frame, at least one pixel each way."""
+    """Return a box (ltrb, px) in whole pixels, clipped to the frame, at least 1 x 1 pixel."""
     width, height = size
     box_left, box_top, box_right, box_bottom = box_px.tolist()
     left = min(max(math.floor(box_left), 0), width - 1)

@@ -1,1 +1,1 @@
-"""One module per group of commands, imported when a command runs."""
+"""One module per group of commands, imported lazily when a command runs."""

@@ -1,4 +1,4 @@
-"""`framewire keys` and `framewire projects`: the operator's."""
+"""`framewire keys` and `framewire projects`: commands for the operator."""
 
 from typing import get_args
 
@@ -39,7 +39,7 @@ def keys() -> None:
 def create(
     terminal: Terminal, project: str, name: str, scopes: tuple[str, ...], expires: str | None
 ) -> None:
-    """Make a key and print it: it is shown this once."""
+    """Create a key and print it. It is shown only this once."""
     expires_at = None if expires is None else moment(expires)
     call = calls.create_key(project, name=name, scopes=scopes, expires_at=expires_at)
     _show_new(terminal, terminal.send_as_keeper(call))
@@ -51,7 +51,7 @@ def create(
 @click.option("--expires", metavar="30d|TIME", help="When the new key ends.")
 @asks_api
 def rotate(terminal: Terminal, key_id: str, overlap: str, expires: str | None) -> None:
-    """Make a key in another's place and print it; the old one ends after the overlap."""
+    """Create a key that replaces another and print it. The old key ends after the overlap."""
     expires_at = None if expires is None else moment(expires)
     call = calls.rotate_key(key_id, overlap_s=seconds(overlap), expires_at=expires_at)
     _show_new(terminal, terminal.send_as_keeper(call))
@@ -61,7 +61,7 @@ def rotate(terminal: Terminal, key_id: str, overlap: str, expires: str | None) -
 @click.option("--project", help="Only this project's.")
 @asks_api
 def list_keys(terminal: Terminal, project: str | None) -> None:
-    """List keys; only their beginnings are known."""
+    """List keys. Only the first characters of a key are known."""
     page = terminal.send_as_keeper(calls.keys(project))
     if terminal.as_json:
         terminal.show(page.data)
@@ -73,7 +73,7 @@ def list_keys(terminal: Terminal, project: str | None) -> None:
 @click.argument("key_id", metavar="ID")
 @asks_api
 def revoke(terminal: Terminal, key_id: str) -> None:
-    """Revoke a key by its id, for ever."""
+    """Revoke a key by its id, permanently."""
     key = terminal.send_as_keeper(calls.revoke_key(key_id))
     if terminal.as_json:
         terminal.show(key)
@@ -83,7 +83,7 @@ def revoke(terminal: Terminal, key_id: str) -> None:
 
 @click.group
 def projects() -> None:
-    """Create projects, list them, set their limits (needs the operator's key)."""
+    """Create and list projects, and set their limits (needs the operator's key)."""
 
 
 @projects.command("create")
@@ -91,7 +91,7 @@ def projects() -> None:
 @click.option("--id", "project_id", help="Lower-case letters, digits, - and _; made when absent.")
 @asks_api
 def create_project(terminal: Terminal, name: str, project_id: str | None) -> None:
-    """Make a project and print its id."""
+    """Create a project and print its id."""
     project = terminal.send(calls.create_project(name, project_id=project_id), admin=True)
     if terminal.as_json:
         terminal.show(project)
@@ -104,7 +104,7 @@ def create_project(terminal: Terminal, name: str, project_id: str | None) -> Non
 @click.argument("limits", metavar="NAME=VALUE…", nargs=-1, required=True)
 @asks_api
 def limit_project(terminal: Terminal, project_id: str, limits: tuple[str, ...]) -> None:
-    """Set limits of a project: `open_streams=50`, 0 for none, `default` for the server's."""
+    """Set a project's limits: `open_streams=50`, 0 for none, `default` for the server's default."""
     wanted: dict[str, int | None] = {}
     for text in limits:
         name, _, value = text.partition("=")

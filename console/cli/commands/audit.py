@@ -1,4 +1,4 @@
-"""`framewire audit`."""
+"""`framewire audit`: the audit trail."""
 
 import click
 
@@ -28,7 +28,7 @@ def audit(
     since: str | None,
     limit: int,
 ) -> None:
-    """Show who did what, the newest first.
+    """Show the audit trail (who did what), newest first.
 
     Needs the operator's key, or a project's key with the scope admin:project.
     """

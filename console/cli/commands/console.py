@@ -1,4 +1,4 @@
-"""`framewire console`."""
+"""`framewire console`: the terminal user interface, also as a web page."""
 
 import os
 import sys
@@ -30,8 +30,8 @@ def console(
 ) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
 
-    With --serve everybody who has the URL that it prints sees what this key may see. It is
-    another one at each start; at most 8 consoles are open at once.
+    With --serve, everyone who has the printed URL can see what this key may see. Each start
+    prints another URL. At most 8 consoles are open at once.
     """
     endpoint = discover(os.environ)
     if serve:

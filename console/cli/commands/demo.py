@@ -1,4 +1,4 @@
-"""`framewire demo`: a real clip through the whole service, on this machine alone."""
+"""`framewire demo`: process a bundled clip with the whole service, on this machine."""
 
 import os
 import tempfile
@@ -40,7 +40,7 @@ _MAX_SHOWN = 6
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one line of JSON.")
 def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
-    """Start an embedded stack, process a bundled clip, show its chunks and its tracks."""
+    """Start an embedded stack, process a bundled clip, and show its chunks and tracks."""
     started_s = time.monotonic()
     if kafka == EMBEDDED:
         echo("framewire: Apache Kafka (fetched once, 44 MB)", err=True)
@@ -64,7 +64,7 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
 
 
 def chunk_line(chunk: Chunk) -> str:
-    """Return a chunk as one compact line: `frame  42/120   1.7 s   3 targets  #1 .91  #2 .88`."""
+    """Format a chunk as one line: `frame  42/120   1.7 s   3 targets  #1 .91  #2 .88`."""
     info = chunk.stream_info
     targets = [target for result in chunk.delta.results for target in result.targets]
     shown = "  ".join(
@@ -76,7 +76,7 @@ def chunk_line(chunk: Chunk) -> str:
 
 
 def _process(terminal: Terminal, client: Client) -> int:
-    """Process the clip, show what comes, and return the exit code."""
+    """Process the clip, show its chunks and tracks, and return the exit code."""
     video = video_input(str(CLIP), (CLIP.parent,))
     accepted = client.send(calls.submit(build_request(video, _WORDS)))
     echo(f"framewire: task {accepted.id}", err=True)

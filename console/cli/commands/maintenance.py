@@ -1,4 +1,4 @@
-"""`framewire reindex` and `framewire verify`."""
+"""`framewire reindex` and `framewire verify`: maintenance of the index and the archive."""
 
 import os
 import subprocess
@@ -15,10 +15,10 @@ from streamproc.contract import env
 
 
 class Quiet:
-    """Tells only of a store that does not start; the work tells its own story."""
+    """Reporter of unexpected ends of a child only; the job writes its own output."""
 
     def child_ready(self, name: str, after_s: float) -> None:
-        """Nothing to tell."""
+        """Print nothing."""
 
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
         if restart_s is not None:
@@ -26,7 +26,7 @@ class Quiet:
             echo("".join(f"  | {line}\n" for line in log), err=True, nl=False)
 
     def stopping(self) -> None:
-        """Nothing to tell."""
+        """Print nothing."""
 
 
 _DATA = click.option(
@@ -46,7 +46,7 @@ _YES = click.option(
 def reindex(data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool) -> int:
     """Rebuild ClickHouse's rows from the archive in S3.
 
-    Of a stack while it is stopped, in the stores that it was started with, or of the servers that
+    Works on the stores of a local stack, which must be stopped, or on the servers that
     FRAMEWIRE_S3_ENDPOINT and FRAMEWIRE_CLICKHOUSE name.
     """
     if empty and tasks:
@@ -59,9 +59,9 @@ def reindex(data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool
 @_DATA
 @_YES
 def verify(data: Path | None, *, yes: bool) -> int:
-    """Check the archive and ClickHouse's rows against each other. Ends with 1 on a finding.
+    """Compare the archive with ClickHouse's rows. Exits with 1 if they differ.
 
-    Of a stack while it is stopped, in the stores that it was started with, or of the servers that
+    Works on the stores of a local stack, which must be stopped, or on the servers that
     FRAMEWIRE_S3_ENDPOINT and FRAMEWIRE_CLICKHOUSE name.
     """
     return _run("verify", ["--yes"] if yes else [], data)

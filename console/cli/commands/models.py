@@ -1,4 +1,4 @@
-"""`framewire models`."""
+"""`framewire models`: list models, import a user's own detector."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def models() -> None:
 @models.command("list")
 @asks_api
 def list_models(terminal: Terminal) -> None:
-    """List the models that steps may name."""
+    """List the models that steps can use."""
     page = terminal.send(calls.models())
     if terminal.as_json:
         terminal.show(page.data)
@@ -41,10 +41,10 @@ def list_models(terminal: Terminal) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def add(arguments: tuple[str, ...]) -> int:
-    """Add a detector (ONNX or OpenVINO IR) to this machine's models; --help tells its options.
+    """Import a detector (ONNX or OpenVINO IR) to this machine's models; --help lists options.
 
-    It goes to FRAMEWIRE_MODELS, else to the data directory of the local stack, and is known
-    to processes that start afterwards.
+    It is copied to FRAMEWIRE_MODELS, else to the data directory of the local stack. Processes
+    that start afterwards can use it.
     """
     directory = os.environ.get(env.MODELS) or DataDirectory(default_data_dir(os.environ)).models
     command = [sys.executable, "-P", "-m", "models", "add", *arguments]

@@ -1,4 +1,4 @@
-"""Options that every command which asks the api has."""
+"""Options of all commands that send requests to the api."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def asks_api(command: Callable[Concatenate[Terminal, ...], R]) -> Callable[..., R]:
-    """Give the command --json and --show-request, and a `Terminal` as its first argument."""
+    """Decorator: add --json and --show-request, and pass a `Terminal` as the first argument."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @click.option(

@@ -1,4 +1,4 @@
-"""`framewire sql`."""
+"""`framewire sql`: read-only queries."""
 
 import sys
 
@@ -13,7 +13,7 @@ from console.client import calls
 @click.argument("query")
 @asks_api
 def sql(terminal: Terminal, query: str) -> None:
-    """Ask ClickHouse one read-only question (needs the operator's key); `-` reads it from stdin.
+    """Run one read-only query in ClickHouse (needs the operator's key); `-` reads it from stdin.
 
     `framewire sql "select class, count() from tracks group by class"`
     """

@@ -1,4 +1,4 @@
-"""`framewire stream`."""
+"""`framewire stream`: read a task's log."""
 
 import codecs
 import sys
@@ -30,11 +30,11 @@ from streamproc.contract.framing import DONE
 )
 @asks_api
 def stream(terminal: Terminal, task: str, offset: int, heartbeat: int | None) -> int:
-    """Write a task's log to stdout: its very bytes, or with --json one chunk a line.
+    """Write a task's log to stdout: the exact bytes, or with --json one chunk per line.
 
     On a terminal, and with --json, control characters in texts are written as JSON escapes.
 
-    Goes on at the next byte when the connection breaks. Ends with 1 when the task failed.
+    After a broken connection it resumes at the next byte. Exits with 1 if the task failed.
     """
     terminal.preview(calls.stream(task, offset, heartbeat_s=heartbeat))
     out = sys.stdout.buffer
@@ -62,12 +62,12 @@ def stream(terminal: Terminal, task: str, offset: int, heartbeat: int | None) ->
 
 
 def finishes_with_error(data: bytes) -> bool:
-    """Return whether the event is a failed task's terminal."""
+    """Return whether the event is the terminal chunk of a failed task."""
     return b'"finish_reason":"error"' in data and read_chunk(data).finish_reason == "error"
 
 
 def read_chunk(data: bytes) -> Chunk:
-    """Raises `ConsoleError` on data that is no chunk."""
+    """Decode a chunk; raises `ConsoleError` if the data is no chunk."""
     try:
         return decode_chunk(data)
     except msgspec.DecodeError as exc:

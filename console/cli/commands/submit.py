@@ -1,4 +1,4 @@
-"""`framewire run` and `framewire start`."""
+"""`framewire run` and `framewire start`: submit a video."""
 
 import sys
 from collections.abc import Callable
@@ -76,7 +76,7 @@ _OPTIONS = (
 
 
 def _describes_request(command: Callable[..., int]) -> Callable[..., int]:
-    """Give the command FILE|URL and all request options, as the call they make."""
+    """Decorator: add FILE|URL and all request options, and pass the resulting call."""
 
     @wraps(command)
     def wrapped(
@@ -112,9 +112,9 @@ def start(terminal: Terminal, call: calls.Call[Accepted]) -> int:
 @click.command
 @_describes_request
 def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
-    """Submit a video, follow it to its end and print its tracks.
+    """Submit a video, follow the task to its end and print its tracks.
 
-    Ctrl-C leaves the task running. Ends with 1 when the task did not succeed.
+    Ctrl-C leaves the task running. Exits with 1 if the task did not succeed.
     """
     accepted = terminal.send(call)
     terminal.note(accepted.id)
@@ -128,7 +128,7 @@ def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
 
 
 def follow_to_end(terminal: Terminal, task_id: str) -> int:
-    """Show the task's progress, then its tracks or why there are none; return the exit code."""
+    """Show the task's progress, then its tracks or its error; return the exit code."""
     with terminal.client() as client:
         with chunk_progress(terminal) as progress:
             for piece in client.follow(Following(task_id)):

@@ -1,4 +1,4 @@
-"""`framewire system`."""
+"""`framewire system`: state of the service."""
 
 import click
 
@@ -12,7 +12,7 @@ from console.tui.view_models.system import sandbox_words
 @click.command
 @asks_api
 def system(terminal: Terminal) -> None:
-    """Show the service's parts, its workers and what waits in Kafka."""
+    """Show the service's parts, workers, dead letters and Kafka consumer lag."""
     found = terminal.send(calls.system())
     if terminal.as_json:
         terminal.show(found)

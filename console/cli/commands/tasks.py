@@ -1,4 +1,4 @@
-"""`framewire status`, `list`, `results`, `cancel`, `wait`."""
+"""`framewire status`, `list`, `results`, `cancel`, `wait`: commands on tasks."""
 
 import itertools
 import time
@@ -25,7 +25,7 @@ _INDEX_PATIENCE_S = 60.0
 @click.option("--request", "with_request", is_flag=True, help="Show the request, too.")
 @asks_api
 def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
-    """Show a task. Ends with 1 when it failed."""
+    """Show a task. Exits with 1 if it failed."""
     found = terminal.send(calls.task(task, include_request=with_request))
     if terminal.as_json:
         terminal.show(found)
@@ -74,7 +74,7 @@ def list_tasks(
 @click.argument("task")
 @asks_api
 def results(terminal: Terminal, task: str) -> None:
-    """Show a succeeded task's tracks."""
+    """Show the tracks of a task that succeeded."""
     call = calls.results(task)
     terminal.preview(call)
     with terminal.client() as client:
@@ -85,7 +85,7 @@ def results(terminal: Terminal, task: str) -> None:
 @click.argument("task")
 @asks_api
 def cancel(terminal: Terminal, task: str) -> None:
-    """Cancel a task; what it has written stays."""
+    """Cancel a task. Its log so far remains readable."""
     answer = terminal.send(calls.cancel(task))
     if terminal.as_json:
         terminal.show(answer)
@@ -98,7 +98,7 @@ def cancel(terminal: Terminal, task: str) -> None:
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0), help="Seconds to wait at most.")
 @asks_api
 def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:
-    """Wait until the tasks have ended. Ends with 1 when one did not succeed."""
+    """Wait until the tasks have ended. Exits with 1 if one did not succeed."""
     terminal.preview(calls.task(tasks[0]))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with terminal.client() as client:
@@ -112,7 +112,7 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
 
 
 def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) -> TaskResource:
-    """Return the task once its status is final; raises `ConsoleError` after the deadline."""
+    """Poll until the task's status is final and return it; `ConsoleError` after the deadline."""
     for pause_s in itertools.chain(_POLLS_S, itertools.repeat(_POLLS_S[-1])):
         task = client.send(calls.task(task_id))
         if is_final(task):
@@ -124,7 +124,7 @@ def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) 
 
 
 def fetch_results(client: Client, task_id: str) -> ResultResource:
-    """Return the results, waiting for the index while the api says that it lags behind."""
+    """Return the results; retry for up to 60 s while the index lags behind (503)."""
     deadline_s = time.monotonic() + _INDEX_PATIENCE_S
     while True:
         try:
@@ -136,7 +136,7 @@ def fetch_results(client: Client, task_id: str) -> ResultResource:
 
 
 def print_results(terminal: Terminal, found: ResultResource) -> None:
-    """Print the per-track table, with columns that no track fills left out."""
+    """Print the table of tracks, without the text and feature columns if they are empty."""
     if terminal.as_json:
         terminal.show(found)
         return
@@ -168,7 +168,7 @@ def print_results(terminal: Terminal, found: ResultResource) -> None:
 
 
 def print_task(terminal: Terminal, task: TaskResource) -> None:
-    """Print a task as lines of name and value."""
+    """Print a task, one line of name and value per field."""
     fields = {
         "id": task.id,
         "status": task.status,

@@ -1,4 +1,4 @@
-"""`framewire tracks`."""
+"""`framewire tracks`: track search."""
 
 import click
 
@@ -26,7 +26,7 @@ def tracks(  # one parameter per option
     similar_to: str | None,
     limit: int,
 ) -> None:
-    """Search tracks: of one task, or of all tasks of the project."""
+    """Search the tracks of one task, or of all tasks of the project."""
     page = terminal.send(
         calls.tracks(
             task_id=task,

@@ -1,4 +1,4 @@
-"""`framewire up`."""
+"""`framewire up`: run the embedded stack."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ _SHOWN_COLUMNS = 300
 
 
 class LineReporter:
-    """Tells of a stack's life on stderr, of its addresses on stdout."""
+    """Reporter of a stack: progress and exits on stderr, addresses on stdout."""
 
     def __init__(self, *, as_json: bool, in_memory: bool) -> None:
         self._as_json = as_json
@@ -86,7 +86,7 @@ def up(
 ) -> None:
     """Start Kafka, S3, ClickHouse, the api and workers, and keep them running.
 
-    Everything is kept in the data directory and goes on where it was at the next start.
+    All data is in the data directory; the next start continues with it.
     """
     if kafka not in {EMBEDDED, MEMORY} and ":" not in kafka:
         raise click.BadParameter(f"{EMBEDDED}, {MEMORY} or host:port", param_hint="--kafka")

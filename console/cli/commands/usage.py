@@ -1,4 +1,4 @@
-"""`framewire usage`: what projects used. The operator's."""
+"""`framewire usage`: usage per project and day, for the operator."""
 
 import click
 
@@ -16,7 +16,7 @@ from console.client import calls
 def usage(
     terminal: Terminal, project: str | None, day_from: str | None, day_to: str | None, limit: int
 ) -> None:
-    """Show what each project used on each day (needs the operator's key)."""
+    """Show the usage of each project per day (needs the operator's key)."""
     page = terminal.send(
         calls.usage(project=project, day_from=day_from, day_to=day_to, limit=limit), admin=True
     )

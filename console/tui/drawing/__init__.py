@@ -1,1 +1,1 @@
-"""From data to styled lines and pictures: pure functions, no widget and no I/O."""
+"""Rendering of data to styled lines and images: pure functions without widgets and I/O."""

@@ -1,4 +1,4 @@
-"""How the console writes quantities: short, aligned, the same everywhere. Pure."""
+"""Formatting of numbers, durations, sizes, bars and sparklines. Pure."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,17 @@ STATUS_MARKS = {
 
 
 def grouped(number: int) -> str:
-    """Return the number with its thousands apart: `48 213`."""
+    """Return the number with grouped thousands: `48 213`."""
     return f"{number:,}".replace(",", " ")
 
 
 def short_id(task_id: str) -> str:
-    """Return the end of a task's id: its beginning is the time and alike for neighbours."""
+    """Return the end of a task's id; the start encodes the time and is similar for many tasks."""
     return f"…{task_id[-6:]}" if len(task_id) > 8 else task_id
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time in at most 6 characters: `4.2s`, `3m 07s`, `2h 05m`, `4d`."""
+    """Return a duration in at most 6 characters: `4.2s`, `3m07s`, `2h05m`, `4d`; None is `-`."""
     if seconds is None:
         return "-"
     if seconds < 10:
@@ -57,7 +57,7 @@ def size(n_bytes: float) -> str:
 
 
 def bar(fraction: float, width: int) -> tuple[str, str]:
-    """Return (done, rest) of a progress bar, together `width` cells, in eighths of a cell."""
+    """Return (done, rest) of a progress bar of `width` cells, with a resolution of 1/8 cell."""
     eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
     full, part = divmod(eighths, 8)
     done = "█" * full + (_BARS[part] if part else "")
@@ -65,7 +65,7 @@ def bar(fraction: float, width: int) -> tuple[str, str]:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Return the last values as one line of `width` cells, the highest a full block."""
+    """Return the last `width` values as a sparkline; the highest value is a full block."""
     shown = list(values)[-width:]
     top = max(shown, default=0.0)
     if top <= 0:
@@ -75,12 +75,12 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return the text in at most `width` characters, the rest told by an ellipsis."""
+    """Truncate the text to `width` characters, with an ellipsis at the end."""
     return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"
 
 
 def quantile(values: Sequence[float], part: float) -> float | None:
-    """Return the value below which `part` (0..1) of the values lie."""
+    """Return the quantile `part` (0..1) of the values; None if there are none."""
     if not values:
         return None
     ordered = sorted(values)

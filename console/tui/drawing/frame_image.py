@@ -1,8 +1,8 @@
-"""A frame with its boxes, as pixels and as block characters of a terminal. No I/O.
+"""Rendering of a frame with its boxes, as pixels or as block characters of a terminal. No I/O.
 
-A cell shows four pixels in two colours by the half and quarter blocks (`▀ ▌ ▚ ▟` …): the pixels
-that are brighter than the cell's mean, and the others. Boxes are drawn after scaling, so that
-they stay one pixel thin, and win over the picture in their cells.
+A cell shows four pixels in two colours with half and quarter blocks (`▀ ▌ ▚ ▟` …): one colour for
+the pixels that are brighter than the cell's mean, one for the others. Boxes are drawn after
+scaling, so that their lines are one pixel wide, and have priority over the image in their cells.
 """
 
 import io
@@ -27,7 +27,7 @@ _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Shown(NamedTuple):
-    """A frame and what was found in it; `width_px`, `height_px` of the source, as boxes are."""
+    """A frame image and its targets. `width_px`, `height_px`: source size, the unit of boxes."""
 
     frame: int
     image: Image.Image
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A box's name at a cell, in its colour."""
+    """The label of a box, at a cell, in the colour of its track."""
 
     x: int
     y: int
@@ -46,7 +46,7 @@ class Label(NamedTuple):
 
 
 def read_jpeg(data: bytes) -> Image.Image:
-    """Return the picture as RGB; raises ValueError on anything else."""
+    """Decode an image as RGB; raises ValueError if the data is no image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
@@ -55,7 +55,7 @@ def read_jpeg(data: bytes) -> Image.Image:
 
 
 def fitting(width_px: int, height_px: int, cells: int, rows: int) -> tuple[int, int]:
-    """Return (cells, rows) that hold the picture with its aspect; a cell is twice as high."""
+    """Return the largest (cells, rows) with the image's aspect ratio; a cell is 1 wide, 2 high."""
     ratio = min(cells / max(1, width_px), 2 * rows / max(1, height_px))
     return max(1, int(width_px * ratio)), max(1, int(height_px * ratio / 2))
 
@@ -63,9 +63,9 @@ def fitting(width_px: int, height_px: int, cells: int, rows: int) -> tuple[int, 
 def blocks(
     shown: Shown, cells: int, rows: int, colours: Sequence[str], base: Style, chosen: int | None
 ) -> list[Strip]:
-    """Return the picture in the middle of `cells` by `rows`, boxes and ids drawn.
+    """Render the image with boxes and ids as block characters, centred in `cells` by `rows`.
 
-    `chosen` is the track whose box alone is bright, None: all are.
+    `chosen`: only this track's box is coloured, the others are grey. None: all are coloured.
     """
     width, height = fitting(shown.width_px, shown.height_px, cells, rows)
     image = shown.image.resize((2 * width, 2 * height), Image.Resampling.BOX)
@@ -89,7 +89,7 @@ def blocks(
 
 
 def with_boxes(shown: Shown, colours: Sequence[str], chosen: int | None) -> Image.Image:
-    """Return the picture itself with boxes and ids, for a terminal that shows pixels."""
+    """Return a copy of the image with boxes and ids, for a terminal that shows pixels."""
     image = shown.image.copy()
     scale_x, scale_y = image.width / shown.width_px, image.height / shown.height_px
     draw = ImageDraw.Draw(image)
@@ -106,7 +106,7 @@ def with_boxes(shown: Shown, colours: Sequence[str], chosen: int | None) -> Imag
 
 
 def crop(shown: Shown, target: Target, margin: float = 0.15) -> Shown:
-    """Return the part of the frame around the target, with the target alone, no box."""
+    """Crop the frame to the target, with a margin relative to its size; without boxes."""
     roi = target.roi
     pad_x, pad_y = int(roi.width * margin), int(roi.height * margin)
     scale_x, scale_y = shown.image.width / shown.width_px, shown.image.height / shown.height_px
@@ -132,7 +132,7 @@ def _draw_boxes(
     colours: Sequence[str],
     chosen: int | None,
 ) -> tuple[NDArray[np.uint8], list[Label]]:
-    """Return (height, width, 4) pixels, opaque where a box's line is, and the boxes' names."""
+    """Return (height, width, 4) pixels, opaque only at lines of boxes, and the boxes' labels."""
     layer = Image.new("RGBA", size)
     draw = ImageDraw.Draw(layer)
     labels: list[Label] = []
@@ -148,7 +148,7 @@ def _draw_boxes(
 def _two_colours(
     pixels: NDArray[np.float32], lines: NDArray[np.uint8]
 ) -> tuple[list[list[int]], list[list[list[int]]], list[list[list[int]]]]:
-    """Return each cell's block (index of `_BLOCKS`), its front and its back colour."""
+    """Return each cell's block (index of `_BLOCKS`), foreground and background colour."""
     quads, over = _by_cell(pixels), _by_cell(lines)
     bright = quads @ _LUMINANCE
     is_line = over[..., 3] > 0
@@ -170,7 +170,7 @@ def _two_colours(
 
 
 def _by_cell(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return (rows, cells, 4, channels): upper left, upper right, lower left, lower right."""
+    """Reshape to (rows, cells, 4, channels): upper left, upper right, lower left, lower right."""
     height, width, channels = pixels.shape
     split = pixels.reshape(height // 2, 2, width // 2, 2, channels)
     return split.transpose(0, 2, 1, 3, 4).reshape(height // 2, width // 2, 4, channels)
@@ -207,6 +207,6 @@ def _write(row: list[Segment], label: Label) -> None:
 
 
 def _on(colour: str) -> str:
-    """Return the text colour that is read best on `colour`."""
+    """Return the text colour with the better contrast on `colour`: dark or white."""
     bright = float(np.dot(ImageColor.getrgb(colour)[:3], _LUMINANCE))
     return "#101418" if bright > _BRIGHT else "#ffffff"

@@ -1,7 +1,7 @@
-"""Coloured lines as plain data, and the colours that a theme gives them.
+"""Styled text as plain data, and its mapping to the colours of a theme.
 
-Drawing functions return lines of `(text, tone)`; a tone is a word of `TONES`, a track's colour
-`t0` … `t7`, and bold with a trailing `!`. Only `Ink` knows colours.
+Drawing functions return lines of `(text, tone)`. A tone is one of `TONES` or a track's colour
+`t0` … `t7`; a trailing `!` makes it bold. Only `Ink` maps tones to colours.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ _ON_LIGHT = (
 
 
 def track_tone(number: int) -> str:
-    """Return the tone of a track: neighbours differ."""
+    """Return the tone of a track; consecutive numbers have different tones."""
     return f"t{number % N_TRACK_TONES}"
 
 
@@ -44,12 +44,12 @@ def length(line: Iterable[Span]) -> int:
 
 
 def cells(text: str) -> int:
-    """Return the text's width; plain ASCII, which most is, is not looked up letter by letter."""
+    """Return the text's width in cells, with a fast path for printable ASCII."""
     return len(text) if text.isascii() and text.isprintable() else cell_len(printable(text))
 
 
 def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
-    """Return the line in exactly `width` cells; what is too long ends in an ellipsis."""
+    """Pad or truncate the line to exactly `width` cells; a truncated line ends in an ellipsis."""
     spans: list[Span] = []
     left = width
     for raw, tone in line:
@@ -67,7 +67,7 @@ def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
 
 
 def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
-    """Return the line as lines of at most `width` cells, all but the first indented."""
+    """Wrap the line to lines of at most `width` cells; all but the first are indented."""
     lines: list[list[Span]] = [[]]
     left = width
     for text, tone in line:
@@ -75,7 +75,7 @@ def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
         while cell_len(rest) > left:
             head = set_cell_size(rest, left).rstrip() if left else ""
             if not head and left and rest[0].isspace():
-                rest = rest.lstrip()  # blanks at a break are not carried to the next line
+                rest = rest.lstrip()  # drop spaces at a line break
                 continue
             lines[-1].append((rest[: len(head)], tone))
             rest = rest[len(head) :]
@@ -89,7 +89,7 @@ def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
 
 
 class Ink:
-    """The styles of one theme."""
+    """Styles of one theme, by tone."""
 
     def __init__(self, variables: Mapping[str, str], *, dark: bool) -> None:
         """`variables` are a Textual app's `theme_variables`."""
@@ -126,7 +126,7 @@ class Ink:
 
 
 def _head(text: str, width: int) -> str:
-    """Return the text's first `width` cells."""
+    """Truncate the text to its first `width` cells."""
     if text.isascii() and text.isprintable():
         return text[:width]
     return set_cell_size(text, width)

@@ -1,4 +1,4 @@
-"""A table's columns: how wide they are, and its lines. Pure."""
+"""Table layout: column widths, header line and row lines. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """`flex` shares out what is left over; columns of a high `rank` go first when it is narrow."""
+    """A column. `flex`: share of spare width. In a narrow table, high `rank` is hidden first."""
 
     key: str
     title: str
@@ -27,7 +27,10 @@ class Column(NamedTuple):
 
 
 def fit(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
-    """Return (place in `columns`, cells) of the shown ones; they and their gaps fit `width`."""
+    """Return (index in `columns`, cells) of the visible columns, which fit `width` with gaps.
+
+    Columns of rank 0, and the last column, are never hidden, even if they do not fit.
+    """
     shown = list(range(len(columns)))
     while len(shown) > 1 and _needed(columns, shown) > width:
         worst = max(shown, key=lambda i: (columns[i].rank, i))
@@ -44,7 +47,7 @@ def fit(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
 
 
 def title_line(columns: Sequence[Column], width: int, sorted_by: tuple[str, bool] | None) -> Line:
-    """Return the header; `sorted_by` is (column, descending) for its mark."""
+    """Return the header line; `sorted_by` (column, descending) adds a sort mark."""
     spans: list[Span] = []
     for place, cell_width in fit(columns, width):
         column = columns[place]
@@ -59,7 +62,7 @@ def title_line(columns: Sequence[Column], width: int, sorted_by: tuple[str, bool
 
 
 def row_line(columns: Sequence[Column], width: int, row: Row) -> Line:
-    """Return the row's cells, each cut or filled to its column."""
+    """Return the row's line, each cell truncated or padded to its column."""
     spans: list[Span] = []
     for place, cell_width in fit(columns, width):
         if spans:
@@ -69,7 +72,7 @@ def row_line(columns: Sequence[Column], width: int, row: Row) -> Line:
 
 
 def column_at(columns: Sequence[Column], width: int, x: int) -> str | None:
-    """Return the key of the column that is drawn at cell `x`."""
+    """Return the key of the column that is drawn at cell `x`; None if there is none."""
     left = 0
     for place, cell_width in fit(columns, width):
         if left <= x < left + cell_width + GAP:

@@ -1,4 +1,4 @@
-"""The console's own themes: dark, light, high contrast. Textual's others are there, too."""
+"""Themes of the console: dark, light, high contrast. Textual's themes are also available."""
 
 from textual.theme import Theme
 

@@ -1,1 +1,1 @@
-"""The console's tabs and its modal screens."""
+"""Tabs and modal dialogs of the console."""

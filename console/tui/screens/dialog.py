@@ -1,4 +1,4 @@
-"""What stands over the tabs until it is answered."""
+"""Base class of modal dialogs."""
 
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 
 
 class Dialog(ModalScreen[Answer]):
-    """Base of the console's dialogs: in the middle, the tabs dimmed behind it."""
+    """Base of the console's modal dialogs: centred, with the tabs dimmed behind it."""
 
     def __init__(self) -> None:
         super().__init__(classes="dialog")

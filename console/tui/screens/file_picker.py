@@ -1,4 +1,4 @@
-"""A file picker over this machine's folders."""
+"""File picker dialog for local videos."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ VIDEO_SUFFIXES = frozenset(
 
 
 class VideoTree(DirectoryTree):
-    """Folders and videos; hidden ones are left out."""
+    """Directory tree of folders and videos, without hidden ones."""
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         return [

@@ -1,4 +1,4 @@
-"""All keys on one page."""
+"""Help dialog: all keys on one page."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The Live tab: one task's stream as it comes, and any earlier place of it."""
+"""The Live tab: follows one task's stream, and seeks to any earlier position."""
 
 import asyncio
 from collections import Counter
@@ -39,12 +39,12 @@ from streamproc.contract.chunk import Target
 
 _STATUS_S = 1.5
 _REST = 3.0
-"""Least pause between two drawings of the stream, in drawings: keys are answered in between."""
+"""Minimum pause between two redraws, as a multiple of a redraw's duration, to respond to keys."""
 _MAX_DRAWING_S = 0.3
 
 
 class LiveTab(LiveSeek, Vertical):
-    """Assign `task_id` to follow a task. The stream is followed while another tab is shown, too."""
+    """Assign `task_id` to follow a task. It is also followed while another tab is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "hold", "Hold"),
@@ -110,7 +110,7 @@ class LiveTab(LiveSeek, Vertical):
         self._visible = False
         self.stop_looking()
 
-    # -- what comes
+    # -- incoming data
 
     def watch_task_id(self, task_id: str | None) -> None:
         if not self.is_mounted or task_id is None:
@@ -143,10 +143,10 @@ class LiveTab(LiveSeek, Vertical):
         self.snapshot = self.fold.snapshot(started_s)
 
     def _drawn(self, started_s: float) -> None:
-        """Know how long a drawing takes: on a machine that is slow now, there are fewer."""
+        """Measure the duration of a redraw; on a slow machine, redraws are less frequent."""
         self._drawing_s = min(_MAX_DRAWING_S, self.backend.clock.monotonic_s() - started_s)
 
-    # -- what is drawn
+    # -- drawing
 
     def watch_snapshot(self) -> None:
         if self._visible:
@@ -157,7 +157,7 @@ class LiveTab(LiveSeek, Vertical):
             self._draw_head()
 
     def draw(self) -> None:
-        """Show the stream as far as it was read, or the held place of it."""
+        """Show the latest position of the stream, or the held one."""
         snapshot, held = self.snapshot, self.held
         targets, frame = self.looked_at()
         counts = dict(Counter(target.class_name for target in targets))
@@ -174,7 +174,7 @@ class LiveTab(LiveSeek, Vertical):
             self.query_one(Preview).say("Choose a task in Tasks, or press o and give its id.")
 
     def looked_at(self) -> tuple[tuple[Target, ...], int | None]:
-        """Return the targets and the frame of the shown place."""
+        """Return the targets and the frame of the shown position."""
         if self.held is None:
             return (
                 self.snapshot.targets,
@@ -196,7 +196,7 @@ class LiveTab(LiveSeek, Vertical):
         task = self._tasks.task(self.task_id or "")
         return None if task is None else self._tasks.view(task)
 
-    # -- what is asked
+    # -- requests to the api
 
     @work(exclusive=True, group="follow")
     async def _follow(self, task_id: str) -> None:
@@ -228,7 +228,7 @@ class LiveTab(LiveSeek, Vertical):
                     return
             await asyncio.sleep(max(_STATUS_S, self.backend.link.pause_s))
 
-    # -- what a person does
+    # -- user input
 
     @on(Listing.Moved, "#events")
     def _event_chosen(self, message: Listing.Moved) -> None:

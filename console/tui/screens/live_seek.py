@@ -1,4 +1,4 @@
-"""Holding, stepping and seeking in a stream, and the picture of the shown frame."""
+"""Mix-in of the Live tab: hold, step and seek in a stream, and preview of the shown frame."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ _MAX_WINDOWS = 64
 
 
 class LiveSeek(Widget):
-    """`held` is None while the view is live. One picture is asked for at a time."""
+    """Seek and preview. `held` is None while the view is live. Previews are read one at a time."""
 
     held: reactive[SeekWindow | None] = reactive(None)
     with_preview: reactive[bool] = reactive(True)
@@ -38,7 +38,7 @@ class LiveSeek(Widget):
     task_id: reactive[str | None]
 
     def draw(self) -> None:
-        """Draw everything that depends on the shown place."""
+        """Draw everything that depends on the shown position."""
 
     def looked_at(self) -> tuple[tuple[Target, ...], int | None]:
         return (), None
@@ -47,10 +47,10 @@ class LiveSeek(Widget):
         if self.is_mounted:
             self.draw()
 
-    # -- places
+    # -- positions
 
     def hold_byte(self, offset: int) -> None:
-        """Hold the event at byte `offset` if its line is here."""
+        """Hold the event at byte `offset` if its line is loaded."""
         held = SeekWindow(self.held.lines if self.held else self.snapshot.lines, 0).at_byte(offset)
         if held is not None:
             self.held = held
@@ -125,7 +125,7 @@ class LiveSeek(Widget):
 
     @work(exclusive=True, group="seek")
     async def _step_out(self, task_id: str, held: SeekWindow, n: int) -> None:
-        """Read the window before or after the held one."""
+        """Read the window before or after the held one, and hold its nearest event."""
         if n > 0:
             window = await self._window(task_id, held.lines[-1].end, at_end="The log ends here.")
             if window is not None:
@@ -155,10 +155,10 @@ class LiveSeek(Widget):
             return None
         return SeekWindow(lines, 0)
 
-    # -- the picture
+    # -- preview
 
     def look(self) -> None:
-        """Show the picture of the shown frame, and of the following ones."""
+        """Start to show previews of the shown frame, and of the frames that follow."""
         if self.with_preview and self.task_id is not None:
             self._look(self.task_id)
 

@@ -1,4 +1,4 @@
-"""Two small questions: a line of text, and yes or no."""
+"""Prompt dialogs: one line of text, and a yes/no confirmation."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -12,7 +12,7 @@ from console.tui.screens.dialog import Dialog
 
 
 class PromptScreen(Dialog[str | None]):
-    """Asks for one line; `check` raises ValueError with what is wrong with it."""
+    """Prompt for one line of text; `check` raises ValueError with the error message."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
 
@@ -51,7 +51,7 @@ class PromptScreen(Dialog[str | None]):
 
 
 class ConfirmScreen(Dialog[bool]):
-    """Asks before something that cannot be undone."""
+    """Confirmation of an action that cannot be undone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),

@@ -1,4 +1,4 @@
-"""The submit form: a video, which of its frames, the steps, and the same request as curl."""
+"""Submit form: video, sampling and range, steps, and the equivalent curl command."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _KINDS = ("detect", "ocr", "feature")
 
 
 class SubmitScreen(Dialog[str | None]):
-    """Dismisses with the new task's id."""
+    """Submit dialog. Its result is the new task's id, or None if it was closed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "submit", "Submit", priority=True),
@@ -166,7 +166,10 @@ class SubmitScreen(Dialog[str | None]):
         self.query_one("#submit-curl", Static).update(text)
 
     def _upload(self, source: str) -> Path | None:
-        """Return the local file that would be sent with the request, None for URLs."""
+        """Return the local file that is sent with the request.
+
+        None for a URL, and for a file below one of the api's file roots.
+        """
         word = source.strip()
         path = None if not word or is_url(word) else local_file(word)
         roots = self._backend.endpoint.file_roots

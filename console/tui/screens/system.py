@@ -1,4 +1,4 @@
-"""The System tab: parts, workers, what waits in Kafka, and what failed lately."""
+"""The System tab: parts, workers, Kafka consumer lag, and the latest failed tasks."""
 
 import asyncio
 from typing import ClassVar
@@ -30,7 +30,7 @@ _FAILURES = 20
 
 
 class SystemTab(Vertical):
-    """Asks while it is shown."""
+    """System tab; polls the api while it is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "refresh", "Refresh"),
@@ -72,7 +72,7 @@ class SystemTab(Vertical):
         self.draw()
 
     def draw(self) -> None:
-        """Show the last answer."""
+        """Draw the last answer."""
         if self._known is None:
             return
         system, failures = self._known

@@ -1,4 +1,4 @@
-"""What can be done with the selected task, for tabs that have one."""
+"""Mix-in with the actions on a selected task: submit, edit, cancel, re-run, export, copy."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ from streamproc.contract.masking import is_masked
 
 
 class TaskActions(Widget):
-    """Actions over `selected`; an error of the api becomes a notification, never a traceback."""
+    """Actions on `selected`; errors of the api are shown as notifications, never as tracebacks."""
 
     backend: ApiSession
     tasks: TaskList
@@ -32,7 +32,7 @@ class TaskActions(Widget):
         return None
 
     def reload(self) -> None:
-        """Ask for the tasks again soon."""
+        """Read the tasks again soon."""
 
     def action_submit(self) -> None:
         self.app.push_screen(SubmitScreen(self.backend), self._submitted)
@@ -166,12 +166,12 @@ class TaskActions(Widget):
 
 
 def is_staged(request: dict[str, Any]) -> bool:
-    """Whether the request's video was uploaded: what stands there now is a reference."""
+    """Whether the request's video was uploaded: the stored request has only a reference to it."""
     items = request.get("input") or [{}]
     return bool(items[0].get("type") == "video_base64")
 
 
 def has_masked_url(request: dict[str, Any]) -> bool:
-    """Whether the video's URL is echoed without its credentials."""
+    """Whether the video's URL is stored without its credentials (masked)."""
     items = request.get("input") or [{}]
     return is_masked(str(items[0].get("url", "")))

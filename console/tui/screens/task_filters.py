@@ -1,4 +1,4 @@
-"""Which tasks are listed and in which order: by key, by word, and with the mouse."""
+"""Mix-in for filtering and sorting of the task list, by keys, text and mouse."""
 
 from textual import on
 from textual.reactive import reactive
@@ -18,7 +18,7 @@ _CYCLE: tuple[frozenset[Status], ...] = (
 
 
 class TaskFilters(Widget):
-    """`wanted` is asked of the api and looked for in its answers; `sort` is (key, reversed)."""
+    """Filter `wanted`, applied by the api and to its answers; `sort` is (key, reversed)."""
 
     wanted: reactive[TaskFilter] = reactive(TaskFilter())
     sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))

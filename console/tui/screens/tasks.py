@@ -1,4 +1,4 @@
-"""The Tasks tab: every task of the project, its details, and what can be done with it."""
+"""The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
 import asyncio
 from datetime import datetime
@@ -30,7 +30,7 @@ _DESCRIBED_AT_ONCE = 8
 
 
 class TasksTab(TaskFilters, TaskActions, Vertical):
-    """Polls while it is shown; asks for requests of the rows that are in sight."""
+    """Tasks tab; polls while it is shown, and reads the requests of visible rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "submit", "New"),
@@ -94,10 +94,10 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         return self._selected
 
     def reload(self) -> None:
-        """Ask at once instead of at the next turn."""
+        """Poll now, instead of after the interval."""
         self._hurry.set()
 
-    # -- what comes
+    # -- incoming data
 
     def on_tasks_read(self, message: TasksRead) -> None:
         if message.generation != self._generation:
@@ -127,10 +127,10 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         if self.is_mounted:
             self.draw()
 
-    # -- what is drawn
+    # -- drawing
 
     def draw(self) -> None:
-        """Show the tasks as they are known now."""
+        """Draw the tasks in their last known state."""
         now = self.backend.clock.now()
         key, descending = self.sort
         views = self.tasks.rows(self.wanted.text, key, now, descending=descending)
@@ -163,7 +163,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
             return "No tasks yet: press n to submit a video."
         return "No task fits the filter: esc clears it."
 
-    # -- what is asked
+    # -- requests to the api
 
     @work(exclusive=True, group="poll", exit_on_error=True)
     async def _poll(self) -> None:
@@ -185,7 +185,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
                 continue
 
     async def _refresh_selected(self) -> None:
-        """Lists leave attempts out: the selected task is asked for itself while it runs."""
+        """Read the selected task while it runs, because task lists do not contain attempts."""
         task = self.tasks.task(self._selected or "")
         if task is None or task.status not in ACTIVE:
             return
@@ -232,7 +232,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
             limit=PAGE,
         )
 
-    # -- what a person does
+    # -- user input
 
     @on(Listing.Moved, "#task-list")
     def _moved(self, message: Listing.Moved) -> None:

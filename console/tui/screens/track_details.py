@@ -1,4 +1,4 @@
-"""One track of the Tracks tab: its facts, its way through the picture, its best crop."""
+"""Details of the selected track: attributes, trajectory, and best crop."""
 
 import asyncio
 from collections import OrderedDict
@@ -29,7 +29,7 @@ _SETTLE_S = 0.15
 
 
 class TrackTrail(Widget):
-    """Shows `selected` as soon as the cursor rests on it; the last tasks' trails are kept."""
+    """Shows `selected` after a short delay; has an LRU cache of the trajectories of 4 tasks."""
 
     backend: ApiSession
 
@@ -59,8 +59,8 @@ class TrackTrail(Widget):
 
     @work(exclusive=True, group="trail")
     async def _show_track(self, track: TrackResource) -> None:
-        """Read the track's way from its task's log, then the frame it is best seen in."""
-        await asyncio.sleep(_SETTLE_S)  # a held arrow key passes over many tracks
+        """Read the track's trajectory from its task's log, then the frame of its best target."""
+        await asyncio.sleep(_SETTLE_S)  # debounce: a held arrow key moves over many tracks
         key = track_key(track)
         try:
             await self._read_source(track.task)

@@ -1,4 +1,4 @@
-"""The Tracks tab: search over all tasks, one track's best crop and way, and who looks like it."""
+"""The Tracks tab: search over all tasks, details of a track, and similarity search."""
 
 import asyncio
 from pathlib import Path
@@ -45,7 +45,7 @@ _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
 class TracksTab(TrackTrail, Vertical):
-    """Searches when it is first shown and when a field is entered; asks again while it is shown."""
+    """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/"),
@@ -104,10 +104,10 @@ class TracksTab(TrackTrail, Vertical):
         self.workers.cancel_group(self, "poll")
 
     def search_similar(self, track: str) -> None:
-        """Search for tracks that look like `task:track`, nearest first."""
+        """Search for tracks similar to `task:track`, nearest first."""
         self.search = TrackSearch(similar_to=track)
 
-    # -- what comes
+    # -- incoming data
 
     def watch_search(self, search: TrackSearch | None) -> None:
         if search is None:
@@ -140,7 +140,7 @@ class TracksTab(TrackTrail, Vertical):
         self._draw()
 
     def _take_newer(self, page: TrackPage) -> bool:
-        """Put what is new on top of what was found; return whether anything is."""
+        """Merge a newer first page with the found tracks; return whether anything changed."""
         fresh = {track_key(track) for track in page.data}
         older = [track for track in self.found if track_key(track) not in fresh]
         newer = [*page.data, *older] if page.next_cursor else page.data
@@ -166,7 +166,7 @@ class TracksTab(TrackTrail, Vertical):
         key = self.query_one("#track-list", Listing).key
         return next((track for track in self.found if track_key(track) == key), None)
 
-    # -- what is asked
+    # -- requests to the api
 
     @work(exclusive=True, group="search")
     async def _search(self, search: TrackSearch, cursor: str | None) -> None:
@@ -181,7 +181,7 @@ class TracksTab(TrackTrail, Vertical):
 
     @work(exclusive=True, group="poll")
     async def _poll(self) -> None:
-        """Ask again now and then: a task's tracks can be found some seconds after its end."""
+        """Repeat the search periodically: tracks are indexed some seconds after a task's end."""
         while True:
             await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
             search = self.search
@@ -190,10 +190,10 @@ class TracksTab(TrackTrail, Vertical):
             try:
                 page = await self.backend.ask(search.call(self.backend.clock.now(), None))
             except (FormError, ConsoleError):
-                continue  # said where it was searched for, or by the line below the tabs
+                continue  # already shown by the search, or by the connection banner
             self.post_message(TracksRead(search, page, "again"))
 
-    # -- what a person does
+    # -- user input
 
     @on(Listing.NearEnd, "#track-list")
     def _near_end(self) -> None:

@@ -1,1 +1,1 @@
-"""What the tabs show, as plain data: folds and forms without I/O and without Textual."""
+"""View models of the tabs: folds and forms as plain data, without I/O and without Textual."""

@@ -1,4 +1,4 @@
-"""How the console stands with its api: a small state machine without a clock of its own."""
+"""Connection state of the console: a state machine with exponential backoff, without a clock."""
 
 from typing import Literal
 
@@ -12,9 +12,10 @@ SLOW_S = 2.0
 
 
 class ConnectionState(msgspec.Struct, frozen=True):
-    """`away`: no answer; `refused`: the key is not accepted; `slow`: a request waits for long.
+    """State of the connection to the api.
 
-    `pause_s` is how long to wait before the next request.
+    `away`: no answer; `refused`: the key is not accepted; `slow`: a request waits for long;
+    `failing`: the api answers with another error. `pause_s` is the backoff before the next request.
     """
 
     state: Literal["connecting", "online", "slow", "away", "refused", "failing"] = "connecting"
@@ -28,11 +29,11 @@ class ConnectionState(msgspec.Struct, frozen=True):
         return self.state in {"connecting", "online"}
 
     def answered(self, latency_s: float) -> "ConnectionState":
-        """An answer came after `latency_s`."""
+        """Return the state after an answer with this latency."""
         return ConnectionState("online", latency_ms=round(latency_s * 1000))
 
     def waiting(self, waited_s: float) -> "ConnectionState":
-        """A request has no answer yet; said only when it takes long."""
+        """Return the state while a request is unanswered: `slow` from `SLOW_S` on."""
         if waited_s < SLOW_S or self.state not in {"online", "connecting", "slow"}:
             return self
         return ConnectionState(
@@ -40,7 +41,7 @@ class ConnectionState(msgspec.Struct, frozen=True):
         )
 
     def failed(self, error: ConsoleError) -> "ConnectionState":
-        """A request failed; the pause doubles up to `MAX_PAUSE_S`."""
+        """Return the state after a failed request; `pause_s` doubles up to `MAX_PAUSE_S`."""
         n_failures = self.n_failures + 1
         pause_s = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.n_failures, 10))
         if isinstance(error, ApiProblem):

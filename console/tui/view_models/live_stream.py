@@ -1,7 +1,7 @@
-"""A task's stream as the Live tab shows it: events in, one frozen snapshot out. No I/O, no UI.
+"""View model of the Live tab: folds a task's events to one frozen snapshot. No I/O, no UI.
 
-Everything is bounded: the lines of the log by number and bytes, tracks by number, the index of
-frames by halving its resolution. A stream of any length costs the same memory.
+Memory is bounded for a stream of any length: log lines by number and bytes, tracks by number, and
+the frame index by halving its resolution.
 """
 
 from bisect import bisect_right
@@ -39,12 +39,12 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
         return self.end - self.start
 
     def chunk(self) -> Chunk | None:
-        """Return the event's chunk, None for `[DONE]`."""
+        """Decode the event's chunk; None for `[DONE]`."""
         return None if self.frame is None else decode_chunk(self.data)
 
 
 class TrackLife(msgspec.Struct, frozen=True, gc=False):
-    """One track so far; `spans` are the closed intervals of frames in which it was seen."""
+    """Summary of one track; `spans` are the closed intervals of frames in which it was seen."""
 
     track_id: int
     class_name: str
@@ -57,10 +57,10 @@ class TrackLife(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True):
-    """What was read of a stream up to byte `offset`.
+    """State of a stream up to byte `offset`.
 
-    `rates`: chunks per second of the last `SERIES_S` whole seconds, oldest first; `latencies_ms`:
-    processing time between the last chunks. `n_lost_lines` are no longer held in `lines`.
+    `rates`: chunks per second in the last `SERIES_S` whole seconds, oldest first. `latencies_ms`:
+    processing time between the last chunks. `n_lost_lines`: lines that were dropped from `lines`.
     """
 
     offset: int = 0
@@ -88,7 +88,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
 
 def read_line(event: Event) -> LogLine:
-    """Return the event as a line; raises `msgspec.DecodeError` on what is no chunk."""
+    """Convert an event to a line; raises `msgspec.DecodeError` if it is no chunk."""
     return _line(event, None if event.data == DONE else decode_chunk(event.data))
 
 
@@ -111,7 +111,7 @@ def targets_of(chunk: Chunk) -> tuple[Target, ...]:
 
 
 class FrameIndex:
-    """Where frames begin in the log: exact at first, every 2nd, 4th … event when it grows."""
+    """Sparse index from frames to log offsets: all events at first, later every 2nd, 4th … one."""
 
     def __init__(self, most: int = MAX_INDEX) -> None:
         self._most = most
@@ -121,7 +121,7 @@ class FrameIndex:
         self._n_events = 0
 
     def add(self, frame: int, start: int) -> None:
-        """Take the next event in log order; one that lies before the last known is left out."""
+        """Add the next event in log order; ignore one at or before the last indexed one."""
         if self._starts and start <= self._starts[-1]:
             return
         if self._n_events % self._every == 0:
@@ -133,13 +133,13 @@ class FrameIndex:
         self._n_events += 1
 
     def start_before(self, frame: int) -> int:
-        """Return the start of the last known event whose frame is `frame` or earlier; else 0."""
+        """Return the start of the last indexed event whose frame is <= `frame`, else 0."""
         at = bisect_right(self._frames, frame)
         return self._starts[at - 1] if at else 0
 
 
 class LiveFold:
-    """Folds one stream, read from its first byte. Used by one task at a time."""
+    """Reducer of one stream, read from its first byte. Not for concurrent use."""
 
     def __init__(self, *, max_lines: int = MAX_LINES, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.index = FrameIndex()
@@ -163,13 +163,13 @@ class LiveFold:
 
     @property
     def offset(self) -> int:
-        """The byte after the last whole event."""
+        """The offset after the last complete event."""
         return self._offset
 
     def apply(self, events: Iterable[Event], now_s: float) -> None:
-        """Take the next events, read at the monotonic time `now_s`.
+        """Apply the next events, read at the monotonic time `now_s`.
 
-        Raises `msgspec.DecodeError` on what is no chunk.
+        Raises `msgspec.DecodeError` for data that is no chunk.
         """
         for event in events:
             self._offset = event.end
@@ -269,7 +269,10 @@ class LiveFold:
         )
 
     def _rate_series(self, second: int) -> tuple[float, ...]:
-        """Return the last whole seconds; the running one is left out, it would look like a fall."""
+        """Return the rates of the last whole seconds.
+
+        The current second is left out if there are others: it would look like a drop.
+        """
         counts = dict(self._rates)
         if not counts:
             return ()
@@ -281,7 +284,7 @@ class LiveFold:
 def _with_frame(
     spans: tuple[tuple[int, int], ...], frame: int, step: int
 ) -> tuple[tuple[int, int], ...]:
-    """Lengthen the last span, or begin another after a gap; too many are joined to one."""
+    """Extend the last span, or start a new one after a gap; the last of `MAX_SPANS` is extended."""
     first, last = spans[-1]
     if frame - last <= 2 * step or len(spans) >= MAX_SPANS:
         return (*spans[:-1], (first, frame))

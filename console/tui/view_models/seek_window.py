@@ -1,7 +1,7 @@
-"""The held view of a stream: a window of log lines and the one that is looked at. Pure.
+"""Seek window: a fixed range of log lines with a cursor, shown while a stream is held. Pure.
 
-While a stream goes on, a person may look at an earlier place: the window stays as it is until
-they move on or return to live.
+While the stream continues, the user can look at an earlier position. The window does not change
+until the user moves or returns to live.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ WINDOW_BYTES = 128 * 1024
 
 
 class SeekWindow(msgspec.Struct, frozen=True):
-    """`lines` in log order, not empty; `cursor` is the place of the shown one."""
+    """Window of `lines` in log order, not empty; `cursor` is the index of the shown line."""
 
     lines: tuple[LogLine, ...]
     cursor: int
@@ -22,19 +22,22 @@ class SeekWindow(msgspec.Struct, frozen=True):
         return self.lines[self.cursor]
 
     def moved(self, n: int) -> "SeekWindow | None":
-        """Return the view `n` lines on, or None when that lies outside of the window."""
+        """Return the window with the cursor moved by `n` lines; None if that is outside of it."""
         to = self.cursor + n
         return SeekWindow(self.lines, to) if 0 <= to < len(self.lines) else None
 
     def at_byte(self, offset: int) -> "SeekWindow | None":
-        """Return the view at the event that holds byte `offset`, None when it is not here."""
+        """Return the window at the event that contains byte `offset`; None if it has none."""
         for i, line in enumerate(self.lines):
             if line.start <= offset < line.end:
                 return SeekWindow(self.lines, i)
         return None
 
     def at_frame(self, frame: int) -> "SeekWindow | None":
-        """Return the view at the first event of `frame` or later, None when it is not here."""
+        """Return the window at the first event with a frame >= `frame`.
+
+        None if there is none, or if the window starts after `frame`.
+        """
         if not self.lines or (self.lines[0].frame or 0) > frame:
             return None
         for i, line in enumerate(self.lines):
@@ -44,7 +47,7 @@ class SeekWindow(msgspec.Struct, frozen=True):
 
 
 def hold_last(lines: tuple[LogLine, ...]) -> SeekWindow | None:
-    """Return the view at the last chunk that has a frame of its own."""
+    """Return a window at the last chunk that is not the terminal, else at the last line."""
     for i in range(len(lines) - 1, -1, -1):
         if lines[i].frame is not None and lines[i].finish is None:
             return SeekWindow(lines, i)
@@ -52,9 +55,9 @@ def hold_last(lines: tuple[LogLine, ...]) -> SeekWindow | None:
 
 
 def parse_place(text: str) -> tuple[str, int]:
-    """Return (`byte` | `frame`, number) of what a person typed: `48213`, `b48 213`, `f120`.
+    """Parse a position that the user typed, `48213`, `b48 213` or `f120`: (`byte`|`frame`, number).
 
-    Raises ValueError with a sentence for the person.
+    Raises ValueError with a message for the user.
     """
     word = "".join(text.split()).lower().replace("_", "")
     kind = "byte"

@@ -1,6 +1,6 @@
-"""The submit form's values as a request body, and errors back at their fields. Pure.
+"""View model of the submit form: values to a request body, and errors to their fields. Pure.
 
-A field is named by its path in the request, as the api's 422 names it: `input[0].range.end`,
+A field's name is its path in the request, as in the api's 422 errors: `input[0].range.end`,
 `steps[1].parameters.threshold`.
 """
 
@@ -24,7 +24,7 @@ UNITS = ("seconds", "frames")
 
 
 class StepValues(msgspec.Struct, frozen=True):
-    """One step as it was typed; `parameters` by name, empty ones are left out of the request."""
+    """Typed values of one step; empty `parameters` are left out of the request."""
 
     model: str
     parameters: Mapping[str, str] = {}
@@ -33,7 +33,7 @@ class StepValues(msgspec.Struct, frozen=True):
 
 
 class FormValues(msgspec.Struct, frozen=True):
-    """The whole form as it was typed; `stream` has no field, and is kept as a request had it."""
+    """Typed values of the whole form. `stream` has no field; it is copied from a request."""
 
     source: str = ""
     mode: str = "fps"
@@ -48,7 +48,7 @@ class FormValues(msgspec.Struct, frozen=True):
 
 
 class FormError(ValueError):
-    """What cannot be sent; `errors` by field path."""
+    """The form's values cannot be sent; `errors` has messages by field path."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{path}: {text}" for path, text in errors.items()))
@@ -58,10 +58,9 @@ class FormError(ValueError):
 def build_body(
     values: FormValues, video: Mapping[str, Any], models: Mapping[str, ModelResource]
 ) -> dict[str, Any]:
-    """Return the request of the form; `video` is its input's type and url or data.
+    """Build the request body of the form; `video` has its input's type and url or data.
 
-    Raises `FormError` with every field whose text is no value of its kind; whether the values
-    make sense is the api's to say.
+    Raises `FormError` with all fields whose text has the wrong type. The api validates the values.
     """
     errors: dict[str, str] = {}
     item: dict[str, Any] = dict(video)
@@ -96,7 +95,7 @@ def build_body(
 
 
 def read_body(body: Mapping[str, Any]) -> FormValues:
-    """Return the form's values of a request; an uploaded video has to be chosen again."""
+    """Convert a request to the form's values; an uploaded video must be chosen again."""
     item = (body.get("input") or [{}])[0]
     sampling = item.get("sampling") or {}
     bounds = item.get("range") or {}
@@ -117,7 +116,7 @@ def read_body(body: Mapping[str, Any]) -> FormValues:
 def place_errors(
     errors: Iterable[Mapping[str, str]], fields: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the api's errors by the form's field that each belongs to, and the others."""
+    """Assign the api's errors to the form's most specific fields; return those, and the others."""
     placed: dict[str, str] = {}
     others: list[str] = []
     for error in errors:
@@ -144,7 +143,7 @@ def confidence_path(step: int) -> str:
 
 
 def parameter_hint(schema: Mapping[str, Any]) -> str:
-    """Return what may stand in a parameter's field, from its JSON Schema."""
+    """Return the hint for a parameter's field, from its JSON Schema."""
     kind = schema.get("type")
     default = schema.get("default")
     if kind == "array":
@@ -180,7 +179,7 @@ def _step(
 
 
 def find_model(models: Mapping[str, ModelResource], name: str) -> ModelResource | None:
-    """Return the model that a step's `model` names: by its id, or the default of its kind."""
+    """Resolve a step's `model`: an id, or a kind, for its default model. None if unknown."""
     return models.get(name) or next(
         (model for model in models.values() if model.kind == name and model.default), None
     )

@@ -1,4 +1,4 @@
-"""The service over time, as the System tab shows it: a fold of `/v1/system`, as rows. Pure."""
+"""View model of the System tab: history and rows of `/v1/system` answers. Pure."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ PART_TITLES = {
     "index": "index",
 }
 ROLES = frozenset({"worker", "archive", "index"})
-"""Parts that are shown when there is something to say of them."""
+"""Parts that are shown only if they are not ready or have a detail."""
 LAG_TITLES = {
     "framewire-worker": "tasks waiting",
     "framewire-archive": "archive behind",
@@ -64,14 +64,14 @@ FAILURE_COLUMNS = (
 
 
 class ServiceFold:
-    """Keeps the last `HISTORY` answers' figures."""
+    """History of workers' frame rates and of consumer lag, over the last `HISTORY` answers."""
 
     def __init__(self) -> None:
         self._fps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._lag: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
     def take(self, system: SystemResource) -> None:
-        """Remember one answer's figures; those of workers that are gone are forgotten."""
+        """Add one answer to the history; workers that it does not list are removed."""
         for worker in system.workers:
             self._fps[worker.id].append(worker.fps if worker.alive else 0.0)
         for gone in self._fps.keys() - {worker.id for worker in system.workers}:
@@ -131,9 +131,10 @@ class ServiceFold:
 
 
 def part_line(system: SystemResource) -> Line:
-    """Return the parts on one line; the fault of one that is not ready stands beside it.
+    """Return the parts on one line; a part that is not ready is followed by its error.
 
-    Of the roles, only what stands still or waits is shown, and of what was left out the last.
+    Roles are shown only if they are not ready or have a detail. Of the dead letters, the number and
+    the last one are shown.
     """
     spans: list[Span] = []
     for part in system.parts:
@@ -178,7 +179,7 @@ def summary_line(system: SystemResource) -> Line:
 
 
 def sandbox_words(sandbox: SandboxResource | None) -> str:
-    """Return what holds a worker's decoders, and which parts of it are missing."""
+    """Describe the sandbox of a worker's decoders: its level, and the missing parts."""
     if sandbox is None:
         return "not told"
     return f"{sandbox.level} - {', '.join(sandbox.missing)}" if sandbox.missing else sandbox.level
@@ -226,7 +227,7 @@ def _busy(busy: int, slots: int) -> Line:
 
 
 def _partitions(parts: Sequence[LagResource]) -> Line:
-    """Return one mark for each partition: how far it is behind, `·` where nothing was read yet."""
+    """Return one lag mark per partition; `·` if nothing was read from it yet."""
     most = max((part.lag or 0 for part in parts), default=0)
     spans: list[Span] = []
     for part in sorted(parts, key=lambda part: part.partition):

@@ -1,4 +1,4 @@
-"""The task list as the Tasks tab shows it: pages merged, filtered and sorted. No I/O, no UI."""
+"""View model of the Tasks tab: merges, filters and sorts pages of tasks. No I/O, no UI."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,14 +18,14 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TaskFilter(msgspec.Struct, frozen=True):
-    """`statuses` and `window` are asked of the api; `text` narrows what was loaded."""
+    """Task filter. The api applies `statuses` and `window`; `text` filters the loaded tasks."""
 
     statuses: frozenset[Status] = frozenset()
     window: str = "any time"
     text: str = ""
 
     def created_from(self, now: datetime) -> str | None:
-        """Return the api's `from` as Unix milliseconds."""
+        """Return the api's `from` in Unix milliseconds; None for any time."""
         length_s = WINDOWS[self.window]
         return None if length_s is None else str(int((now.timestamp() - length_s) * 1000))
 
@@ -35,7 +35,7 @@ class TaskFilter(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """One row: a task, and what its request says once that is known."""
+    """One row: a task, and values from its request once that was read."""
 
     task: TaskResource
     source: str | None = None
@@ -44,7 +44,7 @@ class TaskView(msgspec.Struct, frozen=True):
 
     @property
     def fraction(self) -> float | None:
-        """Return the done part in 0..1, None when the end is not known."""
+        """Return the processed fraction in 0..1; None if the number of frames is unknown."""
         if self.task.status == "succeeded":
             return 1.0
         if not self.expected_frames:
@@ -52,7 +52,7 @@ class TaskView(msgspec.Struct, frozen=True):
         return min(1.0, self.task.progress.processed_frames / self.expected_frames)
 
     def rate_fps(self, now: datetime) -> float | None:
-        """Return processed frames per second over the task's life."""
+        """Return the processed frames per second since the task's start; None before that."""
         started = parse_time(self.task.started_at)
         if started is None or not self.task.progress.processed_frames:
             return None
@@ -61,7 +61,7 @@ class TaskView(msgspec.Struct, frozen=True):
         return self.task.progress.processed_frames / length_s if length_s > 0 else None
 
     def eta_s(self, now: datetime) -> float | None:
-        """Return the seconds to the end at the rate so far, None when it cannot be told."""
+        """Return the estimated remaining seconds at the rate so far; None if unknown."""
         rate = self.rate_fps(now)
         if self.task.status != "running" or not rate or not self.expected_frames:
             return None
@@ -69,7 +69,7 @@ class TaskView(msgspec.Struct, frozen=True):
 
 
 class TaskList:
-    """All tasks that were loaded, newest first; `cursor` leads to the next older page."""
+    """All loaded tasks; `cursor` is that of the next older page."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, TaskResource] = {}
@@ -81,13 +81,13 @@ class TaskList:
         return len(self._tasks)
 
     def clear(self) -> None:
-        """Forget the rows, not the requests: those never change."""
+        """Remove the rows. Requests are kept, because they never change."""
         self._tasks.clear()
         self.cursor = None
         self.loaded = False
 
     def refresh(self, page: TaskPage) -> None:
-        """Take the first page anew: rows that it should hold and does not are gone."""
+        """Merge a new first page; remove rows of its time range that it does not contain."""
         if not self.loaded:
             self.cursor = page.next_cursor
         self.loaded = True
@@ -99,12 +99,12 @@ class TaskList:
         self._merge(page.data)
 
     def extend(self, page: TaskPage) -> None:
-        """Take the page after `cursor`."""
+        """Add the page after `cursor`."""
         self.cursor = page.next_cursor
         self._merge(page.data)
 
     def update(self, task: TaskResource) -> None:
-        """Take one task's newer state; its request is kept when it has one."""
+        """Update a listed task; keep its request if it has one. Other tasks are not added."""
         if isinstance(task.request, dict):
             self._requests[task.id] = task.request
         if task.id in self._tasks:
@@ -130,7 +130,7 @@ class TaskList:
     def rows(
         self, text: str, key: SortKey, now: datetime, *, descending: bool = False
     ) -> list[TaskView]:
-        """Return the rows whose words hold `text`, sorted; equal ones newest first."""
+        """Return the rows that contain all words of `text`, sorted by `key`, then newest first."""
         views = [self.view(task) for task in self._tasks.values()]
         words = text.lower().split()
         if words:
@@ -146,7 +146,7 @@ class TaskList:
 
 
 def source_name(request: Mapping[str, Any]) -> str:
-    """Return a short name of the request's video: a file's name, or `upload`."""
+    """Return a short name of the request's video: its file name, or `upload`."""
     item = _input(request)
     if item.get("type") == "video_base64":
         return "upload"
@@ -167,7 +167,7 @@ def steps_line(request: Mapping[str, Any]) -> str:
 
 
 def expected_frames(request: Mapping[str, Any], task: TaskResource) -> int | None:
-    """Return how many frames will be processed, None for keyframes and unknown lengths."""
+    """Estimate the number of frames to process; None for keyframes and unknown lengths."""
     item = _input(request)
     total, fps = task.progress.total_frames, task.progress.fps
     sampling = item.get("sampling") or {"mode": "fps", "value": 1}
@@ -215,5 +215,5 @@ def _sorter(key: SortKey, now: datetime) -> Callable[[TaskView], Any]:
         case "source":
             return lambda view: (view.source is None, (view.source or "").lower())
         case "age":
-            # Ages grow downwards, like the other keys' first order: newest first.
+            # Ascending age is newest first.
             return lambda view: -(parse_time(view.task.created_at) or _EARLIEST).timestamp()

@@ -1,4 +1,4 @@
-"""A search for tracks as it was typed, as a call, and its answer as rows. Pure."""
+"""View model of the Tracks tab: a typed search as a call, and its results as rows. Pure."""
 
 from datetime import datetime
 
@@ -29,7 +29,7 @@ LIKENESS = Column("likeness", "LIKE", 5, right=True)
 
 
 class TrackSearch(msgspec.Struct, frozen=True):
-    """What was typed; `similar_to` is `task:track`."""
+    """Typed search fields; `similar_to` is `task:track`."""
 
     class_name: str = ""
     text: str = ""
@@ -39,7 +39,7 @@ class TrackSearch(msgspec.Struct, frozen=True):
     similar_to: str | None = None
 
     def call(self, now: datetime, cursor: str | None = None) -> Call[TrackPage]:
-        """Return the call; raises `FormError` naming the field that holds no number."""
+        """Return the call; raises `FormError` with the fields that are no numbers."""
         errors: dict[str, str] = {}
         dwell_s = _number(self.min_dwell, "min_dwell", errors)
         confidence = _number(self.min_confidence, "min_confidence", errors)
@@ -61,12 +61,12 @@ class TrackSearch(msgspec.Struct, frozen=True):
 
 
 def track_key(track: TrackResource) -> str:
-    """Return the track's name over all tasks, as `similar_to` takes it."""
+    """Return the track's globally unique key, `task:track`, as used by `similar_to`."""
     return f"{track.task}:{track.track_id}"
 
 
 def track_row(track: TrackResource, now: datetime) -> Row:
-    """Return the track's row, in the order of `COLUMNS`, its likeness last."""
+    """Return the track's row, in the order of `COLUMNS`, with its likeness last."""
     tone = track_tone(track.track_id)
     created = parse_time(track.created_at) or now
     distance = track.distance if isinstance(track.distance, float) else None
@@ -88,7 +88,7 @@ def track_row(track: TrackResource, now: datetime) -> Row:
 
 
 def track_facts(track: TrackResource, source: str | None) -> list[Line]:
-    """Return everything that is known of a track."""
+    """Return all known attributes of a track as lines."""
     facts: list[tuple[str, str | None]] = [
         ("video", source),
         ("task", track.task),

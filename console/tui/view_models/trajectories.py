@@ -1,4 +1,4 @@
-"""Where tracks went, from a task's log: positions over frames, and each one's best target. Pure."""
+"""Trajectories of tracks from a task's log: positions per frame, and the best target. Pure."""
 
 from collections.abc import Iterable
 
@@ -14,9 +14,10 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # braille, by colu
 
 
 class Trail(msgspec.Struct, frozen=True):
-    """`points` are (frame, x, y) of the box's foot's middle in source pixels, in frame order.
+    """Trajectory of one track.
 
-    `best` is the target with the highest confidence, the first such, at `best_frame`.
+    `points` are (frame, x, y) of the middle of the box's bottom edge in source pixels, in frame
+    order. `best` is the first target with the highest confidence, at `best_frame`.
     """
 
     track_id: int
@@ -26,7 +27,7 @@ class Trail(msgspec.Struct, frozen=True):
 
 
 class TrailFold:
-    """Collects the trails of one task; a long one keeps every 2nd, 4th … point."""
+    """Collects the trajectories of one task; long ones keep every 2nd, 4th … point."""
 
     def __init__(self) -> None:
         self._points: dict[int, list[tuple[int, int, int]]] = {}
@@ -35,7 +36,7 @@ class TrailFold:
         self._best: dict[int, tuple[Target, int]] = {}
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Take events in log order; raises `msgspec.DecodeError` on what is no chunk."""
+        """Apply events in log order; raises `msgspec.DecodeError` for data that is no chunk."""
         for event in events:
             if event.data == DONE:
                 continue
@@ -69,7 +70,10 @@ class TrailFold:
 def trajectory_lines(
     trail: Trail, width_px: int, height_px: int, cells: int, rows: int, tone: str
 ) -> list[Line]:
-    """Return the trail in braille dots, in a frame of the video's aspect; `○` begins, `●` ends."""
+    """Draw the trajectory in braille dots, in a border with the video's aspect ratio.
+
+    `○` is the start, `●` the end. Too little space gives no lines.
+    """
     cells, rows = cells - 2, rows - 2
     if cells < 4 or rows < 2:
         return []

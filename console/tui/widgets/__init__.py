@@ -1,1 +1,1 @@
-"""Widgets of the console, one to a file. They draw what they are given and post messages."""
+"""Widgets of the console. They draw the data that they receive, and post messages."""

@@ -1,4 +1,4 @@
-"""The line that says plainly what is wrong with the connection; gone when nothing is."""
+"""Banner with the connection's problem; hidden if there is none."""
 
 from textual.reactive import reactive
 

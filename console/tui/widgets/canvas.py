@@ -1,4 +1,4 @@
-"""Widgets that are drawn by a function from data to lines."""
+"""Line-based widgets: a function returns styled lines, and only changed lines are repainted."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from console.tui.drawing.styled_text import Ink, Line
 
 
 def ink_of(widget: Widget) -> Ink:
-    """Return the ink of the app's theme."""
+    """Return the `Ink` of the app's theme, cached per theme."""
     app = widget.app
     key = app.current_theme.name
     known: tuple[str, Ink] | None = getattr(app, "_framewire_ink", None)
@@ -22,9 +22,9 @@ def ink_of(widget: Widget) -> Ink:
 
 
 class Canvas(Widget):
-    """Draws the lines that `draw` returns; `redraw()` after the data changed.
+    """Widget that shows the lines of `draw`; call `redraw()` after the data has changed.
 
-    Only lines that differ from the drawn ones are painted again: a terminal is slow.
+    Only lines that differ from the shown ones are repainted, because terminals are slow.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -33,8 +33,8 @@ class Canvas(Widget):
         self._drawn_at: Size | None = None
         self._base: Style | None = None
 
-    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - for those that draw
-        """Return at most `height` lines; each is cut or filled to `width` cells."""
+    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - for subclasses
+        """Return at most `height` lines; each is truncated or padded to `width` cells."""
         return ()
 
     def redraw(self) -> None:
@@ -53,7 +53,7 @@ class Canvas(Widget):
         if self._lines is None or self._drawn_at != self.size:
             self._lines = self.draw(width, height)
             self._drawn_at = self.size
-        if self._base is None:  # Textual computes it anew each time it is asked
+        if self._base is None:  # Textual computes it at every access
             self._base = self.rich_style
         return ink_of(self).strip(_line(self._lines, y), width, self._base)
 
@@ -63,14 +63,14 @@ class Canvas(Widget):
 
 
 class Lines(Canvas):
-    """A canvas that is given its lines; as high as they are."""
+    """Canvas that shows given lines; its height is their number."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes=classes)
         self._shown: Sequence[Line] = ()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Draw these lines from now on."""
+        """Replace the shown lines."""
         if lines == self._shown:
             return
         grown = len(lines) != len(self._shown)

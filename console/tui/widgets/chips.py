@@ -1,4 +1,4 @@
-"""A row of words of which some are on; clicked with the mouse or cycled by a key."""
+"""Filter chips: a row of words that can be on or off."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from console.tui.widgets.canvas import Canvas
 
 
 class Chips(Canvas):
-    """Posts `Clicked`; assign `on` to show which are chosen."""
+    """Row of chips. Posts `Clicked`; `show` sets the chips that are on."""
 
     DEFAULT_CSS = "Chips { height: 1; width: auto; }"
 

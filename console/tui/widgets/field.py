@@ -1,4 +1,4 @@
-"""One labelled field of a form, with the place for what is wrong with it."""
+"""Form field with a label and an error message."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from textual.widgets import Input, Label, Select
 
 
 class Field(Vertical):
-    """`path` is the field's place in the request. Posts `Edited` on every change."""
+    """Input or select field. `path` is its path in the request. Posts `Edited` on each change."""
 
     DEFAULT_CSS = """
     Field { height: auto;
@@ -24,7 +24,7 @@ class Field(Vertical):
     """
 
     class Edited(Message):
-        """The field's value is another."""
+        """The field's value has changed."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Field(Vertical):
         self._control.value = value
 
     def say_wrong(self, text: str) -> None:
-        """Show what is wrong; an empty text takes it away."""
+        """Show an error message; an empty text removes it."""
         self.query_one(".field-error", Label).update(text)
         self.set_class(bool(text), "-wrong")
 

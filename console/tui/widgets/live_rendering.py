@@ -1,4 +1,4 @@
-"""What the Live tab draws, as pure functions from a snapshot to lines."""
+"""Rendering of the Live tab: pure functions from a snapshot to lines and rows."""
 
 from collections.abc import Iterable, Sequence
 from typing import overload
@@ -50,7 +50,7 @@ def head_lines(
     note: Span,
     width: int,
 ) -> list[Line]:
-    """Return the two lines on top: the task and how far it is; where the view stands."""
+    """Return the two header lines: the task with its progress, and the position of the view."""
     task = None if view is None else view.task
     return [
         _task_line(view, task, task_id, snapshot, width),
@@ -107,7 +107,7 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
 
 
 def target_rows(targets: Sequence[Target], lives: Iterable[TrackLife]) -> list[Row]:
-    """Return the targets by track; `lives` tell how often a track was seen."""
+    """Return the targets' rows, sorted by track; `lives` gives how often each track was seen."""
     seen = {life.track_id: life.n_seen for life in lives}
     rows: list[Row] = []
     for i, target in enumerate(sorted(targets, key=lambda t: (t.track_id == 0, t.track_id))):
@@ -131,7 +131,7 @@ def target_rows(targets: Sequence[Target], lives: Iterable[TrackLife]) -> list[R
 
 
 def event_row(line: LogLine) -> Row:
-    """Return one event of the log; `[DONE]` and the terminal stand out."""
+    """Return the row of one log event; `[DONE]` and the terminal chunk are highlighted."""
     tone = "good" if line.frame is None else "accent" if line.finish else ""
     frame = "end" if line.frame is None else (line.finish and "last") or grouped(line.frame)
     return Row(
@@ -147,14 +147,14 @@ def event_row(line: LogLine) -> Row:
 
 
 def _shown_data(data: bytes) -> Line:
-    """Return the part of the event that differs from its neighbours; all of it is one key away."""
+    """Return the event's data from its targets on, the part that differs between events."""
     at = max(0, data.find(b'"targets":'))
     text = data[at : at + _DATA_BYTES].decode("utf-8", "replace")
     return ((("…" if at else ""), "dim"), (text, "dim"))
 
 
 class EventRows(Sequence[Row]):
-    """The log's lines as rows that are made when they are drawn."""
+    """Lazy sequence of rows: a log line becomes a row when it is accessed."""
 
     def __init__(self, lines: Sequence[LogLine]) -> None:
         self._lines = lines
@@ -175,7 +175,7 @@ class EventRows(Sequence[Row]):
 def figure_lines(
     snapshot: LiveSnapshot, classes_now: dict[str, int], width: int, height: int
 ) -> list[Line]:
-    """Return throughput, latency and counts per class: now, and tracks ever seen."""
+    """Return throughput, latency and counts per class: targets now, and all tracks so far."""
     spark = max(4, width - 26)
     now = snapshot.rates[-1] if snapshot.rates else None
     middle = quantile(snapshot.latencies_ms, 0.5)
@@ -218,9 +218,9 @@ def figure_lines(
 def timeline_lines(
     snapshot: LiveSnapshot, marked_frame: int | None, width: int, height: int
 ) -> list[Line]:
-    """Return tracks by time: the tracks seen last, oldest on top, and an axis of frames.
+    """Return a timeline of the tracks seen last, oldest on top, with an axis of frames.
 
-    `marked_frame` is the looked-at one: a line goes down through it.
+    `marked_frame` is the held frame; it is marked with a vertical line.
     """
     rows = height - 1
     cells = width - _LABEL_CELLS

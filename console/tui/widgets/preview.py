@@ -1,4 +1,4 @@
-"""The picture of a frame: by the terminal's graphics protocol, else by block characters."""
+"""Image of a frame: by the terminal's graphics protocol, else in block characters."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from console.tui.widgets.canvas import Lines, ink_of
 
 
 class BlockPicture(Widget):
-    """Four pixels to a cell; drawn anew when the picture or the size changes."""
+    """Image in block characters, four pixels per cell; rendered again on a new image or size."""
 
     DEFAULT_CSS = "BlockPicture { width: 1fr; height: 1fr; }"
 
@@ -46,7 +46,7 @@ class BlockPicture(Widget):
 
 
 class PixelPicture(Container):
-    """Shows pixels by the terminal's own protocol (kitty, sixel)."""
+    """Image in the terminal's graphics protocol (kitty, sixel)."""
 
     DEFAULT_CSS = """
     PixelPicture { width: 1fr; height: 1fr; align: center middle; }
@@ -66,7 +66,7 @@ class PixelPicture(Container):
 
 
 class Preview(Container):
-    """A picture, or a sentence that says why there is none."""
+    """An image, or a text with the reason why there is none."""
 
     DEFAULT_CSS = """
     Preview { align: center middle; background: $surface;
@@ -91,7 +91,7 @@ class Preview(Container):
         return self._shown
 
     def show(self, shown: Shown, chosen: int | None = None) -> None:
-        """Draw this frame, the chosen track's box alone bright."""
+        """Show this frame; if a track is chosen, only its box is coloured."""
         self._shown, self._chosen = shown, chosen
         self.remove_class("-empty")
         self._picture.show(shown, chosen)
@@ -101,7 +101,7 @@ class Preview(Container):
             self.show(self._shown, track)
 
     def say(self, text: str) -> None:
-        """Show a sentence instead of a picture."""
+        """Show a text instead of an image."""
         self._shown = None
         self._picture.show(None, None)
         note = self.query_one(Lines)

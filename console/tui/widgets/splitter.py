@@ -1,4 +1,4 @@
-"""The border between two panes: dragged with the mouse, or moved by a key of its tab."""
+"""Splitter between two panes: dragged with the mouse, or moved by a key of its tab."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ LEAST = 6
 
 
 class Splitter(Widget):
-    """Sets the size of the pane before it; the pane after it takes the rest."""
+    """Splitter that sets the size of the pane before it; the pane after it gets the rest."""
 
     DEFAULT_CSS = """
     Splitter { background: $background; pointer: ew-resize;
@@ -36,7 +36,7 @@ class Splitter(Widget):
         self._dragging = False
 
     def move(self, n: int) -> None:
-        """Make the pane before it `n` cells larger."""
+        """Enlarge the pane before it by `n` cells; a negative `n` shrinks it."""
         pane, whole = self._pane(), self._whole()
         self._resize(
             pane.outer_size.width + n if self._columns else pane.outer_size.height + n, whole
@@ -63,7 +63,7 @@ class Splitter(Widget):
             pane.styles.height = f"{share:.2f}%"
 
     def on_hide(self) -> None:
-        """A narrow layout has sizes of its own."""
+        """Reset the pane's size, because a narrow layout has its own sizes."""
         pane = self._pane()
         if self._columns:
             pane.styles.width = None
@@ -87,6 +87,6 @@ class Splitter(Widget):
         at = event.screen_x - region.x if self._columns else event.screen_y - region.y
         self._resize(int(at), self._whole())
 
-    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - every line is alike
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - all lines are equal
         text = "│" if self._columns else "─" * self.size.width
         return ink_of(self).strip(((text, "faint"),), self.size.width, self.rich_style)

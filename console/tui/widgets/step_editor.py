@@ -1,4 +1,4 @@
-"""One step of the submit form: its model, that model's parameters, and its filter."""
+"""Editor of one step in the submit form: model, parameters and filter (`when`)."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ from console.tui.widgets.field import Field
 
 
 class StepEditor(Vertical):
-    """Posts `Removed` when its button is pressed. `place` is its number in the request."""
+    """Editor of one step. Posts `Removed` when its button is pressed. `place` is its index."""
 
     DEFAULT_CSS = """
     StepEditor { height: auto; margin-top: 1;

@@ -1,4 +1,4 @@
-"""A table that draws only what is seen: any number of rows, columns that fit the width."""
+"""Virtualised table: draws only visible rows, and fits its columns to the width."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -18,7 +18,7 @@ from console.tui.widgets.canvas import ink_of
 
 
 class Listing(ScrollView, can_focus=True):
-    """Rows with a cursor. Assign `rows`; the cursor stays at its row's key."""
+    """Table with a cursor. `show` replaces the rows; the cursor stays at its row's key."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "listing--header",
@@ -49,7 +49,10 @@ class Listing(ScrollView, can_focus=True):
     hovered: reactive[int] = reactive(-1, repaint=False)
 
     class Moved(Message):
-        """The cursor stands on another row, or on the same place in other rows."""
+        """The key at the cursor has changed: the cursor or the rows moved.
+
+        `by_person`: the user moved the cursor.
+        """
 
         def __init__(self, listing: "Listing", key: str | None, *, by_person: bool) -> None:
             super().__init__()
@@ -62,7 +65,7 @@ class Listing(ScrollView, can_focus=True):
             return self.listing
 
     class Chosen(Message):
-        """A row was chosen: Enter, or a second click."""
+        """A row was chosen, by Enter or a double click."""
 
         def __init__(self, listing: "Listing", key: str) -> None:
             super().__init__()
@@ -74,7 +77,7 @@ class Listing(ScrollView, can_focus=True):
             return self.listing
 
     class NearEnd(Message):
-        """The last rows are in sight."""
+        """The last rows are visible, or the cursor is near them."""
 
         def __init__(self, listing: "Listing") -> None:
             super().__init__()
@@ -117,7 +120,7 @@ class Listing(ScrollView, can_focus=True):
 
     @property
     def key(self) -> str | None:
-        """The key of the cursor's row."""
+        """The key of the cursor's row; None without rows."""
         return self._rows[self.cursor].key if self._rows else None
 
     def show(
@@ -127,10 +130,10 @@ class Listing(ScrollView, can_focus=True):
         sorted_by: tuple[str, bool] | None = None,
         at: int | None = None,
     ) -> None:
-        """Take new rows, which may be made when they are asked for.
+        """Replace the rows; the sequence may be lazy.
 
-        `sorted_by` is (column, descending) for the header's mark. The cursor stays on its row's
-        key; with `at` it goes to that place (-1: the last).
+        `sorted_by` is (column, descending), for the mark in the header. The cursor stays at its
+        row's key; with `at`, it moves to that index (-1: the last).
         """
         held, old, before = self.key, self._rows, (self.cursor, self._sorted_by, self.scroll_y)
         self._rows = rows
@@ -148,7 +151,7 @@ class Listing(ScrollView, can_focus=True):
         self._tell()
 
     def say_empty(self, text: str) -> None:
-        """Show this sentence while there are no rows."""
+        """Set the text that is shown while there are no rows."""
         if text != self.empty:
             self.empty = text
             self.refresh()
@@ -238,18 +241,18 @@ class Listing(ScrollView, can_focus=True):
         self._base = None
 
     def _base_style(self) -> Style:
-        """Return the background's style; Textual computes it anew each time it is asked."""
+        """Return the background's style, cached, because Textual computes it at every access."""
         if self._base is None:
             self._base = self.rich_style
         return self._base
 
     def _measure(self) -> None:
-        """Tell how high the rows are; a change is a new layout, so rows that fit make none."""
+        """Set the virtual height. A change causes a new layout; rows that fit cause none."""
         height = max(len(self._rows) + 1, self.size.height)
         self.virtual_size = Size(self.size.width, height)
 
     def _refresh_changed(self, old: Sequence[Row]) -> None:
-        """Paint the rows in sight that differ from `old`."""
+        """Repaint the visible rows that differ from `old`."""
         top = self.scroll_offset.y
         in_sight = range(top, min(max(len(old), len(self._rows)), top + self.size.height - 1))
         changed = [at for at in in_sight if old[at : at + 1] != self._rows[at : at + 1]]
@@ -258,20 +261,20 @@ class Listing(ScrollView, can_focus=True):
             self.refresh(*(Region(0, at - top + 1, width, 1) for at in changed))
 
     def _go(self, place: int) -> None:
-        """Move the cursor for a person."""
+        """Move the cursor on behalf of the user."""
         self._by_person = True
         self.cursor = place
         self._by_person = False
 
     def _place(self, key: str | None) -> int:
-        """Return where the row of `key` is now, else the cursor's place, within the rows."""
+        """Return the index of the row with `key`, else the cursor's index, clamped to the rows."""
         at = min(self.cursor, len(self._rows) - 1)
         if at < 0 or key is None or self._rows[at].key == key:
             return max(0, at)
         return next((i for i, row in enumerate(self._rows) if row.key == key), at)
 
     def _reveal(self) -> None:
-        """Scroll as little as shows the cursor's row; the header covers the first line."""
+        """Scroll to the cursor's row, as little as needed; the header covers the first line."""
         self.scroll_to_region(
             Region(0, self.cursor, 1, 2), animate=False, force=True, immediate=True, x_axis=False
         )

@@ -1,4 +1,4 @@
-"""Tasks as rows of a table and as a page of details: pure functions to lines."""
+"""Rendering of tasks, as table rows and as a page of details. Pure functions."""
 
 import json
 import re
@@ -32,7 +32,7 @@ COLUMNS = (
     Column("task", "TASK", 7, rank=5),
 )
 _BAR_CELLS = 9
-_KEY_CELLS = 14  # about what stands before a value
+_KEY_CELLS = 14  # approximate width of a key before its value
 _TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)'
     r"|(?P<word>true|false|null)|(?P<mark>[{}\[\],:]+)|(?P<space>\s+)"
@@ -65,7 +65,10 @@ def task_row(view: TaskView, now: datetime) -> Row:
 
 
 def progress_line(view: TaskView, cells: int = _BAR_CELLS) -> Line:
-    """Return a bar and a share; without a known end, the number of frames."""
+    """Return a progress bar with a percentage; for an unknown length, the number of frames.
+
+    A failed task shows its error code instead.
+    """
     task = view.task
     fraction = view.fraction
     n_frames = task.progress.processed_frames
@@ -82,7 +85,7 @@ def progress_line(view: TaskView, cells: int = _BAR_CELLS) -> Line:
 def details_lines(
     view: TaskView, request: dict[str, Any] | None, now: datetime, width: int
 ) -> list[Line]:
-    """Return everything that is known of a task."""
+    """Return all known details of a task as lines."""
     task = view.task
     tone = STATUS_TONES[task.status]
     lines: list[Line] = [
@@ -108,7 +111,7 @@ def details_lines(
 
 
 def json_lines(value: Any, width: int) -> list[Line]:
-    """Return the value as coloured JSON in `width` cells, what fits one line on one line."""
+    """Return the value as coloured JSON in `width` cells; values that fit are on one line."""
     return [
         part
         for line in _json_text(value, width).split("\n")

@@ -1,4 +1,4 @@
-"""Tracks by time of the followed stream."""
+"""Timeline of tracks, and throughput figures, of the followed stream."""
 
 from console.tui.drawing.styled_text import Line
 from console.tui.view_models.live_stream import LiveSnapshot
@@ -23,7 +23,7 @@ class Timeline(Canvas):
 
 
 class Figures(Canvas):
-    """Throughput, latency and counts per class."""
+    """Widget with throughput, latency and counts per class."""
 
     DEFAULT_CSS = "Figures { padding: 0 1; }"
 

@@ -1,4 +1,4 @@
-"""Toasts that go without a trace."""
+"""Workaround for Textual: repaint the area of a removed toast."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from textual.widgets._toast import Toast
 
 
 def paint_behind_toasts(screen: Screen[Any]) -> None:
-    """Paint the screen anew when a toast has gone.
+    """Refresh the screen whenever a toast was removed.
 
-    Textual (8.2) paints what a removed widget covered by comparing two layouts; after something
-    was scrolled, the earlier one may already be without the widget, and its picture stays.
+    Textual (8.2) compares two layouts to repaint the area of a removed widget. After a scroll, the
+    earlier layout may already be without the widget, and the toast's image remains on the screen.
     """
     n_toasts = 0
 

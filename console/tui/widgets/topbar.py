@@ -1,4 +1,4 @@
-"""The one line on top: the name, the tabs, the project, the api and how it answers."""
+"""Top bar: name, tabs, project, URL of the api, and connection state."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ _STATES = {
 
 
 class TopBar(Canvas):
-    """Posts `TabClicked` when a tab is clicked."""
+    """Top bar. Posts `TabClicked` when a tab is clicked."""
 
     DEFAULT_CSS = "TopBar { height: 1; background: $panel; }"
     active: reactive[str] = reactive("tasks")
@@ -69,7 +69,7 @@ class TopBar(Canvas):
 def top_line(
     width: int, active: str, link: ConnectionState, project: str | None, url: str, brand: Line
 ) -> Line:
-    """Return the line; the api's address and the project go first when it is narrow."""
+    """Return the line; if it is too narrow, the URL is omitted first, then the project."""
     tabs: list[tuple[str, str]] = [*brand]
     for i, (name, title) in enumerate(TABS):
         tabs.append((_tab(i, title), "accent!" if name == active else "dim"))

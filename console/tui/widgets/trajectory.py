@@ -1,4 +1,4 @@
-"""Where one track went."""
+"""Widget with the trajectory of one track."""
 
 from console.tui.drawing.styled_text import Line, track_tone
 from console.tui.view_models.trajectories import Trail, trajectory_lines
@@ -6,7 +6,7 @@ from console.tui.widgets.canvas import Canvas
 
 
 class Trajectory(Canvas):
-    """Give it a trail and the source's size in pixels."""
+    """Draws a trail; `show` sets it, with the source's size in pixels."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)

@@ -1,1 +1,1 @@
-"""Bytes of a source: guarded HTTP, local files, our own object store; bounded in size and time."""
+"""Fetching a source: guarded HTTP, local files, own object store; bounded in size and time."""

@@ -1,8 +1,8 @@
-"""Which addresses a fetch may connect to: public unicast ones, by an explicit deny list.
+"""SSRF guard: a fetch may connect to public unicast addresses only, by an explicit deny list.
 
-`ipaddress.is_global` is not enough: in Python 3.11 it calls NAT64-mapped link-local, 6to4 loopback
-and `fec0::/10` global. IPv6 is allowed from 2000::/3 alone, which leaves out mapped, NAT64,
-unique local, link-local, site-local and multicast addresses as a whole.
+`ipaddress.is_global` is not enough: in Python 3.11 it reports NAT64-mapped link-local, 6to4
+loopback and `fec0::/10` as global. IPv6 is allowed from 2000::/3 only, which excludes all mapped,
+NAT64, unique local, link-local, site-local and multicast addresses.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _DENIED_V4: Final = tuple(
     for network in (
         "0.0.0.0/8",
         "10.0.0.0/8",
-        "100.64.0.0/10",  # carrier NAT; holds Alibaba's metadata address
+        "100.64.0.0/10",  # carrier NAT; contains Alibaba's metadata address
         "127.0.0.0/8",
         "168.63.129.16/32",  # Azure's wire server
         "169.254.0.0/16",  # link-local; the usual metadata address
@@ -46,7 +46,7 @@ _ALLOWED_V6: Final = ipaddress.IPv6Network("2000::/3")
 _DENIED_V6: Final = tuple(
     ipaddress.IPv6Network(network)
     for network in (
-        "2001::/23",  # protocol assignments, Teredo among them
+        "2001::/23",  # protocol assignments, including Teredo
         "2001:db8::/32",
         "2002::/16",  # 6to4 wraps any IPv4 address
         "3fff::/20",
@@ -55,7 +55,7 @@ _DENIED_V6: Final = tuple(
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address (as `getaddrinfo` writes it) may be fetched from."""
+    """Return whether an address (as `getaddrinfo` writes it) is allowed as public."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -68,10 +68,10 @@ def is_public(address: str) -> bool:
 def checked_addresses(
     host: str, port: int, policy: FetchPolicy, *, timeout_s: float, interrupt: Interrupt
 ) -> list[str]:
-    """Resolve a host; every answer must be public or allowed, and so must the port.
+    """Resolve a host; all of its addresses and the port must be public or exempt.
 
-    Whether a name has an internal address or does not exist at all, the answer is the same, and
-    comes no sooner: names of the own network cannot be guessed by asking.
+    A name with an internal address and a name that does not exist give the same error, not sooner
+    than a fixed time after the start: so a client cannot probe names of the internal network.
     Raises `SourceForbiddenError` or `SourceTimeoutError`, or the interrupt's cause.
     """
     exempt = policy.allowed_private_hosts
@@ -91,12 +91,12 @@ def checked_addresses(
 
 
 def _resolve(host: str, port: int, timeout_s: float, interrupt: Interrupt) -> list[str]:
-    """Resolve in a thread: `getaddrinfo` cannot be given a time limit. None: no such name."""
+    """Resolve in a thread: `getaddrinfo` has no timeout. An empty list means no such name."""
     answers: list[str] = []
     over = threading.Event()
 
     def ask() -> None:
-        # Some resolvers call a name unknown, others say that they failed: no difference here.
+        # For an unknown name some resolvers report it as unknown, others a failure: the same here.
         with contextlib.suppress(OSError, UnicodeError):
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             answers.extend(dict.fromkeys(str(answer[4][0]) for answer in found))

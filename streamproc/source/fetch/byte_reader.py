@@ -1,4 +1,4 @@
-"""Bytes of a source at a position, wherever they come from: what `fetch` opens."""
+"""Random-access byte reader of a source: the protocol, local files and the fingerprint."""
 
 import hashlib
 import os
@@ -10,58 +10,58 @@ FINGERPRINT_BYTES: Final = 64 * 1024
 
 
 class ByteReader(Protocol):
-    """Random access to the bytes of one source; `read_at` is called from one thread at a time."""
+    """Random access to the bytes of one source; `read_at` is called by one thread at a time."""
 
     @property
     def size_bytes(self) -> int | None:
-        """None while unknown."""
+        """Size of the source, None while unknown."""
 
     @property
     def seekable(self) -> bool:
-        """Any position can be read without reading what lies before it."""
+        """Whether any position can be read without reading the bytes before it."""
 
     @property
     def etag(self) -> str | None:
-        """A strong validator of the bytes, if the origin gives one."""
+        """A strong validator of the bytes, if the origin sends one."""
 
     @property
     def validators_differ(self) -> bool:
-        """Whether answers of one origin had different validators for the same bytes."""
+        """Whether responses of one origin had different validators for the same bytes."""
 
     def fileno(self) -> int | None:
-        """Descriptor of a plain local file that a child may be given; None otherwise."""
+        """Return the descriptor of a plain local file, to pass to a child; None otherwise."""
 
     def read_at(self, position: int, length: int) -> bytes:
-        """Read up to `length` bytes, at least one unless `position` is the end."""
+        """Read up to `length` bytes; at least one, unless `position` is the end."""
 
     def find_size(self) -> int:
-        """Return the size, reading to the end when there is no other way to know it."""
+        """Return the size; reads to the end when it cannot be known otherwise."""
 
     def check_unchanged(self) -> None:
-        """Raise `SourceChangedError` when the source is not what it was when opened."""
+        """Raise `SourceChangedError` when the source has changed since it was opened."""
 
     def open_spool(self) -> BinaryIO | None:
-        """Wait for the whole of a source that cannot be read again, and open it (to stage it).
+        """Wait for all of a source that cannot be read again, and open it as a file (to stage it).
 
-        None when the source can be read again from where it is.
+        None when the source can be read again at its origin.
         """
 
     def close(self) -> None:
-        """Abort a running read from any thread, and let everything go."""
+        """Abort a running read, from any thread, and free all resources."""
 
 
 class Fingerprint(NamedTuple):
-    """Hex sha256: `whole` of size, first and last 64 KiB and strong ETag, `content` without it."""
+    """Hex sha256: `whole` of size, first and last 64 KiB and ETag, `content` without the ETag."""
 
     whole: str
     content: str
 
 
 def fingerprint(reader: ByteReader) -> Fingerprint:
-    """Identify a source.
+    """Return the fingerprint of a source.
 
-    Of a source that cannot be read at random the last 64 KiB are left out: they are not there
-    yet when the first frame has to be processed.
+    For a source without random access the last 64 KiB are left out: they have not arrived yet
+    when the first frame has to be processed.
     """
     size = reader.size_bytes
     ends = _read_exactly(reader, 0, FINGERPRINT_BYTES)
@@ -85,7 +85,7 @@ def _read_exactly(reader: ByteReader, position: int, length: int) -> bytes:
 
 
 class LocalReader:
-    """A plain file, opened once; a change of size or time of writing is a changed source."""
+    """A plain file, opened once; a new size or modification time means a changed source."""
 
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
@@ -124,7 +124,7 @@ class LocalReader:
             raise SourceChangedError("the file was changed while it was being read")
 
     def open_spool(self) -> None:
-        """Nothing is spooled: the file itself can be read again."""
+        """Return None: the file itself can be read again."""
 
     def close(self) -> None:
         fd, self._fd = self._fd, None

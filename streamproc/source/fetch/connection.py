@@ -1,7 +1,8 @@
-"""A connection to an origin on which nothing takes longer, and nothing is longer, than is allowed.
+"""Connection to an origin with a deadline, a minimum transfer rate and a byte budget.
 
-Limits are kept at every single receive, below the HTTP client: whatever it reads there (status,
-headers, chunk sizes, data, trailers), a byte now and then does not get past them.
+The limits are checked at every receive, below the HTTP client. They hold for everything that it
+reads (status, headers, chunk sizes, data, trailers), and a slow trickle of bytes does not evade
+them.
 """
 
 import contextlib
@@ -19,18 +20,17 @@ _MIN_TRY_S: Final = 1.0
 
 
 class TooSlowError(TimeoutError):
-    """The origin sends less than the least rate, or nothing."""
+    """The origin sends less than the minimum rate, or nothing."""
 
 
 class TooMuchError(OSError):
-    """The origin sends more than was to be read now: headers or trailers without end."""
+    """The origin sends more than the byte budget of this read: endless headers or trailers."""
 
 
 class Connection:
-    """A connected socket as `http.client` uses one, for one request at a time.
+    """A connected socket with the interface that `http.client` uses, for one request at a time.
 
-    `deadline_s` (monotonic clock) and `budget_bytes` are what the reads to come may take; the
-    owner sets them.
+    `deadline_s` (monotonic clock) and `budget_bytes` limit the next reads; the owner sets them.
     """
 
     def __init__(self, connected: socket.socket, pace: Pace) -> None:
@@ -47,7 +47,7 @@ class Connection:
         return io.BufferedReader(_Received(self))
 
     def close(self) -> None:
-        """`http.client` closes before the body was read; `end` really does."""
+        """Do nothing: `http.client` closes before the body was read; `end` closes the socket."""
 
     def receive_into(self, buffer: Any) -> int:
         """Receive once. Raises `TooSlowError`, `TooMuchError` and `OSError`."""
@@ -66,7 +66,7 @@ class Connection:
         return n_bytes
 
     def wake(self) -> None:
-        """End what blocks on it, from any thread; the owner still ends it."""
+        """Wake a blocked read or write, from any thread; the owner still has to call `end`."""
         hang_up(self._socket)
 
     def end(self) -> None:
@@ -80,7 +80,7 @@ class Connection:
 
 
 class _Received(io.RawIOBase):
-    """What comes in on a connection, as a stream."""
+    """The received bytes of a connection, as a raw stream."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
@@ -101,11 +101,11 @@ def connect(
     interrupt: Interrupt,
     ca_file: str | None = None,
 ) -> socket.socket:
-    """Connect to the first address that answers, with TLS if there is a name for it.
+    """Connect to the first address that answers, with TLS if `tls_name` is given.
 
-    `ca_file` names the authorities that may have signed for it; None: the usual ones.
+    `ca_file`: PEM file of the trusted certificate authorities; None: the default ones.
 
-    Raises `OSError` (`TimeoutError` when the time was over), `ValueError` for an impossible name.
+    Raises `OSError` (`TimeoutError` after `timeout_s`), `ValueError` for an invalid name.
     """
     deadline_s = time.monotonic() + timeout_s
     failure: Exception = OSError("no address")
@@ -122,9 +122,9 @@ def connect(
 
 
 def hang_up(one: socket.socket) -> None:
-    """Wake who blocks on a socket, from any thread, while it connects, too."""
+    """Wake a thread that blocks on a socket, also while it connects. Any thread may call it."""
     with contextlib.suppress(OSError):
-        # The plain socket's own: a TLS socket's would take its state from the reader.
+        # The plain socket's method: that of a TLS socket would drop its TLS state under the reader.
         socket.socket.shutdown(one, socket.SHUT_RDWR)
 
 

@@ -1,8 +1,8 @@
-"""One guarded HTTP GET: every hop's addresses checked, connected to by address, time-bounded.
+"""HTTP client with an SSRF guard: the addresses of every hop are checked, and times are bounded.
 
-The standard library's client is enough and lets the connection be made to exactly the address
-that was checked, while TLS and the Host header keep the name. Proxies of the environment are not
-used. Failures become `SourceError`s that name the host and nothing else of the URL.
+It connects to exactly the address that was checked, while TLS and the Host header use the name; the
+standard library's client allows this. Proxies of the environment are not used. Failures become
+`SourceError`s that name the host and nothing else of the URL.
 """
 
 import http.client
@@ -40,17 +40,17 @@ _BUSY: Final = frozenset({429, 503})
 _MAX_BUSY: Final = 4
 _WAIT_S: Final = 1.0
 _MAX_WAIT_S: Final = 10.0
-"""Who asks for more time is not asked again: the task's own provider may be tried later."""
+"""An origin that asks for a longer wait gets no retry: the task's own provider may try later."""
 _USER_AGENT: Final = "framewire"
 _NO_SUCH_KEY: Final = b"<Code>NoSuchKey</Code>"
 _MAX_ERROR_BYTES: Final = 4096
 _MAX_HEADER_BYTES: Final = 256 * 1024
 _MAX_FRAMING_BYTES: Final = 128 * 1024
-"""What chunk sizes and trailers may take between two pieces of a body."""
+"""Maximum of chunk sizes and trailers between two pieces of a body."""
 
 
 class Fetcher:
-    """Makes requests for one source within its total time; the interrupt ends them."""
+    """Sends the requests for one source within its total time; the interrupt ends them."""
 
     def __init__(self, url: str, policy: FetchPolicy, interrupt: Interrupt, pace: Pace) -> None:
         self._url = url
@@ -60,9 +60,10 @@ class Fetcher:
         self._pace = pace
 
     def get(self, headers: dict[str, str]) -> "Answer":
-        """Send a GET, following redirects; the answer's status is 200, 206, 412 or 416.
+        """Send a GET and follow redirects; the status of the answer is 200, 206, 412 or 416.
 
-        The place a redirect led to is not remembered: presigned targets expire.
+        Status 429 and 503 are retried up to 4 times, after `Retry-After` or 1 s. The target of a
+        redirect is not cached: presigned targets expire. Raises a `SourceError`.
         """
         url, n_redirects, n_busy = self._url, 0, 0
         while n_redirects <= self._policy.max_redirects:
@@ -89,7 +90,7 @@ class Fetcher:
         raise SourceRedirectError(f"more than {self._policy.max_redirects} redirects")
 
     def remaining_s(self) -> float:
-        """Seconds left of the total time; raises `SourceTimeoutError` when there are none."""
+        """Return the rest of the total time in s; raises `SourceTimeoutError` when it is over."""
         self.interrupt.raise_if_set()
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
@@ -97,9 +98,9 @@ class Fetcher:
         return left_s
 
     def _says_missing(self, answer: "Answer") -> bool:
-        """Whether Framewire's own store says that it has no such object.
+        """Whether the answer of Framewire's own store means that it has no such object.
 
-        A bucket that is not there, and a proxy before the store, answer with the same status.
+        A missing bucket, and a proxy in front of the store, answer with the same status.
         """
         if not self._policy.own_store or answer.status != 404:
             return False
@@ -151,7 +152,7 @@ class Fetcher:
 
 
 class Answer:
-    """A response whose body is read piece by piece."""
+    """An HTTP response whose body is read piece by piece."""
 
     def __init__(self, fetcher: Fetcher, connected: Connection, host: str) -> None:
         self._fetcher = fetcher
@@ -161,10 +162,13 @@ class Answer:
         self.status = 0
 
     def request(self, port: int, default_port: int, target: str, headers: dict[str, str]) -> None:
-        """Send the request and read status and headers, both within one stall timeout."""
+        """Send the request and read status and headers, both within one stall timeout.
+
+        Raises `SourceTimeoutError` or `SourceUnreachableError`.
+        """
         client = http.client.HTTPConnection(self.host, port)
         client.default_port = default_port
-        client.sock = self._connection  # all of a socket that it uses
+        client.sock = self._connection  # has all methods of a socket that it uses
         common = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
         try:
             self._allow(self._fetcher.header_timeout_s(), _MAX_HEADER_BYTES)
@@ -187,14 +191,14 @@ class Answer:
         return None if self._response is None else self._response.getheader(name)
 
     def length(self) -> int | None:
-        """Return the body's promised length, None when there is no promise."""
+        """Return the `Content-Length` of the body, None without one."""
         try:
             return content_length(self.header("content-length"))
         except ValueError as exc:
             raise SourceUnreachableError(f"{self.host} sent a length that is none") from exc
 
     def content_range(self) -> ContentRange:
-        """Return which bytes a 206 holds."""
+        """Return the range of bytes that a 206 holds."""
         try:
             return content_range(self.header("content-range"))
         except ValueError as exc:
@@ -203,14 +207,14 @@ class Answer:
             ) from exc
 
     def validators(self) -> tuple[str | None, str | None]:
-        """(strong ETag, time of the last change), as far as it says them."""
+        """Return (strong ETag, Last-Modified), None for a missing one."""
         etag = self.header("etag")
         return etag if etag and etag.startswith('"') else None, self.header("last-modified")
 
     def read(self, n_bytes: int) -> bytes:
         """Return 1 to `n_bytes` bytes, none at the end of the body (also a premature one).
 
-        Raises `SourceTimeoutError` after a silence, or when less than the least rate comes;
+        Raises `SourceTimeoutError` when the origin is silent or below the minimum rate, and
         `SourceUnreachableError` on a reset.
         """
         if self._response is None:
@@ -225,7 +229,7 @@ class Answer:
         return data
 
     def close(self) -> None:
-        """Close the connection; again is fine."""
+        """Close the connection; idempotent."""
         if self._response is not None:
             self._response.close()
         self._connection.end()

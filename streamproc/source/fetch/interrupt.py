@@ -1,7 +1,8 @@
-"""Ends what waits for a source, from any thread and at any moment of it.
+"""Cancellation token: ends all waiting for a source, from any thread and at any moment.
 
-Whoever is about to block says how it can be woken (`wakes`); `set` wakes all of them, and whoever
-comes later is woken at once. The cause says what the owner raises instead of what it met.
+Code that is about to block registers a wake-up function (`wakes`). `set` calls all of them; one
+that is registered later is called at once. The owner raises the cause instead of the error that the
+wake-up led to.
 """
 
 import threading
@@ -12,7 +13,7 @@ from streamproc.source.errors import SourceClosedError, SourceError
 
 
 class Interrupt:
-    """Set once; the first cause stays."""
+    """A cancellation token that is set once; the first cause is kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,16 +28,19 @@ class Interrupt:
 
     @property
     def cause(self) -> SourceError | None:
-        """What to raise, None while it is not set."""
+        """The error to raise, None while the interrupt is not set."""
         return self._cause
 
     @property
     def given(self) -> SourceError | None:
-        """The cause that was given from outside; None also when the source was simply closed."""
+        """The cause that was passed to `set`; None also when the source was simply closed."""
         return self._given
 
     def set(self, cause: SourceError | None = None) -> None:
-        """Wake everybody who waits; without a cause the source was closed by its owner."""
+        """Wake all waiting threads; `cause` None means that the owner closed the source.
+
+        A second call does nothing.
+        """
         with self._lock:
             if self._cause is not None:
                 return
@@ -52,14 +56,14 @@ class Interrupt:
             raise self._cause
 
     def wait(self, timeout_s: float) -> None:
-        """Wait, unless it is set before."""
+        """Wait for `timeout_s`, or until the interrupt is set."""
         self._event.wait(max(0.0, timeout_s))
 
     @contextmanager
     def wakes(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Have `wake` called when the interrupt is set meanwhile, or at once if it is already.
+        """Call `wake` if the interrupt is set during the block, or at once if it is set already.
 
-        It must not wait for anybody who is to be woken himself.
+        `wake` must not wait for a thread that is itself waiting to be woken.
         """
         key = object()
         with self._lock:

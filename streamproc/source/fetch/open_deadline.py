@@ -1,7 +1,7 @@
-"""The time in which a source has to be open, whatever it is that takes it.
+"""Deadline for opening a source, for all causes of delay.
 
-A source that cannot be read at random has to arrive whole when its index stands at the end, so the
-time grows with what arrived. Whoever sends next to nothing gains next to nothing by that.
+A source without random access has to arrive completely if its index is at the end. So the time
+grows with the bytes that have arrived: one second per MiB. A slow origin gains very little by this.
 """
 
 import threading
@@ -19,7 +19,7 @@ _BYTES_PER_EXTRA_S: Final = 1 << 20
 
 @contextmanager
 def open_deadline(timeout_s: float, pace: Pace, interrupt: Interrupt) -> Iterator[None]:
-    """Set the interrupt when the block takes longer than allowed."""
+    """Set the interrupt, with a `SourceTimeoutError`, when the block takes longer than allowed."""
     over = threading.Event()
     started_s = time.monotonic()
 

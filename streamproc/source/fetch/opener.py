@@ -1,9 +1,9 @@
-"""Open the bytes of a source behind a guard: which schemes, folders and addresses may be read.
+"""Open a byte reader for a URL: allow list of schemes, folders and addresses.
 
 file        plain files strictly below an allowed folder, links resolved
-http(s)     public addresses only, at every redirect; ranged requests where the server
-            honours them, else a copy to a temporary file while decoding goes on
-own store   as http(s), patiently (`source.store`)
+http(s)     public addresses only, at every redirect; range requests if the server
+            honours them, else a copy to a temporary file while decoding continues
+own store   as http(s), with retries (`own_store`)
 """
 
 import os
@@ -37,9 +37,10 @@ def open_reader(
     interrupt: Interrupt | None = None,
     pace: Pace | None = None,
 ) -> ByteReader:
-    """Open `url` (http, https or file); raises a `SourceError`, never one that holds the URL.
+    """Open `url` (http, https or file); raises a `SourceError` that never contains the URL.
 
-    The interrupt ends the opening, and every read later; `close` sets it. `pace` counts what comes.
+    The interrupt ends the opening and every later read; `close` sets it. `pace` measures the
+    transfer rate.
     """
     try:
         parts = urlsplit(url)
@@ -72,7 +73,7 @@ def _open_http(url: str, policy: FetchPolicy, interrupt: Interrupt, pace: Pace) 
 def _reader_for(fetcher: Fetcher, answer: Answer, policy: FetchPolicy) -> ByteReader:
     if answer.status == 206 and answer.content_range().size is not None:
         return RangedReader(fetcher, answer, policy)
-    if answer.status in {200, 206}:  # a range that does not say of how much is read to its end
+    if answer.status in {200, 206}:  # a range without a total size is read to its end
         return SpoolReader(fetcher, answer, policy)
     if answer.status == 416:
         raise SourceEmptyError("the source has no bytes")
@@ -80,7 +81,7 @@ def _reader_for(fetcher: Fetcher, answer: Answer, policy: FetchPolicy) -> ByteRe
 
 
 def _open_file(path: str, policy: FetchPolicy) -> LocalReader:
-    """Open a file strictly below an allowed root, links resolved, and only a plain file."""
+    """Open a plain file strictly below an allowed root, after resolving links."""
     refusal = SourceForbiddenError("the file is not below a folder this server may read")
     if "\0" in path or not path.startswith("/"):
         raise refusal
@@ -93,7 +94,7 @@ def _open_file(path: str, policy: FetchPolicy) -> LocalReader:
     except OSError as exc:
         raise SourceUnreachableError("the file cannot be opened") from exc
     try:
-        # The descriptor's own path: a folder swapped for a link meanwhile is seen here.
+        # Checks the descriptor's own path: detects a folder that was replaced by a link meanwhile.
         _check_file(fd, resolved, refusal, policy)
     except BaseException:
         os.close(fd)

@@ -1,8 +1,9 @@
-"""Bytes of an object in Framewire's own bucket: what keeps them away is an outage, never the video.
+"""Byte reader for Framewire's own bucket: retry with exponential backoff during an outage.
 
-An origin answers for its video. Our own store does not: a refusal, a reset, half an answer or
-silence says nothing about what lies there. Reads are tried again for a while, and what does not
-pass becomes a `StoreAwayError`, for which a task waits. That there is no such object is an answer.
+A failed read of a client's origin counts as a fault of the video. A failed read of our own store (a
+refusal, a reset, half an answer, silence) is an outage and says nothing about the video. Reads are
+retried for some seconds; then a `StoreAwayError` is raised, for which a task waits. A missing
+object is no outage: `ObjectMissingError` is raised at once.
 """
 
 import time
@@ -22,7 +23,7 @@ from streamproc.source.fetch.byte_reader import ByteReader
 from streamproc.source.fetch.interrupt import Interrupt
 
 PATIENCE_S: Final = 5.0
-"""How long a read is tried again, from the start of the first try that failed."""
+"""Time during which a read is retried, from the start of its first attempt."""
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 1.0
 _PASSING: Final = (
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 
 class StoreReader:
-    """Implements `ByteReader` over another one of the same object."""
+    """A `ByteReader` that retries the reads of another reader of the same object."""
 
     def __init__(
         self,
@@ -46,13 +47,13 @@ class StoreReader:
         *,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Open it; raises `StoreAwayError`, and `ObjectMissingError` when there is no such object.
+        """Open the object with `opens`, which may be called several times.
 
-        `opens` may be called several times.
+        Raises `StoreAwayError`, and `ObjectMissingError` when there is no such object.
         """
         self._interrupt, self._patience_s = interrupt, patience_s
         self.waited_s = 0.0
-        """How long the store was waited for, in all."""
+        """Total time spent in calls to the store, including the pauses between retries."""
         self._reader = self._tried(opens, again=True)
 
     @property
@@ -90,7 +91,7 @@ class StoreReader:
         self._reader.close()
 
     def _tried(self, do: Callable[[], T], *, again: bool) -> T:
-        """Do it until it succeeds or the patience is at an end: at once unless `again` helps."""
+        """Call `do` until it succeeds or `patience_s` is over; only once if `again` is false."""
         started_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
         try:
             while True:

@@ -1,4 +1,4 @@
-"""What a worker may fetch, and how long it may take."""
+"""Fetch policy: what a worker may fetch, and its limits of time and size."""
 
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,26 @@ from streamproc.source.fetch.spool_quota import SpoolShare, SpoolShares
 
 _NO_LIMIT = SpoolShares(0).of("")
 STORE_STALL_TIMEOUT_S = 10.0
-"""Who waits for the own store does so outside of the slots, so it is given up sooner."""
+"""Stall timeout for the own store: shorter, because tasks wait for the store outside the slots."""
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
     """Limits of one fetch and its decode; times in seconds.
 
     `allowed_file_roots`: folders below which `file://` is allowed (none: no local files).
-    `allowed_private_hosts`: exempt from the rules of public addresses and of ports, for the own
-    S3 among others. `allowed_ports`: of public hosts.
-    `open_timeout_s`: until the first frame is decoded, one second more for each MiB that arrived.
-    `stall_timeout_s`: longest silence, and the patience with an origin that sends less than
-    `min_bytes_per_s` while it is waited for (0: any byte will do).
-    `decode_stall_timeout_s`: longest time the decoder may take over one frame.
+    `allowed_private_hosts`: exempt from the rules on public addresses and ports, for example the
+    own S3. `allowed_ports`: of public hosts.
+    `open_timeout_s`: until the first frame is decoded, plus one second for each MiB that arrived.
+    `stall_timeout_s`: longest silence, and the patience (see `Pace`) with an origin that sends less
+    than `min_bytes_per_s` during a wait for it (0: any byte restores the patience).
+    `decode_stall_timeout_s`: longest time that the decoder may spend on one frame.
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
-    `spool`: what the copies of a project's sources may take of that disk together.
-    `counts_frames`: whatever lies before a range is read, so that no frame's number is estimated.
-    `ca_file`: PEM file of the authorities that certificates are checked by (None: the usual ones);
+    `spool`: quota on that disk for the copies of all sources of a project.
+    `counts_frames`: everything before a range is read, so that no frame's number is estimated.
+    `ca_file`: PEM file of the trusted certificate authorities (None: the default ones);
     `store_ca_file` is that of the own S3.
-    `require_sandbox`: decode nothing where a required part of the sandbox is missing.
-    `own_store`: what is read lies in Framewire's own S3, whose failures are nobody's but ours.
+    `require_sandbox`: decode nothing if a required part of the sandbox is missing.
+    `own_store`: the source is in Framewire's own S3; a failure to read it is an outage of ours.
     """
 
     allowed_file_roots: tuple[Path, ...] = ()
@@ -56,7 +56,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: WorkerSettings, **changes: Any) -> "FetchPolicy":
-        """Return the policy of a process for its clients' sources."""
+        """Return the policy of a process for sources of clients."""
         policy = cls(
             allowed_file_roots=settings.file_roots,
             allowed_private_hosts=settings.private_hosts,
@@ -71,7 +71,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(policy, **changes)
 
     def for_own_store(self, host: str | None) -> "FetchPolicy":
-        """Return the policy for what lies in Framewire's own S3 at `host`, host[:port]."""
+        """Return the policy for objects in Framewire's own S3 at `host`, host[:port]."""
         return msgspec.structs.replace(
             self,
             allowed_file_roots=(),

@@ -1,4 +1,4 @@
-"""A range's bytes in order, over as many answers as the server gives it in."""
+"""Sequential read of a byte range that a server may split into several responses."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,13 +7,13 @@ from streamproc.source.errors import SourceUnreachableError
 from streamproc.source.fetch.http_client import Answer
 
 _LEAST_PIECE_BYTES: Final = 16 * 1024
-"""What one answer has to give before another is asked for: no crumbs."""
+"""Least number of bytes of an answer before another one is requested; a shorter one fails."""
 
 
 class Pieces:
-    """A range's bytes in order, over as many answers as the server gives it in.
+    """Reads the bytes of a range in order, over as many answers as needed.
 
-    Some servers cap what they give to one request; the next one asks for what follows.
+    Some servers limit the size of one answer; the next request asks for the rest.
     """
 
     def __init__(

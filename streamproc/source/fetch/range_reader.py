@@ -1,12 +1,12 @@
-"""Read an HTTP source at any position by ranged requests, through a small block cache.
+"""Seekable HTTP reader: range requests through an LRU cache of blocks.
 
-One long response is kept open and read in order: a demuxer mostly goes forward. A jump asks for a
-short range, since who jumps may jump again, and what a server has sent by then is for nothing; each
-range that is read to its end is followed by one eight times as long, and at last by all the rest.
-The end of the file, where indexes and the fingerprint are, is asked for separately.
+One long response is kept open and read in order: a demuxer mostly reads forward. A seek requests a
+short range: a second seek may follow, and bytes that the server has sent until then are wasted.
+When a range was read to its end, the next one is eight times as long, and finally the rest of the
+file. The end of the file, with indexes and bytes of the fingerprint, is requested separately.
 
-Every answer has to be of the same file. Its validators tell; where they differ, as those of several
-servers behind one name may, the bytes themselves are compared, and the validators not asked again.
+Every answer has to be of the same file. Its validators show this. If they differ, as those of
+several servers behind one name may, the bytes are compared, and validators are ignored after that.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ _READ_THROUGH_BYTES: Final = 1 << 20
 _FIRST_RANGE_BYTES: Final = 4 * _BLOCK_BYTES
 _RANGES_GROW: Final = 8
 _LONGEST_RANGE_BYTES: Final = 16 << 20
-"""Behind a range of this length everything is asked for."""
+"""After a range of this length the rest of the file is requested."""
 _MAX_ATTEMPTS: Final = 3
 
 
 class RangedReader:
-    """A source on a server that honours `Range`; made from its first answer (206)."""
+    """A source on a server that honours `Range`; created from its first answer (206)."""
 
     def __init__(self, fetcher: Fetcher, first: Answer, policy: FetchPolicy) -> None:
         self._fetcher = fetcher
@@ -80,7 +80,7 @@ class RangedReader:
         return self._size
 
     def read_at(self, position: int, length: int) -> bytes:
-        """Read within one block: 1 to `length` bytes, none at the end."""
+        """Read within one block: 1 to `length` bytes, none at the end. Raises a `SourceError`."""
         if not 0 <= position < self._size:
             return b""
         start = position - position % _BLOCK_BYTES
@@ -94,9 +94,10 @@ class RangedReader:
         return block[offset : offset + length]
 
     def check_unchanged(self) -> None:
-        """Ask once more for the first byte; an origin that no longer answers is not a change.
+        """Request the first byte again; raises `SourceChangedError` if the source has changed.
 
-        Where validators tell nothing, some of what was read is asked for again.
+        An origin that no longer answers does not count as a change. If the validators differ
+        anyway, some blocks that were read are requested again.
         """
         if self._closed:
             return
@@ -112,7 +113,7 @@ class RangedReader:
         answer.close()
 
     def open_spool(self) -> None:
-        """Nothing is spooled: the source itself can be read again."""
+        """Return None: the source itself can be read again."""
 
     def close(self) -> None:
         self._closed = True
@@ -192,7 +193,7 @@ class RangedReader:
         return block
 
     def _ask(self, start: int, last: int | None) -> Answer:
-        """Send a ranged request; raises `SourceChangedError` unless it is still the same file."""
+        """Send a range request; raises `SourceChangedError` unless it is still the same file."""
         etag = None if self._validators_differ else self._validators[0]
         answer = self._ask_anyone(start, last, etag)
         if answer.status == 206 and (
@@ -200,13 +201,13 @@ class RangedReader:
         ):
             return answer
         answer.close()
-        # Another file, or another server of several behind one name: the bytes tell.
+        # Another file, or another of several servers behind one name: compare the bytes.
         self._compare_content()
         self._validators_differ = True
         return self._ask_anyone(start, last, None)
 
     def _ask_anyone(self, start: int, last: int | None, etag: str | None) -> Answer:
-        """Ask for bytes of a file of this size, whatever validators it has.
+        """Request bytes of a file of this size, with any validators.
 
         With an ETag the answer may be the whole of another file (200).
         """
@@ -227,10 +228,9 @@ class RangedReader:
         return answer
 
     def _compare_content(self) -> None:
-        """Read some of what was read once more; raises `SourceChangedError` if it is not the same.
+        """Read some blocks again; raises `SourceChangedError` if their bytes differ.
 
-        These are the first block, and of those that are kept the oldest, the one in the middle and
-        the latest.
+        These are the first block of the file, and the oldest, middle and latest of the cached ones.
         """
         with self._reading:
             kept = [*self._blocks]

@@ -1,7 +1,7 @@
-"""What an origin's headers say, bounded: whatever stands in them, a number or a `ValueError`.
+"""Strict parsers of HTTP response headers: every text gives a bounded value or a `ValueError`.
 
-Only ASCII digits are numbers here. Python's `int` also takes signs, blanks, underscores and other
-scripts' digits, and refuses more than 4,300 of them by an exception of its own.
+Only ASCII digits are numbers here. Python's `int` also accepts signs, blanks, underscores and
+digits of other scripts, and raises its own exception for more than 4,300 of them.
 """
 
 import base64
@@ -10,14 +10,14 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 BEYOND_ALL: Final = 10**18
-"""Stands for every number that is longer than this one."""
+"""Replaces every number of 19 digits or more."""
 _LENGTH: Final = re.compile(r"\s*([0-9]+)\s*")
 _RANGE: Final = re.compile(r"\s*bytes\s+([0-9]+)-([0-9]+)/([0-9]+|\*)\s*", re.IGNORECASE)
 _PRINTABLE: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
 
 class ContentRange(NamedTuple):
-    """Bytes `start` to `last` of `size`, all three within each other; None: it does not say."""
+    """Bytes `start` to `last` of `size`; start <= last < size. `size` None: not given."""
 
     start: int
     last: int
@@ -25,7 +25,7 @@ class ContentRange(NamedTuple):
 
 
 def content_length(text: str | None) -> int | None:
-    """Return the length, None where there is no header. Raises `ValueError`."""
+    """Return the length, None without the header. Raises `ValueError`."""
     if text is None:
         return None
     match = _LENGTH.fullmatch(text)
@@ -35,7 +35,7 @@ def content_length(text: str | None) -> int | None:
 
 
 def content_range(text: str | None) -> ContentRange:
-    """Return the range. Raises `ValueError` when it is none, or impossible."""
+    """Return the range. Raises `ValueError` when it is malformed or impossible."""
     match = _RANGE.fullmatch(text or "")
     if match is None:
         raise ValueError("not a range")
@@ -48,13 +48,13 @@ def content_range(text: str | None) -> ContentRange:
 
 
 def retry_after_s(text: str | None, default_s: float) -> float:
-    """Return how long a `Retry-After` asks to wait; a date, or nonsense, is the default."""
+    """Return the seconds of a `Retry-After`; `default_s` for a date or an invalid text."""
     match = _LENGTH.fullmatch(text or "")
     return default_s if match is None else float(_bounded(match[1]))
 
 
 def basic_authorization(parts: SplitResult) -> str | None:
-    """Return the `Authorization` for a URL's user name and password, None without."""
+    """Return the `Authorization` header for a URL's user name and password, None without."""
     if parts.username is None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -62,18 +62,18 @@ def basic_authorization(parts: SplitResult) -> str | None:
 
 
 def redirected(url: str, location: str) -> str:
-    """Return the URL that a `Location` of the answer to `url` names. Raises `ValueError`.
+    """Return the absolute URL of a `Location` in the answer to `url`. Raises `ValueError`.
 
-    `http.client` gives headers as Latin-1; the bytes behind them are taken as they are.
+    `http.client` decodes headers as Latin-1; the original bytes are percent-encoded unchanged.
     """
     return urljoin(url, quote(location.strip().encode("latin-1"), safe=_PRINTABLE))
 
 
 def split_url(url: str) -> SplitResult:
-    """Split a URL (or IRI) with a host, its path and query as they may be sent.
+    """Split a URL (or IRI) that has a host; encode its path and query for a request.
 
-    What is not printable ASCII is percent-encoded as UTF-8; everything else stays as it is, for
-    it may be signed. Raises `ValueError`.
+    Characters that are not printable ASCII are percent-encoded as UTF-8. The rest is unchanged: it
+    may be signed. Raises `ValueError`.
     """
     parts = urlsplit(url)
     if not parts.hostname or parts.port == 0:
@@ -83,7 +83,7 @@ def split_url(url: str) -> SplitResult:
 
 
 def request_target(parts: SplitResult) -> str:
-    """Return what stands in the request line, from what `split_url` gave."""
+    """Return the target of the request line, from the result of `split_url`."""
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 

@@ -1,14 +1,14 @@
-"""How many bytes of sources each project has copied to this worker's disk, and may have."""
+"""Disk quota per project for the copies of sources on this worker."""
 
 import threading
 from collections import Counter
 
 
 class SpoolShares:
-    """The shares of all projects; thread-safe."""
+    """Byte counters of all projects; thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
-        """`max_bytes` of one project; 0 is no limit."""
+        """`max_bytes`: the quota of one project; 0 means no limit."""
         self.max_bytes = max_bytes
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -17,12 +17,12 @@ class SpoolShares:
         return SpoolShare(self, project)
 
     def taken(self, project: str) -> int:
-        """Return how many bytes the project has now."""
+        """Return the number of bytes that the project uses now."""
         with self._lock:
             return self._taken[project]
 
     def take(self, project: str, n_bytes: int) -> bool:
-        """Note bytes to be written; False, and nothing is noted, when they are too many."""
+        """Reserve bytes to be written; False, without a reservation, above the quota."""
         with self._lock:
             if self.max_bytes and self._taken[project] + n_bytes > self.max_bytes:
                 return False
@@ -37,7 +37,7 @@ class SpoolShares:
 
 
 class SpoolShare:
-    """What one copy of a source takes of its project's share."""
+    """The part of its project's quota that one copy of a source uses."""
 
     def __init__(self, shares: SpoolShares, project: str) -> None:
         self._shares, self._project = shares, project
@@ -48,16 +48,16 @@ class SpoolShare:
         return self._shares.max_bytes
 
     def fresh(self) -> "SpoolShare":
-        """Return the share for another copy."""
+        """Return an empty share of the same project for another copy."""
         return self._shares.of(self._project)
 
     def take(self, n_bytes: int) -> bool:
-        """Take bytes; False when the project has as many as it may."""
+        """Reserve bytes; False when the project would exceed its quota."""
         taken = self._shares.take(self._project, n_bytes)
         self._n_bytes += n_bytes if taken else 0
         return taken
 
     def give_back(self) -> None:
-        """Return all that was taken; the second time nothing."""
+        """Return all reserved bytes to the quota; a second call does nothing."""
         n_bytes, self._n_bytes = self._n_bytes, 0
         self._shares.give_back(self._project, n_bytes)

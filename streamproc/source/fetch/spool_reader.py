@@ -1,7 +1,7 @@
-"""Read an HTTP source that cannot be read at random: copy it to a temporary file as it comes.
+"""Spooling reader for an HTTP source without range support: copies it to a temporary file.
 
-Decoding goes on with the part that is there; a read beyond it waits. The file has no name, so
-nothing is left behind whatever happens to the process.
+Decoding continues with the part that has arrived; a read beyond it waits. The file has no name, so
+it is deleted however the process ends.
 """
 
 import os
@@ -23,7 +23,7 @@ _PIECE_BYTES: Final = 256 * 1024
 
 
 class SpoolReader:
-    """Made from the first answer (200); a thread of its own copies the body."""
+    """A `ByteReader` created from the first answer (200); its own thread copies the body."""
 
     def __init__(self, fetcher: Fetcher, answer: Answer, policy: FetchPolicy) -> None:
         self._fetcher = fetcher
@@ -50,7 +50,7 @@ class SpoolReader:
 
     @property
     def size_bytes(self) -> int | None:
-        """As promised, or as received once complete."""
+        """`Content-Length`, or the received size once complete."""
         return self._n_bytes if self._done else self._promised
 
     @property
@@ -72,7 +72,10 @@ class SpoolReader:
         return self._promised if self._promised is not None else self._wait(None)
 
     def read_at(self, position: int, length: int) -> bytes:
-        """Wait for at least one byte at `position`; none when the source ends before it."""
+        """Wait for at least one byte at `position`; no bytes when the source ends before it.
+
+        Raises `SourceClosedError` or the error of the copy.
+        """
         n_bytes = self._wait(position)
         if position >= n_bytes:
             return b""
@@ -86,9 +89,9 @@ class SpoolReader:
             raise SourceTruncatedError(f"{self._answer.host} ended before the whole file was sent")
 
     def open_spool(self) -> BinaryIO:
-        """Wait until the whole source is there; return it as a file of its own position.
+        """Wait until the whole source has arrived; return it as a file with its own position.
 
-        The caller closes it; it may outlive this reader. Raises a `SourceError` when not all came.
+        The caller closes it; it may outlive this reader. Raises a `SourceError` if not complete.
         """
         self._wait(None)
         self.check_unchanged()
@@ -106,7 +109,7 @@ class SpoolReader:
         self._share.give_back()
 
     def _wait(self, position: int | None) -> int:
-        """Wait until `position` (None: everything) has arrived; returns the bytes there are."""
+        """Wait until `position` (None: everything) has arrived; returns the number of bytes."""
         with self._grown:
             self._grown.wait_for(lambda: self._done or self._closed or self._has(position))
             if self._closed:
@@ -152,7 +155,7 @@ class SpoolReader:
             )
 
     def _check_disk(self, n_bytes: int) -> None:
-        """Refuse what would fill the disk, which is not this task's alone."""
+        """Raise `SourceTooLargeError` before the disk is full: it is shared with other tasks."""
         disk = os.fstatvfs(self._file.fileno())
         if disk.f_bavail * disk.f_frsize - n_bytes < self._min_free_bytes:
             raise SourceTooLargeError(

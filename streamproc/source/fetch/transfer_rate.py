@@ -1,19 +1,19 @@
-"""Whether an origin is fast enough: time that was waited for it, against bytes that came. Sans-IO.
+"""Minimum transfer rate of an origin, as a token bucket of waiting time. Sans-IO.
 
-Patience is a bucket. Waiting empties it, a second for a second; every byte fills it again, by the
-time that it may take at the least rate, and never above the brim. So an origin may be silent for
-as long as the patience, and slower than the rate for a while, but not for long: at half the rate
-it is given up after twice the patience. Time in which nobody waits for it does not count.
+The bucket holds seconds (the patience). A wait takes its duration out of it. Every byte adds the
+time that it may take at the minimum rate, up to the bucket's capacity. So an origin may be silent
+for as long as the patience, and slower than the rate for a limited time: at half the rate it is
+given up after twice the patience. Time without a wait for the origin does not count.
 """
 
 import threading
 
 
 class Pace:
-    """The patience with one source, over all its requests; thread-safe."""
+    """Token bucket of one source, over all of its requests; thread-safe."""
 
     def __init__(self, min_bytes_per_s: float, patience_s: float) -> None:
-        """`min_bytes_per_s` 0: any byte restores the whole patience."""
+        """`min_bytes_per_s` 0: any byte fills the bucket."""
         self._rate = min_bytes_per_s
         self._patience_s = self._left_s = patience_s
         self._n_bytes = 0
@@ -21,16 +21,16 @@ class Pace:
 
     @property
     def left_s(self) -> float:
-        """How long the next byte may be waited for; 0 when the patience is at an end."""
+        """Maximum wait for the next byte; 0 when the bucket is empty."""
         return max(0.0, self._left_s)
 
     @property
     def n_bytes(self) -> int:
-        """How many bytes have come in all."""
+        """Total number of received bytes."""
         return self._n_bytes
 
     def note(self, waited_s: float, n_bytes: int) -> None:
-        """Count a wait and what it brought. A patience that has run out does not come back."""
+        """Count a wait and its received bytes. An empty bucket stays empty."""
         with self._lock:
             self._n_bytes += n_bytes
             if self._left_s > 0:

@@ -1,1 +1,1 @@
-"""Decoder processes: the fork server, their isolation, their shared frame pool and messages."""
+"""Decoder processes: fork server, isolation, shared-memory frame pool and IPC messages."""

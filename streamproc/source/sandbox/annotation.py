@@ -1,4 +1,4 @@
-"""A picture as JPEG, with the outlines and labels of its targets."""
+"""JPEG encoding of an image with the outlines and labels of its targets."""
 
 import mmap
 from typing import Final
@@ -19,7 +19,7 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_in_place(memory: mmap.mmap, order: ipc.Draw) -> int:
-    """Carry out an order on the ring; returns the JPEG's length in bytes."""
+    """Execute a `Draw` order in the frame pool; returns the JPEG's length in bytes."""
     n_bytes = order.width * order.height * 3
     image = np.frombuffer(memory, np.uint8, n_bytes).reshape(order.height, order.width, 3)
     boxes = ipc.decode_boxes(memory[n_bytes : n_bytes + order.boxes_bytes])
@@ -31,7 +31,8 @@ def draw_in_place(memory: mmap.mmap, order: ipc.Draw) -> int:
 def jpeg(image: Image, boxes: tuple[Box, ...], width_px: int | None) -> bytes:
     """Return the image as JPEG, at most `width_px` wide, with the boxes' outlines and labels.
 
-    `image` is (height, width, 3) uint8 BGR and stays as it is; boxes are in its pixels.
+    `image` is (height, width, 3) uint8 BGR and is not changed; boxes are in its pixels. Raises
+    ValueError when encoding fails.
     """
     scale = min(1.0, width_px / image.shape[1]) if width_px else 1.0
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -1,8 +1,8 @@
-"""An allow list of system calls as the program that seccomp runs (classic BPF over `seccomp_data`).
+"""Compiler from an allow list of system calls to a seccomp filter (classic BPF, `seccomp_data`).
 
-Foreign architectures and calling conventions end the process: their numbers mean other calls.
-A call that is not listed fails with EPERM, a young one with ENOSYS, so that a C library that tries
-it falls back to an older one.
+A call of a foreign architecture or calling convention kills the process: its number means another
+call. A call that is not listed fails with EPERM. A recent one (from `SHARED_FROM` on) fails with
+ENOSYS, so that a C library that tries it falls back to an older one.
 """
 
 import errno
@@ -34,7 +34,7 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition on the lower 32 bits of an argument: equal, with any bit, without any bit."""
+    """A condition on the lower 32 bits of an argument: equal, any bit set, or no bit set."""
 
     argument: int
     test: Test
@@ -43,14 +43,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A system call that is allowed where all checks hold."""
+    """A system call that is allowed if all checks hold."""
 
     name: str
     checks: tuple[Check, ...] = ()
 
 
 def program(rules: Iterable[Rule], machine: Machine) -> bytes:
-    """Return the instructions; rules that come first are found first."""
+    """Return the instructions; earlier rules are matched first."""
     instructions: list[Instruction] = [
         (_LOAD_WORD, 0, 0, _ARCHITECTURE_AT),
         (_IF_EQUAL, 1, 0, machine.audit_arch),
@@ -76,11 +76,11 @@ def program(rules: Iterable[Rule], machine: Machine) -> bytes:
 
 
 def _body(checks: tuple[Check, ...]) -> Iterator[Instruction]:
-    """Yield what decides about a call whose number has matched; it always returns."""
+    """Yield the instructions for a call whose number has matched; they always end in a return."""
     n_left = len(checks)
     for check in checks:
         n_left -= 1
-        refuse = 2 * n_left + 1  # over the checks that are left, and over the return that allows
+        refuse = 2 * n_left + 1  # jump over the remaining checks and the allowing return
         yield (_LOAD_WORD, 0, 0, _ARGUMENTS_AT + 8 * check.argument)
         if check.test == "is":
             yield (_IF_EQUAL, 0, refuse, check.value)

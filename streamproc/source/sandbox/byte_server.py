@@ -1,4 +1,4 @@
-"""Answer the decoder child's read requests from a guarded reader, in a thread of the parent."""
+"""Byte server: answers the decoder child's read requests, in a thread of the parent."""
 
 import contextlib
 import socket
@@ -10,9 +10,10 @@ from streamproc.source.sandbox import ipc
 
 
 class ByteServer(threading.Thread):
-    """Serves one child until its socket closes; the first read error is kept in `error`.
+    """Serves one child from a guarded reader until its socket closes.
 
-    Also one that nobody foresaw: a child whose question is not answered waits for ever.
+    The first read error is kept in `error`. Unexpected exceptions are caught, too: a child without
+    an answer waits for ever.
     """
 
     def __init__(self, reader: ByteReader, connection: socket.socket) -> None:
@@ -36,7 +37,7 @@ class ByteServer(threading.Thread):
             if length == 0:
                 return self._size(force=position < 0), b""
             data = self._read(position, min(length, 1 << 20))
-        except Exception as exc:  # noqa: BLE001 - the thread's edge: who iterates raises it again
+        except Exception as exc:  # noqa: BLE001 - the thread's edge: the iterator raises it again
             self.error = self.error or exc
             return -1, b""
         return len(data), data

@@ -1,4 +1,4 @@
-"""Dropping every capability, those of a user namespace included."""
+"""Drop all Linux capabilities, including those of a user namespace."""
 
 import contextlib
 import ctypes
@@ -35,10 +35,10 @@ class _Half(ctypes.Structure):
 
 
 def drop() -> bool:
-    """Empty all sets; returns whether nothing is left.
+    """Empty all capability sets; returns whether they are empty.
 
-    The bounding set stays where this process may not change it: with no_new_privs nothing can
-    come of it.
+    The bounding set is unchanged if this process may not change it: with no_new_privs it has no
+    effect.
     """
     for capability in range(how_many()):
         with contextlib.suppress(OSError):
@@ -61,7 +61,7 @@ def how_many() -> int:
 
 
 def can_become_another_user() -> bool:
-    """Tell whether this process may change its user, and may signal the other user's processes."""
+    """Return whether this process may change its user and signal the other user's processes."""
     needed = 1 << _CAP_KILL | 1 << _CAP_SETGID | 1 << _CAP_SETUID
     return bool(_sets()[0].effective & needed == needed)
 

@@ -1,9 +1,9 @@
-"""The decoder child: forked by the nursery, it carries out one order behind its walls and ends.
+"""Decoder child: forked by the fork server, it executes one order in its sandbox and exits.
 
-It decodes a source, or makes a JPEG of a picture; nobody who makes one has seen the video.
+It decodes a source, or encodes an image as JPEG; a child that encodes has never read the video.
 
-What a hostile video may have done to its memory dies with it. The parent ends it by closing the
-control socket or by SIGKILL.
+A hostile video can corrupt only the memory of this process, which ends after one order. The parent
+ends it by closing the control socket or by SIGKILL.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from streamproc.source.video.frame_iterator import FrameIterator
 
 
 class SourceReadError(Exception):
-    """The parent could not deliver bytes; it knows why."""
+    """The parent could not deliver bytes; the cause is known in the parent."""
 
 
 class LocalFile:
-    """The source as a descriptor this process was given."""
+    """A local source, read through a descriptor that this process received."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -54,7 +54,7 @@ class LocalFile:
 
 
 class ServedFile:
-    """The source as the parent reads it: every read is a question over the bytes socket."""
+    """A source that the parent reads: every read is a request over the bytes socket."""
 
     def __init__(self, connection: socket.socket, *, is_arriving: bool) -> None:
         self._connection = connection
@@ -103,7 +103,7 @@ class ServedFile:
 
 
 class Slots:
-    """The free slots of the ring; waits for the parent when there is none."""
+    """Free slots of the frame pool; `take` waits for the parent when there is none."""
 
     def __init__(self, control: socket.socket, n_slots: int) -> None:
         self._control = control
@@ -121,9 +121,9 @@ class Slots:
 
 
 def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None:
-    """Carry out one order; any failure is told to the worker, or the exit status tells it.
+    """Execute one order; a failure is sent to the worker, or shows in the exit status.
 
-    Must be called in a process of its own with one thread, which ends after.
+    Must be called in a separate process with one thread. The process exits afterwards.
     """
     isolated = isolation.isolate(parent_pid)
     control = socket.socket(fileno=control_fd)
@@ -142,7 +142,7 @@ def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None
 
 
 def _limits(order: ipc.Order) -> tuple[int, int]:
-    """(pixels of a picture, seconds of CPU time in all)."""
+    """Return (maximum pixels of an image, seconds of CPU time in total)."""
     if isinstance(order, ipc.Open):
         return order.max_pixels, order.cpu_limit_s
     n_pixels = order.width * order.height if isinstance(order, ipc.Draw) else 0
@@ -157,7 +157,7 @@ def _carry_out(
     served: socket.socket,
     memory: mmap.mmap,
 ) -> ipc.FromChild:
-    """Return the last message."""
+    """Execute the order and return the last message to the worker."""
     if isinstance(order, ipc.Probe):
         return ipc.LockedDown(sandbox.missing)
     if order.require_sandbox and not sandbox.suffices:
@@ -174,7 +174,7 @@ def _decode(
     served: socket.socket,
     memory: mmap.mmap,
 ) -> ipc.FromChild:
-    """Decode the source into the ring; returns the last message."""
+    """Decode the source into the frame pool; returns the last message."""
     cpu_time = limits.CpuTime()
     try:
         file = local or ServedFile(served, is_arriving=not message.seekable)
@@ -202,7 +202,7 @@ def _decode(
         return ipc.Failed(SourceTooLargeError.code, "decoding needs more memory than is allowed")
     except (BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as exc:  # noqa: BLE001 - the process edge: the parent hears of everything
+    except Exception as exc:  # noqa: BLE001 - the process edge: all errors are reported
         return ipc.Failed("decoder_crashed", f"the decoder failed: {type(exc).__name__}")
     usage = walk.usage
     return ipc.Ended(
@@ -273,7 +273,7 @@ def _receive_order(control: socket.socket) -> tuple[ipc.Order | None, int]:
 
 
 def _exit_with_parent(control_fd: int) -> None:
-    """End at once when the parent hangs up, even from within a long decode."""
+    """Exit at once when the parent closes the socket, even during a long decode."""
     poll = select.poll()
     poll.register(control_fd, select.POLLRDHUP)
     while not poll.poll():

@@ -1,9 +1,9 @@
-"""Decoder children as the worker sees them: get one, talk to it, and make sure it is gone after.
+"""Client of the fork server and of decoder children: start one, exchange messages, end it.
 
-A child serves one source. `take()` returns one that the nursery has forked ahead: it has left the
-network and waits for its order, so that a source is not kept waiting for that. The nursery is
-started by one long-lived thread, which forks the children ahead, too: Linux sends a process its
-parent-death signal when the *thread* that made it ends.
+A child serves one source. `take()` returns a child that was forked in advance. It is already
+isolated from the network and waits for its order, so that a source does not wait for this. One
+long-lived thread starts the fork server and requests the advance forks: Linux sends a process its
+parent-death signal when the *thread* that created it ends.
 """
 
 import atexit
@@ -32,11 +32,11 @@ _NOT_STARTED: Final = "the decoder did not start"
 
 
 class _ForkServerGoneError(DecoderCrashedError):
-    """The nursery does not answer any more."""
+    """The fork server does not answer any more."""
 
 
 class DecoderProcess:
-    """One child and the three things shared with it: control socket, bytes socket, ring."""
+    """One child and what is shared with it: control socket, bytes socket, frame pool."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class DecoderProcess:
         self._ending = threading.Lock()
 
     def wait_started(self) -> None:
-        """Wait until the child is in its sandbox; raises `DecoderCrashedError`."""
+        """Wait until the child has entered its sandbox; raises `DecoderCrashedError`."""
         message = self.receive(_START_TIMEOUT_S)
         if not isinstance(message, ipc.Started):
             raise DecoderCrashedError(_NOT_STARTED)
@@ -62,18 +62,18 @@ class DecoderProcess:
 
     @property
     def waits(self) -> bool:
-        """Whether it is alive and has said nothing since it started."""
+        """Whether the child is alive and has sent nothing since it started."""
         return not _readable(self.control, 0)
 
     def send(self, message: ipc.ToChild, fd: int | None = None) -> None:
-        """Send one message, with a descriptor if there is one. A dead child is found on receive."""
-        with contextlib.suppress(OSError):  # hung up, or ended meanwhile by another thread
+        """Send one message, optionally with a descriptor. A dead child is detected by `receive`."""
+        with contextlib.suppress(OSError):  # closed by the child or by another thread
             _send(self.control, ipc.encode(message), *([] if fd is None else [fd]))
 
     def receive(self, timeout_s: float) -> ipc.FromChild | None:
         """Return the next message, None after `timeout_s` without one.
 
-        Raises `DecoderCrashedError` when the child has died or speaks nonsense.
+        Raises `DecoderCrashedError` when the child has died or sent an invalid message.
         """
         try:
             if not _readable(self.control, timeout_s):
@@ -92,10 +92,10 @@ class DecoderProcess:
         return message
 
     def _receive_message(self) -> bytes:
-        """Return a message's bytes, none when the child has hung up.
+        """Return a message's bytes, empty when the child has closed the socket.
 
-        A child that ends with releases unread in its queue resets the connection, and Linux
-        reports that once, ahead of the messages that are still there.
+        A child that ends with unread `Release` messages in its queue resets the connection. Linux
+        reports the reset once, before the messages that are still queued.
         """
         try:
             return self.control.recv(ipc.MAX_MESSAGE_BYTES)
@@ -103,7 +103,7 @@ class DecoderProcess:
             return self.control.recv(ipc.MAX_MESSAGE_BYTES)
 
     def end(self) -> None:
-        """Kill the child, wait for its death, close everything. Any thread, any number of times."""
+        """Kill the child, wait for its exit, close everything. Thread-safe and idempotent."""
         for side in (self.control, self.bytes):
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
@@ -116,12 +116,12 @@ class DecoderProcess:
                 self._pidfd = None
             self.control.close()
             self.bytes.close()
-            # Frames still held by someone keep the pages; the mapping goes with the last of them.
+            # Frames in use keep the pages; the mapping is freed with the last of them.
             self.memory = None
 
 
 class _ForkServer:
-    """The nursery of this process: started when it is first needed, again when it has died."""
+    """Handle of this process's fork server: started on first use, restarted when it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -154,13 +154,13 @@ class _ForkServer:
                 self._fork_ahead()
 
     def _fork_ahead(self) -> None:
-        """Have the starter fork the next child. Called with the lock."""
+        """Let the starter thread fork the next child. Called with the lock held."""
         if self._starter is not None:
-            with contextlib.suppress(RuntimeError):  # this process is ending
+            with contextlib.suppress(RuntimeError):  # this process is exiting
                 self._starter.submit(self._refill)
 
     def _refill(self) -> None:
-        with self._lock, contextlib.suppress(DecoderCrashedError):  # who takes one hears of it
+        with self._lock, contextlib.suppress(DecoderCrashedError):  # `take` tries again and raises
             running = self._running
             if running is not None and self._ahead is None:
                 self._ahead = _started(running.result().fork())
@@ -173,7 +173,7 @@ class _ForkServer:
             starter.shutdown()
 
     def _start(self) -> "Future[_RunningForkServer]":
-        if self._pid != os.getpid():  # forked: they are the other process's
+        if self._pid != os.getpid():  # after a fork these belong to the other process
             self._running = self._starter = self._ahead = None
             self._pid = os.getpid()
         if self._starter is None:
@@ -192,10 +192,10 @@ class _ForkServer:
 
 
 class _RunningForkServer:
-    """The nursery process and the socket on which children are asked for."""
+    """A running fork server process and the socket for fork requests."""
 
     MODULE: ClassVar = "streamproc.source.sandbox.fork_server"
-    """Run by the interpreter; tests and benchmarks put another one in its place."""
+    """Module that the interpreter runs; tests and benchmarks replace it."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -218,14 +218,14 @@ class _RunningForkServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Nothing of the worker's environment: it holds credentials.
+            # Nothing of the worker's environment: it contains credentials.
             env={"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
         )
 
     def fork(self) -> DecoderProcess:
         """Return a new child.
 
-        Raises `_ForkServerGoneError`, and `DecoderCrashedError` when it has no room for another.
+        Raises `_ForkServerGoneError`, and `DecoderCrashedError` when it cannot fork another one.
         """
         if not self._ready:
             self._receive()
@@ -249,7 +249,7 @@ class _RunningForkServer:
             return DecoderProcess(control, served, memory, born.pid, pidfd)
 
     def end(self) -> None:
-        """Kill it, and with it the children that are left; reap it."""
+        """Kill the fork server and thereby its remaining children; reap it."""
         self._process.kill()
         self._process.wait()
         self._control.close()
@@ -265,7 +265,7 @@ class _RunningForkServer:
 
 
 def _started(child: DecoderProcess) -> DecoderProcess:
-    """Return the child when it has started; else it is ended, and `DecoderCrashedError` raised."""
+    """Return the child when it has started; else end it and raise `DecoderCrashedError`."""
     try:
         child.wait_started()
     except BaseException:
@@ -297,7 +297,7 @@ def _death(status: int) -> str:
 
 
 def probe_sandbox() -> Sandbox:
-    """Return what a decoder's sandbox is on this host; raises `DecoderCrashedError`."""
+    """Return the state of a decoder's sandbox on this host; raises `DecoderCrashedError`."""
     child = take()
     try:
         child.send(ipc.Probe())
@@ -311,9 +311,9 @@ def probe_sandbox() -> Sandbox:
 
 _fork_server = _ForkServer()
 prepare = _fork_server.prepare
-"""Start the nursery in the background, so that the first task finds it warm."""
+"""Start the fork server in the background, so that it is warm for the first task."""
 take = _fork_server.take
-"""Return a child of one's own; raises `DecoderCrashedError` when none starts."""
+"""Return a child for exclusive use; raises `DecoderCrashedError` when none starts."""
 end_fork_server = _fork_server.end
-"""End the nursery (a worker that stops; tests); what decodes ends with it."""
+"""End the fork server (when a worker stops; in tests); running decoders end with it."""
 atexit.register(end_fork_server)

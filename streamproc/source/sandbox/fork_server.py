@@ -1,12 +1,12 @@
-"""The fork server of decoder processes: `python -m … fork_server PARENT_PID CONTROL_FD`.
+"""Fork server (zygote) of decoder processes: `python -m … fork_server PARENT_PID CONTROL_FD`.
 
-Imports PyAV and numpy once and forks a child for every source, which takes milliseconds; a fresh
-interpreter takes a third of a second of a core. It reads no video itself, and has one thread: forks
-and namespaces demand it.
+It imports PyAV and numpy once and forks a child for every source. A fork takes milliseconds; a new
+interpreter takes a third of a second of a core. It reads no video itself. It has one thread, as
+forks and namespaces require.
 
-A request is one byte and three descriptors (control, bytes, ring); the answer is `Forked` with a
-pidfd, or `ForkFailed`. When a child has died, the nursery says `Exited` on the child's own control
-socket.
+A request is one byte and three descriptors (control, bytes, frame pool). The answer is `Forked`
+with a pidfd, or `ForkFailed`. When a child has exited, the fork server sends `Exited` on the
+child's own control socket.
 """
 
 import contextlib
@@ -38,24 +38,24 @@ _FIRST_OWN_FD: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A living child: its pid, and its end of the socket on which its death is told."""
+    """A live child: its pid, and its end of the socket on which its exit is reported."""
 
     pid: int
     control_fd: int
 
 
 class ForkServer:
-    """Forks children when asked over `control`, and tells of their deaths."""
+    """Forks children on requests over `control`, and reports their exits."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._charges: dict[int, _Child] = {}
-        """By pidfd."""
+        """Live children by pidfd."""
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def run(self) -> None:
-        """Serve until the worker hangs up; the children die with this process."""
+        """Serve until the worker closes the socket; the children die with this process."""
         while True:
             for fd, _ in self._poll.poll():
                 if fd != self._control.fileno():
@@ -64,7 +64,7 @@ class ForkServer:
                     return
 
     def _serve(self) -> bool:
-        """Answer one request; returns False when the worker has hung up."""
+        """Answer one request; returns False when the worker has closed the socket."""
         data, fds, _, _ = socket.recv_fds(self._control, 1, _N_FDS)
         if not data:
             return False
@@ -84,7 +84,7 @@ class ForkServer:
         return True
 
     def _fork(self, fds: list[int]) -> tuple[int, int]:
-        """Return a new child's pid and pidfd; raises OSError when something for it is missing."""
+        """Return a new child's pid and pidfd; raises OSError when a resource for it is missing."""
         if len(fds) != _N_FDS:
             raise OSError(errno.EMFILE, "no descriptor was free for those of the request")
         pid = os.fork()
@@ -107,13 +107,13 @@ class ForkServer:
             control.send(ipc.encode(died), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def _become_child(self, *fds: int) -> None:
-        """Forget the nursery and its other children, decode, and end."""
+        """Close the descriptors of the fork server and other children, decode, and exit."""
         status = 1
         try:
             self._control.detach()
             for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
                 if fd >= _FIRST_OWN_FD and fd not in fds:
-                    with contextlib.suppress(OSError):  # the listing's own is closed already
+                    with contextlib.suppress(OSError):  # the listing's own is already closed
                         os.close(fd)
             decoder.serve(os.getppid(), *fds)
             status = 0
@@ -122,9 +122,9 @@ class ForkServer:
 
 
 def warm_up() -> None:
-    """Pay for lazy imports before the first file, and before none can be opened any more.
+    """Run lazy imports in advance: before the first source, and while files can still be opened.
 
-    PyAV imports the module of a stream's kind when it meets the first stream of that kind.
+    PyAV imports the module of a stream's kind at the first stream of that kind.
     """
     av.logging.set_level(None)
     for module in pkgutil.walk_packages(av.__path__, "av."):
@@ -141,11 +141,11 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    """Warm up, say `Ready`, serve."""
+    """Warm up, send `Ready`, serve."""
     isolation.die_with(int(sys.argv[1]))
     control = socket.socket(fileno=int(sys.argv[2]))
     warm_up()
-    gc.freeze()  # the children leave these pages alone
+    gc.freeze()  # keeps these pages shared: copy-on-write in the children
     control.send(ipc.encode(ipc.Ready()))
     ForkServer(control).run()
 

@@ -1,7 +1,8 @@
-"""The shared memory between a decoder child and its worker: a ring of equal picture slots.
+"""Shared-memory frame pool between a decoder child and its worker: image slots of equal size.
 
-The memory is a sealed memfd of a fixed, sparse size (pages exist once written), made before the
-child knows its video; the seal means a hostile child cannot shrink it under the parent's feet.
+The memory is a sealed memfd of a fixed, sparse size (pages exist once written). It is created
+before the child knows its video. The seals stop a hostile child from shrinking it while the parent
+uses it.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ _PAGE: Final = 4096
 
 
 def create_pool() -> int:
-    """Return the descriptor of a new ring; the caller closes it."""
+    """Return the descriptor of a new frame pool; the caller closes it."""
     fd = os.memfd_create("framewire-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, RING_BYTES)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
@@ -29,7 +30,7 @@ def create_pool() -> int:
 
 
 class Layout:
-    """Where the images of a slot lie. Both sides compute it from the same few numbers."""
+    """Memory layout of the slots and their images. Both sides compute it from the same numbers."""
 
     def __init__(self, width: int, height: int, outputs: FrameOutputs) -> None:
         self.full_shape = (height, width, 3) if outputs.full else None
@@ -45,7 +46,7 @@ class Layout:
         return self.slot_bytes * self.n_slots <= RING_BYTES
 
     def views(self, memory: mmap.mmap, slot: int) -> tuple[Image | None, Image | None]:
-        """Return (full, scaled) as arrays over the slot's memory, None where not asked for."""
+        """Return (full, scaled) as arrays over the slot's memory, None if not requested."""
         start = slot * self.slot_bytes
         full = _array(memory, start, self.full_shape)
         return full, _array(memory, start + self._full_bytes, self.scaled_shape)

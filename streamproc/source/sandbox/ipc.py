@@ -1,11 +1,11 @@
-"""What worker, nursery and decoder child say to each other: msgpack over SEQPACKET sockets.
+"""IPC messages of worker, fork server and decoder child: msgpack over SEQPACKET sockets.
 
-The child is not trusted: what it says is bounded here (`contract.bounds`) and refused beyond, the
-parent computes the ring's layout itself, from a size within its limits, and takes no slot that it
-has not given back.
-A second socket (STREAM) carries the bytes of a source the child cannot read by itself:
-the child sends `READ_REQUEST` (position, length), the parent answers `READ_REPLY` (length, or
--1 on failure, -2 when the size is unknown) and the bytes; length 0 in a request asks for the size.
+The child is not trusted. Values in its messages have bounds (`contract.bounds`), and messages
+beyond them are refused. The parent computes the frame pool's layout itself, from a size within its
+limits, and accepts only slots that it has released.
+A second socket (STREAM) carries the bytes of a source that the child cannot read by itself:
+the child sends `READ_REQUEST` (position, length); the parent answers `READ_REPLY` (length, or
+-1 on failure, -2 when the size is unknown) and the bytes. A request of length 0 asks for the size.
 """
 
 import struct
@@ -35,17 +35,17 @@ READ_REQUEST: Final = struct.Struct("<qq")
 READ_REPLY: Final = struct.Struct("<q")
 MAX_MESSAGE_BYTES: Final = 65536
 READ_FAILED: Final = "source_read_failed"
-"""Code of a `Failed` whose reason the parent knows better: its own reader raised it."""
+"""Code of a `Failed` whose cause is an error of the parent's own reader."""
 _MAX_SLOT: Final = 1023
 _MAX_MESSAGE_CHARS: Final = 1000
 Place = Annotated[int, Meta(ge=NO_PLACE, le=2**53 - 1)]
-"""Of a packet in its file, in bytes."""
+"""Position of a packet in its file, in bytes."""
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: decode this. For a local file its descriptor comes along (SCM_RIGHTS).
+    """From the parent: decode a source. A local file's descriptor is attached (SCM_RIGHTS).
 
-    `seekable`: every byte can be asked for at any time; else they come in their order.
+    `seekable`: every byte can be read at any time; else they arrive in order.
     """
 
     local: bool
@@ -63,9 +63,9 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: make a JPEG of the picture of this size that lies at the ring's start.
+    """From the parent: make a JPEG of the image of this size at the start of the frame pool.
 
-    `boxes_bytes` of msgpack (`Boxes`) lie behind it; there may be more of them than fit here.
+    `boxes_bytes` of msgpack (`Boxes`) follow the image; they may be too large for a message.
     """
 
     width: int
@@ -76,55 +76,55 @@ class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Probe(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: lock down, tell what came of it, and end."""
+    """From the parent: lock down, report the result, and exit."""
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Parent: these slots may be written again."""
+    """From the parent: these slots may be written again."""
 
     slots: list[int]
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Nursery: everything is imported."""
+    """From the fork server: everything is imported."""
 
 
 class Forked(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Nursery: a child was forked; its pidfd comes along (SCM_RIGHTS)."""
+    """From the fork server: a child was forked; its pidfd is attached (SCM_RIGHTS)."""
 
     pid: int
 
 
 class ForkFailed(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Nursery: there is no process, memory or descriptor for another child now."""
+    """From the fork server: no process, memory or descriptor is available for another child."""
 
 
 class Exited(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Nursery, on the child's socket: it has ended; `status` is negative for a signal."""
+    """From the fork server, on the child's socket: it has exited; `status` < 0 is a signal."""
 
     status: Annotated[int, Meta(ge=-64, le=255)]
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: sandboxed. `isolated`: no network, by a namespace of its own."""
+    """From the child: it is sandboxed. `isolated`: it has no network, by its own namespace."""
 
     isolated: bool
 
 
 class LockedDown(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: the answer to `Probe`, the parts of the sandbox that this host refused."""
+    """From the child: the answer to `Probe`, the parts of the sandbox that this host refused."""
 
     missing: tuple[str, ...]
 
 
 class Drawn(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: the answer to `Draw`; the JPEG lies behind the picture, in the boxes' place."""
+    """From the child: the answer to `Draw`; the JPEG follows the image and replaces the boxes."""
 
     size_bytes: int
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: the first frame was decoded; pictures follow in slots of this layout."""
+    """From the child: the first frame was decoded; frames follow in slots of this layout."""
 
     width: Side
     height: Side
@@ -141,9 +141,9 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class FrameReady(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: a frame is in `slot`; counters include it.
+    """From the child: a frame is in `slot`; counters include it.
 
-    `size`: (width, height) upright, before it was scaled to the first frame's; None: it is that.
+    `size`: (width, height) upright, before it was scaled to the first frame's size; None if equal.
     """
 
     slot: Annotated[int, Meta(ge=0, le=_MAX_SLOT)]
@@ -159,7 +159,7 @@ class FrameReady(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: no more frames. `truncated`: the file was shorter than its own header says.
+    """From the child: no more frames. `truncated`: the file is shorter than its header says.
 
     `n_frames`: of the whole source, None when its end was not read.
     """
@@ -174,7 +174,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Child: cannot go on."""
+    """From the child: it cannot continue."""
 
     code: Annotated[str, Meta(max_length=MAX_CODE_CHARS)]
     message: Annotated[str, Meta(max_length=_MAX_MESSAGE_CHARS)]

@@ -1,8 +1,8 @@
-"""The walls around a decoder child, in the order in which they go up.
+"""Sandbox of a decoder child: namespaces, capabilities, Landlock, resource limits, seccomp.
 
-`isolate()` runs first, while the process has one thread (namespaces demand it) and waits for its
-order: most of the time that the walls take is spent there, when nobody waits. `lock_down()` runs
-when the last descriptor has arrived and before a byte of a video is looked at.
+`isolate()` runs first, while the process has one thread (namespaces require it) and before it
+receives its order: most of the setup time is spent there, when no task waits. `lock_down()` runs
+when the last descriptor has arrived and before any byte of a video is read.
 """
 
 import contextlib
@@ -23,30 +23,30 @@ _NOBODY: Final = 65534
 
 
 def prepare() -> None:
-    """Find out and make, before children are forked, what is the same for each of them."""
+    """Compute in advance, before children are forked, what is the same for all of them."""
     capabilities.how_many()
     capabilities.can_become_another_user()
-    with contextlib.suppress(OSError):  # the children say that it is missing
+    with contextlib.suppress(OSError):  # the children report that it is missing
         seccomp.prepared()
 
 
 def die_with(parent_pid: int) -> None:
-    """End when the parent's thread that made this process ends, or at once if it has already."""
+    """Exit when the parent thread that created this process ends, or at once if it has ended."""
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(0)
 
 
 class Isolated(NamedTuple):
-    """What `lock_down` needs of `isolate`: what to read, and the parts that this host refused."""
+    """Result of `isolate` for `lock_down`: open usage files, and parts that this host refused."""
 
     usage: limits.Usage
     missing: list[str]
-    """By their names in `contract.sandbox`."""
+    """Names as in `contract.sandbox`."""
 
 
 def isolate(parent_pid: int) -> Isolated:
-    """Be nobody, die with the parent, gain nothing by exec; leave network, capabilities, files.
+    """Become `nobody`, die with the parent, set no_new_privs; drop network, capabilities, files.
 
     Hosts and containers may refuse namespaces to ordinary users.
     """
@@ -65,9 +65,9 @@ def isolate(parent_pid: int) -> Isolated:
 
 
 def lock_down(isolated: Isolated, max_pixels: int, cpu_s: int) -> list[str]:
-    """Give up what is left: memory, CPU time, threads, descriptors, system calls.
+    """Restrict the rest: memory, CPU time, threads, descriptors, system calls.
 
-    Returns all parts that this host refused.
+    Returns the names of all parts that this host refused.
     """
     limits.bound(isolated.usage, max_pixels, cpu_s)
     limits.bound_descriptors()
@@ -83,7 +83,7 @@ def _leave_network(parent_pid: int) -> bool:
     if os.geteuid() == 0 and capabilities.can_become_another_user():
         has_left = _unshare(_CLONE_NEWNET)
         _become_nobody()
-    die_with(parent_pid)  # after the change of user, which undoes it
+    die_with(parent_pid)  # after the change of user, which resets the signal
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
     prctl(_PR_SET_DUMPABLE, 0)
     if has_left:
@@ -93,8 +93,8 @@ def _leave_network(parent_pid: int) -> bool:
 
 
 def _become_nobody() -> None:
-    """Own no file and share no user with the worker, where that is the superuser."""
-    with contextlib.suppress(OSError):  # a user namespace may not know nobody
+    """Change to user `nobody`, which owns no file and is not the worker's user (root)."""
+    with contextlib.suppress(OSError):  # a user namespace may have no `nobody`
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)

@@ -1,6 +1,6 @@
-"""JPEGs of decoded pictures, made by a child of the nursery behind the decoder's walls.
+"""Sandboxed JPEG encoder for decoded images, in a child of the fork server.
 
-Not by the child that decoded: what comes out was written by an encoder that saw pixels alone.
+It is not the child that decoded the video: the encoder of the result has read only pixels.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 20.0
 def encode_jpeg(
     image: Image, boxes: tuple[Box, ...], width_px: int | None, *, require_sandbox: bool = False
 ) -> bytes:
-    """Return the image with its boxes as JPEG, at most `width_px` wide (see `drawing.jpeg`).
+    """Return the image with its boxes as JPEG, at most `width_px` wide (see `annotation.jpeg`).
 
     Raises `DecoderCrashedError`.
     """

@@ -1,6 +1,6 @@
-"""Landlock: every right that this kernel's version knows is handled, none is allowed.
+"""Landlock sandbox: denies every right that this kernel's Landlock version supports.
 
-Descriptors that are open already stay usable.
+Descriptors that are already open stay usable.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ _SIGNALS_AND_ABSTRACT_SOCKETS: Final = 0b11
 
 
 class _Ruleset(ctypes.Structure):
-    """`struct landlock_ruleset_attr`; an older version knows its beginning alone."""
+    """`struct landlock_ruleset_attr`; older versions know only its first fields."""
 
     _fields_ = (
         ("fs", ctypes.c_uint64),
@@ -30,7 +30,7 @@ class _Ruleset(ctypes.Structure):
 
 
 def restrict() -> None:
-    """Take all of Landlock's rights from this thread and those it starts, for good.
+    """Remove all Landlock rights from this thread and those it starts, permanently.
 
     Needs no_new_privs and one free descriptor; raises OSError (ENOSYS, EOPNOTSUPP: the kernel has
     no Landlock).
@@ -53,5 +53,5 @@ def restrict() -> None:
 def _numbers() -> tuple[int, int]:
     machine = this_machine()
     if machine is None:
-        return 444, 446  # young calls have the same number everywhere
+        return 444, 446  # recent calls have the same number on all machines
     return machine.syscalls["landlock_create_ruleset"], machine.syscalls["landlock_restrict_self"]

@@ -1,4 +1,4 @@
-"""How much a decoder may use: memory by the size of its pictures, CPU time while it gets on."""
+"""Resource limits (rlimits) of a decoder: memory by image size, CPU time by progress."""
 
 import contextlib
 import os
@@ -8,37 +8,37 @@ from typing import Final
 
 _BASE_BYTES: Final = 512 << 20
 _BYTES_PER_PIXEL: Final = 56
-"""Twenty pictures of 8 bits or ten of 10 bits, which is what decoders keep, and a copy in BGR."""
+"""The frames that decoders keep, twenty of 8 bits or ten of 10 bits, and a copy in BGR."""
 _THREADS: Final = 64
 _DESCRIPTORS: Final = 1
-"""Every descriptor is there already; `poll` takes no more of them than this limit says."""
+"""All descriptors are open already; `poll` accepts at most this number of them."""
 STRETCH_S: Final = 30
 _PROC_BYTES: Final = 256
 
 
 def memory_bytes(max_pixels: int) -> int:
-    """Return what a decoder of pictures up to this size may take beside its program."""
+    """Return the memory that a decoder of images up to this size may use beyond its program."""
     return _BASE_BYTES + max_pixels * _BYTES_PER_PIXEL
 
 
 def bound_for_good() -> None:
-    """Write no core file, let no file grow, lock no memory: whatever comes to be decoded."""
+    """Set permanent limits for any order: no core file, no growing file, no locked memory."""
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_MEMLOCK):
         _lower(limit, 0)
 
 
 class Usage:
-    """What is in use, readable when no file can be opened any more."""
+    """Current resource usage, readable when no file can be opened any more."""
 
     def __init__(self) -> None:
         self._statm, self._loadavg = _descriptor("/proc/self/statm"), _descriptor("/proc/loadavg")
 
     def address_space_bytes(self) -> int:
-        """Raises OSError: no /proc."""
+        """Return the size of the address space; raises OSError without /proc."""
         return int(os.pread(self._statm, _PROC_BYTES, 0).split()[0]) * resource.getpagesize()
 
     def n_threads_of_all(self) -> int:
-        """Return the number of threads of all users; raises OSError: no /proc."""
+        """Return the number of threads of all users; raises OSError without /proc."""
         return int(os.pread(self._loadavg, _PROC_BYTES, 0).split()[3].split(b"/")[1])
 
     def close(self) -> None:
@@ -48,26 +48,26 @@ class Usage:
 
 
 def bound(usage: Usage, max_pixels: int, cpu_s: int) -> None:
-    """Bound memory, CPU time and the number of threads, and close `usage`. Raises OSError.
+    """Limit memory, CPU time and the number of threads, and close `usage`. Raises OSError.
 
-    Linux counts threads by user, over all of the user's processes, and the user's are not more
-    than all there are now. The superuser's are not counted.
+    Linux counts threads per user, over all of the user's processes. The number of threads of all
+    users is an upper bound of that count. The superuser's threads are not counted.
     """
     _lower(resource.RLIMIT_AS, usage.address_space_bytes() + memory_bytes(max_pixels))
-    # At the soft limit comes SIGXCPU, which tells what happened, at the hard one SIGKILL.
+    # The soft limit sends SIGXCPU, which shows the cause; the hard limit sends SIGKILL.
     _lower(resource.RLIMIT_CPU, cpu_s + 1)
-    with contextlib.suppress(OSError, ValueError):  # no /proc: the number stays as it is
+    with contextlib.suppress(OSError, ValueError):  # no /proc: the limit is unchanged
         _lower(resource.RLIMIT_NPROC, usage.n_threads_of_all() + _THREADS)
     usage.close()
 
 
 def bound_descriptors() -> None:
-    """Let no further descriptor be opened while all lower ones are in use."""
+    """Allow no further descriptor while all lower numbers are in use."""
     _lower(resource.RLIMIT_NOFILE, _DESCRIPTORS)
 
 
 class CpuTime:
-    """CPU time that moves on with the work: `STRETCH_S` without a sign of it, the rest is `bound`.
+    """CPU time limit, renewed by progress: `STRETCH_S` at a time, up to the limit of `bound`.
 
     The kernel ends the process at the limit (SIGXCPU).
     """
@@ -78,7 +78,7 @@ class CpuTime:
         self.renew()
 
     def renew(self) -> None:
-        """Begin a new stretch: the work has got on."""
+        """Report progress: start a new stretch of CPU time."""
         used_s = time.process_time()
         if used_s < self._renew_at_s:
             return
@@ -88,7 +88,7 @@ class CpuTime:
 
 
 def _lower(limit: int, value: int) -> None:
-    """Lower a limit for good; a lower one stays."""
+    """Lower a limit permanently; a lower limit is unchanged."""
     _, hard = resource.getrlimit(limit)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (value, value))

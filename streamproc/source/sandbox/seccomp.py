@@ -1,7 +1,7 @@
-"""The system calls a decoder may still make: memory, threads, clocks, and its open descriptors.
+"""Seccomp filter of a decoder: allow list for memory, threads, clocks and open descriptors.
 
-Nothing here makes a descriptor, a process or memory that can be executed, or names a file, an
-address or another process.
+No listed call creates a descriptor, a process or executable memory, or names a file, an address or
+another process.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _CLONE_NAMESPACES: Final = 0x7E020080
 """CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET."""
 
 _FREE: Final = (
-    # Ordered by how often a decoder asks.
+    # Ordered by how often a decoder calls them.
     *("futex", "recvfrom", "sendto", "pread64", "madvise", "munmap", "sched_yield", "brk"),
     *("poll", "ppoll", "clock_gettime", "clock_nanosleep", "nanosleep", "mremap", "getrandom"),
     *("rt_sigprocmask", "rt_sigaction", "rt_sigreturn", "sigaltstack", "restart_syscall"),
@@ -50,7 +50,7 @@ def rules(pid: int) -> tuple[Rule, ...]:
         *map(Rule, _FREE),
         Rule("clone", (Check(0, "has", _CLONE_THREAD), Check(0, "lacks", _CLONE_NAMESPACES))),
         Rule("prctl", (Check(0, "is", _PR_SET_NAME),)),
-        # Its own CPU time: that is what moves on while it makes progress (`limits.CpuTime`).
+        # Its own CPU time limit, which is raised while it makes progress (`limits.CpuTime`).
         Rule("prlimit64", (Check(0, "is", 0), Check(1, "is", resource.RLIMIT_CPU))),
         Rule("tgkill", (Check(0, "is", pid),)),  # abort()
     )
@@ -58,16 +58,16 @@ def rules(pid: int) -> tuple[Rule, ...]:
 
 @cache
 def prepared() -> bytes:
-    """Return the program of a process that does not exist; raises OSError.
+    """Return the program for the pid of a process that does not exist; raises OSError.
 
-    To make it takes a few per cent of the time in which a video is opened: the nursery does it
-    once, before it forks.
+    Compiling it takes a few per cent of the time to open a video: the fork server does it once,
+    before it forks.
     """
     return bpf.program(rules(_NOBODYS_PID), _machine())
 
 
 def program_for(pid: int) -> bytes:
-    """Return the program of the process `pid`; raises OSError."""
+    """Return the prepared program with its pid replaced by `pid`; raises OSError."""
     known, own = (value.to_bytes(4, sys.byteorder) for value in (_NOBODYS_PID, pid))
     before, found, after = prepared().partition(known)
     if not found or known in after:
@@ -76,7 +76,7 @@ def program_for(pid: int) -> bytes:
 
 
 def restrict() -> None:
-    """Refuse this thread and those it starts every call that is not on the list, for good.
+    """Deny this thread, and those it starts, all calls that are not listed, permanently.
 
     Needs no_new_privs; raises OSError.
     """
@@ -84,11 +84,11 @@ def restrict() -> None:
 
 
 def install(instructions: bytes, machine: Machine) -> None:
-    """Let the kernel judge this thread's system calls by a program; raises OSError."""
+    """Install a program as filter of this thread's system calls; raises OSError."""
     program = _Program(len(instructions) // 8, instructions)
     number = machine.syscalls["seccomp"]
-    # Without the flag kernels before 5.16 slow all of the process's memory reads down, against
-    # a leak between parts of one process that a decoder does not have.
+    # Without the flag, kernels before 5.16 slow down all memory reads of the process. This
+    # prevents leaks between parts of one process, but a decoder has no such parts.
     for flags in (_FLAG_SPEC_ALLOW, 0):
         try:
             syscall(number, _SET_MODE_FILTER, flags, ctypes.byref(program))

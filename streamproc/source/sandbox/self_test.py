@@ -1,6 +1,6 @@
-"""What holds decoders on this host, tried on one that decodes nothing.
+"""Self-test of the decoder sandbox on this host, with a child that decodes nothing.
 
-`python -m streamproc sandbox` tells it; exit code 1: a required part is missing.
+`python -m streamproc sandbox` prints the result; exit code 1: a required part is missing.
 """
 
 import sys
@@ -16,13 +16,14 @@ _log = structlog.get_logger()
 
 
 class SandboxMissingError(Exception):
-    """A required part of the sandbox is missing, and `FRAMEWIRE_REQUIRE_SANDBOX` insists on it."""
+    """A required part of the sandbox is missing while `FRAMEWIRE_REQUIRE_SANDBOX` is set."""
 
 
 def probed_sandbox(*, require: bool) -> Sandbox | None:
-    """Log what holds decoders here and return it; None when no decoder starts.
+    """Log and return the sandbox of decoders on this host; None when no decoder starts.
 
-    Raises `SandboxMissingError` when a part is missing, or none starts, and that is `require`d.
+    Raises `SandboxMissingError` if `require` is set and a required part is missing, or no decoder
+    starts.
     """
     try:
         sandbox = probe_sandbox()
@@ -41,7 +42,7 @@ def probed_sandbox(*, require: bool) -> Sandbox | None:
 
 
 def main(_: list[str]) -> int:
-    """Write the sandbox's state, as in `partial (without network_namespace)`."""
+    """Print the sandbox's state, for example `partial (without network_namespace)`."""
     try:
         sandbox = probe_sandbox()
     except DecoderCrashedError as exc:

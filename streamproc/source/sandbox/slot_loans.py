@@ -1,4 +1,4 @@
-"""Which of the ring's slots the worker has from its decoder, and when they go back."""
+"""Slot accounting of the frame pool: slots that the worker holds, and their batched release."""
 
 import threading
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from streamproc.source.errors import DecoderCrashedError
 
 RELEASE_BATCHES: Final = 4
-"""In so many parts the ring's slots go back. A decoder that gets several works in bursts: beside
-other decoders it finds its caches emptied once for a burst, not for every frame."""
+"""Slots are returned in batches of `n_slots // RELEASE_BATCHES`. So a decoder runs in bursts: with
+other decoders on the machine, it refills its CPU caches once per burst, not for every frame."""
 
 
 class SlotLoans:
-    """The slots of one ring. Thread-safe; it sends nothing, what goes back is returned."""
+    """The slots of one frame pool. Thread-safe; it sends nothing: methods return slots to send."""
 
     def __init__(self, n_slots: int) -> None:
         self._n_slots = n_slots
@@ -22,20 +22,20 @@ class SlotLoans:
 
     @property
     def all_lent(self) -> bool:
-        """Whether the decoder can do nothing before a slot is given back."""
+        """Whether all slots are in use: the decoder cannot continue until one is released."""
         return bool(self._lent) and len(self._lent) == self._n_slots
 
     def acquire(self, slot: int) -> None:
-        """Raises DecoderCrashedError for a slot that is not the decoder's."""
+        """Mark a slot as in use; raises DecoderCrashedError if the decoder does not own it."""
         with self._lock:
             if not 0 <= slot < self._n_slots or slot in self._lent or slot in self._kept:
                 raise DecoderCrashedError("the decoder used a slot it does not own")
             self._lent.add(slot)
 
     def release(self, slot: int) -> list[int]:
-        """Return the slots that go back to the decoder now; a slot that is not lent changes none.
+        """Release a slot; return the slots to send to the decoder now. A second release is ignored.
 
-        They gather until they are worth a burst, unless somebody waits for the decoder.
+        Released slots are collected to a batch, unless the worker waits for the decoder.
         """
         with self._lock:
             if slot in self._lent:
@@ -45,7 +45,7 @@ class SlotLoans:
             return self._all_kept() if worth_it or self._is_awaited else []
 
     def flush(self) -> list[int]:
-        """From now on every slot goes back at once. Returns those that gathered."""
+        """Return the collected slots; until `end_wait` each released slot is returned at once."""
         with self._lock:
             self._is_awaited = True
             return self._all_kept()

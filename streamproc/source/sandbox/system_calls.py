@@ -1,6 +1,6 @@
-"""The C library, and the system calls of this machine by name.
+"""Access to the C library, and the system call numbers of this machine by name.
 
-A call that a machine does not have (arm64 has no `poll`) has no number and needs no rule there.
+A call that an architecture does not have (arm64 has no `poll`) has no number and needs no rule.
 """
 
 import ctypes
@@ -13,12 +13,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A processor architecture as seccomp knows it (`AUDIT_ARCH_*`)."""
+    """A processor architecture as seccomp identifies it (`AUDIT_ARCH_*`)."""
 
     audit_arch: int
     syscalls: dict[str, int]
     foreign_from: int | None
-    """Numbers from here on belong to a second calling convention (x32); None: there is none."""
+    """Numbers from this one on belong to a second calling convention (x32); None: none exists."""
 
 
 SHARED_FROM: Final = 424
@@ -127,7 +127,7 @@ MACHINES: Final = {
 
 
 def this_machine() -> Machine | None:
-    """Return this machine's tables; None for one that has none here."""
+    """Return this machine's tables; None for an architecture without tables here."""
     return MACHINES.get(platform.machine())
 
 
@@ -139,7 +139,7 @@ def libc() -> ctypes.CDLL:
 
 def syscall(number: int, *arguments: object) -> int:
     """Make a system call; raises OSError."""
-    # As wide as registers are: the kernel reads all of them.
+    # Arguments have the width of registers: the kernel reads all bits.
     wide = [ctypes.c_long(a) if isinstance(a, int) else a for a in (number, *arguments)]
     result = int(libc().syscall(*wide))
     if result < 0:
@@ -149,7 +149,7 @@ def syscall(number: int, *arguments: object) -> int:
 
 
 def prctl(option: int, argument: int = 0) -> int:
-    """Make a `prctl` of one argument; raises OSError."""
+    """Call `prctl` with one argument; raises OSError."""
     result = int(libc().prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0))))
     if result < 0:
         error = ctypes.get_errno()

@@ -1,1 +1,1 @@
-"""From bytes to frames with PyAV: containers, decoding, seeking, sampling. Runs in the sandbox."""
+"""Demuxing, decoding, seeking and sampling with PyAV: bytes to frames. Runs in the sandbox."""

@@ -1,12 +1,12 @@
-"""What libav may use on a source: one demuxer, the listed decoders, no protocol at all."""
+"""Allow list for libav: one demuxer, the listed decoders, no protocol."""
 
 from typing import Final
 
 MAX_STREAMS: Final = 128
 _PROBE_BYTES: Final = 5_000_000
-"""How much of a file is read to find its streams, at most: libav's own default."""
+"""Maximum number of bytes that are read to find a file's streams: libav's own default."""
 CODECS: Final = frozenset(
-    # A string of names reads better than sixty lines.
+    # Names of libav's decoders.
     [
         "h264",
         "hevc",
@@ -58,9 +58,9 @@ CODECS: Final = frozenset(
 
 
 def open_options(name: str) -> dict[str, str]:
-    """Return what libav may use on a file: one demuxer, the listed decoders, no protocol at all.
+    """Return libav options for a file: one demuxer, the listed decoders, no protocol.
 
-    Sound and subtitles are not decoded to learn of them: a container says enough.
+    Sound and subtitles are not probed by decoding: the container's information is enough.
     """
     return {
         "format_whitelist": name,

@@ -1,6 +1,6 @@
-"""One container, opened the guarded way: forced format, one video stream, listed codecs only.
+"""Guarded demuxer of one container: forced format, one video stream, listed codecs only.
 
-Runs in the decoder child. Everything here is synchronous libav through PyAV.
+Runs in the decoder child. All calls are synchronous libav calls through PyAV.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _MAX_BROKEN_READS: Final = 64
 _BROKEN_READ: Final = (
     av.error.InvalidDataError,
     av.error.UndefinedError,
-    av.error.BlockingIOError,  # EAGAIN: a damaged transport stream gave nothing this time
+    av.error.BlockingIOError,  # EAGAIN: a damaged transport stream returned nothing this time
 )
 _MANY_PIXELS: Final = 1920 * 1088
 _THREADS_FOR_MANY_PIXELS: Final = 3
@@ -41,13 +41,13 @@ _VISIBLE_VP8: Final = 0x10
 _ORDER_PACKETS: Final = 64
 _MAX_PLACE: Final = 2**53
 _JOINED: Final = ("mpegts", "mpeg")
-"""Their timestamps mean nothing over a cut."""
+"""Formats whose timestamps are not comparable across a cut."""
 _READ_FORWARD: Final = ("mpegts", "mpeg", "matroska", "flv")
-"""Read from the first byte to the last, unless somebody asks for more: an index, a duration."""
+"""Formats that are read from first to last byte, unless an index or a duration is needed."""
 
 
 class _SecondField:
-    """Marks a packet. PyAV tells marks apart by their identity, so each packet has its own."""
+    """Tag of a packet. PyAV distinguishes tags by identity, so each packet has its own object."""
 
 
 class VideoStream:
@@ -61,15 +61,16 @@ class VideoStream:
         number: int | None = None,
         on_packet: Callable[[], None] = lambda: None,
     ) -> None:
-        """`number`: the stream to read, of all in the file; None: the default or largest video.
+        """Open the container; raises a `SourceError`.
 
+        `number`: the stream to read, of all in the file; None: the default or largest video.
         `on_packet` is called before each packet that `packets()` yields.
         """
         self._number = number
         self._file = file
         self._on_packet = on_packet
         self._max_pixels = max_pixels
-        read_at = cache(self.read_at)  # both walks over a file's boxes read the same headers
+        read_at = cache(self.read_at)  # both iterations over a file's boxes read the same headers
         self.format = container_probe.container_format(
             read_at(0, container_probe.SNIFF_BYTES), read_at
         )
@@ -78,7 +79,7 @@ class VideoStream:
             if self.format == "mov" and file.is_far
             else None
         )
-        """The `moov` of a fragmented file of which only a part is read."""
+        """The `moov` of a fragmented file that is read only in part; None for other files."""
         self._row: BoxRow | None = None
         size = file.size_bytes
         self.truncated = (
@@ -86,7 +87,7 @@ class VideoStream:
             and self.movie is None
             and container_probe.is_truncated(self.format, read_at, size)
         )
-        """Whether the file is shorter than its own headers say; after opening, than its index."""
+        """Whether the file is shorter than its headers say; after opening, also than its index."""
         if self.format == "mov":
             self._check_boxes(read_at)
         self._container: Any = None
@@ -94,9 +95,9 @@ class VideoStream:
         self.codec: Any = None
         self._line: TimeLine
         self._fields: h264_fields.Fields | None
-        self.has_fields = False  # whether some frame has come as two packets
+        self.has_fields = False  # whether a frame consisted of two packets so far
         self.counts_only = False
-        """Whether times are in decode order: the n-th frame has the n-th of them."""
+        """Whether times are in decode order: the n-th frame has the n-th time."""
         self._told_s: float | None = None
         self.rewind()
         self._told_s = self._listed_s()
@@ -112,14 +113,14 @@ class VideoStream:
             raise
 
     def rewind(self, bridge: Bridge | None = None) -> None:
-        """(Re)open the container: the state is that of a file nobody has read from.
+        """(Re)open the container and return to its start; raises a `SourceError`.
 
-        With a bridge, of a file that has nothing in its place.
+        With a bridge, the file appears to be empty in the bridge's range.
         """
         self.close()
         options = open_options(self.format)
         if self.movie is not None:
-            options["fflags"] = "+ignidx"  # fragments are read when it is their turn
+            options["fflags"] = "+ignidx"  # fragments are read in sequence, not in advance
             end = self.movie.end if bridge is None else bridge.end
             self._row = BoxRow(self.read_at, end)
         av.logging.set_level(av.logging.ERROR)
@@ -132,7 +133,7 @@ class VideoStream:
                     options={"threads": "1"},
                     container_options=options,
                     buffer_size=_IO_BUFFER_BYTES,
-                    metadata_errors="ignore",  # a title in Latin-1 is nobody's business here
+                    metadata_errors="ignore",  # the encoding of metadata does not matter here
                     io_open=_refuse_to_open,
                 )
         except av.error.FFmpegError as exc:
@@ -163,7 +164,7 @@ class VideoStream:
             self._row.passed(start, end)
 
     def close(self) -> None:
-        """Close the container, not the file. Twice is fine."""
+        """Close the container, not the file. Idempotent."""
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -178,7 +179,7 @@ class VideoStream:
 
     @property
     def extent(self) -> Extent:
-        """How long the video is, as far as the container says so."""
+        """Duration and number of frames, as far as the container has them."""
         return Extent(
             self._container,
             self.stream,
@@ -189,24 +190,24 @@ class VideoStream:
 
     @property
     def rate(self) -> Fraction:
-        """Average frame rate; 25 when the container gives no hint at all."""
+        """Average frame rate; 25 when the container has no information."""
         return self.extent.rate
 
     @property
     def is_indexed(self) -> bool:
-        """The container lists every packet from the first on, in decode order."""
+        """Whether the container has an index of all packets, in decode order."""
         return self.extent.is_indexed
 
     @property
     def total_is_exact(self) -> bool:
-        """Whether the number of frames is counted, not estimated."""
+        """Whether the number of frames is counted from the index, not estimated."""
         return self.is_indexed and not self.has_fields
 
     def packets(self) -> Iterator[Any]:
-        """Packets of the video stream in decode order, from the current position.
+        """Yield packets of the video stream in decode order, from the current position.
 
-        Broken stretches are skipped, and packets of streams that begin later in the file: PyAV does
-        not know those. An error of the file itself is not caught.
+        Broken parts are skipped, and packets of streams that begin later in the file, which PyAV
+        does not know. Read errors of the file itself are not caught.
         """
         broken = 0
         while broken < _MAX_BROKEN_READS:
@@ -219,7 +220,7 @@ class VideoStream:
                         yield packet
             except _BROKEN_READ:
                 broken += 1
-            except IndexError:  # PyAV's, of the list of the streams that it knew at the beginning
+            except IndexError:  # from PyAV's list of streams, which is that of the start
                 continue
             else:
                 break
@@ -228,28 +229,31 @@ class VideoStream:
 
     @property
     def is_orderly(self) -> bool:
-        """Whether the packets' times have told the order in which they are shown, so far."""
+        """Whether the packets' times have defined their presentation order so far."""
         return self._line.is_orderly and not self.counts_only
 
     @property
     def may_repeat_times(self) -> bool:
-        """Whether a time may come again later in the file: recordings may be joined."""
+        """Whether a time may be repeated later in the file, as in joined recordings."""
         return self.format in _JOINED
 
     @property
     def needs_its_beginning(self) -> bool:
-        """Whether what the first packet alone tells is needed to decode any other: a palette."""
+        """Whether decoding any packet needs data of the first packet: a palette."""
         return bool(self.codec.pix_fmt == "pal8")
 
     def _has_every_sample(self) -> bool:
-        """Whether the index names samples, and all lie within the file: lengths may be wrong."""
+        """Whether an index exists and all its samples are within the file.
+
+        The lengths in the headers may be wrong.
+        """
         size = self._file.size_bytes
         if self.format not in INDEXED or size is None or not self.is_indexed:
             return False
         return all(entry.pos + entry.size <= size for entry in self.stream.index_entries)
 
     def _listed_s(self) -> float | None:
-        """Return how long a file of fragments is that is not read to its end."""
+        """Return the duration of a fragmented file that is not read to its end, None if unknown."""
         size = self._file.size_bytes
         if self.movie is None or size is None or self._file.is_arriving:
             return None
@@ -261,13 +265,16 @@ class VideoStream:
         return float((last + max(0, last - before) - marks[0].time) * self.time_base)
 
     def _look_at_order(self) -> None:
-        """AVI counts its chunks as they are decoded; some of its codecs know better."""
+        """Set `counts_only` for an AVI in decode order: it numbers its chunks as they are decoded.
+
+        Some codecs in AVI provide presentation times.
+        """
         if self.format == "avi" and self.codec.reorder_depth > 0:
             self.counts_only = self._is_in_decode_order()
             self.rewind()
 
     def _is_in_decode_order(self) -> bool:
-        """Whether times only ever grow although frames are reordered."""
+        """Whether times never decrease although frames are reordered."""
         last: int | None = None
         for packet in islice(self.packets(), _ORDER_PACKETS):
             if packet.pts is None:
@@ -278,7 +285,7 @@ class VideoStream:
         return True
 
     def _enter(self, packet: Any) -> None:
-        """Put a packet's times on the line; its place stays what it is in the file."""
+        """Map a packet's times to the time line; its byte position is unchanged."""
         fields = self._fields
         is_second = (
             fields is not None
@@ -301,9 +308,9 @@ class VideoStream:
             self._fields = h264_fields.Fields(bytes(self.codec.extradata or b""))
 
     def seek(self, pts: int, position: int | None = None) -> bool:
-        """Go to a keyframe that is stored at or before `pts`; False when that is not possible.
+        """Seek to a keyframe that is stored at or before `pts`; False when that is not possible.
 
-        With a position, in bytes, go there: a stream without a table of contents has no other way.
+        With a position, in bytes, seek there: the only way in a stream without an index.
         """
         if self._is_read_forward:
             return False
@@ -315,7 +322,7 @@ class VideoStream:
                 self._container.seek(position, unsupported_byte_offset=True)
         except av.error.FFmpegError:
             return False
-        # Flushing makes H.264 guess its reorder depth anew, and drop frames while it learns.
+        # A flush makes H.264 estimate its reorder depth again, and drop frames meanwhile.
         with contextlib.suppress(ValueError, AttributeError):
             self.codec.reorder_depth = max(depth, self.codec.reorder_depth)
         self._begin_line()
@@ -323,12 +330,12 @@ class VideoStream:
 
     @staticmethod
     def place_of(packet: Any) -> int:
-        """Return where a packet stands in the file, `NO_PLACE` when that is not known."""
+        """Return the byte position of a packet in the file, `NO_PLACE` when unknown."""
         pos = packet.pos
         return pos if pos is not None and 0 <= pos < _MAX_PLACE else NO_PLACE
 
     def is_shown(self, packet: Any) -> bool:
-        """Tell whether a packet is a frame of its own.
+        """Return whether a packet is a separate, visible frame.
 
         An edit list's lead-in, a hidden VP8 frame and the second field of a frame are not.
         """
@@ -354,11 +361,11 @@ class VideoStream:
         if not known:
             raise SourceUnsupportedError("the video's codec is not supported")
         self.stream = max(known, key=_preference)
-        self._number = self.stream.index  # the same when it is opened again
+        self._number = self.stream.index  # the same stream when the container is reopened
         self.codec = self.stream.codec_context
         pixels = self.codec.width * self.codec.height
         if pixels > self._max_pixels or (pixels == 0 and size_complaint):
-            # Beyond 2**28 pixels libav itself refuses, and reports no size.
+            # libav itself refuses more than 2**28 pixels, and reports no size.
             size = f"{self.codec.width}x{self.codec.height}" if pixels else "larger than any codec"
             raise SourceTooLargeError(
                 f"the video is {size}; the limit is {self._max_pixels} pixels"
@@ -382,7 +389,7 @@ class VideoStream:
 
 
 def _preference(stream: Any) -> tuple[bool, int]:
-    """Order as players choose: the default stream; of several or none the largest."""
+    """Sort key in the order of players: the default stream; of several or none the largest."""
     codec = stream.codec_context
     return bool(stream.disposition & av.stream.Disposition.default), codec.width * codec.height
 

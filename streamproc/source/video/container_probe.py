@@ -1,7 +1,7 @@
-"""Tell a file's container from its first bytes, and whether the file is shorter than it says.
+"""Container format detection from a file's first bytes (magic numbers), and truncation check.
 
 The demuxer is forced to the format found here: libav's own probing would also find playlists,
-subtitle scripts and image sequences, some of which open other files. What is on no list is refused.
+subtitle scripts and image sequences, some of which open other files. Unlisted formats are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from streamproc.source.errors import (
 SNIFF_BYTES: Final = 4096
 
 ReadAt = Callable[[int, int], bytes]
-"""Read up to `length` bytes at `position`; fewer only at the end."""
+"""Function that reads up to `length` bytes at `position`; fewer only at the end."""
 
 _PICTURES: Final = (
     b"\xff\xd8\xff",
@@ -64,7 +64,7 @@ _UNKNOWN_32: Final = 0xFFFFFFFF
 def container_format(head: bytes, read_at: ReadAt | None = None) -> str:
     """Return libav's demuxer name for a file that begins with `head` (4 KiB, or all of it).
 
-    `read_at` is asked where 4 KiB do not tell a picture from a stream of them.
+    `read_at` is used if 4 KiB cannot distinguish an image from a stream of images.
 
     Raises `SourceEmptyError`, `SourceNotVideoError` or `SourceUnsupportedError`.
     """
@@ -93,7 +93,7 @@ def container_format(head: bytes, read_at: ReadAt | None = None) -> str:
 
 
 def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
-    """Tell whether the container's own lengths reach beyond the end of the file."""
+    """Return whether the container's own lengths reach beyond the end of the file."""
     if name == "mov":
         return _boxes_end(read_at, size_bytes) > size_bytes
     if name == "avi":
@@ -105,9 +105,10 @@ def is_truncated(name: str, read_at: ReadAt, size_bytes: int) -> bool:
 
 
 def _moving_pictures(head: bytes, read_at: ReadAt | None) -> str | None:
-    """GIF and PNG that say at their beginning that they move, and JPEG pictures in a row.
+    """Return the format of an animated GIF or PNG, or of consecutive JPEG images (MJPEG).
 
-    A photograph may have a second picture behind it, and says so.
+    Animated files have a marker near their start. A photograph may contain a second image, and has
+    a marker for it (`MPF`). Raises `SourceUnsupportedError` for animated WebP.
     """
     if head.startswith(_JPEG) and read_at and b"MPF\0" not in head:
         return "mjpeg" if _JPEG_BEHIND in read_at(0, _FIRST_JPEG_BYTES) else None
@@ -132,9 +133,9 @@ def _riff(kind: bytes) -> str:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """MPEG-TS packets of 188 bytes, with 4 more for a time (.m2ts) or 16 for error correction.
+    """Detect MPEG-TS: packets of 188 bytes, plus 4 for a time (.m2ts) or 16 for error correction.
 
-    A recording may begin in the middle of a packet; then more of them have to be there.
+    A recording may begin in the middle of a packet; then more packets are needed.
     """
     for step in (188, 192, 204):
         for first in range(min(step, len(head))):
@@ -146,7 +147,7 @@ def _is_transport_stream(head: bytes) -> bool:
 
 
 def _elementary_stream(head: bytes) -> str | None:
-    """H.264 or H.265 without a container: the parameter sets come before the first picture."""
+    """Detect H.264 or H.265 without a container: parameter sets precede the first picture."""
     if not head.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
         return None
     firsts = [head[at : at + 2] for at in _units(head) if len(head) > at + 1]
@@ -156,7 +157,7 @@ def _elementary_stream(head: bytes) -> str | None:
 
 
 def _is_hevc(firsts: list[bytes]) -> bool:
-    """Look at the first two bytes of each unit: AUD, prefix SEI, then a VPS."""
+    """Check the first two bytes of each unit: AUD, prefix SEI, then a VPS."""
     for first, second in firsts:
         kind = first >> 1 & 0x3F
         if first & 0x80 or second & 7 == 0:
@@ -169,7 +170,7 @@ def _is_hevc(firsts: list[bytes]) -> bool:
 
 
 def _is_h264(firsts: list[bytes]) -> bool:
-    """Look at the first byte of each unit: AUD, SEI, then an SPS."""
+    """Check the first byte of each unit: AUD, SEI, then an SPS."""
     for first, _ in firsts:
         kind = first & 0x1F
         if first & 0x80:
@@ -182,7 +183,7 @@ def _is_h264(firsts: list[bytes]) -> bool:
 
 
 def _units(head: bytes) -> Iterator[int]:
-    """Yield where units begin, behind their start codes."""
+    """Yield the positions at which units begin, after their start codes."""
     at = head.find(_START_CODE)
     while at >= 0:
         yield at + len(_START_CODE)
@@ -190,7 +191,7 @@ def _units(head: bytes) -> Iterator[int]:
 
 
 def _behind_a_header(head: bytes) -> str | None:
-    """A recorder's own header before a program stream: Hikvision's IMKH, for one."""
+    """Detect a program stream after a recorder's own header, for example Hikvision's IMKH."""
     at = head.find(b"\x00\x00\x01\xba", 0, _RECORDERS_HEADER_BYTES)
     mark = head[at + 4] if 0 < at < len(head) - 4 else 0
     is_pack = mark & 0xC4 == 0x44 or mark & 0xF1 == 0x21  # MPEG-2, MPEG-1
@@ -209,7 +210,7 @@ def _refuse(head: bytes) -> str:
 
 
 def _boxes_end(read_at: ReadAt, size_bytes: int) -> int:
-    """Walk the top-level boxes of an ISO base media file to where the last one should end."""
+    """Iterate over the top-level boxes of an ISO base media file; return the last one's end."""
     position = 0
     for _ in range(100_000):
         header = read_at(position, 16) if position < size_bytes else b""
@@ -225,7 +226,7 @@ def _boxes_end(read_at: ReadAt, size_bytes: int) -> int:
 
 
 def _segment_end(head: bytes) -> int:
-    """Return where the first Segment of a Matroska file should end; 0 when it does not say."""
+    """Return the end of the first Segment of a Matroska file; 0 when it is not given."""
     position = 0
     for _ in range(64):
         identifier, position = _vint(head, position, keep_marker=True)

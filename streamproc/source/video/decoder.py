@@ -1,14 +1,15 @@
-"""Packets in, frames in presentation order out, and no packet lost without notice.
+"""Packet-to-frame decoder: frames in presentation order, with accounting of lost packets.
 
-Every packet is tagged; libav copies the tag to the frame it becomes. A packet is *lost* when a
-later packet (in decode order) that is also shown later has already come out: whether the decoder
-raised an error for it or dropped it silently makes no difference. So `decoded + lost` accounts
-for every frame of the file. Before the first frame comes out nothing is lost silently, and no
-picture that would be shown before it is lost at all: what a plain decoder does not show there
-(lead-in of a cut stream, leading pictures of its first keyframe) is not part of the video.
+Every packet has a tag; libav copies it to the packet's frame. A packet is *lost* if a packet that
+is later both in decode order and in presentation order has already been output. It makes no
+difference whether the decoder raised an error for it or dropped it silently. So `decoded + lost`
+accounts for every frame of the file. Until the first frame is output, only packets with an error
+are lost. Later, packets to be shown before the first frame are never lost: what a plain decoder
+does not output there (lead-in of a cut stream, leading pictures of its first keyframe) is not part
+of the video.
 
-Where times are in decode order (AVI with reordered frames) they tell nothing of one packet: the
-n-th frame that comes out has the n-th time, and only an error tells that one is lost.
+If times are in decode order (AVI with reordered frames), they do not belong to single packets: the
+n-th output frame has the n-th time, and only an error shows that a frame is lost.
 """
 
 import heapq
@@ -22,17 +23,17 @@ from streamproc.source.types import NO_PLACE
 from streamproc.source.video.container import VideoStream
 
 _FIRST_TAG = 1 << 32
-"""PyAV tells tags apart by identity, and a process has each small number once for all decoders."""
+"""PyAV distinguishes tags by identity, and all decoders of a process share small integers."""
 _MAX_PLACES = 1024
-"""Of packets that may still become frames; those that never do are forgotten."""
+"""Maximum of stored positions of packets without a frame yet; the oldest are dropped."""
 
 
 @dataclass(slots=True)
 class Seen:
     """One frame of the source, in presentation order.
 
-    `frame` None with `packet` None: lost. With `packet`: passed by, not decoded (keyframe mode).
-    `pos`: of its packet in the file, `NO_PLACE` when unknown.
+    `frame` None with `packet` None: lost. With `packet`: not decoded (keyframe mode).
+    `pos`: position of its packet in the file, `NO_PLACE` when unknown.
     """
 
     pts: int
@@ -58,7 +59,7 @@ class FrameDecoder:
         self.packets_sent = 0
 
     def reset(self) -> None:
-        """Forget everything in flight; the stream was rewound or seeked."""
+        """Discard all state of packets in flight, after a rewind or seek of the stream."""
         self._pending.clear()
         self._places.clear()
         self._times.clear()
@@ -74,7 +75,7 @@ class FrameDecoder:
         yield from self.drain()
 
     def send(self, packet: Any) -> Iterator[Seen]:
-        """Decode one packet; yields what comes out, which may belong to earlier packets."""
+        """Decode one packet; yields the output, which may belong to earlier packets."""
         self._tag = tag = self._tag + 1
         self._key_seen = self._key_seen or packet.is_keyframe
         if self._stream.is_shown(packet):
@@ -90,7 +91,7 @@ class FrameDecoder:
             yield from self._shown(frame)
 
     def decode_alone(self, packet: Any) -> Any:
-        """Decode one keyframe by itself; None when that fails. Nothing else may be in flight."""
+        """Decode a single keyframe; None when that fails. No other packet may be in flight."""
         self.packets_sent += 1
         codec = self._stream.codec
         try:
@@ -101,7 +102,7 @@ class FrameDecoder:
         return frames[0] if frames else None
 
     def drain(self) -> Iterator[Seen]:
-        """Get the frames the decoder still holds; what is pending after that is lost."""
+        """Yield the frames that the decoder still holds; packets pending after that are lost."""
         try:
             frames = self._stream.codec.decode(None)
         except (av.error.FFmpegError, EOFError):
@@ -162,7 +163,7 @@ class FrameDecoder:
             yield Seen(pts, is_key=False, pos=self._places.pop(tag, NO_PLACE))
 
     def _next_time(self) -> int:
-        """Give the next of the times that are known, else that of one frame after the last."""
+        """Return the next known time, else the last time plus one frame."""
         if self._times:
             self._last_pts = heapq.heappop(self._times)
             return self._last_pts
@@ -172,5 +173,5 @@ class FrameDecoder:
 
 
 def _is_field(frame: Any) -> bool:
-    """Interlaced: two packets may share one frame, so a packet without a frame is no loss."""
+    """Return whether a frame is interlaced: then two packets may share it, and none is lost."""
     return bool(frame.interlaced_frame)

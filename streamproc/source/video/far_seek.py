@@ -1,7 +1,7 @@
-"""Ways into the middle of a far source, by what its container says of time at places.
+"""Seeking in a remote source by timestamps in its container, without reading all of it.
 
 Matroska: by Cues, else by the times of clusters. Fragmented MP4: by `mfra` or `sidx`, else by the
-times of fragments. Transport streams: by the times of pictures. The others have no such places.
+times of fragments. Transport streams: by the times of pictures. Other formats are not supported.
 """
 
 from fractions import Fraction
@@ -25,13 +25,13 @@ from streamproc.source.video.time_marks import (
 _CLOSE_S: Final = 2
 _FIRST_PACKETS: Final = 48
 _MOST_REORDERED: Final = 16
-"""Of so many of them it is not known yet what is shown between them."""
+"""The last ones in presentation order are ignored: later packets may be shown between them."""
 _SAMPLES: Final = 7
-"""Transport streams are joined by who knows nothing of their clocks: so many are looked at."""
+"""Clock samples of a transport stream: joined streams may have unrelated clocks."""
 
 
 class Jumps:
-    """Made once per stream, while it stands at its beginning; `first_pts` of its first frame."""
+    """Seeks in one stream; created once, at the stream's start. `first_pts`: of its first frame."""
 
     def __init__(self, stream: VideoStream, first_pts: int) -> None:
         self._stream, self._first_pts = stream, first_pts
@@ -41,15 +41,15 @@ class Jumps:
         self._has_looked = False
 
     def index_at(self, pts: int) -> int:
-        """Return which frame this is at a constant rate, counted from the first one."""
+        """Return the estimated index of the frame at `pts`, assuming a constant rate."""
         self.look_at_beginning()
         return round((pts * self._stream.time_base - self._origin_s) * self.rate)
 
     def look_at_beginning(self) -> None:
-        """Learn when the first frame would be shown if it came as regularly as those behind it.
+        """Compute the time of the first frame from the following frames, for a constant rate.
 
-        Writers of fragments stamp the first ones early, so that no time is below zero. The stream
-        stands somewhere else after this; the second time nothing happens.
+        Writers of fragments give the first frames earlier times, so that no time is below zero. The
+        stream's position changes; a second call does nothing.
         """
         if self._has_looked:
             return
@@ -64,9 +64,9 @@ class Jumps:
         self._origin_s = late_s[len(late_s) // 2]
 
     def go_before(self, pts: int) -> bool:
-        """Have the stream stand where packets decoded at `pts` are still to come, not far from it.
+        """Seek to a position shortly before the packets that are decoded at `pts`.
 
-        False when the container does not tell where that is; the stream has to be rewound then.
+        False when the container has no information for this; then the stream has to be rewound.
         """
         try:
             if self._stream.format == "matroska":
@@ -74,7 +74,7 @@ class Jumps:
             if self._stream.movie is not None:
                 return self._into_fragments(self._stream.movie, pts)
             return self._stream.format == "mpegts" and self._into_packets(pts)
-        except (DisorderError, SourceError):  # also what cannot be opened from such a place
+        except (DisorderError, SourceError):  # also if it cannot be opened there
             return False
 
     def _into_clusters(self, pts: int) -> bool:

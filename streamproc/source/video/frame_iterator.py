@@ -1,13 +1,13 @@
-"""Walk over a source: the wanted frames in order, each with the counters it has in any run.
+"""Iterator over the selected frames of a source, in order, with reproducible indexes and counters.
 
-A frame's index is its place among those that a full decode shows. A fresh run decodes from the
-start, or from the last keyframe before the range. A resumed run goes to a keyframe before the last
-processed frame, and trusts the place only when a frame with the logged pts and place in the file
-turns up there; otherwise it decodes from the start and checks by index. Keyframe mode reads all
-packets and decodes keyframes alone. Where packets do not tell the order of the frames, or what the
-container calls a keyframe is none to the decoder, everything is decoded from the start.
+A frame's index is its rank among the frames of a full decode. A new run decodes from the start, or
+from the last keyframe before the range. A resumed run seeks to a keyframe before the last processed
+frame. It accepts this position only if a frame with the logged pts and file position is found
+there; otherwise it decodes from the start and checks by index. Keyframe mode reads all packets and
+decodes only keyframes. Everything is decoded from the start if packets do not define the order of
+the frames, or if a keyframe of the container is no keyframe for the decoder.
 
-Time never runs back: a frame that says so has the time of the one before it.
+Times never decrease: a frame with an earlier time has the time of the frame before it.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ from streamproc.source.video.sampling import Place, Selection, exact
 
 @dataclass(slots=True)
 class Counters:
-    """Frames of the range so far."""
+    """Frame counts of the range so far."""
 
     decoded: int = 0
     failed: int = 0
@@ -50,7 +50,7 @@ class Counters:
 
 @dataclass(slots=True)
 class Picked:
-    """A frame to deliver. `frame` is libav's own; the counters are `FrameIterator.counters` now."""
+    """A frame to deliver. `frame`: of libav. Its counters are `FrameIterator.counters` now."""
 
     frame: Any
     index: int
@@ -61,7 +61,7 @@ class Picked:
 
 
 class FrameIterator:
-    """Decodes the head of the source at once; `pictures()` walks over the rest, one time."""
+    """Decodes the first frame at once; `pictures()` iterates over the source, once."""
 
     def __init__(
         self,
@@ -73,9 +73,10 @@ class FrameIterator:
         by_clock: bool = False,
         anchor_s: float | None = None,
     ) -> None:
-        """`by_clock`: a range in seconds may be gone to by time, and its frames' index estimated.
+        """Decode the first frame; raises a `SourceError`.
 
-        `anchor_s`: a range in frames is meant as a walk from so many seconds on numbers them.
+        `by_clock`: the start of a range in seconds may be found by time, with an estimated index.
+        `anchor_s`: a range in frames refers to the numbers of a run that starts at these seconds.
         """
         self._stream = stream
         self._by_key = sampling.mode == "keyframe"
@@ -91,7 +92,7 @@ class FrameIterator:
         self.truncated = False
         self._line: int | None = None
         self.n_frames: int | None = None
-        """Of the whole source, once its end has been seen."""
+        """Number of frames of the whole source; None before its end was read."""
         self._is_certain = False
         self._was_key = False
         self._head_packets: list[Any] = []
@@ -112,9 +113,9 @@ class FrameIterator:
         )
 
     def pictures(self) -> Iterator[Picked]:
-        """Yield the wanted frames in presentation order.
+        """Yield the selected frames in presentation order.
 
-        Sets `truncated` when the file ended before its own header said it would. Raises
+        Sets `truncated` when the file is shorter than its header says. Raises
         `SourceChangedError` when the resume point is not a frame of this source.
         """
         for plan in self._plans():
@@ -142,10 +143,10 @@ class FrameIterator:
             return Counters(resume.decoded, resume.failed, 0, resume.skipped)
         return Counters(resume.decoded, resume.failed, resume.skipped, 0)
 
-    # Where to begin
+    # Start position
 
     def _plans(self) -> Iterator[Callable[[], Iterator[tuple[int, Seen]]]]:
-        """Yield the ways to begin, the quickest first; the last resort is not among them."""
+        """Yield the ways to start, the fastest first, without `_last_resort`."""
         last = self._last
         if last is None:
             yield self._from_the_head if self._selection.starts_at_zero else self._from_the_range
@@ -184,7 +185,7 @@ class FrameIterator:
         return self._from_the_start() if landing is None else self._from_landing(landing)
 
     def _last_resort(self) -> Iterator[tuple[int, Seen]]:
-        """Decode everything: from the start, or where estimated numbers begin."""
+        """Decode everything: from the start, or from the first frame with an estimated number."""
         if self._last is None or not self._last.index_is_estimate:
             return self._from_the_start()
         frames = self._from_the_range()
@@ -194,7 +195,7 @@ class FrameIterator:
 
     @property
     def _may_estimate(self) -> bool:
-        """What has begun with numbers that were counted, or estimated, goes on so."""
+        """Whether frame numbers may be estimated: a resumed run uses the same way as before."""
         if self._last is not None:
             return self._last.index_is_estimate
         return self._by_clock and (
@@ -208,7 +209,7 @@ class FrameIterator:
         return self.head.pts + ceil(start_s / self._stream.time_base)
 
     def _by_clock_to(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
-        """Go to a keyframe before the last frame as the range was gone to, and find that frame."""
+        """Seek by time to a keyframe before the last frame, and find that frame."""
         self._find_origin()
         landing = seek.by_clock(self._stream, self.head, self._jumps, last.pts)
         if landing is None:
@@ -224,7 +225,7 @@ class FrameIterator:
         return counted(self._sequence(landing.packets), landing.anchor_pts, landing.anchor_index)
 
     def _by_place(self, last: ResumePoint) -> Iterator[tuple[int, Seen]]:
-        """Go to a keyframe before the last frame's time, and find that frame by its place."""
+        """Seek to a keyframe before the last frame's time, and find that frame by its position."""
         self._find_origin()
         packets = seek.before_pts(self._stream, last.pts)
         if packets is None:
@@ -246,7 +247,7 @@ class FrameIterator:
         return self._from_landing(landing)
 
     def _find_origin(self) -> None:
-        """Let the selection see the first frame of the range: it counts from there."""
+        """Pass the first frame of the range to the selection, which counts from there."""
         if self._selection.starts_at_zero:
             self._selection.place(0, Fraction(0))
             return
@@ -269,7 +270,7 @@ class FrameIterator:
         self._stream.rewind()
         self._decoder.reset()
 
-    # What to do with each frame
+    # Processing of each frame
 
     def _picked(self, frames: Iterator[tuple[int, Seen]]) -> Iterator[Picked]:
         index = -1
@@ -308,9 +309,9 @@ class FrameIterator:
                 counters.skipped_undecoded += 1
                 return None
             if self._stream.has_fields:
-                raise seek.UnrankableError  # the keyframe's other field is another packet
+                raise seek.UnrankableError  # the keyframe's other field is in another packet
             frame = self._decoder.decode_alone(seen.packet)
-            is_doubtful = was_key and frame is None  # one after the other, and no picture
+            is_doubtful = was_key and frame is None  # two consecutive keyframes, no frame
             if is_doubtful or (frame is not None and not frame.key_frame):
                 raise seek.UnrankableError
         if frame is None:
@@ -325,7 +326,7 @@ class FrameIterator:
         return Picked(frame, index, pts, float(time_s), seen.pos, self._is_estimate)
 
     def resume_point(self, picked: Picked) -> ResumePoint:
-        """Return where a later walk goes on after this frame, which is the one shown last."""
+        """Return the point to continue after this frame, which must be the last one yielded."""
         c = self.counters
         return ResumePoint(
             picked.index,
@@ -364,7 +365,7 @@ class FrameIterator:
         raise SourceEmptyError("the source has no frame that can be decoded")
 
     def _key_head(self, packets: Iterator[Any]) -> seek.StreamStart | None:
-        """Return the first keyframe as the head; None: the head has to be found by decoding."""
+        """Return the first keyframe as the start; None: it has to be found by decoding."""
         self._rest = packets
         has_lead_in = False
         for packet in packets:
@@ -378,7 +379,7 @@ class FrameIterator:
                 if self.head_frame is None:
                     break
                 return seek.StreamStart(packet.pts)
-            elif has_lead_in:  # an edit list begins in the middle of a group of pictures
+            elif has_lead_in:  # an edit list starts in the middle of a GOP
                 return None
         self._by_key = False
         return None

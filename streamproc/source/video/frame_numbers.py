@@ -1,4 +1,4 @@
-"""Frames as they come, with their numbers: from a place whose number is known."""
+"""Frame numbering from an anchor frame whose index is known."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,14 @@ from streamproc.source.video.decoder import Seen
 
 
 class LostPlaceError(Exception):
-    """The frame that was to be found at a place is not there."""
+    """The expected frame was not found at a position."""
 
 
 def from_a_keyframe(seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Pass frames on if the first is there, and a keyframe to the decoder: others are garbage."""
+    """Yield the frames if the first one is a decoded keyframe; else raise `LostPlaceError`.
+
+    Frames after another start are garbage.
+    """
     for first in seen:
         if first.frame is None or not first.is_key:
             raise LostPlaceError
@@ -28,9 +31,10 @@ def counted(
     *,
     has_to_be_there: bool = False,
 ) -> Iterator[tuple[int, Seen]]:
-    """Number frames from the anchor on, dropping what is shown before it.
+    """Number frames from the anchor on; frames shown before it are dropped.
 
-    A frame whose place is not known will do, unless it `has_to_be_there`.
+    The anchor may have an unknown position, unless `has_to_be_there`. Raises `LostPlaceError` if it
+    is not found.
     """
     for first in seen:
         is_there = first.pos == anchor_pos or (
@@ -38,7 +42,7 @@ def counted(
         )
         if first.pts == anchor_pts and is_there:
             yield anchor_index, first
-            # Leading pictures lost for want of a reference turn up after the keyframe they lead to.
+            # Leading pictures that are lost without a reference are reported after their keyframe.
             following = (s for s in seen if s.frame or s.packet or s.pts >= anchor_pts)
             yield from enumerate(following, anchor_index + 1)
             return

@@ -1,7 +1,8 @@
-"""Which H.264 packets are the second field of a picture: two packets of it are one frame.
+"""Detection of second fields in H.264 (PAFF): two packets that are fields make one frame.
 
-Reads as much of ITU-T H.264 as tells it: the sequence and picture parameter sets' numbers, and the
-head of each packet's first slice (7.3.2.1, 7.3.2.2, 7.3.3). What cannot be read is no field.
+Parses only the necessary part of ITU-T H.264: numbers in the sequence and picture parameter sets,
+and the header of each packet's first slice (7.3.2.1, 7.3.2.2, 7.3.3). What cannot be parsed counts
+as no field.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class _Slice(NamedTuple):
 
 
 class _Bits:
-    """Reads a NAL unit's bits; emulation prevention is taken out. Raises IndexError at the end."""
+    """Bit reader of a NAL unit without emulation prevention. Raises IndexError at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data.replace(b"\x00\x00\x03", b"\x00\x00")
@@ -43,7 +44,7 @@ class _Bits:
         return value
 
     def unsigned(self) -> int:
-        """An Exp-Golomb number."""
+        """Read an unsigned Exp-Golomb number."""
         n_zeros = 0
         while not self.read(1):
             n_zeros += 1
@@ -57,7 +58,7 @@ class _Bits:
 
 
 class Fields:
-    """Looks at the packets of one stream, in decode order; `extradata` as the container has it."""
+    """Field detector for packets of one stream, in decode order; `extradata`: the container's."""
 
     def __init__(self, extradata: bytes) -> None:
         self._sequences: dict[int, _Sequence] = {}
@@ -126,7 +127,7 @@ class Fields:
             self._read_lengthy(data, at + 1, data[at])
 
     def _read_lengthy(self, data: bytes, at: int, n_sets: int) -> int:
-        """Read sets with a length of 16 bits before each; return where they end."""
+        """Read parameter sets, each after a 16-bit length; return the position of their end."""
         for _ in range(n_sets):
             length = int.from_bytes(data[at : at + 2], "big")
             self._read_set(data[at + 2 : at + 2 + length])

@@ -1,9 +1,10 @@
-"""From a decoder's frame to upright BGR arrays, in as few passes over the pixels as possible.
+"""Colour conversion, scaling and rotation of a decoded frame to upright BGR arrays.
 
-The full picture is one swscale pass. For the scaled one, swscale scales the planes of the common
-formats and OpenCV makes BGR of them, straight into the slot: .33 ms from 768x576 to 416x416, where
-swscale alone takes .54. Other formats, and colours that OpenCV's formula is not for, are swscale's.
-Its BILINEAR widens its filter when it makes an image smaller, so it averages.
+It uses as few passes over the pixels as possible. The full image is one swscale pass. For the
+scaled one, swscale scales the planes of common formats and OpenCV converts them to BGR directly in
+the slot: .33 ms from 768x576 to 416x416, where swscale alone takes .54. Other formats, and colour
+spaces that OpenCV's formula does not cover, are converted by swscale. Its BILINEAR averages: it
+widens its filter when it makes an image smaller.
 """
 
 import struct
@@ -19,16 +20,16 @@ from streamproc.source.types import FrameOutputs, Image, letterbox_size
 _PADDING: Final = 114
 _PLANAR: Final = "yuv420p"
 _BT601: Final = frozenset({2, 5, 6})
-"""Matrix coefficients of ISO/IEC 23091-2: not said, 625 lines, 525 lines."""
+"""Matrix coefficients of ISO/IEC 23091-2: unspecified, 625 lines, 525 lines."""
 _FULL_RANGE: Final = 2
 _MATRIX: Final = struct.Struct("<9i")
-"""Of a display matrix: a b u, c d v, x y w."""
+"""Format of a display matrix: a b u, c d v, x y w."""
 
-cv2.setNumThreads(0)  # a decoder has one core; the nursery must have one thread
+cv2.setNumThreads(0)  # a decoder has one core; the fork server must have one thread
 
 
 class Upright(NamedTuple):
-    """How a stored picture is made upright: mirrored left to right first, then turned.
+    """Steps that make a stored image upright: first mirror left to right, then rotate.
 
     `turns`: quarter turns, counterclockwise.
     """
@@ -58,7 +59,7 @@ class FrameConverter:
         self._for_scaled = VideoReformatter()
 
     def paint(self, frame: Any, full: Image | None, scaled: Image | None) -> None:
-        """Fill the slot's images from a decoded frame of any size (streams may change theirs)."""
+        """Fill the slot's images from a decoded frame of any size (sizes may change)."""
         if full is not None:
             self._write(self._packed(self._for_full, frame, self._size), full)
         if scaled is not None and self._scaled is not None:
@@ -75,7 +76,7 @@ class FrameConverter:
                 self._converted(frame, self._scaled, target)
 
     def _is_plain(self, frame: Any) -> bool:
-        """Whether OpenCV's conversion is right: BT.601 in its limited range, whole chroma."""
+        """Whether OpenCV's conversion is correct: BT.601, limited range, even width and height."""
         width, height = self._scaled or (0, 0)
         return (
             frame.format.name == _PLANAR
@@ -85,11 +86,11 @@ class FrameConverter:
         )
 
     def _lying(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) before the turn."""
+        """Return (width, height) before the rotation."""
         return size if self._turns % 2 == 0 else (size[1], size[0])
 
     def _packed(self, reformatter: VideoReformatter, frame: Any, size: tuple[int, int]) -> Image:
-        """Scale and convert with swscale, not yet upright."""
+        """Scale and convert with swscale; the result is not upright yet."""
         width, height = self._lying(size)
         drawn = reformatter.reformat(
             frame, width, height, "bgr24", interpolation=Interpolation.BILINEAR, threads=1
@@ -97,7 +98,7 @@ class FrameConverter:
         return _rows(drawn.planes[0], height, 3 * width).reshape(height, width, 3)
 
     def _converted(self, frame: Any, size: tuple[int, int], target: Image | None) -> Image:
-        """Scale with swscale, convert with OpenCV: into `target` if there is one."""
+        """Scale with swscale, convert with OpenCV, into `target` if given."""
         width, height = self._lying(size)
         drawn = self._for_scaled.reformat(
             frame, width, height, _PLANAR, interpolation=Interpolation.BILINEAR, threads=1
@@ -115,13 +116,13 @@ class FrameConverter:
 
 
 def _rows(plane: Any, height: int, n_bytes: int) -> Image:
-    """(height, n_bytes) of a plane, without the padding of its lines."""
+    """Return a plane as (height, n_bytes), without the padding of its lines."""
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return lines[:height, :n_bytes]
 
 
 def upright(frame: Any) -> Upright:
-    """Return what a decoded frame's display matrix asks for, to the nearest quarter turn."""
+    """Return the rotation of a decoded frame's display matrix, to the nearest quarter turn."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX" and len(bytes(data)) == _MATRIX.size:
             a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data))
@@ -131,16 +132,16 @@ def upright(frame: Any) -> Upright:
 
 
 def by_matrix(a: int, b: int, c: int, d: int) -> Upright:
-    """Return the steps for a matrix that shows the stored point (x, y) at (ax + cy, bx + dy)."""
+    """Return the steps for a matrix that maps the stored point (x, y) to (ax + cy, bx + dy)."""
     lies_along_x = abs(c) > abs(d)
     turns = (1 if c > 0 else 3) if lies_along_x else (0 if d > 0 else 2)
     return Upright(turns, a * d < b * c)
 
 
 def sample_aspect(stream: Any, codec: Any, turns: int) -> tuple[int, int]:
-    """Return width : height of an upright pixel, in lowest terms; (1, 1) when nothing tells it.
+    """Return width : height of an upright pixel, in lowest terms; (1, 1) when unknown.
 
-    The container's word goes before the codec's, as for players.
+    The container's value has priority over the codec's, as in players.
     """
     told = stream.sample_aspect_ratio or codec.sample_aspect_ratio
     if not told or not 0 < told.numerator <= MAX_TERM or not 0 < told.denominator <= MAX_TERM:

@@ -1,8 +1,9 @@
-"""A source's bytes as libav reads them.
+"""File objects for libav over the bytes of a source.
 
-All of it; or with a bridge, which leaves out a stretch: a box or element that says it is empty
-begins where the stretch does, so that a demuxer skips it and every position keeps its meaning; or
-forward alone, for a source that is still arriving, so that no demuxer asks for its end.
+There are three kinds: the whole source; the source with a bridge, which leaves out a byte range; or
+forward only, for a source that is still arriving, so that no demuxer reads its end first. A bridge
+puts the header of an empty box or element at the start of the range. So a demuxer skips the range,
+and all positions stay valid.
 """
 
 import os
@@ -13,10 +14,10 @@ _HEADER_BYTES: Final = 16
 
 
 class RandomAccess(Protocol):
-    """A binary file; `size_bytes` None while unknown.
+    """A binary file; `size_bytes` is None while unknown.
 
-    `is_far`: bytes cost time, so none are read that are not needed. `is_arriving`: it comes from
-    its first byte to its last, and a read waits until its bytes are there.
+    `is_far`: reads are slow, so only necessary bytes are read. `is_arriving`: the bytes arrive in
+    order, and a read waits for its bytes.
     """
 
     size_bytes: int | None
@@ -29,7 +30,7 @@ class RandomAccess(Protocol):
 
 
 class Bridge(NamedTuple):
-    """A stretch from `start` to `end` that is not read; `head` stands at its start."""
+    """A byte range from `start` to `end` that is not read; `head` replaces its first bytes."""
 
     start: int
     end: int
@@ -37,7 +38,7 @@ class Bridge(NamedTuple):
 
 
 class Passage:
-    """What libav reads, from the first byte on."""
+    """A seekable file object for libav, optionally with a bridge."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Passage:
         bridge: Bridge | None = None,
         on_read: Callable[[int, int], None] = lambda _start, _end: None,
     ) -> None:
-        """`on_read` is told from and up to which position the file has been read."""
+        """`on_read` is called with the start and end position of every read of the file."""
         self._file, self._bridge, self._on_read = file, bridge, on_read
         self._position = 0
 
@@ -76,7 +77,7 @@ class Passage:
 
 
 class ForwardPassage:
-    """A passage that cannot be sought in: without `seek` libav reads it as it comes."""
+    """A file object that is not seekable: without `seek` libav reads it in order."""
 
     def __init__(self, file: RandomAccess, on_read: Callable[[int, int], None]) -> None:
         self._passage = Passage(file, None, on_read)
@@ -86,17 +87,17 @@ class ForwardPassage:
 
 
 class BoxRow:
-    """Follows the boxes of an ISO base media file while it is read, to where the last one ends."""
+    """Tracks the boxes of an ISO base media file while it is read, up to the last one's end."""
 
     def __init__(self, read_at: Callable[[int, int], bytes], start: int) -> None:
-        """`start`: where some box of the top level begins."""
+        """`start`: the position of any top-level box."""
         self._read_at = read_at
         self._next = start
         self._reached = 0
         self._is_row = True
 
     def passed(self, start: int, end: int) -> None:
-        """Note that a stretch has been read. One that is read out of turn tells nothing."""
+        """Record that a byte range has been read. A range out of order is ignored."""
         self._reached = max(self._reached, end)
         while self._is_row and start - _HEADER_BYTES <= self._next <= end - _HEADER_BYTES:
             header = self._read_at(self._next, _HEADER_BYTES)
@@ -107,8 +108,8 @@ class BoxRow:
             self._next += length if self._is_row else 0
 
     def goes_beyond(self, size_bytes: int | None) -> bool:
-        """Whether the last box that was met says that it ends behind the end of the file.
+        """Whether the last box that was read ends after the end of the file, by its own length.
 
-        Of a file of unknown size, behind what has been read.
+        In a file of unknown size: after the last byte that was read.
         """
         return self._next > (self._reached if size_bytes is None else size_bytes)

@@ -1,4 +1,4 @@
-"""What a Matroska file says before its first cluster, and the clusters' times (RFC 9559)."""
+"""Matroska parser for seeking: elements before the first cluster, cluster times (RFC 9559)."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -32,14 +32,14 @@ class _Element(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the first cluster is, and whether there are Cues where the head says so."""
+    """Position of the first cluster, and whether Cues exist at their announced position."""
 
     first_cluster: int
     has_cues: bool
 
 
 def layout(read_at: ReadAt) -> Layout | None:
-    """Return how the file is laid out, None when its clusters are not to be found."""
+    """Return the layout of the file, None when its clusters cannot be found."""
     top = _elements(read_at, 0, None)
     segment = next((e for e in top if e.kind == _SEGMENT), None)
     if segment is None:
@@ -59,7 +59,10 @@ def layout(read_at: ReadAt) -> Layout | None:
 
 
 def next_cluster(read_at: ReadAt, position: int, end: int) -> Mark | None:
-    """Return the first cluster's mark; raises `DisorderError` when none is to be found."""
+    """Return the mark of the first cluster from `position` on; None when there is none.
+
+    Raises `DisorderError` when none is found within the search limit.
+    """
     for at in places(read_at, _CLUSTER.to_bytes(4, "big"), position, end):
         head = _element(read_at(at, _HEAD_BYTES), 0)
         if head is None:
@@ -76,7 +79,7 @@ def next_cluster(read_at: ReadAt, position: int, end: int) -> Mark | None:
 
 
 def void(length: int) -> bytes:
-    """Return the head of an element that fills `length` bytes with nothing."""
+    """Return the header of a Void element of `length` bytes in total."""
     return _VOID + (length - VOID_BYTES).to_bytes(7, "big")
 
 
@@ -85,7 +88,7 @@ def _is_cues(read_at: ReadAt, position: int) -> bool:
 
 
 def _position_of_cues(read_at: ReadAt, seek_head: _Element) -> int | None:
-    """Return where the Cues are, counted from the segment's body."""
+    """Return the position of the Cues, relative to the segment's body; None when not given."""
     if seek_head.end is None or seek_head.end - seek_head.body > _SMALL_BYTES:
         return None
     for seek in _elements(read_at, seek_head.body, seek_head.end):
@@ -102,7 +105,7 @@ def _position_of_cues(read_at: ReadAt, seek_head: _Element) -> int | None:
 
 
 def _elements(read_at: ReadAt, position: int, end: int | None) -> Iterator[_Element]:
-    """Yield elements one after the other; one of unknown length is the last."""
+    """Yield consecutive elements; an element of unknown length is the last."""
     for _ in range(_MOST_ELEMENTS):
         if end is not None and position >= end:
             return
@@ -117,7 +120,7 @@ def _elements(read_at: ReadAt, position: int, end: int | None) -> Iterator[_Elem
 
 
 def _element(data: bytes, at: int) -> _Element | None:
-    """Read an element's head at `at`; its places are counted from the data's start."""
+    """Read an element's header at `at`; its positions are relative to the data's start."""
     kind, at = _number(data, at, keep_marker=True)
     if kind is None:
         return None

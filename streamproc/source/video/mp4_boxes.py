@@ -1,7 +1,7 @@
-"""What an ISO base media file (MP4, MOV) announces, against what a file of its size can hold.
+"""Memory-exhaustion check of an ISO base media file (MP4, MOV): announced samples against size.
 
-libav makes an entry of memory for each sample that a table announces, before it looks for them:
-30 kB are enough to announce a thousand million. This walk reads headers alone.
+libav allocates an entry for each sample that a table announces, before it reads the samples: a file
+of 30 kB can announce a thousand million. This check reads only headers.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from streamproc.source.errors import SourceTooLargeError
 from streamproc.source.video.container_probe import ReadAt
 
 MAX_SAMPLES: Final = 16_000_000
-"""Of all tracks together: three days at 60 frames a second. libav takes 44 bytes for each."""
+"""Of all tracks together: three days at 60 frames a second. libav uses 44 bytes for each."""
 MAX_NESTED_BOXES: Final = 20_000
 _MAX_FRAGMENT_BOXES: Final = 2_000
-"""Fragments are looked into until so many boxes were: libav reads the others when it gets there."""
+"""Fragments are checked up to this number of boxes: libav reads later ones when it reaches them."""
 _MAX_TOP_BOXES: Final = 100_000
 _MANY_BOXES: Final = 10_000
 _SMALL_BOX_BYTES: Final = 64
 _MOST_SMALL: Final = 0.8
-"""Of many boxes; a fragment has two that are not small, and at most three that are."""
+"""Maximum share of small boxes among many: a fragment has two large and at most three small."""
 
 _CONTAINERS: Final = frozenset(
     b"moov trak mdia minf stbl dinf edts mvex udta moof traf rmra rmda".split()
 )
-"""Boxes that libav reads as lists of boxes, wherever they stand."""
+"""Boxes that libav reads as lists of boxes, at any position."""
 _HEADER_BYTES: Final = 8
 _LARGE_HEADER_BYTES: Final = 16
 _BYTES_PER_ENTRY: Final = {
@@ -50,20 +50,20 @@ class _Box(NamedTuple):
 
 @dataclass(slots=True)
 class _Track:
-    """Samples of one size, and what decides how libav counts them."""
+    """Samples of equal size in a track, and the properties by which libav counts them."""
 
     n_samples: int = 0
     sample_bytes: int = 0
     is_sound: bool = False
     ticks_evenly: bool = True
-    """One duration for all of the samples, of one tick: then sound is indexed by chunks."""
+    """Whether all samples have the same duration of one tick: then sound is indexed by chunks."""
 
 
 def check(read_at: ReadAt, size_bytes: int | None, *, only_first: bool = False) -> None:
-    """Raise `SourceTooLargeError` when reading the file's tables could take any amount of memory.
+    """Raise `SourceTooLargeError` when reading the file's tables could need unlimited memory.
 
-    A file of unknown size is read up to its first `moov`, as libav will have to. `only_first`: up
-    to the first fragment, as libav is told to.
+    A file of unknown size is checked up to its first `moov`, which libav has to read, too.
+    `only_first`: up to the first fragment, as configured for libav.
     """
     _Survey(read_at, size_bytes, only_first=only_first).run()
 
@@ -93,7 +93,7 @@ class _Survey:
                 return
 
     def _enter(self, top: _Box) -> None:
-        """Look at all boxes of one, without recursion: a file chooses how deep it is nested."""
+        """Check all boxes within one, without recursion: the file determines the nesting depth."""
         open_boxes = [iter((top,))]
         while open_boxes:
             box = next(open_boxes[-1], None)
@@ -118,7 +118,7 @@ class _Survey:
             yield inner
 
     def _boxes(self, position: int, end: int | None) -> Iterator[_Box]:
-        """Yield boxes one after the other; what is no box ends the list, as it does for libav."""
+        """Yield consecutive boxes; an invalid box ends the list, as in libav."""
         while end is None or position + _HEADER_BYTES <= end:
             header = self._read_at(position, _LARGE_HEADER_BYTES)
             if len(header) < _HEADER_BYTES:

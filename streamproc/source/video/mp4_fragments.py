@@ -1,4 +1,4 @@
-"""Fragments of an MP4: what its beginning and its end list of them, and how one is found between.
+"""Fragmented MP4 parser for seeking: index boxes at start and end, search between them.
 
 ISO/IEC 14496-12: `moof` 8.8.4, `tfdt` 8.8.12, `mfra` 8.8.9, `sidx` 8.16.3.
 """
@@ -24,7 +24,7 @@ FREE_BYTES: Final = 16
 
 
 class Box(NamedTuple):
-    """Where a box begins, its body, and what comes behind it."""
+    """A box: its kind, and the positions of its start, its body and its end."""
 
     kind: bytes
     start: int
@@ -33,7 +33,7 @@ class Box(NamedTuple):
 
 
 def movie_of_fragments(read_at: ReadAt) -> Box | None:
-    """Return the `moov` that announces fragments, None when the file is of another kind."""
+    """Return the `moov` that announces fragments, None when the file is not fragmented."""
     for box in _boxes(read_at, 0, None):
         if box.kind == b"moov":
             is_one = any(inner.kind == b"mvex" for inner in _boxes(read_at, box.body, box.end))
@@ -44,12 +44,12 @@ def movie_of_fragments(read_at: ReadAt) -> Box | None:
 
 
 def free(length: int) -> bytes:
-    """Return the head of a box that fills `length` bytes with nothing."""
+    """Return the header of a `free` box of `length` bytes in total."""
     return (1).to_bytes(4, "big") + b"free" + length.to_bytes(8, "big")
 
 
 def listed(read_at: ReadAt, movie: Box, track: int, size: int, timescale: int) -> list[Mark]:
-    """Return the marks that `mfra` at the end or `sidx` behind the `moov` lists; none without."""
+    """Return the marks listed in `mfra` at the end or `sidx` after the `moov`; else none."""
     tail = read_at(size - _MFRO_BYTES, _MFRO_BYTES)
     length = int.from_bytes(tail[12:16], "big") if tail[4:8] == b"mfro" else 0
     if _MFRO_BYTES < length <= min(size, _MOST_LIST_BYTES):
@@ -60,9 +60,9 @@ def listed(read_at: ReadAt, movie: Box, track: int, size: int, timescale: int) -
 
 
 def next_fragment(read_at: ReadAt, track: int, position: int, end: int) -> Mark | None:
-    """Return the mark of the first fragment of a track.
+    """Return the mark of a track's first fragment from `position` on; None when there is none.
 
-    Raises `DisorderError` when none is to be found.
+    Raises `DisorderError` when none is found within the search limit.
     """
     for name_at in places(read_at, _MOOF, position + 4, end):
         start = name_at - 4
@@ -92,7 +92,7 @@ def _boxes(read_at: ReadAt, position: int, end: int | None) -> Iterator[Box]:
 
 
 def _random_access(read_at: ReadAt, position: int, track: int) -> list[Mark]:
-    """Read `tfra` boxes of one track; none when there is none, or it is damaged."""
+    """Read the `tfra` box of one track; an empty list when it is missing or damaged."""
     for mfra in _boxes(read_at, position, None):
         for box in _boxes(read_at, mfra.body, mfra.end):
             if box.kind == b"tfra":
@@ -120,7 +120,7 @@ def _entries(data: bytes) -> list[Mark]:
 
 
 def _segment_index(read_at: ReadAt, movie: Box, end: int, timescale: int) -> list[Mark]:
-    """Read a `sidx` that covers the whole file; another one would leave the rest in the dark."""
+    """Read a `sidx` that covers the whole file; one that covers only a part is ignored."""
     for box in _boxes(read_at, movie.end, None):
         if box.kind == b"sidx" and box.end - box.start <= _MOST_LIST_BYTES:
             return _subsegments(read_at(box.body, box.end - box.body), box.end, end, timescale)
@@ -151,7 +151,7 @@ def _subsegments(data: bytes, anchor: int, end: int, timescale: int) -> list[Mar
 
 
 def _decode_time(moof: bytes, track: int) -> int | None:
-    """Return when the track's first sample of the fragment is decoded; None: it has none here."""
+    """Return the decode time of the track's first sample in the fragment; None without one."""
 
     def read_at(position: int, length: int) -> bytes:
         return moof[position : position + length]

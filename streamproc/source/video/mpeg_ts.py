@@ -1,7 +1,7 @@
-"""The clock of a transport stream: PES heads of one stream, wherever one begins to read.
+"""MPEG transport stream parser for seeking: decode times in PES headers, from any position.
 
-ISO/IEC 13818-1, 2.4.3.2 (transport packets) and 2.4.3.6 (PES packets). Packets of 192 bytes have a
-time of 4 bytes before them, those of 204 bytes an error correction of 16 bytes behind.
+ISO/IEC 13818-1, 2.4.3.2 (transport packets) and 2.4.3.6 (PES packets). Packets of 192 bytes begin
+with a time of 4 bytes; packets of 204 bytes end with an error correction of 16 bytes.
 """
 
 from collections.abc import Iterator
@@ -21,13 +21,16 @@ _TICKS: Final = 1 << 33
 
 
 class TransportClock:
-    """Marks of the packets of one `pid`; times are put near `origin`, which may be any."""
+    """Marks of the packets of one `pid`; times are unwrapped to the value nearest to `origin`."""
 
     def __init__(self, read_at: ReadAt, pid: int, origin: int) -> None:
         self._read_at, self._pid, self._origin = read_at, pid, origin
 
     def next_mark(self, position: int, end: int) -> Mark | None:
-        """Return the first picture's mark; raises `DisorderError` when none is to be found."""
+        """Return the mark of the first picture from `position` on; None when there is none.
+
+        Raises `DisorderError` when none is found within 8 MiB.
+        """
         stop = position + _MOST_BYTES
         while position < end:
             if position >= stop:
@@ -44,7 +47,7 @@ class TransportClock:
         return None
 
     def _time_of(self, packet: bytes) -> int | None:
-        """Return the time at which the packet's picture is decoded, None when none begins here."""
+        """Return the decode time of the packet's picture, None when no picture begins in it."""
         pid = int.from_bytes(packet[1:3], "big")
         if pid & 0x1FFF != self._pid or not pid & 0x4000 or not packet[3] & 0x10:
             return None
@@ -57,7 +60,7 @@ class TransportClock:
 
 
 def _aligned(data: bytes) -> tuple[Iterator[int], int]:
-    """(where whole packets begin, bytes up to which they were looked at)."""
+    """Return (start positions of whole packets, number of bytes that were searched)."""
     for step in _STEPS:
         for first in range(min(step, len(data))):
             marks = data[first : first + step * _SURE_PACKETS : step]
@@ -67,7 +70,7 @@ def _aligned(data: bytes) -> tuple[Iterator[int], int]:
 
 
 def _whole(data: bytes, first: int, step: int) -> tuple[Iterator[int], int]:
-    """Packets as long as they are in step: a damaged stretch has to be aligned anew behind it."""
+    """Return packets up to the first misaligned one; after it the caller has to align again."""
     at, found = first, []
     while at + _PACKET_BYTES <= len(data) and data[at] == _MARK:
         found.append(at)

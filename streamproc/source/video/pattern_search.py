@@ -1,4 +1,4 @@
-"""Look for a pattern in a file from some position on, piece by piece."""
+"""Search for a byte pattern in a file from a position on, in pieces."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,13 +8,13 @@ from streamproc.source.video.time_marks import DisorderError
 
 _PIECE_BYTES: Final = 128 * 1024
 _MOST_BYTES: Final = 16 << 20
-"""What is not found within these is not looked for any longer."""
+"""Maximum number of bytes to search."""
 
 
 def places(read_at: ReadAt, pattern: bytes, position: int, end: int) -> Iterator[int]:
-    """Yield where `pattern` begins, at or after `position` and before `end`.
+    """Yield the positions of `pattern`, at or after `position` and before `end`.
 
-    Raises `DisorderError` after 16 MiB without one more that was wanted.
+    Raises `DisorderError` if the caller is still searching after 16 MiB.
     """
     stop = position + _MOST_BYTES
     overlap = len(pattern) - 1

@@ -1,8 +1,8 @@
-"""Which frames of a source are in the range, and which of those are delivered. Pure arithmetic.
+"""Frame sampling: which frames are in the range, and which of those are delivered. Pure.
 
 Time is exact: a `Fraction` of seconds since the source's first frame. Decimal values from a
-request (.3 fps, 29.97 fps) are taken as the fraction they mean, so no frame on a boundary is
-missed by a rounding error.
+request (.3 fps, 29.97 fps) are converted to the simple fraction that they represent, so that no
+frame on a boundary is missed by a rounding error.
 """
 
 import enum
@@ -15,7 +15,7 @@ _MAX_DENOMINATOR = 1_000_000
 
 
 class Place(enum.Enum):
-    """Where a frame lies with respect to the range."""
+    """Position of a frame relative to the range."""
 
     BEFORE = 0
     INSIDE = 1
@@ -23,7 +23,7 @@ class Place(enum.Enum):
 
 
 class Origin:
-    """The first frame of the range: sampling counts from here."""
+    """The first frame of the range, from which sampling counts."""
 
     __slots__ = ("index", "time_s")
 
@@ -33,7 +33,7 @@ class Origin:
 
 
 class Selection:
-    """Range and sampling over frames that are shown to it in presentation order."""
+    """Range and sampling of frames; its methods are called in presentation order."""
 
     def __init__(self, sampling: Sampling, frames: FrameRange) -> None:
         self._sampling = sampling
@@ -60,7 +60,7 @@ class Selection:
         return None if self._in_frames else self._start
 
     def place(self, index: int, time_s: Fraction) -> Place:
-        """Tell where the frame lies; the first one inside becomes the origin."""
+        """Return the frame's position relative to the range; the first one inside is the origin."""
         position = Fraction(index) if self._in_frames else time_s
         if self._end is not None and position >= self._end:
             return Place.AFTER
@@ -72,11 +72,14 @@ class Selection:
         return Place.INSIDE
 
     def ends_with(self, index: int) -> bool:
-        """Tell whether nothing after this frame can be inside (a range in frames)."""
+        """Return whether no later frame can be inside (for a range in frames)."""
         return self._in_frames and self._end is not None and index + 1 >= self._end
 
     def takes(self, index: int, time_s: Fraction, *, is_key: bool) -> bool:
-        """Tell whether a frame inside the range is delivered. Call once per decoded frame."""
+        """Return whether a frame inside the range is delivered. Call it once per decoded frame.
+
+        Raises ValueError before `place` has seen a frame inside the range.
+        """
         if self.origin is None:
             raise ValueError("place() has to see a frame inside the range first")
         if self._sampling.mode == "keyframe":
@@ -91,5 +94,5 @@ class Selection:
 
 
 def exact(value: float) -> Fraction:
-    """The simple fraction a decimal number from a request stands for (.1 is 1/10)."""
+    """Return the simple fraction that a decimal number represents (.1 is 1/10)."""
     return Fraction(value).limit_denominator(_MAX_DENOMINATOR)

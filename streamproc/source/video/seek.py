@@ -1,8 +1,8 @@
-"""Find a place inside a source without decoding what lies before it.
+"""Seeking by index, pts or time, without decoding the frames before the target.
 
 A frame's index is its rank in presentation order. The rank of a keyframe is the number of shown
 packets stored before it (from the container's index, or by reading the packets without decoding)
-plus its leading pictures: packets stored after it and shown before it, as open GOPs have them.
+plus its leading pictures: packets stored after it and shown before it, as in open GOPs.
 """
 
 import heapq
@@ -20,17 +20,17 @@ _MAX_LEADING: Final = 128
 _MAX_ATTEMPTS: Final = 12
 _MAX_HELD_BYTES: Final = 64 << 20
 NEAR_BYTES: Final = 16 << 20
-"""So much of a far source is read to count its frames, rather than to estimate their number."""
+"""Up to this number of bytes of a remote source are read to count frames, not to estimate."""
 _STEPS_BACK_S: Final = (0, 2, 6, 14, 30, 62, 126)
-"""Seconds before a place at which to begin to read for a keyframe before it."""
+"""Seconds before a target from which to search for a keyframe, in order of attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStart:
-    """The source's first frame that decodes: its pts is time zero.
+    """The source's first frame that can be decoded: its pts is time zero.
 
-    `index` is 0 unless broken frames come before it. `n_unshown`: packets with an earlier pts
-    that are no frames at all (lead-in of a cut stream).
+    `index` is 0 unless broken frames precede it. `n_unshown`: number of packets with an earlier pts
+    that are not frames (lead-in of a cut stream).
     """
 
     pts: int
@@ -40,13 +40,13 @@ class StreamStart:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A frame to reach: by pts, or by index. The anchor must not be shown after it."""
+    """A frame to seek to, by pts or by index. The anchor must not be shown after it."""
 
     pts: int | None = None
     index: int | None = None
 
     def is_at_or_after(self, pts: int, index: int) -> bool:
-        """Tell whether the frame (pts, index) is not later than the target."""
+        """Return whether the target is the frame (pts, index) or a later one."""
         if self.index is not None:
             return index <= self.index
         return self.pts is not None and pts <= self.pts
@@ -54,10 +54,10 @@ class Target:
 
 @dataclass(slots=True)
 class SeekPoint:
-    """Packets from a keyframe on, and the frame whose index is known.
+    """Result of a seek: packets from a keyframe on, and the frame whose index is known.
 
-    `anchor_index` is the index of the frame with `anchor_pts`; frames shown before it are not
-    to be used (they may lack their references).
+    `anchor_index` is the index of the frame with `anchor_pts`. Frames shown before it must not be
+    used (their references may be missing).
     """
 
     packets: Iterator[Any]
@@ -66,13 +66,13 @@ class SeekPoint:
 
 
 class UnrankableError(Exception):
-    """The packets do not tell the order of the frames: only decoding from the start does."""
+    """The packets do not define the order of the frames: decode from the start."""
 
 
 def in_presentation_order(packets: Iterable[Any], stream: VideoStream) -> Iterator[Seen]:
-    """Sort shown packets by pts, each as soon as no earlier one can follow (its pts <= dts).
+    """Sort shown packets by pts; each is yielded when no earlier one can follow (its pts <= dts).
 
-    Raises `UnrankableError` at a packet without pts, or one whose time tells nothing.
+    Raises `UnrankableError` at a packet without pts or with an unusable time.
     """
     waiting: list[tuple[int, int, Any]] = []
     for order, packet in enumerate(packets):
@@ -87,7 +87,7 @@ def in_presentation_order(packets: Iterable[Any], stream: VideoStream) -> Iterat
 
 
 def by_index(stream: VideoStream, head: StreamStart, target: Target) -> SeekPoint | None:
-    """Seek with the container's index; None when it cannot be trusted or nothing is gained."""
+    """Seek with the container's index; None when it is not reliable or saves nothing."""
     entries = stream.stream.index_entries
     n_entries = len(entries)
     if not stream.is_indexed or n_entries == 0 or stream.has_fields or not stream.is_orderly:
@@ -117,7 +117,7 @@ def by_index(stream: VideoStream, head: StreamStart, target: Target) -> SeekPoin
 def by_reading(stream: VideoStream, head: StreamStart, target: Target) -> SeekPoint | None:
     """Read packets from the start without decoding, to the last keyframe before the target.
 
-    The stream must have been rewound. None: packets cannot be ranked.
+    The stream must have been rewound. None: there is no such keyframe, or no order of packets.
     """
     reader = _HoldingReader(stream.packets())
     anchor: tuple[int, int] | None = None
@@ -140,10 +140,10 @@ def by_reading(stream: VideoStream, head: StreamStart, target: Target) -> SeekPo
 
 
 def by_clock(stream: VideoStream, head: StreamStart, jumps: Jumps, pts: int) -> SeekPoint | None:
-    """Go to the last keyframe shown at or before `pts` without reading what lies before it.
+    """Seek to the last keyframe shown at or before `pts` without reading the data before it.
 
-    Its index is told by its time and the frame rate: an estimate. None where the container does
-    not tell the way, or where it is short: then everything before it can be read and counted.
+    Its index is estimated from its time and the frame rate. None when the container has no
+    information for this, or when little data precedes it: that can be read and counted.
     """
     size = stream.size_bytes
     if size is None or size <= NEAR_BYTES:
@@ -164,7 +164,7 @@ def by_clock(stream: VideoStream, head: StreamStart, jumps: Jumps, pts: int) -> 
 
 
 def before_pts(stream: VideoStream, pts: int) -> Iterator[Any] | None:
-    """Seek to a keyframe shown at or before `pts`; None when there is no way to."""
+    """Seek to a keyframe shown at or before `pts`; None when that is not possible."""
     position = pts
     for _ in range(_MAX_ATTEMPTS):
         if not stream.seek(position):
@@ -181,7 +181,7 @@ def before_pts(stream: VideoStream, pts: int) -> Iterator[Any] | None:
 
 @dataclass(slots=True)
 class _HoldingReader:
-    """Iterates packets and keeps those from the last confirmed keyframe on."""
+    """Iterates over packets and keeps those from the last confirmed keyframe on."""
 
     packets: Iterator[Any]
     held: deque[Any] = field(default_factory=deque)
@@ -202,7 +202,7 @@ class _HoldingReader:
 
 
 def _last_key(reader: _HoldingReader, stream: VideoStream, pts: int) -> Any:
-    """Read on to `pts`; return the last keyframe shown at or before it, which is held first."""
+    """Read up to `pts`; return the last keyframe shown at or before it, the first packet held."""
     found = None
     for packet in reader:
         if packet.pts is None or not stream.is_orderly or reader.held_bytes > _MAX_HELD_BYTES:
@@ -216,7 +216,7 @@ def _last_key(reader: _HoldingReader, stream: VideoStream, pts: int) -> Any:
 
 
 def _leading(key: Any, packets: Iterator[Any], stream: VideoStream) -> tuple[list[Any], int]:
-    """Read on until nothing shown before `key` can follow; count what is."""
+    """Read until no packet shown before `key` can follow; return packets and number of such."""
     read: list[Any] = []
     n_leading = 0
     while len(read) < _MAX_LEADING:

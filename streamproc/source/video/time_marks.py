@@ -1,9 +1,10 @@
-"""Places inside a file that tell their time, and the last of them before a wanted time. Pure.
+"""Interpolation search for the last position in a file before a given time. Pure.
 
-A mark is where a demuxer can read on: a transport packet that begins a picture, a Matroska
-cluster, a fragment of an MP4. Containers list them, or they are found by looking at the bytes from
-some position on. As bytes of an hour cannot all be looked at, the place is found by guessing from
-the times on both sides, which takes a handful of looks where the bit rate is about the same.
+A mark is a position with a known time from which a demuxer can read: a transport packet that begins
+a picture, a Matroska cluster, a fragment of an MP4. Containers list marks, or they are found by
+searching the bytes from a position on. An hour of video is too long to read completely, so the
+position is interpolated from the times on both sides. This takes a handful of reads if the bit rate
+is about constant.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 _NEAR_BYTES: Final = 512 * 1024
-"""Two positions so close are not told apart: what lies between them is read at once."""
+"""The search ends when two positions are this close: the bytes between are read at once."""
 _MOST_LOOKS: Final = 40
 
 
@@ -23,11 +24,11 @@ class Mark(NamedTuple):
 
 
 NextMark = Callable[[int, int], Mark | None]
-"""The first mark at or after a position and before an end; None when there is none."""
+"""Function that returns the first mark at or after a position and before an end, or None."""
 
 
 class DisorderError(Exception):
-    """The marks do not tell the way: their times step back, or there are none to be found."""
+    """The marks cannot be used: their times decrease, or none is found."""
 
 
 def last_listed(marks: Sequence[Mark], time: int) -> Mark | None:
@@ -50,11 +51,12 @@ def last_before(
     close: int,
     n_samples: int = 0,
 ) -> Mark:
-    """Return a mark that is not after `time`, and not much before: by `close` units of time.
+    """Return a mark at or before `time`, by about `close` units of time at most.
 
-    `first`: where the video begins, not after `time`. `end`: the end of the file and about its
-    time, not after the first one's where that is unknown. `n_samples`: so many places over the
-    whole file are looked at before, whether time grows. Raises `DisorderError`.
+    `first`: the start of the video, not after `time`. `end`: the end of the file and its
+    approximate time; a time not after the first one's means unknown. `n_samples`: number of
+    positions over the whole file at which to check first that time increases. Raises
+    `DisorderError`.
     """
     low, high = first, end
     last_time = first.time
@@ -84,7 +86,7 @@ def _between(next_mark: NextMark, time: int, low: Mark, high: Mark, close: int) 
         if time - low.time <= close or span <= _NEAR_BYTES:
             return low
         share = Fraction(1, 2)
-        if n_looks % 3 != 2 and high.time > time:  # now and then the middle: rates change
+        if n_looks % 3 != 2 and high.time > time:  # every third time the middle: rates change
             share = Fraction(time - close // 2 - low.time, high.time - low.time)
         at = low.position + round(span * min(max(share, Fraction(1, 32)), Fraction(31, 32)))
         mark = next_mark(at, high.position)

@@ -1,17 +1,17 @@
-"""One time line per source: libav's timestamps, made to run forward where they enter.
+"""Timestamp normalisation: libav's timestamps are mapped to one time line that moves forward.
 
-Files are joined, recorders start their clocks again, single timestamps are wild. Packets come in
-decode order; what the line says of them:
+Files are joined, recorders restart their clocks, single timestamps are wrong. Packets arrive in
+decode order. The rules for a packet are:
 
-- The decode time steps back by half a second or more: another recording begins. Its times follow
-  one frame after what came before.
-- It jumps ahead by more than ten seconds in a transport or program stream: the same, as their
-  timestamps mean nothing over a cut. Elsewhere that is a pause, and it stays.
-- It steps back by less: jitter. Without reordered frames the packet is taken to be no earlier than
-  the one before it. With them nobody can tell the order by the times: `is_orderly` is false then,
-  and only decoding from the start tells which frame is the how manieth.
+- The decode time decreases by half a second or more: another recording begins. Its times continue
+  one frame after the previous packet.
+- It increases by more than ten seconds in a transport or program stream: the same, as their
+  timestamps are not comparable across a cut. In other formats this is a pause, and is kept.
+- It decreases by less: jitter. Without reordered frames the packet gets the time of the one before
+  it. With reordered frames the times do not define the order: `is_orderly` becomes false, and only
+  decoding from the start gives the index of a frame.
 
-Pure: one `TimeLine` for one way through the packets, from the start or from a seek on.
+Pure: one `TimeLine` for one pass over the packets, from the start or from a seek.
 """
 
 from fractions import Fraction
@@ -20,13 +20,13 @@ from typing import Final
 _JOIN_S: Final = Fraction(1, 2)
 _CUT_S: Final = 10
 _MOST_DELAY_S: Final = 10
-"""Where a jump is no pause, a frame is not shown later than this after it is decoded."""
+"""Longest time from decoding to presentation of a frame, where a jump in time is a cut."""
 _MOST: Final = 2**60
-"""Whatever is added to such a number still fits into 64 bits; nothing real comes near it."""
+"""Limit of usable timestamps: sums with them fit into 64 bits. Real ones are far below it."""
 
 
 class TimeLine:
-    """`frame`: units of one frame, at least 1; `has_cuts`: a jump ahead is no pause."""
+    """`frame`: duration of a frame in time-base units, at least 1; `has_cuts`: jumps are cuts."""
 
     def __init__(self, time_base: Fraction, frame: int, *, has_cuts: bool) -> None:
         self._frame = max(1, frame)
@@ -41,12 +41,12 @@ class TimeLine:
     def enter(
         self, pts: int | None, dts: int | None, *, reorders: bool = True
     ) -> tuple[int | None, int | None]:
-        """Return the packet's (pts, dts) on the line; `reorders`: the decoder may, as it says."""
+        """Return the packet's (pts, dts) on the line; `reorders`: the decoder may reorder."""
         at = pts if dts is None else dts
         if at is None or abs(at) > _MOST or (pts is not None and abs(pts) > _MOST):
             self.is_orderly = self.is_orderly and at is None
             return None, None
-        if dts is None:  # the place in the order of decoding tells nothing of the time then
+        if dts is None:  # then the decode order says nothing about the time
             return at + self._offset, None
         delay = 0 if pts is None else pts - at
         if not -self._join < delay <= self._most_delay:

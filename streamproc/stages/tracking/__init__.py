@@ -1,1 +1,1 @@
-"""The multi-object tracker: Kalman filter, association, class voting, and its stored state."""
+"""Multi-object tracker: Kalman filter, association, class voting, and its stored state."""

@@ -1,8 +1,9 @@
-"""Linear sum assignment by scipy's own code, without the package around it.
+"""Linear sum assignment from scipy's extension module, without an import of `scipy.optimize`.
 
-`import scipy.optimize` loads a solver for every problem: .3 s of each worker's start, a fifth of
-it, and a second BLAS with threads of its own. The one function is in an extension module that needs
-nothing but numpy, so that file alone is loaded; where it is not found, the package is.
+`import scipy.optimize` loads a solver for every problem. It takes .3 s of each worker's start, a
+fifth of it, and loads a second BLAS with its own threads. `linear_sum_assignment` is in an
+extension module that needs only numpy, so only that file is loaded. If it is not found, the package
+is imported.
 """
 
 from collections.abc import Callable
@@ -37,11 +38,11 @@ def _from_file() -> _Solver | None:
 
 
 def _from_package() -> _Solver:
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow, and seldom needed
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow, rarely needed
 
     solver: _Solver = linear_sum_assignment
     return solver
 
 
 linear_sum_assignment = _load()
-"""Return rows and columns of the cheapest assignment of a cost matrix, rows rising."""
+"""Return rows and columns of the cheapest assignment of a cost matrix, rows ascending."""

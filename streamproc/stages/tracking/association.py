@@ -1,4 +1,4 @@
-"""Which detection is which track: overlaps, appearance distances and the assignment."""
+"""Data association of detections and tracks: IoU, appearance distances, assignment."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ Indices = npt.NDArray[np.intp]
 def overlaps(tracks_px: Floats, detections_px: Floats, widening_px: Floats | None = None) -> Floats:
     """Return IoU `(t, n)` of boxes left, top, right, bottom.
 
-    `widening_px (t, 2)` pushes every side of the track's box, and of each detection compared with
-    it, outwards by that much in x and y. So two boxes that do not touch still compare when the
-    track's position is uncertain (Yang et al., "Hard to Track Objects with Irregular Motions and
-    Similar Appearances?", WACV 2023), and IoU is unchanged where it is certain.
+    `widening_px (t, 2)` moves every side of the track's box, and of each detection compared with
+    it, outwards by that much in x and y. So boxes that do not touch can overlap if the track's
+    position is uncertain (Yang et al., "Hard to Track Objects with Irregular Motions and Similar
+    Appearances?", WACV 2023). IoU is unchanged if the position is certain.
     """
     if widening_px is None:
         widening_px = np.zeros((len(tracks_px), 2))
@@ -36,9 +36,9 @@ def overlaps(tracks_px: Floats, detections_px: Floats, widening_px: Floats | Non
 
 
 def cosine_distances(tracks: Floats, detections: Floats) -> Floats:
-    """Return 1 - cosine `(t, n)` of unit vectors.
+    """Return the cosine distance, 1 - cosine, `(t, n)` of unit vectors.
 
-    einsum keeps one order of summation on every machine; a BLAS product need not.
+    einsum sums in the same order on every machine; a BLAS product may not.
     """
     cosines: Floats = np.einsum("td,nd->tn", tracks, detections)
     return 1.0 - cosines
@@ -47,7 +47,7 @@ def cosine_distances(tracks: Floats, detections: Floats) -> Floats:
 def assigned(costs: Floats, limit: float) -> tuple[Indices, Indices]:
     """Return the rows and columns of the assignment with the least sum of (cost - limit).
 
-    No pair of cost `limit` or more is made; the rest is optimal, not greedy.
+    Pairs with a cost of `limit` or more are left out. The assignment is optimal, not greedy.
     """
     gains = np.minimum(costs - limit, 0.0)
     if not gains.any():

@@ -1,4 +1,4 @@
-"""Which class a track reports, when detectors waver between similar ones."""
+"""Majority vote on the class of a track, for detectors that confuse similar classes."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ Classes = npt.NDArray[np.int32]
 
 
 class ClassGroups:
-    """Sets of class ids between which a track may change; any other class is a group alone."""
+    """Groups of class ids within which a track may change; any other class is its own group."""
 
     def __init__(self, groups: Iterable[Iterable[int]]) -> None:
         """Raises ValueError when a class is in two groups."""
@@ -21,19 +21,22 @@ class ClassGroups:
         self.largest = max(map(len, self._members), default=1) or 1
 
     def names(self, classes: Classes) -> Classes:
-        """Return the group of each class, named by its lowest class id."""
+        """Return the group of each class, identified by the group's lowest class id."""
         if not self._home:
             return classes
         return np.array([self._home.get(c, (c, 0))[0] for c in classes.tolist()], np.int32)
 
     def places(self, classes: Classes) -> npt.NDArray[np.intp]:
-        """Return the place of each class in its group."""
+        """Return the index of each class within its group."""
         return np.array([self._home.get(c, (c, 0))[1] for c in classes.tolist()], np.intp)
 
     def elected(
         self, present: Classes, names: Classes, votes: npt.NDArray[np.float64], ratio: float
     ) -> Classes:
-        """Return the classes by `votes (n, largest)`; a new one needs `ratio` times the old's."""
+        """Return the class of each track by `votes (n, largest)`.
+
+        A track changes its class if another one has more than `ratio` times the votes of `present`.
+        """
         if not self._home:
             return present
         rows = np.arange(len(present))

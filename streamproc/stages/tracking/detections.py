@@ -1,4 +1,4 @@
-"""The detections of one frame as the tracker wants them: checked, in one canonical order."""
+"""Validated detections of one frame, in one canonical order: the input of the tracker."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,18 +11,18 @@ from streamproc.stages.tracking.class_voting import ClassGroups
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Usable detections, best score first, ties by box and class, whatever the input order."""
+    """Usable detections, best score first, ties by box and class: independent of input order."""
 
     places: npt.NDArray[np.intp]
-    """`(n,)` where each stood in the input."""
+    """`(n,)` index of each detection in the input."""
     boxes_px: npt.NDArray[np.float64]
     """`(n, 4)` left, top, right, bottom."""
     scores: npt.NDArray[np.float64]
     classes: npt.NDArray[np.int32]
     groups: npt.NDArray[np.int32]
-    """`(n,)` the class's group, see `ClassGroups`."""
+    """`(n,)` group of the class, see `ClassGroups`."""
     features: npt.NDArray[np.float32]
-    """`(n, d)` unit vectors, zeros where there was none."""
+    """`(n, d)` unit vectors, zeros for a detection without a feature."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -39,10 +39,11 @@ class Detections:
         least_score: float,
         n_features: int,
     ) -> Self:
-        """Keep boxes that are finite, have an area and reach `least_score`.
+        """Keep boxes that are finite, have an area and a score of at least `least_score`.
 
-        `n_features` is the length of the features so far, 0 before the first.
-        Raises ValueError when the lengths disagree, or the features' with the earlier ones'.
+        `n_features` is the length of earlier feature vectors, 0 before the first.
+        Raises ValueError when the array lengths disagree, or when the length of the feature
+        vectors is not `n_features`.
         """
         n = len(scores)
         if boxes_px.shape != (n, 4) or scores.shape != (n,) or class_ids.shape != (n,):
@@ -54,7 +55,7 @@ class Detections:
         usable &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         (places,) = usable.nonzero()
         ordered = scores[places]
-        if not (ordered[1:] < ordered[:-1]).all():  # detectors give them sorted, mostly
+        if not (ordered[1:] < ordered[:-1]).all():  # detectors mostly return them sorted
             keys = (class_ids, boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -scores)
             places = places[np.lexsort(tuple(key[places] for key in keys))]
         classes = class_ids[places].astype(np.int32)
@@ -69,7 +70,7 @@ class Detections:
 
 
 def unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return rows of length 1; a row that has no length stays zeros."""
+    """Return the rows scaled to length 1; a row of length 0, or not finite, becomes zeros."""
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
     usable = np.isfinite(norms) & (norms > 0.0)
     return np.where(usable, vectors / np.where(usable, norms, 1.0), 0.0).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Where tracks are and will be: a constant-velocity Kalman filter over many boxes at once.
+"""Kalman filter with a constant-velocity model, vectorised over many boxes.
 
 The state of one box is centre x, centre y, width and height (px) and their velocities (px/s).
-With the transition and noise used here the four coordinates never mix, so the usual 8 x 8
+With the transition and noise used here the four coordinates are independent, so the usual 8 x 8
 covariance is exactly four 2 x 2 blocks. They are kept as `kinematics (n, 5, 4) float64`: rows
 position, velocity, position variance, position-velocity covariance, velocity variance; columns
 cx, cy, w, h. Only + - * / and sqrt are used: IEEE 754 rounds these the same on every machine.
@@ -20,7 +20,7 @@ POSITION, VELOCITY, POSITION_VAR, CROSS_COV, VELOCITY_VAR = range(5)
 
 
 class Motion:
-    """The filter's constants, taken once from the parameters; holds no state."""
+    """Predict and update of the filter; holds constants from the parameters, but no state."""
 
     def __init__(self, parameters: TrackParameters) -> None:
         p = parameters
@@ -30,7 +30,7 @@ class Motion:
         self._decay_s = _per_coordinate(p.velocity_decay_s, p.size_velocity_decay_s)
 
     def born(self, boxes: Floats) -> Floats:
-        """Return kinematics for new `boxes (n, 4)`, centre form: at rest, velocity unknown."""
+        """Return kinematics of new `boxes (n, 4)`, centre form: velocity 0, wide variance."""
         size = object_sizes(boxes)
         kinematics = np.zeros((len(boxes), 5, 4))
         kinematics[:, POSITION] = boxes
@@ -39,10 +39,11 @@ class Motion:
         return kinematics
 
     def predicted(self, kinematics: Floats, dt_s: float) -> Floats:
-        """Return the kinematics `dt_s` later; velocities fade, so a long gap cannot run away.
+        """Return the kinematics `dt_s` later (predict step).
 
-        The fading factor is 1 / (1 + dt / decay): half after the decay time, and free of exp().
-        The displacement is the trapezoid between the old and the faded velocity.
+        Velocities decay, so that the displacement over a long gap stays bounded. The decay factor
+        is 1 / (1 + dt / decay): one half after the decay time, and free of exp(). The displacement
+        is the trapezoid between the old and the decayed velocity.
         """
         if dt_s == 0.0:
             return kinematics.copy()
@@ -62,7 +63,7 @@ class Motion:
         return out
 
     def corrected(self, kinematics: Floats, boxes: Floats) -> Floats:
-        """Return predicted `kinematics` after measuring `boxes (n, 4)`, centre form, row by row."""
+        """Return predicted `kinematics` updated by measured `boxes (n, 4)`, centre form, by row."""
         position, velocity, var_p, cov, var_v = (kinematics[:, row] for row in range(5))
         noise = (self._measurement_std * object_sizes(boxes)) ** 2
         innovation_var = var_p + noise
@@ -91,7 +92,7 @@ def corner_form(boxes: Floats) -> Floats:
 
 
 def object_sizes(boxes: Floats) -> Floats:
-    """Return sqrt(width x height) of centre-form boxes as a column `(n, 1)`, px."""
+    """Return the size, sqrt(width x height), of centre-form boxes as a column `(n, 1)`, px."""
     return np.sqrt(boxes[:, 2:3] * boxes[:, 3:4])
 
 

@@ -1,8 +1,9 @@
-"""The frame's one decision: which detection continues which track, in three passes.
+"""Cascaded matching of detections to tracks, in three passes.
 
-Confirmed tracks choose among high detections first. Those seen a moment ago and still free may
-then take a low detection, which is often the visible part of an occluded object. What is left of
-the high ones goes to tentative tracks.
+1. Confirmed tracks are matched with high-score detections.
+2. Confirmed tracks that are still unmatched and were seen recently are matched with low-score
+   detections, which are often the visible part of an occluded object.
+3. Tentative tracks are matched with the remaining high-score detections.
 """
 
 import numpy as np
@@ -22,11 +23,11 @@ from streamproc.stages.tracking.state import TrackTable
 
 Mask = npt.NDArray[np.bool_]
 
-_FORBIDDEN = 2.0  # any cost of 1 or more is
+_FORBIDDEN = 2.0  # any cost of 1 or more is never matched
 
 
 def matched(p: TrackParameters, table: TrackTable, found: Detections) -> tuple[Indices, Indices]:
-    """Return matched rows of `table` (predicted to now) and places in `found`, pair by pair."""
+    """Return rows of `table` (predicted to now) and their matched indices in `found`, as pairs."""
     confirmed: Mask = np.greater(table.ids, 0)
     recent: Mask = confirmed & (table.missed <= p.low_unseen_frames)
     high: Mask = np.greater_equal(found.scores, p.high_threshold)
@@ -65,7 +66,7 @@ def _motion_costs(
     columns: Indices,
     floor: float,
 ) -> Floats:
-    """Return costs `(rows, columns)`: 0 for the predicted box with score 1, 1 at the floor."""
+    """Return costs `(rows, columns)`: 0 for the predicted box with score 1, 1 at `floor`."""
     position = table.kinematics[rows, POSITION]
     widening_px = np.minimum(
         p.widening * np.sqrt(table.kinematics[rows, POSITION_VAR, :2]),
@@ -82,9 +83,9 @@ def _with_appearance(
     tracks: npt.NDArray[np.float32],
     detections: npt.NDArray[np.float32],
 ) -> Floats:
-    """Blend appearance into the costs of pairs that motion allows and that both have features.
+    """Add the appearance distance to the costs of pairs that pass the motion gate.
 
-    Motion is a gate: an alike object elsewhere is never joined.
+    Only pairs in which both sides have features change. A similar object elsewhere never matches.
     """
     seen: Mask = np.any(tracks, axis=1, keepdims=True)
     shown: Mask = np.any(detections, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""What a tracker may be told: `TrackParameters`, every field with its unit and its default.
+"""Tracker parameters: `TrackParameters`, every field with its unit and its default.
 
-Lengths are given in *object sizes*, one size = sqrt(width x height) of the box, so that one
-setting serves near and far objects; times are in seconds, so that one setting serves 1 and 30
+Lengths are in *object sizes*, one size = sqrt(width x height) of the box, so that one setting is
+right for near and far objects. Times are in seconds, so that one setting is right for 1 and 30
 frames per second. `docs/tracking.md` shows how the defaults were measured.
 """
 
@@ -14,35 +14,35 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of one task's tracker; part of the task, so a resumed task uses the same."""
 
     high_threshold: float = 0.5
-    """Detections with this score or more may start tracks and are associated first."""
+    """Detections with at least this score may start tracks and are associated first."""
 
     low_threshold: float = 0.25
-    """Detections below `high_threshold` and not below this only continue visible tracks."""
+    """Detections from this score up to `high_threshold` only continue visible tracks."""
 
     birth_threshold: float = 0.6
-    """Score from which an unmatched detection starts a tentative track."""
+    """Least score with which an unmatched detection starts a tentative track."""
 
     instant_threshold: float = 0.75
-    """Score from which a new track is confirmed by its first detection. On a task's first frame
-    every new track is: there is no track yet to mistake it for, and it may be the only frame."""
+    """Least score with which a new track is confirmed by its first detection. On a task's first
+    frame every new track is confirmed: no other track exists yet, and it may be the only frame."""
 
     confirm_hits: int = 2
-    """Detections in a row that confirm a tentative track of any score, when they ..."""
+    """Consecutive detections that confirm a tentative track of any score, if they ..."""
 
     confirm_s: float = 0.15
-    """... also span this time: one flicker of the detector lasts several frames at a high rate."""
+    """... also span this time: at a high frame rate a false detection lasts several frames."""
 
     max_unseen_s: float = 2.0
-    """An object unseen for longer than this loses its id ..."""
+    """An object that is unseen for longer than this loses its id ..."""
 
     min_unseen_frames: int = 2
     """... but not before it was missed in more than this many processed frames ..."""
 
     max_gap_s: float = 60.0
-    """... unless it was unseen for this long, however few frames were sampled."""
+    """... unless it was unseen for this long, for any number of sampled frames."""
 
     drop_outside: bool = True
-    """Forget an unseen track when its predicted centre has left the image."""
+    """Drop an unseen track when its predicted centre has left the image."""
 
     match_floor: float = 0.2
     """Least overlap in the first pass: IoU of boxes widened by the position's uncertainty,
@@ -58,28 +58,28 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low detections continue only tracks seen at most this many processed frames ago."""
 
     score_weight: float = 0.5
-    """How far a detection's score scales its overlap: 0 not at all, 1 as a factor."""
+    """How much a detection's score scales its overlap: 0 not at all, 1 as a factor."""
 
     widening: float = 1.5
-    """Standard deviations of the predicted position by which boxes are widened to match."""
+    """Number of standard deviations of the predicted position by which boxes are widened."""
 
     max_widening: float = 2.0
-    """Most a box is widened on each side, in object sizes."""
+    """Maximum by which a box is widened on each side, in object sizes."""
 
     class_penalty: float = 0.1
-    """Cost added when the detection's class is not the track's, within one group."""
+    """Cost added if the classes of detection and track differ, within one group."""
 
     class_groups: tuple[tuple[int, ...], ...] = ()
-    """Class ids that detectors confuse and a track may change between (car, truck, bus)."""
+    """Class ids that detectors confuse; a track may change within a group (car, truck, bus)."""
 
     class_switch_ratio: float = 1.5
-    """A track's class changes when another has this many times the votes of the present one."""
+    """A track changes to a class with more than this many times the votes of the current one."""
 
     class_vote_decay: float = 0.98
-    """Factor on old class votes at each new detection: bounds them, lets the recent count."""
+    """Factor on old class votes at each new detection: bounds them and favours recent votes."""
 
     duplicate_iou: float = 0.7
-    """A detection overlapping a tracked one of its group by this much starts no track."""
+    """A detection whose IoU with a tracked one of its group is above this starts no track."""
 
     velocity_std: float = 1.5
     """Standard deviation of a new object's velocity, object sizes per second."""
@@ -109,7 +109,7 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the appearance distance in the cost where both sides have a feature; 0 is off."""
 
     appearance_limit: float = 0.7
-    """Cosine distance from which two appearances are held for different objects."""
+    """Least cosine distance at which two appearances count as different objects."""
 
     appearance_memory: float = 0.9
     """Weight of the old feature in the moving average of a track's feature."""
@@ -123,8 +123,8 @@ class TrackParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> Self:
         """Return the parameters for a detector's thresholds, at the measured distances from them.
 
-        `threshold` is the score from which a detection counts as an object; a new track asks for
-        0.1 more, and for 0.25 more to be believed at first sight.
+        `threshold` is the least score with which a detection counts as an object. A new track needs
+        0.1 more, and 0.25 more to be confirmed by its first detection.
         """
         return cls(
             high_threshold=threshold,

@@ -1,7 +1,7 @@
-"""The tracker's whole memory: `TrackTable` in use, `TrackerState` at rest.
+"""State of the tracker: `TrackTable` in memory, `TrackerState` in serialised form.
 
-A table is a struct of arrays with one row per track, oldest first. A state is the same as plain
-values that any msgspec codec can write; packing and unpacking lose no bit.
+A table is a struct of arrays with one row per track, oldest first. A state holds the same data as
+plain values that any msgspec codec can write. Packing and unpacking are lossless.
 """
 
 import math
@@ -16,7 +16,7 @@ STATE_VERSION = 1
 
 
 class PackedArray(msgspec.Struct, frozen=True):
-    """An array as its little-endian numpy type (`<f8`), shape and bytes in C order."""
+    """A serialised array: little-endian numpy type (`<f8`), shape, and bytes in C order."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -24,7 +24,7 @@ class PackedArray(msgspec.Struct, frozen=True):
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """Everything a tracker knows after a frame; `columns` are those of `TrackTable`."""
+    """Full state of a tracker after a frame; `columns` are those of `TrackTable`."""
 
     next_id: int = 1
     n_frames: int = 0
@@ -36,28 +36,28 @@ class TrackerState(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class TrackTable:
-    """All living tracks, `n` rows; every operation on rows returns a new table."""
+    """All live tracks, `n` rows; every operation on rows returns a new table."""
 
     ids: npt.NDArray[np.int32]
-    """`(n,)` the public id, 0 while tentative."""
+    """`(n,)` public id, 0 while tentative."""
     groups: npt.NDArray[np.int32]
-    """`(n,)` the class group, named by its lowest class id."""
+    """`(n,)` class group, identified by its lowest class id."""
     classes: npt.NDArray[np.int32]
-    """`(n,)` the class id that the track reports."""
+    """`(n,)` class id that the track reports."""
     votes: npt.NDArray[np.float64]
-    """`(n, largest group)` decayed sums of scores by place in the group."""
+    """`(n, largest group)` decayed sums of scores by index in the group."""
     kinematics: npt.NDArray[np.float64]
-    """`(n, 5, 4)`, see `motion`."""
+    """`(n, 5, 4)`, see `kalman`."""
     first_seen_s: npt.NDArray[np.float64]
     """`(n,)` media time of the first detection."""
     last_seen_s: npt.NDArray[np.float64]
     """`(n,)` media time of the last detection."""
     missed: npt.NDArray[np.int32]
-    """`(n,)` processed frames since then."""
+    """`(n,)` processed frames since the last detection."""
     hits: npt.NDArray[np.int32]
     """`(n,)` detections so far."""
     features: npt.NDArray[np.float32]
-    """`(n, d)` unit moving averages; zeros where none was seen; d is 0 before the first."""
+    """`(n, d)` unit moving averages; zeros without a feature; d is 0 before the first."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -94,9 +94,10 @@ class TrackTable:
 
     @classmethod
     def unpacked(cls, columns: dict[str, PackedArray], n_votes: int) -> Self:
-        """Return the table of a state.
+        """Return the table of a serialised state.
 
-        Raises ValueError when a column is missing, broken or of another length or number of votes.
+        Raises ValueError when a column is missing or broken, when the lengths of the columns
+        differ, or when the number of votes is not `n_votes`.
         """
         if missing := [field.name for field in fields(cls) if field.name not in columns]:
             raise ValueError(f"the tracker state lacks {', '.join(missing)}")
@@ -115,7 +116,7 @@ def _packed(array: npt.NDArray[Any]) -> PackedArray:
 def _unpacked(packed: PackedArray) -> npt.NDArray[Any]:
     """Return a writable array in native byte order.
 
-    Raises ValueError when the bytes do not have the shape.
+    Raises ValueError when the number of bytes does not fit the shape.
     """
     little = np.dtype(packed.dtype)
     if len(packed.data) != math.prod(packed.shape) * little.itemsize:

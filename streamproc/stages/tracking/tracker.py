@@ -1,13 +1,14 @@
-"""One id per object over the frames of a task: an online multi-object tracker.
+"""Online multi-object tracker: one id per object over the frames of a task.
 
-The family is ByteTrack's (Zhang et al., ECCV 2022): confirmed tracks take high detections first,
-then low ones, tentative tracks take what is left, and unclaimed high detections start tracks.
-Ours differs in that time is media time (frames may be 33 ms or 1 s apart), boxes are compared
-after widening them by the uncertainty of the prediction, appearance joins the cost where a
-feature is given, and the state is one plain value.
+It is a variant of ByteTrack (Zhang et al., ECCV 2022): confirmed tracks are matched with high-score
+detections first, then with low-score ones. Tentative tracks are matched with the remaining
+high-score detections, and unmatched ones start tracks. It differs from ByteTrack in four points:
+time is media time (frames may be 33 ms or 1 s apart); boxes are widened by the uncertainty of the
+prediction before they are compared; the cost includes appearance if there are features; the state
+is one plain value.
 
-A tracker is a deterministic fold: the same frames give the same ids, bit for bit, whatever the
-order of the detections within a frame and wherever a state was taken and restored.
+A tracker is a deterministic fold: the same frames give the same ids, bit for bit. They depend
+neither on the order of detections within a frame nor on where a state was saved and restored.
 """
 
 import math
@@ -25,10 +26,10 @@ from streamproc.stages.tracking.state import STATE_VERSION, TrackerState, TrackT
 
 
 class Tracker:
-    """The tracker of one task. Not for use from several threads at once."""
+    """The tracker of one task. Not thread-safe."""
 
     def __init__(self, parameters: TrackParameters, state: TrackerState | None = None) -> None:
-        """Start afresh, or go on exactly where the tracker that gave `state` stopped.
+        """Create a new tracker, or restore the one that returned `state`.
 
         Raises ValueError for a state of another version or with broken columns.
         """
@@ -49,7 +50,7 @@ class Tracker:
         )
 
     def state(self) -> TrackerState:
-        """Return everything the tracker knows; it shares no memory with the tracker."""
+        """Return a snapshot of the tracker; it shares no memory with the tracker."""
         return TrackerState(
             next_id=self._next_id,
             n_frames=self._n_frames,
@@ -59,9 +60,9 @@ class Tracker:
         )
 
     def track_class(self, track_id: int) -> int:
-        """Return the class id that a living track reports.
+        """Return the class id that a live track reports.
 
-        Raises KeyError when no living track has the id.
+        Raises KeyError when no live track has the id.
         """
         rows = np.flatnonzero(self._table.ids == track_id)
         if track_id < 1 or not len(rows):
@@ -69,7 +70,7 @@ class Tracker:
         return int(self._table.classes[rows[0]])
 
     def track_classes(self) -> dict[int, int]:
-        """Return the class id that each confirmed living track reports, by track id."""
+        """Return the class id that each confirmed live track reports, by track id."""
         named = self._table.ids > 0
         ids, classes = self._table.ids[named].tolist(), self._table.classes[named].tolist()
         return dict(zip(ids, classes, strict=True))
@@ -84,19 +85,19 @@ class Tracker:
         frame_index: int,
         image_size: tuple[int, int],
     ) -> npt.NDArray[np.int32]:
-        """Fold one frame in and return the track id of each detection `(n,) int32`.
+        """Process one frame and return the track id of each detection `(n,) int32`.
 
         Args:
             boxes_px: `(n, 4)` left, top, right, bottom in source pixels.
-            scores: `(n,)` in 0..1; pass detections down to `low_threshold`.
-            class_ids: `(n,)` the detector's classes.
-            features: `(n, d)` of any length, a row of NaN where there is none; None for no step.
-            time_s: media time; an earlier time than the last is taken as the last.
-            frame_index: index in the source, never less than the last.
+            scores: `(n,)` in 0..1; includes detections down to `low_threshold`.
+            class_ids: `(n,)` classes of the detector.
+            features: `(n, d)` of any length, a row of NaN for none; None without a feature step.
+            time_s: media time; a time before the last one is replaced by the last one.
+            frame_index: index in the source, not less than the last one.
             image_size: width and height of the frame, px.
 
-        An id of 0 says that the detection is of no confirmed track (yet), or is not a box.
-        Raises ValueError when shapes disagree, the time is not finite or the frames go back.
+        An id of 0 means that the detection has no confirmed track (yet), or is not a valid box.
+        Raises ValueError when shapes disagree, the time is not finite or the index decreases.
         """
         if not math.isfinite(time_s):
             raise ValueError(f"time_s is {time_s}")
@@ -157,7 +158,7 @@ class Tracker:
             self._blend(rows, columns, found)
 
     def _blend(self, rows: Indices, columns: Indices, found: Detections) -> None:
-        """Fold the features of high detections into their tracks' moving averages."""
+        """Update the moving averages of features with those of high-score detections."""
         p, table = self._parameters, self._table
         new = found.features[columns]
         use = new.any(axis=1) & (found.scores[columns] >= p.high_threshold)
@@ -167,7 +168,7 @@ class Tracker:
         table.features[rows] = unit(memory * old + (1.0 - memory) * new)
 
     def _born(self, columns: Indices, found: Detections, time_s: float) -> Indices:
-        """Append a tentative track for each unclaimed, clear, not duplicate detection."""
+        """Append a tentative track for each unmatched, high-score, non-duplicate detection."""
         p = self._parameters
         claimed = np.zeros(len(found), dtype=bool)
         claimed[columns] = True
@@ -205,7 +206,7 @@ class Tracker:
         return born
 
     def _confirm(self, row_of: Indices, found: Detections) -> None:
-        """Give the next ids to tentative tracks that are sure enough now, best detection first."""
+        """Assign the next ids to tentative tracks that are confirmed now, best detection first."""
         p, table = self._parameters, self._table
         instant = 0.0 if self._n_frames == 1 else p.instant_threshold
         lasting = np.greater_equal(table.hits, p.confirm_hits)
@@ -217,7 +218,7 @@ class Tracker:
                 self._next_id += 1
 
     def _expire(self, time_s: float, image_size: tuple[int, int]) -> None:
-        """Drop tentative tracks at their first miss and confirmed ones by time and frames."""
+        """Drop tentative tracks at their first miss, confirmed ones by time, frames, position."""
         p, table = self._parameters, self._table
         unseen_s = time_s - table.last_seen_s
         old = (unseen_s > p.max_unseen_s) & (table.missed > p.min_unseen_frames)
