@@ -175,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 fields[field] = value
         for field, name in _NUMBERS.items():
             if value := source.get(name):
-                fields[field] = _number(name, value)
+                fields[field] = _number(name, value, least=1 if field in _POSITIVE else 0)
         _check_secret_key(fields.get("secret_key"))
         return cls(**fields)
 
@@ -211,6 +211,7 @@ _NUMBERS = {
     "open_tasks": OPEN_TASKS,
     "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
+_POSITIVE = frozenset({"send_deadline_s", "head_timeout_s"})  # 0 would end every response at once
 _LIMITS = (
     "submissions_per_minute",
     "open_streams",
@@ -231,9 +232,9 @@ def _check_secret_key(keys: str | None) -> None:
     _ = keys and Sealer(keys)
 
 
-def _number(name: str, value: str) -> int:
-    if not value.isdecimal():
-        raise SettingError(f"{name} must be a whole number of 0 or more")
+def _number(name: str, value: str, *, least: int) -> int:
+    if not value.isdecimal() or int(value) < least:
+        raise SettingError(f"{name} must be a whole number of {least} or more")
     return int(value)
 
 

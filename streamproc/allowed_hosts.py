@@ -112,7 +112,7 @@ def _entry(text: str, place: int) -> _Entry:
     elif _NAME.fullmatch(name):
         host = name
     else:
-        raise SettingError(f"entry {place} names no host")
+        raise SettingError(f"entry {place} is not a valid host name")
     return _Entry(host, None if match[2] is None else _port(match[2], place))
 
 

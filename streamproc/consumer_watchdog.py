@@ -113,7 +113,7 @@ class ConsumerWatch:
             try:
                 self._look()
             except Exception:  # noqa: BLE001 - the thread's edge: it must outlive what it watches
-                _log.exception("the watchdog could not look")
+                _log.exception("the watchdog check failed")
 
     def _look(self) -> None:
         reader = self._reader
@@ -137,13 +137,13 @@ class ConsumerWatch:
 
     def _renew(self, reader: Watched, standing: Sequence[Place], now_s: float) -> None:
         _log.error(
-            "a consumer stands still with records before it: it is made anew",
+            "consumer stalled with records waiting: recreating it",
             role=self._role,
             partitions=[f"{topic}/{partition}" for topic, partition in standing],
             after_s=self._limit_s,
         )
         if self._dog.is_hopeless:
-            _log.error("making it anew has not helped: the process ends", role=self._role)
+            _log.error("recreating the consumer did not help: the process exits", role=self._role)
             self._end_process(1)
         self._dog.renewed()
         self._renewed_s = now_s
@@ -152,7 +152,9 @@ class ConsumerWatch:
     def _insist(self, now_s: float) -> None:
         if self._renewed_s is None or now_s - self._renewed_s < max(self._limit_s, _MUST_LEAVE_S):
             return
-        _log.error("the role does not come to it: the process ends", role=self._role)
+        _log.error(
+            "the role did not renew its consumer in time: the process exits", role=self._role
+        )
         self._end_process(1)
 
     def _tell(

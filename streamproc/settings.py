@@ -13,6 +13,7 @@ import msgspec
 from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts, read_ports
 from streamproc.clients.faust_security import KafkaSecurity, read_security
 from streamproc.clients.kafka import read_kafka_options
+from streamproc.clients.settings import log_level
 from streamproc.contract import env
 from streamproc.contract.sealing import Sealer
 from streamproc.contract.setting_error import SettingError
@@ -75,10 +76,10 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     state_dir: Path = Path(tempfile.gettempdir())
     """Where Faust keeps its (empty) local state."""
     ready_file: Path | None = None
-    """Written with this process's pid once the worker takes tasks."""
+    """Written with this process's pid once the worker ready."""
     watchdog_s: float = DEFAULT_LIMIT_S
     """A worker whose consumer stands still for so long leaves, to be started again; 0: never."""
-    log_level: str = "info"
+    log_level: str = "INFO"
 
     def __repr__(self) -> str:
         return f"WorkerSettings(worker_id={self.worker_id!r}, slots={self.slots})"
@@ -127,7 +128,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         ),
         ready_file=_path(environ, env.READY_FILE),
         watchdog_s=_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
-        log_level=environ.get(env.LOG) or default.log_level,
+        log_level=log_level(environ),
     )
 
 

@@ -262,7 +262,7 @@ class DirectoryReader:
             try:
                 self._read()
             except Exception:  # noqa: BLE001 - top of the thread: if it ends, updates stop arriving
-                _log.exception("the reader of the directory failed: it starts anew")
+                _log.exception("global table consumer failed: restarting")
                 self._stopping.wait(1.0)
             self.n_renewals += 1
 
@@ -275,7 +275,10 @@ class DirectoryReader:
                 self._take(consumer.consume(500, timeout=0.1))
                 self.standing = pulse.standing()
                 if self.standing:
-                    _log.error("the reader of the directory stands still", topics=self.standing)
+                    _log.error(
+                        "global table consumer makes no progress: recreating it",
+                        topics=self.standing,
+                    )
                     return
         finally:
             consumer.close()
@@ -294,7 +297,7 @@ class DirectoryReader:
                 self._directory.apply(topic, (key or b"").decode(), value)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.n_skipped += 1
-                _log.warning("record skipped: not one of ours", topic=topic)
+                _log.warning("record skipped: cannot be decoded", topic=topic)
             except Exception:  # noqa: BLE001 - one bad record must not stop the reader
                 self.n_skipped += 1
                 _log.exception("record skipped", topic=topic)

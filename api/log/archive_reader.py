@@ -55,7 +55,7 @@ class Archive:
             key = object_keys.segment_key(ref.project, ref.task, found[-1].start)
             metadata = await self._store.metadata(key)
             if metadata is None:
-                raise _unreadable(ref, "a listed segment is gone")
+                raise _unreadable(ref, "a listed segment does not exist")
             segments.extend(found, SegmentInfo.from_metadata(metadata))
         return segments
 

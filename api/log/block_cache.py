@@ -77,7 +77,7 @@ class BlockCache:
         self.n_reads += 1
         data = await self._source.get_range(name, block.begin, block.end)
         if data is None or len(data) != block.size_bytes:
-            raise BlockGoneError(f"segment {name} is not what its listing said")
+            raise BlockGoneError(f"segment {name} is missing or has another size than listed")
         self.read_bytes += len(data)
         return data
 

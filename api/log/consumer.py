@@ -131,9 +131,9 @@ class LogConsumer:
             if self._assign(consumer):
                 self._run(consumer)
         except Exception:  # noqa: BLE001 - top of a thread: readiness reports it to the operator
-            _log.exception("the log's reader failed: it starts anew")
+            _log.exception("log consumer failed: restarting")
             self._failed = True
-            self._tell(self._receiver.on_trouble, "The reader of the log failed; it starts anew.")
+            self._tell(self._receiver.on_trouble, "The log consumer failed and is restarting.")
             self._stop.wait(_ASK_S)
         finally:
             consumer.close()
@@ -199,8 +199,8 @@ class LogConsumer:
                 pulse.standing(waiting_for="archive")
                 continue
             if standing := pulse.standing():
-                _log.error("the log's reader stands still: it is made anew", partitions=standing)
-                self._tell(self._receiver.on_trouble, "The reader of the log stands still.")
+                _log.error("log consumer makes no progress: recreating it", partitions=standing)
+                self._tell(self._receiver.on_trouble, "The log consumer makes no progress.")
                 return
             first = consumer.poll(_POLL_S)
             self._failed = False

@@ -322,7 +322,7 @@ class Objects:
 
 
 def _takes_nothing(exc: StoreUnavailableError) -> str:
-    said = "The object store answers, but takes no objects"
+    said = "The object store answers but does not accept writes"
     cause = exc.__cause__
     if isinstance(cause, ClientError) and status_of(cause) < 500:
         return f"{said}. {exc.detail}"

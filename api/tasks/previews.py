@@ -92,6 +92,9 @@ class Frames:
         if known is not None:
             return known
         async with self._turns.of(stored.project):
+            known = self._kept.get(key)  # another request made it while this one waited
+            if known is not None:
+                return known
             picture = await self._make(await self._order(stored, key))
         if _size_bytes(picture) <= CACHE_BYTES:
             self._kept[key] = picture
@@ -125,7 +128,7 @@ class Frames:
             raise UnavailableError("The frame took too long.", code="frame_timeout") from exc
         except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
             await child.end()
-            _log.warning("the frame child failed", error=type(exc).__name__)
+            _log.warning("the preview process failed", error=type(exc).__name__)
             raise UnavailableError("The frame could not be made.", code="frame_failed") from exc
         except BaseException:
             await child.end()

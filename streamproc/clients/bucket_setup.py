@@ -104,7 +104,7 @@ def make_ready(client: Any, settings: StoreSettings) -> None:
         _create(client, bucket, settings.region)
     client.put_object(Bucket=bucket, Key=READY_KEY, Body=_READY, ContentMD5=content_md5(_READY))
     if client.get_object(Bucket=bucket, Key=READY_KEY)["Body"].read() != _READY:
-        raise UnusableStoreError("S3 gives back other bytes than it was given.")
+        raise UnusableStoreError("S3 returned different bytes than were stored.")
     if settings.unconditional or settings.tried:
         return
     if not honours_conditions(client, bucket, n_rounds=_N_ROUNDS):

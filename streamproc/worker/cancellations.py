@@ -1,6 +1,7 @@
 """Which tasks were asked to be cancelled: every worker folds all of video.control."""
 
 import threading
+import time
 from collections.abc import Mapping
 
 import structlog
@@ -36,6 +37,7 @@ class Cancels:
 
     def catch_up(self) -> None:
         """Wait until all that was requested before this call has been read, at most 10 s."""
+        deadline_s = time.monotonic() + _TIMEOUT_S
         with self._probe_lock:
             try:
                 low, high = self._probe.get_watermark_offsets(
@@ -46,7 +48,9 @@ class Cancels:
         if low == high:
             return
         with self._moved:
-            self._moved.wait_for(lambda: self._position >= high, _TIMEOUT_S)
+            self._moved.wait_for(
+                lambda: self._position >= high, max(0.0, deadline_s - time.monotonic())
+            )
 
     def close(self) -> None:
         self._stopping.set()

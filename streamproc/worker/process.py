@@ -120,7 +120,7 @@ class Worker:
             self._settings, self._settings.environ[env.KAFKA], self._handle, stop.set
         )
         await stream.start()
-        _log.info("worker takes tasks", worker=self._settings.worker_id)
+        _log.info("worker ready", worker=self._settings.worker_id)
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(str(os.getpid()))
         beats = asyncio.create_task(self._beat(stream, stop))
@@ -177,7 +177,7 @@ class Worker:
         while True:
             await asyncio.sleep(BEAT_S)
             if stream.renew.is_set():
-                _log.error("the worker leaves, to be started again: its consumer stands still")
+                _log.error("consumer stalled: the worker exits to be restarted")
                 stop.set()
             self._sessions.sweep()
             consumer = self._consumer
@@ -268,7 +268,7 @@ def main(argv: Sequence[str]) -> int:
     _set_batch_scheduling()
     try:
         settings = read_settings(os.environ)
-        level = getattr(logging, settings.log_level.upper(), logging.INFO)
+        level = logging.getLevelNamesMapping()[settings.log_level]
         configure_logging(level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
             sandbox = probed_sandbox(require=settings.require_sandbox)

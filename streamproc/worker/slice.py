@@ -53,7 +53,7 @@ class Slice:
     def give_up(self) -> None:
         """End an opening that runs; later there is nothing to give up. Any thread."""
         if not self.is_open:
-            self.interrupt.set(SourceClosedError("the opening was given up"))
+            self.interrupt.set(SourceClosedError("the source opening was aborted"))
 
     def give_way(self) -> None:
         """Let the slice end as soon as it has saved what it has computed. Any thread."""

@@ -76,7 +76,7 @@ class StoreWaits:
             while not gives_up():
                 if time.monotonic() - started_s >= own_pause_s and await self._answers(key):
                     waited_s = round(time.monotonic() - started_s, 1)
-                    _log.info("the object store answers: a task goes on", task=task, s=waited_s)
+                    _log.info("object store available: task continues", task=task, s=waited_s)
                     return
                 await asyncio.sleep(self._look_s)
         finally:

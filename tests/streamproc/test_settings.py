@@ -38,6 +38,7 @@ def test_lists_are_read_apart() -> None:
     [
         (env.SLOTS, "0", "at least 1"),
         (env.SLOTS, "many", "must be a number"),
+        (env.LOG, "logger", "is one of debug, info, warning"),
         (env.SLICE_S, "-1", "at least 0.1"),
         (env.REQUIRE_SANDBOX, "yes", "must be 0 or 1"),
         (env.PRIVATE_HOSTS, "nas.local,nas.local:0", "entry 2 has no port"),

@@ -130,7 +130,7 @@ def ask(
 def check_encoding(answer: httpx.Response) -> None:
     """Raises `BadAnswerError` when the body is encoded: nobody has asked for that."""
     if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise BadAnswerError("the upstream encodes its answers")
+        raise BadAnswerError("the upstream used a content encoding that was not requested")
 
 
 def _exchange(http: httpx.Client, request: httpx.Request) -> Answer:

@@ -200,7 +200,7 @@ class ArchiveRole:
                 LOG.warning("%s: reading again from %d", action.task, action.position)
                 self._seeks[partition] = action.position
             elif isinstance(action, GiveUp):
-                reason = f"its archive is given up: {action.reason}"
+                reason = f"archiving stopped: {action.reason}"
                 place = (CHUNKS, partition, action.position)
                 self._letters.put(LeftOut(action.code, reason, action.task, action.project, *place))
             else:

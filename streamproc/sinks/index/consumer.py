@@ -254,13 +254,15 @@ class IndexRole:
                 for found in self._partitions(TASKS_TOPIC)
             }
             self._consumer.pause(self._partitions(CHUNKS))
-            while time.monotonic() < deadline_s and self._are_behind(wanted):
-                submissions, records = self._read()
-                self._recover(submissions, records)
-                for submitted, _ in submissions:
-                    self._indexer.submit(submitted)
-                late += records
-            self._consumer.resume(self._partitions(CHUNKS))
+            try:
+                while time.monotonic() < deadline_s and self._are_behind(wanted):
+                    submissions, records = self._read()
+                    self._recover(submissions, records)
+                    for submitted, _ in submissions:
+                        self._indexer.submit(submitted)
+                    late += records
+            finally:
+                self._consumer.resume(self._partitions(CHUNKS))
         except KafkaException as exc:
             LOG.warning("video.tasks: %s", exc)
         return late

@@ -97,7 +97,8 @@ class Indexer:
             return None
         position = task.fold.position
         if self._sought.get(record.task) == position:
-            reason = f"log bytes from {task.fold.next_off} on are not in Kafka any more; reindex it"
+            lost = f"log bytes from {task.fold.next_off} on are no longer in Kafka"
+            reason = f"{lost}; run reindex for this task"
             self._fail(record.task, record.project, "task_damaged", reason, record.position)
             return None
         self._sought[record.task] = position
