@@ -21,16 +21,15 @@ from api.app import create_app
 from api.http.shutdown import CancelledErrorFilter
 from api.server.config import server_config
 from api.server.limits import Limits
-from api.settings import Settings, SettingsError
-from api.store.clickhouse import BadClickhouseUrlError, client_options
+from api.settings import Settings
 from api.tasks.preview_process import require_sandbox
+from streamproc.clients.clickhouse import client_factory, client_options
 from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.s3 import open_session
 from streamproc.contract import env
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.setting_error import SettingError
 from streamproc.errors import SinkError
 from streamproc.sinks.index.consumer import run_index
-from streamproc.sinks.index.tables import client_factory
 
 EXIT_USAGE = 2
 GRACE_S = 5
@@ -99,7 +98,7 @@ def main() -> int:
             require_sandbox()
         app = create_app(settings)
         connect = client_factory(settings.clickhouse)
-    except (SettingsError, InvalidStoreError, BadClickhouseUrlError, SinkError) as exc:
+    except (SettingError, SinkError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_USAGE
     config = server_config(

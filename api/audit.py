@@ -131,7 +131,7 @@ class Audit:
         self._lost.inc()
         if time.monotonic() - self._told_s >= _TELL_EVERY_S:
             self._told_s = time.monotonic()
-            _log.error("audit records are lost: Kafka does not take them")
+            _log.error("audit records lost: Kafka does not accept them")
 
 
 class AuditRequests(ASGIMiddleware):

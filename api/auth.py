@@ -55,7 +55,7 @@ class Principal(msgspec.Struct, frozen=True):
             return project
         self._require(ADMIN_PROJECT)
         if project not in {None, self.project}:
-            raise ForbiddenError("This key administers its own project alone.")
+            raise ForbiddenError("This key can administer only its own project.")
         return self.project
 
     def _require(self, scope: Scope) -> None:

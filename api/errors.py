@@ -229,7 +229,7 @@ def _from_http(error: HTTPException) -> ProblemError:
     phrase = HTTPStatus(status).phrase
     detail = {
         404: "There is nothing at this path.",
-        405: "This path does not know this method.",
+        405: "This path does not support this method.",
     }.get(status, str(error.detail) or phrase)
     return ProblemError(
         detail,

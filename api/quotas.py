@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from api.errors import ProblemError
+from api.errors import ProblemError, TooLargeError
 from api.kafka.global_table import GlobalTable
 from api.settings import Settings
 from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT, clamped
@@ -126,6 +126,12 @@ class Quotas:
 
     def admit_upload(self, project: str, size_bytes: int) -> None:
         """Count the bytes of an uploaded video. Raises LimitReachedError."""
+        most = self.limit(project, "upload_bytes_per_day")
+        if most and size_bytes > most:
+            raise TooLargeError(
+                f"The video has {size_bytes} bytes (limit upload_bytes_per_day: {most}).",
+                extra={"limit": "upload_bytes_per_day", "limit_value": most},
+            )
         if size_bytes:
             self._spend(project, "upload_bytes_per_day", DAY_S, size_bytes)
 
@@ -180,7 +186,7 @@ class Quotas:
             bucket = self._buckets[project, name] = Bucket(most, period_s, float(most), now_s)
         wait_s = bucket.take(now_s, amount)
         if wait_s > 0:
-            error = LimitReachedError(name, most, "Too much within a short time", wait_s)
+            error = LimitReachedError(name, most, "Rate limit exceeded", wait_s)
             error.headers |= bucket.headers()
             raise error
         return bucket.headers()

@@ -75,7 +75,7 @@ class Services:
     def create(cls, settings: Settings) -> "Services":
         """Create the parts without connecting them.
 
-        Raises `models.errors.ModelError` and `InvalidProvidersError` on files that cannot be used.
+        Raises `models.errors.ModelError` and `SettingError` on files that cannot be used.
         """
         directory = GlobalTable()
         directory_reader = DirectoryReader(settings, directory)

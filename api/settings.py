@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import msgspec
 
-from streamproc.clients.kafka import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.clients.kafka import read_kafka_options
 from streamproc.contract import env
-from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.sealing import Sealer
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 MIB = 1024 * 1024
@@ -43,10 +44,6 @@ _SECRETS = frozenset(
         "kafka_options",
     }
 )
-
-
-class SettingsError(ValueError):
-    """A variable is missing or unusable; the message names the variable, never its value."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,14 +155,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Return the settings from the environment variables.
 
-        Raises `SettingsError`, naming the variable, when one is missing or cannot be read.
+        Raises `SettingError`, naming the variable, when one is missing or cannot be read.
         """
         source = os.environ if environ is None else environ
         fields: dict[str, Any] = {
             "kafka": _required(source, env.KAFKA),
             "clickhouse": _required(source, env.CLICKHOUSE),
-            "kafka_options": _options(source),
-            "s3": _s3(source),
+            "kafka_options": read_kafka_options(source),
+            "s3": StoreSettings.from_environ(source),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
             "require_sandbox": source.get(env.REQUIRE_SANDBOX) == "1",
         }
@@ -178,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 fields[field] = value
         for field, name in _NUMBERS.items():
             if value := source.get(name):
-                fields[field] = _number(name, value)
+                fields[field] = _number(name, value, least=1 if field in _POSITIVE else 0)
         _check_secret_key(fields.get("secret_key"))
         return cls(**fields)
 
@@ -214,6 +211,7 @@ _NUMBERS = {
     "open_tasks": OPEN_TASKS,
     "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
+_POSITIVE = frozenset({"send_deadline_s", "head_timeout_s"})  # 0 would end every response at once
 _LIMITS = (
     "submissions_per_minute",
     "open_streams",
@@ -226,27 +224,17 @@ _LIMITS = (
 def _required(source: Mapping[str, str], name: str) -> str:
     value = source.get(name)
     if not value:
-        raise SettingsError(f"{name} is not set")
+        raise SettingError(f"{name} is not set")
     return value
 
 
-def _s3(source: Mapping[str, str]) -> StoreSettings:
-    try:
-        return StoreSettings.from_environ(source)
-    except InvalidStoreError as exc:
-        raise SettingsError(str(exc)) from exc
-
-
 def _check_secret_key(keys: str | None) -> None:
-    try:
-        _ = keys and Sealer(keys)
-    except InvalidSecretKeyError as exc:
-        raise SettingsError(str(exc)) from exc
+    _ = keys and Sealer(keys)
 
 
-def _number(name: str, value: str) -> int:
-    if not value.isdecimal():
-        raise SettingsError(f"{name} must be a whole number of 0 or more")
+def _number(name: str, value: str, *, least: int) -> int:
+    if not value.isdecimal() or int(value) < least:
+        raise SettingError(f"{name} must be a whole number of {least} or more")
     return int(value)
 
 
@@ -258,11 +246,4 @@ def _networks(name: str, value: str) -> tuple[str, ...]:
     try:
         return tuple(str(ip_network(part)) for part in _list(value))
     except ValueError as exc:
-        raise SettingsError(f"{name} must be addresses or networks, separated by commas") from exc
-
-
-def _options(source: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return read_kafka_options(source)
-    except InvalidKafkaOptionsError as exc:
-        raise SettingsError(str(exc)) from exc
+        raise SettingError(f"{name} must be addresses or networks, separated by commas") from exc

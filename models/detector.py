@@ -71,7 +71,9 @@ class Detector:
             with np.errstate(over="ignore", invalid="ignore"):
                 boxes, scores, _ = self._infer(frame, -np.inf, self._all_classes)
             if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-                raise InvalidModelFileError(f"{self.manifest.ref}: gives boxes that are not finite")
+                raise InvalidModelFileError(
+                    f"{self.manifest.ref}: outputs boxes that are not finite"
+                )
             if len(scores) and (scores.min() < 0 or scores.max() > 1):
                 raise InvalidModelFileError(
                     f"{self.manifest.ref}: gives scores from {scores.min():.3g} to "

@@ -40,7 +40,7 @@ class Registry:
         for path in [*sorted(CATALOG.glob("*.toml")), *self._user_paths()]:
             manifest = load_manifest(path)
             if manifest.ref in by_ref:
-                raise InvalidManifestError(f"{path}: there is another {manifest.ref}")
+                raise InvalidManifestError(f"{path}: duplicate model {manifest.ref}")
             by_ref[manifest.ref] = manifest
         self._by_ref = by_ref
 

@@ -13,6 +13,8 @@ import re
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from streamproc.contract.setting_error import SettingError
+
 MAX_PORT: Final = 65535
 COMMON_PORTS: Final = frozenset({80, 443})
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\](/[0-9]+)?(?::([0-9]+))?", re.ASCII)
@@ -24,10 +26,6 @@ _PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class InvalidHostsError(ValueError):
-    """An entry of a list is invalid; the message gives its position, not its text."""
-
-
 class _Entry(NamedTuple):
     host: str | Network
     port: int | None
@@ -37,7 +35,7 @@ class PrivateHosts:
     """Allow list: host names and networks that are exempt from the public-address rule."""
 
     def __init__(self, text: str = "") -> None:
-        """Parse a comma-separated list. Raises `InvalidHostsError`."""
+        """Parse a comma-separated list. Raises `SettingError`."""
         self._names: set[tuple[str, int | None]] = set()
         self._networks: list[tuple[Network, int | None]] = []
         for place, part in enumerate(text.split(","), 1):
@@ -77,17 +75,17 @@ NO_PRIVATE_HOSTS: Final = PrivateHosts()
 
 
 def read_ports(text: str) -> frozenset[int]:
-    """Parse ports and port ranges, separated by commas. Raises `InvalidHostsError`."""
+    """Parse ports and port ranges, separated by commas. Raises `SettingError`."""
     found: set[int] = set()
     for place, part in enumerate(text.split(","), 1):
         if not part.strip():
             continue
         match = _PORTS.fullmatch(part.strip())
         if match is None:
-            raise InvalidHostsError(f"entry {place} is neither a port nor a range of ports")
+            raise SettingError(f"entry {place} is neither a port nor a range of ports")
         first, last = _port(match[1], place), _port(match[2] or match[1], place)
         if first > last:
-            raise InvalidHostsError(f"entry {place} is a range that ends before it begins")
+            raise SettingError(f"entry {place} is a range that ends before it begins")
         found.update(range(first, last + 1))
     return frozenset(found)
 
@@ -103,18 +101,18 @@ def _entry(text: str, place: int) -> _Entry:
     if match is not None:
         host: str | Network = _network(match[1] + (match[2] or ""), place)
         if not isinstance(host, ipaddress.IPv6Network):
-            raise InvalidHostsError(f"entry {place} has no IPv6 address in its brackets")
+            raise SettingError(f"entry {place} has no IPv6 address in its brackets")
         return _Entry(host, None if match[3] is None else _port(match[3], place))
     match = _PLAIN.fullmatch(text)
     if match is None:
-        raise InvalidHostsError(f"entry {place} is no host, host:port or network")
+        raise SettingError(f"entry {place} is no host, host:port or network")
     name = _plain_name(match[1])
     if _NUMERIC.fullmatch(name):
         host = _network(name, place)
     elif _NAME.fullmatch(name):
         host = name
     else:
-        raise InvalidHostsError(f"entry {place} names no host")
+        raise SettingError(f"entry {place} is not a valid host name")
     return _Entry(host, None if match[2] is None else _port(match[2], place))
 
 
@@ -122,14 +120,14 @@ def _network(text: str, place: int) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as exc:
-        raise InvalidHostsError(
+        raise SettingError(
             f"entry {place} is no address, or a network with bits beyond its prefix"
         ) from exc
 
 
 def _port(digits: str, place: int) -> int:
     if len(digits) > len(str(MAX_PORT)) or not 0 < int(digits) <= MAX_PORT:
-        raise InvalidHostsError(f"entry {place} has no port between 1 and {MAX_PORT}")
+        raise SettingError(f"entry {place} has no port between 1 and {MAX_PORT}")
     return int(digits)
 
 

@@ -21,9 +21,10 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.group_offsets import GroupOffsets, Place
-from streamproc.clients.kafka import KafkaSettingsError, client_config
+from streamproc.clients.kafka import client_config
 from streamproc.contract import env
 from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKERS
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S, Watchdog
 
@@ -78,7 +79,7 @@ class ConsumerWatch:
     def from_environ(
         cls, environ: Mapping[str, str], role: str, group: str, outbox: Outbox
     ) -> Self:
-        """Create a watchdog from the environment. Raises `KafkaSettingsError`."""
+        """Create a watchdog from the environment. Raises `SettingError`."""
 
         def beat(told: ConsumerBeat) -> None:
             key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
@@ -112,7 +113,7 @@ class ConsumerWatch:
             try:
                 self._look()
             except Exception:  # noqa: BLE001 - the thread's edge: the watchdog must survive
-                _log.exception("the watchdog could not look")
+                _log.exception("the watchdog check failed")
 
     def _look(self) -> None:
         reader = self._reader
@@ -136,13 +137,13 @@ class ConsumerWatch:
 
     def _renew(self, reader: Watched, standing: Sequence[Place], now_s: float) -> None:
         _log.error(
-            "a consumer stands still with records before it: it is made anew",
+            "consumer stalled with records waiting: recreating it",
             role=self._role,
             partitions=[f"{topic}/{partition}" for topic, partition in standing],
             after_s=self._limit_s,
         )
         if self._dog.is_hopeless:
-            _log.error("making it anew has not helped: the process ends", role=self._role)
+            _log.error("recreating the consumer did not help: the process exits", role=self._role)
             self._end_process(1)
         self._dog.renewed()
         self._renewed_s = now_s
@@ -151,7 +152,9 @@ class ConsumerWatch:
     def _insist(self, now_s: float) -> None:
         if self._renewed_s is None or now_s - self._renewed_s < max(self._limit_s, _MUST_LEAVE_S):
             return
-        _log.error("the role does not come to it: the process ends", role=self._role)
+        _log.error(
+            "the role did not renew its consumer in time: the process exits", role=self._role
+        )
         self._end_process(1)
 
     def _tell(
@@ -206,7 +209,7 @@ class ConsumerWatch:
 
 
 def read_limit_s(environ: Mapping[str, str]) -> float:
-    """Return FRAMEWIRE_WATCHDOG_S; raises `KafkaSettingsError` unless it is a number >= 0."""
+    """Return FRAMEWIRE_WATCHDOG_S; raises `SettingError` unless it is a number >= 0."""
     text = environ.get(env.WATCHDOG_S)
     if not text:
         return DEFAULT_LIMIT_S
@@ -215,7 +218,7 @@ def read_limit_s(environ: Mapping[str, str]) -> float:
     except ValueError:
         limit_s = -1.0
     if not 0 <= limit_s < float("inf"):
-        raise KafkaSettingsError(f"{env.WATCHDOG_S} must be a number of 0 or more")
+        raise SettingError(f"{env.WATCHDOG_S} must be a number of 0 or more")
     return limit_s
 
 

@@ -53,10 +53,6 @@ class SinkError(StreamprocError):
     """Base class of the errors that archive, index, reindex and verify raise on purpose."""
 
 
-class SinkSettingsError(SinkError):
-    """A setting is missing or invalid. The message names the variable, never its value."""
-
-
 class StoreUnavailableError(SinkError):
     """S3 is unavailable, busy or refuses: nothing was lost, the request may be retried."""
 

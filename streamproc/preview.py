@@ -15,8 +15,9 @@ import msgspec
 
 from streamproc.contract import env
 from streamproc.contract.preview import NO_SUCH_FRAME, FrameAnswer, FrameOrder
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.task_spec import FrameRange, Sampling
-from streamproc.settings import InvalidSettingError, read_settings
+from streamproc.settings import read_settings
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.opener import FetchPolicy
 from streamproc.source.frame_source import open_source
@@ -28,7 +29,7 @@ def main(_: list[str]) -> int:
     """Answer requests until stdin ends."""
     try:
         settings = read_settings({env.KAFKA: "not used", **os.environ})
-    except InvalidSettingError as exc:
+    except SettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     policy = FetchPolicy.of(settings, total_timeout_s=60.0, decode_stall_timeout_s=20.0)

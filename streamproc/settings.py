@@ -10,24 +10,16 @@ from typing import TypeVar
 
 import msgspec
 
-from streamproc.allowed_hosts import (
-    COMMON_PORTS,
-    NO_PRIVATE_HOSTS,
-    InvalidHostsError,
-    PrivateHosts,
-    read_ports,
-)
-from streamproc.clients.faust_security import InvalidSecurityError, KafkaSecurity, read_security
-from streamproc.clients.kafka import InvalidKafkaOptionsError, read_kafka_options
+from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts, read_ports
+from streamproc.clients.faust_security import KafkaSecurity, read_security
+from streamproc.clients.kafka import read_kafka_options
+from streamproc.clients.settings import log_level
 from streamproc.contract import env
-from streamproc.contract.sealing import InvalidSecretKeyError, Sealer
+from streamproc.contract.sealing import Sealer
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 T = TypeVar("T")
-
-
-class InvalidSettingError(ValueError):
-    """An environment variable is invalid; the message names it, not its value."""
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
@@ -87,16 +79,16 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Receives this process's pid once the worker accepts tasks."""
     watchdog_s: float = DEFAULT_LIMIT_S
     """A worker whose consumer stalls for this long exits, to be restarted; 0: never."""
-    log_level: str = "info"
+    log_level: str = "INFO"
 
     def __repr__(self) -> str:
         return f"WorkerSettings(worker_id={self.worker_id!r}, slots={self.slots})"
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
-    """Return the settings; raises `InvalidSettingError`, which names the variable."""
+    """Return the settings; raises `SettingError`, which names the variable."""
     if not environ.get(env.KAFKA):
-        raise InvalidSettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
+        raise SettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
     default = WorkerSettings(environ={}, worker_id="")
     slots = int(_number(environ, env.SLOTS, default.slots, least=1))
     return WorkerSettings(
@@ -136,32 +128,28 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         ),
         ready_file=_path(environ, env.READY_FILE),
         watchdog_s=_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
-        log_level=environ.get(env.LOG) or default.log_level,
+        log_level=log_level(environ),
     )
 
 
 def _security(environ: Mapping[str, str]) -> KafkaSecurity:
+    options = read_kafka_options(environ)
     try:
-        return read_security(read_kafka_options(environ))
-    except InvalidKafkaOptionsError as exc:
-        raise InvalidSettingError(str(exc)) from exc
-    except InvalidSecurityError as exc:
-        raise InvalidSettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
+        return read_security(options)
+    except SettingError as exc:
+        raise SettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
 
 
 def _sealer(environ: Mapping[str, str]) -> Sealer | None:
     keys = environ.get(env.SECRET_KEY)
-    try:
-        return Sealer(keys) if keys else None
-    except InvalidSecretKeyError as exc:
-        raise InvalidSettingError(str(exc)) from exc
+    return Sealer(keys) if keys else None
 
 
 def _read(environ: Mapping[str, str], name: str, reads: Callable[[str], T]) -> T:
     try:
         return reads(environ.get(name, ""))
-    except InvalidHostsError as exc:
-        raise InvalidSettingError(f"{name}: {exc}") from exc
+    except SettingError as exc:
+        raise SettingError(f"{name}: {exc}") from exc
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
@@ -171,7 +159,7 @@ def _path(environ: Mapping[str, str], name: str) -> Path | None:
 def _switch(environ: Mapping[str, str], name: str) -> bool:
     text = environ.get(name) or "0"
     if text not in {"0", "1"}:
-        raise InvalidSettingError(f"{name} must be 0 or 1")
+        raise SettingError(f"{name} must be 0 or 1")
     return text == "1"
 
 
@@ -182,9 +170,9 @@ def _number(environ: Mapping[str, str], name: str, default: float, *, least: flo
     try:
         value = float(text)
     except ValueError as exc:
-        raise InvalidSettingError(f"{name} must be a number") from exc
+        raise SettingError(f"{name} must be a number") from exc
     if not math.isfinite(value):
-        raise InvalidSettingError(f"{name} must be a number")
+        raise SettingError(f"{name} must be a number")
     if value < least:
-        raise InvalidSettingError(f"{name} must be at least {least:g}")
+        raise SettingError(f"{name} must be at least {least:g}")
     return value

@@ -16,8 +16,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from streamproc.clients.clickhouse import client_factory
 from streamproc.contract import env
-from streamproc.sinks.index.tables import client_factory
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 _START_S = 60.0

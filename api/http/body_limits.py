@@ -59,7 +59,7 @@ class Lease:
             )
         if not self._budget.fits(more_bytes, large=n_bytes > SMALL_BYTES):
             raise UnavailableError(
-                "The server holds as many bytes of requests as it may.",
+                "The server's memory budget for request bodies is used up.",
                 retry_after_s=RETRY_AFTER_S,
                 code="uploads_busy",
             )

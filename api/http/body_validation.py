@@ -12,7 +12,7 @@ from msgspec import inspect
 from api.errors import BadRequestError, InvalidRequestError
 
 T = TypeVar("T")
-NOT_PRINTABLE = "must hold printable characters alone"
+NOT_PRINTABLE = "must contain only printable characters"
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)

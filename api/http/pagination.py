@@ -62,9 +62,9 @@ def decode_cursor(text: str, into: type[T]) -> T:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor: T = _decoder(into)(data)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as exc:
-        raise BadRequestError("This cursor was not given by this list.", code="bad_cursor") from exc
+        raise BadRequestError("This cursor is not valid for this list.", code="bad_cursor") from exc
     if encode_cursor(cursor) != text:
-        raise BadRequestError("This cursor was not given by this list.", code="bad_cursor")
+        raise BadRequestError("This cursor is not valid for this list.", code="bad_cursor")
     return cursor
 
 

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import PROBLEM_JSON, UnavailableError
 
-_STOPPING = "The server is stopping. Send the request again: another one takes it."
+_STOPPING = "The server is stopping. Send the request again: another server will handle it."
 
 
 class ShutdownMiddleware(ASGIMiddleware):

@@ -39,7 +39,7 @@ def role_parts(
         waits = sorted({beat.waiting_for for beat in alive if beat.waiting_for})
         faults = [
             *([f"Stands still in {_named(stuck)}."] if stuck else ()),
-            *([f"Nobody reads {_named(alone)}."] if alone else ()),
+            *([f"No process reads {_named(alone)}."] if alone else ()),
         ]
         n_tasks = sum(beat.waiting_for_store for beat in alive if isinstance(beat, WorkerBeat))
         notes = faults or [

@@ -19,6 +19,7 @@ from api.ids import key_id
 from api.kafka.consumer_watchdog import Pulse
 from api.kafka.producer import kafka_config
 from api.settings import Settings
+from streamproc.clients.kafka import reader_config
 from streamproc.contract import topics
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import (
@@ -224,13 +225,8 @@ class DirectoryReader:
 
     def __init__(self, settings: Settings, directory: GlobalTable) -> None:
         self._config = {
-            **kafka_config(settings),
-            "group.id": "framewire-api-directory",  # never joined: partitions are assigned
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            **reader_config(kafka_config(settings), "framewire-api-directory"),
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 500,
-            "queued.max.messages.kbytes": 2048,
         }
         self._directory = directory
         self._watchdog_s = settings.watchdog_s
@@ -266,7 +262,7 @@ class DirectoryReader:
             try:
                 self._read()
             except Exception:  # noqa: BLE001 - top of the thread: if it ends, updates stop arriving
-                _log.exception("the reader of the directory failed: it starts anew")
+                _log.exception("global table consumer failed: restarting")
                 self._stopping.wait(1.0)
             self.n_renewals += 1
 
@@ -279,7 +275,10 @@ class DirectoryReader:
                 self._take(consumer.consume(500, timeout=0.1))
                 self.standing = pulse.standing()
                 if self.standing:
-                    _log.error("the reader of the directory stands still", topics=self.standing)
+                    _log.error(
+                        "global table consumer makes no progress: recreating it",
+                        topics=self.standing,
+                    )
                     return
         finally:
             consumer.close()
@@ -298,7 +297,7 @@ class DirectoryReader:
                 self._directory.apply(topic, (key or b"").decode(), value)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.n_skipped += 1
-                _log.warning("record skipped: not one of ours", topic=topic)
+                _log.warning("record skipped: cannot be decoded", topic=topic)
             except Exception:  # noqa: BLE001 - one bad record must not stop the reader
                 self.n_skipped += 1
                 _log.exception("record skipped", topic=topic)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +11,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from api.errors import UnavailableError
 from api.settings import Settings
+from streamproc.clients.kafka import producer_config, shared_config
 from streamproc.clients.kafka_errors import kafka_trouble
 from streamproc.contract import topics
 
 _log = structlog.get_logger("framewire.api.kafka")
-_QUIET = logging.getLogger("librdkafka")
 _AWAY = "Kafka does not answer; nothing was accepted. Send the request again."
 
 
@@ -29,15 +28,7 @@ class UnequalPartitionsError(Exception):
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
     """Return the librdkafka properties shared by all clients of this process."""
-    return {
-        "bootstrap.servers": settings.kafka,
-        "logger": _QUIET,
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1000,
-        "topic.metadata.refresh.interval.ms": 10_000,
-        **settings.kafka_options,
-    }
+    return shared_config(settings.kafka, settings.kafka_options)
 
 
 class Publisher:
@@ -46,13 +37,11 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._deadline_s = settings.kafka_deadline_s
         self._config = {
-            **kafka_config(settings),
-            "acks": "all",
-            "enable.idempotence": True,
-            "partitioner": "murmur2_random",
-            "linger.ms": 1,
-            "message.max.bytes": topics.MAX_MESSAGE_BYTES,
-            "message.timeout.ms": int(settings.kafka_deadline_s * 1000),
+            **producer_config(
+                kafka_config(settings),
+                linger_ms=1,
+                timeout_ms=int(settings.kafka_deadline_s * 1000),
+            ),
             "error_cb": self._hear,
         }
         self._trouble: str | None = None

@@ -1,10 +1,10 @@
 """Archived logs in S3: their segments, bytes and `final.json`, with LRU caches and read-ahead."""
 
-from collections import OrderedDict
 from itertools import islice
 from typing import NamedTuple
 
 import structlog
+from cachetools import LRUCache
 
 from api.errors import UnavailableError
 from api.log.block_cache import BlockCache, BlockGoneError, CacheKey
@@ -36,16 +36,14 @@ class Archive:
     def __init__(self, store: Objects, cache: BlockCache) -> None:
         self._store = store
         self._cache = cache
-        self._maps: OrderedDict[LogRef, SegmentMap] = OrderedDict()
-        self._finals: OrderedDict[LogRef, Final] = OrderedDict()
+        self._maps: LRUCache[LogRef, SegmentMap] = LRUCache(_MAX_TASKS)
+        self._finals: LRUCache[LogRef, Final] = LRUCache(_MAX_TASKS)
 
     def segments(self, ref: LogRef) -> SegmentMap:
         """Return the known segments of the task, without a request to S3."""
         segments = self._maps.get(ref)
         if segments is None:
             segments = self._maps[ref] = SegmentMap()
-            _forget(self._maps)
-        self._maps.move_to_end(ref)
         return segments
 
     async def extend(self, ref: LogRef) -> SegmentMap:
@@ -57,7 +55,7 @@ class Archive:
             key = object_keys.segment_key(ref.project, ref.task, found[-1].start)
             metadata = await self._store.metadata(key)
             if metadata is None:
-                raise _unreadable(ref, "a listed segment is gone")
+                raise _unreadable(ref, "a listed segment does not exist")
             segments.extend(found, SegmentInfo.from_metadata(metadata))
         return segments
 
@@ -87,7 +85,6 @@ class Archive:
             final = read_final(await self._store.get(object_keys.final_key(ref.project, ref.task)))
             if final is not None:
                 self._finals[ref] = final
-                _forget(self._finals)
         return final
 
     async def last_chunk(self, ref: LogRef) -> Chunk | None:
@@ -109,11 +106,6 @@ def _ahead(blocks: list[Block]) -> list[Block]:
         if room_bytes < 0:
             return blocks[:n]
     return blocks
-
-
-def _forget(known: OrderedDict[LogRef, SegmentMap] | OrderedDict[LogRef, Final]) -> None:
-    while len(known) > _MAX_TASKS:
-        known.popitem(last=False)
 
 
 def _unreadable(ref: LogRef, why: str) -> UnavailableError:

@@ -64,6 +64,10 @@ class Backpressure:
         try:
             segments = await self._archive.extend(ref)
         except ProblemError as exc:
-            _log.warning("a task that fills the ring cannot be listed", task=ref.task, why=str(exc))
+            _log.warning(
+                "cannot list the segments of a task that fills the tail cache",
+                task=ref.task,
+                why=str(exc),
+            )
         else:
             self._tail_cache.stored(ref.task, segments.fold())

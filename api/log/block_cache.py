@@ -1,9 +1,10 @@
 """LRU cache of blocks of immutable segments; concurrent reads of a block share one S3 request."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
+
+from cachetools import LRUCache
 
 from api.log.segments import Block
 from streamproc.contract import object_keys
@@ -36,20 +37,17 @@ class BlockCache:
         self.n_reads = 0
         self.read_bytes = 0
         self._source = source
-        self._budget_bytes = budget_bytes
-        self._size_bytes = 0
-        self._kept: OrderedDict[CacheKey, bytes] = OrderedDict()
+        self._kept: LRUCache[CacheKey, bytes] = LRUCache(budget_bytes, getsizeof=len)
         self._reading: dict[CacheKey, asyncio.Task[bytes]] = {}
 
     @property
     def size_bytes(self) -> int:
-        return self._size_bytes
+        return int(self._kept.currsize)
 
     async def get(self, key: CacheKey) -> bytes:
         """Return the block's bytes; raises `BlockGoneError` and the source's exceptions."""
         kept = self._kept.get(key)
         if kept is not None:
-            self._kept.move_to_end(key)
             return kept
         return await asyncio.shield(self._read(key))
 
@@ -79,7 +77,7 @@ class BlockCache:
         self.n_reads += 1
         data = await self._source.get_range(name, block.begin, block.end)
         if data is None or len(data) != block.size_bytes:
-            raise BlockGoneError(f"segment {name} is not what its listing said")
+            raise BlockGoneError(f"segment {name} is missing or has another size than listed")
         self.read_bytes += len(data)
         return data
 
@@ -87,11 +85,6 @@ class BlockCache:
         self._reading.pop(key, None)
         if done.cancelled() or done.exception() is not None:
             return
-        self._keep(key, done.result())
-
-    def _keep(self, key: CacheKey, data: bytes) -> None:
-        self._kept[key] = data
-        self._size_bytes += len(data)
-        while self._size_bytes > self._budget_bytes and self._kept:
-            _, old = self._kept.popitem(last=False)
-            self._size_bytes -= len(old)
+        data = done.result()
+        if len(data) <= self._kept.maxsize:
+            self._kept[key] = data

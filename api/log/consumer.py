@@ -15,8 +15,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from api.kafka.consumer_watchdog import Pulse
+from streamproc.clients.chunk_messages import chunk_record
+from streamproc.clients.kafka import reader_config
 from streamproc.contract import topics
-from streamproc.contract.records import BadRecordError, ChunkRecord, read_chunk_record
+from streamproc.contract.records import BadRecordError, ChunkRecord
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 _POLL_S = 0.2
@@ -124,24 +126,14 @@ class LogConsumer:
                 self.n_renewals += 1
 
     def _read(self) -> None:
-        consumer = Consumer(
-            {
-                **self._config,
-                "group.id": "framewire-api",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 500,
-                "queued.max.messages.kbytes": 2048,
-            }
-        )
+        consumer = Consumer(reader_config(self._config, "framewire-api"))
         try:
             if self._assign(consumer):
                 self._run(consumer)
         except Exception:  # noqa: BLE001 - top of a thread: readiness reports it to the operator
-            _log.exception("the log's reader failed: it starts anew")
+            _log.exception("log consumer failed: restarting")
             self._failed = True
-            self._tell(self._receiver.on_trouble, "The reader of the log failed; it starts anew.")
+            self._tell(self._receiver.on_trouble, "The log consumer failed and is restarting.")
             self._stop.wait(_ASK_S)
         finally:
             consumer.close()
@@ -207,8 +199,8 @@ class LogConsumer:
                 pulse.standing(waiting_for="archive")
                 continue
             if standing := pulse.standing():
-                _log.error("the log's reader stands still: it is made anew", partitions=standing)
-                self._tell(self._receiver.on_trouble, "The reader of the log stands still.")
+                _log.error("log consumer makes no progress: recreating it", partitions=standing)
+                self._tell(self._receiver.on_trouble, "The log consumer makes no progress.")
                 return
             first = consumer.poll(_POLL_S)
             self._failed = False
@@ -247,12 +239,7 @@ class LogConsumer:
 
     def _archive_config(self) -> dict[str, Any]:
         """Configure a consumer that queries the archive group's offsets without joining it."""
-        return {
-            **self._config,
-            "group.id": topics.ARCHIVE_GROUP,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-        }
+        return reader_config(self._config, topics.ARCHIVE_GROUP)
 
 
 def _committed(asker: Consumer, partitions: list[int]) -> dict[int, int]:
@@ -283,15 +270,7 @@ def _batches(messages: list[Message]) -> list[Batch]:
         positions[partition] = position + 1
         found = records.setdefault(partition, [])
         try:
-            found.append(
-                read_chunk_record(
-                    key=message.key(),
-                    value=message.value(),
-                    headers=message.headers(),
-                    position=position,
-                    time_ms=message.timestamp()[1],
-                )
-            )
+            found.append(chunk_record(message))
         except BadRecordError as exc:
             _log.warning("record skipped", partition=partition, error=str(exc))
         except Exception:  # noqa: BLE001 - one bad record must not stop the reader

@@ -97,7 +97,7 @@ class LogCursor:
                 piece = memoryview(piece)[: end - self.offset]
             self.offset += len(piece)
             return piece
-        raise UnavailableError("The archive of this task does not hold what it should.")
+        raise UnavailableError("The archive of this task is incomplete.")
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there may be more to read; return False after `timeout_s`.

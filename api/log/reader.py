@@ -82,7 +82,7 @@ class LogReader:
         if self._trouble is not None:
             return Readiness(ready=False, detail=self._trouble)
         if not self._caught_up.is_set():
-            return Readiness(ready=False, detail="The log is being caught up with.")
+            return Readiness(ready=False, detail="The log consumer is still catching up.")
         return Readiness(ready=True)
 
     @property
@@ -224,7 +224,7 @@ class LogReader:
                 ref.task, ticket, segments.fold(), segments.started_ms
             ):
                 return
-        raise UnavailableError("The archive does not keep up with the log.")
+        raise UnavailableError("The archive lags too far behind the log.")
 
     def _located(self, ref: LogRef, done: asyncio.Task[None]) -> None:
         self._locating.pop(ref, None)

@@ -108,7 +108,7 @@ class LogResponse(ASGIResponse):
         except StoppingError:
             pass
         except ProblemError as exc:
-            _log.warning("a stream broke off", code=exc.code, detail=exc.detail)
+            _log.warning("stream aborted", code=exc.code, detail=exc.detail)
         finally:
             gone.cancel()
         if not whole and self._outlet is not None:
@@ -136,9 +136,12 @@ class LogResponse(ASGIResponse):
     def _tell(self, lease: SendWatch | None) -> None:
         """Log why a response was ended, unless the client disconnected."""
         if lease is not None and lease.expired:
-            _log.info("a reader took nothing and was let go", offset=self._cursor.offset)
+            _log.info(
+                "stream closed: the client did not read within the send timeout",
+                offset=self._cursor.offset,
+            )
         elif lease is not None and lease.dead:
-            _log.info("a stream ended with its key", offset=self._cursor.offset)
+            _log.info("stream closed: its key is no longer valid", offset=self._cursor.offset)
 
     async def _send_log(
         self, send: "Send", lease: SendWatch, loop: asyncio.AbstractEventLoop

@@ -22,7 +22,7 @@ PIECE_BYTES = 4 * 1024
 CHUNK_FRAMING_BYTES = 32  # a chunk's size in hexadecimal, line ends, and a short extension
 HEADER_SEPARATORS_BYTES = 4
 
-_MALFORMED = BadRequestError("This is no HTTP request.", code="bad_head")
+_MALFORMED = BadRequestError("This is not a valid HTTP request.", code="bad_head")
 _FULL = ProblemError(
     "The server has as many connections as it can take.",
     status=503,

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.errors import UnavailableError
+from streamproc.clients.clickhouse import client_options
 
 MAX_PARALLEL = 4
 MAX_QUERY_S = 20
@@ -30,43 +30,16 @@ class RowsUnavailableError(UnavailableError):
     code = "clickhouse_unavailable"
 
 
-class BadClickhouseUrlError(ValueError):
-    """The URL is not a ClickHouse URL; the message never contains it."""
-
-
-def client_options(url: str) -> dict[str, Any]:
-    """Return the arguments of clickhouse-connect for `url`.
-
-    `chdb:///path[?database=name]` is the engine embedded in this process, one path for all its
-    clients; `http(s)://user:password@host:port/database` is a server. Raises
-    BadClickhouseUrlError on other URLs.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "chdb":
-        database = parse_qs(parts.query).get("database", ["default"])[0]
-        if parts.netloc or not parts.path:
-            raise BadClickhouseUrlError("chdb:// needs an absolute path: chdb:///path")
-        return {"interface": "chdb", "path": unquote(parts.path), "database": database}
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadClickhouseUrlError("give chdb:///path or http(s)://user:password@host:port/db")
-    return {
-        "interface": parts.scheme,
-        "host": parts.hostname,
-        "port": parts.port or (8443 if parts.scheme == "https" else 8123),
-        "username": unquote(parts.username or "default"),
-        "password": unquote(parts.password or ""),
-        "database": unquote(parts.path.strip("/")) or "default",
-        "autogenerate_session_id": False,
-        "connect_timeout": 3,
-        "send_receive_timeout": MAX_QUERY_S + 5,
-    }
+def query_client_options(url: str) -> dict[str, Any]:
+    """Return clickhouse-connect's arguments for the api's queries. Raises `SettingError`."""
+    return client_options(url, connect_timeout_s=3, answer_timeout_s=MAX_QUERY_S + 5)
 
 
 class Rows:
     """Queries on the tables that the index writes. Use from one event loop."""
 
     def __init__(self, url: str) -> None:
-        self._options = client_options(url)
+        self._options = query_client_options(url)
         self._threads = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="clickhouse")
         self._local = threading.local()
         self._clients: list[Any] = []

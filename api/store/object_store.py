@@ -130,7 +130,7 @@ class Objects:
 
     async def put(self, key: str, data: bytes | bytearray, content_type: str) -> None:
         """Write the object, replacing an existing one."""
-        await self._write(lambda: self._put(self._client, key, data, content_type), batching=True)
+        await self._write(lambda: self._put(self._client, key, data, content_type), patient=True)
 
     async def put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
         """Write the object unless it exists (conditional PUT); return whether it holds `data` now.
@@ -203,15 +203,15 @@ class Objects:
             finally:
                 client.close()
 
-        self._honours = await self._call(judge, batching=True)
+        self._honours = await self._call(judge, patient=True)
         self._judged_s = time.monotonic()
         if not self._honours:
             self._say(REFUSAL)
 
-    async def _write(self, work: Callable[[], T], *, batching: bool = False) -> T:
+    async def _write(self, work: Callable[[], T], *, patient: bool = False) -> T:
         """Call `_call`, and record whether the store accepted the write."""
         try:
-            written = await self._call(work, batching=batching)
+            written = await self._call(work, patient=patient)
         except StoreUnavailableError:
             self._wrote_s = float("-inf")
             raise
@@ -219,7 +219,7 @@ class Objects:
         return written
 
     async def _call(
-        self, work: Callable[[], T], *, batching: bool = False, of_bucket: bool = False
+        self, work: Callable[[], T], *, patient: bool = False, of_bucket: bool = False
     ) -> T:
         """Run `work` in a thread.
 
@@ -227,7 +227,7 @@ class Objects:
         """
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.wait_for(running, None if batching else self._answer_s)
+            return await asyncio.wait_for(running, None if patient else self._answer_s)
         except FAILURES as exc:
             trouble = await self._diagnosed(exc) if of_bucket else trouble_of(exc)
             self._say(trouble.sentence)
@@ -322,7 +322,7 @@ class Objects:
 
 
 def _takes_nothing(exc: StoreUnavailableError) -> str:
-    said = "The object store answers, but takes no objects"
+    said = "The object store answers but does not accept writes"
     cause = exc.__cause__
     if isinstance(cause, ClientError) and status_of(cause) < 500:
         return f"{said}. {exc.detail}"

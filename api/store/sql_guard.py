@@ -292,7 +292,9 @@ def _check_resolved(client: Any, sql: str) -> None:
             if stripped.startswith("TABLE id:"):
                 found = _TREE_TABLE.match(entry)
                 if found is None or found[1] not in allowed:
-                    raise QueryRefusedError("A name in the query means a table that is not ours.")
+                    raise QueryRefusedError(
+                        "A name in the query resolves to a table that may not be read here."
+                    )
             elif stripped.startswith("TABLE_FUNCTION id:"):
                 found = _TREE_FUNCTION.match(entry)
                 if found is None or found[1].lower() not in _TABLE_FUNCTIONS:

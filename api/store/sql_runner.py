@@ -138,7 +138,7 @@ def _plain(value: Any) -> Any:
 def _own_words(exc: DatabaseError) -> str:
     """Return ClickHouse's message without the driver's prefix and the server's version."""
     if exc.code == _TIMEOUT_CODE:
-        return "The query ran into the time limit."
+        return "The query exceeded the time limit."
     text = str(exc)
     _, _, rest = text.partition("DB::Exception: ")
     return _OUR_SETTINGS.sub("", rest or text).split(" (version ")[0].strip()[:2000]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from api.settings import SettingsError
 from streamproc.contract import env
 from streamproc.contract.preview import FrameAnswer, FrameOrder
+from streamproc.contract.setting_error import SettingError
 
 _LINE_BYTES = 64 * 1024
 _PROBE_S = 60
@@ -21,7 +21,7 @@ _INHERITED = (
     env.S3_CA_BUNDLE,
     *("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class FrameChild:
@@ -85,7 +85,7 @@ class FrameChild:
 
 
 def require_sandbox() -> None:
-    """Test a decoder's sandbox on this host; raises SettingsError if a required part is missing.
+    """Test a decoder's sandbox on this host; raises SettingError if a required part is missing.
 
     Blocks for about a second.
     """
@@ -100,10 +100,10 @@ def require_sandbox() -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as exc:
-        raise SettingsError(f"{said} not known: no decoder started") from exc
+        raise SettingError(f"{said} not known: no decoder started") from exc
     if done.returncode:
         found = (done.stdout or done.stderr).strip().splitlines()
-        raise SettingsError(f"{said} {found[-1] if found else 'not known'}")
+        raise SettingError(f"{said} {found[-1] if found else 'not known'}")
 
 
 def _command(role: str) -> list[str]:

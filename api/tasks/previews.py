@@ -6,12 +6,12 @@ child that takes longer than `TIMEOUT_S` is killed.
 """
 
 import asyncio
-from collections import OrderedDict
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
+from cachetools import LRUCache
 
 from api.errors import NotFoundError, ProblemError, UnavailableError
 from api.settings import MIB
@@ -74,8 +74,7 @@ class Frames:
         self._rows = rows
         self._turns = FrameTurns(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
         self._idle: list[FrameChild] = []
-        self._kept: OrderedDict[_Key, Picture] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept: LRUCache[_Key, Picture] = LRUCache(CACHE_BYTES, getsizeof=_size_bytes)
 
     async def get(
         self, stored: StoredRequest, index: int, *, width_px: int | None, with_boxes: bool
@@ -91,11 +90,14 @@ class Frames:
         key = _Key(stored.project, stored.task, index, width_px, boxes)
         known = self._kept.get(key)
         if known is not None:
-            self._kept.move_to_end(key)
             return known
         async with self._turns.of(stored.project):
+            known = self._kept.get(key)  # another request made it while this one waited
+            if known is not None:
+                return known
             picture = await self._make(await self._order(stored, key))
-        self._keep(key, picture)
+        if _size_bytes(picture) <= CACHE_BYTES:
+            self._kept[key] = picture
         return picture
 
     async def close(self) -> None:
@@ -126,7 +128,7 @@ class Frames:
             raise UnavailableError("The frame took too long.", code="frame_timeout") from exc
         except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
             await child.end()
-            _log.warning("the frame child failed", error=type(exc).__name__)
+            _log.warning("the preview process failed", error=type(exc).__name__)
             raise UnavailableError("The frame could not be made.", code="frame_failed") from exc
         except BaseException:
             await child.end()
@@ -139,12 +141,9 @@ class Frames:
         if child in self._idle:
             self._idle.remove(child)
 
-    def _keep(self, key: _Key, picture: Picture) -> None:
-        self._kept[key] = picture
-        self._kept_bytes += len(picture.jpeg)
-        while self._kept_bytes > CACHE_BYTES:
-            _, old = self._kept.popitem(last=False)
-            self._kept_bytes -= len(old.jpeg)
+
+def _size_bytes(picture: Picture) -> int:
+    return len(picture.jpeg)
 
 
 def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:

@@ -1,6 +1,6 @@
 """Request store: requests in S3 with an LRU cache; they never change."""
 
-from collections import OrderedDict
+from cachetools import LRUCache
 
 from api.errors import NotFoundError
 from api.ids import is_task_id
@@ -21,7 +21,7 @@ class Requests:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._known: OrderedDict[tuple[str, str], StoredRequest] = OrderedDict()
+        self._known: LRUCache[tuple[str, str], StoredRequest] = LRUCache(MAX_KNOWN)
 
     async def get(self, project: str, task: str) -> StoredRequest:
         """Return the task's request.
@@ -37,7 +37,6 @@ class Requests:
         """Return the request of the project's task with this id, None if there is none."""
         known = self._known.get((project, task))
         if known is not None:
-            self._known.move_to_end((project, task))
             return known
         if not is_task_id(task):
             return None
@@ -58,8 +57,5 @@ class Requests:
         return await self.get(stored.project, stored.task)
 
     def _remember(self, stored: StoredRequest, size_bytes: int) -> None:
-        if size_bytes > MAX_KNOWN_BYTES:
-            return
-        self._known[stored.project, stored.task] = stored
-        while len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
+        if size_bytes <= MAX_KNOWN_BYTES:
+            self._known[stored.project, stored.task] = stored

@@ -24,7 +24,7 @@ class SourceSecrets:
     """Encrypts and decrypts source URLs; `keys` is `FRAMEWIRE_SECRET_KEY`, None if it is unset."""
 
     def __init__(self, objects: Objects, keys: str | None) -> None:
-        """Parse the keys; raises `InvalidSecretKeyError`."""
+        """Parse the keys; raises `SettingError`."""
         self._objects = objects
         self._sealer = Sealer(keys) if keys else None
 

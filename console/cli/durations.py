@@ -13,7 +13,7 @@ def seconds(text: str) -> int:
     """Convert `90s`, `15m`, `24h` or `30d` to seconds; raises `ConsoleError` for other text."""
     form = _FORM.fullmatch(text.strip())
     if form is None:
-        raise ConsoleError(f"{text!r} is no length of time: 90s, 15m, 24h or 30d")
+        raise ConsoleError(f"{text!r} is not a duration: use 90s, 15m, 24h or 30d")
     return int(form["count"]) * _UNIT_S[form["unit"]]
 
 

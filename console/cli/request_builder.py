@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,7 @@ def _detect_parameters(words: RequestWords) -> dict[str, Any]:
     if classes and ALL_CLASSES not in classes:
         parameters["classes"] = classes
     if words.threshold is not None:
-        parameters["threshold"] = words.threshold
+        parameters["threshold"] = _number(words.threshold)
     return parameters
 
 
@@ -151,5 +152,10 @@ def _sampling(words: RequestWords) -> dict[str, Any] | None:
 
 
 def _number(value: float) -> float:
-    """Return a whole number as an int, so that the JSON has no `.0`."""
+    """Return a whole number as an int, so that the JSON has no `.0`.
+
+    Raises `RequestWordsError`: JSON has neither infinity nor NaN.
+    """
+    if not math.isfinite(value):
+        raise RequestWordsError(f"{value} is not a finite number")
     return int(value) if value == int(value) else value

@@ -62,7 +62,7 @@ class GuardedServer(Server):
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
     async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - aiohttp's signature
-        sys.stdout.write(f"The console, for whoever has this URL:\n{self.page_url}\n")
+        sys.stdout.write(f"Console URL (anyone with this URL has access):\n{self.page_url}\n")
         sys.stdout.flush()
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

@@ -14,8 +14,9 @@ from console.stack.child_process import ChildSpec
 from console.stack.data_directory import DataDirectory, Secrets, Stores
 from console.stack.ports import allocate, is_free
 from streamproc.contract import env
-from streamproc.contract.providers import InvalidProvidersError, load_providers
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.providers import load_providers
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 
 EMBEDDED = "embedded"
 MEMORY = "memory"
@@ -135,7 +136,7 @@ def _provider_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     path = environ.get(env.PROVIDERS)
     try:
         providers = load_providers(Path(path) if path else None)
-    except InvalidProvidersError as exc:
+    except SettingError as exc:
         raise StackError(str(exc)) from exc
     return tuple(provider.key_env for provider in providers if provider.key_env)
 
@@ -199,7 +200,7 @@ def _store(
         return seaweedfs.settings(ports, secrets.s3_access_key, secrets.s3_secret_key)
     try:
         store = StoreSettings.from_environ({**environ, env.S3_ENDPOINT: options.s3_endpoint})
-    except InvalidStoreError as exc:
+    except SettingError as exc:
         raise StackError(str(exc)) from exc
     if store.key is None and store.profile is None:
         raise StackError(f"--s3-endpoint needs {env.S3_KEY} in the environment")

@@ -58,7 +58,9 @@ def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: Stack
 
         failure = loop.run(announce)
     if problems:
-        raise StackError(f"the api is up and gives no project key: {problems[0]}") from problems[0]
+        raise StackError(
+            f"the api is running, but no project key could be obtained: {problems[0]}"
+        ) from problems[0]
     if failure is not None:
         raise StackError(_failure_text(failure, directory))
 

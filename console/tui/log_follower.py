@@ -43,7 +43,7 @@ async def follow_log(
                 # Yield to the event loop: a long burst of data would starve other tasks.
                 await asyncio.sleep(0)
         except ApiProblem as exc:
-            why = f"the stream is refused: {exc.detail or exc.code}"
+            why = f"the api rejected the stream request: {exc.detail or exc.code}"
             if exc.status < 500 and exc.status not in _KEY_STATUSES:
                 yield why, "bad"
                 return

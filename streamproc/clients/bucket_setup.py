@@ -18,7 +18,8 @@ from streamproc.clients.conditional_writes import N_AT_ONCE, REFUSAL, honours_co
 from streamproc.clients.s3 import open_client
 from streamproc.clients.s3_errors import FAILURES, Trouble, code_of, diagnose, is_missing_bucket
 from streamproc.contract.object_keys import content_md5
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import StreamprocError
 
 EXIT_AWAY: Final = 3  # may be temporary
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
             retries={"total_max_attempts": 1},
             max_pool_connections=N_AT_ONCE,
         )
-    except InvalidStoreError as exc:
+    except SettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     trouble = make_ready_within(client, settings, args.wait)
@@ -103,7 +104,7 @@ def make_ready(client: Any, settings: StoreSettings) -> None:
         _create(client, bucket, settings.region)
     client.put_object(Bucket=bucket, Key=READY_KEY, Body=_READY, ContentMD5=content_md5(_READY))
     if client.get_object(Bucket=bucket, Key=READY_KEY)["Body"].read() != _READY:
-        raise UnusableStoreError("S3 gives back other bytes than it was given.")
+        raise UnusableStoreError("S3 returned different bytes than were stored.")
     if settings.unconditional or settings.tried:
         return
     if not honours_conditions(client, bucket, n_rounds=_N_ROUNDS):

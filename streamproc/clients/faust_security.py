@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamproc.contract.setting_error import SettingError
+
 PROTOCOLS = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -29,10 +31,6 @@ _MAPPED = {
     "sasl.username",
     "sasl.password",
 }
-
-
-class InvalidSecurityError(ValueError):
-    """An option is invalid; the message names it, never its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +53,15 @@ class KafkaSecurity:
 def read_security(options: Mapping[str, Any]) -> KafkaSecurity:
     """Return the security settings that librdkafka would use with these properties.
 
-    Raises `InvalidSecurityError` for a security option that is unknown here or has an invalid
+    Raises `SettingError` for a security option that is unknown here or has an invalid
     value, or whose file cannot be read.
     """
     for name in options:
         if name in _ELSEWHERE or (name.startswith(_MATTERS) and name not in _MAPPED):
-            raise InvalidSecurityError(f"{name} is not supported by the worker's consumer")
+            raise SettingError(f"{name} is not supported by the worker's consumer")
     protocol = str(options.get("security.protocol", "plaintext")).lower()
     if protocol not in PROTOCOLS:
-        raise InvalidSecurityError(f"security.protocol is one of {', '.join(PROTOCOLS)}")
+        raise SettingError(f"security.protocol is one of {', '.join(PROTOCOLS)}")
     return KafkaSecurity(
         tls=_tls(options) if protocol.endswith("ssl") else None,
         sasl=_sasl(options) if protocol.startswith("sasl") else None,
@@ -74,10 +72,10 @@ def _sasl(options: Mapping[str, Any]) -> Sasl:
     name = "sasl.mechanism" if "sasl.mechanism" in options else "sasl.mechanisms"
     mechanism = str(options.get(name, "")).upper()
     if mechanism not in MECHANISMS:
-        raise InvalidSecurityError(f"{name} must be one of {', '.join(MECHANISMS)}")
+        raise SettingError(f"{name} must be one of {', '.join(MECHANISMS)}")
     for needed in ("sasl.username", "sasl.password"):
         if not options.get(needed):
-            raise InvalidSecurityError(f"{needed} is not set")
+            raise SettingError(f"{needed} is not set")
     return Sasl(mechanism, str(options["sasl.username"]), str(options["sasl.password"]))
 
 
@@ -92,7 +90,7 @@ def _tls(options: Mapping[str, Any]) -> ssl.SSLContext:
         else:
             context = ssl.create_default_context(cafile=place)
     except OSError as exc:
-        raise InvalidSecurityError("ssl.ca.location cannot be read") from exc
+        raise SettingError("ssl.ca.location cannot be read") from exc
     _identify(context, options)
     if _is(options, "ssl.endpoint.identification.algorithm", "none", among=("https", "none")):
         context.check_hostname = False
@@ -112,7 +110,7 @@ def _identify(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
         # Without a password pass an empty one: OpenSSL would prompt for it on the terminal.
         context.load_cert_chain(str(certificate), key, str(password or ""))
     except OSError as exc:
-        raise InvalidSecurityError(
+        raise SettingError(
             "ssl.certificate.location, ssl.key.location: no certificate and key to be read there"
         ) from exc
 
@@ -120,5 +118,5 @@ def _identify(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
 def _is(options: Mapping[str, Any], name: str, wanted: str, *, among: tuple[str, str]) -> bool:
     text = str(options.get(name, among[0])).lower()
     if text not in among:
-        raise InvalidSecurityError(f"{name} is one of {', '.join(among)}")
+        raise SettingError(f"{name} is one of {', '.join(among)}")
     return text == wanted

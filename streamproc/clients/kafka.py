@@ -8,49 +8,70 @@ from typing import Any
 from confluent_kafka import Consumer, Message
 
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 
 _QUIET = logging.getLogger("librdkafka")
 
 
-class KafkaSettingsError(ValueError):
-    """A variable is missing or invalid. The message names it, never its value."""
-
-
 def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties common to all clients. Raises `KafkaSettingsError`."""
+    """Return the properties common to all clients. Raises `SettingError`."""
     if not environ.get(env.KAFKA):
-        raise KafkaSettingsError(f"{env.KAFKA} must name the Kafka bootstrap servers")
+        raise SettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
+    return shared_config(environ[env.KAFKA], read_kafka_options(environ))
+
+
+def shared_config(bootstrap: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that every client shares; the operator's `options` replace ours."""
     return {
-        "bootstrap.servers": environ[env.KAFKA],
+        "bootstrap.servers": bootstrap,
         "logger": _QUIET,
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
-        **_options(environ),
+        **options,
     }
 
 
-def producer_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return an idempotent producer's properties: all acks, in order, exactly once per session.
+def producer_config(
+    shared: Mapping[str, Any], *, linger_ms: int = 60, timeout_ms: int = 120_000
+) -> dict[str, Any]:
+    """Return the properties of an idempotent producer: all replicas acknowledge, in order.
 
-    Records linger for 60 ms: one request for all frames of that time costs the broker and all
-    consumers of the topic a fraction of one request per frame.
+    By default records linger: one request for the frames of 60 ms costs the broker, and every
+    follower of the topic, a fraction of what a request for each would.
     """
     return {
-        **client_config(environ),
+        **shared,
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
-        "linger.ms": 60,
+        "linger.ms": linger_ms,
         "message.max.bytes": MAX_MESSAGE_BYTES,
-        "delivery.timeout.ms": 120_000,
+        "message.timeout.ms": timeout_ms,
+    }
+
+
+def reader_config(shared: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Return the properties of a consumer that is assigned its partitions.
+
+    It never joins the group and commits nothing: the group names it to the broker, and its
+    committed offsets may be read.
+    """
+    return {
+        **shared,
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 500,
+        "queued.max.messages.kbytes": 2048,
     }
 
 
 def consumer_config(
-    environ: Mapping[str, str],
+    shared: Mapping[str, Any],
     group: str,
     *,
     batching: bool = False,
@@ -64,26 +85,14 @@ def consumer_config(
     its assignment, and a waiting fetch would delay the next one.
     """
     return {
-        **client_config(environ),
-        "group.id": group,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        **reader_config(shared, group),
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 1500,
         "fetch.wait.max.ms": 250 if batching else 50 if low_latency else 500,
         "fetch.min.bytes": 64 * 1024 if batching else 1,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-        "queued.max.messages.kbytes": 2048,
         "partition.assignment.strategy": "cooperative-sticky",
     }
-
-
-def _options(environ: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        return read_kafka_options(environ)
-    except InvalidKafkaOptionsError as exc:
-        raise KafkaSettingsError(str(exc)) from exc
 
 
 def poll_batch(consumer: Consumer, timeout_s: float, limit: int = 500) -> list[Message]:
@@ -95,19 +104,15 @@ def poll_batch(consumer: Consumer, timeout_s: float, limit: int = 500) -> list[M
     return [] if first is None else [first, *consumer.consume(limit - 1, timeout=0)]
 
 
-class InvalidKafkaOptionsError(ValueError):
-    """The variable is not a JSON object; the message names it, never its value."""
-
-
 def read_kafka_options(environ: Mapping[str, str]) -> dict[str, Any]:
     """Parse the properties; none if the variable is not set or empty.
 
-    Raises `InvalidKafkaOptionsError`.
+    Raises `SettingError`.
     """
     try:
         options = json.loads(environ.get(env.KAFKA_OPTIONS) or "{}")
     except ValueError as exc:
-        raise InvalidKafkaOptionsError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
+        raise SettingError(f"{env.KAFKA_OPTIONS} must be JSON") from exc
     if not isinstance(options, dict):
-        raise InvalidKafkaOptionsError(f"{env.KAFKA_OPTIONS} must be a JSON object")
+        raise SettingError(f"{env.KAFKA_OPTIONS} must be a JSON object")
     return options

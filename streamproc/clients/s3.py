@@ -10,7 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from streamproc.contract import env
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 
 _making = threading.Lock()
 """A session is thread-safe, except while it creates a client."""
@@ -19,10 +20,10 @@ _making = threading.Lock()
 def open_session(settings: StoreSettings) -> Any:
     """Return a session with the settings' keys and region; shared by all calls with the same key.
 
-    Raises `InvalidStoreError` if the profile does not exist, or one half of a key is missing.
+    Raises `SettingError` if the profile does not exist, or one half of a key is missing.
     """
     if (settings.key is None) != (settings.secret is None):
-        raise InvalidStoreError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
+        raise SettingError(f"{env.S3_KEY} and {env.S3_SECRET} belong together")
     try:
         if settings.key is not None:
             return _session_of_key(
@@ -30,7 +31,7 @@ def open_session(settings: StoreSettings) -> Any:
             )
         return boto3.session.Session(profile_name=settings.profile, region_name=settings.region)
     except BotoCoreError as exc:
-        raise InvalidStoreError(f"{env.S3_PROFILE} cannot be used: {type(exc).__name__}") from exc
+        raise SettingError(f"{env.S3_PROFILE} cannot be used: {type(exc).__name__}") from exc
 
 
 @lru_cache(maxsize=8)  # a session reads botocore's service model, which takes 0.1 s
@@ -46,7 +47,7 @@ def _session_of_key(key: str, secret: str | None, token: str | None, region: str
 def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) -> Any:
     """Return a client for `settings`; `config`: further botocore options (timeouts, retries).
 
-    Does not connect. Raises `InvalidStoreError`.
+    Does not connect. Raises `SettingError`.
     """
     in_path = settings.addressing == "auto" and settings.endpoint
     shared = Config(
@@ -65,7 +66,7 @@ def open_client(settings: StoreSettings, *, session: Any = None, **config: Any) 
                 config=shared.merge(Config(**config)),
             )
     except ValueError as exc:  # the endpoint is not a URL
-        raise InvalidStoreError(f"{env.S3_ENDPOINT} must be http(s)://host:port") from exc
+        raise SettingError(f"{env.S3_ENDPOINT} must be http(s)://host:port") from exc
 
 
 def objects_url(client: Any, bucket: str) -> str:

@@ -50,7 +50,7 @@ _DENIED: Final = Trouble("S3 denies access: the key may not do this with the buc
 _MISSING: Final = Trouble(f"S3 has no such bucket: see {env.S3_BUCKET}.", lasting=True)
 _SKEWED: Final = Trouble("This machine's clock and that of S3 are too far apart.", lasting=False)
 _SILENT: Final = Trouble("S3 does not answer in time.", lasting=False)
-_BROKEN: Final = Trouble("S3 broke the connection off.", lasting=False)
+_BROKEN: Final = Trouble("S3 closed the connection unexpectedly off.", lasting=False)
 
 _BY_CODE: Final[dict[str, Trouble]] = {
     "InvalidAccessKeyId": _KEY,
@@ -87,7 +87,7 @@ def trouble_of(exc: BaseException) -> Trouble:
         case ConnectTimeoutError() | ReadTimeoutError() | TimeoutError():
             return _SILENT
         case ProxyConnectionError():
-            return Trouble("The proxy to S3 cannot be connected to.", lasting=False)
+            return Trouble("The proxy to S3 cannot be reached.", lasting=False)
         case EndpointConnectionError():
             return Trouble(_connection(str(exc.kwargs.get("error", exc))), lasting=False)
         case ConnectionClosedError() | HTTPClientError() | HTTPError():
@@ -151,7 +151,7 @@ def _connection(text: str) -> str:
         return "S3 refuses the connection: nothing listens there."
     if "resolve" in text or "Name or service" in text or "getaddrinfo" in text:
         return f"The host of S3 has no address: see {env.S3_ENDPOINT}."
-    return "S3 cannot be connected to."
+    return "S3 cannot be reached."
 
 
 def status_of(exc: ClientError) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
-from streamproc.errors import SinkSettingsError
 
 __all__ = ["StoreSettings", "log_level", "required", "told_stores"]
 
@@ -13,18 +13,18 @@ _LEVELS = ("debug", "info", "warning")
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
-    """Return the variable's value; raises `SinkSettingsError` if it is not set."""
+    """Return the variable's value; raises `SettingError` if it is not set."""
     value = environ.get(name)
     if not value:
-        raise SinkSettingsError(f"{name} is not set")
+        raise SettingError(f"{name} is not set")
     return value
 
 
 def log_level(environ: Mapping[str, str]) -> str:
-    """Return the log level's name in upper case; raises `SinkSettingsError` if it is invalid."""
+    """Return the log level's name in upper case; raises `SettingError` if it is invalid."""
     level = (environ.get(env.LOG) or "info").lower()
     if level not in _LEVELS:
-        raise SinkSettingsError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
+        raise SettingError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
     return level.upper()
 
 

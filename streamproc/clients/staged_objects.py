@@ -23,7 +23,7 @@ class BucketUploads:
     """Implements `providers.staging.Uploads`; thread-safe."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Raises `InvalidStoreError`, which names an invalid variable."""
+        """Raises `SettingError`, which names an invalid variable."""
         settings = StoreSettings.from_environ(environ)
         self._bucket = settings.bucket
         self._client: Any = open_client(

@@ -27,6 +27,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streamproc.contract.setting_error import SettingError
+
 MAX_RETRIES = 2
 
 
@@ -50,10 +52,6 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     provider: tuple[Provider, ...]
 
 
-class InvalidProvidersError(ValueError):
-    """The provider list is invalid; the message names the file and the field."""
-
-
 LOCAL = Provider(name="local")
 
 
@@ -64,13 +62,13 @@ def load_providers(path: Path | None) -> tuple[Provider, ...]:
     try:
         listed = msgspec.convert(tomllib.loads(path.read_text()), _File).provider
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
-        raise InvalidProvidersError(f"{path.name}: {exc}") from exc
+        raise SettingError(f"{path.name}: {exc}") from exc
     names = [provider.name for provider in listed]
     if not listed or len(set(names)) != len(names):
-        raise InvalidProvidersError(f"{path.name}: needs providers, each with its own name")
+        raise SettingError(f"{path.name}: needs providers, each with its own name")
     for provider in listed:
         if provider.kind == "upstream" and not provider.url:
-            raise InvalidProvidersError(f"{path.name}: provider {provider.name} needs a url")
+            raise SettingError(f"{path.name}: provider {provider.name} needs a url")
     return tuple(sorted(listed, key=lambda provider: provider.priority))
 
 

@@ -13,13 +13,10 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 
 KEY_BYTES = 32
 _LABEL = b"framewire request digest v1\n"
-
-
-class InvalidSecretKeyError(ValueError):
-    """The variable holds no valid keys; the message never contains its value."""
 
 
 class SealBrokenError(Exception):
@@ -38,7 +35,7 @@ class Sealer:
     def __init__(self, keys: str) -> None:
         """`keys`: 32 bytes in base64 each, separated by commas.
 
-        Raises `InvalidSecretKeyError`.
+        Raises `SettingError`.
         """
         raw = [_key(text) for text in keys.split(",")]
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in raw])
@@ -75,7 +72,7 @@ def _key(text: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise InvalidSecretKeyError(
+        raise SettingError(
             f"{env.SECRET_KEY} must hold keys of {KEY_BYTES} bytes in base64, separated by commas"
         )
     return key

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 import msgspec
 
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 
 Addressing = Literal["auto", "path", "virtual"]
 DEFAULT_BUCKET = "framewire"
@@ -18,10 +19,6 @@ VARIABLES = (
     *(env.S3_REGION, env.S3_DEFAULT_REGION, env.S3_CA_BUNDLE),
 )
 """The names of all variables that `StoreSettings` reads."""
-
-
-class InvalidStoreError(ValueError):
-    """A variable is invalid; the message names it, never its value."""
 
 
 class StoreSettings(msgspec.Struct, frozen=True):
@@ -55,14 +52,14 @@ class StoreSettings(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the variables; raises `InvalidStoreError`, which names an invalid one."""
+        """Read the variables; raises `SettingError`, which names an invalid one."""
         source = os.environ if environ is None else environ
         addressing: Any = source.get(env.S3_ADDRESSING) or "auto"
         if addressing not in get_args(Addressing):
-            raise InvalidStoreError(f"{env.S3_ADDRESSING} is auto, path or virtual")
+            raise SettingError(f"{env.S3_ADDRESSING} is auto, path or virtual")
         ca_bundle = source.get(env.S3_CA_BUNDLE) or None
         if ca_bundle is not None and not Path(ca_bundle).is_file():
-            raise InvalidStoreError(f"{env.S3_CA_BUNDLE} names no file")
+            raise SettingError(f"{env.S3_CA_BUNDLE} names no file")
         return cls(
             endpoint=source.get(env.S3_ENDPOINT) or None,
             bucket=source.get(env.S3_BUCKET) or DEFAULT_BUCKET,

@@ -9,10 +9,11 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from streamproc.clients.kafka import KafkaSettingsError, client_config
+from streamproc.clients.kafka import client_config
 from streamproc.clients.topic_admin import Troubles, ensure_topics, touch_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.audit import DEFAULT_DAYS
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import DEFAULT_PARTITIONS
 from streamproc.embedded_kafka import mock_cluster
 from streamproc.embedded_kafka.errors import JarsUnavailableError
@@ -60,7 +61,7 @@ def topics_main(argv: Sequence[str]) -> int:
     try:
         config: dict[str, Any] = {**client_config(os.environ), "error_cb": troubles.hear}
         admin = AdminClient(config)
-    except KafkaSettingsError as exc:
+    except SettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     try:

@@ -119,7 +119,7 @@ class Engines:
             try:
                 staged = is_staged(self._uploads, key, pin)
             except UploadsUnavailableError as exc:
-                _log.warning("a staged source was not looked for", reason=str(exc))
+                _log.warning("could not check for a staged source", reason=str(exc))
                 unknown = exc
 
         def opened(resume: ResumePoint | None) -> FrameSource:

@@ -41,7 +41,7 @@ def run_lives(
                 n_failures += 1
                 if n_failures == MAX_FAILURES:
                     raise
-                log.exception("an unforeseen failure: the role starts anew")
+                log.exception("unexpected failure: restarting the role")
                 stop.wait(_PAUSE_S)
             finally:
                 watch.look_at(None)

@@ -2,7 +2,6 @@
 
 StreamprocError
 └── SinkError
-    ├── SinkSettingsError       a variable is missing or invalid; names it, never its value
     ├── StoreUnavailableError   S3 did not answer, or with an error: retry later
     │   └── ObjectRefusedError  S3 is available, but does not accept this object
     ├── TablesUnavailableError  ClickHouse did not answer, or with an error: retry later

@@ -8,7 +8,7 @@ import msgspec
 class LeftOut(msgspec.Struct, frozen=True):
     """A record, or a task from there on, that a role skips.
 
-    `code`: `bad_record`, `unreadable_chunk`, `row_refused`, `object_refused`, `task_damaged`,
+    `code`: `bad_record`, `unreadable_chunk`, `row_refused`, `task_damaged`,
     `internal_error`. `position` -1: unknown.
     """
 

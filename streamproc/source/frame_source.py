@@ -236,7 +236,7 @@ class FrameSource:
             message = self._next_message()
             if isinstance(message, ipc.FrameReady):
                 if message.index <= self._last_index:
-                    raise DecoderCrashedError("the decoder showed a frame again")
+                    raise DecoderCrashedError("the decoder sent a frame twice or out of order")
                 self._last_index = message.index
                 self._loans.acquire(message.slot)
                 yield Frame(message, self)
@@ -244,7 +244,7 @@ class FrameSource:
                 self._finish(message)
                 return
             else:
-                raise DecoderCrashedError("the decoder spoke out of turn")
+                raise DecoderCrashedError("the decoder sent an unexpected message")
 
     def _start(self, spec: SourceSpec, outputs: FrameOutputs, resume: ResumePoint | None) -> None:
         fd = self._reader.fileno()
@@ -268,9 +268,9 @@ class FrameSource:
         self._child.send(order, fd)
         opened = self._next_message()
         if not isinstance(opened, ipc.Opened):
-            raise DecoderCrashedError("the decoder spoke out of turn")
+            raise DecoderCrashedError("the decoder sent an unexpected message")
         if opened.width * opened.height > self._policy.max_pixels:
-            raise DecoderCrashedError("the decoder told an impossible size")
+            raise DecoderCrashedError("the decoder reported an invalid frame size")
         self._layout = frame_pool.Layout(opened.width, opened.height, outputs)
         self._loans = SlotLoans(self._layout.n_slots)
         self.info = self._describe(opened)
@@ -401,7 +401,7 @@ def open_source(
             if interrupt.given is None:
                 raise
             if _is_store_too_slow(interrupt.given, reader, policy):
-                raise StoreAwayError(f"the object store is away: {interrupt.given}") from exc
+                raise StoreAwayError(f"the object store is unavailable: {interrupt.given}") from exc
             raise interrupt.given from exc
 
 

@@ -1,12 +1,13 @@
 """Set of cancelled tasks: each worker reads all of video.control."""
 
 import threading
+import time
 from collections.abc import Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streamproc.clients.kafka import consumer_config, poll_batch
+from streamproc.clients.kafka import client_config, consumer_config, poll_batch
 from streamproc.contract.topics import CONTROL
 
 _POLL_S = 0.2
@@ -23,9 +24,9 @@ class Cancels:
         self._position = 0
         self._moved = threading.Condition()
         self._stopping = threading.Event()
-        self._consumer = Consumer(consumer_config(environ, "framewire-cancels"))
+        self._consumer = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
         self._consumer.assign([TopicPartition(CONTROL, 0, 0)])
-        self._probe = Consumer(consumer_config(environ, "framewire-cancels"))
+        self._probe = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
         self._probe_lock = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="cancels", daemon=True)
         self._thread.start()
@@ -36,6 +37,7 @@ class Cancels:
 
     def catch_up(self) -> None:
         """Wait until all requests made before this call have been read, at most 10 s."""
+        deadline_s = time.monotonic() + _TIMEOUT_S
         with self._probe_lock:
             try:
                 low, high = self._probe.get_watermark_offsets(
@@ -46,7 +48,9 @@ class Cancels:
         if low == high:
             return
         with self._moved:
-            self._moved.wait_for(lambda: self._position >= high, _TIMEOUT_S)
+            self._moved.wait_for(
+                lambda: self._position >= high, max(0.0, deadline_s - time.monotonic())
+            )
 
     def close(self) -> None:
         self._stopping.set()

@@ -184,4 +184,4 @@ class Dispatch:
         try:
             await asyncio.to_thread(one.give_up)
         except Exception:  # noqa: BLE001 - the opening must be awaited in any case
-            _log.exception("an opening was not given up cleanly", task=one.task)
+            _log.exception("aborting a source opening failed", task=one.task)

@@ -102,7 +102,7 @@ class TaskStream:
         try:
             await self.app.start()
         except KafkaError as exc:
-            raise LogUnavailableError(f"Kafka went away: {type(exc).__name__}") from exc
+            raise LogUnavailableError(f"Kafka became unavailable: {type(exc).__name__}") from exc
         self._watch = asyncio.create_task(self._leave_with_faust())
         await self._assigned.wait()
 
@@ -117,7 +117,7 @@ class TaskStream:
 
     async def _leave_with_faust(self) -> None:
         await self.app.wait_until_stopped()
-        _log.error("Faust gave up: the worker leaves", reason=repr(self.app.crash_reason))
+        _log.error("Faust stopped: the worker exits", reason=repr(self.app.crash_reason))
         self._assigned.set()
         self._leave()
 
@@ -162,7 +162,7 @@ class TaskStream:
         try:
             message = decode_task_message(value or b"")
         except BadRecordError:
-            _log.warning("a record of video.tasks was not understood and is left out")
+            _log.warning("invalid record on video.tasks skipped")
             return True
         return await self._handle(message, is_ours)
 

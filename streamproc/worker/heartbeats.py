@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from streamproc.clients.kafka import consumer_config, poll_batch
+from streamproc.clients.kafka import client_config, consumer_config, poll_batch
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.topics import WORKERS
@@ -35,7 +35,9 @@ class Beats:
         asked_ms = time.time_ns() // 1_000_000
         until_s = time.monotonic() + _LISTEN_S
         heard: list[WorkerBeat] = []
-        consumer = Consumer(consumer_config(self._environ, "framewire-beats", low_latency=True))
+        consumer = Consumer(
+            consumer_config(client_config(self._environ), "framewire-beats", low_latency=True)
+        )
         try:
             since_ms = min((suspect.claimed_ms for suspect in suspects), default=asked_ms)
             (place,) = consumer.offsets_for_times(

@@ -24,15 +24,15 @@ from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
-from streamproc.contract.providers import InvalidProvidersError, load_providers
+from streamproc.contract.providers import load_providers
 from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKER_GROUP, WORKERS
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.plan import ModelCache
-from streamproc.settings import InvalidSettingError, WorkerSettings, read_settings
+from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
 from streamproc.worker.cancellations import Cancels
 from streamproc.worker.dispatcher import Dispatch
@@ -119,7 +119,7 @@ class Worker:
             self._settings, self._settings.environ[env.KAFKA], self._handle, stop.set
         )
         await stream.start()
-        _log.info("worker takes tasks", worker=self._settings.worker_id)
+        _log.info("worker ready", worker=self._settings.worker_id)
         if self._settings.ready_file is not None:
             self._settings.ready_file.write_text(str(os.getpid()))
         beats = asyncio.create_task(self._beat(stream, stop))
@@ -176,7 +176,7 @@ class Worker:
         while True:
             await asyncio.sleep(BEAT_S)
             if stream.renew.is_set():
-                _log.error("the worker leaves, to be started again: its consumer stands still")
+                _log.error("consumer stalled: the worker exits to be restarted")
                 stop.set()
             self._sessions.sweep()
             consumer = self._consumer
@@ -267,18 +267,13 @@ def main(argv: Sequence[str]) -> int:
     _set_batch_scheduling()
     try:
         settings = read_settings(os.environ)
-        level = getattr(logging, settings.log_level.upper(), logging.INFO)
+        level = logging.getLevelNamesMapping()[settings.log_level]
         configure_logging(level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
             sandbox = probed_sandbox(require=settings.require_sandbox)
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
             asyncio.run(worker.run())
-    except (
-        InvalidSettingError,
-        InvalidProvidersError,
-        InvalidStoreError,
-        SandboxMissingError,
-    ) as exc:
+    except (SettingError, SandboxMissingError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
     except LogUnavailableError as exc:

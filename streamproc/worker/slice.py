@@ -53,7 +53,7 @@ class Slice:
     def give_up(self) -> None:
         """Abort a running opening; no effect once the source is open. Thread-safe."""
         if not self.is_open:
-            self.interrupt.set(SourceClosedError("the opening was given up"))
+            self.interrupt.set(SourceClosedError("the source opening was aborted"))
 
     def give_way(self) -> None:
         """End the slice as soon as it has saved its results. Thread-safe."""

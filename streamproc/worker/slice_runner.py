@@ -52,9 +52,9 @@ from streamproc.worker.task_state import (
 
 _log = structlog.get_logger()
 _UNFORESEEN = ChunkError(
-    "internal_error", f"the task failed {MAX_TRIES} times in a way that nobody foresaw"
+    "internal_error", f"the task failed {MAX_TRIES} times with an unexpected error"
 )
-_STUCK = ChunkError("task_stuck", "the task can neither go on nor be ended")
+_STUCK = ChunkError("task_stuck", "the task can be neither continued nor ended")
 
 
 class SliceRunner:
@@ -179,7 +179,7 @@ class SliceRunner:
         reader.read_on(task_state, submitted)
         if not task_state.accepts(message):
             _log.info(
-                "slice dropped",
+                "stale slice message skipped",
                 task=submitted.task,
                 slice=slice_of(message),
                 closed=task_state.fold.closed,
@@ -307,7 +307,9 @@ class SliceRunner:
 
         So it has no open claim while it waits, and a worker's crash does not count against it.
         """
-        _log.warning("a task lacks the object store", task=one.task, reason=str(reason))
+        _log.warning(
+            "task postponed: the object store is unavailable", task=one.task, reason=str(reason)
+        )
         with self._readers.lent() as reader:
             schedule_continuation(self._writer, reader, one.need_taken())
         one.lacks_store = one.done = True
@@ -332,9 +334,9 @@ class SliceRunner:
             return
         error = ChunkError(
             "worker_crash",
-            f"{MAX_LOST_ALONE} workers were lost that did nothing but the same part of this task",
+            f"{MAX_LOST_ALONE} workers crashed while they ran only this slice",
         )
-        _log.error("task buried", task=taken.submitted.task)
+        _log.error("task sent to the dead-letter queue", task=taken.submitted.task)
         known = _known_pin(task_state, _checkpoint(taken, reader))
         self._engines.abandon(taken.claim.provider, known)
         self._endings.send_dead(taken.submitted, error, taken.point.epoch)
@@ -350,7 +352,7 @@ def _edge(one: Slice) -> Iterator[None]:
     except StreamprocError:
         raise
     except BaseException as exc:
-        _log.exception("a slice failed as nobody foresaw", task=one.task)
+        _log.exception("slice failed with an unexpected error", task=one.task)
         raise UnforeseenError(exc) from exc
 
 

@@ -7,12 +7,12 @@ that fails again although S3 answers (one object may be unreachable) waits longe
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
+from cachetools import LRUCache
 
 from streamproc.errors import UploadsUnavailableError
 
@@ -45,15 +45,13 @@ class StoreWaits:
         self._is_probing = False
         self._next_probe_s = self._good_until_s = 0.0
         self._pause_s = pause_s
-        self._n_failures: OrderedDict[str, int] = OrderedDict()
+        self._n_failures: LRUCache[str, int] = LRUCache(_MAX_KNOWN)  # some continue elsewhere
         self.n_waiting = 0
         """Number of tasks that wait now."""
 
     def failed(self, task: str) -> None:
         """Record that a task failed because of S3: it waits before its next try."""
         self._n_failures[task] = self._n_failures.pop(task, 0) + 1
-        if len(self._n_failures) > _MAX_KNOWN:  # some have continued elsewhere
-            self._n_failures.popitem(last=False)
         self._good_until_s = 0.0
 
     def forget(self, task: str) -> None:
@@ -78,7 +76,7 @@ class StoreWaits:
             while not gives_up():
                 if time.monotonic() - started_s >= own_pause_s and await self._answers(key):
                     waited_s = round(time.monotonic() - started_s, 1)
-                    _log.info("the object store answers: a task goes on", task=task, s=waited_s)
+                    _log.info("object store available: task continues", task=task, s=waited_s)
                     return
                 await asyncio.sleep(self._look_s)
         finally:

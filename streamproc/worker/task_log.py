@@ -22,7 +22,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from streamproc.clients.kafka import consumer_config, poll_batch, producer_config
+from streamproc.clients.chunk_messages import chunk_record
+from streamproc.clients.kafka import client_config, consumer_config, poll_batch, producer_config
 from streamproc.contract.records import (
     BadRecordError,
     ChunkRecord,
@@ -30,7 +31,6 @@ from streamproc.contract.records import (
     Submitted,
     TaskMessage,
     encode_task_message,
-    read_chunk_record,
 )
 from streamproc.contract.topics import CHUNKS, DLQ, MAX_MESSAGE_BYTES, TASKS
 from streamproc.errors import LogUnavailableError, TaskFailedError
@@ -92,7 +92,7 @@ class LogWriter:
     """The process's idempotent producer, with a thread for its delivery reports."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._producer = Producer(producer_config(environ))
+        self._producer = Producer(producer_config(client_config(environ)))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="delivery", daemon=True)
         self._thread.start()
@@ -194,7 +194,9 @@ class LogReader:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._config = consumer_config(environ, "framewire-standing", low_latency=True)
+        self._config = consumer_config(
+            client_config(environ), "framewire-standing", low_latency=True
+        )
         self._consumer = Consumer(self._config)
         self._has_failed = False
 
@@ -304,12 +306,6 @@ class LogReaders:
 
 def _record(message: Message) -> ChunkRecord | None:
     try:
-        return read_chunk_record(
-            key=message.key(),
-            value=message.value(),
-            headers=message.headers(),
-            position=message.offset() or 0,
-            time_ms=message.timestamp()[1],
-        )
+        return chunk_record(message)
     except BadRecordError:
         return None

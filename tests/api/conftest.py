@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka import Producer
 
 from api.settings import Settings
+from streamproc.clients.clickhouse import client_factory
 from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.sinks.archive.consumer import run_archive
-from streamproc.sinks.index.tables import client_factory
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode

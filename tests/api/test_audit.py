@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, Told
 from api.settings import Settings
+from streamproc.clients.clickhouse import client_factory
 from streamproc.contract import env
 from streamproc.contract.audit import AuditRecord, decode_audit
 from streamproc.sinks.index.audit import start_audit
-from streamproc.sinks.index.tables import client_factory
 from tests.api.server import LiveApi, NewKey, until
 from tests.api.test_tasks_route import BODY
 

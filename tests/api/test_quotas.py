@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.errors import TooLargeError
 from api.kafka.global_table import GlobalTable, project_key
 from api.log.open_tasks import SILENT_S, OpenTasks
 from api.quotas import Bucket, LimitReachedError, Quotas
@@ -126,6 +127,15 @@ def test_uploads_are_counted_by_the_day() -> None:
     desk.quotas.admit_upload("other", 900)
     desk.now_s += int(caught.value.headers["Retry-After"])
     desk.quotas.admit_upload("p", 200)
+
+
+def test_a_video_larger_than_a_days_uploads_is_too_large_and_not_too_early() -> None:
+    desk = Desk(upload_bytes_per_day=1000)
+    with pytest.raises(TooLargeError) as caught:
+        desk.quotas.admit_upload("p", 1001)
+    assert caught.value.body()["limit"] == "upload_bytes_per_day"
+    assert "Retry-After" not in caught.value.headers
+    desk.quotas.admit_upload("p", 1000)
 
 
 def test_streams_are_counted_while_they_are_open() -> None:

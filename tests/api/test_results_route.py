@@ -11,11 +11,11 @@ import pytest
 from api.ids import new_task_id
 from api.settings import Settings
 from api.tasks.submission import now_ms
+from streamproc.clients.clickhouse import client_factory
 from streamproc.contract import env, tables
 from streamproc.contract.chunk import Target, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.sinks.index.consumer import run_index
-from streamproc.sinks.index.tables import client_factory
 from tests.api.rows import embedding_row, insert, task_row, track_row
 from tests.api.server import ProjectClient, until
 from tests.api.test_tasks_route import status, submit

@@ -62,7 +62,7 @@ async def test_a_store_that_answers_and_takes_nothing_is_not_ready(
 ) -> None:
     objects = open_store(server.reader)
     assert await objects.get("p/vt_1/request.json") is None
-    with pytest.raises(StoreUnavailableError, match="takes no objects"):
+    with pytest.raises(StoreUnavailableError, match="does not accept writes"):
         await objects.probe()
 
 

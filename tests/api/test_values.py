@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from api.errors import BadRequestError, InvalidRequestError
 from api.http.pagination import TaskCursor, TrackCursor, decode_cursor, encode_cursor
 from api.ids import DAY_MS, derived_task_ids, is_task_id, new_task_id
-from api.settings import Settings, SettingsError
+from api.settings import Settings
 from api.timestamps import parse_time_ms, rfc3339
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.tables import created_ms_of
 
 TIMES_MS = st.integers(0, 253_402_300_799_999)
@@ -142,7 +143,7 @@ def test_secrets_do_not_show() -> None:
     ],
 )
 def test_unusable_variable_is_named(changes: dict[str, str], name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingError, match=name):
         Settings.from_environ({**ENVIRON, **changes})
 
 

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import S3Objects
 from streamproc.clients.settings import StoreSettings
 from streamproc.contract.chunk import Chunk
@@ -15,7 +16,7 @@ from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.object_keys import segment_prefix
 from streamproc.contract.records import ChunkRecord, Claim, read_chunk_record
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
-from streamproc.sinks.index.tables import IndexTables, client_factory
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.verify import Finding, verify
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.chaos.clients import StreamClient, submit
@@ -81,11 +82,11 @@ def undisturbed_chunks(
 ) -> list[Chunk]:
     """Return what a task of `body` says while nothing happens to anybody."""
     name = f"calm-{time.monotonic_ns()}"
-    rate_limit_logs = StreamClient(fleet, key, submit(fleet, key, body, name), seed=0)
-    rate_limit_logs.start()
-    rate_limit_logs.join(timeout_s)
-    assert rate_limit_logs.finished
-    return chunks_of(bytes(rate_limit_logs.log))
+    calm = StreamClient(fleet, key, submit(fleet, key, body, name), seed=0)
+    calm.start()
+    calm.join(timeout_s)
+    assert calm.finished
+    return chunks_of(bytes(calm.log))
 
 
 @dataclass

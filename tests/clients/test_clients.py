@@ -88,7 +88,7 @@ def nginx(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     process.wait(10)
 
 
-class ClaimedSlice:
+class Taken:
     """What a client has taken of a task so far."""
 
     def __init__(self, task: str) -> None:
@@ -99,10 +99,10 @@ class ClaimedSlice:
         self.data += data
 
 
-Read = Callable[[Stack, ClaimedSlice], None]
+Read = Callable[[Stack, Taken], None]
 
 
-def by_curl(stack: Stack, taken: ClaimedSlice) -> None:
+def by_curl(stack: Stack, taken: Taken) -> None:
     """The reference's own command."""
     assert CURL is not None
     url = f"{stack.url}/v1/video/tasks/{taken.task}/stream"
@@ -114,7 +114,7 @@ def by_curl(stack: Stack, taken: ClaimedSlice) -> None:
     assert curl.returncode == 0
 
 
-def by_httpx_sse(stack: Stack, taken: ClaimedSlice) -> None:
+def by_httpx_sse(stack: Stack, taken: Taken) -> None:
     url = f"{stack.url}/v1/video/tasks/{taken.task}/stream"
     headers = {"Authorization": f"Bearer {stack.key}"}
     with (
@@ -126,13 +126,13 @@ def by_httpx_sse(stack: Stack, taken: ClaimedSlice) -> None:
             taken.take(f"data: {event.data}\nid: {event.id}\n\n".encode())
 
 
-def by_client(stack: Stack, taken: ClaimedSlice) -> None:
+def by_client(stack: Stack, taken: Taken) -> None:
     with Client(stack.url, stack.key) as client:
         for piece in client.follow(Following(taken.task)):
             taken.take(piece.data)
 
 
-def by_feed(stack: Stack, taken: ClaimedSlice) -> None:
+def by_feed(stack: Stack, taken: Taken) -> None:
     """What the console's Live tab does: the feed's lines are the log's events."""
 
     async def follow() -> None:
@@ -150,7 +150,7 @@ def by_feed(stack: Stack, taken: ClaimedSlice) -> None:
     asyncio.run(follow())
 
 
-def by_command(stack: Stack, taken: ClaimedSlice) -> None:
+def by_command(stack: Stack, taken: Taken) -> None:
     """`framewire stream`: the log's bytes on standard output."""
     command = [sys.executable, "-m", "console", "stream", taken.task]
     environ = {**os.environ, env.URL: stack.url, env.KEY: stack.key}
@@ -171,7 +171,7 @@ def test_client_gets_every_byte_of_a_running_task(
 def test_client_behind_a_plain_nginx_gets_every_byte_at_once(
     stack: Stack, directory: Path, nginx: str
 ) -> None:
-    def through_nginx(taken: ClaimedSlice) -> None:
+    def through_nginx(taken: Taken) -> None:
         url = f"{nginx}/v1/video/tasks/{taken.task}/stream"
         headers = {"Authorization": f"Bearer {stack.key}"}
         with httpx.stream("GET", url, headers=headers, timeout=WAIT_S) as answer:
@@ -183,12 +183,12 @@ def test_client_behind_a_plain_nginx_gets_every_byte_at_once(
     follow_live(stack, directory, through_nginx)
 
 
-def follow_live(stack: Stack, directory: Path, read: Callable[[ClaimedSlice], None]) -> None:
+def follow_live(stack: Stack, directory: Path, read: Callable[[Taken], None]) -> None:
     """Read a task from its first second on; the worker waits until the reader has caught up."""
     clip = directory / "clip.mp4"
     if not clip.exists():
         looped_clip(clip, 1)
-    taken = ClaimedSlice(stack.submit(clip))
+    taken = Taken(stack.submit(clip))
     with ThreadPoolExecutor(1) as thread:
         reading = thread.submit(read, taken)
         until(lambda: stack.length(taken.task) > N_BEFORE, reading)

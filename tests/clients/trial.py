@@ -37,7 +37,7 @@ class Mode(enum.Enum):
 
 
 @dataclass
-class ClaimedSlice:
+class Taken:
     """What a driver has printed: events, and what it had to do itself, or complained of."""
 
     events: list[Event] = field(default_factory=list)
@@ -79,7 +79,7 @@ async def try_out(
 
 async def watch_end(program: Program, api: Api, closed: str) -> Outcome:
     """Run a driver which does not close its library at `[DONE]`; `end` says what that does."""
-    taken = ClaimedSlice()
+    taken = Taken()
     async with (
         FaultyProxy(api.port, Plan()) as proxy,
         _running(program, api, closed, proxy.port, stay="1") as (process, _),
@@ -93,8 +93,8 @@ async def watch_end(program: Program, api: Api, closed: str) -> Outcome:
     return Outcome(difference, proxy.exchanges, end=end)
 
 
-async def _follow(program: Program, api: Api, task: str, port: int) -> ClaimedSlice:
-    taken = ClaimedSlice()
+async def _follow(program: Program, api: Api, task: str, port: int) -> Taken:
+    taken = Taken()
     async with _running(program, api, task, port) as (process, errors):
         await _read(process, taken, TIMEOUT_S, is_example=program.is_example)
         if taken.timed_out:
@@ -110,7 +110,7 @@ async def _follow(program: Program, api: Api, task: str, port: int) -> ClaimedSl
 
 async def _read(
     process: asyncio.subprocess.Process,
-    taken: ClaimedSlice,
+    taken: Taken,
     timeout_s: float,
     *,
     last: str = "",

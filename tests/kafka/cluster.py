@@ -134,7 +134,7 @@ class SteadyProducer:
     """Produces numbered records to one partition from a thread, as fast as they are taken."""
 
     def __init__(self, environ: dict[str, str], partition: int) -> None:
-        self._producer = Producer(producer_config(environ))
+        self._producer = Producer(producer_config(client_config(environ)))
         self._partition = partition
         self._stop = threading.Event()
         self._changed = threading.Condition()

@@ -141,5 +141,5 @@ def test_one_ref_cannot_exist_twice(tmp_path: Path) -> None:
         path = tmp_path / name / "manifest.toml"
         path.parent.mkdir()
         path.write_text(FEATURE.format(sha256=EMPTY_SHA256), encoding="utf-8")
-    with pytest.raises(InvalidManifestError, match="another f@1"):
+    with pytest.raises(InvalidManifestError, match="duplicate model f@1"):
         Registry(tmp_path)

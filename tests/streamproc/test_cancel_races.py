@@ -19,7 +19,7 @@ from tests.terminals import usage_of
 N_FRAMES = 12
 
 
-class Exited(Exception):  # noqa: N818 - what happens to a worker here, not an error of ours
+class Died(Exception):  # noqa: N818 - what happens to a worker here, not an error of ours
     """The worker is gone between two of its steps."""
 
 
@@ -37,7 +37,7 @@ class Counter:
         if self._steps is not None:
             self._steps -= 1
             if self._steps < 0:
-                raise Exited
+                raise Died
         if self._next == N_FRAMES:
             return EndOfStream("stop", N_FRAMES, 0, 0)
         frame, self._next = self._next, self._next + 1
@@ -124,7 +124,7 @@ def test_whoever_dies_and_whenever_the_cancel_is_heard_the_log_ends_once_and_cou
         heard = late is not None
         try:
             work(log, msgspec.structs.replace(run, hears_after=late))
-        except Exited:
+        except Died:
             continue
     (*frames, terminal), n_terminals = chunks_and_terminals(log)
     assert n_terminals == 1
@@ -141,7 +141,7 @@ def test_whoever_dies_and_whenever_the_cancel_is_heard_the_log_ends_once_and_cou
 def test_a_cancel_that_is_heard_on_the_way_from_a_checkpoint_counts_the_whole_log() -> None:
     log = MemoryLog()
     work(log, Run(slice_frames=2, dies_after=None, hears_after=None))
-    with pytest.raises(Exited):
+    with pytest.raises(Died):
         work(log, Run(slice_frames=N_FRAMES, dies_after=5, hears_after=None))
     work(log, Run(slice_frames=N_FRAMES, dies_after=None, hears_after=1))
     (*frames, terminal), _ = chunks_and_terminals(log)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from streamproc.contract import env
-from streamproc.settings import InvalidSettingError, read_settings
+from streamproc.contract.setting_error import SettingError
+from streamproc.settings import read_settings
 
 KAFKA = {env.KAFKA: "127.0.0.1:9092"}
 
@@ -37,6 +38,7 @@ def test_lists_are_read_apart() -> None:
     [
         (env.SLOTS, "0", "at least 1"),
         (env.SLOTS, "many", "must be a number"),
+        (env.LOG, "logger", "is one of debug, info, warning"),
         (env.SLICE_S, "-1", "at least 0.1"),
         (env.REQUIRE_SANDBOX, "yes", "must be 0 or 1"),
         (env.PRIVATE_HOSTS, "nas.local,nas.local:0", "entry 2 has no port"),
@@ -49,7 +51,7 @@ def test_lists_are_read_apart() -> None:
     ],
 )
 def test_a_mistake_names_its_variable(name: str, value: str, says: str) -> None:
-    with pytest.raises(InvalidSettingError, match=f"{name}:? .*{says}"):
+    with pytest.raises(SettingError, match=f"{name}:? .*{says}"):
         read_settings({**KAFKA, name: value})
 
 

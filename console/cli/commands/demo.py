@@ -24,7 +24,7 @@ from console.stack.running import kafka_available, running_stack
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import DONE
 
-CLIP = Path(__file__).resolve().parents[1] / "data" / "pedestrians.mp4"
+CLIP = Path(__file__).resolve().parents[2] / "data" / "pedestrians.mp4"
 _WORDS = RequestWords(detect=("pedestrian",), feature=True, fps=5.0)
 _MAX_SHOWN = 6
 

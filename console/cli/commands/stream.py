@@ -71,4 +71,4 @@ def read_chunk(data: bytes) -> Chunk:
     try:
         return decode_chunk(data)
     except msgspec.DecodeError as exc:
-        raise ConsoleError("the stream holds an event that is no chunk") from exc
+        raise ConsoleError("the stream contains an event that is not a chunk") from exc

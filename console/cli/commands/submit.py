@@ -122,7 +122,8 @@ def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
         return follow_to_end(terminal, accepted.id)
     except KeyboardInterrupt:
         terminal.note(
-            f"the task goes on: `framewire wait {accepted.id}`, `framewire cancel {accepted.id}`"
+            f"the task is still running: `framewire wait {accepted.id}`, "
+            f"`framewire cancel {accepted.id}`"
         )
         return EXIT_INTERRUPTED
 

@@ -26,7 +26,7 @@ class LineReporter:
         click.echo(f"  {name:<12} ready  {after_s:5.1f} s", err=True)
 
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
-        what = "will not be started again" if restart_s is None else f"again in {restart_s:g} s"
+        what = "is not restarted" if restart_s is None else f"again in {restart_s:g} s"
         click.echo(f"  {name:<12} ended with {code}, {what}", err=True)
         for line in log[-_SHOWN_LINES:]:
             click.echo(f"    | {line[:_SHOWN_COLUMNS]}", err=True)
@@ -42,7 +42,7 @@ class LineReporter:
         click.echo(f"\nframewire is up after {after_s:.1f} s\n", err=True)
         click.echo(f"  url  {state.url}\n  key  {state.key}\n")
         if self._in_memory:
-            click.echo("  Kafka is in memory: nothing survives this process.\n", err=True)
+            click.echo("  Kafka is in memory: all data is lost when this process ends.\n", err=True)
         click.echo("  Try: framewire run clip.mp4 --detect pedestrian --feature", err=True)
         click.echo("  Ctrl-C stops everything.", err=True)
 

@@ -51,7 +51,7 @@ def read_jpeg(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
     except (UnidentifiedImageError, OSError) as exc:
-        raise ValueError("the preview is no picture") from exc
+        raise ValueError("the preview is not a valid image") from exc
 
 
 def fitting(width_px: int, height_px: int, cells: int, rows: int) -> tuple[int, int]:

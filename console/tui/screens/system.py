@@ -52,10 +52,10 @@ class SystemTab(Vertical):
         yield Lines(id="system-parts", classes="strip")
         with Vertical(classes="panes"):
             with Vertical(id="system-top"):
-                yield Listing(WORKER_COLUMNS, id="workers", empty="no worker has told of itself")
+                yield Listing(WORKER_COLUMNS, id="workers", empty="no worker has sent a heartbeat")
             yield Splitter("system-top", "rows", id="system-rows")
             with Horizontal(id="system-bottom"):
-                yield Listing(LAG_COLUMNS, id="lag", empty="Kafka does not tell")
+                yield Listing(LAG_COLUMNS, id="lag", empty="no lag reported by Kafka")
                 yield Splitter("lag", "columns", id="system-columns")
                 yield Listing(FAILURE_COLUMNS, id="failures", empty="No task has failed.")
 

@@ -51,7 +51,7 @@ class TaskActions(Widget):
             if yes:
                 self._cancel(task_id)
 
-        question = f"Cancel task {short_id(task_id)}? What it has found stays."
+        question = f"Cancel task {short_id(task_id)}? Its results so far are kept."
         self.app.push_screen(ConfirmScreen(question, "Cancel it"), answered)
 
     def action_rerun(self) -> None:

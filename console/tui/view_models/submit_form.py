@@ -4,6 +4,7 @@ A field's name is its path in the request, as in the api's 422 errors: `input[0]
 `steps[1].parameters.threshold`.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -213,6 +214,8 @@ def _number(text: str, path: str, errors: dict[str, str]) -> float:
     try:
         value = float(text)
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         errors[path] = "must be a number"
         return 0
     return int(value) if value.is_integer() else value

@@ -131,7 +131,7 @@ def ask(
 def check_encoding(answer: httpx.Response) -> None:
     """Raise `BadAnswerError` if the body has a content encoding: none was requested."""
     if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise BadAnswerError("the upstream encodes its answers")
+        raise BadAnswerError("the upstream used a content encoding that was not requested")
 
 
 def _exchange(http: httpx.Client, request: httpx.Request) -> Answer:

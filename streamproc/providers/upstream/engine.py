@@ -112,7 +112,7 @@ class UpstreamEngine:
         """Stop following, and cancel the upstream's task unless it has ended."""
         self.close()
         if not self._ended and not self._client.cancel(self._at.task_id):
-            _log.warning("the upstream did not take the cancel", upstream=self._at.task_id)
+            _log.warning("the upstream did not accept the cancellation", upstream=self._at.task_id)
 
     def close(self) -> None:
         self._closing.set()
@@ -191,7 +191,7 @@ class UpstreamEngine:
                 n_refusals = 0 if exc.opened else n_refusals + 1
                 if n_refusals == _MAX_REFUSALS and not self._has_chunks:
                     raise TaskFailedError(
-                        "upstream_unavailable", "the upstream does not give its stream"
+                        "upstream_unavailable", "the upstream refuses its stream"
                     ) from exc
             except TaskFailedError as exc:
                 raise self._placed(exc) from exc

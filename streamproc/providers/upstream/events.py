@@ -81,7 +81,9 @@ class EventSplitter:
     def _check_size(self, n_pending: int) -> None:
         """Check the event's size; all its lines count, also those without meaning."""
         if self._n_bytes + n_pending > MAX_EVENT_BYTES:
-            raise TaskFailedError("upstream_invalid", "the upstream sent an event beyond all size")
+            raise TaskFailedError(
+                "upstream_invalid", "the upstream sent an event over the size limit"
+            )
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

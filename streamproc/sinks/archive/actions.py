@@ -265,7 +265,7 @@ def vectors_end(head: ObjectHead) -> int:
     try:
         return int(head.metadata[_END])
     except (KeyError, ValueError) as exc:
-        raise DamagedLogError("a sidecar does not say how far it reaches") from exc
+        raise DamagedLogError("a sidecar has no valid end offset") from exc
 
 
 def _put_segment(store: Objects, action: PutSegment) -> SegmentStored:

@@ -23,17 +23,18 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streamproc.clients.background_producer import Outbox
+from streamproc.clients.chunk_messages import chunk_record
 from streamproc.clients.conditional_writes import REFUSAL
-from streamproc.clients.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.object_store import Objects, S3Objects
 from streamproc.clients.settings import StoreSettings, log_level
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
-from streamproc.contract.records import BadRecordError, read_chunk_record
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.records import BadRecordError
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
-from streamproc.errors import ObjectRefusedError, SinkSettingsError, StoreUnavailableError
+from streamproc.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.sinks.archive.actions import (
     Action,
     GiveUp,
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> int:
         logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
         rate_limit_logs()
         run_archive(os.environ, stop)
-    except (SinkSettingsError, KafkaSettingsError, InvalidStoreError) as exc:
+    except SettingError as exc:
         sys.stderr.write(f"archive: {exc}\n")
         return 2
     return 0
@@ -84,11 +85,11 @@ def main(argv: list[str]) -> int:
 def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
     """Archive until `stop` is set, then store buffered records, commit and leave the group.
 
-    Raises `SinkSettingsError` if the store does not honour conditional writes.
+    Raises `SettingError` if the store does not honour conditional writes.
     """
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
-    config = consumer_config(environ, ARCHIVE_GROUP, batching=True)
-    outbox = Outbox(producer_config(environ))
+    config = consumer_config(client_config(environ), ARCHIVE_GROUP, batching=True)
+    outbox = Outbox(producer_config(client_config(environ)))
     letters = KafkaLetters(outbox, "archive", LOG)
     watch = ConsumerWatch.from_environ(environ, "archive", ARCHIVE_GROUP, outbox)
 
@@ -108,7 +109,7 @@ def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
         outbox.close()
         store.close()
     if trial.failed:
-        raise SinkSettingsError(REFUSAL)
+        raise SettingError(REFUSAL)
 
 
 class ArchiveRole:
@@ -185,13 +186,7 @@ class ArchiveRole:
             self._committed[partition] = position
         self._positions[partition] = position + 1
         try:
-            record = read_chunk_record(
-                key=message.key(),
-                value=message.value(),
-                headers=message.headers(),
-                position=position,
-                time_ms=message.timestamp()[1],
-            )
+            record = chunk_record(message)
         except Exception as exc:  # noqa: BLE001 - one record's edge
             code = "bad_record" if isinstance(exc, BadRecordError) else "internal_error"
             key = (message.key() or b"").decode(errors="replace")
@@ -206,7 +201,7 @@ class ArchiveRole:
                 LOG.warning("%s: reading again from %d", action.task, action.position)
                 self._seeks[partition] = action.position
             elif isinstance(action, GiveUp):
-                reason = f"its archive is given up: {action.reason}"
+                reason = f"archiving stopped: {action.reason}"
                 place = (CHUNKS, partition, action.position)
                 self._letters.put(LeftOut(action.code, reason, action.task, action.project, *place))
             else:

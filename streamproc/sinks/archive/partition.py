@@ -10,7 +10,7 @@ in progress; an existing segment is adopted, whichever archiver wrote it. Tasks 
 each other: a task that cannot be archived is given up, and reported.
 """
 
-from collections import OrderedDict
+from cachetools import LRUCache
 
 from streamproc.contract.fold import Verdict
 from streamproc.contract.object_keys import Final
@@ -46,7 +46,7 @@ class Archiver:
     def __init__(self, position: int) -> None:
         self._next = position
         self._tasks: dict[str, TaskArchive] = {}
-        self._finished: OrderedDict[str, None] = OrderedDict()
+        self._finished: LRUCache[str, None] = LRUCache(N_REMEMBERED)
         self._flushing = False
 
     @property
@@ -181,8 +181,6 @@ class Archiver:
     def _finish(self, task: TaskArchive) -> None:
         del self._tasks[task.id]
         self._finished[task.id] = None
-        if len(self._finished) > N_REMEMBERED:
-            self._finished.popitem(last=False)
 
     def _fail(self, task: TaskArchive, exc: Exception) -> list[Action]:
         """Give up a task whose records are inconsistent, or cause an unexpected error."""

@@ -31,7 +31,7 @@ class StoreTrial:
             try:
                 self.failed = not self._store.honours_conditions()
             except StoreUnavailableError as exc:
-                self._log.warning("the store was not tried out: %s", exc)
+                self._log.warning("the conditional-write check failed: %s", exc)
                 self._stop.wait(_AGAIN_S)
             else:
                 break

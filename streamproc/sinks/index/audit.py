@@ -18,7 +18,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException
 from urllib3.exceptions import HTTPError
 
-from streamproc.clients.kafka import consumer_config
+from streamproc.clients.clickhouse import close_failed
+from streamproc.clients.kafka import client_config, consumer_config
 from streamproc.contract import env
 from streamproc.contract.audit import (
     AUDIT,
@@ -30,10 +31,9 @@ from streamproc.contract.audit import (
     keep_statement,
     read_days,
 )
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
-from streamproc.errors import SinkSettingsError
-from streamproc.sinks.index.tables import close_failed
 
 LOG = logging.getLogger("framewire.audit")
 
@@ -50,13 +50,15 @@ def start_audit(
 ) -> threading.Thread:
     """Copy audit records in a separate thread until `stop` is set.
 
-    Raises `SinkSettingsError`.
+    Raises `SettingError`.
     """
     try:
         days = read_days(environ.get(env.AUDIT_DAYS))
     except ValueError as exc:
-        raise SinkSettingsError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
-    sink = AuditSink(consumer_config(environ, AUDIT_GROUP, batching=True), connect, days)
+        raise SettingError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
+    sink = AuditSink(
+        consumer_config(client_config(environ), AUDIT_GROUP, batching=True), connect, days
+    )
     thread = threading.Thread(target=sink.run, args=(stop,), name="audit", daemon=True)
     thread.start()
     return thread

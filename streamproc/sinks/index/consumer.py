@@ -21,7 +21,9 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.clients.background_producer import Outbox
-from streamproc.clients.kafka import KafkaSettingsError, consumer_config, producer_config
+from streamproc.clients.chunk_messages import chunk_record
+from streamproc.clients.clickhouse import ClientFactory, client_factory
+from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.settings import log_level, required
 from streamproc.consumer_watchdog import ConsumerWatch
@@ -32,17 +34,16 @@ from streamproc.contract.records import (
     Continue,
     Submitted,
     decode_task_message,
-    read_chunk_record,
 )
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
-from streamproc.errors import SinkSettingsError
 from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import TablesUnavailableError
 from streamproc.sinks.index.audit import start_audit
 from streamproc.sinks.index.indexer import Indexer
-from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> int:
         rate_limit_logs()
         connect = client_factory(required(os.environ, env.CLICKHOUSE))
         run_index(os.environ, connect, stop)
-    except (SinkSettingsError, KafkaSettingsError) as exc:
+    except SettingError as exc:
         sys.stderr.write(f"index: {exc}\n")
         return 2
     return 0
@@ -89,10 +90,10 @@ def run_index(
     """
     tables = IndexTables(connect)
     config = {
-        **consumer_config(environ, INDEX_GROUP, batching=True),
-        "partition.assignment.strategy": "range",  # a task's partitions of both topics together
+        **consumer_config(client_config(environ), INDEX_GROUP, batching=True),
+        "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
-    outbox = Outbox(producer_config(environ))
+    outbox = Outbox(producer_config(client_config(environ)))
     letters = KafkaLetters(outbox, "index", LOG)
     watch = ConsumerWatch.from_environ(environ, "index", INDEX_GROUP, outbox)
     ready_file = environ.get(env.READY_FILE)
@@ -254,13 +255,15 @@ class IndexRole:
                 for found in self._partitions(TASKS_TOPIC)
             }
             self._consumer.pause(self._partitions(CHUNKS))
-            while time.monotonic() < deadline_s and self._are_behind(wanted):
-                submissions, records = self._read()
-                self._recover(submissions, records)
-                for submitted, _ in submissions:
-                    self._indexer.submit(submitted)
-                late += records
-            self._consumer.resume(self._partitions(CHUNKS))
+            try:
+                while time.monotonic() < deadline_s and self._are_behind(wanted):
+                    submissions, records = self._read()
+                    self._recover(submissions, records)
+                    for submitted, _ in submissions:
+                        self._indexer.submit(submitted)
+                    late += records
+            finally:
+                self._consumer.resume(self._partitions(CHUNKS))
         except KafkaException as exc:
             LOG.warning("video.tasks: %s", exc)
         return late
@@ -373,10 +376,4 @@ class IndexRole:
 
 
 def _chunk_record(message: Any) -> ChunkRecord:
-    return read_chunk_record(
-        key=message.key(),
-        value=message.value(),
-        headers=message.headers(),
-        position=message.offset(),
-        time_ms=message.timestamp()[1],
-    )
+    return chunk_record(message)

@@ -9,9 +9,10 @@ Tasks are isolated from each other: a task that cannot be indexed is given up, a
 `take_left_out`.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from streamproc.contract.fold import Verdict
 from streamproc.contract.records import ChunkRecord, Submitted
@@ -36,7 +37,7 @@ class Indexer:
     def __init__(self) -> None:
         self._tasks: dict[str, IndexedTask] = {}
         self._partitions: dict[str, int] = {}
-        self._finished: OrderedDict[str, None] = OrderedDict()
+        self._finished: LRUCache[str, None] = LRUCache(N_REMEMBERED)
         self._sought: dict[str, int] = {}
         self._left_out: list[LeftOut] = []
 
@@ -96,7 +97,8 @@ class Indexer:
             return None
         position = task.fold.position
         if self._sought.get(record.task) == position:
-            reason = f"log bytes from {task.fold.next_off} on are not in Kafka any more; reindex it"
+            lost = f"log bytes from {task.fold.next_off} on are no longer in Kafka"
+            reason = f"{lost}; run reindex for this task"
             self._fail(record.task, record.project, "task_damaged", reason, record.position)
             return None
         self._sought[record.task] = position
@@ -164,8 +166,6 @@ class Indexer:
         self._partitions.pop(task, None)
         self._sought.pop(task, None)
         self._finished[task] = None
-        if len(self._finished) > N_REMEMBERED:
-            self._finished.popitem(last=False)
 
 
 def _code(exc: Exception) -> str:

@@ -10,14 +10,15 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError
 from urllib3.exceptions import HTTPError
 
-from streamproc.contract import env
+from streamproc.clients.clickhouse import (
+    ClientFactory,
+    close_failed,
+)
 from streamproc.contract.tables import (
     DDL,
     DETECTIONS,
@@ -30,17 +31,13 @@ from streamproc.contract.tables import (
     TrackRow,
 )
 from streamproc.contract.tables import columns as columns_of
-from streamproc.errors import SinkSettingsError
 from streamproc.sinks.errors import RowsRefusedError, TablesUnavailableError
 from streamproc.sinks.index.row_isolation import RefusedRow, insert_isolating
 
 LOG = logging.getLogger("framewire.index")
 
-CONNECT_TIMEOUT_S = 5
-ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a hung server must not end the membership
 
 Row = msgspec.Struct
-ClientFactory = Callable[[], Any]
 
 _KEYS = {
     TASKS: "project, task_id",
@@ -69,61 +66,10 @@ class Recovered(msgspec.Struct, frozen=True):
     embedded: tuple[Embedded, ...]
 
 
-def client_options(url: str) -> dict[str, Any]:
-    """Return the keyword arguments of `clickhouse_connect.get_client` for `url`.
-
-    Raises `SinkSettingsError` on any other scheme; the message does not show the URL.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "chdb" and parts.path:
-        database = parse_qs(parts.query).get("database", ["default"])[0]
-        return {"interface": "chdb", "path": unquote(parts.path), "database": database}
-    if parts.scheme in {"http", "https"} and parts.hostname:
-        return {
-            "interface": parts.scheme,
-            "host": parts.hostname,
-            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
-            "username": unquote(parts.username or "default"),
-            "password": unquote(parts.password or ""),
-            "database": unquote(parts.path.strip("/")) or "default",
-            "autogenerate_session_id": False,
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "send_receive_timeout": ANSWER_TIMEOUT_S,
-        }
-    raise SinkSettingsError(
-        f"{env.CLICKHOUSE} is chdb:///path[?database=name] or http(s)://user@host:port/database"
-    )
-
-
-def client_factory(url: str) -> ClientFactory:
-    """Return a function that opens a client; it creates a server's database if missing."""
-    options = client_options(url)
-
-    def connect() -> Any:
-        database = options["database"]
-        if database != "default":
-            first = clickhouse_connect.get_client(**{**options, "database": "default"})
-            first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", {"db": database})
-            first.close()
-        return clickhouse_connect.get_client(**options)
-
-    return connect
-
-
 def ensure_schema(client: Any) -> None:
     """Create the missing tables and views, and replace the views."""
     for statement in DDL:
         client.command(statement)
-
-
-def close_failed(client: Any | None) -> None:
-    """Close a failed client, if any; an error of the close is ignored."""
-    if client is None:
-        return
-    try:
-        client.close()
-    except (ClickHouseError, HTTPError, OSError):
-        LOG.debug("the failed client did not close")
 
 
 class IndexTables:

@@ -119,12 +119,12 @@ def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
     first = last = None
     for segment in read_segments(store, project, task):
         if last is not None and last.info.closed:
-            raise DamagedLogError("the log goes on behind its terminal")
+            raise DamagedLogError("the log continues after its terminal")
         first, last = first or segment, segment
         digest.update(segment.body)
         _add(indexed, segment, final)
     if final is not None and (last is None or not last.info.closed):
-        raise DamagedLogError("final.json stands without a closed log")
+        raise DamagedLogError("final.json exists, but the log is not closed")
     if first is not None and last is not None and last.info.closed:
         _check_final(final, first, last, digest.hexdigest())
     return indexed

@@ -15,14 +15,15 @@ from itertools import chain
 
 import msgspec
 
+from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
 from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
 from streamproc.contract import env
 from streamproc.contract.object_keys import request_key
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.setting_error import SettingError
 from streamproc.errors import SinkError
 from streamproc.sinks.errors import DamagedLogError, EmptyStoreError
-from streamproc.sinks.index.tables import IndexTables, client_factory
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
 
 LOG = logging.getLogger("framewire.reindex")
@@ -166,7 +167,7 @@ def main(argv: list[str]) -> int:
         finally:
             tables.close()
             store.close()
-    except (SinkError, InvalidStoreError) as exc:
+    except (SinkError, SettingError) as exc:
         sys.stderr.write(f"reindex: {exc}\n")
         return 1
     sys.stdout.write(f"{result.n_tasks} tasks indexed, {len(result.damaged)} damaged\n")

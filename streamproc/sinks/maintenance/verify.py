@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
 from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
 from streamproc.contract import env
-from streamproc.contract.store_settings import InvalidStoreError
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.tables import DETECTIONS, TASKS
 from streamproc.errors import SinkError
 from streamproc.sinks.errors import DamagedLogError
-from streamproc.sinks.index.tables import IndexTables, client_factory
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import IndexedTask
 from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
 from streamproc.sinks.maintenance.reindex import tasks_of
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> int:
         finally:
             tables.close()
             store.close()
-    except (SinkError, InvalidStoreError) as exc:
+    except (SinkError, SettingError) as exc:
         sys.stderr.write(f"verify: {exc}\n")
         return 1
     sys.stdout.write(f"{n_findings} findings\n")

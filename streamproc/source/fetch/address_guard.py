@@ -77,13 +77,13 @@ def checked_addresses(
     exempt = policy.allowed_private_hosts
     is_common_port = port in policy.allowed_ports
     if not is_common_port and not exempt.may_allow(port):
-        raise SourceForbiddenError(f"port {port} may not be fetched from")
+        raise SourceForbiddenError(f"port {port} is not allowed")
     started_s = time.monotonic()
     addresses = _resolve(host, port, timeout_s, interrupt)
     if addresses and exempt.allows(host, port, addresses):
         return addresses
     if not is_common_port:
-        raise SourceForbiddenError(f"port {port} may not be fetched from")
+        raise SourceForbiddenError(f"port {port} is not allowed")
     if not addresses or not all(is_public(address) for address in addresses):
         interrupt.wait(started_s + _REFUSAL_S - time.monotonic())
         raise SourceForbiddenError(f"{host} has no address that may be fetched from")

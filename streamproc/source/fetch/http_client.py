@@ -86,7 +86,7 @@ class Fetcher:
             try:
                 url = redirected(url, location)
             except ValueError as exc:
-                raise SourceStatusError(f"{host} redirects to what is no URL") from exc
+                raise SourceStatusError(f"{host} redirects to an invalid URL") from exc
         raise SourceRedirectError(f"more than {self._policy.max_redirects} redirects")
 
     def remaining_s(self) -> float:
@@ -114,7 +114,7 @@ class Fetcher:
             host = parts.hostname or ""
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError as exc:
-            raise SourceForbiddenError("the source's URL cannot be read") from exc
+            raise SourceForbiddenError("the source's URL is invalid") from exc
         policy = self._policy
         addresses = checked_addresses(
             host,
@@ -144,7 +144,7 @@ class Fetcher:
             self.interrupt.raise_if_set()
             if isinstance(exc, TimeoutError):
                 raise SourceTimeoutError(f"{host} did not accept a connection in time") from exc
-            raise SourceUnreachableError(f"{host} cannot be connected to") from exc
+            raise SourceUnreachableError(f"{host} cannot be reached") from exc
         return Connection(plain, self._pace)
 
     def header_timeout_s(self) -> float:
@@ -185,7 +185,9 @@ class Answer:
         encoding = self.header("content-encoding")
         if encoding not in {None, "", "identity"}:
             self.close()
-            raise SourceUnreachableError(f"{self.host} sends an encoding that was not asked for")
+            raise SourceUnreachableError(
+                f"{self.host} sent a content encoding that was not requested"
+            )
 
     def header(self, name: str) -> str | None:
         return None if self._response is None else self._response.getheader(name)
@@ -195,16 +197,14 @@ class Answer:
         try:
             return content_length(self.header("content-length"))
         except ValueError as exc:
-            raise SourceUnreachableError(f"{self.host} sent a length that is none") from exc
+            raise SourceUnreachableError(f"{self.host} sent an invalid Content-Length") from exc
 
     def content_range(self) -> ContentRange:
         """Return the range of bytes that a 206 holds."""
         try:
             return content_range(self.header("content-range"))
         except ValueError as exc:
-            raise SourceUnreachableError(
-                f"{self.host} answered a range without saying which"
-            ) from exc
+            raise SourceUnreachableError(f"{self.host} sent no valid Content-Range") from exc
 
     def validators(self) -> tuple[str | None, str | None]:
         """Return (strong ETag, Last-Modified), None for a missing one."""
@@ -242,4 +242,4 @@ class Answer:
         self._fetcher.interrupt.raise_if_set()
         if isinstance(exc, TimeoutError):
             return SourceTimeoutError(f"{self.host} {slowly}")
-        return SourceUnreachableError(f"{self.host} broke the connection")
+        return SourceUnreachableError(f"{self.host} closed the connection unexpectedly")

@@ -47,7 +47,7 @@ def open_reader(
         scheme = parts.scheme.lower()
         host = parts.hostname
     except ValueError as exc:
-        raise SourceForbiddenError("the source's URL cannot be read") from exc
+        raise SourceForbiddenError("the source's URL is invalid") from exc
     if scheme == "file":
         if host not in {None, "", "localhost"}:
             raise SourceForbiddenError("a file URL may not name a host")

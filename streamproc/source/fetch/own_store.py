@@ -102,7 +102,7 @@ class StoreReader:
                 except _PASSING as exc:
                     self._interrupt.raise_if_set()
                     if not again or time.monotonic() - started_s >= self._patience_s:
-                        raise StoreAwayError(f"the object store is away: {exc}") from exc
+                        raise StoreAwayError(f"the object store is unavailable: {exc}") from exc
                 self._interrupt.wait(pause_s)
                 pause_s = min(2 * pause_s, _MAX_PAUSE_S)
         finally:

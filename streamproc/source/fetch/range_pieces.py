@@ -35,7 +35,7 @@ class Pieces:
             self._answer, self._of_this = self._ask(self._at, self._last), 0
             part = self._answer.read(n_bytes)
         if not part:
-            raise SourceUnreachableError(f"{self._answer.host} ended its answer early")
+            raise SourceUnreachableError(f"{self._answer.host} ended its response early")
         self._at += len(part)
         self._of_this += len(part)
         return part

@@ -48,7 +48,9 @@ class RangedReader:
         told = first.content_range()
         self._size = told.size or 0
         if told.start != 0:
-            raise SourceUnreachableError(f"{first.host} answered with another range")
+            raise SourceUnreachableError(
+                f"{first.host} answered with a different range than requested"
+            )
         if self._size > policy.max_bytes:
             raise SourceTooLargeError(f"the source is over the limit of {policy.max_bytes} bytes")
         self._validators = first.validators()
@@ -219,9 +221,11 @@ class RangedReader:
             if answer.status == 200 and etag is not None:
                 return answer
             if answer.status != 206 or answer.content_range().size != self._size:
-                raise SourceChangedError(f"{answer.host} has other bytes than at the start")
+                raise SourceChangedError(f"{answer.host} has changed since it was opened")
             if answer.content_range().start != start:
-                raise SourceUnreachableError(f"{answer.host} answered with another range")
+                raise SourceUnreachableError(
+                    f"{answer.host} answered with a different range than requested"
+                )
         except SourceError:
             answer.close()
             raise
@@ -239,13 +243,13 @@ class RangedReader:
         if self._head_digest is not None:
             known[0] = self._head_digest
         if not known:
-            raise SourceChangedError("the source has other bytes than at the start")
+            raise SourceChangedError("the source has changed since it was opened")
         for start, digest in known.items():
             last = min(start + _BLOCK_BYTES, self._size) - 1
             pieces = Pieces(lambda at, end: self._ask_anyone(at, end, None), start, last)
             with contextlib.closing(pieces):
                 if _digest(self._read_block(pieces, start)) != digest:
-                    raise SourceChangedError("the source has other bytes than at the start")
+                    raise SourceChangedError("the source has changed since it was opened")
 
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None

@@ -44,7 +44,7 @@ class ByteServer(threading.Thread):
 
     def _read(self, position: int, length: int) -> bytes:
         if position < 0 or length < 0:
-            raise DecoderCrashedError("the decoder asked for bytes that no file has")
+            raise DecoderCrashedError("the decoder requested an invalid byte range")
         return self._reader.read_at(position, length)
 
     def _size(self, *, force: bool) -> int:

@@ -27,7 +27,7 @@ from streamproc.source.errors import DecoderCrashedError
 from streamproc.source.sandbox import frame_pool, ipc
 
 _START_TIMEOUT_S: Final = 30.0
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).resolve().parents[3]
 _NOT_STARTED: Final = "the decoder did not start"
 
 
@@ -82,11 +82,11 @@ class DecoderProcess:
         except (OSError, ValueError):  # ended meanwhile by another thread
             data = b""
         if not data:
-            raise DecoderCrashedError("the decoder hung up")
+            raise DecoderCrashedError("the decoder closed its connection")
         try:
             message = ipc.decode_from_child(data)
         except msgspec.MsgspecError as exc:
-            raise DecoderCrashedError("the decoder sent a message that cannot be read") from exc
+            raise DecoderCrashedError("the decoder sent an invalid message") from exc
         if isinstance(message, ipc.Exited):
             raise DecoderCrashedError(_death(message.status))
         return message
@@ -289,10 +289,10 @@ def _readable(fd: socket.socket | int, timeout_s: float) -> bool:
 
 def _death(status: int) -> str:
     if status == -signal.SIGXCPU:
-        return "the decoder used up its CPU time without getting on"
+        return "the decoder reached its CPU time limit without progress"
     number = -status
     if number in signal.Signals.__members__.values():
-        return f"the decoder was ended by {signal.Signals(number).name}"
+        return f"the decoder was killed by {signal.Signals(number).name}"
     return f"the decoder ended with status {status}"
 
 

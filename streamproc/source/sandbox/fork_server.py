@@ -86,7 +86,7 @@ class ForkServer:
     def _fork(self, fds: list[int]) -> tuple[int, int]:
         """Return a new child's pid and pidfd; raises OSError when a resource for it is missing."""
         if len(fds) != _N_FDS:
-            raise OSError(errno.EMFILE, "no descriptor was free for those of the request")
+            raise OSError(errno.EMFILE, "no free file descriptor for the request")
         pid = os.fork()
         if pid == 0:
             self._become_child(*fds)

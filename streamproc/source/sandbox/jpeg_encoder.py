@@ -27,7 +27,7 @@ def encode_jpeg(
     try:
         memory = child.memory
         if memory is None:
-            raise DecoderCrashedError("the encoder was ended")
+            raise DecoderCrashedError("the encoder process was stopped")
         start = image.size
         np.copyto(np.frombuffer(memory, np.uint8, start).reshape(image.shape), image)
         packed = ipc.encode(boxes)
@@ -39,7 +39,7 @@ def encode_jpeg(
         if not isinstance(answer, ipc.Drawn):
             raise DecoderCrashedError("the encoder did not answer")
         if not 0 < answer.size_bytes <= frame_pool.RING_BYTES - start:
-            raise DecoderCrashedError("the encoder told an impossible size")
+            raise DecoderCrashedError("the encoder reported an invalid JPEG size")
         return memory[start : start + answer.size_bytes]
     finally:
         child.end()

@@ -30,7 +30,7 @@ def probed_sandbox(*, require: bool) -> Sandbox | None:
     except DecoderCrashedError as exc:
         if require:
             raise SandboxMissingError(f"{env.REQUIRE_SANDBOX} is 1, and {exc}") from exc
-        _log.warning("the decoder's sandbox is not known", reason=str(exc))
+        _log.warning("the decoder's sandbox could not be checked", reason=str(exc))
         return None
     if require and not sandbox.suffices:
         raise SandboxMissingError(

@@ -356,7 +356,7 @@ class VideoStream:
         if number is not None:
             videos = [s for s in videos if s.index == number]
             if not videos:
-                raise SourceUnsupportedError(f"stream {number} of the file is no video")
+                raise SourceUnsupportedError(f"stream {number} of the file is not a video stream")
         known = [s for s in videos if s.codec_context and s.codec_context.name in CODECS]
         if not known:
             raise SourceUnsupportedError("the video's codec is not supported")

@@ -190,7 +190,7 @@ class FrameIterator:
             return self._from_the_start()
         frames = self._from_the_range()
         if not self._is_estimate:
-            raise SourceChangedError("the source is not the one this task began with")
+            raise SourceChangedError("the source has changed since the task started")
         return frames
 
     @property
@@ -296,7 +296,7 @@ class FrameIterator:
         if index == last.index:
             if pts != last.pts:
                 if self._is_certain:
-                    raise SourceChangedError("the source is not the one this task began with")
+                    raise SourceChangedError("the source has changed since the task started")
                 raise LostPlaceError
             self._selection.takes(index, time_s, is_key=True)
 

@@ -34,9 +34,9 @@ def test_a_commit_that_does_not_move_is_no_fault_of_a_role_that_reads_on() -> No
 
 def test_partitions_that_nobody_has_are_named() -> None:
     standing = ((topics.INDEX_GROUP, 1), (topics.INDEX_GROUP, 7), (topics.ARCHIVE_GROUP, 2))
-    assert index_part(beat(), standing=standing).detail == "Nobody reads partition 7."
+    assert index_part(beat(), standing=standing).detail == "No process reads partition 7."
     gone = beat(beat_ms=NOW_MS - 60_000)
-    assert index_part(gone, standing=standing).detail == "Nobody reads partitions 1, 7."
+    assert index_part(gone, standing=standing).detail == "No process reads partitions 1, 7."
 
 
 def test_a_role_that_waits_for_its_store_is_ready_and_says_so() -> None:

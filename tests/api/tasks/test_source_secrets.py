@@ -9,10 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 from confluent_kafka import Consumer, TopicPartition
 
-from api.settings import Settings, SettingsError
+from api.settings import Settings
 from streamproc.contract import env, topics
 from streamproc.contract.object_keys import final_key, request_key, secret_key
 from streamproc.contract.sealing import Sealer
+from streamproc.contract.setting_error import SettingError
 from streamproc.contract.stored_request import decode_stored_request, encode_stored_request
 from tests.api.conftest import SECRET_KEY
 from tests.api.server import Fresh, LiveApi, ProjectClient, until
@@ -168,6 +169,6 @@ async def test_the_credential_goes_when_the_task_ends(
 
 def test_settings_refuse_what_is_no_key_and_never_show_one() -> None:
     needed = {env.KAFKA: "k:1", env.CLICKHOUSE: "chdb:///x"}
-    with pytest.raises(SettingsError, match=env.SECRET_KEY):
+    with pytest.raises(SettingError, match=env.SECRET_KEY):
         Settings.from_environ({**needed, env.SECRET_KEY: "too short"})
     assert SECRET_KEY not in repr(Settings.from_environ({**needed, env.SECRET_KEY: SECRET_KEY}))

@@ -96,6 +96,14 @@ def test_words_that_contradict_are_refused(words: dict[str, Any]) -> None:
         build_request(VIDEO, RequestWords(**words))
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("name", ["fps", "start", "end", "threshold"])
+def test_a_number_that_json_does_not_have_is_refused(name: str, value: float) -> None:
+    words: dict[str, Any] = {name: value}
+    with pytest.raises(RequestWordsError, match="finite"):
+        build_request({}, RequestWords(**words))
+
+
 def test_steps_as_json_stand_as_they_are() -> None:
     assert request(steps='[{"model": "nanodet-g@1.0.0"}]')["steps"] == [
         {"model": "nanodet-g@1.0.0"}

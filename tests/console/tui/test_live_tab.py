@@ -197,12 +197,12 @@ async def test_a_stream_that_never_opens_is_asked_for_again(
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("2")
         live(console).task_id = script.log_task
-        await until(pilot, lambda: "refused" in head(console))
+        await until(pilot, lambda: "rejected" in head(console))
         assert "made up for a test" in head(console)
         assert "again in" in head(console)
         script.status = None
         await until(pilot, lambda: live(console).snapshot.offset == len(script.log))
-        assert "refused" not in head(console)
+        assert "rejected" not in head(console)
 
 
 async def test_an_open_log_is_live_and_pausing_counts_what_comes(

@@ -129,13 +129,14 @@ async def test_the_apis_errors_stand_at_their_fields(console: ConsoleApp, script
         await until(pilot, lambda: console.active == "live")
 
 
+@pytest.mark.parametrize("word", ["many", "nan", "inf"])
 async def test_what_is_no_number_is_said_before_sending(
-    console: ConsoleApp, script: Script
+    console: ConsoleApp, script: Script, word: str
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, console)
         field(screen, submit_form.SOURCE).value = "https://example.com/gate.mp4"
-        field(screen, submit_form.MAX_FRAMES).value = "many"
+        field(screen, submit_form.MAX_FRAMES).value = word
         await pilot.press("ctrl+s")
         await until(pilot, lambda: wrong(screen, submit_form.MAX_FRAMES) == "must be a number")
         field(screen, submit_form.SOURCE).value = "no/such/file.mp4"

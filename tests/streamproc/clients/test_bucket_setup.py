@@ -17,7 +17,8 @@ from streamproc.clients.conditional_writes import REFUSAL, honours_conditions
 from streamproc.clients.s3 import host_of, open_client, open_session
 from streamproc.clients.s3_errors import Trouble
 from streamproc.contract import env
-from streamproc.contract.store_settings import InvalidStoreError, StoreSettings
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from tests.certificates import self_signed
 from tests.engines import S3Server
 from tests.foreign_s3 import Application, deaf, moto, served
@@ -292,10 +293,10 @@ def test_every_part_of_the_configuration_comes_from_the_environment(tmp_path: Pa
         env.S3_ENDPOINT: "s3.example:9",
     }
     for name, value in bad.items():
-        with pytest.raises(InvalidStoreError, match=name):
+        with pytest.raises(SettingError, match=name):
             open_client(StoreSettings.from_environ(given | {name: value}))
     profile = {env.S3_KEY: "", env.S3_SECRET: "", env.S3_PROFILE: "nobody-has-this"}
-    with pytest.raises(InvalidStoreError, match=env.S3_PROFILE):
+    with pytest.raises(SettingError, match=env.S3_PROFILE):
         open_client(StoreSettings.from_environ(given | profile))
 
 

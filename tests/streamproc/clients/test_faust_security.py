@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.clients.faust_security import (
-    InvalidSecurityError,
-    KafkaSecurity,
-    Sasl,
-    read_security,
-)
+from streamproc.clients.faust_security import KafkaSecurity, Sasl, read_security
 from streamproc.contract import env
-from streamproc.settings import InvalidSettingError, read_settings
+from streamproc.contract.setting_error import SettingError
+from streamproc.settings import read_settings
 from tests.certificates import self_signed
 
 LOGIN = {"sasl.mechanism": "PLAIN", "sasl.username": "anna", "sasl.password": "rose-bud"}
@@ -98,7 +94,7 @@ def test_checks_are_only_left_out_by_name(certificate: tuple[Path, Path]) -> Non
     ],
 )
 def test_what_cannot_be_mapped_is_refused_by_name(options: dict[str, str], named: str) -> None:
-    with pytest.raises(InvalidSecurityError) as caught:
+    with pytest.raises(SettingError) as caught:
         read_security(options)
     assert str(caught.value).startswith(named)
     assert "rose" not in str(caught.value)
@@ -106,5 +102,5 @@ def test_what_cannot_be_mapped_is_refused_by_name(options: dict[str, str], named
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"ssl.engine.id": "dynamic"}'])
 def test_the_settings_name_the_variable(text: str) -> None:
-    with pytest.raises(InvalidSettingError, match=env.KAFKA_OPTIONS):
+    with pytest.raises(SettingError, match=env.KAFKA_OPTIONS):
         read_settings({env.KAFKA: "127.0.0.1:9092", env.KAFKA_OPTIONS: text})

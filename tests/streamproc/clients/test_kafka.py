@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from streamproc.clients.kafka import KafkaSettingsError, client_config
+from streamproc.clients.kafka import client_config
 from streamproc.contract import env
+from streamproc.contract.setting_error import SettingError
 
 KAFKA = {env.KAFKA: "127.0.0.1:9092"}
 
@@ -31,7 +32,7 @@ def test_options_win_over_what_is_usual_here() -> None:
 def test_a_mistake_names_its_variable_and_not_its_value(
     environ: dict[str, str], named: str
 ) -> None:
-    with pytest.raises(KafkaSettingsError) as caught:
+    with pytest.raises(SettingError) as caught:
         client_config(environ)
     assert named in str(caught.value)
     assert "rose" not in str(caught.value)

@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.contract.providers import (
-    LOCAL,
-    InvalidProvidersError,
-    load_providers,
-    provider_order,
-)
+from streamproc.contract.providers import LOCAL, load_providers, provider_order
+from streamproc.contract.setting_error import SettingError
 
 LIST = """
 [[provider]]
@@ -74,5 +70,5 @@ def test_a_list_that_cannot_be_used_is_refused_with_the_reason(
 ) -> None:
     file = tmp_path / "providers.toml"
     file.write_text(text)
-    with pytest.raises(InvalidProvidersError, match=says):
+    with pytest.raises(SettingError, match=says):
         load_providers(file)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.contract.sealing import InvalidSecretKeyError, SealBrokenError, Sealer
+from streamproc.contract.sealing import SealBrokenError, Sealer
+from streamproc.contract.setting_error import SettingError
 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 
@@ -59,7 +60,7 @@ def test_junk_does_not_open(junk: bytes) -> None:
     ids=["nothing", "short", "words", "signs", "16-bytes", "end", "second"],
 )
 def test_what_is_no_key_is_refused_without_being_shown(keys: str) -> None:
-    with pytest.raises(InvalidSecretKeyError) as caught:
+    with pytest.raises(SettingError) as caught:
         Sealer(keys)
     assert "FRAMEWIRE_SECRET_KEY" in str(caught.value)
     assert len(keys) < 5 or keys not in str(caught.value)

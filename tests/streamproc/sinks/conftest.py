@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
+from streamproc.clients.clickhouse import ClientFactory, client_factory
+from streamproc.sinks.index.tables import IndexTables
 
 
 class Databases:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from streamproc.clients.kafka import producer_config
+from streamproc.clients.kafka import client_config, producer_config
 from streamproc.contract.records import ChunkRecord
 from streamproc.contract.topics import CHUNKS
 from tests.brokers import KafkaNode
@@ -32,7 +32,7 @@ class Writer:
     """Writes a task's records to a real topic, as a worker does."""
 
     def __init__(self, kafka: KafkaNode) -> None:
-        self._producer = Producer(producer_config(kafka.environ))
+        self._producer = Producer(producer_config(client_config(kafka.environ)))
         self._epoch = -1
         self.offsets: list[tuple[int, int]] = []
 

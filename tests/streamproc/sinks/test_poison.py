@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from streamproc.clients.clickhouse import ClientFactory
 from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract.chunk import StreamInfo
@@ -17,7 +18,7 @@ from streamproc.contract.topics import CHUNKS
 from streamproc.sinks.archive.consumer import LOG, ArchiveRole
 from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.index.consumer import IndexRole
-from streamproc.sinks.index.tables import ClientFactory, IndexTables
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.skipped_records import LeftOut
 from tests.brokers import KafkaNode
 from tests.streamproc.sinks.index.test_consumer import status, submit
@@ -45,7 +46,7 @@ class Liar(LogBuilder):
 
 def write_junk(kafka: KafkaNode, *tasks: str) -> None:
     """Write what is no record of ours: no headers, headers of noise, a frame beyond all numbers."""
-    producer = Producer(producer_config(kafka.environ))
+    producer = Producer(producer_config(client_config(kafka.environ)))
     for task in tasks:
         good = ChunkRecord(task, "p", "chunk", 0, 0, 0, 0, 0, b"x").headers()
         for headers in ([], [(name, b"\xff" * 9) for name, _ in good], [*good[1:]]):
@@ -57,7 +58,7 @@ def write_junk(kafka: KafkaNode, *tasks: str) -> None:
 @contextmanager
 def indexing(kafka: KafkaNode, connect: ClientFactory, letters: Letters) -> Iterator[None]:
     config = {
-        **consumer_config(kafka.environ, new_group()),
+        **consumer_config(client_config(kafka.environ), new_group()),
         "partition.assignment.strategy": "range",
     }
     opened = IndexTables(connect)
@@ -116,7 +117,7 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
 
     def life() -> ArchiveRole:
         kind = ArchiveRole if roles else Stoppable
-        roles.append(kind(consumer_config(kafka.environ, group), store, letters))
+        roles.append(kind(consumer_config(client_config(kafka.environ), group), store, letters))
         return roles[-1]
 
     thread = threading.Thread(target=run_lives, args=(life, stop, watch, LOG))

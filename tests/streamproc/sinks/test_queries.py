@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from api.store.sql_runner import run_sql
+from streamproc.clients.clickhouse import ClientFactory, client_factory
 from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
-from streamproc.sinks.index.tables import ClientFactory, IndexTables, client_factory
+from streamproc.sinks.index.tables import IndexTables
 from tests.streamproc.sinks.index.test_indexer import feed
 
 from .logs import LogBuilder, Partition, submitted, target, task_id, unit

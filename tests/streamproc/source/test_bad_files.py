@@ -321,5 +321,5 @@ def test_another_stream_is_read_when_it_is_named(tmp_path: Path) -> None:
 
     assert [width_of(number) for number in (0, 1)] == [64, 160]
     assert width_of(None) == 160
-    with pytest.raises(SourceError, match="stream 7 of the file is no video"):
+    with pytest.raises(SourceError, match="stream 7 of the file is not a video stream"):
         width_of(7)

@@ -110,7 +110,10 @@ def test_every_impossible_value_is_a_crashed_decoder(honest: Any, change: dict[s
 
 @pytest.mark.parametrize("noise", [b"\x91" * 60_000, b"\x92\xa6Failed\xa2\xff\xfe", b"\xc1", b"{}"])
 def test_noise_is_a_crashed_decoder(noise: bytes) -> None:
-    with child_that_says(noise) as child, pytest.raises(DecoderCrashedError, match="cannot be"):
+    with (
+        child_that_says(noise) as child,
+        pytest.raises(DecoderCrashedError, match="invalid message"),
+    ):
         child.receive(5)
 
 
@@ -140,7 +143,7 @@ def test_a_frame_that_is_shown_again_is_a_crashed_decoder(
         frames = iter(source)
         for _ in range(4):
             next(frames).release()
-        with pytest.raises(DecoderCrashedError, match="again"):
+        with pytest.raises(DecoderCrashedError, match="twice"):
             next(frames)
 
 

@@ -124,7 +124,7 @@ def test_an_event_of_lines_without_end_is_refused_though_they_say_nothing(
     monkeypatch.setattr(events, "MAX_EVENT_BYTES", 10_000)
     splitter = EventSplitter(0)
     assert len(splitter.feed(b"data: {}\n\n" + line * (10_000 // len(line) - 10))) == 1
-    with pytest.raises(TaskFailedError, match="beyond all size"):
+    with pytest.raises(TaskFailedError, match="over the size limit"):
         splitter.feed(line * 11)
 
 

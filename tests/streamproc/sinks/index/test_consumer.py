@@ -8,19 +8,20 @@ from typing import Any
 from clickhouse_connect.driver.exceptions import OperationalError
 from confluent_kafka import Consumer, Producer
 
-from streamproc.clients.kafka import consumer_config, producer_config
+from streamproc.clients.clickhouse import ClientFactory
+from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.contract.records import Submitted, TrackVector, encode_task_message
 from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TABLES, TASKS, TRACKS
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.sinks.index.consumer import IndexRole
-from streamproc.sinks.index.tables import ClientFactory, IndexTables
+from streamproc.sinks.index.tables import IndexTables
 from tests.brokers import KafkaNode
 from tests.streamproc.sinks.kafka_logs import Writer, new_group, new_task, wait_until
 from tests.streamproc.sinks.logs import LogBuilder, submitted, target, unit
 
 
 def submit(kafka: KafkaNode, message: Submitted) -> None:
-    producer = Producer(producer_config(kafka.environ))
+    producer = Producer(producer_config(client_config(kafka.environ)))
     producer.produce(TASKS_TOPIC, key=message.task.encode(), value=encode_task_message(message))
     assert producer.flush(10) == 0
 
@@ -28,7 +29,7 @@ def submit(kafka: KafkaNode, message: Submitted) -> None:
 @contextmanager
 def running(kafka: KafkaNode, connect: ClientFactory, group: str) -> Iterator[None]:
     config = {
-        **consumer_config(kafka.environ, group),
+        **consumer_config(client_config(kafka.environ), group),
         "partition.assignment.strategy": "range",
     }
     opened = IndexTables(connect)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamproc.clients.clickhouse import ClientFactory
 from streamproc.contract.chunk import FinishReason, Roi, Target
 from streamproc.contract.framing import frame_event
 from streamproc.contract.records import ChunkRecord, Submitted, TrackVector
@@ -28,13 +29,7 @@ from streamproc.contract.tables import (
 from streamproc.contract.task_spec import SourceRef
 from streamproc.sinks.archive.actions import edge_events
 from streamproc.sinks.index.indexer import Gap, Indexer
-from streamproc.sinks.index.tables import (
-    ClientFactory,
-    Embedded,
-    IndexTables,
-    Recovered,
-    ensure_schema,
-)
+from streamproc.sinks.index.tables import Embedded, IndexTables, Recovered, ensure_schema
 from streamproc.sinks.index.task import TaskRows, source_host, summarise
 from streamproc.sinks.index.track_rows import normalised
 from tests.id_first import frame_id_first

@@ -9,10 +9,11 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamproc.clients.clickhouse import ClientFactory
 from streamproc.contract.tables import TASKS, TaskRow
 from streamproc.sinks.errors import RowsRefusedError, TablesUnavailableError
 from streamproc.sinks.index.row_isolation import insert_isolating
-from streamproc.sinks.index.tables import ClientFactory, IndexTables
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import IndexedTask
 from tests.streamproc.sinks.logs import PROJECT, task_id
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from streamproc.clients.clickhouse import ClientFactory
 from streamproc.clients.object_store import S3Objects
 from streamproc.clients.settings import StoreSettings
 from streamproc.contract.framing import frame_event
@@ -25,7 +26,7 @@ from streamproc.contract.tables import (
 from streamproc.errors import StoreUnavailableError
 from streamproc.sinks.archive.actions import segments
 from streamproc.sinks.errors import EmptyStoreError
-from streamproc.sinks.index.tables import ClientFactory, IndexTables
+from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.archived_task import read_request
 from streamproc.sinks.maintenance.reindex import reindex
 from streamproc.sinks.maintenance.verify import Finding, verify
