@@ -17,10 +17,10 @@ from api.errors import ProblemError, UnavailableError
 from api.http.body_limits import Bodies
 from api.kafka.consumer_health import role_parts
 from api.kafka.consumer_lag import ConsumerLag, Lag
-from api.kafka.global_table import WORKER_ALIVE_MS, DirectoryReader, GlobalTable
+from api.kafka.global_table import WORKER_ALIVE_MS, GlobalTable, GlobalTableReader
 from api.kafka.key_use import KeyUses
 from api.kafka.producer import Publisher
-from api.log.key_expiry import StreamLives
+from api.log.key_expiry import KeyExpiry
 from api.log.metrics import LogCollector
 from api.log.reader import LogReader
 from api.metrics import Metrics
@@ -53,10 +53,10 @@ class Services:
     providers: Sequence[Provider]
     metrics: Metrics
     directory: GlobalTable
-    directory_reader: DirectoryReader
+    directory_reader: GlobalTableReader
     authenticator: Authenticator
     audit: Audit
-    lives: StreamLives
+    lives: KeyExpiry
     publisher: Publisher
     objects: Objects
     rows: Rows
@@ -78,7 +78,7 @@ class Services:
         Raises `models.errors.ModelError` and `SettingError` on files that cannot be used.
         """
         directory = GlobalTable()
-        directory_reader = DirectoryReader(settings, directory)
+        directory_reader = GlobalTableReader(settings, directory)
         publisher = Publisher(settings)
         authenticator = Authenticator(
             directory,
@@ -104,7 +104,7 @@ class Services:
             directory_reader=directory_reader,
             authenticator=authenticator,
             audit=Audit(publisher, lost=metrics.audit_lost, suppressed=metrics.audit_suppressed),
-            lives=StreamLives(authenticator.is_alive),
+            lives=KeyExpiry(authenticator.is_alive),
             publisher=publisher,
             objects=objects,
             rows=rows,

@@ -15,7 +15,7 @@ Place = tuple[str, int]
 _ASK_S = 2.0
 
 
-class Pulse:
+class ConsumerPulse:
     """Checks a consumer's progress, at most four times within `limit_s`; 0 disables it."""
 
     def __init__(

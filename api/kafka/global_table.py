@@ -16,7 +16,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from api.ids import key_id
-from api.kafka.consumer_watchdog import Pulse
+from api.kafka.consumer_watchdog import ConsumerPulse
 from api.kafka.producer import kafka_config
 from api.settings import Settings
 from streamproc.clients.kafka import reader_config
@@ -220,7 +220,7 @@ def use_key(hash_hex: str) -> str:
     return _USE + hash_hex
 
 
-class DirectoryReader:
+class GlobalTableReader:
     """The consumer thread that fills a `GlobalTable`."""
 
     def __init__(self, settings: Settings, directory: GlobalTable) -> None:
@@ -268,7 +268,7 @@ class DirectoryReader:
 
     def _read(self) -> None:
         consumer = Consumer(self._config)
-        pulse = Pulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
+        pulse = ConsumerPulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
         try:
             consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
             while not self._stopping.is_set():

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from api.kafka.consumer_watchdog import Pulse
+from api.kafka.consumer_watchdog import ConsumerPulse
 from streamproc.clients.chunk_messages import chunk_record
 from streamproc.clients.kafka import reader_config
 from streamproc.contract import topics
@@ -193,7 +193,7 @@ class LogConsumer:
     def _run(self, consumer: Consumer) -> None:
         """Deliver records until `close`, or until the consumer makes no progress."""
         places = [(topics.CHUNKS, partition) for partition in self._partitions]
-        pulse = Pulse(consumer, places, self._watchdog_s)
+        pulse = ConsumerPulse(consumer, places, self._watchdog_s)
         while not self._stop.is_set():
             if not self._flow.wait(_POLL_S):
                 pulse.standing(waiting_for="archive")

@@ -10,7 +10,7 @@ SWEEP_S = 0.25
 End = Callable[[], None]
 
 
-class StreamLives:
+class KeyExpiry:
     """The open streams by key, checked every `SWEEP_S` seconds. Use from one event loop.
 
     `is_alive` takes a key's id and returns whether the key may still be used.
@@ -60,5 +60,5 @@ class StreamLives:
 class Life(NamedTuple):
     """The key that a stream depends on: `key` is the id of the key that opened it."""
 
-    lives: StreamLives
+    lives: KeyExpiry
     key: str

@@ -18,7 +18,7 @@ from api.errors import (
 )
 from api.log import stream_token as tokens
 from api.log.archive_reader import LogRef
-from api.log.key_expiry import Life, StreamLives
+from api.log.key_expiry import KeyExpiry, Life
 from api.log.negotiation import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.notifier import StoppingError
 from api.log.reader import LogReader
@@ -48,7 +48,7 @@ class StreamParts(Protocol):
     @property
     def log(self) -> LogReader: ...
     @property
-    def lives(self) -> StreamLives: ...
+    def lives(self) -> KeyExpiry: ...
     @property
     def quotas(self) -> Quotas: ...
 

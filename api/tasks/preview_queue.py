@@ -10,7 +10,7 @@ from api.errors import UnavailableError
 _BUSY = "frames_busy"
 
 
-class FrameTurns:
+class PreviewQueue:
     """At most `n_at_once` concurrent turns; a turn is an `async with`. Use from one event loop.
 
     Projects are served round-robin. One project can have at most all turns but one: a slow source

@@ -19,7 +19,7 @@ from api.store.clickhouse import Rows
 from api.store.object_store import Objects, StoreUnavailableError
 from api.store.track_queries import boxes_of_frame
 from api.tasks.preview_process import FrameChild
-from api.tasks.preview_queue import FrameTurns
+from api.tasks.preview_queue import PreviewQueue
 from api.tasks.source_secrets import SourceSecrets
 from streamproc.contract.preview import (
     NO_SUCH_FRAME,
@@ -72,7 +72,7 @@ class Frames:
         self._objects = objects
         self._secrets = secrets
         self._rows = rows
-        self._turns = FrameTurns(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
+        self._turns = PreviewQueue(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
         self._idle: list[FrameChild] = []
         self._kept: LRUCache[_Key, Picture] = LRUCache(CACHE_BYTES, getsizeof=_size_bytes)
 

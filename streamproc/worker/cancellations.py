@@ -16,7 +16,7 @@ _PAUSE_S = 1.0
 _log = structlog.get_logger()
 
 
-class Cancels:
+class Cancellations:
     """Ids of the tasks with a cancel request; a background thread keeps the set up to date."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

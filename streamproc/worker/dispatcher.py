@@ -16,12 +16,12 @@ import structlog
 
 from streamproc.contract.records import TaskMessage
 from streamproc.errors import StreamprocError, UnforeseenError, UploadsUnavailableError
-from streamproc.worker.cancellations import Cancels
+from streamproc.worker.cancellations import Cancellations
 from streamproc.worker.retries import Step, until_done
-from streamproc.worker.scheduler import Turns
+from streamproc.worker.scheduler import Scheduler
 from streamproc.worker.slice import Slice
 from streamproc.worker.slice_runner import SliceRunner
-from streamproc.worker.store_outages import StoreWaits
+from streamproc.worker.store_outages import StoreOutages
 from streamproc.worker.task_state import submission
 from streamproc.worker.wait_queue import Line, LineClosedError, Ticket
 
@@ -36,14 +36,14 @@ class Dispatch:
     def __init__(
         self,
         runner: SliceRunner,
-        cancels: Cancels,
+        cancels: Cancellations,
         *,
         slots: int,
         openings: int,
         project_openings: int,
         sessions: int,
         kept: Callable[[], Mapping[str, int]],
-        store: StoreWaits,
+        store: StoreOutages,
         retry_s: float = _RETRY_S,
     ) -> None:
         """`project_openings`: maximum of the `openings` for one project.
@@ -51,7 +51,7 @@ class Dispatch:
         `sessions`: maximum number of open tasks; `kept` counts those outside the slots by project.
         """
         self._runner, self._cancels, self._retry_s = runner, cancels, retry_s
-        self._line = Line(Turns(slots, openings, project_openings, sessions), kept)
+        self._line = Line(Scheduler(slots, openings, project_openings, sessions), kept)
         self._slots = ThreadPoolExecutor(slots, "slot")
         self._openings = ThreadPoolExecutor(openings, "opening")
         self._store = store

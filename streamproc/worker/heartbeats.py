@@ -20,7 +20,7 @@ _TIMEOUT_S = 10.0
 _decode_beat = msgpack_decoder(WorkerBeat)
 
 
-class Beats:
+class Heartbeats:
     """Reader of heartbeats. Opens a consumer for each call of `crashed`, as calls are rare."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

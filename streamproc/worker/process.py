@@ -34,13 +34,13 @@ from streamproc.providers.engine_factory import Engines
 from streamproc.providers.plan import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
-from streamproc.worker.cancellations import Cancels
+from streamproc.worker.cancellations import Cancellations
 from streamproc.worker.dispatcher import Dispatch
 from streamproc.worker.faust_app import TaskStream
-from streamproc.worker.heartbeats import BEAT_S, Beats
-from streamproc.worker.session_cache import Sessions
+from streamproc.worker.heartbeats import BEAT_S, Heartbeats
+from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.slice_runner import SliceRunner
-from streamproc.worker.store_outages import StoreWaits
+from streamproc.worker.store_outages import StoreOutages
 from streamproc.worker.task_log import LogReader, LogReaders, LogWriter
 from streamproc.worker.task_state import Incarnation
 
@@ -68,8 +68,8 @@ class Worker:
         self._providers = load_providers(settings.providers_file)
         self._shelf = ModelCache(Registry(settings.models_dir))
         self._writer = LogWriter(settings.environ)
-        self._cancels = Cancels(settings.environ)
-        self._sessions = Sessions(settings.sessions)
+        self._cancels = Cancellations(settings.environ)
+        self._sessions = SessionCache(settings.sessions)
         self._readers = LogReaders()
         uploads = BucketUploads(settings.environ)
         self._engines = Engines(
@@ -85,7 +85,7 @@ class Worker:
             settings.slice_s,
             self._readers,
             self._writer,
-            Beats(settings.environ),
+            Heartbeats(settings.environ),
             self._cancels,
             self._engines,
             self._sessions,
@@ -100,7 +100,7 @@ class Worker:
             project_openings=settings.project_openings,
             sessions=settings.sessions,
             kept=self._sessions.by_project,
-            store=StoreWaits(uploads.probe),
+            store=StoreOutages(uploads.probe),
         )
 
     async def run(self) -> None:

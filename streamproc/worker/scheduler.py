@@ -86,7 +86,7 @@ class _Project(Generic[T]):
         self.asked.discard(ticket)
 
 
-class Turns(Generic[T]):
+class Scheduler(Generic[T]):
     """The places (openings and slots) of one worker."""
 
     def __init__(self, slots: int, openings: int, project_openings: int, sessions: int) -> None:

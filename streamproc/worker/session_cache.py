@@ -9,8 +9,8 @@ from streamproc.worker.session import Session
 _IDLE_S = 30.0
 
 
-class Sessions:
-    """Sessions that no slot uses at the moment; thread-safe.
+class SessionCache:
+    """SessionCache that no slot uses at the moment; thread-safe.
 
     Evicts the least recently used session among those that have produced a frame: one without a
     first frame would have to start again, and would never get there among many such sessions.

@@ -29,14 +29,14 @@ from streamproc.errors import (
 from streamproc.providers.engine_factory import Engines
 from streamproc.source.errors import SourceClosedError
 from streamproc.source.fetch.interrupt import Interrupt
-from streamproc.worker.cancellations import Cancels
+from streamproc.worker.cancellations import Cancellations
 from streamproc.worker.checkpoint import BadCheckpointError, Checkpoint, decode_checkpoint
 from streamproc.worker.claims import ClaimedSlice, SliceClaimer
 from streamproc.worker.continuation import schedule_continuation
-from streamproc.worker.heartbeats import Beats
+from streamproc.worker.heartbeats import Heartbeats
 from streamproc.worker.retries import MAX_TRIES
 from streamproc.worker.session import Session
-from streamproc.worker.session_cache import Sessions
+from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.shared_lock import SharedLock
 from streamproc.worker.slice import Readers, Slice
 from streamproc.worker.task_endings import Endings
@@ -71,10 +71,10 @@ class SliceRunner:
         slice_s: float,
         readers: Readers,
         writer: LogWriter,
-        beats: Beats,
-        cancels: Cancels,
+        beats: Heartbeats,
+        cancels: Cancellations,
         engines: Engines,
-        sessions: Sessions,
+        sessions: SessionCache,
         *,
         stopping: Callable[[], bool],
         now_ms: Callable[[], int],

@@ -23,7 +23,7 @@ _STILL_GOOD_S = 1.0
 _MAX_KNOWN = 4096
 
 
-class StoreWaits:
+class StoreOutages:
     """Queue of the tasks that wait for S3. Use from one event loop."""
 
     def __init__(

@@ -1,11 +1,11 @@
-"""asyncio wait queue for places: `Turns` decides, callers wait on futures."""
+"""asyncio wait queue for places: `Scheduler` decides, callers wait on futures."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from streamproc.worker.scheduler import Place, Turns
+from streamproc.worker.scheduler import Place, Scheduler
 
 
 class LineClosedError(Exception):
@@ -29,7 +29,9 @@ class Ticket:
 class Line:
     """The worker's wait queue. Use from one event loop; each ticket must `leave` in every case."""
 
-    def __init__(self, turns: Turns[Ticket], kept: Callable[[], Mapping[str, int]] = dict) -> None:
+    def __init__(
+        self, turns: Scheduler[Ticket], kept: Callable[[], Mapping[str, int]] = dict
+    ) -> None:
         """`kept` counts each project's open sessions that no slot uses at the moment."""
         self._turns, self._kept = turns, kept
         self._waiting: dict[Ticket, asyncio.Future[Place | None]] = {}

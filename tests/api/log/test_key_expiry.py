@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.log.key_expiry import StreamLives
+from api.log.key_expiry import KeyExpiry
 
 KEYS = st.sampled_from("abc")
 
@@ -13,7 +13,7 @@ def test_exactly_the_open_streams_of_dead_keys_are_ended(
     opened: list[str], closed: set[int], dead: set[str]
 ) -> None:
     ended: list[int] = []
-    lives = StreamLives(lambda key: key not in dead)
+    lives = KeyExpiry(lambda key: key not in dead)
     ends = [lambda i=i: ended.append(i) for i in range(len(opened))]
     for key, end in zip(opened, ends, strict=True):
         lives.add(key, end)
@@ -25,7 +25,7 @@ def test_exactly_the_open_streams_of_dead_keys_are_ended(
 
 def test_what_was_removed_twice_or_never_added_does_no_harm() -> None:
     ended: list[str] = []
-    lives = StreamLives(lambda _: False)
+    lives = KeyExpiry(lambda _: False)
     ends = {name: lambda name=name: ended.append(name) for name in ("never", "twice", "open")}
     lives.remove("a", ends["never"])
     for name in ("twice", "open"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from streamproc.worker.scheduler import PATIENCE_S, Place, Turns
+from streamproc.worker.scheduler import PATIENCE_S, Place, Scheduler
 from streamproc.worker.wait_queue import Line, LineClosedError, Ticket
 
 SLOTS, OPENINGS, OF_A_PROJECT, SESSIONS = 2, 4, 3, 6
@@ -19,7 +19,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns: Turns[int] = Turns(SLOTS, OPENINGS, OF_A_PROJECT, SESSIONS)
+        self.turns: Scheduler[int] = Scheduler(SLOTS, OPENINGS, OF_A_PROJECT, SESSIONS)
         self.project: dict[int, str] = {}
         self.place: dict[int, str] = {}
         self.kept = {"a": 0, "b": 0, "c": 0}
@@ -132,7 +132,7 @@ AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, d
 TestAnyOrder = AnyOrder.TestCase
 
 
-def grants(turns: Turns[str], now_s: float = 0.0, **kept: int) -> list[tuple[str, Place]]:
+def grants(turns: Scheduler[str], now_s: float = 0.0, **kept: int) -> list[tuple[str, Place]]:
     return [(ticket, place) for ticket, place in turns.grants(kept, now_s)]
 
 
@@ -140,7 +140,7 @@ def grants(turns: Turns[str], now_s: float = 0.0, **kept: int) -> list[tuple[str
 def test_however_many_origins_are_slow_a_warm_task_and_another_project_get_a_place_at_once(
     n_slow: int, n_others: int
 ) -> None:
-    turns: Turns[str] = Turns(4, 32, 8, 64)
+    turns: Scheduler[str] = Scheduler(4, 32, 8, 64)
     for i in range(n_slow):
         turns.wants_opening(f"slow{i}", "p")
     assert len(grants(turns)) == min(n_slow, 8)
@@ -152,7 +152,7 @@ def test_however_many_origins_are_slow_a_warm_task_and_another_project_get_a_pla
 
 
 def test_projects_take_turns_in_opening() -> None:
-    turns: Turns[str] = Turns(1, 1, 1, 4)
+    turns: Scheduler[str] = Scheduler(1, 1, 1, 4)
     for i in range(3):
         turns.wants_opening(f"a{i}", "a")
     for i in range(2):
@@ -166,7 +166,7 @@ def test_projects_take_turns_in_opening() -> None:
 
 
 def test_who_waits_for_a_slot_again_keeps_none_from_himself() -> None:
-    turns: Turns[str] = Turns(1, 1, 1, 4)
+    turns: Scheduler[str] = Scheduler(1, 1, 1, 4)
     for ticket in ("a", "b"):
         turns.wants_slot(ticket, "p")
     assert grants(turns) == [("a", Place.SLOT)]
@@ -179,7 +179,7 @@ def test_who_waits_for_a_slot_again_keeps_none_from_himself() -> None:
 
 def slots_had(weights: dict[str, float], n_slots: int, rounds: int) -> dict[str, int]:
     """Let projects with two tasks for each slot work, slices of one length; count their slots."""
-    turns: Turns[tuple[str, int]] = Turns(n_slots, 8, 8, 99)
+    turns: Scheduler[tuple[str, int]] = Scheduler(n_slots, 8, 8, 99)
     had = dict.fromkeys(weights, 0)
     for name, weight in weights.items():
         for i in range(2 * n_slots):
@@ -203,7 +203,7 @@ def test_projects_share_the_slots_by_their_weights(n_slots: int) -> None:
 
 
 def test_a_newcomer_does_not_wait_for_a_slices_end() -> None:
-    turns: Turns[str] = Turns(4, 8, 8, 99)
+    turns: Scheduler[str] = Scheduler(4, 8, 8, 99)
     for i in range(60):
         turns.wants_slot(f"a{i}", "a")
     assert len(grants(turns)) == 4
@@ -219,7 +219,7 @@ def test_a_newcomer_does_not_wait_for_a_slices_end() -> None:
 
 
 def test_more_tasks_than_sessions_do_not_throw_each_other_out() -> None:
-    turns: Turns[str] = Turns(2, 8, 8, 4)
+    turns: Scheduler[str] = Scheduler(2, 8, 8, 4)
     for i in range(20):
         turns.wants_opening(f"a{i}", "a")
     assert [ticket for ticket, _ in grants(turns)] == ["a0", "a1", "a2", "a3"]
@@ -241,7 +241,7 @@ def test_more_tasks_than_sessions_do_not_throw_each_other_out() -> None:
 
 
 async def test_a_line_that_closes_sends_away_who_waits_and_lets_through_who_has_begun() -> None:
-    line = Line(Turns(1, 1, 1, 4))
+    line = Line(Scheduler(1, 1, 1, 4))
     begun, waiting, cancelled = (Ticket(name, "p") for name in ("begun", "waiting", "cancelled"))
     await line.opening(begun)
     rest = [asyncio.create_task(line.opening(ticket)) for ticket in (waiting, cancelled)]

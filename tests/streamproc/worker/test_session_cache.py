@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from streamproc.worker.session_cache import Sessions
+from streamproc.worker.session_cache import SessionCache
 
 
 def session(project: str = "p", *, has_begun: bool = True) -> Any:
@@ -18,7 +18,7 @@ def session(project: str = "p", *, has_begun: bool = True) -> Any:
 
 
 def test_the_coldest_is_closed() -> None:
-    sessions, kept = Sessions(2), [session() for _ in range(3)]
+    sessions, kept = SessionCache(2), [session() for _ in range(3)]
     for number, one in enumerate(kept):
         sessions.keep(f"task-{number}", one)
     assert [one.n_closed for one in kept] == [1, 0, 0]
@@ -28,7 +28,7 @@ def test_the_coldest_is_closed() -> None:
 
 def test_one_on_its_way_to_its_first_frame_is_kept_longer() -> None:
     """Otherwise many tasks with a long way to their first frame would begin again for ever."""
-    sessions = Sessions(2)
+    sessions = SessionCache(2)
     on_the_way, shown, newest = session(has_begun=False), session(), session(has_begun=False)
     sessions.keep("on-the-way", on_the_way)
     sessions.keep("shown", shown)

@@ -8,7 +8,7 @@ import pytest
 
 from streamproc.contract.records import Continue, TaskMessage
 from streamproc.errors import UploadsUnavailableError
-from streamproc.worker.store_outages import StoreWaits
+from streamproc.worker.store_outages import StoreOutages
 from streamproc.worker.task_state import Incarnation
 from tests.streamproc.memory_log import SUBMITTED, task_state_of
 from tests.streamproc.worker.world import World
@@ -109,7 +109,7 @@ async def test_one_probe_serves_all_who_wait() -> None:
         if not back.is_set():
             raise AWAY
 
-    store = StoreWaits(probe, pause_s=0.01, max_pause_s=0.02, look_s=0.002)
+    store = StoreOutages(probe, pause_s=0.01, max_pause_s=0.02, look_s=0.002)
     names = [f"task {number}" for number in range(100)]
     for name in names:
         store.failed(name)
@@ -121,7 +121,7 @@ async def test_one_probe_serves_all_who_wait() -> None:
 
 
 async def test_a_task_that_fails_alone_waits_longer_each_time() -> None:
-    store = StoreWaits(lambda _: None, pause_s=0.02, max_pause_s=1.0, look_s=0.002)
+    store = StoreOutages(lambda _: None, pause_s=0.02, max_pause_s=1.0, look_s=0.002)
     loop = asyncio.get_running_loop()
     took_s: list[float] = []
     for _ in range(4):

@@ -13,9 +13,9 @@ from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.worker.dispatcher import Dispatch
 from streamproc.worker.retries import Step
-from streamproc.worker.session_cache import Sessions
+from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.slice_runner import SliceRunner
-from streamproc.worker.store_outages import StoreWaits
+from streamproc.worker.store_outages import StoreOutages
 from streamproc.worker.task_log import LogReader
 from streamproc.worker.task_state import Incarnation
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
@@ -47,7 +47,7 @@ class Reader(LogReader):
             yield msgspec.structs.replace(record, epoch=epoch, time_ms=1)
 
 
-class Cancels:
+class Cancellations:
     def __init__(self) -> None:
         self.tasks: set[str] = set()
 
@@ -90,7 +90,7 @@ class Engine:
 class Recorded(Dispatch):
     """The worker's own, with one place of each kind; notes its steps."""
 
-    def __init__(self, runner: SliceRunner, cancels: Cancels, store: StoreWaits) -> None:
+    def __init__(self, runner: SliceRunner, cancels: Cancellations, store: StoreOutages) -> None:
         super().__init__(
             runner,
             cancels,  # type: ignore[arg-type] # has what is called
@@ -114,7 +114,7 @@ class World:
 
     def __init__(self, seam: str, failure: BaseException, n_failures: int = 10**6) -> None:
         self.seam, self.failure, self.n_left = seam, failure, n_failures
-        self.writer, self.cancels = Writer(), Cancels()
+        self.writer, self.cancels = Writer(), Cancellations()
         self.opens: Callable[[Interrupt], None] = lambda _: None
         self.probed: Callable[[], None] = lambda: None
         self.runner = SliceRunner(
@@ -125,11 +125,11 @@ class World:
             None,  # type: ignore[arg-type] # nobody is suspected here
             self.cancels,  # type: ignore[arg-type] # has what is called
             self,  # type: ignore[arg-type] # the engines
-            Sessions(4),
+            SessionCache(4),
             stopping=lambda: False,
             now_ms=lambda: 1,
         )
-        store = StoreWaits(self.probe, pause_s=0.01, max_pause_s=0.02, look_s=0.005)
+        store = StoreOutages(self.probe, pause_s=0.01, max_pause_s=0.02, look_s=0.005)
         self.dispatch = Recorded(self.runner, self.cancels, store)
 
     @property
