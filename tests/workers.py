@@ -34,6 +34,7 @@ from streamproc.contract.records import (
 from streamproc.contract.task_spec import Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, WORKERS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode
+from tests.forked import ForkedProcess, fork_role
 from tests.ports import die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
@@ -42,7 +43,7 @@ _START_S = 60.0
 
 
 class WorkerProcess:
-    """One `python -m streamproc worker`, or that of another `package`."""
+    """One worker (`tests.forked`), or `python -m PACKAGE worker` of another `package`."""
 
     def __init__(
         self,
@@ -68,6 +69,11 @@ class WorkerProcess:
             env.S3_SECRET: "test",
             **settings,
         }
+        if package == "streamproc":
+            self.process: ForkedProcess | subprocess.Popen[bytes] = fork_role(
+                "worker", self._environ, self.log
+            )
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", package, "worker"],

@@ -1,0 +1,171 @@
+"""Roles of the stream processor forked from a process that has loaded their modules already.
+
+A worker's modules take two seconds of CPU time to load, and the tests start a hundred workers. So
+one process of each test run loads them, and forks for each start; what runs in the child is the
+role itself, with its own environment. `framewire up`, the deployment's tests and the chaos runs
+start their roles with a new interpreter.
+
+The server ends with the test process, and its children end with it.
+"""
+
+import contextlib
+import gc
+import os
+import random
+import select
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tests.ports import die_with_parent
+
+_ROOT = Path(__file__).parents[1]
+_MAX_MESSAGE_BYTES = 1 << 20
+_MAX_DESCRIPTOR = 1024
+
+
+class _Order(msgspec.Struct):
+    role: str
+    environ: dict[str, str]
+
+
+class ForkedProcess:
+    """A forked role, with the methods of `subprocess.Popen` that tests use."""
+
+    def __init__(self, pid: int, status: int) -> None:
+        """`status` is a pipe's end from which the exit status can be read once there is one."""
+        self.pid = pid
+        self.returncode: int | None = None
+        self._status = status
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self._take()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once there is one. Raises `subprocess.TimeoutExpired`."""
+        if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(["forked role"], timeout or 0.0)
+            self._take()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _take(self) -> None:
+        text = os.read(self._status, 16)
+        os.close(self._status)
+        self.returncode = int(text) if text else -signal.SIGKILL  # the server was killed
+
+
+class _Server:
+    """The process that forks, as its parent sees it; started when a role is first asked for."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
+                cwd=_ROOT,
+                pass_fds=[theirs.fileno()],
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
+            )
+
+    def fork(self, role: str, environ: Mapping[str, str], log: Path) -> ForkedProcess:
+        ours, theirs = os.pipe()
+        with log.open("ab") as output:
+            order = msgspec.msgpack.encode(_Order(role, dict(environ)))
+            socket.send_fds(self._control, [order], [output.fileno(), theirs])
+        os.close(theirs)
+        return ForkedProcess(int(self._control.recv(32)), ours)
+
+
+_servers: dict[int, _Server] = {}
+
+
+def fork_role(role: str, environ: Mapping[str, str], log: Path) -> ForkedProcess:
+    """Start `python -m streamproc ROLE` by a fork; its output is appended to `log`."""
+    server = _servers.get(os.getpid())
+    if server is None:
+        server = _servers[os.getpid()] = _Server()
+    return server.fork(role, environ, log)
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork for every order, and write each child's exit code into its pipe."""
+    import streamproc.worker.process  # noqa: F401 - what the children have already
+
+    gc.collect()
+    gc.freeze()
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is control:
+                    message, fds, _, _ = socket.recv_fds(control, _MAX_MESSAGE_BYTES, 2)
+                    if not message:
+                        return
+                    output, status = fds
+                    pid = _fork(msgspec.msgpack.decode(message, type=_Order), output, status)
+                    os.close(output)
+                    selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
+                    control.send(b"%d" % pid)
+                else:
+                    pid, status = key.data
+                    _, ended = os.waitpid(pid, 0)
+                    with contextlib.suppress(BrokenPipeError):
+                        os.write(status, b"%d" % os.waitstatus_to_exitcode(ended))
+                    os.close(status)
+                    selector.unregister(key.fileobj)
+                    os.close(key.fd)
+
+
+def _fork(order: _Order, output: int, status: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        die_with_parent()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.closerange(3, _MAX_DESCRIPTOR)
+        os.environ.clear()
+        os.environ.update(order.environ)
+        random.seed()
+        code = _run(order.role)
+    except BaseException:  # noqa: BLE001 - the child's edge
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _run(role: str) -> int:
+    from streamproc.__main__ import main
+
+    sys.argv = ["streamproc", role]
+    try:
+        return main()
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 1
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
