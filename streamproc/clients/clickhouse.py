@@ -1,18 +1,18 @@
 """Clients of ClickHouse, a server or chDB in this process, from one URL."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
+import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 
-LOG = logging.getLogger("framewire.clickhouse")
+_log = structlog.get_logger("framewire.clickhouse")
 
 CONNECT_TIMEOUT_S = 5
 
@@ -78,4 +78,4 @@ def close_failed(client: Any | None) -> None:
     try:
         client.close()
     except (ClickHouseError, HTTPError, OSError):
-        LOG.debug("the failed client did not close")
+        _log.debug("the failed client did not close")

@@ -5,10 +5,10 @@ becomes its subclass `ObjectRefusedError`. Callers do the retries, because a ret
 a success whose response was lost into a 412.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import structlog
 from botocore.exceptions import ClientError, ParamValidationError
 
 from streamproc.clients.conditional_writes import N_AT_ONCE, honours_conditions
@@ -18,7 +18,7 @@ from streamproc.clients.settings import StoreSettings
 from streamproc.contract.object_keys import content_md5
 from streamproc.errors import ObjectRefusedError, StoreUnavailableError
 
-LOG = logging.getLogger("framewire.objects")
+_log = structlog.get_logger("framewire.objects")
 
 _EXISTS = 412
 _FORBIDDEN = 403
@@ -136,7 +136,7 @@ class S3Objects:
             self._client.delete_object(Bucket=self._bucket, Key=key)
         except ClientError as exc:
             if status_of(exc) == _FORBIDDEN:
-                LOG.error("S3 DELETE below %s is not allowed", key.partition("/")[0])  # noqa: TRY400
+                _log.error("S3 DELETE is not allowed", below=key.partition("/")[0])
                 return
             if status_of(exc) != _NOT_FOUND:
                 raise _unavailable("DELETE", exc) from exc

@@ -1,10 +1,11 @@
 """Restarts a consumer role in the same process after a stall or a failure."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
 
 from streamproc.consumer_watchdog import ConsumerWatch, Watched
 
@@ -20,7 +21,7 @@ class Role(Watched, Protocol):
 
 
 def run_lives(
-    life: Callable[[], Role], stop: threading.Event, watch: ConsumerWatch, log: logging.Logger
+    life: Callable[[], Role], stop: threading.Event, watch: ConsumerWatch, log: FilteringBoundLogger
 ) -> None:
     """Run roles one after another until `stop`: a new one replaces one that stalled or failed.
 

@@ -4,11 +4,11 @@ A letter names the record's offset in Kafka (kept for seven days), or the end of
 rows were part of. The api reads the letters: `/v1/system`, `/metrics`, the System tab.
 """
 
-import logging
 import time
 from collections.abc import Callable
 
 import msgspec
+from structlog.typing import FilteringBoundLogger
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.contract.bounds import plain_line
@@ -24,20 +24,20 @@ _MINUTE_S = 60.0
 class LoggedLetters:
     """Dead letters only as log lines: for `reindex` and for tests."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self.n_left_out = 0
 
     def put(self, left_out: LeftOut) -> None:
         self.n_left_out += 1
         self._log.error(
-            "%s: left out, %s: %s (%s/%d at %d)",
-            left_out.task or "a record",
-            left_out.code,
-            left_out.message,
-            left_out.topic,
-            left_out.partition,
-            left_out.position,
+            "record skipped",
+            task=left_out.task or None,
+            code=left_out.code,
+            reason=left_out.message,
+            topic=left_out.topic,
+            partition=left_out.partition,
+            position=left_out.position,
         )
 
 
@@ -48,7 +48,7 @@ class KafkaLetters(LoggedLetters):
         self,
         outbox: Outbox,
         role: str,
-        log: logging.Logger,
+        log: FilteringBoundLogger,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`role`: the role that writes the letters."""

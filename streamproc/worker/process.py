@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -20,7 +19,6 @@ import structlog
 from models.errors import ModelError
 from models.registry import Registry
 from streamproc.clients.kafka import client_config
-from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
@@ -30,6 +28,7 @@ from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKER_GROUP, WORKERS
 from streamproc.errors import LogUnavailableError, TaskFailedError
+from streamproc.logging_setup import configure_logging
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.plan import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
@@ -239,26 +238,6 @@ def _set_batch_scheduling() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def configure_logging(level: int) -> None:
-    """Set up human-readable logs: ours from `level` on, the libraries' from warning on.
-
-    Tracebacks show no variables, unlike the default: they may hold an address or a key.
-    """
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    rate_limit_logs()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the worker role. Exit codes: 2 invalid setting, 1 Kafka lost during the start."""
     if argv:
@@ -267,8 +246,7 @@ def main(argv: Sequence[str]) -> int:
     _set_batch_scheduling()
     try:
         settings = read_settings(os.environ)
-        level = logging.getLevelNamesMapping()[settings.log_level]
-        configure_logging(level)
+        configure_logging(settings.log_level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
             sandbox = probed_sandbox(require=settings.require_sandbox)
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)

@@ -7,7 +7,6 @@ unreadable record, and a task that S3 refuses while it accepts other objects, is
 letter on video.dlq.
 """
 
-import logging
 import os
 import random
 import signal
@@ -20,13 +19,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.chunk_messages import chunk_record
 from streamproc.clients.conditional_writes import REFUSAL
 from streamproc.clients.kafka import client_config, consumer_config, producer_config
-from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.object_store import Objects, S3Objects
 from streamproc.clients.settings import StoreSettings, log_level
 from streamproc.consumer_watchdog import ConsumerWatch
@@ -35,6 +34,7 @@ from streamproc.contract.records import BadRecordError
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.errors import ObjectRefusedError, StoreUnavailableError
+from streamproc.logging_setup import configure_logging
 from streamproc.sinks.archive.actions import (
     Action,
     GiveUp,
@@ -51,7 +51,7 @@ from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
-LOG = logging.getLogger("framewire.archive")
+LOG = structlog.get_logger("framewire.archive")
 
 BUDGET_BYTES = 64 * 1024 * 1024
 N_THREADS = 4
@@ -73,8 +73,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
-        rate_limit_logs()
+        configure_logging(log_level(os.environ))
         run_archive(os.environ, stop)
     except SettingError as exc:
         sys.stderr.write(f"archive: {exc}\n")
@@ -175,7 +174,7 @@ class ArchiveRole:
 
     def _take(self, message: Any) -> None:
         if message.error() is not None:
-            LOG.warning("Kafka: %s", message.error().str())
+            LOG.warning("Kafka reported an error", error=message.error().str())
             return
         partition, position = message.partition(), message.offset()
         if partition in self._seeks or partition not in self._assigned:
@@ -198,7 +197,9 @@ class ArchiveRole:
     def _start(self, partition: int, archiver: Archiver, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Seek):
-                LOG.warning("%s: reading again from %d", action.task, action.position)
+                LOG.warning(
+                    "gap in a log: reading again", task=action.task, position=action.position
+                )
                 self._seeks[partition] = action.position
             elif isinstance(action, GiveUp):
                 reason = f"archiving stopped: {action.reason}"
@@ -220,11 +221,16 @@ class ArchiveRole:
             try:
                 self._outcomes.put((partition, archiver, perform(self._store, action)))
             except StoreUnavailableError as exc:
-                LOG.warning("%s: %s; again in about %.1f s", action.task, exc, backoff_s)
+                LOG.warning(
+                    "S3 action failed",
+                    task=action.task,
+                    reason=str(exc),
+                    retry_in_s=round(backoff_s, 1),
+                )
                 n_refused += isinstance(exc, ObjectRefusedError)
                 reason = str(exc)
             except Exception as exc:  # a thread's edge: the log has the reason
-                LOG.exception("%s: an unforeseen failure", action.task)
+                LOG.exception("unexpected failure", task=action.task)
                 n_refused += 1
                 reason = f"{type(exc).__name__}: {exc}"
             else:
@@ -249,7 +255,7 @@ class ArchiveRole:
             try:
                 self._consumer.seek(TopicPartition(CHUNKS, partition, position))
             except KafkaException as exc:
-                LOG.warning("partition %d: seek: %s", partition, exc)
+                LOG.warning("seek failed", partition=partition, reason=str(exc))
             else:
                 self._positions[partition] = position
                 del self._seeks[partition]
@@ -259,7 +265,7 @@ class ArchiveRole:
         if not self._paused and waiting > BUDGET_BYTES:
             self._consumer.pause(self._topic_partitions())
             self._paused = True
-            LOG.warning("%d bytes wait for S3: reading pauses", waiting)
+            LOG.warning("consumption paused: records wait for S3", waiting_bytes=waiting)
         elif self._paused and waiting < BUDGET_BYTES // 2:
             self._consumer.resume(self._topic_partitions())
             self._paused = False
@@ -278,7 +284,7 @@ class ArchiveRole:
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
-            LOG.warning("commit: %s", exc)
+            LOG.warning("commit failed", reason=str(exc))
             return
         self._committed.update({offset.partition: offset.offset for offset in offsets})
 
@@ -287,7 +293,9 @@ class ArchiveRole:
         for found in offsets:
             reason = error or found.error
             if reason is not None and found.partition in self._archivers:
-                LOG.info("partition %d: commit: %s; again soon", found.partition, reason)
+                LOG.info(
+                    "commit failed: will be retried", partition=found.partition, reason=str(reason)
+                )
                 self._committed[found.partition] = -1
 
     def _leave(self) -> None:
@@ -308,7 +316,7 @@ class ArchiveRole:
         self._assigned.update(found.partition for found in partitions)
         if self._paused:
             consumer.pause(list(partitions))
-        LOG.info("reads partitions %s", sorted(self._assigned))
+        LOG.info("partitions assigned", partitions=sorted(self._assigned))
         self.on_ready()
 
     def _revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:

@@ -1,8 +1,9 @@
 """Background check, at the start, whether S3 honours conditional writes."""
 
-import logging
 import threading
 from typing import Final
+
+from structlog.typing import FilteringBoundLogger
 
 from streamproc.clients.object_store import S3Objects
 from streamproc.errors import StoreUnavailableError
@@ -14,7 +15,7 @@ _LEAVE_S: Final = 2.0
 class StoreTrial:
     """Tests the store in a thread until it answers; a failed test sets `stop`."""
 
-    def __init__(self, store: S3Objects, stop: threading.Event, log: logging.Logger) -> None:
+    def __init__(self, store: S3Objects, stop: threading.Event, log: FilteringBoundLogger) -> None:
         self.failed = False
         self._store, self._stop, self._log = store, stop, log
         self._thread = threading.Thread(target=self._run, name="store-trial", daemon=True)
@@ -31,7 +32,7 @@ class StoreTrial:
             try:
                 self.failed = not self._store.honours_conditions()
             except StoreUnavailableError as exc:
-                self._log.warning("the conditional-write check failed: %s", exc)
+                self._log.warning("the conditional-write check failed", reason=str(exc))
                 self._stop.wait(_AGAIN_S)
             else:
                 break

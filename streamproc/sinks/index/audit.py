@@ -5,7 +5,6 @@ and a replay changes nothing: the table deduplicates by time and id. While Click
 the batch waits. An unreadable record is skipped and logged.
 """
 
-import logging
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException
 from urllib3.exceptions import HTTPError
@@ -35,7 +35,7 @@ from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
 
-LOG = logging.getLogger("framewire.audit")
+LOG = structlog.get_logger("framewire.audit")
 
 BATCH_RECORDS = 1000
 POLL_S = 0.5
@@ -94,7 +94,7 @@ class AuditSink:
             try:
                 work()
             except (ClickHouseError, HTTPError, OSError) as exc:
-                LOG.warning("audit records wait for ClickHouse: %s", type(exc).__name__)
+                LOG.warning("audit records wait for ClickHouse", reason=type(exc).__name__)
                 self._forget()
             except Exception:  # a thread's edge: the sink continues, the log has the reason
                 LOG.exception("audit records wait")
@@ -126,7 +126,7 @@ def _rows(messages: Sequence[Any]) -> list[list[object]]:
         try:
             rows.append(row_of(decode_audit(message.value() or b"")))
         except msgspec.DecodeError as exc:
-            LOG.error("an audit record was left out: %s", exc)  # noqa: TRY400 - not our failure
+            LOG.error("audit record skipped", reason=str(exc))  # noqa: TRY400 - not our failure
     return rows
 
 
@@ -144,4 +144,4 @@ def _commit(consumer: Consumer) -> None:
     try:
         consumer.commit(asynchronous=False)
     except KafkaException as exc:
-        LOG.info("audit: commit: %s", exc)  # records are read again, which changes nothing
+        LOG.info("commit failed", reason=str(exc))  # records are read again, which changes nothing

@@ -6,7 +6,6 @@ group: nothing is lost. Unreadable records, and rows that an available ClickHous
 skipped with a dead letter on video.dlq.
 """
 
-import logging
 import os
 import random
 import signal
@@ -18,13 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.chunk_messages import chunk_record
 from streamproc.clients.clickhouse import ClientFactory, client_factory
 from streamproc.clients.kafka import client_config, consumer_config, producer_config
-from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.settings import log_level, required
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
@@ -38,6 +37,7 @@ from streamproc.contract.records import (
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
+from streamproc.logging_setup import configure_logging
 from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import TablesUnavailableError
@@ -47,7 +47,7 @@ from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
-LOG = logging.getLogger("framewire.index")
+LOG = structlog.get_logger("framewire.index")
 
 BATCH_RECORDS = 2000
 BATCH_S = 1.0
@@ -65,8 +65,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
-        rate_limit_logs()
+        configure_logging(log_level(os.environ))
         connect = client_factory(required(os.environ, env.CLICKHOUSE))
         run_index(os.environ, connect, stop)
     except SettingError as exc:
@@ -191,7 +190,7 @@ class IndexRole:
         messages: list[Any] = self._consumer.consume(BATCH_RECORDS, BATCH_S)
         for message in messages:
             if message.error() is not None:
-                LOG.warning("Kafka: %s", message.error())
+                LOG.warning("Kafka reported an error", error=str(message.error()))
                 continue
             topic, partition, position = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in self._assigned:
@@ -234,11 +233,11 @@ class IndexRole:
         gap = self._indexer.take(partition, record)
         if gap is None:
             return
-        LOG.warning("%s: a gap; reading again from %d", record.task, gap.position)
+        LOG.warning("gap in a log: reading again", task=record.task, position=gap.position)
         try:
             self._consumer.seek(TopicPartition(CHUNKS, partition, gap.position))
         except KafkaException as exc:
-            LOG.warning("partition %d: seek: %s", partition, exc)
+            LOG.warning("seek failed", partition=partition, reason=str(exc))
         else:
             self._next[topic_partition] = gap.position
 
@@ -265,7 +264,7 @@ class IndexRole:
             finally:
                 self._consumer.resume(self._partitions(CHUNKS))
         except KafkaException as exc:
-            LOG.warning("video.tasks: %s", exc)
+            LOG.warning("video.tasks cannot be read", reason=str(exc))
         return late
 
     def _are_behind(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
@@ -324,7 +323,9 @@ class IndexRole:
             try:
                 result = call()
             except TablesUnavailableError as exc:
-                LOG.warning("%s; again in about %.1f s", exc, backoff_s)
+                LOG.warning(
+                    "ClickHouse is unavailable", reason=str(exc), retry_in_s=round(backoff_s, 1)
+                )
             else:
                 if self._is_waiting:
                     self._is_waiting = False
@@ -351,7 +352,7 @@ class IndexRole:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
-            LOG.warning("commit: %s", exc)
+            LOG.warning("commit failed", reason=str(exc))
             return
         self._committed.update({(o.topic, o.partition): o.offset for o in offsets})
 
@@ -360,7 +361,7 @@ class IndexRole:
         self._assigned = {(found.topic, found.partition) for found in partitions}
         if self._is_waiting:
             consumer.pause(list(partitions))
-        LOG.info("reads %d partitions", len(partitions))
+        LOG.info("partitions assigned", n_partitions=len(partitions))
         self.on_ready()
 
     def _forget(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:

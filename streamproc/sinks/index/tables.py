@@ -7,7 +7,6 @@ ones are found by bisection and returned, all others are stored.
 """
 
 import hashlib
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,9 +32,6 @@ from streamproc.contract.tables import (
 from streamproc.contract.tables import columns as columns_of
 from streamproc.sinks.errors import RowsRefusedError, TablesUnavailableError
 from streamproc.sinks.index.row_isolation import RefusedRow, insert_isolating
-
-LOG = logging.getLogger("framewire.index")
-
 
 Row = msgspec.Struct
 

@@ -6,7 +6,6 @@ with the old ones once they are complete. Until then the old ones are unchanged.
 could not be read, or of which the index has more than S3, are copied from the old tables.
 """
 
-import logging
 import os
 import secrets
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import msgspec
+import structlog
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
@@ -22,11 +22,12 @@ from streamproc.contract import env
 from streamproc.contract.object_keys import request_key
 from streamproc.contract.setting_error import SettingError
 from streamproc.errors import SinkError
+from streamproc.logging_setup import configure_logging
 from streamproc.sinks.errors import DamagedLogError, EmptyStoreError
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
 
-LOG = logging.getLogger("framewire.reindex")
+LOG = structlog.get_logger("framewire.reindex")
 
 _OPTIONS = frozenset({"--empty", "--yes"})
 
@@ -128,13 +129,13 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
         try:
             rows = rebuild(store, project, task).take_rows()
         except (DamagedLogError, ValueError) as exc:
-            LOG.error("%s: %s", task, exc)  # noqa: TRY400 - a finding, not a failure of ours
+            LOG.error("task is damaged", task=task, reason=str(exc))  # noqa: TRY400 - a finding
             damaged[task] = str(exc)
             continue
         except SinkError:
             raise
         except Exception as exc:  # one task's edge: the others are still written
-            LOG.exception("%s: an unforeseen failure", task)
+            LOG.exception("unexpected failure", task=task)
             damaged[task] = f"{type(exc).__name__}: {exc}"
             continue
         refused = [
@@ -144,7 +145,7 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
         ]
         if refused:
             damaged[task] = f"{len(refused)} rows cannot be stored: {refused[0].reason}"
-            LOG.error("%s: %s", task, damaged[task])
+            LOG.error("task is damaged", task=task, reason=damaged[task])
             continue
         n_tasks += 1
     return Reindexed(n_tasks, damaged)
@@ -158,7 +159,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("usage: python -m streamproc reindex [--yes] [--empty | TASK…]\n")
         return 2
     try:
-        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        configure_logging(log_level(os.environ))
         settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
         sys.stderr.write(f"reindex: {told_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))

@@ -7,7 +7,6 @@ request with neither log nor row was stored but then refused, because Kafka was 
 not a task.
 """
 
-import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.tables import DETECTIONS, TASKS
 from streamproc.errors import SinkError
+from streamproc.logging_setup import configure_logging
 from streamproc.sinks.errors import DamagedLogError
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import IndexedTask
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
         return 2
     n_findings = 0
     try:
-        logging.basicConfig(level=log_level(os.environ), format="%(levelname)s %(message)s")
+        configure_logging(log_level(os.environ))
         settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
         sys.stderr.write(f"verify: {told_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))

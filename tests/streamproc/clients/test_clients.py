@@ -1,7 +1,6 @@
 """Every client of S3 in this package is made of one configuration, on a store that is not ours."""
 
 import io
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 import pytest
+import structlog
 
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.clients.object_store import S3Objects
@@ -25,7 +25,7 @@ from tests.certificates import self_signed
 from tests.engines import S3Server
 from tests.foreign_s3 import Application, deaf, moto, recorded, served
 
-LOG = logging.getLogger("test")
+LOG = structlog.get_logger("test")
 BODY = bytes(range(256)) * 40
 
 
@@ -157,9 +157,7 @@ def test_the_archive_ends_on_a_store_that_ignores_conditions(engines: None) -> N
     assert trial.failed
 
 
-def test_a_store_that_is_away_is_tried_out_once_it_answers(
-    s3: S3Server, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_store_that_is_away_is_tried_out_once_it_answers(s3: S3Server) -> None:
     """Until then its trial is no verdict, and does not outlive the role."""
     stop = threading.Event()
     away = s3._replace(endpoint="http://127.0.0.1:9")

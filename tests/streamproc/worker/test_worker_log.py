@@ -7,8 +7,8 @@ import pytest
 
 _FAILING = """
 import logging, structlog
-from streamproc.worker.process import configure_logging
-configure_logging(logging.INFO)
+from streamproc.logging_setup import configure_logging
+configure_logging("INFO")
 def fetch():
     address = "https://host/clip.mp4?signature=" + "hidden"
     raise RuntimeError("unforeseen", len(address))
