@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from api.audit import AuditRequests
+from api.contract.version import VERSION
 from api.errors import ProblemError, TooLargeError, problem_response
 from api.http.access_log import ObserveRequests
 from api.http.shutdown import ShutdownMiddleware
@@ -33,7 +34,6 @@ from api.server.metrics import ConnectionCollector
 from api.services import Services
 from api.settings import Settings
 from api.tasks.previews import Frames
-from api.version import VERSION
 
 HANDLERS: Sequence[ControllerRouterHandler] = (
     *tasks.HANDLERS,

@@ -4,6 +4,7 @@ from litestar import MediaType, Response, get
 
 from api.contract import paths
 from api.contract.resources import HealthResource, SandboxResource, SystemResource, WorkerResource
+from api.contract.version import VERSION
 from api.kafka.consumer_health import consumer_resource, letter_resources
 from api.kafka.global_table import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
@@ -11,7 +12,6 @@ from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.openapi import PUBLIC, problems
 from api.tasks.submission import now_ms
 from api.timestamps import rfc3339
-from api.version import VERSION
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import Sandbox
 

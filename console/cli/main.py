@@ -80,7 +80,9 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"framewire {importlib.import_module('api.version').VERSION}")
+        from api.contract.version import VERSION  # noqa: PLC0415 - reads the installed metadata
+
+        click.echo(f"framewire {VERSION}")
         ctx.exit()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from api.version import VERSION
+from api.contract.version import VERSION
 from console.cli.main import COMMANDS, cli, run
 
 KEY = "fw_0123456789abcdef"
