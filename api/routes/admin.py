@@ -71,7 +71,7 @@ async def create_key(
     return made
 
 
-@get(paths.KEYS, operation_id="listKeys", responses=problems(403))
+@get(paths.KEYS, operation_id="listKeys", responses=problems(400, 403))
 async def list_keys(
     services: TheServices,
     principal: ThePrincipal,
@@ -85,7 +85,7 @@ async def list_keys(
     f"{paths.KEYS}/{{key_id:str}}",
     status_code=200,
     operation_id="revokeKey",
-    responses=problems(403, 404),
+    responses=problems(400, 403, 404),
 )
 async def revoke_key(
     request: AnyRequest, services: TheServices, principal: ThePrincipal, key_id: FromPath[str]

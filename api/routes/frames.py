@@ -21,7 +21,7 @@ _NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)
     f"{paths.TASKS}/{{task_id:str}}/frames/{{name:str}}",
     operation_id="getFrame",
     media_type="image/jpeg",
-    responses=problems(403, 404, 410, 422),
+    responses=problems(400, 403, 404, 410, 422),
 )
 async def get_frame(
     services: TheServices,

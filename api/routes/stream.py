@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from api.auth import Authenticator
 from api.contract import paths
-from api.contract.streams import StreamToken
+from api.contract.resources import StreamToken
 from api.errors import (
     BadRequestError,
     ForbiddenError,
@@ -87,6 +87,7 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     operation_id="headStream",
     media_type="text/event-stream",
     status_code=200,
+    responses=problems(400, 403, 404, 409, 416),
 )
 async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Return the headers of a GET, with the length of the log and whether it is closed.

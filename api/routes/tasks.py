@@ -122,7 +122,7 @@ async def list_tasks(
 @get(
     f"{paths.TASKS}/{{task_id:str}}",
     operation_id="getTask",
-    responses=problems(403, 404, 422),
+    responses=problems(400, 403, 404, 422),
 )
 async def get_task(
     services: TheServices,
@@ -142,7 +142,7 @@ async def get_task(
     status_code=202,
     operation_id="cancelTask",
     scope=SUBMIT,
-    responses=problems(403, 404, 409),
+    responses=problems(400, 403, 404, 409),
 )
 async def cancel_task(
     services: TheServices, project: TheProject, task_id: FromPath[str]
@@ -154,7 +154,7 @@ async def cancel_task(
 @get(
     f"{paths.TASKS}/{{task_id:str}}/results",
     operation_id="getResults",
-    responses=problems(403, 404),
+    responses=problems(400, 403, 404),
 )
 async def get_results(
     services: TheServices, project: TheProject, task_id: FromPath[str]

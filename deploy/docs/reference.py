@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.testing import RequestFactory
 
 from api.app import create_app
-from api.contract import resources, streams
+from api.contract import resources
 from api.routes.openapi import DocumentPlugin
 from api.settings import Settings
 
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
     for _, _, operation in _operations(found):
         operation.setdefault("description", said.get(operation["operationId"], ""))
     for name, schema in found["components"]["schemas"].items():
-        kind = getattr(resources, name, None) or getattr(streams, name, None)
+        kind = getattr(resources, name, None)
         schema.setdefault("description", inspect.cleandoc(kind.__doc__ or "") if kind else "")
     return found
 

@@ -249,3 +249,15 @@ async def test_document_is_valid_and_describes_the_bodies(live: LiveApi) -> None
     paths = set(document["paths"])
     for path in ("/v1/video/tracks", "/v1/models", "/health/ready", "/v1/admin/keys"):
         assert path in paths
+    refusals = [
+        (operation["operationId"], status, answer["content"])
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400" and "content" in answer
+    ]
+    for name, status, content in refusals:
+        ((media_type, body),) = content.items()
+        assert (name, status, media_type) == (name, status, "application/problem+json")
+        assert body["schema"]["$ref"].endswith("/Problem"), (name, status)
+    assert len(refusals) > 50
