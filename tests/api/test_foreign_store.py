@@ -77,7 +77,7 @@ async def test_what_is_wrong_with_a_key_or_a_bucket_is_in_what_ready_says(
             with pytest.raises(StoreUnavailableError, match=expected):
                 await objects.probe()
     async with opened(server.reader) as objects:
-        with pytest.raises(StoreUnavailableError, match=r"takes no objects\. S3 denies access"):
+        with pytest.raises(StoreUnavailableError, match=r"does not accept writes\. S3 denies access"):
             await objects.probe()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "deploy" / "server.lock"
-JARS = ROOT / "streamproc" / "broker" / "kafka.lock.toml"
+JARS = ROOT / "streamproc" / "embedded_kafka" / "kafka.lock.toml"
 SERVICES = ("pypi", "osv")
 _TIMEOUT_S = 600
 

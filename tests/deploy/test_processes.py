@@ -36,7 +36,8 @@ pytestmark = [
 ]
 _START_S = 90.0
 _MAKE_TABLES = (
-    "import os; from streamproc.sinks.index.tables import IndexTables, client_factory; "
+    "import os; from streamproc.clients.clickhouse import client_factory; "
+    "from streamproc.sinks.index.tables import IndexTables; "
     f"IndexTables(client_factory(os.environ['{env.CLICKHOUSE}'])).prepare()"
 )
 _GRPC = 10_000  # SeaweedFS: a port's gRPC twin
