@@ -77,7 +77,8 @@ async def test_what_is_wrong_with_a_key_or_a_bucket_is_in_what_ready_says(
             with pytest.raises(StoreUnavailableError, match=expected):
                 await objects.probe()
     async with opened(server.reader) as objects:
-        with pytest.raises(StoreUnavailableError, match=r"does not accept writes\. S3 denies access"):
+        refusal = r"does not accept writes\. S3 denies access"
+        with pytest.raises(StoreUnavailableError, match=refusal):
             await objects.probe()
 
 
