@@ -35,7 +35,7 @@ class Backpressure:
         Call it after the tail cache received records or new positions of the archive.
         """
         self._hold(self._tail_cache.saturated)
-        if self._tail_cache.is_stuck and (self._asking is None or self._asking.done()):
+        if self._tail_cache.eviction_blocked and (self._asking is None or self._asking.done()):
             self._asking = asyncio.create_task(self._ask())
 
     async def close(self) -> None:
@@ -50,9 +50,9 @@ class Backpressure:
         The pause between two rounds without an eviction grows exponentially, from 0.1 s to 2 s.
         """
         pause_s, longest_s = _LIST_AGAIN_S
-        while places := self._tail_cache.unproven(_LISTED_AT_ONCE):
+        while places := self._tail_cache.eviction_candidates(_LISTED_AT_ONCE):
             before_bytes = self._tail_cache.size_bytes
-            await asyncio.gather(*(self._prove(LogRef(*place)) for place in places))
+            await asyncio.gather(*(self._confirm_archived(LogRef(*place)) for place in places))
             self._hold(self._tail_cache.saturated)
             if self._tail_cache.size_bytes < before_bytes:
                 pause_s = _LIST_AGAIN_S[0]
@@ -60,7 +60,7 @@ class Backpressure:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, longest_s)
 
-    async def _prove(self, ref: LogRef) -> None:
+    async def _confirm_archived(self, ref: LogRef) -> None:
         try:
             segments = await self._archive.extend(ref)
         except ProblemError as exc:

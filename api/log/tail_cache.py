@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from api.log.task_tail import Tail, TailFacts, TailView, strip_payload, weight
+from api.log.task_tail import Tail, TailFacts, TailView, size_of, strip_payload
 from streamproc.contract.fold import Fold
 from streamproc.contract.records import ChunkRecord
 
@@ -31,11 +31,11 @@ from streamproc.contract.records import ChunkRecord
 class Ticket(NamedTuple):
     """Eviction state of a task before its segments are listed.
 
-    `floor` is the low watermark (see `Tail`), `birth` is the generation of the tail.
+    Both fields are those of the task's `Tail`.
     """
 
-    floor: int
-    birth: int
+    low_watermark: int
+    generation: int
 
 
 class TaskPlace(NamedTuple):
@@ -73,7 +73,7 @@ class TailCache:
         return self._size_bytes > 2 * self._budget_bytes
 
     @property
-    def is_stuck(self) -> bool:
+    def eviction_blocked(self) -> bool:
         """Whether the cache is over its budget and no record is known to be archived."""
         return self._stuck
 
@@ -100,7 +100,7 @@ class TailCache:
             tail = self._tail(kept.task, partition)
             self._idle.pop(kept.task, None)
             self._holding[kept.task] = tail
-            self._size_bytes += weight(kept)
+            self._size_bytes += size_of(kept)
             self.n_gaps += tail.add(kept)
             touched.add(kept.task)
         self._positions[partition] = max(at, position)
@@ -126,7 +126,7 @@ class TailCache:
             self._stuck = False
             self._evict()
 
-    def unproven(self, limit: int) -> list[TaskPlace]:
+    def eviction_candidates(self, limit: int) -> list[TaskPlace]:
         """Return eviction candidates: tasks to list in S3 and pass to `stored`; none unless stuck.
 
         They are the ones returned least recently, the largest of these first. Tasks that have only
@@ -154,7 +154,7 @@ class TailCache:
         """Return the task's eviction state; call it before listing the task's segments."""
         tail = self._tail(task, partition)
         self._rest(task, tail)
-        return Ticket(tail.floor, tail.birth)
+        return Ticket(tail.low_watermark, tail.generation)
 
     def seed(self, task: str, ticket: Ticket, fold: Fold, started_ms: int | None = None) -> bool:
         """Restore the task's state from S3, listed after `ticket`; False: list again, new ticket.
@@ -163,9 +163,9 @@ class TailCache:
         A task that is already seeded keeps its state.
         """
         tail = self._tails.get(task)
-        if tail is None or tail.birth != ticket.birth:
+        if tail is None or tail.generation != ticket.generation:
             return False  # the tail was dropped, so its evictions are not known any more
-        if tail.floor > max(ticket.floor, fold.position):
+        if tail.low_watermark > max(ticket.low_watermark, fold.position):
             return False
         if tail.fold is None:
             tail.restore(fold, started_ms)
@@ -229,17 +229,17 @@ class TailCache:
             return
         goal_bytes = self._budget_bytes - self._budget_bytes // 8
         oldest = [
-            (tail.records[0].time_ms, tail.birth, task)
+            (tail.records[0].time_ms, tail.generation, task)
             for task, tail in self._holding.items()
             if self._may_leave(tail)
         ]
         heapq.heapify(oldest)
         while oldest and self._size_bytes > goal_bytes:
-            _, birth, task = oldest[0]
+            _, generation, task = oldest[0]
             tail = self._holding[task]
-            self._size_bytes -= weight(tail.drop_first())
+            self._size_bytes -= size_of(tail.drop_first())
             if self._may_leave(tail):
-                heapq.heapreplace(oldest, (tail.records[0].time_ms, birth, task))
+                heapq.heapreplace(oldest, (tail.records[0].time_ms, generation, task))
                 continue
             heapq.heappop(oldest)
             if not tail.records:

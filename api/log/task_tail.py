@@ -43,23 +43,23 @@ class TailFacts(NamedTuple):
 class Tail:
     """The mutable state of one task in a `TailCache`, which is its only caller.
 
-    The task's records before Kafka offset `floor` (low watermark) are evicted; `stored` is the
-    Kafka offset before which S3 is known to hold them. `birth` is the generation: it differs from
-    that of an earlier, dropped tail of the same task.
+    The task's records before Kafka offset `low_watermark` are evicted; `stored` is the Kafka offset
+    before which S3 is known to hold them. `generation` differs from that of an earlier, dropped
+    tail of the same task.
     """
 
     __slots__ = (
         "accepted",
         "asked",
-        "birth",
         "claim",
         "dropped_gap",
         "finished_ms",
         "first",
-        "floor",
         "fold",
+        "generation",
         "head",
         "last",
+        "low_watermark",
         "n_watchers",
         "n_written",
         "partition",
@@ -71,16 +71,16 @@ class Tail:
         "stored",
     )
 
-    def __init__(self, partition: int, birth: int) -> None:
+    def __init__(self, partition: int, generation: int) -> None:
         self.partition = partition
-        self.birth = birth
+        self.generation = generation
         self.project = ""
         self.records: deque[ChunkRecord] = deque()
         self.size_bytes = 0
         self.n_written = 0  # records other than claims
-        self.floor = 0
+        self.low_watermark = 0
         self.stored = 0
-        self.asked = 0  # the round in which `unproven` last returned the task
+        self.asked = 0  # the round in which `eviction_candidates` last returned the task
         self.n_watchers = 0
         self.fold: Fold | None = None
         self.accepted: list[ChunkRecord] = []
@@ -105,15 +105,15 @@ class Tail:
         """Add the next Kafka record; fold it if seeded. Return whether there is a gap before it."""
         self.project = record.project
         self.records.append(record)
-        self.size_bytes += weight(record)
+        self.size_bytes += size_of(record)
         self.n_written += record.kind != "claim"
         return self._take(record)
 
     def drop_first(self) -> ChunkRecord:
         """Evict the oldest record; its log bytes can no longer be read here."""
         record = self.records.popleft()
-        self.floor = record.position + 1
-        self.size_bytes -= weight(record)
+        self.low_watermark = record.position + 1
+        self.size_bytes -= size_of(record)
         self.n_written -= record.kind != "claim"
         if self.head < len(self.accepted) and self.accepted[self.head] is record:
             self.accepted[self.head] = _GONE
@@ -189,7 +189,7 @@ class Tail:
         return True
 
 
-def weight(record: ChunkRecord) -> int:
+def size_of(record: ChunkRecord) -> int:
     """Return the size of a cached record, in bytes of the budget."""
     return len(record.value) + RECORD_OVERHEAD_BYTES
 

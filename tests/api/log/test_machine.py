@@ -235,10 +235,10 @@ class HubThatTailsFirst(TailCache):
     """The tail begins where Kafka stands before the listing, not where the listing ends."""
 
     def ticket(self, task: str, partition: int) -> Ticket:
-        return super().ticket(task, partition)._replace(floor=self.position(partition))
+        return super().ticket(task, partition)._replace(low_watermark=self.position(partition))
 
     def seed(self, task: str, ticket: Ticket, fold: Fold, started_ms: int | None = None) -> bool:
-        late = Fold(ticket.floor, fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
+        late = Fold(ticket.low_watermark, fold.epoch, fold.next_off, fold.next_seq, fold.last_frame)
         return super().seed(task, ticket, late, started_ms)
 
 

@@ -88,7 +88,7 @@ def test_only_what_is_archived_leaves_and_oldest_first() -> None:
     assert tail_cache.saturated
     tail_cache.archived({PARTITION: 3})  # the claim and two chunks
     assert view_of(tail_cache).start == records[2].end
-    assert tail_cache.ticket(TASK, PARTITION).floor == 3
+    assert tail_cache.ticket(TASK, PARTITION).low_watermark == 3
     log = bytes_of(records)
     assert read_all(tail_cache, records[2].end, 100) == log[records[2].end :]
     tail_cache.archived({PARTITION: 7})
@@ -100,7 +100,7 @@ def test_nothing_leaves_within_the_budget() -> None:
     tail_cache = hub_with(whole_log(6))
     tail_cache.archived({PARTITION: 8})
     assert tail_cache.view(TASK) is None
-    assert tail_cache.ticket(TASK, PARTITION).floor == 0
+    assert tail_cache.ticket(TASK, PARTITION).low_watermark == 0
 
 
 def test_a_seed_is_refused_when_the_ring_lost_what_the_listing_may_lack() -> None:
@@ -121,7 +121,7 @@ def test_a_listing_after_the_ticket_needs_no_more_than_the_ticket() -> None:
     tail_cache = hub_with([*records, *stale], budget_bytes=1)
     tail_cache.archived({PARTITION: 6})
     listed = Fold(position=3, epoch=0, next_off=records[2].end, next_seq=2, last_frame=1)
-    assert tail_cache.ticket(TASK, PARTITION).floor == 6
+    assert tail_cache.ticket(TASK, PARTITION).low_watermark == 6
     assert seed(tail_cache, listed)
 
 
@@ -189,22 +189,24 @@ def test_a_claim_that_nothing_follows_holds_nobody_else_up() -> None:
     tail_cache = TailCache(8000)
     tail_cache.start(PARTITION, 0)
     tail_cache.feed(PARTITION, [idle, *records], 22)
-    assert tail_cache.is_stuck
+    assert tail_cache.eviction_blocked
     assert tail_cache.saturated
     tail_cache.archived({PARTITION: 0})  # the commit waits for the idle claim
     assert tail_cache.saturated
-    assert tail_cache.unproven(5) == [TaskPlace(PROJECT, TASK, PARTITION)]
+    assert tail_cache.eviction_candidates(5) == [TaskPlace(PROJECT, TASK, PARTITION)]
     last = records[14]
     tail_cache.stored(TASK, Fold(last.position + 1, 1, last.end, last.seq + 1, last.frame))
-    assert not tail_cache.is_stuck
+    assert not tail_cache.eviction_blocked
     assert tail_cache.size_bytes <= 8000
-    assert tail_cache.unproven(5) == []
+    assert tail_cache.eviction_candidates(5) == []
     ticket = tail_cache.ticket("vt_idle", PARTITION)
-    assert ticket.floor == 0, "the claim itself stays"
+    assert ticket.low_watermark == 0, "the claim itself stays"
     assert tail_cache.seed("vt_idle", ticket, Fold())
     assert tail_cache.facts("vt_idle").claim == idle.value
     listed = Fold(last.position + 1, 1, last.end, last.seq + 1, last.frame)
-    assert not tail_cache.seed(TASK, tail_cache.ticket(TASK, PARTITION)._replace(floor=0), Fold())
+    assert not tail_cache.seed(
+        TASK, tail_cache.ticket(TASK, PARTITION)._replace(low_watermark=0), Fold()
+    )
     assert seed(tail_cache, listed)
     log = bytes_of(records)
     start = view_of(tail_cache).start
@@ -226,7 +228,7 @@ def test_those_that_were_asked_for_longest_ago_are_asked_for_next() -> None:
     small = whole_log(1, task="vt_small", closed=False)
     large = whole_log(3, position=2, task="vt_large", closed=False)
     tail_cache.feed(PARTITION, [*small, *large], 6)
-    asked = [place.task for _ in range(4) for place in tail_cache.unproven(1)]
+    asked = [place.task for _ in range(4) for place in tail_cache.eviction_candidates(1)]
     assert asked == ["vt_large", "vt_small", "vt_large", "vt_small"]
 
 

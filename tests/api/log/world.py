@@ -183,7 +183,7 @@ class World:
 
     def api_proves(self) -> None:
         """S3 lists what fills the ring."""
-        for place in self.api.tail_cache.unproven(1):
+        for place in self.api.tail_cache.eviction_candidates(1):
             self.api.proving[place.task] = self.store.segments(place.task)
 
     def api_learns_stored(self) -> None:
