@@ -10,8 +10,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PACKAGES := api console models streamproc
 PATHS := $(PACKAGES) tests benchmarks examples docs deploy
-# One process more than there are cores: some always wait. JOBS=0 runs all in one.
-JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+# Two processes more than there are cores: some always wait. JOBS=0 runs all in one.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 2)))
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 UNIT := -m "not (chaos or stack or process or screen)"
 
