@@ -11,7 +11,6 @@ from api.contract.resources import (
     Status,
     TaskPage,
     TaskResource,
-    TrackSummary,
     UsageResource,
 )
 from api.errors import ConflictError, NotFoundError, UnavailableError
@@ -22,7 +21,7 @@ from api.log.log_state import LogState
 from api.log.reader import LogReader
 from api.store.clickhouse import Rows
 from api.store.task_queries import IndexedTask, find_tasks, list_tasks
-from api.store.track_queries import IndexedTrack, tracks_of_task
+from api.store.track_queries import tracks_of_task
 from api.tasks.request_store import Requests
 from api.tasks.status import (
     indexed_resource,
@@ -32,6 +31,7 @@ from api.tasks.status import (
     task_resource,
 )
 from api.tasks.submission import RecentTasks, now_ms
+from api.tasks.track_search import summary_of
 from streamproc.contract import topics
 from streamproc.contract.records import CancelRequested
 
@@ -145,7 +145,7 @@ class Tasks:
             object="mm.pipeline.result",
             model=stored.spec.model_hint,
             usage=UsageResource(row.processed_frames, row.processing_time_ms or 0),
-            tracks=[_summary(track) for track in tracks],
+            tracks=[summary_of(track) for track in tracks],
         )
 
     async def _state(self, project: str, task: str, partition: int) -> LogState:
@@ -225,21 +225,4 @@ def _fits(
         and (wanted.from_ms is None or place.created_ms >= wanted.from_ms)
         and (wanted.to_ms is None or place.created_ms < wanted.to_ms)
         and (after is None or (place.created_ms, place.task_id) < (after.created_ms, after.task_id))
-    )
-
-
-def _summary(track: IndexedTrack) -> TrackSummary:
-    return TrackSummary(
-        track_id=track.track_id,
-        class_name=track.class_name,
-        first_frame=track.first_frame,
-        last_frame=track.last_frame,
-        frames_seen=track.frames_seen,
-        best_confidence=track.best_confidence,
-        feature_digest=track.feature_digest,
-        text=track.text,
-        text_confidence=track.text_confidence,
-        first_seen_s=track.first_s,
-        last_seen_s=track.last_s,
-        dwell_s=track.dwell_s,
     )

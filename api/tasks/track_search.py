@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import TrackPage, TrackResource
+from api.contract.resources import TrackPage, TrackResource, TrackSummary
 from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, encode_cursor
 from api.store.clickhouse import Rows
@@ -50,9 +51,9 @@ def _place(track: IndexedTrack) -> TrackCursor:
     return TrackCursor(track.distance, track.created_ms, track.task_id, track.track_id)
 
 
-def _resource(track: IndexedTrack, *, similar: bool) -> TrackResource:
-    return TrackResource(
-        task=track.task_id,
+def summary_of(track: IndexedTrack) -> TrackSummary:
+    """Return the track as results show it."""
+    return TrackSummary(
         track_id=track.track_id,
         class_name=track.class_name,
         first_frame=track.first_frame,
@@ -65,6 +66,13 @@ def _resource(track: IndexedTrack, *, similar: bool) -> TrackResource:
         first_seen_s=track.first_s,
         last_seen_s=track.last_s,
         dwell_s=track.dwell_s,
+    )
+
+
+def _resource(track: IndexedTrack, *, similar: bool) -> TrackResource:
+    return TrackResource(
+        task=track.task_id,
+        **msgspec.structs.asdict(summary_of(track)),
         created_at=rfc3339(track.created_ms),
         distance=track.distance if similar else UNSET,
     )
