@@ -6,13 +6,14 @@ import msgspec
 
 from streamproc.contract.chunk import Target
 from streamproc.contract.records import TrackVector
+from streamproc.source.types import FrameCounts
 
 
 class FrameResult(msgspec.Struct, frozen=True):
     """One processed frame: the content of a chunk, without wall-clock time.
 
-    `decoded`, `failed` and `skipped` count frames from the range's start; `pts` is in the
-    source's time base, `time_s` the media time since the source's first frame, None if unknown.
+    `pts` is in the source's time base; `time_s` is the media time since the source's first frame,
+    None if unknown.
     `total_is_exact`: `total_frames` was counted, or is not known to be an estimate.
     `sample_aspect`, `frame_size`: as in `StreamInfo`, None where it has UNSET.
     `index_is_exact`: `frame_index` was counted, not derived from the time.
@@ -21,9 +22,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     frame_index: int
     pts: int
     total_frames: int | None
-    decoded: int
-    failed: int
-    skipped: int
+    counts: FrameCounts
     fps: float
     targets: tuple[Target, ...]
     vectors: tuple[TrackVector, ...] = ()
@@ -38,9 +37,7 @@ class EndOfStream(msgspec.Struct, frozen=True):
     """End of the stream: no frame follows. Counters are for the whole range, as far as read."""
 
     reason: Literal["stop", "max_frames"]
-    decoded: int
-    failed: int
-    skipped: int
+    counts: FrameCounts
     total_frames: int | None = None
     fps: float = 0.0
     total_is_exact: bool = True

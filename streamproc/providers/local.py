@@ -27,7 +27,7 @@ from streamproc.errors import (
 from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.source.errors import SourceError, StoreAwayError
 from streamproc.source.frame_source import Frame, FrameSource
-from streamproc.source.types import ResumePoint
+from streamproc.source.types import FrameCounts, ResumePoint
 from streamproc.stages.perception import Perception, Plan, View, perceive
 from streamproc.stages.targets import best_vectors, targets
 from streamproc.stages.tracking.parameters import TrackParameters
@@ -214,9 +214,7 @@ class LocalEngine:
             frame_index=item.frame.index,
             pts=item.frame.pts,
             total_frames=self._told.total_frames,
-            decoded=item.frame.decoded,
-            failed=item.frame.failed,
-            skipped=item.frame.skipped,
+            counts=item.frame.counts,
             fps=self._told.fps,
             targets=shown,
             vectors=tuple(vectors),
@@ -230,18 +228,17 @@ class LocalEngine:
     def _feed(self) -> None:
         """Read frames and submit them, until the end, an error or `close`."""
         try:
-            counters = (0, 0, 0)
+            counts = FrameCounts()
             for frame in self._source:
                 if self._given_out == self._max_frames:
                     frame.release()
-                    self._put(self._end("max_frames", counters))
+                    self._put(self._end("max_frames", counts))
                     return
                 self._given_out += 1
-                counters = (frame.decoded, frame.failed, frame.skipped)
+                counts = frame.counts
                 if not self._put(self._submitted(frame)):
                     return
-            usage = self._source.usage()
-            self._put(self._end("stop", (usage.decoded, usage.failed, usage.skipped)))
+            self._put(self._end("stop", self._source.usage().counts))
         except BaseException as exc:  # noqa: BLE001 - the thread's edge: the session re-raises it
             if not isinstance(exc, SourceError):
                 _log.exception("the feeder failed")
@@ -253,15 +250,11 @@ class LocalEngine:
         future = self._pool.submit(_perceive, frame, view, self._plan)
         return _Seen(frame.resume_point, frame.time_s, frame.size, future)
 
-    def _end(
-        self, reason: Literal["stop", "max_frames"], counters: tuple[int, int, int]
-    ) -> EndOfStream:
+    def _end(self, reason: Literal["stop", "max_frames"], counts: FrameCounts) -> EndOfStream:
         told, n_frames = self._told, self._source.n_frames
         return EndOfStream(
             reason=reason,
-            decoded=counters[0],
-            failed=counters[1],
-            skipped=counters[2],
+            counts=counts,
             total_frames=told.total_frames if n_frames is None else n_frames,
             fps=told.fps,
             total_is_exact=told.total_is_exact or n_frames is not None,

@@ -37,6 +37,7 @@ from streamproc.source.sandbox import decoder_client, frame_pool, ipc
 from streamproc.source.sandbox.byte_server import ByteServer
 from streamproc.source.sandbox.slot_loans import SlotLoans
 from streamproc.source.types import (
+    FrameCounts,
     FrameOutputs,
     Image,
     ResumePoint,
@@ -61,7 +62,7 @@ class Frame:
     """
 
     __slots__ = (
-        *("index", "pts", "time_s", "image", "scaled", "decoded", "failed", "skipped", "pos"),
+        *("index", "pts", "time_s", "image", "scaled", "counts", "pos"),
         *("size", "index_is_estimate", "_source", "_slot"),
     )
 
@@ -69,9 +70,7 @@ class Frame:
         self.index = shown.index
         self.pts = shown.pts
         self.time_s = shown.time_s
-        self.decoded = shown.decoded
-        self.failed = shown.failed
-        self.skipped = shown.skipped
+        self.counts = FrameCounts(shown.decoded, shown.failed, shown.skipped)
         self.pos = shown.pos
         self.size = shown.size
         self.index_is_estimate = shown.index_is_estimate
@@ -87,9 +86,7 @@ class Frame:
         return ResumePoint(
             self.index,
             self.pts,
-            self.decoded,
-            self.failed,
-            self.skipped,
+            *self.counts,
             self.pos,
             index_is_estimate=self.index_is_estimate,
         )

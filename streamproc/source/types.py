@@ -1,6 +1,6 @@
 """Data types of a video source: what to open, what it is, what is read from it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -46,6 +46,22 @@ class FrameOutputs(msgspec.Struct, frozen=True):
     letterbox: bool = False
 
 
+class FrameCounts(NamedTuple):
+    """Numbers of frames since the start of the range, over all interruptions.
+
+    `failed`: sent to the decoder without a result; `skipped`: left out on purpose, by sampling or
+    in keyframe mode.
+    """
+
+    decoded: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def dropped(self) -> int:
+        return self.failed + self.skipped
+
+
 class ResumePoint(msgspec.Struct, frozen=True):
     """The last frame that was processed before an interruption, with its counters.
 
@@ -61,6 +77,10 @@ class ResumePoint(msgspec.Struct, frozen=True):
     skipped: int
     pos: int = NO_PLACE
     index_is_estimate: bool = False
+
+    @property
+    def counts(self) -> FrameCounts:
+        return FrameCounts(self.decoded, self.failed, self.skipped)
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
@@ -106,8 +126,8 @@ class SourceUsage(msgspec.Struct, frozen=True):
     packets_sent: int
 
     @property
-    def skipped(self) -> int:
-        return self.skipped_sampled + self.skipped_undecoded
+    def counts(self) -> FrameCounts:
+        return FrameCounts(self.decoded, self.failed, self.skipped_sampled + self.skipped_undecoded)
 
 
 def letterbox_size(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:

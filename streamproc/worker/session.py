@@ -29,6 +29,7 @@ from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
 from streamproc.errors import LogUnavailableError, TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine import EndOfStream, Engine, FrameResult
+from streamproc.source.types import FrameCounts
 from streamproc.worker.checkpoint import Checkpoint, encode_checkpoint
 from streamproc.worker.task_log import LogWriter, Pending
 from streamproc.worker.task_state import TaskState
@@ -73,7 +74,7 @@ class Session:
         self._started_ms = task_state.started_ms if task_state.started_ms is not None else now_ms()
         last_frame = max(task_state.fold.last_frame, 0)
         self._info = task_state.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
-        self._counts: tuple[int, int, int] | None = None
+        self._counts: FrameCounts | None = None
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False
         self._is_saved = True
@@ -193,12 +194,12 @@ class Session:
         self._info = msgspec.structs.replace(
             self._info,
             total_frames=end.total_frames,
-            decoded_frames=end.decoded,
-            dropped_frames=end.failed + end.skipped,
+            decoded_frames=end.counts.decoded,
+            dropped_frames=end.counts.dropped,
             fps=end.fps,
             total_frames_is_estimate=_estimated(end),
         )
-        self._counts = (end.decoded, end.failed, end.skipped)
+        self._counts = end.counts
         self.finish(writer, pending, end.reason)
 
     def _emit(self, writer: LogWriter, pending: Pending, item: FrameResult, *, last: bool) -> None:
@@ -212,8 +213,8 @@ class Session:
         self._info = StreamInfo(
             frame_index=item.frame_index,
             total_frames=item.total_frames,
-            decoded_frames=item.decoded,
-            dropped_frames=item.failed + item.skipped,
+            decoded_frames=item.counts.decoded,
+            dropped_frames=item.counts.dropped,
             fps=item.fps,
             elapsed_ms=self._elapsed_ms(),
             time_s=UNSET if item.time_s is None else round(item.time_s, 6),
@@ -222,7 +223,7 @@ class Session:
             frame_size=item.frame_size or UNSET,
             frame_index_is_estimate=UNSET if item.index_is_exact else True,
         )
-        self._counts = (item.decoded, item.failed, item.skipped)
+        self._counts = item.counts
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)
         value = frame_event(encode_chunk(chunk), self.cursor.off)
         self._append(

@@ -11,6 +11,7 @@ from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.providers.engine import EndOfStream, FrameResult
+from streamproc.source.types import FrameCounts
 from streamproc.worker.checkpoint import decode_checkpoint
 from streamproc.worker.session import Session
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
@@ -39,9 +40,9 @@ class Counter:
             if self._steps < 0:
                 raise Died
         if self._next == N_FRAMES:
-            return EndOfStream("stop", N_FRAMES, 0, 0)
+            return EndOfStream("stop", FrameCounts(N_FRAMES))
         frame, self._next = self._next, self._next + 1
-        return FrameResult(frame, frame, N_FRAMES, frame + 1, 0, 0, 10.0, ())
+        return FrameResult(frame, frame, N_FRAMES, FrameCounts(frame + 1), 10.0, ())
 
     def state(self) -> bytes:
         return b"%d" % self._next

@@ -25,6 +25,7 @@ from streamproc.contract.topics import MAX_MESSAGE_BYTES
 from streamproc.errors import TaskFailedError
 from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.providers.upstream.chunk import UpstreamChunk, decode_upstream_chunk
+from streamproc.source.types import FrameCounts
 
 MAX_EVENT_BYTES = MAX_MESSAGE_BYTES // 2  # a chunk must fit into one of our records
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -129,9 +130,7 @@ class ChunkReader:
             frame_index=info.frame_index,
             pts=-1,
             total_frames=usable_count(info.total_frames),
-            decoded=info.decoded_frames,
-            failed=0,
-            skipped=info.dropped_frames,
+            counts=FrameCounts(info.decoded_frames, 0, info.dropped_frames),
             fps=usable_fps(info.fps),
             targets=targets,
             vectors=tuple(self._vectors(targets)),
@@ -160,9 +159,11 @@ def _end(chunk: UpstreamChunk) -> EndOfStream:
     info, failed = chunk.stream_info, chunk.usage.failed_frames
     return EndOfStream(
         reason="max_frames" if chunk.finish_reason == "max_frames" else "stop",
-        decoded=info.decoded_frames,
-        failed=min(failed, info.dropped_frames),
-        skipped=max(0, info.dropped_frames - failed),
+        counts=FrameCounts(
+            info.decoded_frames,
+            min(failed, info.dropped_frames),
+            max(0, info.dropped_frames - failed),
+        ),
         total_frames=usable_count(info.total_frames),
         fps=usable_fps(info.fps),
     )

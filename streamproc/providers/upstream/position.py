@@ -68,8 +68,8 @@ def _chain(before: bytes, frame: FrameResult) -> bytes:
     """Return the digest of all frames up to this one, without estimates: two runs may differ."""
     said: tuple[Any, ...] = (
         frame.frame_index,
-        frame.decoded,
-        frame.skipped,
+        frame.counts.decoded,
+        frame.counts.skipped,
         frame.time_s,
         frame.sample_aspect,
         frame.frame_size,

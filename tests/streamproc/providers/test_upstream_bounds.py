@@ -53,8 +53,7 @@ def changed(chunk: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[st
 
 
 def check(result: FrameResult | EndOfStream) -> None:
-    for name in ("decoded", "failed", "skipped", "total_frames"):
-        count = getattr(result, name)
+    for count in (*result.counts, result.total_frames):
         assert count is None or 0 <= count <= bounds.MAX_COUNT
     assert 0 <= result.fps <= bounds.MAX_FPS
     msgspec.msgpack.encode(result)  # what cannot be encoded cannot be stored

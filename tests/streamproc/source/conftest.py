@@ -122,7 +122,7 @@ def run(
     spec = SourceSpec(path.as_uri(), sampling, frames)
     with open_source(spec, policy(path), FrameOutputs(), resume) as source:
         for frame in source:
-            counters = (frame.decoded, frame.failed, frame.skipped)
+            counters = frame.counts
             got.append(
                 Got(
                     frame.index,

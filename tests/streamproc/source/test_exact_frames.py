@@ -69,7 +69,7 @@ def test_every_sampling_delivers_the_frames_of_a_plain_decode(
         assert seen(got) == seen(wanted), sampling
         assert usage.decoded + usage.failed + usage.skipped_undecoded == len(inside)
         assert usage.failed == 0
-        assert usage.decoded + usage.skipped_undecoded - usage.skipped == len(wanted)
+        assert usage.decoded + usage.skipped_undecoded - usage.counts.skipped == len(wanted)
         order = {frame.index: place for place, frame in enumerate(inside)}
         for nth, frame in enumerate(got):
             place = order[frame.index] + 1

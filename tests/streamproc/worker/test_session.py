@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from streamproc.providers.engine import EndOfStream, FrameResult
+from streamproc.source.types import FrameCounts
 from streamproc.worker.session import Session
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
 
@@ -28,7 +29,9 @@ class Script:
             time.sleep(timeout_s)
             return None
         exact = self._index_is_exact
-        return FrameResult(frame, frame, 100, frame + 1, 0, 0, 10.0, (), index_is_exact=exact)
+        return FrameResult(
+            frame, frame, 100, FrameCounts(frame + 1), 10.0, (), index_is_exact=exact
+        )
 
     def state(self) -> bytes:
         return b"state"

@@ -11,6 +11,7 @@ from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import ChunkRecord, DeadLetter, Submitted, TaskMessage
 from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.types import FrameCounts
 from streamproc.worker.dispatcher import Dispatch
 from streamproc.worker.retries import Step
 from streamproc.worker.session_cache import SessionCache
@@ -72,9 +73,9 @@ class Engine:
         if self._next == 1:
             self._fails("second")
         if self._next == 3:
-            return EndOfStream("stop", 3, 0, 0)
+            return EndOfStream("stop", FrameCounts(3))
         frame, self._next = self._next, self._next + 1
-        return FrameResult(frame, frame, 3, frame + 1, 0, 0, 10.0, ())
+        return FrameResult(frame, frame, 3, FrameCounts(frame + 1), 10.0, ())
 
     def state(self) -> bytes:
         self._fails("state")

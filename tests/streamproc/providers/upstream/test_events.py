@@ -60,7 +60,7 @@ def test_an_event_without_end_is_refused_before_it_fills_the_memory() -> None:
 def test_a_chunk_is_a_frame_result_with_its_counters() -> None:
     result = ChunkReader().read(_data(frame_event(7, x=3)))
     assert isinstance(result, FrameResult)
-    assert (result.frame_index, result.decoded, result.skipped, result.fps) == (7, 8, 2, 25.0)
+    assert (result.frame_index, result.counts, result.fps) == (7, (8, 0, 2), 25.0)
     assert (result.targets[0].class_name, result.targets[0].roi.left) == ("pedestrian", 3)
 
 
@@ -85,7 +85,7 @@ def test_vectors_are_kept_when_a_track_is_seen_better_than_before() -> None:
 def test_a_good_terminal_ends_the_stream(reason: str) -> None:
     end = ChunkReader().read(_data(end_event(reason, 4)))
     assert isinstance(end, EndOfStream)
-    assert (end.reason, end.decoded, end.failed + end.skipped) == (reason, 4, 2)
+    assert (end.reason, end.counts.decoded, end.counts.dropped) == (reason, 4, 2)
 
 
 @pytest.mark.parametrize(
