@@ -17,7 +17,7 @@ async def test_a_named_origin_may_read_and_others_may_not(
     task = await submit(project)
     begin(worker, project, task, 1)
     log = worker.end(task)
-    async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
+    async with httpx.AsyncClient(base_url=api.url, headers=project.headers, timeout=30) as client:
         answer = await client.get(stream_path(task), headers={"Origin": ORIGIN})
         assert answer.content == log
         assert answer.headers["access-control-allow-origin"] == ORIGIN
@@ -51,7 +51,7 @@ async def test_a_preflight_of_a_named_origin_allows_what_it_asks_for(fresh: Fres
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": wanted,
     }
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         answer = await client.options("/v1/video/tasks/vt_x/stream", headers=asking)
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer.headers["access-control-allow-origin"] == ORIGIN

@@ -54,7 +54,9 @@ async def test_a_frame_of_a_range_far_into_a_video_is_gone_to_as_the_task_went(
         part = {"start": 22.0, "end": 23.0}
         item = {"type": "video_url", "url": f"http://{origin.authority}/far.ts", "range": part}
         task = await submitted(project, item)
-        async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
+        async with httpx.AsyncClient(
+            base_url=api.url, headers=project.headers, timeout=30
+        ) as client:
             answer = await client.get(f"/v1/video/tasks/{task}/frames/560.jpg")
             n_sent = behave.n_sent
             outside = await client.get(f"/v1/video/tasks/{task}/frames/20.jpg")

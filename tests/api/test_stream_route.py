@@ -90,7 +90,7 @@ async def test_a_claim_that_nothing_follows_stalls_no_other_stream(
         assert status == "running", "its claim is still known"
     # One that starts now has all of it to read: the commit still lies before the claim.
     later = await fresh(ring_bytes=20_000)
-    async with httpx.AsyncClient(base_url=later.url, headers=project.headers) as client:
+    async with httpx.AsyncClient(base_url=later.url, headers=project.headers, timeout=30) as client:
         assert (await client.get(stream_path(task, "offset=7"), timeout=60)).content == log[7:]
     await asyncio.to_thread(worker.end, idle, "cancelled")
 
@@ -218,7 +218,7 @@ async def test_a_token_opens_one_stream_alone(
     answer = await project.post(f"/v1/video/tasks/{task}/token")
     assert answer.status_code == 201, answer.text
     made = answer.json()
-    async with httpx.AsyncClient(base_url=project.base_url) as anybody:
+    async with httpx.AsyncClient(base_url=project.base_url, timeout=30) as anybody:
         assert (await anybody.get(made["stream_url"])).content == log
         for url in (
             stream_path(task),
@@ -242,7 +242,7 @@ async def test_a_token_that_expires_leaves_its_stream_open_and_opens_no_other(
     task = await submit(project)
     begin(worker, project, task, 1)
     made = (await project.post(f"/v1/video/tasks/{task}/token?ttl_s=2")).json()
-    async with httpx.AsyncClient(base_url=project.base_url) as anybody:
+    async with httpx.AsyncClient(base_url=project.base_url, timeout=30) as anybody:
         async with anybody.stream("GET", made["stream_url"]) as answer:
             assert answer.status_code == 200
             refused = answer
@@ -266,7 +266,7 @@ async def test_an_empty_token_is_none(project: ProjectClient, worker: StandInWor
     begin(worker, project, task, 1)
     log = worker.end(task)
     assert (await project.get(stream_path(task, "token="))).content == log
-    async with httpx.AsyncClient(base_url=project.base_url) as anybody:
+    async with httpx.AsyncClient(base_url=project.base_url, timeout=30) as anybody:
         assert (await anybody.get(stream_path(task, "token="))).status_code == 401
     both = await project.get(stream_path(task, "token=&token=v2.1.x"))
     assert both.status_code == 401, "a token that is no good is not made good by a key"
@@ -355,7 +355,9 @@ async def test_a_reader_that_stops_at_the_live_end_holds_nobody_up(
     api = await fresh(send_deadline_s=1.0)
     log = api.services.log
     with lazy_reader(api, project, task):
-        async with httpx.AsyncClient(base_url=api.url, headers=project.headers) as client:
+        async with httpx.AsyncClient(
+            base_url=api.url, headers=project.headers, timeout=30
+        ) as client:
             reading = asyncio.create_task(client.get(stream_path(task), timeout=90))
 
             async def both_follow() -> bool:
