@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from streamproc.clients.kafka import read_kafka_options
+from streamproc.clients.settings import required
 from streamproc.contract import env
 from streamproc.contract.sealing import Sealer
 from streamproc.contract.setting_error import SettingError
@@ -159,8 +160,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         source = os.environ if environ is None else environ
         fields: dict[str, Any] = {
-            "kafka": _required(source, env.KAFKA),
-            "clickhouse": _required(source, env.CLICKHOUSE),
+            "kafka": required(source, env.KAFKA),
+            "clickhouse": required(source, env.CLICKHOUSE),
             "kafka_options": read_kafka_options(source),
             "s3": StoreSettings.from_environ(source),
             "index_in_api": source.get(env.INDEX_IN_API) == "1",
@@ -219,13 +220,6 @@ _LIMITS = (
     "stored_bytes",
     "open_tasks",
 )
-
-
-def _required(source: Mapping[str, str], name: str) -> str:
-    value = source.get(name)
-    if not value:
-        raise SettingError(f"{name} is not set")
-    return value
 
 
 def _check_secret_key(keys: str | None) -> None:

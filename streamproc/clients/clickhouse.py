@@ -15,10 +15,7 @@ from streamproc.contract.setting_error import SettingError
 _log = structlog.get_logger("framewire.clickhouse")
 
 CONNECT_TIMEOUT_S = 5
-
-
-ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a silent server must not cost the group
-
+ANSWER_TIMEOUT_S = 60  # far below max.poll.interval.ms: a hung server must not end the membership
 
 ClientFactory = Callable[[], Any]
 
@@ -29,7 +26,7 @@ def client_options(
     connect_timeout_s: int = CONNECT_TIMEOUT_S,
     answer_timeout_s: int = ANSWER_TIMEOUT_S,
 ) -> dict[str, Any]:
-    """Return the keyword arguments of `clickhouse_connect.get_client` that `url` means.
+    """Return the keyword arguments of `clickhouse_connect.get_client` for `url`.
 
     `chdb:///path[?database=name]` is the engine in this process, one path for all its clients;
     `http(s)://user:password@host:port/database` is a server. Raises `SettingError` on any other
@@ -57,7 +54,7 @@ def client_options(
 
 
 def client_factory(url: str) -> ClientFactory:
-    """Return a function that opens a client; a server's database is made when it is missing."""
+    """Return a function that opens a client; it creates a server's database if missing."""
     options = client_options(url)
 
     def connect() -> Any:
@@ -72,7 +69,7 @@ def client_factory(url: str) -> ClientFactory:
 
 
 def close_failed(client: Any | None) -> None:
-    """Close a client that has failed, if there is one; that it does not close harms nobody."""
+    """Close a failed client, if any; an error of the close is ignored."""
     if client is None:
         return
     try:

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 from streamproc.clients.conditional_writes import N_AT_ONCE, honours_conditions
 from streamproc.clients.s3 import open_client
 from streamproc.clients.s3_errors import FAILURES, code_of, status_of, trouble_of
-from streamproc.clients.settings import StoreSettings
 from streamproc.contract.object_keys import content_md5
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import ObjectRefusedError, StoreUnavailableError
 
 _log = structlog.get_logger("framewire.objects")

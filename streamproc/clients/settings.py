@@ -1,4 +1,4 @@
-"""The sinks' settings, read once from the environment."""
+"""Settings that several roles read from the environment in the same way."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -6,8 +6,6 @@ from urllib.parse import urlsplit
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
-
-__all__ = ["StoreSettings", "log_level", "required", "told_stores"]
 
 _LEVELS = ("debug", "info", "warning")
 

@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import S3Objects
-from streamproc.clients.settings import StoreSettings
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.object_keys import segment_prefix
 from streamproc.contract.records import ChunkRecord, Claim, read_chunk_record
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.verify import Finding, verify

@@ -123,8 +123,12 @@ class UpstreamEngine:
         """Follow the stream to its end; a failure here also cancels the upstream's task."""
         try:
             self._follow_until_read()
-        except TaskFailedError as exc:
-            self._put(exc)
+        except (TaskFailedError, OtherResultsError) as exc:
+            failure: StreamprocError = exc
+            if self._repeat is not None and isinstance(exc, OtherResultsError):
+                failure = self._repeat.lacked
+                _log.warning("a task cannot continue", reason=str(exc))
+            self._put(failure)
             if not self._ended:
                 self._client.cancel(self._at.task_id)
         except UploadsUnavailableError as exc:
@@ -138,7 +142,7 @@ class UpstreamEngine:
         """Follow, and resubmit the task a few times if the upstream could not read our S3."""
         for pause_s in PAUSES_OF_SOURCE_S:
             try:
-                self._follow_run()
+                self._follow()
             except TaskFailedError as exc:
                 if self._submit_again is None or not self._lacked_source(exc):
                     raise
@@ -149,7 +153,7 @@ class UpstreamEngine:
             if self._closing.wait(pause_s):
                 return
             self._begin_again(self._submit_again(), lacked)
-        self._follow_run()
+        self._follow()
 
     def _begin_again(self, task_id: str, lacked: TaskFailedError) -> None:
         """Follow another task from its start, and relay only what was not relayed before."""
@@ -161,16 +165,6 @@ class UpstreamEngine:
             self._state = self._at
         self._chunks, self._ended = ChunkReader(), False
         self._progress_s = time.monotonic()
-
-    def _follow_run(self) -> None:
-        """Follow to the end. Raises the first run's failure if the second run differs."""
-        try:
-            self._follow()
-        except OtherResultsError as exc:
-            if self._repeat is None:
-                raise
-            _log.warning("a task cannot continue", reason=str(exc), code=self._repeat.lacked.code)
-            raise self._repeat.lacked from exc
 
     @property
     def _relayed(self) -> UpstreamState:

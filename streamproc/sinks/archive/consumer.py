@@ -27,11 +27,12 @@ from streamproc.clients.chunk_messages import chunk_record
 from streamproc.clients.conditional_writes import REFUSAL
 from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.clients.object_store import Objects, S3Objects
-from streamproc.clients.settings import StoreSettings, log_level
+from streamproc.clients.settings import log_level
 from streamproc.consumer_watchdog import ConsumerWatch
 from streamproc.contract import env
 from streamproc.contract.records import BadRecordError
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.logging_setup import configure_logging
@@ -51,7 +52,7 @@ from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
-LOG = structlog.get_logger("framewire.archive")
+_log = structlog.get_logger("framewire.archive")
 
 BUDGET_BYTES = 64 * 1024 * 1024
 N_THREADS = 4
@@ -89,7 +90,7 @@ def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
     store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
     config = consumer_config(client_config(environ), ARCHIVE_GROUP, batching=True)
     outbox = Outbox(producer_config(client_config(environ)))
-    letters = KafkaLetters(outbox, "archive", LOG)
+    letters = KafkaLetters(outbox, "archive", _log)
     watch = ConsumerWatch.from_environ(environ, "archive", ARCHIVE_GROUP, outbox)
 
     def life() -> ArchiveRole:
@@ -98,10 +99,10 @@ def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
             role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
         return role
 
-    trial = StoreTrial(store, stop, LOG)
+    trial = StoreTrial(store, stop, _log)
     trial.start()
     try:
-        run_lives(life, stop, watch, LOG)
+        run_lives(life, stop, watch, _log)
     finally:
         stop.set()
         trial.join()
@@ -121,7 +122,7 @@ class ArchiveRole:
         self.on_ready: Any = lambda: None
         self.renew = threading.Event()
         """When set, `run` returns, to be restarted with another consumer."""
-        self._letters = letters or LoggedLetters(LOG)
+        self._letters = letters or LoggedLetters(_log)
         self._positions: dict[int, int] = {}
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
         self._store = store
@@ -174,7 +175,7 @@ class ArchiveRole:
 
     def _take(self, message: Any) -> None:
         if message.error() is not None:
-            LOG.warning("Kafka reported an error", error=message.error().str())
+            _log.warning("Kafka reported an error", error=message.error().str())
             return
         partition, position = message.partition(), message.offset()
         if partition in self._seeks or partition not in self._assigned:
@@ -197,7 +198,7 @@ class ArchiveRole:
     def _start(self, partition: int, archiver: Archiver, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Seek):
-                LOG.warning(
+                _log.warning(
                     "gap in a log: reading again", task=action.task, position=action.position
                 )
                 self._seeks[partition] = action.position
@@ -221,7 +222,7 @@ class ArchiveRole:
             try:
                 self._outcomes.put((partition, archiver, perform(self._store, action)))
             except StoreUnavailableError as exc:
-                LOG.warning(
+                _log.warning(
                     "S3 action failed",
                     task=action.task,
                     reason=str(exc),
@@ -229,8 +230,8 @@ class ArchiveRole:
                 )
                 n_refused += isinstance(exc, ObjectRefusedError)
                 reason = str(exc)
-            except Exception as exc:  # a thread's edge: the log has the reason
-                LOG.exception("unexpected failure", task=action.task)
+            except Exception as exc:  # noqa: BLE001 - a thread's edge: the log has the reason
+                _log.exception("unexpected failure", task=action.task)
                 n_refused += 1
                 reason = f"{type(exc).__name__}: {exc}"
             else:
@@ -255,7 +256,7 @@ class ArchiveRole:
             try:
                 self._consumer.seek(TopicPartition(CHUNKS, partition, position))
             except KafkaException as exc:
-                LOG.warning("seek failed", partition=partition, reason=str(exc))
+                _log.warning("seek failed", partition=partition, reason=str(exc))
             else:
                 self._positions[partition] = position
                 del self._seeks[partition]
@@ -265,7 +266,7 @@ class ArchiveRole:
         if not self._paused and waiting > BUDGET_BYTES:
             self._consumer.pause(self._topic_partitions())
             self._paused = True
-            LOG.warning("consumption paused: records wait for S3", waiting_bytes=waiting)
+            _log.warning("consumption paused: records wait for S3", waiting_bytes=waiting)
         elif self._paused and waiting < BUDGET_BYTES // 2:
             self._consumer.resume(self._topic_partitions())
             self._paused = False
@@ -284,7 +285,7 @@ class ArchiveRole:
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
-            LOG.warning("commit failed", reason=str(exc))
+            _log.warning("commit failed", reason=str(exc))
             return
         self._committed.update({offset.partition: offset.offset for offset in offsets})
 
@@ -293,7 +294,7 @@ class ArchiveRole:
         for found in offsets:
             reason = error or found.error
             if reason is not None and found.partition in self._archivers:
-                LOG.info(
+                _log.info(
                     "commit failed: will be retried", partition=found.partition, reason=str(reason)
                 )
                 self._committed[found.partition] = -1
@@ -316,7 +317,7 @@ class ArchiveRole:
         self._assigned.update(found.partition for found in partitions)
         if self._paused:
             consumer.pause(list(partitions))
-        LOG.info("partitions assigned", partitions=sorted(self._assigned))
+        _log.info("partitions assigned", partitions=sorted(self._assigned))
         self.on_ready()
 
     def _revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:

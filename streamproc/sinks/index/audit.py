@@ -35,7 +35,7 @@ from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
 
-LOG = structlog.get_logger("framewire.audit")
+_log = structlog.get_logger("framewire.audit")
 
 BATCH_RECORDS = 1000
 POLL_S = 0.5
@@ -94,10 +94,10 @@ class AuditSink:
             try:
                 work()
             except (ClickHouseError, HTTPError, OSError) as exc:
-                LOG.warning("audit records wait for ClickHouse", reason=type(exc).__name__)
+                _log.warning("audit records wait for ClickHouse", reason=type(exc).__name__)
                 self._forget()
-            except Exception:  # a thread's edge: the sink continues, the log has the reason
-                LOG.exception("audit records wait")
+            except Exception:  # noqa: BLE001 - a thread's edge: the sink continues, the log has the reason
+                _log.exception("audit records wait")
                 self._forget()
             else:
                 return True
@@ -126,7 +126,7 @@ def _rows(messages: Sequence[Any]) -> list[list[object]]:
         try:
             rows.append(row_of(decode_audit(message.value() or b"")))
         except msgspec.DecodeError as exc:
-            LOG.error("audit record skipped", reason=str(exc))  # noqa: TRY400 - not our failure
+            _log.error("audit record skipped", reason=str(exc))
     return rows
 
 
@@ -144,4 +144,4 @@ def _commit(consumer: Consumer) -> None:
     try:
         consumer.commit(asynchronous=False)
     except KafkaException as exc:
-        LOG.info("commit failed", reason=str(exc))  # records are read again, which changes nothing
+        _log.info("commit failed", reason=str(exc))  # records are read again, which changes nothing

@@ -47,7 +47,7 @@ from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
-LOG = structlog.get_logger("framewire.index")
+_log = structlog.get_logger("framewire.index")
 
 BATCH_RECORDS = 2000
 BATCH_S = 1.0
@@ -93,7 +93,7 @@ def run_index(
         "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
     outbox = Outbox(producer_config(client_config(environ)))
-    letters = KafkaLetters(outbox, "index", LOG)
+    letters = KafkaLetters(outbox, "index", _log)
     watch = ConsumerWatch.from_environ(environ, "index", INDEX_GROUP, outbox)
     ready_file = environ.get(env.READY_FILE)
 
@@ -111,7 +111,7 @@ def run_index(
     ended = threading.Event()
     audit = start_audit(environ, connect, ended)
     try:
-        run_lives(life, stop, watch, LOG)
+        run_lives(life, stop, watch, _log)
     finally:
         ended.set()
         audit.join(AUDIT_LEAVES_S)
@@ -128,7 +128,7 @@ class IndexRole:
         self.on_ready: Callable[[], None] = lambda: None
         self.renew = threading.Event()
         """When set, `run` returns, to be restarted with another consumer."""
-        self._letters = letters or LoggedLetters(LOG)
+        self._letters = letters or LoggedLetters(_log)
         self._consumer = consumer
         self._tables = tables
         self._indexer = Indexer()
@@ -190,7 +190,7 @@ class IndexRole:
         messages: list[Any] = self._consumer.consume(BATCH_RECORDS, BATCH_S)
         for message in messages:
             if message.error() is not None:
-                LOG.warning("Kafka reported an error", error=str(message.error()))
+                _log.warning("Kafka reported an error", error=str(message.error()))
                 continue
             topic, partition, position = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in self._assigned:
@@ -233,11 +233,11 @@ class IndexRole:
         gap = self._indexer.take(partition, record)
         if gap is None:
             return
-        LOG.warning("gap in a log: reading again", task=record.task, position=gap.position)
+        _log.warning("gap in a log: reading again", task=record.task, position=gap.position)
         try:
             self._consumer.seek(TopicPartition(CHUNKS, partition, gap.position))
         except KafkaException as exc:
-            LOG.warning("seek failed", partition=partition, reason=str(exc))
+            _log.warning("seek failed", partition=partition, reason=str(exc))
         else:
             self._next[topic_partition] = gap.position
 
@@ -264,7 +264,7 @@ class IndexRole:
             finally:
                 self._consumer.resume(self._partitions(CHUNKS))
         except KafkaException as exc:
-            LOG.warning("video.tasks cannot be read", reason=str(exc))
+            _log.warning("video.tasks cannot be read", reason=str(exc))
         return late
 
     def _are_behind(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
@@ -323,7 +323,7 @@ class IndexRole:
             try:
                 result = call()
             except TablesUnavailableError as exc:
-                LOG.warning(
+                _log.warning(
                     "ClickHouse is unavailable", reason=str(exc), retry_in_s=round(backoff_s, 1)
                 )
             else:
@@ -352,7 +352,7 @@ class IndexRole:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
-            LOG.warning("commit failed", reason=str(exc))
+            _log.warning("commit failed", reason=str(exc))
             return
         self._committed.update({(o.topic, o.partition): o.offset for o in offsets})
 
@@ -361,7 +361,7 @@ class IndexRole:
         self._assigned = {(found.topic, found.partition) for found in partitions}
         if self._is_waiting:
             consumer.pause(list(partitions))
-        LOG.info("partitions assigned", n_partitions=len(partitions))
+        _log.info("partitions assigned", n_partitions=len(partitions))
         self.on_ready()
 
     def _forget(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:

@@ -17,17 +17,18 @@ import structlog
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
-from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
+from streamproc.clients.settings import log_level, required, told_stores
 from streamproc.contract import env
 from streamproc.contract.object_keys import request_key
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import SinkError
 from streamproc.logging_setup import configure_logging
 from streamproc.sinks.errors import DamagedLogError, EmptyStoreError
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
 
-LOG = structlog.get_logger("framewire.reindex")
+_log = structlog.get_logger("framewire.reindex")
 
 _OPTIONS = frozenset({"--empty", "--yes"})
 
@@ -129,13 +130,13 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
         try:
             rows = rebuild(store, project, task).take_rows()
         except (DamagedLogError, ValueError) as exc:
-            LOG.error("task is damaged", task=task, reason=str(exc))  # noqa: TRY400 - a finding
+            _log.error("task is damaged", task=task, reason=str(exc))
             damaged[task] = str(exc)
             continue
         except SinkError:
             raise
-        except Exception as exc:  # one task's edge: the others are still written
-            LOG.exception("unexpected failure", task=task)
+        except Exception as exc:  # noqa: BLE001 - one task's edge: the others are still written
+            _log.exception("unexpected failure", task=task)
             damaged[task] = f"{type(exc).__name__}: {exc}"
             continue
         refused = [
@@ -145,7 +146,7 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
         ]
         if refused:
             damaged[task] = f"{len(refused)} rows cannot be stored: {refused[0].reason}"
-            LOG.error("task is damaged", task=task, reason=damaged[task])
+            _log.error("task is damaged", task=task, reason=damaged[task])
             continue
         n_tasks += 1
     return Reindexed(n_tasks, damaged)

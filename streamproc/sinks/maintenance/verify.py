@@ -16,9 +16,10 @@ import msgspec
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
-from streamproc.clients.settings import StoreSettings, log_level, required, told_stores
+from streamproc.clients.settings import log_level, required, told_stores
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.tables import DETECTIONS, TASKS
 from streamproc.errors import SinkError
 from streamproc.logging_setup import configure_logging

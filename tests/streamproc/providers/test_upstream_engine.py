@@ -235,13 +235,20 @@ OTHER = [frame_event(i, confidence=0.25) for i in range(6)]
     ids=["other", "other-later", "shorter", "shifted"],
 )
 def test_a_second_run_with_other_results_is_not_appended(soon: None, second: bytes) -> None:
+    again: list[str] = []
+
+    def submit_again() -> str:
+        again.append("up_2")
+        return "up_2"
+
     logs = {"up_1": _failed("source_unreachable", 3), "up_2": second}
     with (
         video_api(stream=_by_task(logs)) as server,
-        _engine(server, submit_again=lambda: "up_2") as engine,
+        _engine(server, submit_again=submit_again) as engine,
     ):
         assert [_next_index(engine) for _ in range(3)] == [0, 1, 2]
         assert _failure(engine).code == "source_unreachable"
+        assert again == ["up_2"], "it is not tried once more"
 
 
 def test_a_checkpoint_without_a_digest_is_not_continued_by_a_second_run(soon: None) -> None:

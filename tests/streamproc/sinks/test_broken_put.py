@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from streamproc.clients.object_store import S3Objects
-from streamproc.clients.settings import StoreSettings
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import StoreUnavailableError
 from tests.engines import S3Server
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streamproc.clients.clickhouse import ClientFactory
@@ -15,7 +16,7 @@ from streamproc.contract.chunk import StreamInfo
 from streamproc.contract.records import ChunkRecord, ConsumerBeat
 from streamproc.contract.tables import TASKS
 from streamproc.contract.topics import CHUNKS
-from streamproc.sinks.archive.consumer import LOG, ArchiveRole
+from streamproc.sinks.archive.consumer import ArchiveRole
 from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.index.consumer import IndexRole
 from streamproc.sinks.index.tables import IndexTables
@@ -120,7 +121,9 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
         roles.append(kind(consumer_config(client_config(kafka.environ), group), store, letters))
         return roles[-1]
 
-    thread = threading.Thread(target=run_lives, args=(life, stop, watch, LOG))
+    thread = threading.Thread(
+        target=run_lives, args=(life, stop, watch, structlog.get_logger("test"))
+    )
     thread.start()
     try:
         before, after, writer = LogBuilder(new_task()), LogBuilder(new_task()), Writer(kafka)

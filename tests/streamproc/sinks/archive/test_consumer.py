@@ -17,10 +17,10 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streamproc.clients.kafka import client_config, consumer_config
 from streamproc.clients.object_store import S3Objects
-from streamproc.clients.settings import StoreSettings
 from streamproc.contract import env
 from streamproc.contract.object_keys import final_key
 from streamproc.contract.records import TrackVector
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.errors import StoreUnavailableError
 from streamproc.sinks.archive.actions import segment_info, segments

@@ -9,10 +9,10 @@ import pytest
 
 from streamproc.clients.clickhouse import ClientFactory
 from streamproc.clients.object_store import S3Objects
-from streamproc.clients.settings import StoreSettings
 from streamproc.contract.framing import frame_event
 from streamproc.contract.object_keys import final_key, request_key, segment_key, vectors_key
 from streamproc.contract.records import Submitted, TrackVector
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.stored_request import StoredRequest as StoredByApi
 from streamproc.contract.stored_request import encode_stored_request
 from streamproc.contract.tables import (
