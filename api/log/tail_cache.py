@@ -23,19 +23,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from api.log.task_tail import Tail, TailFacts, TailView, size_of, strip_payload
+from api.log.task_tail import Tail, TailFacts, TailView, Ticket, size_of, strip_payload
 from streamproc.contract.fold import Fold
 from streamproc.contract.records import ChunkRecord
-
-
-class Ticket(NamedTuple):
-    """Eviction state of a task before its segments are listed.
-
-    Both fields are those of the task's `Tail`.
-    """
-
-    low_watermark: int
-    generation: int
 
 
 class TaskPlace(NamedTuple):
@@ -60,6 +50,7 @@ class TailCache:
         self._holding: dict[str, Tail] = {}
         self._idle: OrderedDict[str, None] = OrderedDict()
         self._n_born = 0
+        self._asked: dict[str, int] = {}  # the round that last returned a held task as a candidate
         self._n_asked = 0
         self._stuck = False
 
@@ -137,14 +128,13 @@ class TailCache:
         found = heapq.nsmallest(
             limit,
             (
-                (tail.asked, -tail.size_bytes, task)
+                (self._asked.get(task, 0), -tail.size_bytes, task)
                 for task, tail in self._holding.items()
-                if tail.n_written
+                if tail.is_written
             ),
         )
         self._n_asked += 1
-        for _, _, task in found:
-            self._tails[task].asked = self._n_asked
+        self._asked.update((task, self._n_asked) for _, _, task in found)
         return [
             TaskPlace(self._tails[task].project, task, self._tails[task].partition)
             for _, _, task in found
@@ -154,7 +144,7 @@ class TailCache:
         """Return the task's eviction state; call it before listing the task's segments."""
         tail = self._tail(task, partition)
         self._rest(task, tail)
-        return Ticket(tail.low_watermark, tail.generation)
+        return tail.ticket()
 
     def seed(self, task: str, ticket: Ticket, fold: Fold, started_ms: int | None = None) -> bool:
         """Restore the task's state from S3, listed after `ticket`; False: list again, new ticket.
@@ -163,13 +153,8 @@ class TailCache:
         A task that is already seeded keeps its state.
         """
         tail = self._tails.get(task)
-        if tail is None or tail.generation != ticket.generation:
-            return False  # the tail was dropped, so its evictions are not known any more
-        if tail.low_watermark > max(ticket.low_watermark, fold.position):
+        if tail is None or not tail.seed(ticket, fold, started_ms):
             return False
-        if tail.fold is None:
-            tail.restore(fold, started_ms)
-        tail.note_stored(fold)
         self._rest(task, tail)
         return True
 
@@ -188,18 +173,18 @@ class TailCache:
         Raises KeyError unless `offset` is in `[start, end)` of the task's view.
         """
         tail = self._tails.get(task)
-        if tail is None or tail.fold is None or not tail.start <= offset < tail.fold.next_off:
-            raise KeyError(f"the ring does not hold byte {offset}")
+        if tail is None:
+            raise KeyError(f"the tail cache does not hold {task}")
         return tail.read(offset, limit_bytes)
 
     def watch(self, task: str, partition: int) -> None:
         """Keep the task's state while a reader waits for it. Every `watch` needs an `unwatch`."""
-        self._tail(task, partition).n_watchers += 1
+        self._tail(task, partition).watch()
         self._idle.pop(task, None)
 
     def unwatch(self, task: str) -> None:
         tail = self._tails[task]
-        tail.n_watchers -= 1
+        tail.unwatch()
         self._rest(task, tail)
 
     def _tail(self, task: str, partition: int) -> Tail:
@@ -211,7 +196,7 @@ class TailCache:
 
     def _rest(self, task: str, tail: Tail) -> None:
         """Mark a task without records and readers as idle; drop the least recently used ones."""
-        if tail.records or tail.n_watchers:
+        if not tail.is_resting:
             return
         self._idle[task] = None
         self._idle.move_to_end(task)
@@ -229,26 +214,24 @@ class TailCache:
             return
         goal_bytes = self._budget_bytes - self._budget_bytes // 8
         oldest = [
-            (tail.records[0].time_ms, tail.generation, task)
+            (tail.oldest_ms, tail.generation, task)
             for task, tail in self._holding.items()
-            if self._may_leave(tail)
+            if self._may_evict(tail)
         ]
         heapq.heapify(oldest)
         while oldest and self._size_bytes > goal_bytes:
             _, generation, task = oldest[0]
             tail = self._holding[task]
-            self._size_bytes -= size_of(tail.drop_first())
-            if self._may_leave(tail):
-                heapq.heapreplace(oldest, (tail.records[0].time_ms, generation, task))
+            self._size_bytes -= tail.evict()
+            if self._may_evict(tail):
+                heapq.heapreplace(oldest, (tail.oldest_ms, generation, task))
                 continue
             heapq.heappop(oldest)
-            if not tail.records:
+            if not tail.size_bytes:
                 del self._holding[task]
+                self._asked.pop(task, None)
                 self._rest(task, tail)
         self._stuck = self._size_bytes > self._budget_bytes
 
-    def _may_leave(self, tail: Tail) -> bool:
-        """Return whether the task's oldest record is archived and may be evicted."""
-        if not tail.records:
-            return False
-        return tail.records[0].position < max(self._archived[tail.partition], tail.stored)
+    def _may_evict(self, tail: Tail) -> bool:
+        return tail.may_evict(self._archived[tail.partition])

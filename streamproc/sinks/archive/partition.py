@@ -10,30 +10,17 @@ in progress; an existing segment is adopted, whichever archiver wrote it. Tasks 
 each other: a task that cannot be archived is given up, and reported.
 """
 
+from collections.abc import Callable
+
 from cachetools import LRUCache
 
-from streamproc.contract.fold import Verdict
-from streamproc.contract.object_keys import Final
 from streamproc.contract.records import ChunkRecord
-from streamproc.sinks.archive.actions import (
-    Action,
-    FinalStored,
-    GiveUp,
-    LogRead,
-    Outcome,
-    PutFinal,
-    ReadLog,
-    Seed,
-    Seeded,
-    Seek,
-    SegmentStored,
-    TaskDamaged,
-    VectorsStored,
-)
-from streamproc.sinks.archive.final import final_of
-from streamproc.sinks.archive.task import Phase, TaskArchive
+from streamproc.sinks.archive.actions import Action, Outcome, Seek
+from streamproc.sinks.archive.task import TaskArchive
 
 N_REMEMBERED = 4096
+
+_Event = Callable[[TaskArchive], list[Action]]
 
 
 class Archiver:
@@ -69,21 +56,9 @@ class Archiver:
         self._next = record.position + 1
         if record.task in self._finished:
             return []
-        try:
-            return self._accept(record, now_s)
-        except Exception as exc:  # noqa: BLE001 - one task's edge
-            return self._fail(self._tasks[record.task], exc)
-
-    def _accept(self, record: ChunkRecord, now_s: float) -> list[Action]:
-        task = self._tasks.get(record.task)
-        if task is None:
-            task = self._tasks[record.task] = TaskArchive(record.task, record.project)
-            task.queue.append(record)
-            return [Seed(task.id, task.project)]
-        if task.phase is Phase.SEEDING:
-            task.queue.append(record)
-            return []
-        return self._fold(task, [record], now_s)
+        if record.task not in self._tasks:
+            self._tasks[record.task] = TaskArchive(record.task, record.project)
+        return self._run(record.task, now_s, lambda task: task.accept(record, now_s))
 
     def skip(self, position: int) -> None:
         """Skip a message that is not a valid record."""
@@ -91,13 +66,7 @@ class Archiver:
 
     def tick(self, now_s: float) -> list[Action]:
         """Return the flushes that are due now."""
-        actions: list[Action] = []
-        for task in list(self._tasks.values()):
-            try:
-                actions += self._advance(task, now_s)
-            except Exception as exc:  # noqa: BLE001 - one task's edge
-                actions += self._fail(task, exc)
-        return actions
+        return [action for task in list(self._tasks) for action in self._run(task, now_s)]
 
     def flush(self, now_s: float) -> list[Action]:
         """Make everything due from now on, because the process is about to exit."""
@@ -105,101 +74,25 @@ class Archiver:
         return self.tick(now_s)
 
     def done(self, outcome: Outcome, now_s: float) -> list[Action]:
-        """Process the outcome of an action."""
-        task = self._tasks.get(outcome.task)
-        if task is None:
+        """Process the outcome of an action; that of a finished task is ignored."""
+        if outcome.task not in self._tasks:
             return []
+        return self._run(outcome.task, now_s, lambda task: task.done(outcome, now_s))
+
+    def _run(self, name: str, now_s: float, event: _Event | None = None) -> list[Action]:
+        """Give the task an event, and then the time; an error ends this task alone."""
+        task = self._tasks[name]
         try:
-            return self._done(task, outcome, now_s)
+            actions = event(task) if event else []
+            actions = actions or task.tick(now_s, flushing=self._flushing)
+        except ValueError as exc:  # its records or objects are inconsistent
+            actions = task.give_up(str(exc))
         except Exception as exc:  # noqa: BLE001 - one task's edge
-            return self._fail(task, exc)
-
-    def _done(self, task: TaskArchive, outcome: Outcome, now_s: float) -> list[Action]:
-        match outcome:
-            case Seeded():
-                return self._seeded(task, outcome, now_s)
-            case VectorsStored():
-                return [task.segment(upto=outcome.end)]
-            case SegmentStored():
-                task.stored(outcome.end, outcome.info)
-                return self._advance(task, now_s)
-            case LogRead():
-                return [PutFinal(task.id, task.project, _read_final(task, outcome))]
-            case FinalStored():
-                self._finish(task)
-                return []
-            case TaskDamaged():
-                return self._give_up(task, outcome.reason)
-
-    def _seeded(self, task: TaskArchive, outcome: Seeded, now_s: float) -> list[Action]:
-        if outcome.final:
-            self._finish(task)
-            return []
-        task.seeded(outcome.end, outcome.info)
-        queue, task.queue = task.queue, []
-        return self._fold(task, queue, now_s)
-
-    def _fold(self, task: TaskArchive, records: list[ChunkRecord], now_s: float) -> list[Action]:
-        for at, record in enumerate(records):
-            if task.fold_record(record, now_s) is not Verdict.GAP:
-                continue
-            if task.phase is not Phase.READY:  # its outcome comes first; then S3 is read again
-                task.queue_behind(records[at:])
-                return []
-            return self._repair(task, records[at:])
-        return self._advance(task, now_s)
-
-    def _repair(self, task: TaskArchive, records: list[ChunkRecord]) -> list[Action]:
-        """Repair a gap: first read S3, then read Kafka again from there, then give up."""
-        if not task.reseeded:
-            task.reseed(records)
-            return [Seed(task.id, task.project)]
-        position = task.fold.position
-        if task.sought_from == position:
-            return self._give_up(task, f"log bytes from {task.fold.next_off} on are not in Kafka")
-        task.sought_from = position
-        task.reseeded = False
-        self._next = position
-        return [Seek(task.id, position)]
-
-    def _advance(self, task: TaskArchive, now_s: float) -> list[Action]:
-        if task.phase is not Phase.READY:
-            return []
-        if task.queue:
-            queue, task.queue = task.queue, []
-            return self._fold(task, queue, now_s)
-        if task.is_due(now_s, flushing=self._flushing):
-            return [task.flush(now_s)]
-        if task.fold.closed and not task.buffer:
-            task.phase = Phase.FINAL
-            final = task.final()
-            if final is None:
-                return [ReadLog(task.id, task.project, task.stored_end)]
-            return [PutFinal(task.id, task.project, final)]
-        return []
-
-    def _finish(self, task: TaskArchive) -> None:
-        del self._tasks[task.id]
-        self._finished[task.id] = None
-
-    def _fail(self, task: TaskArchive, exc: Exception) -> list[Action]:
-        """Give up a task whose records are inconsistent, or cause an unexpected error."""
-        if isinstance(exc, ValueError):
-            return self._give_up(task, str(exc))
-        return self._give_up(task, f"{type(exc).__name__}: {exc}", "internal_error")
-
-    def _give_up(self, task: TaskArchive, reason: str, code: str = "task_damaged") -> list[Action]:
-        self._finish(task)
-        return [GiveUp(task.id, reason, task.project, task.fold.position - 1, code)]
-
-
-def _read_final(task: TaskArchive, read: LogRead) -> Final:
-    return final_of(
-        first=read.first,
-        terminal=read.terminal,
-        length=task.stored_end,
-        sha256=read.sha256,
-        started_ms=task.started_ms or 0,
-        finished_ms=task.finished_ms,
-        attempts=task.attempts,
-    )
+            actions = task.give_up(f"{type(exc).__name__}: {exc}", "internal_error")
+        for action in actions:
+            if isinstance(action, Seek):
+                self._next = action.position
+        if task.is_finished:
+            del self._tasks[name]
+            self._finished[name] = None
+        return actions

@@ -1,4 +1,8 @@
-"""One task's archive state: its fold, the bytes not yet in S3, and the offset that it holds."""
+"""The archiver of one task, sans-IO: its records and the outcomes of its actions in, actions out.
+
+The only state machine of the archive: the partition's `Archiver` routes to it, and reads nothing
+but its `hold`. At most one action of the task is in progress; it decides the phase.
+"""
 
 import enum
 import hashlib
@@ -9,38 +13,62 @@ from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import parse_events
 from streamproc.contract.object_keys import Final, SegmentInfo
 from streamproc.contract.records import Attempt, ChunkRecord, decode_claim
-from streamproc.sinks.archive.actions import PutSegment, PutVectors, VectorEntry
+from streamproc.sinks.archive.actions import (
+    Action,
+    FinalStored,
+    GiveUp,
+    LogRead,
+    Outcome,
+    PutFinal,
+    PutSegment,
+    PutVectors,
+    ReadLog,
+    Seed,
+    Seeded,
+    Seek,
+    SegmentStored,
+    TaskDamaged,
+    VectorEntry,
+    VectorsStored,
+)
 from streamproc.sinks.archive.final import final_of
 
 FLUSH_BYTES = 1024 * 1024
 FLUSH_AFTER_S = 1.0
 
 
-class Phase(enum.Enum):
-    """What a task waits for; READY: only for more records."""
+class _Phase(enum.Enum):
+    """What the task waits for; READY: only for more records."""
 
+    NEW = "new"
     SEEDING = "seeding"
     READY = "ready"
     STORING = "storing"
     FINAL = "final"
+    FINISHED = "finished"
 
 
 class TaskArchive:
-    """Mutable state of one task in an `Archiver`, its only caller."""
+    """One task's records on their way to S3.
+
+    `accept` and `done` return the actions that their argument causes; if there are none, `tick` has
+    the flush that may be due now. All three raise ValueError if the task's records or objects are
+    inconsistent: then give it up. Times are seconds of any monotonic clock.
+    """
 
     def __init__(self, task: str, project: str) -> None:
-        self.id = task
-        self.project = project
-        self.phase = Phase.SEEDING
-        self.fold = Fold()
-        self.queue: list[ChunkRecord] = []  # not folded yet: they wait for an outcome
-        self.buffer: deque[ChunkRecord] = deque()  # accepted, not in a stored segment
-        self.stored_end = 0
-        self.started_ms: int | None = None
-        self.finished_ms: int | None = None
-        self.attempts: tuple[Attempt, ...] = ()
-        self.reseeded = True  # whether S3 was read since the last accepted record
-        self.sought_from: int | None = None
+        self._id = task
+        self._project = project
+        self._phase = _Phase.NEW
+        self._fold = Fold()
+        self._queue: list[ChunkRecord] = []  # not folded: they wait for an outcome; READY: none
+        self._buffer: deque[ChunkRecord] = deque()  # accepted, not in a stored segment
+        self._stored_end = 0
+        self._started_ms: int | None = None
+        self._finished_ms: int | None = None
+        self._attempts: tuple[Attempt, ...] = ()
+        self._reseeded = True  # whether S3 was read since the last accepted record
+        self._sought_from: int | None = None
         self._claims: list[int] = []  # positions of claims after the last stored record
         self._since_s = 0.0
         self._closing: int | None = None  # offset of a closed log that has no final.json
@@ -51,90 +79,161 @@ class TaskArchive:
 
     @property
     def buffered_bytes(self) -> int:
-        return sum(len(r.value) + len(r.vectors or b"") for r in (*self.buffer, *self.queue))
+        """Bytes of the records that wait for S3."""
+        return sum(len(r.value) + len(r.vectors or b"") for r in (*self._buffer, *self._queue))
 
     @property
     def is_idle(self) -> bool:
-        return self.phase is Phase.READY and not self.buffer and not self.queue
+        """Whether no record waits for S3; a claim without chunks does not."""
+        return self._phase is _Phase.READY and not self._buffer and not self._queue
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the task is archived, or given up: it takes no more records."""
+        return self._phase is _Phase.FINISHED
 
     def hold(self) -> int | None:
         """Return the first Kafka offset that a restarted archiver must read, None if none."""
         places = [*self._claims[:1]]
-        if self.queue:
-            places.append(self.queue[0].position)
-        if self.buffer:
-            places.append(self.buffer[0].position)
+        if self._queue:
+            places.append(self._queue[0].position)
+        if self._buffer:
+            places.append(self._buffer[0].position)
         if self._closing is not None:
             places.append(self._closing)
         return min(places, default=None)
 
-    def seeded(self, end: int, info: SegmentInfo | None) -> None:
-        """Apply the part of the log that S3 has."""
-        self.phase = Phase.READY
-        if info is not None and end > self.stored_end:
-            self.stored(end, info)
+    def accept(self, record: ChunkRecord, now_s: float) -> list[Action]:
+        """Process the task's next record, in Kafka order."""
+        if self._phase is _Phase.NEW:
+            return self._read_store([record])
+        if self._phase is _Phase.SEEDING:
+            self._queue.append(record)
+            return []
+        return self._fold_records([record], now_s)
 
-    def reseed(self, records: list[ChunkRecord]) -> None:
-        self.phase = Phase.SEEDING
-        self.reseeded = True
-        self.queue = [*records, *self.queue]
+    def tick(self, now_s: float, *, flushing: bool) -> list[Action]:
+        """Return the flush that is due now; `flushing`: any buffered record is due."""
+        if self._phase is not _Phase.READY:
+            return []
+        if self._is_due(now_s, flushing=flushing):
+            return [self._flush(now_s)]
+        if self._fold.closed and not self._buffer:
+            return [self._finalize()]
+        return []
 
-    def queue_behind(self, records: list[ChunkRecord]) -> None:
-        self.queue += records
+    def done(self, outcome: Outcome, now_s: float) -> list[Action]:
+        """Process the outcome of the action in progress."""
+        match outcome:
+            case Seeded(final=True) | FinalStored():
+                self._phase = _Phase.FINISHED
+                return []
+            case Seeded():
+                if outcome.info is not None and outcome.end > self._stored_end:
+                    self._stored(outcome.end, outcome.info)
+                return self._resume(now_s)
+            case VectorsStored():
+                return [self._segment(upto=outcome.end)]
+            case SegmentStored():
+                self._stored(outcome.end, outcome.info)
+                return self._resume(now_s)
+            case LogRead():
+                final = self._final(outcome.first, outcome.terminal, outcome.sha256)
+                return [PutFinal(self._id, self._project, final)]
+            case TaskDamaged():
+                return self.give_up(outcome.reason)
 
-    def fold_record(self, record: ChunkRecord, now_s: float) -> Verdict:
-        if self.queue and self.phase is not Phase.READY:
-            return Verdict.GAP  # an earlier record of the task waits: keep the order
-        self.fold, verdict = step(self.fold, record)
+    def give_up(self, reason: str, code: str = "task_damaged") -> list[Action]:
+        """Finish without an archive: the task no longer holds the commit back."""
+        self._phase = _Phase.FINISHED
+        return [GiveUp(self._id, reason, self._project, self._fold.position - 1, code)]
+
+    def _read_store(self, records: list[ChunkRecord]) -> list[Action]:
+        """Read how far S3 has the log, before `records` are folded."""
+        self._phase = _Phase.SEEDING
+        self._reseeded = True
+        self._queue = [*records, *self._queue]
+        return [Seed(self._id, self._project)]
+
+    def _resume(self, now_s: float) -> list[Action]:
+        """Go on after an outcome, with the records that waited for it."""
+        self._phase = _Phase.READY
+        queue, self._queue = self._queue, []
+        return self._fold_records(queue, now_s)
+
+    def _fold_records(self, records: list[ChunkRecord], now_s: float) -> list[Action]:
+        for at, record in enumerate(records):
+            # An earlier record of the task waits: the order is kept.
+            if not self._queue and self._fold_record(record, now_s) is not Verdict.GAP:
+                continue
+            if self._phase is _Phase.READY:
+                return self._repair(records[at:])
+            self._queue += records[at:]  # the outcome comes first; then S3 is read again
+            return []
+        return []
+
+    def _repair(self, records: list[ChunkRecord]) -> list[Action]:
+        """Repair a gap: first read S3, then read Kafka again from there, then give up."""
+        if not self._reseeded:
+            return self._read_store(records)
+        position = self._fold.position
+        if self._sought_from == position:
+            return self.give_up(f"log bytes from {self._fold.next_off} on are not in Kafka")
+        self._sought_from = position
+        self._reseeded = False
+        return [Seek(self._id, position)]
+
+    def _fold_record(self, record: ChunkRecord, now_s: float) -> Verdict:
+        self._fold, verdict = step(self._fold, record)
         if verdict is Verdict.GAP:
             return verdict
-        if self.started_ms is None:
-            self.started_ms = record.time_ms
-        if self.fold.closed and record.kind == "terminal" and record.epoch == self.fold.epoch:
-            self.finished_ms = record.time_ms
+        if self._started_ms is None:
+            self._started_ms = record.time_ms
+        if self._fold.closed and record.kind == "terminal" and record.epoch == self._fold.epoch:
+            self._finished_ms = record.time_ms
         if verdict is Verdict.CLAIMED:
             self._claims.append(record.position)
             claim = decode_claim(record.value)
-            self.attempts = (claim.attempts if claim else ()) or self.attempts
+            self._attempts = (claim.attempts if claim else ()) or self._attempts
         elif verdict is Verdict.ACCEPTED:
-            self.reseeded = False
-            self.sought_from = None
-            if not self.buffer:
+            self._reseeded = False
+            self._sought_from = None
+            if not self._buffer:
                 self._since_s = now_s
-            self.buffer.append(record)
-            if self.fold.closed:
+            self._buffer.append(record)
+            if self._fold.closed:
                 self._closing = record.position
         return verdict
 
-    def is_due(self, now_s: float, *, flushing: bool) -> bool:
-        if not self.buffer:
+    def _is_due(self, now_s: float, *, flushing: bool) -> bool:
+        if not self._buffer:
             return False
-        if flushing or self.fold.closed or now_s - self._since_s >= FLUSH_AFTER_S:
+        if flushing or self._fold.closed or now_s - self._since_s >= FLUSH_AFTER_S:
             return True
-        return self.fold.next_off - self.stored_end >= FLUSH_BYTES
+        return self._fold.next_off - self._stored_end >= FLUSH_BYTES
 
-    def flush(self, now_s: float) -> PutVectors | PutSegment:
+    def _flush(self, now_s: float) -> PutVectors | PutSegment:
         """Return the first action that stores the buffer's start, about `FLUSH_BYTES` of it."""
-        end = self.stored_end
+        end = self._stored_end
         entries = []
-        for record in self.buffer:
+        for record in self._buffer:
             end = record.end
             if record.vectors is not None:
                 entries.append(VectorEntry(record.end, record.frame, record.vectors))
-            if end - self.stored_end >= FLUSH_BYTES:
+            if end - self._stored_end >= FLUSH_BYTES:
                 break
         self._since_s = now_s
-        self.phase = Phase.STORING
+        self._phase = _Phase.STORING
         if entries:
-            return PutVectors(self.id, self.project, self.stored_end, end, tuple(entries))
-        return self.segment(upto=end)
+            return PutVectors(self._id, self._project, self._stored_end, end, tuple(entries))
+        return self._segment(upto=end)
 
-    def segment(self, upto: int) -> PutSegment:
+    def _segment(self, upto: int) -> PutSegment:
         """Return the PUT of the buffered records that end at `upto` or before.
 
         Raises ValueError if there is none: a sidecar ends inside a record.
         """
-        taken = [record for record in self.buffer if record.end <= upto]
+        taken = [record for record in self._buffer if record.end <= upto]
         if not taken:
             raise ValueError(f"a sidecar ends at byte {upto}, inside a record")
         last = taken[-1]
@@ -143,54 +242,58 @@ class TaskArchive:
             next_seq=last.seq + 1,
             last_frame=max(self._stored_frame, *(record.frame for record in taken)),
             next_position=last.position + 1,
-            started_ms=self.started_ms or 0,
+            started_ms=self._started_ms or 0,
             closed=last.kind == "terminal",
-            attempts=self.attempts,
+            attempts=self._attempts,
         )
         body = b"".join(record.value for record in taken)
-        return PutSegment(self.id, self.project, self.stored_end, body, info)
+        return PutSegment(self._id, self._project, self._stored_end, body, info)
 
-    def stored(self, end: int, info: SegmentInfo) -> None:
+    def _stored(self, end: int, info: SegmentInfo) -> None:
         """Record that bytes up to `end` are in S3, ours or another archiver's; `info`: fold there.
 
         Raises ValueError if `end` is inside one of our records.
         """
-        self.phase = Phase.READY
-        while self.buffer and self.buffer[0].end <= end:
-            record = self.buffer.popleft()
+        while self._buffer and self._buffer[0].end <= end:
+            record = self._buffer.popleft()
             self._digest_record(record)
-        if self.buffer and self.buffer[0].off < end:
+        if self._buffer and self._buffer[0].off < end:
             raise ValueError(f"a segment ends at byte {end}, inside a record")
-        if end > self.fold.next_off:
-            self.fold = Fold(
-                position=max(self.fold.position, info.next_position),
-                epoch=max(self.fold.epoch, info.epoch),
+        if end > self._fold.next_off:
+            self._fold = Fold(
+                position=max(self._fold.position, info.next_position),
+                epoch=max(self._fold.epoch, info.epoch),
                 next_off=end,
                 next_seq=info.next_seq,
                 last_frame=info.last_frame,
                 closed=info.closed,
             )
             self._digest = None
-        self.stored_end = end
+        self._stored_end = end
         self._stored_frame = info.last_frame
-        self.started_ms = info.started_ms
-        self.attempts = self.attempts or info.attempts
+        self._started_ms = info.started_ms
+        self._attempts = self._attempts or info.attempts
         self._claims = [position for position in self._claims if position >= info.next_position]
-        if self.fold.closed and self._closing is None:
-            self._closing = min([info.next_position - 1, *(r.position for r in self.queue)])
+        if self._fold.closed and self._closing is None:
+            self._closing = min([info.next_position - 1, *(r.position for r in self._queue)])
 
-    def final(self) -> Final | None:
-        """Return `final.json`, None if the log's start must be read back first."""
-        if self._digest is None:
-            return None
+    def _finalize(self) -> Action:
+        """Return the action that closes the archive, now that every record is stored."""
+        self._phase = _Phase.FINAL
+        if self._digest is None:  # the log's start was not seen: read it back first
+            return ReadLog(self._id, self._project, self._stored_end)
+        final = self._final(self._first, self._terminal, self._digest.hexdigest())
+        return PutFinal(self._id, self._project, final)
+
+    def _final(self, first: bytes, terminal: bytes, sha256: str) -> Final:
         return final_of(
-            first=self._first,
-            terminal=self._terminal,
-            length=self.stored_end,
-            sha256=self._digest.hexdigest(),
-            started_ms=self.started_ms or 0,
-            finished_ms=self.finished_ms,
-            attempts=self.attempts,
+            first=first,
+            terminal=terminal,
+            length=self._stored_end,
+            sha256=sha256,
+            started_ms=self._started_ms or 0,
+            finished_ms=self._finished_ms,
+            attempts=self._attempts,
         )
 
     def _digest_record(self, record: ChunkRecord) -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from api.log.fanout import MAX_WAITING_BYTES, Broadcast, Subscriber
 from api.log.segments import SegmentMap
-from api.log.tail_cache import TailCache, Ticket
+from api.log.tail_cache import TailCache
+from api.log.task_tail import Ticket
 from api.store.segment import Segment
 from streamproc.clients.object_store import ListedObject, ObjectHead
 from streamproc.contract import object_keys

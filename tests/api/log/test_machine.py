@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 
 from api.log import task_tail as tail_module
 from api.log.fanout import Broadcast, Subscriber
-from api.log.tail_cache import TailCache, Ticket
+from api.log.tail_cache import TailCache
+from api.log.task_tail import Ticket
 from api.store.segment import Segment
 from streamproc.clients.object_store import ListedObject, ObjectHead
 from streamproc.contract.fold import Fold, Verdict
