@@ -13,15 +13,19 @@ from textual.timer import Timer
 
 from api.contract.resources import TaskPage
 from console.client import calls
+from console.client.curl import curl
 from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
 from console.tui.log_follower import follow_log
 from console.tui.messages import FeedMoved, FeedNote, TaskRead
-from console.tui.screens.live_seek import LiveSeek
+from console.tui.screens.live_preview import LivePreview, Position
+from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
+from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskList, TaskView
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.live_rendering import (
@@ -31,11 +35,9 @@ from console.tui.widgets.live_rendering import (
     head_lines,
     target_rows,
 )
-from console.tui.widgets.preview import Preview
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.timeline import Figures, Timeline
-from streamproc.contract.chunk import Target
 
 _STATUS_S = 1.5
 _REST = 3.0
@@ -43,7 +45,7 @@ _REST = 3.0
 _MAX_DRAWING_S = 0.3
 
 
-class LiveTab(LiveSeek, Vertical):
+class LiveTab(Vertical):
     """Assign `task_id` to follow a task. It is also followed while another tab is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,7 +79,10 @@ class LiveTab(LiveSeek, Vertical):
         self.fold = LiveFold()
         self._tasks = TaskList()
         self._draw_s = draw_s
-        self._image_widget = image_widget
+        self._seek = StreamSeek(self, backend, lambda: self.snapshot.lines, self.draw)
+        self._preview = LivePreview(
+            backend, self._shown_position, image_widget=image_widget, id="preview"
+        )
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
@@ -86,7 +91,7 @@ class LiveTab(LiveSeek, Vertical):
         yield Lines(id="live-head", classes="strip")
         with Vertical(id="live-panes", classes="panes"):
             with Horizontal(id="live-top"):
-                yield Preview(image_widget=self._image_widget, id="preview")
+                yield self._preview
                 yield Splitter("preview", "columns", id="live-columns")
                 with Vertical(id="live-side"):
                     yield Listing(TARGET_COLUMNS, id="targets", empty="no target in this frame")
@@ -104,11 +109,16 @@ class LiveTab(LiveSeek, Vertical):
         self._visible = True
         self.query_one("#events", Listing).focus()
         self.draw()
-        self.look()
+        self._preview.start()
 
     def on_hidden(self) -> None:
         self._visible = False
-        self.stop_looking()
+        self._preview.stop()
+
+    @property
+    def held(self) -> SeekWindow | None:
+        """The held position; None while the newest one is shown."""
+        return self._seek.held
 
     # -- incoming data
 
@@ -116,13 +126,13 @@ class LiveTab(LiveSeek, Vertical):
         if not self.is_mounted or task_id is None:
             return
         self.fold = LiveFold()
-        self.held = None
+        self._seek.follow(task_id, self.fold.index)
         self.snapshot = LiveSnapshot()
         self.note = ("", "dim")
-        self.forget_picture()
+        self._preview.follow(task_id)
         self._follow(task_id)
         self._watch_status(task_id)
-        self.look()
+        self.draw()
 
     def on_feed_moved(self, _: FeedMoved) -> None:
         if self._timer is None:
@@ -159,7 +169,7 @@ class LiveTab(LiveSeek, Vertical):
     def draw(self) -> None:
         """Show the latest position of the stream, or the held one."""
         snapshot, held = self.snapshot, self.held
-        targets, frame = self.looked_at()
+        targets, frame = self._shown_position()
         counts = dict(Counter(target.class_name for target in targets))
         self._draw_head()
         self.query_one("#targets", Listing).show(target_rows(targets, snapshot.tracks))
@@ -171,17 +181,14 @@ class LiveTab(LiveSeek, Vertical):
         else:
             events.show(EventRows(held.lines), at=held.cursor)
         if self.task_id is None:
-            self.query_one(Preview).say("Choose a task in Tasks, or press o and give its id.")
+            self._preview.say("Choose a task in Tasks, or press o and give its id.")
 
-    def looked_at(self) -> tuple[tuple[Target, ...], int | None]:
-        """Return the targets and the frame of the shown position."""
-        if self.held is None:
-            return (
-                self.snapshot.targets,
-                self.snapshot.last_frame if self.snapshot.n_chunks else None,
-            )
-        chunk = self.held.line.chunk()
-        return ((), None) if chunk is None else (targets_of(chunk), self.held.line.frame)
+    def _shown_position(self) -> Position:
+        held, snapshot = self.held, self.snapshot
+        if held is None:
+            return snapshot.targets, snapshot.last_frame if snapshot.n_chunks else None
+        chunk = held.line.chunk()
+        return ((), None) if chunk is None else (targets_of(chunk), held.line.frame)
 
     def _draw_head(self) -> None:
         head = self.query_one("#live-head", Lines)
@@ -233,13 +240,43 @@ class LiveTab(LiveSeek, Vertical):
     @on(Listing.Moved, "#events")
     def _event_chosen(self, message: Listing.Moved) -> None:
         if message.by_person and message.key is not None:
-            self.hold_byte(int(message.key))
+            self._seek.hold_byte(int(message.key))
 
     @on(Listing.Moved, "#targets")
     def _target_chosen(self, message: Listing.Moved) -> None:
         listing = self.query_one("#targets", Listing)
         track = int(message.key) if message.key and listing.has_focus else 0
-        self.query_one(Preview).choose(track if track > 0 else None)
+        self._preview.choose(track if track > 0 else None)
+
+    def action_hold(self) -> None:
+        self._seek.toggle()
+
+    def action_live(self) -> None:
+        self._seek.release()
+
+    def action_step(self, n: int) -> None:
+        self._seek.step(n)
+
+    def action_seek(self) -> None:
+        self._seek.ask(self.snapshot.offset)
+
+    def action_preview(self) -> None:
+        self._preview.toggle()
+
+    def action_copy_event(self) -> None:
+        held = self._seek.current()
+        if held is not None:
+            self.app.copy_to_clipboard(held.line.data.decode())
+            self.notify(f"The event at byte {grouped(held.line.start)}", title="Copied")
+
+    def action_copy_curl(self) -> None:
+        if self.task_id is not None:
+            offset = self.held.line.start if self.held else self.snapshot.offset
+            call = calls.stream(self.task_id, offset)
+            self.app.copy_to_clipboard(curl(call, self.backend.endpoint.url, stream=True))
+            self.notify(
+                f"The stream from byte {grouped(offset)} on", title="Copied the curl command"
+            )
 
     def action_open(self) -> None:
         def answered(task_id: str | None) -> None:

@@ -1,10 +1,10 @@
-"""Mix-in with the actions on a selected task: submit, edit, cancel, re-run, export, copy."""
+"""Actions on a task of the list: submit, edit, cancel, re-run, export, copy."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from textual import work
 from textual.widget import Widget
 
 from console.client import calls
@@ -21,53 +21,50 @@ from console.tui.view_models.task_list import TaskList
 from streamproc.contract.masking import is_masked
 
 
-class TaskActions(Widget):
-    """Actions on `selected`; errors of the api are shown as notifications, never as tracebacks."""
+class TaskActions:
+    """Performs actions for `host`, a widget that shows `tasks`.
 
-    backend: ApiSession
-    tasks: TaskList
+    The host's workers run them and its notifications tell how they ended; errors of the api are
+    never tracebacks. `reload` is called when the list has changed.
+    """
 
-    @property
-    def selected(self) -> str | None:
-        return None
+    def __init__(
+        self, host: Widget, backend: ApiSession, tasks: TaskList, reload: Callable[[], None]
+    ) -> None:
+        self._host = host
+        self._backend = backend
+        self._tasks = tasks
+        self._reload = reload
 
-    def reload(self) -> None:
-        """Read the tasks again soon."""
+    def submit(self) -> None:
+        self._host.app.push_screen(SubmitScreen(self._backend), self._submitted)
 
-    def action_submit(self) -> None:
-        self.app.push_screen(SubmitScreen(self.backend), self._submitted)
+    def edit(self, task_id: str) -> None:
+        """Open the submit form with the task's request."""
+        self._run(self._edit(task_id))
 
-    def action_edit(self) -> None:
-        task_id = self.selected
-        if task_id is not None:
-            self._edit(task_id)
-
-    def action_cancel(self) -> None:
-        task_id = self.selected
-        if task_id is None:
-            return
+    def cancel(self, task_id: str) -> None:
+        """Ask for confirmation, then cancel."""
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._cancel(task_id)
+                self._run(self._cancel(task_id))
 
         question = f"Cancel task {short_id(task_id)}? Its results so far are kept."
-        self.app.push_screen(ConfirmScreen(question, "Cancel it"), answered)
+        self._host.app.push_screen(ConfirmScreen(question, "Cancel it"), answered)
 
-    def action_rerun(self) -> None:
-        if self.selected is not None:
-            self._rerun(self.selected)
+    def rerun(self, task_id: str) -> None:
+        """Submit the task's request again."""
+        self._run(self._rerun(task_id))
 
-    def action_export(self) -> None:
-        task_id = self.selected
-        if task_id is None:
-            return
+    def export(self, task_id: str) -> None:
+        """Ask for a file, then write the task's tracks to it."""
 
         def answered(name: str | None) -> None:
             if name:
-                self._export(task_id, typed_path(name))
+                self._run(self._export(task_id, typed_path(name)))
 
-        self.app.push_screen(
+        self._host.app.push_screen(
             PromptScreen(
                 "Export the task's tracks to a file: .json or .csv",
                 f"{task_id}.json",
@@ -76,39 +73,39 @@ class TaskActions(Widget):
             answered,
         )
 
-    def action_copy_id(self) -> None:
-        if self.selected is not None:
-            self.app.copy_to_clipboard(self.selected)
-            self.notify(f"{self.selected}", title="Copied the id")
+    def copy_id(self, task_id: str) -> None:
+        self._host.app.copy_to_clipboard(task_id)
+        self._host.notify(task_id, title="Copied the id")
 
-    def action_copy_curl(self) -> None:
-        if self.selected is not None:
-            self._copy_curl(self.selected)
+    def copy_curl(self, task_id: str) -> None:
+        """Copy the curl command that submits the task's request."""
+        self._run(self._copy_curl(task_id))
 
-    @work(group="actions")
+    def _run(self, action: Coroutine[Any, Any, None]) -> None:
+        self._host.run_worker(action, group="actions")
+
     async def _cancel(self, task_id: str) -> None:
         try:
-            answer = await self.backend.ask(calls.cancel(task_id))
+            answer = await self._backend.ask(calls.cancel(task_id))
         except ConsoleError as exc:
-            self.notify(str(exc), title="Not cancelled", severity="error")
+            self._host.notify(str(exc), title="Not cancelled", severity="error")
             return
-        self.notify(f"{short_id(answer.id)} is {answer.status}")
-        self.reload()
+        self._host.notify(f"{short_id(answer.id)} is {answer.status}")
+        self._reload()
 
-    @work(group="actions")
     async def _rerun(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is None:
             return
         if is_staged(request):
-            self.notify(
+            self._host.notify(
                 "Its video was uploaded with the request: press e and give the file again.",
                 title="Cannot run it again as it is",
                 severity="warning",
             )
             return
         if has_masked_url(request):
-            self.notify(
+            self._host.notify(
                 "Its URL held credentials, which are not kept: press e and give the whole URL"
                 " again.",
                 title="Cannot run it again as it is",
@@ -116,53 +113,54 @@ class TaskActions(Widget):
             )
             return
         try:
-            accepted = await self.backend.ask(calls.submit(request))
+            accepted = await self._backend.ask(calls.submit(request))
         except ConsoleError as exc:
-            self.notify(str(exc), title="Not submitted", severity="error")
+            self._host.notify(str(exc), title="Not submitted", severity="error")
             return
         self._submitted(accepted.id)
 
-    @work(group="actions")
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self.app.push_screen(SubmitScreen(self.backend, request), self._submitted)
+            self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
 
-    @work(group="actions")
     async def _copy_curl(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self.app.copy_to_clipboard(curl(calls.submit(request), self.backend.endpoint.url))
-            self.notify("It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command")
+            self._host.app.copy_to_clipboard(
+                curl(calls.submit(request), self._backend.endpoint.url)
+            )
+            self._host.notify(
+                "It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command"
+            )
 
-    @work(group="actions")
     async def _export(self, task_id: str, path: Path) -> None:
         try:
-            found = await self.backend.ask(calls.results(task_id))
+            found = await self._backend.ask(calls.results(task_id))
             await asyncio.to_thread(path.write_bytes, encode_rows(found.tracks, path))
         except (ConsoleError, OSError, ValueError) as exc:
-            self.notify(str(exc), title="Not exported", severity="error")
+            self._host.notify(str(exc), title="Not exported", severity="error")
             return
-        self.notify(f"{len(found.tracks)} tracks in {path}", title="Exported")
+        self._host.notify(f"{len(found.tracks)} tracks in {path}", title="Exported")
 
     async def _request(self, task_id: str) -> dict[str, Any] | None:
-        known = self.tasks.request(task_id)
+        known = self._tasks.request(task_id)
         if known is not None:
             return known
         try:
-            task = await self.backend.ask(calls.task(task_id, include_request=True))
+            task = await self._backend.ask(calls.task(task_id, include_request=True))
         except ConsoleError as exc:
-            self.notify(str(exc), title="The request cannot be read", severity="error")
+            self._host.notify(str(exc), title="The request cannot be read", severity="error")
             return None
-        self.post_message(TaskRead(task))
+        self._host.post_message(TaskRead(task))
         return task.request if isinstance(task.request, dict) else None
 
     def _submitted(self, task_id: str | None) -> None:
         if task_id is None:
             return
-        self.notify(task_id, title="Submitted")
-        self.reload()
-        self.post_message(OpenTask(task_id))
+        self._host.notify(task_id, title="Submitted")
+        self._reload()
+        self._host.post_message(OpenTask(task_id))
 
 
 def is_staged(request: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar
 
@@ -8,20 +9,20 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.reactive import reactive
 from textual.widgets import Input
 
-from api.contract.resources import STATUSES, TaskPage
+from api.contract.resources import TaskPage
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.messages import OpenTask, TaskRead, TasksRead
 from console.tui.screens.task_actions import TaskActions
-from console.tui.screens.task_filters import TaskFilters
-from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter, TaskList
+from console.tui.view_models.task_list import ACTIVE, SORT_KEYS, SortKey, TaskFilter, TaskList
 from console.tui.widgets.canvas import Lines
-from console.tui.widgets.chips import Chips
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
+from console.tui.widgets.task_filter_bar import TaskFilterBar
 from console.tui.widgets.task_rendering import COLUMNS, details_lines, task_row
 
 PAGE = 50
@@ -29,8 +30,11 @@ CALM_FACTOR = 3.0
 _DESCRIBED_AT_ONCE = 8
 
 
-class TasksTab(TaskFilters, TaskActions, Vertical):
-    """Tasks tab; polls while it is shown, and reads the requests of visible rows."""
+class TasksTab(Vertical):
+    """Tasks tab; polls while it is shown, and reads the requests of visible rows.
+
+    `sort` is (key, reversed).
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "submit", "New"),
@@ -50,10 +54,14 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
     ]
 
+    sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))
+
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
         super().__init__(id="tasks", classes="tab")
         self.backend = backend
         self.tasks = TaskList()
+        self._filter = TaskFilterBar()
+        self._actions = TaskActions(self, backend, self.tasks, self._hurry_up)
         self._poll_s = poll_s
         self._generation = 0
         self._more_asked = False
@@ -62,15 +70,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         self._hurry = asyncio.Event()
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="task-filters", classes="strip"):
-            yield Chips(("all", *STATUSES), id="statuses")
-            yield Chips(tuple(WINDOWS), id="windows")
-            yield Lines(id="task-count")
-        yield Input(
-            placeholder="words to filter by: status, source, step, id, error",
-            id="words",
-            compact=True,
-        )
+        yield self._filter
         with Horizontal(id="task-panes", classes="panes"):
             yield Listing(COLUMNS, id="task-list", empty="reading …")
             yield Splitter("task-list", "columns", id="task-splitter")
@@ -79,6 +79,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
 
     def on_mount(self) -> None:
         self.query_one(Listing).focus()
+        self.watch(self._filter, "wanted", self._filtered, init=False)
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
@@ -89,11 +90,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
 
-    @property
-    def selected(self) -> str | None:
-        return self._selected
-
-    def reload(self) -> None:
+    def _hurry_up(self) -> None:
         """Poll now, instead of after the interval."""
         self._hurry.set()
 
@@ -113,9 +110,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         self.tasks.update(message.task)
         self.draw()
 
-    def watch_wanted(self, old: TaskFilter, new: TaskFilter) -> None:
-        if not self.is_mounted:
-            return
+    def _filtered(self, old: TaskFilter, new: TaskFilter) -> None:
         if (old.statuses, old.window) != (new.statuses, new.window):
             self._generation += 1
             self._more_asked = False
@@ -133,23 +128,19 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         """Draw the tasks in their last known state."""
         now = self.backend.clock.now()
         key, descending = self.sort
-        views = self.tasks.rows(self.wanted.text, key, now, descending=descending)
+        views = self.tasks.rows(self._filter.wanted.text, key, now, descending=descending)
         listing = self.query_one("#task-list", Listing)
         listing.say_empty(self._empty())
         listing.show([task_row(view, now) for view in views], sorted_by=(key, descending))
         more = "+" if self.tasks.cursor else ""
         shown = f"{len(views)} of " if len(views) != len(self.tasks) else ""
-        self.query_one("#task-count", Lines).show(
-            [((f"{shown}{len(self.tasks)}{more} tasks", "dim"),)]
-        )
-        self.query_one("#statuses", Chips).show(frozenset(self.wanted.statuses or {"all"}))
-        self.query_one("#windows", Chips).show(frozenset({self.wanted.window}))
+        self._filter.show_count(f"{shown}{len(self.tasks)}{more} tasks")
         self._draw_details(now)
         self._describe_missing([view.task.id for view in views])
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
-        task = self.tasks.task(self.selected or "")
+        task = self.tasks.task(self._selected or "")
         if task is None:
             facts.show([(("Choose a task to see its request.", "dim"),)])
             return
@@ -159,7 +150,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
     def _empty(self) -> str:
         if not self.tasks.loaded:
             return "no answer yet" if not self.backend.link.is_fine else "reading …"
-        if self.wanted.is_open:
+        if self._filter.wanted.is_open:
             return "No tasks yet: press n to submit a video."
         return "No task fits the filter: esc clears it."
 
@@ -225,7 +216,7 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
                 self._describe(task_id)
 
     def _call(self) -> calls.Call[TaskPage]:
-        wanted = self.wanted
+        wanted = self._filter.wanted
         return calls.tasks(
             status=sorted(wanted.statuses),
             created_from=wanted.created_from(self.backend.clock.now()),
@@ -249,6 +240,60 @@ class TasksTab(TaskFilters, TaskActions, Vertical):
         if self.tasks.cursor is not None and not self._more_asked:
             self._more_asked = True
             self._read_more(self.tasks.cursor, self._generation)
+
+    @on(Listing.TitleClicked, "#task-list")
+    def _title_clicked(self, message: Listing.TitleClicked) -> None:
+        for key in SORT_KEYS:
+            if key == message.column:
+                self.sort = (key, not self.sort[1] if key == self.sort[0] else False)
+
+    @on(Input.Submitted, "#words")
+    def _words_given(self) -> None:
+        self.query_one(Listing).focus()
+
+    def action_filter(self) -> None:
+        self._filter.edit_words()
+
+    def action_clear_filter(self) -> None:
+        self._filter.clear()
+        self.query_one(Listing).focus()
+
+    def action_next_status(self) -> None:
+        self._filter.next_status()
+
+    def action_next_window(self) -> None:
+        self._filter.next_window()
+
+    def action_next_sort(self) -> None:
+        self.sort = (SORT_KEYS[(SORT_KEYS.index(self.sort[0]) + 1) % len(SORT_KEYS)], False)
+
+    def action_reverse(self) -> None:
+        self.sort = (self.sort[0], not self.sort[1])
+
+    def action_submit(self) -> None:
+        self._actions.submit()
+
+    def action_edit(self) -> None:
+        self._on_selected(self._actions.edit)
+
+    def action_cancel(self) -> None:
+        self._on_selected(self._actions.cancel)
+
+    def action_rerun(self) -> None:
+        self._on_selected(self._actions.rerun)
+
+    def action_export(self) -> None:
+        self._on_selected(self._actions.export)
+
+    def action_copy_id(self) -> None:
+        self._on_selected(self._actions.copy_id)
+
+    def action_copy_curl(self) -> None:
+        self._on_selected(self._actions.copy_curl)
+
+    def _on_selected(self, action: Callable[[str], None]) -> None:
+        if self._selected is not None:
+            action(self._selected)
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

@@ -1,11 +1,13 @@
 """Details of the selected track: attributes, trajectory, and best crop."""
 
 import asyncio
-from collections import OrderedDict
+from typing import Any
 
 import msgspec
-from textual import on, work
-from textual.widget import Widget
+from cachetools import LRUCache
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical
 
 from api.contract.resources import TrackResource
 from console.client import calls
@@ -18,47 +20,56 @@ from console.tui.view_models.track_search import track_facts, track_key
 from console.tui.view_models.trajectories import TrailFold
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import Preview
-from console.tui.widgets.table import Listing
 from console.tui.widgets.trajectory import Trajectory
 
 _TRAIL_BYTES = 32 * 1024 * 1024
 _WINDOW_BYTES = 1024 * 1024
 _KEPT_TRAILS = 4
+_KEPT_SOURCES = 1024
 _CROP_PX = 1280
 _SETTLE_S = 0.15
 
 
-class TrackTrail(Widget):
-    """Shows `selected` after a short delay; has an LRU cache of the trajectories of 4 tasks."""
+class TrackDetails(Vertical):
+    """Shows one track after a short delay; caches the trajectories of 4 tasks."""
 
-    backend: ApiSession
+    def __init__(self, backend: ApiSession, *, image_widget: type[Any] | None) -> None:
+        super().__init__(id="track-details")
+        self._backend = backend
+        self._track: TrackResource | None = None
+        self._crop = Preview(image_widget=image_widget, id="crop")
+        self._trails: LRUCache[str, TrailFold] = LRUCache(_KEPT_TRAILS)
+        self._sources: LRUCache[str, str] = LRUCache(_KEPT_SOURCES)
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id, classes=classes)
-        self._trails: OrderedDict[str, TrailFold] = OrderedDict()
-        self._sources: dict[str, str] = {}
+    def compose(self) -> ComposeResult:
+        yield self._crop
+        yield Trajectory(id="trajectory")
+        yield Lines(id="track-facts")
 
-    @property
-    def selected(self) -> TrackResource | None:
-        return None
+    def on_mount(self) -> None:
+        self.show(None)
 
-    @on(Listing.Moved, "#track-list")
-    def _moved(self) -> None:
-        track = self.selected
-        self.query_one("#crop", Preview).say("Choose a track." if track is None else "reading …")
+    def show(self, track: TrackResource | None) -> None:
+        """Show the track's attributes now, its trajectory and crop as soon as they are read."""
+        self._track = track
+        self._crop.say("Choose a track." if track is None else "reading …")
         self.query_one(Trajectory).show(None, (16, 9))
         if track is None:
             self.query_one("#track-facts", Lines).show([])
             return
         self._draw_facts(track)
-        self._show_track(track)
+        self._read(track)
+
+    def stop(self) -> None:
+        """Read nothing more; the widget is hidden."""
+        self.workers.cancel_group(self, "trail")
 
     def _draw_facts(self, track: TrackResource) -> None:
         facts = track_facts(track, self._sources.get(track.task))
         self.query_one("#track-facts", Lines).show(facts)
 
     @work(exclusive=True, group="trail")
-    async def _show_track(self, track: TrackResource) -> None:
+    async def _read(self, track: TrackResource) -> None:
         """Read the track's trajectory from its task's log, then the frame of its best target."""
         await asyncio.sleep(_SETTLE_S)  # debounce: a held arrow key moves over many tracks
         key = track_key(track)
@@ -68,7 +79,7 @@ class TrackTrail(Widget):
             if trail is None:
                 self.post_message(PictureRead(key, None, "The task's log has no such track."))
                 return
-            found = await self.backend.read_frame(track.task, trail.best_frame, _CROP_PX)
+            found = await self._backend.read_frame(track.task, trail.best_frame, _CROP_PX)
             size_px = (found.width_px, found.height_px)
             frame = Shown(trail.best_frame, read_jpeg(found.jpeg), *size_px, ())
         except (ConsoleError, ValueError, msgspec.DecodeError) as exc:
@@ -79,39 +90,37 @@ class TrackTrail(Widget):
             self.post_message(PictureRead(key, crop(frame, trail.best)))
 
     def on_picture_read(self, message: PictureRead) -> None:
-        track = self.selected
+        message.stop()
+        track = self._track
         if track is None or message.key != track_key(track):
             return
         self._draw_facts(track)
-        preview = self.query_one("#crop", Preview)
         if message.shown is None:
-            preview.say(message.why)
+            self._crop.say(message.why)
         else:
-            preview.show(message.shown)
+            self._crop.show(message.shown)
 
     def on_trail_read(self, message: TrailRead) -> None:
-        if self.selected is not None and message.key == track_key(self.selected):
+        message.stop()
+        if self._track is not None and message.key == track_key(self._track):
             self.query_one(Trajectory).show(message.trail, message.size_px)
 
     async def _read_source(self, task_id: str) -> None:
         if task_id not in self._sources:
-            task = await self.backend.ask(calls.task(task_id, include_request=True))
+            task = await self._backend.ask(calls.task(task_id, include_request=True))
             if isinstance(task.request, dict):
                 self._sources[task_id] = source_name(task.request)
 
     async def _trails_of(self, task_id: str) -> TrailFold:
         known = self._trails.get(task_id)
         if known is not None:
-            self._trails.move_to_end(task_id)
             return known
         fold, offset = TrailFold(), 0
         while offset < _TRAIL_BYTES:
-            events = await self.backend.read_log(task_id, offset, _WINDOW_BYTES)
+            events = await self._backend.read_log(task_id, offset, _WINDOW_BYTES)
             if not events:
                 break
             fold.apply(events)
             offset = events[-1].end
         self._trails[task_id] = fold
-        if len(self._trails) > _KEPT_TRAILS:
-            self._trails.popitem(last=False)
         return fold

@@ -18,7 +18,7 @@ from console.tui.api_session import ApiSession
 from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
 from console.tui.screens.prompt import PromptScreen
-from console.tui.screens.track_details import TrackTrail
+from console.tui.screens.track_details import TrackDetails
 from console.tui.view_models.submit_form import FormError
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
@@ -30,10 +30,8 @@ from console.tui.view_models.track_search import (
 )
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
-from console.tui.widgets.preview import Preview
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
-from console.tui.widgets.trajectory import Trajectory
 
 _FIELDS = (
     ("class_name", "class", "any"),
@@ -44,7 +42,7 @@ _FIELDS = (
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
-class TracksTab(TrackTrail, Vertical):
+class TracksTab(Vertical):
     """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,7 +66,7 @@ class TracksTab(TrackTrail, Vertical):
         self.backend = backend
         self._poll_s = poll_s
         self.found: list[TrackResource] = []
-        self._image_widget = image_widget
+        self._details = TrackDetails(backend, image_widget=image_widget)
         self._cursor: str | None = None
         self._more_asked = False
 
@@ -82,14 +80,10 @@ class TracksTab(TrackTrail, Vertical):
         with Horizontal(id="track-panes", classes="panes"):
             yield Listing(COLUMNS, id="track-list", empty="reading …")
             yield Splitter("track-list", "columns", id="track-splitter")
-            with Vertical(id="track-details"):
-                yield Preview(image_widget=self._image_widget, id="crop")
-                yield Trajectory(id="trajectory")
-                yield Lines(id="track-facts")
+            yield self._details
 
     def on_mount(self) -> None:
         self.query_one("#track-windows", Chips).show(frozenset({"any time"}))
-        self.query_one("#crop", Preview).say("Choose a track.")
 
     def on_shown(self) -> None:
         self.query_one("#track-list", Listing).focus()
@@ -100,7 +94,7 @@ class TracksTab(TrackTrail, Vertical):
         self._poll()
 
     def on_hidden(self) -> None:
-        self.workers.cancel_group(self, "trail")
+        self._details.stop()
         self.workers.cancel_group(self, "poll")
 
     def search_similar(self, track: str) -> None:
@@ -200,6 +194,10 @@ class TracksTab(TrackTrail, Vertical):
         if self._cursor is not None and not self._more_asked and self.search is not None:
             self._more_asked = True
             self._search(self.search, self._cursor)
+
+    @on(Listing.Moved, "#track-list")
+    def _moved(self) -> None:
+        self._details.show(self.selected)
 
     @on(Listing.Chosen, "#track-list")
     def _chosen(self, message: Listing.Chosen) -> None:
