@@ -4,19 +4,23 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, Told
 from api.settings import Settings
 from streamproc.clients.clickhouse import client_factory
+from streamproc.clients.kafka import client_config, reader_config
 from streamproc.contract import env
 from streamproc.contract.audit import AuditRecord, decode_audit
+from streamproc.contract.topics import AUDIT, AUDIT_GROUP
 from streamproc.sinks.index.audit import start_audit
 from tests.api.server import LiveApi, NewKey, until
 from tests.api.test_tasks_route import BODY
@@ -162,6 +166,27 @@ async def test_the_table_keeps_each_record_once_and_lets_old_ones_go(
     clickhouse.command(f"INSERT INTO audit SELECT * FROM audit WHERE object = '{project}'")
     assert await listed(admin, object=project) == [record]
     assert "toIntervalDay(30)" in clickhouse.command("SHOW CREATE TABLE audit")
+
+
+async def test_what_is_in_the_table_is_committed(
+    settings: Settings, admin: httpx.AsyncClient, trail: None
+) -> None:
+    """Else each start of the role would read the whole topic again."""
+    project = (await admin.post("/v1/admin/projects", json={"name": "x"})).json()["id"]
+    await found(admin, object=project)
+    shared = client_config({env.KAFKA: settings.kafka})
+    with closing(Consumer(reader_config(shared, AUDIT_GROUP))) as reader:
+        places = [
+            TopicPartition(AUDIT, n) for n in reader.list_topics(AUDIT).topics[AUDIT].partitions
+        ]
+        ends = {place.partition: reader.get_watermark_offsets(place)[1] for place in places}
+
+        async def caught_up() -> bool:
+            committed = {place.partition: place.offset for place in reader.committed(places)}
+            return all(committed[n] >= end for n, end in ends.items() if end)
+
+        assert sum(ends.values()) > 0
+        assert await until(caught_up, within_s=30)
 
 
 class Posted:

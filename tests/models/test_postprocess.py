@@ -49,6 +49,18 @@ def test_nanodet_distances_are_expectations() -> None:
         np.testing.assert_allclose(boxes[i], expected, rtol=1e-4, atol=1e-3)
 
 
+@given(st.integers(0, 1 << 32), st.integers(1, 200))
+def test_a_nanodet_box_does_not_depend_on_the_boxes_beside_it(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=3, size=(n, 32)).astype(np.float32)
+    cells = rng.integers(0, 52, (n, 2)).astype(np.float32)
+    strides = rng.choice([8, 16, 32, 64], n).astype(np.float32)
+    some = rng.random(n) < 0.5
+    boxes = decode_nanodet(logits, cells, strides, 0.5)
+    alone = decode_nanodet(logits[some], cells[some], strides[some], 0.5)
+    np.testing.assert_array_equal(boxes[some], alone)
+
+
 def test_yolox_boxes_grow_with_the_stride() -> None:
     regression = np.array([[0.5, 0.25, np.log(2), 0]], np.float32)
     boxes = decode_yolox(regression, np.array([[3, 1]], np.float32), np.array([8], np.float32))

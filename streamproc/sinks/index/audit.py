@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from urllib3.exceptions import HTTPError
 
 from streamproc.clients.clickhouse import close_failed
@@ -80,9 +80,9 @@ class AuditSink:
             consumer.subscribe([AUDIT_TOPIC])
             self._patiently(partial(self._insert, ()), stop)
             while not stop.is_set():
-                rows = _rows(consumer.consume(BATCH_RECORDS, POLL_S))
-                if rows and self._patiently(partial(self._insert, rows), stop):
-                    _commit(consumer)
+                messages = [m for m in consumer.consume(BATCH_RECORDS, POLL_S) if not m.error()]
+                if messages and self._patiently(partial(self._insert, _rows(messages)), stop):
+                    _commit(consumer, messages)
         finally:
             consumer.close()
             self._forget()
@@ -121,8 +121,6 @@ class AuditSink:
 def _rows(messages: Sequence[Any]) -> list[list[object]]:
     rows = []
     for message in messages:
-        if message.error() is not None:
-            continue
         try:
             rows.append(row_of(decode_audit(message.value() or b"")))
         except msgspec.DecodeError as exc:
@@ -140,8 +138,11 @@ def row_of(record: AuditRecord) -> list[object]:
     ]
 
 
-def _commit(consumer: Consumer) -> None:
+def _commit(consumer: Consumer, messages: Sequence[Any]) -> None:
+    """Commit the offsets after `messages`, which are in Kafka's order within each partition."""
+    last = {message.partition(): message.offset() for message in messages}
+    offsets = [TopicPartition(AUDIT_TOPIC, place, offset + 1) for place, offset in last.items()]
     try:
-        consumer.commit(asynchronous=False)
+        consumer.commit(offsets=offsets, asynchronous=False)
     except KafkaException as exc:
         _log.info("commit failed", reason=str(exc))  # records are read again, which changes nothing
