@@ -10,10 +10,11 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 
@@ -26,10 +27,10 @@ from api.tasks.preview_process import require_sandbox
 from streamproc.clients.clickhouse import client_factory, client_options
 from streamproc.clients.log_throttle import rate_limit_logs
 from streamproc.clients.s3 import open_session
-from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.errors import SinkError
 from streamproc.sinks.index.consumer import run_index
+from streamproc.sinks.settings import IndexSettings
 
 EXIT_USAGE = 2
 GRACE_S = 5
@@ -63,19 +64,19 @@ class IndexThread(threading.Thread):
     If the role fails, the process ends: without an index the server would give old answers.
     """
 
-    def __init__(self, connect: Callable[[], Any], server: uvicorn.Server) -> None:
+    def __init__(
+        self, settings: IndexSettings, connect: Callable[[], Any], server: uvicorn.Server
+    ) -> None:
         super().__init__(name="index", daemon=True)
         self.failed = False
+        self._settings = settings
         self._connect = connect
         self._server = server
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        # The ready file is for roles with a process of their own. Here the port file shows that
-        # the process is ready.
-        environ = {name: value for name, value in os.environ.items() if name != env.READY_FILE}
         try:
-            run_index(environ, self._connect, self._stopping)
+            run_index(self._settings, self._connect, self._stopping)
         except Exception:  # noqa: BLE001 - top of a thread: otherwise the api would keep running
             _log.exception("the index role failed: the process ends")
             self.failed = True
@@ -90,7 +91,8 @@ class IndexThread(threading.Thread):
 def main() -> int:
     """Serve until SIGTERM or SIGINT. Exit code 2 means that the settings cannot be used."""
     try:
-        settings = Settings.from_environ()
+        settings = Settings.from_environ(os.environ)
+        index_settings = _index_settings(os.environ) if settings.index_in_api else None
         configure_logging(settings.log)
         client_options(settings.clickhouse)
         open_session(settings.s3)
@@ -107,7 +109,7 @@ def main() -> int:
     server = AnnouncingServer(config, Path(settings.port_file) if settings.port_file else None)
     # uvicorn raises its signals again after it has stopped: this is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    index = IndexThread(connect, server) if settings.index_in_api else None
+    index = IndexThread(index_settings, connect, server) if index_settings is not None else None
     try:
         if index is not None:
             index.start()
@@ -118,6 +120,11 @@ def main() -> int:
             index.stop()
     failed = not server.started or (index is not None and index.failed)
     return 1 if failed else 0
+
+
+def _index_settings(environ: Mapping[str, str]) -> IndexSettings:
+    """Return the settings of the index thread, which writes no ready file: see the port file."""
+    return msgspec.structs.replace(IndexSettings.from_environ(environ), ready_file=None)
 
 
 def configure_logging(level: str) -> None:

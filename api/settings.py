@@ -1,6 +1,5 @@
 """The api's settings: one frozen struct, read once from the environment at start."""
 
-import os
 from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any, Self
@@ -153,29 +152,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({shown})"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Return the settings from the environment variables.
 
         Raises `SettingError`, naming the variable, when one is missing or cannot be read.
         """
-        source = os.environ if environ is None else environ
         fields: dict[str, Any] = {
-            "kafka": required(source, env.KAFKA),
-            "clickhouse": required(source, env.CLICKHOUSE),
-            "kafka_options": read_kafka_options(source),
-            "s3": StoreSettings.from_environ(source),
-            "index_in_api": source.get(env.INDEX_IN_API) == "1",
-            "require_sandbox": source.get(env.REQUIRE_SANDBOX) == "1",
+            "kafka": required(environ, env.KAFKA),
+            "clickhouse": required(environ, env.CLICKHOUSE),
+            "kafka_options": read_kafka_options(environ),
+            "s3": StoreSettings.from_environ(environ),
+            "index_in_api": environ.get(env.INDEX_IN_API) == "1",
+            "require_sandbox": environ.get(env.REQUIRE_SANDBOX) == "1",
         }
-        if origins := source.get(CORS_ORIGINS):
+        if origins := environ.get(CORS_ORIGINS):
             fields["cors_origins"] = _list(origins)
-        if proxies := source.get(TRUSTED_PROXIES):
+        if proxies := environ.get(TRUSTED_PROXIES):
             fields["trusted_proxies"] = _networks(TRUSTED_PROXIES, proxies)
         for field, name in _TEXTS.items():
-            if value := source.get(name):
+            if value := environ.get(name):
                 fields[field] = value
         for field, name in _NUMBERS.items():
-            if value := source.get(name):
+            if value := environ.get(name):
                 fields[field] = _number(name, value, least=1 if field in _POSITIVE else 0)
         _check_secret_key(fields.get("secret_key"))
         return cls(**fields)

@@ -21,12 +21,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.group_offsets import GroupOffsets, Place
-from streamproc.clients.kafka import client_config
-from streamproc.contract import env
 from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
-from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import WORKERS
-from streamproc.contract.watchdog import DEFAULT_LIMIT_S, Watchdog
+from streamproc.contract.watchdog import Watchdog
 
 _log = structlog.get_logger("framewire.watchdog")
 
@@ -76,16 +73,16 @@ class ConsumerWatch:
         self._starts: dict[Place, int] = {}
 
     @classmethod
-    def from_environ(
-        cls, environ: Mapping[str, str], role: str, group: str, outbox: Outbox
+    def reporting(
+        cls, config: Mapping[str, Any], role: str, group: str, limit_s: float, outbox: Outbox
     ) -> Self:
-        """Create a watchdog from the environment. Raises `SettingError`."""
+        """Return a watchdog whose reports go to video.workers."""
 
         def beat(told: ConsumerBeat) -> None:
             key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
             outbox.publish(WORKERS, key, msgspec.msgpack.encode(told))
 
-        return cls(client_config(environ), role, group, read_limit_s(environ), beat)
+        return cls(config, role, group, limit_s, beat)
 
     def look_at(self, reader: Watched | None) -> None:
         """Watch this reader from now on; None: there is no reader at the moment."""
@@ -206,20 +203,6 @@ class ConsumerWatch:
         if self._admin is None:
             self._admin = AdminClient(dict(self._config))
         return self._admin
-
-
-def read_limit_s(environ: Mapping[str, str]) -> float:
-    """Return FRAMEWIRE_WATCHDOG_S; raises `SettingError` unless it is a number >= 0."""
-    text = environ.get(env.WATCHDOG_S)
-    if not text:
-        return DEFAULT_LIMIT_S
-    try:
-        limit_s = float(text)
-    except ValueError:
-        limit_s = -1.0
-    if not 0 <= limit_s < float("inf"):
-        raise SettingError(f"{env.WATCHDOG_S} must be a number of 0 or more")
-    return limit_s
 
 
 def _now_ms() -> int:

@@ -13,11 +13,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from streamproc.contract import env
 from streamproc.contract.preview import NO_SUCH_FRAME, FrameAnswer, FrameOrder
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.task_spec import FrameRange, Sampling
-from streamproc.settings import read_settings
+from streamproc.settings import read_source_settings
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.opener import FetchPolicy
 from streamproc.source.frame_source import open_source
@@ -28,7 +27,7 @@ from streamproc.source.types import FrameOutputs, SourceSpec
 def main(_: list[str]) -> int:
     """Answer requests until stdin ends."""
     try:
-        settings = read_settings({env.KAFKA: "not used", **os.environ})
+        settings = read_source_settings(os.environ)
     except SettingError as exc:
         sys.stderr.write(f"{exc}\n")
         return 2

@@ -1,6 +1,5 @@
 """The worker's settings, read once from the environment (names in `contract.env`)."""
 
-import math
 import os
 import socket
 import tempfile
@@ -12,25 +11,55 @@ import msgspec
 
 from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts, read_ports
 from streamproc.clients.faust_security import KafkaSecurity, read_security
-from streamproc.clients.kafka import read_kafka_options
-from streamproc.clients.settings import log_level
+from streamproc.clients.kafka import KafkaSettings
+from streamproc.clients.settings import log_level, read_number
 from streamproc.contract import env
+from streamproc.contract.providers import LOCAL, Provider, load_providers
 from streamproc.contract.sealing import Sealer
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
 
 T = TypeVar("T")
 
 
-class WorkerSettings(msgspec.Struct, frozen=True):
-    """Settings of one worker process."""
+class SourceSettings(msgspec.Struct, frozen=True):
+    """What a process may fetch and decode."""
 
-    environ: Mapping[str, str]
-    """The whole environment, for the Kafka and S3 clients; never printed."""
+    file_roots: tuple[Path, ...] = ()
+    """Directories that file:// sources may be read from."""
+    private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+    """Private hosts, networks and ports that sources may use all the same."""
+    source_ports: frozenset[int] = COMMON_PORTS
+    """Ports that sources on public hosts may use."""
+    max_source_bytes: int = 20 * 1024**3
+    """Size of the largest source that is fetched."""
+    store_ca_file: str | None = None
+    """PEM file of the CAs that verify S3's certificate."""
+    require_sandbox: bool = False
+    """Refuse to decode if a required part of the decoder's sandbox is missing."""
+    open_timeout_s: float = 30.0
+    """Time limit for opening a source, plus one second for each MiB received."""
+    min_source_rate: float = 6400.0
+    """Minimum transfer rate of an origin while the worker waits for it, bytes/s; 0: any."""
+    min_free_bytes: int = 512 * 1024**2
+    """Bytes that copies of sources leave free on the disk of temporary files."""
+    project_spool_bytes: int = 0
+    """Bytes of that disk that copies of one project's sources may use; 0: no such limit."""
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """Settings of one worker process. The repr shows no secrets."""
+
     worker_id: str
     """Name of this worker in claims and on the System page."""
+    kafka: KafkaSettings
+    """How the clients of librdkafka connect."""
     kafka_security: KafkaSecurity = KafkaSecurity()
-    """How Faust's consumer connects; the other clients read the options themselves."""
+    """How Faust's consumer connects."""
+    store: StoreSettings = StoreSettings()
+    """Framewire's own S3."""
+    source: SourceSettings = SourceSettings()
     device: str = "AUTO:GPU,CPU"
     """OpenVINO device for providers that set none."""
     precision: str = "auto"
@@ -45,30 +74,12 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Kafka evicts a silent worker after this time: most of the delay before a task resumes."""
     models_dir: Path | None = None
     """The user's own models."""
-    providers_file: Path | None = None
-    """Path of providers.toml; None: only this machine's models."""
-    file_roots: tuple[Path, ...] = ()
-    """Directories that file:// sources may be read from."""
-    private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
-    """Private hosts, networks and ports that sources may use all the same."""
-    source_ports: frozenset[int] = COMMON_PORTS
-    """Ports that sources on public hosts may use."""
-    max_source_bytes: int = 20 * 1024**3
-    """Size of the largest source that is fetched."""
-    store_ca_file: str | None = None
-    """PEM file of the CAs that verify S3's certificate."""
-    require_sandbox: bool = False
-    """Refuse to decode if a required part of the decoder's sandbox is missing."""
+    providers: tuple[Provider, ...] = (LOCAL,)
+    """The providers of providers.toml; without the file, only this machine's models."""
+    upstream_keys: Mapping[str, str] = {}
+    """Bearer keys of upstream providers, by the variable that providers.toml names."""
     sealer: Sealer | None = None
     """Decrypts the URLs that hold credentials; without it, tasks with such URLs fail."""
-    open_timeout_s: float = 30.0
-    """Time limit for opening a source, plus one second for each MiB received."""
-    min_source_rate: float = 6400.0
-    """Minimum transfer rate of an origin while the worker waits for it, bytes/s; 0: any."""
-    min_free_bytes: int = 512 * 1024**2
-    """Bytes that copies of sources leave free on the disk of temporary files."""
-    project_spool_bytes: int = 0
-    """Bytes of that disk that copies of one project's sources may use; 0: no such limit."""
     openings: int = 32
     """Sources that are opened at the same time, outside of the slots."""
     project_openings: int = 8
@@ -86,56 +97,68 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
-    """Return the settings; raises `SettingError`, which names the variable."""
-    if not environ.get(env.KAFKA):
-        raise SettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
-    default = WorkerSettings(environ={}, worker_id="")
-    slots = int(_number(environ, env.SLOTS, default.slots, least=1))
+    """Return a worker's settings; raises `SettingError`, which names the variable."""
+    kafka = KafkaSettings.from_environ(environ)
+    default = WorkerSettings(worker_id="", kafka=kafka)
+    slots = int(read_number(environ, env.SLOTS, default.slots, least=1))
+    providers = load_providers(_path(environ, env.PROVIDERS))
+    keys = {provider.key_env for provider in providers if provider.key_env is not None}
     return WorkerSettings(
-        environ=environ,
         worker_id=environ.get(env.WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}",
-        kafka_security=_security(environ),
+        kafka=kafka,
+        kafka_security=_security(kafka),
+        store=StoreSettings.from_environ(environ),
+        source=read_source_settings(environ),
         device=environ.get(env.DEVICE) or default.device,
         precision=environ.get(env.PRECISION) or default.precision,
         slots=slots,
-        sessions=int(_number(environ, env.SESSIONS, 4 * slots, least=slots)),
-        slice_s=_number(environ, env.SLICE_S, default.slice_s, least=0.1),
-        session_timeout_s=_number(
+        sessions=int(read_number(environ, env.SESSIONS, 4 * slots, least=slots)),
+        slice_s=read_number(environ, env.SLICE_S, default.slice_s, least=0.1),
+        session_timeout_s=read_number(
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
         ),
         models_dir=_path(environ, env.MODELS),
-        providers_file=_path(environ, env.PROVIDERS),
+        providers=providers,
+        upstream_keys={name: environ[name] for name in keys if environ.get(name)},
+        sealer=_sealer(environ),
+        openings=int(read_number(environ, env.OPENINGS, default.openings, least=1)),
+        project_openings=int(
+            read_number(environ, env.PROJECT_OPENINGS, default.project_openings, least=1)
+        ),
+        ready_file=_path(environ, env.READY_FILE),
+        watchdog_s=read_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
+        log_level=log_level(environ),
+    )
+
+
+def read_source_settings(environ: Mapping[str, str]) -> SourceSettings:
+    """Return what the process may fetch; raises `SettingError`, which names the variable."""
+    default = SourceSettings()
+    return SourceSettings(
         file_roots=tuple(
             Path(part) for part in environ.get(env.FILE_ROOTS, "").split(os.pathsep) if part
         ),
         private_hosts=_read(environ, env.PRIVATE_HOSTS, PrivateHosts),
         source_ports=COMMON_PORTS | _read(environ, env.SOURCE_PORTS, read_ports),
         max_source_bytes=int(
-            _number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
+            read_number(environ, env.MAX_SOURCE_BYTES, default.max_source_bytes, least=1)
         ),
         store_ca_file=environ.get(env.S3_CA_BUNDLE) or None,
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
-        sealer=_sealer(environ),
-        open_timeout_s=_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),
-        min_source_rate=_number(environ, env.MIN_SOURCE_RATE, default.min_source_rate, least=0),
-        min_free_bytes=int(_number(environ, env.MIN_FREE_BYTES, default.min_free_bytes, least=0)),
+        open_timeout_s=read_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),
+        min_source_rate=read_number(environ, env.MIN_SOURCE_RATE, default.min_source_rate, least=0),
+        min_free_bytes=int(
+            read_number(environ, env.MIN_FREE_BYTES, default.min_free_bytes, least=0)
+        ),
         project_spool_bytes=int(
-            _number(environ, env.PROJECT_SPOOL_BYTES, default.project_spool_bytes, least=0)
+            read_number(environ, env.PROJECT_SPOOL_BYTES, default.project_spool_bytes, least=0)
         ),
-        openings=int(_number(environ, env.OPENINGS, default.openings, least=1)),
-        project_openings=int(
-            _number(environ, env.PROJECT_OPENINGS, default.project_openings, least=1)
-        ),
-        ready_file=_path(environ, env.READY_FILE),
-        watchdog_s=_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
-        log_level=log_level(environ),
     )
 
 
-def _security(environ: Mapping[str, str]) -> KafkaSecurity:
-    options = read_kafka_options(environ)
+def _security(kafka: KafkaSettings) -> KafkaSecurity:
     try:
-        return read_security(options)
+        return read_security(kafka.options)
     except SettingError as exc:
         raise SettingError(f"{env.KAFKA_OPTIONS}: {exc}") from exc
 
@@ -161,18 +184,3 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in {"0", "1"}:
         raise SettingError(f"{name} must be 0 or 1")
     return text == "1"
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, *, least: float) -> float:
-    text = environ.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError as exc:
-        raise SettingError(f"{name} must be a number") from exc
-    if not math.isfinite(value):
-        raise SettingError(f"{name} must be a number")
-    if value < least:
-        raise SettingError(f"{name} must be at least {least:g}")
-    return value

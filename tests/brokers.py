@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
+from streamproc.clients.kafka import KafkaSettings
 from streamproc.clients.topic_admin import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import POLICIES
@@ -50,6 +51,10 @@ class KafkaNode:
     @property
     def environ(self) -> dict[str, str]:
         return {env.KAFKA: self.bootstrap}
+
+    @property
+    def settings(self) -> KafkaSettings:
+        return KafkaSettings(self.bootstrap)
 
     def start(self) -> None:
         """Start it, wait until it answers, and make the topics."""

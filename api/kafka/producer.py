@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from api.errors import UnavailableError
 from api.settings import Settings
-from streamproc.clients.kafka import producer_config, shared_config
+from streamproc.clients.kafka import KafkaSettings, client_config, producer_config
 from streamproc.clients.kafka_errors import kafka_trouble
 from streamproc.contract import topics
 
@@ -28,7 +28,7 @@ class UnequalPartitionsError(Exception):
 
 def kafka_config(settings: Settings) -> dict[str, Any]:
     """Return the librdkafka properties shared by all clients of this process."""
-    return shared_config(settings.kafka, settings.kafka_options)
+    return client_config(KafkaSettings(settings.kafka, settings.kafka_options))
 
 
 class Publisher:

@@ -3,8 +3,9 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
+import msgspec
 from confluent_kafka import Consumer, Message
 
 from streamproc.contract import env
@@ -14,23 +15,35 @@ from streamproc.contract.topics import MAX_MESSAGE_BYTES
 _QUIET = logging.getLogger("librdkafka")
 
 
-def client_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties common to all clients. Raises `SettingError`."""
-    if not environ.get(env.KAFKA):
-        raise SettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
-    return shared_config(environ[env.KAFKA], read_kafka_options(environ))
+class KafkaSettings(msgspec.Struct, frozen=True):
+    """How clients reach Kafka. The repr shows no options, which may hold passwords."""
+
+    bootstrap: str
+    """Bootstrap servers: host:port, separated by commas."""
+    options: Mapping[str, Any] = {}
+    """Properties of librdkafka that the operator sets."""
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings(bootstrap={self.bootstrap!r})"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables; raises `SettingError`, which names a missing or invalid one."""
+        if not environ.get(env.KAFKA):
+            raise SettingError(f"{env.KAFKA} must name the Kafka bootstrap servers")
+        return cls(environ[env.KAFKA], read_kafka_options(environ))
 
 
-def shared_config(bootstrap: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties that every client shares; the operator's `options` replace ours."""
+def client_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the properties that every client shares; the operator's options replace ours."""
     return {
-        "bootstrap.servers": bootstrap,
+        "bootstrap.servers": kafka.bootstrap,
         "logger": _QUIET,
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
-        **options,
+        **kafka.options,
     }
 
 

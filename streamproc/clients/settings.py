@@ -1,5 +1,6 @@
 """Settings that several roles read from the environment in the same way."""
 
+import math
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -24,6 +25,22 @@ def log_level(environ: Mapping[str, str]) -> str:
     if level not in _LEVELS:
         raise SettingError(f"{env.LOG} is one of {', '.join(_LEVELS)}")
     return level.upper()
+
+
+def read_number(environ: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    """Return a finite number of `least` or more; raises `SettingError`, with the name."""
+    text = environ.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError as exc:
+        raise SettingError(f"{name} must be a number") from exc
+    if not math.isfinite(value):
+        raise SettingError(f"{name} must be a number")
+    if value < least:
+        raise SettingError(f"{name} must be at least {least:g}")
+    return value
 
 
 def told_stores(store: StoreSettings, clickhouse: str) -> str:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
@@ -22,9 +21,7 @@ _PIN = "pin"
 class BucketUploads:
     """Implements `providers.staging.Uploads`; thread-safe."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """Raises `SettingError`, which names an invalid variable."""
-        settings = StoreSettings.from_environ(environ)
+    def __init__(self, settings: StoreSettings) -> None:
         self._bucket = settings.bucket
         self._client: Any = open_client(
             settings, connect_timeout=3, read_timeout=30, retries={"total_max_attempts": 2}

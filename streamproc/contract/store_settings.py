@@ -1,6 +1,5 @@
 """Object store configuration: address, credentials and options, the same for all clients."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -51,27 +50,28 @@ class StoreSettings(msgspec.Struct, frozen=True):
         return f"StoreSettings(endpoint={self.endpoint!r}, bucket={self.bucket!r})"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read the variables; raises `SettingError`, which names an invalid one."""
-        source = os.environ if environ is None else environ
-        addressing: Any = source.get(env.S3_ADDRESSING) or "auto"
+        addressing: Any = environ.get(env.S3_ADDRESSING) or "auto"
         if addressing not in get_args(Addressing):
             raise SettingError(f"{env.S3_ADDRESSING} is auto, path or virtual")
-        ca_bundle = source.get(env.S3_CA_BUNDLE) or None
+        ca_bundle = environ.get(env.S3_CA_BUNDLE) or None
         if ca_bundle is not None and not Path(ca_bundle).is_file():
             raise SettingError(f"{env.S3_CA_BUNDLE} names no file")
         return cls(
-            endpoint=source.get(env.S3_ENDPOINT) or None,
-            bucket=source.get(env.S3_BUCKET) or DEFAULT_BUCKET,
-            key=source.get(env.S3_KEY) or None,
-            secret=source.get(env.S3_SECRET) or None,
-            session_token=source.get(env.S3_SESSION_TOKEN) or None,
-            profile=source.get(env.S3_PROFILE) or None,
-            region=source.get(env.S3_REGION) or source.get(env.S3_DEFAULT_REGION) or DEFAULT_REGION,
+            endpoint=environ.get(env.S3_ENDPOINT) or None,
+            bucket=environ.get(env.S3_BUCKET) or DEFAULT_BUCKET,
+            key=environ.get(env.S3_KEY) or None,
+            secret=environ.get(env.S3_SECRET) or None,
+            session_token=environ.get(env.S3_SESSION_TOKEN) or None,
+            profile=environ.get(env.S3_PROFILE) or None,
+            region=environ.get(env.S3_REGION)
+            or environ.get(env.S3_DEFAULT_REGION)
+            or DEFAULT_REGION,
             ca_bundle=ca_bundle,
             addressing=addressing,
-            unconditional=source.get(env.S3_UNCONDITIONAL) == "1",
-            tried=source.get(env.S3_TRIED) == "1",
+            unconditional=environ.get(env.S3_UNCONDITIONAL) == "1",
+            tried=environ.get(env.S3_TRIED) == "1",
         )
 
     def to_environ(self) -> dict[str, str]:

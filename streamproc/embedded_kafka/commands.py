@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from streamproc.clients.kafka import client_config
+from streamproc.clients.kafka import KafkaSettings, client_config
 from streamproc.clients.topic_admin import Troubles, ensure_topics, touch_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.audit import DEFAULT_DAYS
@@ -59,7 +59,10 @@ def topics_main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     troubles = Troubles()
     try:
-        config: dict[str, Any] = {**client_config(os.environ), "error_cb": troubles.hear}
+        config: dict[str, Any] = {
+            **client_config(KafkaSettings.from_environ(os.environ)),
+            "error_cb": troubles.hear,
+        }
         admin = AdminClient(config)
     except SettingError as exc:
         sys.stderr.write(f"{exc}\n")

@@ -41,7 +41,6 @@ class Engines:
     def __init__(
         self,
         settings: WorkerSettings,
-        providers: tuple[Provider, ...],
         shelf: ModelCache,
         pool: Executor,
         uploads: Uploads,
@@ -49,10 +48,10 @@ class Engines:
         depth: int,
     ) -> None:
         self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
-        self._providers = {provider.name: provider for provider in providers}
+        self._providers = {provider.name: provider for provider in settings.providers}
         self._depth = depth
-        self._spools = SpoolShares(settings.project_spool_bytes)
-        self._policy = FetchPolicy.of(settings)
+        self._spools = SpoolShares(settings.source.project_spool_bytes)
+        self._policy = FetchPolicy.of(settings.source)
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str) -> tuple[str, str]:
@@ -165,10 +164,13 @@ class Engines:
         if provider is None or provider.kind != "upstream" or not pin:
             return
         try:
-            client = UpstreamClient(provider, self._settings.environ)
+            client = self._upstream_client(provider)
         except TaskFailedError:
             return
         client.cancel(pin)
+
+    def _upstream_client(self, provider: Provider) -> UpstreamClient:
+        return UpstreamClient(provider, self._settings.upstream_keys.get(provider.key_env or ""))
 
     def _open_upstream(
         self,
@@ -180,7 +182,7 @@ class Engines:
     ) -> UpstreamEngine:
         """Submit the task, or continue the upstream task with which the log was started."""
         spec = submitted.spec
-        client = UpstreamClient(provider, self._settings.environ)
+        client = self._upstream_client(provider)
 
         def submit() -> str:
             hint = spec.model_hint if spec.model_hint != provider.name else None

@@ -2,12 +2,11 @@
 
 import threading
 import time
-from collections.abc import Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streamproc.clients.kafka import client_config, consumer_config, poll_batch
+from streamproc.clients.kafka import KafkaSettings, client_config, consumer_config, poll_batch
 from streamproc.contract.topics import CONTROL
 
 _POLL_S = 0.2
@@ -19,14 +18,14 @@ _log = structlog.get_logger()
 class Cancellations:
     """Ids of the tasks with a cancel request; a background thread keeps the set up to date."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._tasks: set[str] = set()
         self._position = 0
         self._moved = threading.Condition()
         self._stopping = threading.Event()
-        self._consumer = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
+        self._consumer = Consumer(consumer_config(client_config(kafka), "framewire-cancels"))
         self._consumer.assign([TopicPartition(CONTROL, 0, 0)])
-        self._probe = Consumer(consumer_config(client_config(environ), "framewire-cancels"))
+        self._probe = Consumer(consumer_config(client_config(kafka), "framewire-cancels"))
         self._probe_lock = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="cancels", daemon=True)
         self._thread.start()

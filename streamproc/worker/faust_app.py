@@ -38,7 +38,7 @@ class TaskStream:
     """Consumer of this worker's partitions of video.tasks. Create it in the running event loop."""
 
     def __init__(
-        self, settings: WorkerSettings, bootstrap: str, handle: Handle, leave: Callable[[], object]
+        self, settings: WorkerSettings, handle: Handle, leave: Callable[[], object]
     ) -> None:
         """`handle` runs one slice and returns whether its message is done.
 
@@ -58,7 +58,7 @@ class TaskStream:
         self._positions: dict[int, int] = {}
         self.app = faust.App(
             WORKER_GROUP,
-            broker=[f"kafka://{host}" for host in bootstrap.split(",")],
+            broker=[f"kafka://{host}" for host in settings.kafka.bootstrap.split(",")],
             broker_credentials=_credentials(settings.kafka_security),
             broker_client_id=settings.worker_id,
             broker_session_timeout=settings.session_timeout_s,

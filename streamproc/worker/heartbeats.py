@@ -1,12 +1,12 @@
 """Liveness of suspected workers, from the heartbeats on video.workers."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from streamproc.clients.kafka import client_config, consumer_config, poll_batch
+from streamproc.clients.kafka import KafkaSettings, client_config, consumer_config, poll_batch
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.topics import WORKERS
@@ -23,8 +23,8 @@ _decode_beat = msgpack_decoder(WorkerBeat)
 class Heartbeats:
     """Reader of heartbeats. Opens a consumer for each call of `crashed`, as calls are rare."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
 
     def crashed(self, suspects: Sequence[Suspect], limit: int) -> bool:
         """Return whether at least `limit` suspects crashed, as far as heartbeats show.
@@ -36,7 +36,7 @@ class Heartbeats:
         until_s = time.monotonic() + _LISTEN_S
         heard: list[WorkerBeat] = []
         consumer = Consumer(
-            consumer_config(client_config(self._environ), "framewire-beats", low_latency=True)
+            consumer_config(client_config(self._kafka), "framewire-beats", low_latency=True)
         )
         try:
             since_ms = min((suspect.claimed_ms for suspect in suspects), default=asked_ms)

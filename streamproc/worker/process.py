@@ -21,8 +21,6 @@ from models.registry import Registry
 from streamproc.clients.kafka import client_config
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.consumer_watchdog import ConsumerWatch
-from streamproc.contract import env
-from streamproc.contract.providers import load_providers
 from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.setting_error import SettingError
@@ -64,16 +62,14 @@ class Worker:
         self._consumer: ConsumerBeat | None = None
         n_threads = (os.cpu_count() or 2) + 1
         self._pool = ThreadPoolExecutor(n_threads, "perceive")
-        self._providers = load_providers(settings.providers_file)
         self._shelf = ModelCache(Registry(settings.models_dir))
-        self._writer = LogWriter(settings.environ)
-        self._cancels = Cancellations(settings.environ)
+        self._writer = LogWriter(settings.kafka)
+        self._cancels = Cancellations(settings.kafka)
         self._sessions = SessionCache(settings.sessions)
         self._readers = LogReaders()
-        uploads = BucketUploads(settings.environ)
+        uploads = BucketUploads(settings.store)
         self._engines = Engines(
             settings,
-            self._providers,
             self._shelf,
             self._pool,
             uploads,
@@ -84,7 +80,7 @@ class Worker:
             settings.slice_s,
             self._readers,
             self._writer,
-            Heartbeats(settings.environ),
+            Heartbeats(settings.kafka),
             self._cancels,
             self._engines,
             self._sessions,
@@ -109,14 +105,12 @@ class Worker:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         for _ in range(self._settings.slots + 1):
-            self._readers.add(LogReader(self._settings.environ))
+            self._readers.add(LogReader(self._settings.kafka))
         await asyncio.to_thread(self._warm)
         if not await self._kafka_answers(stop):
             await asyncio.to_thread(self._close)
             return
-        stream = TaskStream(
-            self._settings, self._settings.environ[env.KAFKA], self._handle, stop.set
-        )
+        stream = TaskStream(self._settings, self._handle, stop.set)
         await stream.start()
         _log.info("worker ready", worker=self._settings.worker_id)
         if self._settings.ready_file is not None:
@@ -124,7 +118,7 @@ class Worker:
         beats = asyncio.create_task(self._beat(stream, stop))
         looks = asyncio.create_task(self._dispatch.look_around())
         watch = ConsumerWatch(
-            client_config(self._settings.environ),
+            client_config(self._settings.kafka),
             "worker",
             WORKER_GROUP,
             self._settings.watchdog_s,
@@ -162,7 +156,7 @@ class Worker:
     def _warm(self) -> None:
         """Preload the default detector for the first task."""
         try:
-            device, precision = self._engines.resolve(self._providers[0].name)
+            device, precision = self._engines.resolve(self._settings.providers[0].name)
             if device != "upstream":
                 self._shelf.load(Registry().resolve("detect").ref, device, precision)
         except (ModelError, TaskFailedError) as exc:
@@ -211,7 +205,7 @@ class Worker:
     def _device(self) -> tuple[str, str]:
         """Return the first provider's device and precision; fixed while this process runs."""
         try:
-            return self._engines.resolve(self._providers[0].name)
+            return self._engines.resolve(self._settings.providers[0].name)
         except TaskFailedError:
             return "none", ""
 
@@ -248,7 +242,7 @@ def main(argv: Sequence[str]) -> int:
         settings = read_settings(os.environ)
         configure_logging(settings.log_level)
         with tempfile.TemporaryDirectory(prefix="framewire-worker-") as state_dir:
-            sandbox = probed_sandbox(require=settings.require_sandbox)
+            sandbox = probed_sandbox(require=settings.source.require_sandbox)
             worker = Worker(msgspec.structs.replace(settings, state_dir=Path(state_dir)), sandbox)
             asyncio.run(worker.run())
     except (SettingError, SandboxMissingError) as exc:

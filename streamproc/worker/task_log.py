@@ -6,7 +6,7 @@ append may count, so `settle` raises and the caller claims and folds again.
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
@@ -23,7 +23,13 @@ from confluent_kafka import (
 )
 
 from streamproc.clients.chunk_messages import chunk_record
-from streamproc.clients.kafka import client_config, consumer_config, poll_batch, producer_config
+from streamproc.clients.kafka import (
+    KafkaSettings,
+    client_config,
+    consumer_config,
+    poll_batch,
+    producer_config,
+)
 from streamproc.contract.records import (
     BadRecordError,
     ChunkRecord,
@@ -91,8 +97,8 @@ class Pending:
 class LogWriter:
     """The process's idempotent producer, with a thread for its delivery reports."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._producer = Producer(producer_config(client_config(environ)))
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._producer = Producer(producer_config(client_config(kafka)))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="delivery", daemon=True)
         self._thread.start()
@@ -193,10 +199,8 @@ class LogReader:
     observed not to find them for many minutes after their return.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._config = consumer_config(
-            client_config(environ), "framewire-standing", low_latency=True
-        )
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._config = consumer_config(client_config(kafka), "framewire-standing", low_latency=True)
         self._consumer = Consumer(self._config)
         self._has_failed = False
 

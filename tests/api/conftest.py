@@ -17,6 +17,7 @@ from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.sinks.archive.consumer import run_archive
+from streamproc.sinks.settings import ArchiveSettings
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode
@@ -125,7 +126,9 @@ def archive(settings: Settings, s3_server: S3Server) -> Iterator[None]:
     """The archive role, at work in this process."""
     stop = threading.Event()
     environ = {**s3_server.environ, KAFKA: settings.kafka}
-    thread = threading.Thread(target=run_archive, args=(environ, stop))
+    thread = threading.Thread(
+        target=run_archive, args=(ArchiveSettings.from_environ(environ), stop)
+    )
     thread.start()
     yield
     stop.set()

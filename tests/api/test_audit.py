@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, Told
 from api.settings import Settings
 from streamproc.clients.clickhouse import client_factory
-from streamproc.clients.kafka import client_config, reader_config
-from streamproc.contract import env
+from streamproc.clients.kafka import KafkaSettings, client_config, reader_config
 from streamproc.contract.audit import AuditRecord, decode_audit
 from streamproc.contract.topics import AUDIT, AUDIT_GROUP
 from streamproc.sinks.index.audit import start_audit
@@ -30,8 +29,8 @@ from tests.api.test_tasks_route import BODY
 def trail(settings: Settings, clickhouse: Any) -> Iterator[None]:
     """The audit trail's sink, at work in this process."""
     stop = threading.Event()
-    environ = {env.KAFKA: settings.kafka, env.AUDIT_DAYS: "30"}
-    thread = start_audit(environ, client_factory(settings.clickhouse), stop)
+    connect = client_factory(settings.clickhouse)
+    thread = start_audit(KafkaSettings(settings.kafka), 30, connect, stop)
     yield
     stop.set()
     thread.join(30)
@@ -174,7 +173,7 @@ async def test_what_is_in_the_table_is_committed(
     """Else each start of the role would read the whole topic again."""
     project = (await admin.post("/v1/admin/projects", json={"name": "x"})).json()["id"]
     await found(admin, object=project)
-    shared = client_config({env.KAFKA: settings.kafka})
+    shared = client_config(KafkaSettings(settings.kafka))
     with closing(Consumer(reader_config(shared, AUDIT_GROUP))) as reader:
         places = [
             TopicPartition(AUDIT, n) for n in reader.list_topics(AUDIT).topics[AUDIT].partitions

@@ -1,7 +1,6 @@
 """Results and track queries, from rows as the index writes them and from a real index."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +11,12 @@ from api.ids import new_task_id
 from api.settings import Settings
 from api.tasks.submission import now_ms
 from streamproc.clients.clickhouse import client_factory
-from streamproc.contract import env, tables
+from streamproc.clients.kafka import KafkaSettings
+from streamproc.contract import tables
 from streamproc.contract.chunk import Target, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.sinks.index.consumer import run_index
+from streamproc.sinks.settings import IndexSettings
 from tests.api.rows import embedding_row, insert, task_row, track_row
 from tests.api.server import ProjectClient, until
 from tests.api.test_tasks_route import status, submit
@@ -26,11 +27,11 @@ from tests.streamproc.sinks.logs import target
 @pytest.fixture
 def index(settings: Settings, live: Any) -> Iterator[None]:
     """The real index role in this process, as the api runs it where chDB is embedded."""
-    environ = {**os.environ, env.KAFKA: settings.kafka, env.CLICKHOUSE: settings.clickhouse}
-    environ.pop(env.READY_FILE, None)
+    index_settings = IndexSettings(KafkaSettings(settings.kafka))
     stop, ready = threading.Event(), threading.Event()
     thread = threading.Thread(
-        target=run_index, args=(environ, client_factory(settings.clickhouse), stop, ready.set)
+        target=run_index,
+        args=(index_settings, client_factory(settings.clickhouse), stop, ready.set),
     )
     thread.start()
     assert ready.wait(30)

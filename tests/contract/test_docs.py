@@ -11,6 +11,7 @@ import pytest
 
 from api.settings import MIB, Settings
 from console.cli.main import COMMANDS
+from streamproc.clients.kafka import KafkaSettings
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.contract.topics import DAY_MS, DEFAULT_PARTITIONS, POLICIES
@@ -108,7 +109,7 @@ def test_a_document_names_no_variable_that_does_not_exist(document: Path) -> Non
 def test_the_defaults_of_configuration_are_those_of_the_code() -> None:
     rows = settings_rows()
     api = Settings(kafka="", clickhouse="")
-    worker = WorkerSettings(environ={}, worker_id="")
+    worker = WorkerSettings(worker_id="", kafka=KafkaSettings(""))
     expected = {
         env.PARTITIONS: f"`{DEFAULT_PARTITIONS}`",
         env.S3_BUCKET: f"`{api.s3.bucket}`",
@@ -126,7 +127,7 @@ def test_the_defaults_of_configuration_are_those_of_the_code() -> None:
         env.SLOTS: f"`{worker.slots}`",
         env.SLICE_S: f"`{worker.slice_s:g}`",
         env.SESSION_TIMEOUT_S: f"`{worker.session_timeout_s:g}`",
-        env.MAX_SOURCE_BYTES: f"{worker.max_source_bytes >> 30} GiB",
+        env.MAX_SOURCE_BYTES: f"{worker.source.max_source_bytes >> 30} GiB",
     }
     assert {name: rows[name] for name in expected} == expected
 

@@ -21,7 +21,7 @@ async def test_a_worker_whose_consumer_gave_up_leaves(kafka: KafkaNode, tmp_path
     settings = read_settings({**kafka.environ, env.SESSION_TIMEOUT_S: "3"})
     settings = msgspec.structs.replace(settings, state_dir=tmp_path)
     asked_to_leave = asyncio.Event()
-    stream = TaskStream(settings, kafka.bootstrap, refuse, asked_to_leave.set)
+    stream = TaskStream(settings, refuse, asked_to_leave.set)
     await stream.start()
     assert not asked_to_leave.is_set()
     await stream.app.crash(RuntimeError("no commit"))

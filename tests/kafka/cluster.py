@@ -16,7 +16,7 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streamproc.clients.kafka import client_config, producer_config
+from streamproc.clients.kafka import KafkaSettings, client_config, producer_config
 from streamproc.clients.topic_admin import ensure_topics, wait_for_kafka
 from streamproc.contract import env
 from streamproc.contract.topics import CHUNKS
@@ -55,7 +55,7 @@ class Cluster:
 
     @property
     def admin(self) -> AdminClient:
-        return AdminClient(client_config(self.environ))
+        return AdminClient(client_config(KafkaSettings.from_environ(self.environ)))
 
     def __enter__(self) -> Self:
         classes = class_path()
@@ -134,7 +134,9 @@ class SteadyProducer:
     """Produces numbered records to one partition from a thread, as fast as they are taken."""
 
     def __init__(self, environ: dict[str, str], partition: int) -> None:
-        self._producer = Producer(producer_config(client_config(environ)))
+        self._producer = Producer(
+            producer_config(client_config(KafkaSettings.from_environ(environ)))
+        )
         self._partition = partition
         self._stop = threading.Event()
         self._changed = threading.Condition()
@@ -194,7 +196,11 @@ class SteadyProducer:
 def read_all(environ: dict[str, str], partition: int) -> list[int]:
     """Return the numbers of a partition's records, in their order there."""
     consumer = Consumer(
-        {**client_config(environ), "group.id": "reader", "enable.auto.commit": False}
+        {
+            **client_config(KafkaSettings.from_environ(environ)),
+            "group.id": "reader",
+            "enable.auto.commit": False,
+        }
     )
     place = TopicPartition(CHUNKS, partition, 0)
     _, end = consumer.get_watermark_offsets(place, timeout=30)

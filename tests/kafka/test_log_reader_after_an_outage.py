@@ -29,7 +29,7 @@ def test_a_reader_that_failed_reads_with_another_consumer(tmp_path: Path) -> Non
     node = KafkaNode(tmp_path / "kafka")
     node.start()
     try:
-        reader = LogReader(node.environ)
+        reader = LogReader(node.settings)
         assert end_of(reader) == 0
         before = reader._consumer
         node.kill()

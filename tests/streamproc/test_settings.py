@@ -15,7 +15,7 @@ KAFKA = {env.KAFKA: "127.0.0.1:9092"}
 def test_defaults_hold_where_the_environment_is_silent() -> None:
     settings = read_settings(KAFKA)
     assert (settings.slots, settings.slice_s, settings.device) == (4, 3.0, "AUTO:GPU,CPU")
-    assert settings.file_roots == ()
+    assert settings.source.file_roots == ()
 
 
 def test_lists_are_read_apart() -> None:
@@ -26,11 +26,11 @@ def test_lists_are_read_apart() -> None:
             env.PRIVATE_HOSTS: "nas.local, 10.0.0.1:80",
         }
     )
-    assert settings.file_roots == (Path("/a"), Path("/b"))
-    assert settings.private_hosts.allows("nas.local", 8080, ["192.168.0.9"])
-    assert settings.private_hosts.allows("10.0.0.1", 80, ["10.0.0.1"])
-    assert not settings.private_hosts.allows("10.0.0.1", 81, ["10.0.0.1"])
-    assert settings.source_ports == {80, 443}
+    assert settings.source.file_roots == (Path("/a"), Path("/b"))
+    assert settings.source.private_hosts.allows("nas.local", 8080, ["192.168.0.9"])
+    assert settings.source.private_hosts.allows("10.0.0.1", 80, ["10.0.0.1"])
+    assert not settings.source.private_hosts.allows("10.0.0.1", 81, ["10.0.0.1"])
+    assert settings.source.source_ports == {80, 443}
 
 
 @pytest.mark.parametrize(

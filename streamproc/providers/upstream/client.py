@@ -11,7 +11,7 @@ import hashlib
 import re
 import ssl
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from functools import cache
 from typing import Any
 
@@ -53,12 +53,11 @@ class _Accepted(msgspec.Struct):
 class UpstreamClient:
     """Client of one provider for one task. `abort` and `cancel` are thread-safe."""
 
-    def __init__(self, provider: Provider, environ: Mapping[str, str]) -> None:
-        """Raises `TaskFailedError` if the provider's key is not set."""
+    def __init__(self, provider: Provider, key: str | None) -> None:
+        """Raises `TaskFailedError` if the provider needs a key and there is none."""
         self._base = (provider.url or "").rstrip("/")
         self._headers = {"accept-encoding": "identity", "user-agent": "framewire"}
         if provider.key_env is not None:
-            key = environ.get(provider.key_env)
             if not key:
                 raise TaskFailedError(
                     "upstream_unconfigured", f"{provider.key_env} is not set at this worker"

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -29,10 +28,8 @@ from streamproc.clients.kafka import client_config, consumer_config, producer_co
 from streamproc.clients.object_store import Objects, S3Objects
 from streamproc.clients.settings import log_level
 from streamproc.consumer_watchdog import ConsumerWatch
-from streamproc.contract import env
 from streamproc.contract.records import BadRecordError
 from streamproc.contract.setting_error import SettingError
-from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.errors import ObjectRefusedError, StoreUnavailableError
 from streamproc.logging_setup import configure_logging
@@ -50,6 +47,7 @@ from streamproc.sinks.archive.partition import Archiver
 from streamproc.sinks.archive.store_check import StoreTrial
 from streamproc.sinks.consumer_restarts import run_lives
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
+from streamproc.sinks.settings import ArchiveSettings
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
 _log = structlog.get_logger("framewire.archive")
@@ -75,28 +73,29 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         configure_logging(log_level(os.environ))
-        run_archive(os.environ, stop)
+        run_archive(ArchiveSettings.from_environ(os.environ), stop)
     except SettingError as exc:
         sys.stderr.write(f"archive: {exc}\n")
         return 2
     return 0
 
 
-def run_archive(environ: Mapping[str, str], stop: threading.Event) -> None:
+def run_archive(settings: ArchiveSettings, stop: threading.Event) -> None:
     """Archive until `stop` is set, then store buffered records, commit and leave the group.
 
     Raises `SettingError` if the store does not honour conditional writes.
     """
-    store = S3Objects(StoreSettings.from_environ(environ), pool_size=N_THREADS)
-    config = consumer_config(client_config(environ), ARCHIVE_GROUP, batching=True)
-    outbox = Outbox(producer_config(client_config(environ)))
+    store = S3Objects(settings.store, pool_size=N_THREADS)
+    shared = client_config(settings.kafka)
+    config = consumer_config(shared, ARCHIVE_GROUP, batching=True)
+    outbox = Outbox(producer_config(shared))
     letters = KafkaLetters(outbox, "archive", _log)
-    watch = ConsumerWatch.from_environ(environ, "archive", ARCHIVE_GROUP, outbox)
+    watch = ConsumerWatch.reporting(shared, "archive", ARCHIVE_GROUP, settings.watchdog_s, outbox)
 
     def life() -> ArchiveRole:
         role = ArchiveRole(config, store, letters)
-        if ready_file := environ.get(env.READY_FILE):
-            role.on_ready = lambda: Path(ready_file).write_text(str(os.getpid()))
+        if (ready_file := settings.ready_file) is not None:
+            role.on_ready = lambda: ready_file.write_text(str(os.getpid()))
         return role
 
     trial = StoreTrial(store, stop, _log)

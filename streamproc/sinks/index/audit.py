@@ -19,8 +19,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from urllib3.exceptions import HTTPError
 
 from streamproc.clients.clickhouse import close_failed
-from streamproc.clients.kafka import client_config, consumer_config
-from streamproc.contract import env
+from streamproc.clients.kafka import KafkaSettings, client_config, consumer_config
 from streamproc.contract.audit import (
     AUDIT,
     COLUMNS,
@@ -29,9 +28,7 @@ from streamproc.contract.audit import (
     AuditRecord,
     decode_audit,
     keep_statement,
-    read_days,
 )
-from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
 
@@ -46,18 +43,11 @@ _MAX_COUNT = 2**63 - 1
 
 
 def start_audit(
-    environ: Mapping[str, str], connect: Callable[[], Any], stop: threading.Event
+    kafka: KafkaSettings, days: int, connect: Callable[[], Any], stop: threading.Event
 ) -> threading.Thread:
-    """Copy audit records in a separate thread until `stop` is set.
-
-    Raises `SettingError`.
-    """
-    try:
-        days = read_days(environ.get(env.AUDIT_DAYS))
-    except ValueError as exc:
-        raise SettingError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
+    """Copy audit records, kept for `days`, in a separate thread until `stop` is set."""
     sink = AuditSink(
-        consumer_config(client_config(environ), AUDIT_GROUP, batching=True), connect, days
+        consumer_config(client_config(kafka), AUDIT_GROUP, batching=True), connect, days
     )
     thread = threading.Thread(target=sink.run, args=(stop,), name="audit", daemon=True)
     thread.start()

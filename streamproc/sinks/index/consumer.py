@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -45,6 +44,7 @@ from streamproc.sinks.index.audit import start_audit
 from streamproc.sinks.index.indexer import Indexer
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
+from streamproc.sinks.settings import IndexSettings
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
 _log = structlog.get_logger("framewire.index")
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
     try:
         configure_logging(log_level(os.environ))
         connect = client_factory(required(os.environ, env.CLICKHOUSE))
-        run_index(os.environ, connect, stop)
+        run_index(IndexSettings.from_environ(os.environ), connect, stop)
     except SettingError as exc:
         sys.stderr.write(f"index: {exc}\n")
         return 2
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
 
 
 def run_index(
-    environ: Mapping[str, str],
+    settings: IndexSettings,
     connect: ClientFactory,
     stop: threading.Event,
     on_ready: Callable[[], None] | None = None,
@@ -84,24 +84,23 @@ def run_index(
 
     `connect` opens a clickhouse-connect client; each of the two threads has its own.
     Runs in a thread of the process that owns chDB, or in its own process (`main`).
-    `on_ready` is called once partitions are assigned; without it, as in `main`'s process,
-    `FRAMEWIRE_READY_FILE` is written then.
+    `on_ready` is called once partitions are assigned; without it, the ready file is written then.
     """
     tables = IndexTables(connect)
+    shared = client_config(settings.kafka)
     config = {
-        **consumer_config(client_config(environ), INDEX_GROUP, batching=True),
+        **consumer_config(shared, INDEX_GROUP, batching=True),
         "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
-    outbox = Outbox(producer_config(client_config(environ)))
+    outbox = Outbox(producer_config(shared))
     letters = KafkaLetters(outbox, "index", _log)
-    watch = ConsumerWatch.from_environ(environ, "index", INDEX_GROUP, outbox)
-    ready_file = environ.get(env.READY_FILE)
+    watch = ConsumerWatch.reporting(shared, "index", INDEX_GROUP, settings.watchdog_s, outbox)
 
     def ready() -> None:
         if on_ready is not None:
             on_ready()
-        elif ready_file:
-            Path(ready_file).write_text(str(os.getpid()))
+        elif settings.ready_file is not None:
+            settings.ready_file.write_text(str(os.getpid()))
 
     def life() -> IndexRole:
         role = IndexRole(Consumer(config), tables, letters)
@@ -109,7 +108,7 @@ def run_index(
         return role
 
     ended = threading.Event()
-    audit = start_audit(environ, connect, ended)
+    audit = start_audit(settings.kafka, settings.audit_days, connect, ended)
     try:
         run_lives(life, stop, watch, _log)
     finally:

@@ -161,7 +161,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         configure_logging(log_level(os.environ))
-        settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
+        settings, url = StoreSettings.from_environ(os.environ), required(os.environ, env.CLICKHOUSE)
         sys.stderr.write(f"reindex: {told_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
     n_findings = 0
     try:
         configure_logging(log_level(os.environ))
-        settings, url = StoreSettings.from_environ(), required(os.environ, env.CLICKHOUSE)
+        settings, url = StoreSettings.from_environ(os.environ), required(os.environ, env.CLICKHOUSE)
         sys.stderr.write(f"verify: {told_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:

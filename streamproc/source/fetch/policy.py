@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts
-from streamproc.settings import WorkerSettings
+from streamproc.settings import SourceSettings
 from streamproc.source.fetch.spool_quota import SpoolShare, SpoolShares
 
 _NO_LIMIT = SpoolShares(0).of("")
@@ -55,7 +55,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     own_store: bool = False
 
     @classmethod
-    def of(cls, settings: WorkerSettings, **changes: Any) -> "FetchPolicy":
+    def of(cls, settings: SourceSettings, **changes: Any) -> "FetchPolicy":
         """Return the policy of a process for sources of clients."""
         policy = cls(
             allowed_file_roots=settings.file_roots,

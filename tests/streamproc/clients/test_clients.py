@@ -16,7 +16,7 @@ from streamproc.clients.staged_objects import BucketUploads
 from streamproc.contract import env
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import StoreUnavailableError
-from streamproc.settings import read_settings
+from streamproc.settings import read_source_settings
 from streamproc.sinks.archive.store_check import StoreTrial
 from streamproc.source.errors import SourceUnreachableError
 from streamproc.source.fetch.opener import open_reader
@@ -60,7 +60,7 @@ def test_the_pin_of_a_staged_source_is_found_in_whatever_case_it_comes_back(
 ) -> None:
     with served(capitalising(moto())) as server:
         server.client().create_bucket(Bucket=server.bucket)
-        uploads = BucketUploads(server.environ)
+        uploads = BucketUploads(StoreSettings.from_environ(server.environ))
         uploads.stage("p/vt_1/source", file, "the-pin")
         assert uploads.staged_pin("p/vt_1/source") == "the-pin"
         raw = server.client().head_object(Bucket=server.bucket, Key="p/vt_1/source")["Metadata"]
@@ -73,7 +73,7 @@ def test_temporary_keys_have_their_token_in_every_request(engines: None, file: B
         server.client().create_bucket(Bucket=server.bucket)
         requests.clear()
         environ = server.environ | {env.S3_SESSION_TOKEN: "the-token"}
-        uploads = BucketUploads(environ)
+        uploads = BucketUploads(StoreSettings.from_environ(environ))
         uploads.stage("p/vt_1/source", file, "pin")
         uploads.staged_pin("p/vt_1/source")
         store = S3Objects(StoreSettings.from_environ(environ))
@@ -106,9 +106,9 @@ def test_a_staged_source_is_read_over_tls_with_the_one_bundle(
         store.put_if_absent("p/vt_1/seg", b"bytes", {})
         assert store.get("p/vt_1/seg") == b"bytes"
         store.close()
-        uploads = BucketUploads(environ)
+        uploads = BucketUploads(StoreSettings.from_environ(environ))
         uploads.stage("p/vt_1/source", file, "pin")
-        policy = FetchPolicy.of(read_settings(environ))
+        policy = FetchPolicy.of(read_source_settings(environ))
         reader = open_reader(uploads.url("p/vt_1/source"), policy.for_own_store(uploads.host))
         assert reader.read_at(0, len(BODY)) == BODY
         reader.close()
@@ -138,7 +138,7 @@ def test_where_one_writer_is_promised_what_is_there_still_stays(
         assert not store.put_if_absent("k", b"second", {})
         assert store.get("k") == b"first"
         store.close()
-        uploads = BucketUploads(environ)
+        uploads = BucketUploads(StoreSettings.from_environ(environ))
         uploads.stage("s", file, "first")
         uploads.stage("s", io.FileIO(file.fileno(), closefd=False), "second")
         assert uploads.staged_pin("s") == "first"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from streamproc.clients.kafka import client_config
+from streamproc.clients.kafka import KafkaSettings, client_config
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 
@@ -15,7 +15,7 @@ KAFKA = {env.KAFKA: "127.0.0.1:9092"}
 
 def test_options_win_over_what_is_usual_here() -> None:
     options = '{"reconnect.backoff.ms": 7, "security.protocol": "ssl"}'
-    config = client_config({**KAFKA, env.KAFKA_OPTIONS: options})
+    config = client_config(KafkaSettings.from_environ({**KAFKA, env.KAFKA_OPTIONS: options}))
     assert config["reconnect.backoff.ms"] == 7
     assert config["security.protocol"] == "ssl"
     assert config["bootstrap.servers"] == "127.0.0.1:9092"
@@ -33,7 +33,7 @@ def test_a_mistake_names_its_variable_and_not_its_value(
     environ: dict[str, str], named: str
 ) -> None:
     with pytest.raises(SettingError) as caught:
-        client_config(environ)
+        client_config(KafkaSettings.from_environ(environ))
     assert named in str(caught.value)
     assert "rose" not in str(caught.value)
 

@@ -109,7 +109,7 @@ def opened(uploads: OneObject, keys: str | None) -> None:
     submitted = Submitted("t", "p", 0, 1, spec, FoldPoint(0))
     with ThreadPoolExecutor(1) as pool:
         engines = Engines(
-            read_settings(environ), (), ModelCache(Registry(None)), pool, uploads, depth=1
+            read_settings(environ), ModelCache(Registry(None)), pool, uploads, depth=1
         )
         engines._place(submitted)
 

@@ -14,8 +14,9 @@ from streamproc.allowed_hosts import PrivateHosts
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.contract import env
 from streamproc.contract.object_keys import source_key
-from streamproc.contract.providers import load_providers
+from streamproc.contract.providers import LOCAL
 from streamproc.contract.records import FoldPoint, Submitted
+from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.plan import ModelCache
@@ -93,7 +94,7 @@ def _spooled(origin: Origin, uploads: BucketUploads, key: str) -> str:
 def test_what_is_staged_is_found_by_the_pin_of_the_original(
     bucket: S3Server, whole_only: Origin
 ) -> None:
-    uploads = BucketUploads(bucket.environ)
+    uploads = BucketUploads(StoreSettings.from_environ(bucket.environ))
     pin = _spooled(whole_only, uploads, "p/t/source")
     assert is_staged(uploads, "p/t/source", pin)
     assert not is_staged(uploads, "p/t/source", "another video's")
@@ -111,13 +112,13 @@ def test_a_body_that_breaks_off_is_not_staged(bucket: S3Server) -> None:
         handler.close_connection = True
 
     with serving(short) as origin:
-        _spooled(origin, BucketUploads(bucket.environ), "p/t/source")
+        _spooled(origin, BucketUploads(StoreSettings.from_environ(bucket.environ)), "p/t/source")
     assert not _exists(bucket, "p/t/source")
 
 
 def test_without_s3_nothing_is_staged_and_nothing_is_known(whole_only: Origin) -> None:
     environ = {env.S3_ENDPOINT: "http://127.0.0.1:9", env.S3_KEY: "k", env.S3_SECRET: "s"}
-    uploads = BucketUploads(environ)
+    uploads = BucketUploads(StoreSettings.from_environ(environ))
     pin = _spooled(whole_only, uploads, "p/t/source")
     with pytest.raises(UploadsUnavailableError):
         is_staged(uploads, "p/t/source", pin)
@@ -130,10 +131,10 @@ def _reopened(environ: dict[str, str], origin: Origin) -> None:
     )
     spec = make_spec(f"http://{origin.authority}/clip.mp4", ())
     submitted = Submitted("t", "p", 0, 1, spec, FoldPoint(0))
-    providers, shelf = load_providers(None), ModelCache(Registry(None))
+    shelf = ModelCache(Registry(None))
     with ThreadPoolExecutor(1) as pool:
-        engines = Engines(settings, providers, shelf, pool, BucketUploads(environ), depth=1)
-        engines.open(providers[0].name, submitted, "f32", None, "another pin", Interrupt())
+        engines = Engines(settings, shelf, pool, BucketUploads(settings.store), depth=1)
+        engines.open(LOCAL.name, submitted, "f32", None, "another pin", Interrupt())
 
 
 def test_what_the_origin_does_not_give_any_more_may_be_in_s3_so_s3_is_waited_for(

@@ -32,7 +32,7 @@ HALF = len(b"".join(FRAMES[:3]))
 
 def _client(server: VideoApi, answer_s: float = 2.0) -> UpstreamClient:
     provider = Provider("cloud", "upstream", url=server.url, key_env="CLOUD", answer_s=answer_s)
-    return UpstreamClient(provider, {"CLOUD": KEY})
+    return UpstreamClient(provider, KEY)
 
 
 @contextmanager
@@ -520,5 +520,5 @@ def test_closing_ends_a_stream_that_has_not_begun(stream: Callable[[Handler], No
 def test_a_provider_without_its_key_is_not_asked() -> None:
     provider = Provider("cloud", "upstream", url="http://127.0.0.1:9", key_env="CLOUD")
     with pytest.raises(TaskFailedError) as failure:
-        UpstreamClient(provider, {})
+        UpstreamClient(provider, None)
     assert failure.value.code == "upstream_unconfigured"

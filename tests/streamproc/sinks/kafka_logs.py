@@ -32,7 +32,7 @@ class Writer:
     """Writes a task's records to a real topic, as a worker does."""
 
     def __init__(self, kafka: KafkaNode) -> None:
-        self._producer = Producer(producer_config(client_config(kafka.environ)))
+        self._producer = Producer(producer_config(client_config(kafka.settings)))
         self._epoch = -1
         self.offsets: list[tuple[int, int]] = []
 

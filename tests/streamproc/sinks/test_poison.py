@@ -47,7 +47,7 @@ class Liar(LogBuilder):
 
 def write_junk(kafka: KafkaNode, *tasks: str) -> None:
     """Write what is no record of ours: no headers, headers of noise, a frame beyond all numbers."""
-    producer = Producer(producer_config(client_config(kafka.environ)))
+    producer = Producer(producer_config(client_config(kafka.settings)))
     for task in tasks:
         good = ChunkRecord(task, "p", "chunk", 0, 0, 0, 0, 0, b"x").headers()
         for headers in ([], [(name, b"\xff" * 9) for name, _ in good], [*good[1:]]):
@@ -59,7 +59,7 @@ def write_junk(kafka: KafkaNode, *tasks: str) -> None:
 @contextmanager
 def indexing(kafka: KafkaNode, connect: ClientFactory, letters: Letters) -> Iterator[None]:
     config = {
-        **consumer_config(client_config(kafka.environ), new_group()),
+        **consumer_config(client_config(kafka.settings), new_group()),
         "partition.assignment.strategy": "range",
     }
     opened = IndexTables(connect)
@@ -113,12 +113,21 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
     store, letters, told = MemoryObjects(), Letters(), list[ConsumerBeat]()
     roles: list[ArchiveRole] = []
     group, stop = new_group(), threading.Event()
-    config, ends = client_config(kafka.environ), list[int]()  # on a busy machine 2 s are short
+    config, ends = (
+        client_config(kafka.settings),
+        list[int](),
+    )  # on a busy machine 2 s are short
     watch = ConsumerWatch(config, "archive", group, 2.0, told.append, end_process=ends.append)
 
     def life() -> ArchiveRole:
         kind = ArchiveRole if roles else Stoppable
-        roles.append(kind(consumer_config(client_config(kafka.environ), group), store, letters))
+        roles.append(
+            kind(
+                consumer_config(client_config(kafka.settings), group),
+                store,
+                letters,
+            )
+        )
         return roles[-1]
 
     thread = threading.Thread(

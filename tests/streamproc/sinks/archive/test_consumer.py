@@ -57,7 +57,7 @@ def store(bucket: S3Server) -> Iterator[Switchable]:
 
 @contextmanager
 def running(kafka: KafkaNode, store: S3Objects, group: str) -> Iterator[ArchiveRole]:
-    with driven(ArchiveRole(consumer_config(client_config(kafka.environ), group), store)) as role:
+    with driven(ArchiveRole(consumer_config(client_config(kafka.settings), group), store)) as role:
         yield role
 
 
@@ -79,7 +79,7 @@ def archived(store: S3Objects, task: str) -> bytes:
 
 
 def committed(kafka: KafkaNode, group: str, partition: int) -> int:
-    consumer = Consumer(consumer_config(client_config(kafka.environ), group))
+    consumer = Consumer(consumer_config(client_config(kafka.settings), group))
     try:
         return consumer.committed([TopicPartition(CHUNKS, partition)], timeout=10)[0].offset
     finally:
@@ -127,7 +127,7 @@ def test_a_commit_that_was_refused_is_asked_for_again(kafka: KafkaNode, store: S
     log, writer, group = LogBuilder(new_task()), Writer(kafka), new_group()
     writer.write(log.claim(), log.chunk(target()), log.terminal())
     partition, position = writer.offsets[-1]
-    role = Refused(consumer_config(client_config(kafka.environ), group), store)
+    role = Refused(consumer_config(client_config(kafka.settings), group), store)
     role.place = (partition, position + 1)
     with driven(role):
         wait_until(lambda: role.heard.count(role.place) == 2)
@@ -149,7 +149,7 @@ def test_s3_away_loses_nothing_and_commits_nothing(kafka: KafkaNode, store: Swit
 
 
 def _end_of(kafka: KafkaNode, partition: int) -> int:
-    consumer = Consumer(consumer_config(client_config(kafka.environ), "t-end"))
+    consumer = Consumer(consumer_config(client_config(kafka.settings), "t-end"))
     try:
         return consumer.get_watermark_offsets(TopicPartition(CHUNKS, partition), timeout=10)[1]
     finally:

@@ -21,7 +21,7 @@ from tests.streamproc.sinks.logs import LogBuilder, submitted, target, unit
 
 
 def submit(kafka: KafkaNode, message: Submitted) -> None:
-    producer = Producer(producer_config(client_config(kafka.environ)))
+    producer = Producer(producer_config(client_config(kafka.settings)))
     producer.produce(TASKS_TOPIC, key=message.task.encode(), value=encode_task_message(message))
     assert producer.flush(10) == 0
 
@@ -29,7 +29,7 @@ def submit(kafka: KafkaNode, message: Submitted) -> None:
 @contextmanager
 def running(kafka: KafkaNode, connect: ClientFactory, group: str) -> Iterator[None]:
     config = {
-        **consumer_config(client_config(kafka.environ), group),
+        **consumer_config(client_config(kafka.settings), group),
         "partition.assignment.strategy": "range",
     }
     opened = IndexTables(connect)

@@ -1,0 +1,68 @@
+"""Settings of the archive and index roles, read once from the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from streamproc.clients.kafka import KafkaSettings
+from streamproc.clients.settings import read_number
+from streamproc.contract import env
+from streamproc.contract.audit import DEFAULT_DAYS, read_days
+from streamproc.contract.setting_error import SettingError
+from streamproc.contract.store_settings import StoreSettings
+from streamproc.contract.watchdog import DEFAULT_LIMIT_S
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True):
+    """Settings of the archive role."""
+
+    kafka: KafkaSettings
+    store: StoreSettings
+    watchdog_s: float = DEFAULT_LIMIT_S
+    """A consumer that stalls for this long is replaced; 0: never."""
+    ready_file: Path | None = None
+    """Receives the process's pid once partitions are assigned."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables; raises `SettingError`, which names an invalid one."""
+        return cls(
+            KafkaSettings.from_environ(environ),
+            StoreSettings.from_environ(environ),
+            _watchdog_s(environ),
+            _ready_file(environ),
+        )
+
+
+class IndexSettings(msgspec.Struct, frozen=True):
+    """Settings of the index role, which also copies the audit log."""
+
+    kafka: KafkaSettings
+    watchdog_s: float = DEFAULT_LIMIT_S
+    """A consumer that stalls for this long is replaced; 0: never."""
+    ready_file: Path | None = None
+    """Receives the process's pid once partitions are assigned."""
+    audit_days: int = DEFAULT_DAYS
+    """How long audit records are kept."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables; raises `SettingError`, which names an invalid one."""
+        try:
+            days = read_days(environ.get(env.AUDIT_DAYS))
+        except ValueError as exc:
+            raise SettingError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
+        return cls(
+            KafkaSettings.from_environ(environ), _watchdog_s(environ), _ready_file(environ), days
+        )
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float:
+    return read_number(environ, env.WATCHDOG_S, DEFAULT_LIMIT_S, least=0)
+
+
+def _ready_file(environ: Mapping[str, str]) -> Path | None:
+    path = environ.get(env.READY_FILE)
+    return Path(path) if path else None
