@@ -45,7 +45,7 @@ _STATE = "framewire.audit"
 _log = structlog.get_logger("framewire.api.audit")
 
 
-class Told(msgspec.Struct):
+class AuditFields(msgspec.Struct):
     """The audit fields of one request, as far as they are known when it is answered."""
 
     actor: str = NOBODY
@@ -90,7 +90,7 @@ class Audit:
         self._told_s = float("-inf")
 
     def write(
-        self, told: Told, *, action: str, address: str, outcome: Outcome, status: int
+        self, fields: AuditFields, *, action: str, address: str, outcome: Outcome, status: int
     ) -> None:
         """Write one record; return without waiting for Kafka."""
         now_ms = self._clock_ms()
@@ -104,14 +104,14 @@ class Audit:
         record = AuditRecord(
             id=secrets.token_hex(8),
             at_ms=now_ms,
-            actor=told.actor,
-            project=told.project,
+            actor=fields.actor,
+            project=fields.project,
             action=action,
-            object=_plain(told.object, MAX_OBJECT),
+            object=_plain(fields.object, MAX_OBJECT),
             address=address,
             outcome=outcome,
             status=status,
-            detail=_plain(told.detail, MAX_DETAIL),
+            detail=_plain(fields.detail, MAX_DETAIL),
             suppressed=suppressed,
         )
         self._publisher.post(topics.AUDIT, record.actor, encode_audit(record), self._lose)
@@ -148,19 +148,19 @@ class AuditRequests(ASGIMiddleware):
         await next_app(scope, receive, observed)
 
 
-def told_of(scope: Any) -> Told:
+def audit_fields(scope: Any) -> AuditFields:
     """Return the request's audit fields, which the caller may change; create them if needed."""
     state: MutableMapping[str, Any] = scope.setdefault("state", {})
-    told: Told = state.setdefault(_STATE, Told())
-    return told
+    fields: AuditFields = state.setdefault(_STATE, AuditFields())
+    return fields
 
 
 def about(request: Any, touched: str, *, project: str | None = None, detail: str = "") -> None:
     """Set the request's audit fields: `touched` is the object's id, `detail` describes it."""
-    told = told_of(request.scope)
-    told.object, told.detail = touched, detail
+    fields = audit_fields(request.scope)
+    fields.object, fields.detail = touched, detail
     if project is not None:
-        told.project = project
+        fields.project = project
 
 
 def _record(scope: Any, status: int) -> None:
@@ -169,14 +169,14 @@ def _record(scope: Any, status: int) -> None:
     denied = status in {401, 403}
     if not isinstance(operation, str) or not (denied or operation in ACTIONS):
         return
-    told = told_of(scope)
-    if not told.object:
-        told.object = next((str(value) for value in scope.get("path_params", {}).values()), "")
+    fields = audit_fields(scope)
+    if not fields.object:
+        fields.object = next((str(value) for value in scope.get("path_params", {}).values()), "")
     client = scope.get("client")
     outcome: Outcome = "denied" if denied else "done" if status < 400 else "failed"
     audit: Audit = scope["litestar_app"].state.services.audit
     audit.write(
-        told,
+        fields,
         action=ACTIONS.get(operation, operation),
         address=client[0] if client else "",
         outcome=outcome,

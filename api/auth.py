@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from litestar.connection import ASGIConnection
 
-from api.audit import ADMIN, told_of
+from api.audit import ADMIN, audit_fields
 from api.contract.resources import Scope
 from api.errors import ForbiddenError, MissingScopeError, UnauthorizedError, UnavailableError
 from api.ids import key_hash, key_id
@@ -88,17 +88,17 @@ class Authenticator:
         key = bearer_key(connection)
         if key is None:
             raise UnauthorizedError
-        told = told_of(connection.scope)
+        fields = audit_fields(connection.scope)
         if self._is_admin(key):
-            told.actor = ADMIN
+            fields.actor = ADMIN
             return Principal(project=None, admin=True)
         hashed = key_hash(key)
         found = self._directory.key_of(hashed, _now_ms())
         if found is not None and hmac.compare_digest(found.hash, hashed):
             if self._uses is not None:
                 self._uses.note(found.hash)
-            told.actor, told.project = key_id(found.hash), found.project
-            return Principal(found.project, key=told.actor, scopes=known_scopes(found.scopes))
+            fields.actor, fields.project = key_id(found.hash), found.project
+            return Principal(found.project, key=fields.actor, scopes=known_scopes(found.scopes))
         if not self._loaded():
             raise UnavailableError("The keys are still being read.", code="starting")
         raise UnauthorizedError

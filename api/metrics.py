@@ -54,7 +54,7 @@ class Metrics:
             registry=self.registry,
         )
 
-        self.standing = Gauge(
+        self.stalled = Gauge(
             "framewire_consumer_standing",
             "1 when a role's records wait and are not read",
             ["role"],
@@ -73,9 +73,9 @@ class Metrics:
         )
 
     def set_consumers(self, parts: Iterable[PartResource]) -> None:
-        """Replace the roles' standing gauges: 1 when records wait and are not read."""
+        """Replace the roles' stalled gauges: 1 when records wait and are not read."""
         for part in parts:
-            self.standing.labels(part.name).set(0 if part.ready else 1)
+            self.stalled.labels(part.name).set(0 if part.ready else 1)
 
     def set_workers(self, workers: Iterable[WorkerBeat]) -> None:
         """Replace the gauges that come from the last heartbeats of the workers that are alive."""

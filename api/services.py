@@ -56,7 +56,7 @@ class Services:
     directory_reader: GlobalTableReader
     authenticator: Authenticator
     audit: Audit
-    lives: KeyExpiry
+    key_expiry: KeyExpiry
     publisher: Publisher
     objects: Objects
     rows: Rows
@@ -104,7 +104,7 @@ class Services:
             directory_reader=directory_reader,
             authenticator=authenticator,
             audit=Audit(publisher, lost=metrics.audit_lost, suppressed=metrics.audit_suppressed),
-            lives=KeyExpiry(authenticator.is_alive),
+            key_expiry=KeyExpiry(authenticator.is_alive),
             publisher=publisher,
             objects=objects,
             rows=rows,
@@ -147,14 +147,14 @@ class Services:
             _log.warning("URLs with a query or credentials are refused", unset=env.SECRET_KEY)
         self.directory_reader.start()
         self.log.start()
-        self.lives.start()
+        self.key_expiry.start()
         if not await asyncio.to_thread(self.directory_reader.wait, LOAD_WAIT_S):
             _log.warning("started without Kafka: not ready")
 
     async def stop(self) -> None:
         """Stop all parts: readers first, then the parts that write."""
         await self.log.close()
-        await self.lives.close()
+        await self.key_expiry.close()
         await asyncio.to_thread(self.directory_reader.stop)
         await self.publisher.close()
         await asyncio.to_thread(self.rows.close)
@@ -198,7 +198,7 @@ class Services:
         """Return whether each role makes progress, by its heartbeats and the last lag query."""
         now = now_ms()
         workers, consumers = self.directory.workers(now), self.directory.consumers(now)
-        return role_parts(workers, consumers, self.lag.standing, now)
+        return role_parts(workers, consumers, self.lag.stalled, now)
 
 
 async def _part(name: str, probe: Callable[[], Awaitable[None]]) -> PartResource:

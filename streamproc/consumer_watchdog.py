@@ -78,9 +78,9 @@ class ConsumerWatch:
     ) -> Self:
         """Return a watchdog whose reports go to video.workers."""
 
-        def beat(told: ConsumerBeat) -> None:
-            key = f"{CONSUMER_KEY}{told.role}/{told.host}-{told.pid}"
-            outbox.publish(WORKERS, key, msgspec.msgpack.encode(told))
+        def beat(report: ConsumerBeat) -> None:
+            key = f"{CONSUMER_KEY}{report.role}/{report.host}-{report.pid}"
+            outbox.publish(WORKERS, key, msgspec.msgpack.encode(report))
 
         return cls(config, role, group, limit_s, beat)
 
@@ -125,18 +125,18 @@ class ConsumerWatch:
             self._admin = None  # its cached leader epochs are stale: Kafka would refuse them
             waiting_for, ends, positions = waiting_for or "kafka", {}, {}
         now_s = time.monotonic()
-        standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
-        self._tell(places, standing, waiting_for)
+        stalled = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+        self._tell(places, stalled, waiting_for)
         if reader.renew.is_set():
             self._insist(now_s)
-        elif standing and reader is self._reader:
-            self._renew(reader, standing, now_s)
+        elif stalled and reader is self._reader:
+            self._renew(reader, stalled, now_s)
 
-    def _renew(self, reader: Watched, standing: Sequence[Place], now_s: float) -> None:
+    def _renew(self, reader: Watched, stalled: Sequence[Place], now_s: float) -> None:
         _log.error(
             "consumer stalled with records waiting: recreating it",
             role=self._role,
-            partitions=[f"{topic}/{partition}" for topic, partition in standing],
+            partitions=[f"{topic}/{partition}" for topic, partition in stalled],
             after_s=self._limit_s,
         )
         if self._dog.is_hopeless:
@@ -155,7 +155,7 @@ class ConsumerWatch:
         self._end_process(1)
 
     def _tell(
-        self, places: Mapping[Place, int | None], standing: Sequence[Place], waiting_for: str | None
+        self, places: Mapping[Place, int | None], stalled: Sequence[Place], waiting_for: str | None
     ) -> None:
         self._beat(
             ConsumerBeat(
@@ -165,7 +165,7 @@ class ConsumerWatch:
                 started_ms=self._started_ms,
                 beat_ms=_now_ms(),
                 partitions=tuple(sorted({partition for _, partition in places})),
-                standing=tuple(sorted({partition for _, partition in standing})),
+                standing=tuple(sorted({partition for _, partition in stalled})),
                 waiting_for=waiting_for,
                 n_renewals=self._dog.n_renewals,
             )

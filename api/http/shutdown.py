@@ -41,12 +41,12 @@ class ShutdownMiddleware(ASGIMiddleware):
 async def _refuse(send: Send) -> None:
     problem = UnavailableError(_STOPPING)
     body = msgspec.json.encode(problem.body())
-    told = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), **problem.headers}
+    fields = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), **problem.headers}
     await send(
         {
             "type": "http.response.start",
             "status": problem.status,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in told.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -18,24 +18,24 @@ _GROUPS = {
 def role_parts(
     workers: Sequence[WorkerBeat],
     consumers: Sequence[ConsumerBeat],
-    standing: Collection[tuple[str, int]],
+    stalled: Collection[tuple[str, int]],
     now_ms: int,
 ) -> list[PartResource]:
     """Return one part per role. It is not ready if records wait and no process reads them.
 
-    `standing`: groups and partitions whose committed offset does not move. It counts only if no
+    `stalled`: groups and partitions whose committed offset does not move. It counts only if no
     live process has the partition: a process that has it reports itself whether it reads.
     """
     parts = []
     for role, group in _GROUPS.items():
-        told: list[WorkerBeat | ConsumerBeat] = [
+        reports: list[WorkerBeat | ConsumerBeat] = [
             *(workers if role == "worker" else ()),
             *(beat for beat in consumers if beat.role == role),
         ]
-        alive = [beat for beat in told if beat.beat_ms > now_ms - WORKER_ALIVE_MS]
+        alive = [beat for beat in reports if beat.beat_ms > now_ms - WORKER_ALIVE_MS]
         stuck = sorted({partition for beat in alive for partition in beat.standing})
         read = {partition for beat in alive for partition in beat.partitions}
-        alone = sorted(p for name, p in standing if name == group and p not in read)
+        alone = sorted(p for name, p in stalled if name == group and p not in read)
         waits = sorted({beat.waiting_for for beat in alive if beat.waiting_for})
         faults = [
             *([f"Stands still in {_named(stuck)}."] if stuck else ()),

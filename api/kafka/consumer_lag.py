@@ -58,7 +58,7 @@ class Lag:
         self._dog: Watchdog[tuple[str, int]] = Watchdog(
             settings.watchdog_s, max_unseen_s=float("inf")
         )
-        self.standing: Sequence[tuple[str, int]] = ()
+        self.stalled: Sequence[tuple[str, int]] = ()
         """Groups and partitions with lag whose commit has not moved for the watchdog's limit.
 
         This alone does not mean a fault: a commit waits for the work in progress.
@@ -77,7 +77,7 @@ class Lag:
         positions = {(at.group, at.partition): at.end - at.messages for at in self._known}
         ends = {(at.group, at.partition): at.end for at in self._known}
         waiting_for = None if self._known else "kafka"
-        self.standing = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+        self.stalled = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
 
     def _ask(self, n_partitions: int) -> Sequence[ConsumerLag]:
         if self._admin is None:

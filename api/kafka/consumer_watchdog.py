@@ -30,7 +30,7 @@ class ConsumerPulse:
         self._dog: Watchdog[Place] = Watchdog(limit_s)
         self._next_s = clock_s() + limit_s / 4
 
-    def standing(self, *, waiting_for: str | None = None) -> list[Place]:
+    def stalled(self, *, waiting_for: str | None = None) -> list[Place]:
         """Return the partitions that make no progress; an empty list between two checks."""
         now_s = self._clock_s()
         if not self._limit_s or now_s < self._next_s:

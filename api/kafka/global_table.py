@@ -232,7 +232,7 @@ class GlobalTableReader:
         self._watchdog_s = settings.watchdog_s
         self.n_skipped = 0
         self.n_renewals = -1
-        self.standing: list[tuple[str, int]] = []
+        self.stalled: list[tuple[str, int]] = []
         self._pending = set(TOPICS)
         self._loaded = threading.Event()
         self._stopping = threading.Event()
@@ -273,11 +273,11 @@ class GlobalTableReader:
             consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
             while not self._stopping.is_set():
                 self._take(consumer.consume(500, timeout=0.1))
-                self.standing = pulse.standing()
-                if self.standing:
+                self.stalled = pulse.stalled()
+                if self.stalled:
                     _log.error(
                         "global table consumer makes no progress: recreating it",
-                        topics=self.standing,
+                        topics=self.stalled,
                     )
                     return
         finally:

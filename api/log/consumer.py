@@ -196,10 +196,10 @@ class LogConsumer:
         pulse = ConsumerPulse(consumer, places, self._watchdog_s)
         while not self._stop.is_set():
             if not self._flow.wait(_POLL_S):
-                pulse.standing(waiting_for="archive")
+                pulse.stalled(waiting_for="archive")
                 continue
-            if standing := pulse.standing():
-                _log.error("log consumer makes no progress: recreating it", partitions=standing)
+            if stalled := pulse.stalled():
+                _log.error("log consumer makes no progress: recreating it", partitions=stalled)
                 self._tell(self._receiver.on_trouble, "The log consumer makes no progress.")
                 return
             first = consumer.poll(_POLL_S)

@@ -57,8 +57,8 @@ class KeyExpiry:
             self.end_dead()
 
 
-class Life(NamedTuple):
+class KeyWatch(NamedTuple):
     """The key that a stream depends on: `key` is the id of the key that opened it."""
 
-    lives: KeyExpiry
+    expiry: KeyExpiry
     key: str

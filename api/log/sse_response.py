@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 
 from api.errors import ProblemError
 from api.log.cursor import LogCursor
-from api.log.key_expiry import Life
+from api.log.key_expiry import KeyWatch
 from api.log.negotiation import Body
 from api.log.notifier import StoppingError
 from api.log.send_timeout import SendDeadlines, SendWatch, Transport, transport_of
@@ -37,8 +37,8 @@ class LogResponse(ASGIResponse):
     chunks: there each reader's own task sends its bytes.
 
     If a log cannot be sent to its end, the connection is aborted, so that it does not look
-    complete: the client sees a broken transfer and reconnects. With `life` the same happens once
-    the key that opened the stream is not valid any more; a reconnecting client then gets 401.
+    complete: the client sees a broken transfer and reconnects. With `key_watch` the same happens
+    once the key that opened the stream is not valid any more; a reconnecting client then gets 401.
 
     `heartbeat_s` sends a `retry:` line first, and a comment after every such time of silence. Both
     end with a blank line. A comment is always between two events, since a log ends with an event.
@@ -55,7 +55,7 @@ class LogResponse(ASGIResponse):
         deadlines: SendDeadlines,
         *,
         heartbeat_s: float | None = None,
-        life: Life | None = None,
+        key_watch: KeyWatch | None = None,
     ) -> None:
         headers = HEADERS | body.headers
         self._plain = heartbeat_s is None
@@ -66,7 +66,7 @@ class LogResponse(ASGIResponse):
         self._end = body.end
         self._deadlines = deadlines
         self._heartbeat_s = heartbeat_s
-        self._life = life
+        self._key_watch = key_watch
         self._outlet: Transport | None = None
         self._is_chunked = False
 
@@ -118,7 +118,7 @@ class LogResponse(ASGIResponse):
     @contextlib.contextmanager
     def _living(self, lease: SendWatch, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         """End the response once the key that opened it is not valid any more."""
-        if self._life is None:
+        if self._key_watch is None:
             yield
             return
 
@@ -126,12 +126,12 @@ class LogResponse(ASGIResponse):
             lease.dead = True
             lease.scope.reschedule(loop.time())
 
-        lives, key = self._life
-        lives.add(key, end)
+        key_expiry, key = self._key_watch
+        key_expiry.add(key, end)
         try:
             yield
         finally:
-            lives.remove(key, end)
+            key_expiry.remove(key, end)
 
     def _tell(self, lease: SendWatch | None) -> None:
         """Log why a response was ended, unless the client disconnected."""

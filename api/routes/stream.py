@@ -18,7 +18,7 @@ from api.errors import (
 )
 from api.log import stream_token as tokens
 from api.log.archive_reader import LogRef
-from api.log.key_expiry import KeyExpiry, Life
+from api.log.key_expiry import KeyExpiry, KeyWatch
 from api.log.negotiation import Ask, Body, Empty, Hold, LogExtent, negotiate, read_ask
 from api.log.notifier import StoppingError
 from api.log.reader import LogReader
@@ -48,7 +48,7 @@ class StreamParts(Protocol):
     @property
     def log(self) -> LogReader: ...
     @property
-    def lives(self) -> KeyExpiry: ...
+    def key_expiry(self) -> KeyExpiry: ...
     @property
     def quotas(self) -> Quotas: ...
 
@@ -149,8 +149,10 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=BARE_HEADERS | found.headers)
     cursor = log.cursor(*ref, found.start)
-    life = None if key is None else Life(parts.lives, key)
-    return LogResponse(cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, life=life)
+    key_watch = None if key is None else KeyWatch(parts.key_expiry, key)
+    return LogResponse(
+        cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, key_watch=key_watch
+    )
 
 
 def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:

@@ -28,8 +28,8 @@ def forwarded_address(
 
     Addresses further left may be forged by the client. None if there is no such address.
     """
-    told = b",".join(value for name, value in headers if name == _FORWARDED)
-    for text in reversed(told.decode("latin-1").split(",")):
+    forwarded = b",".join(value for name, value in headers if name == _FORWARDED)
+    for text in reversed(forwarded.decode("latin-1").split(",")):
         address = _parsed(text.strip())
         if address is None:
             return None

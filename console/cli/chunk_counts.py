@@ -16,11 +16,11 @@ class HasTotal(Protocol):
     def total_frames_is_estimate(self) -> bool | UnsetType: ...
 
 
-def total_text(told: HasTotal) -> str:
+def total_text(counts: HasTotal) -> str:
     """Format the frame total: `120`, `~120` for an estimate, `?` if it is unknown."""
-    if told.total_frames is None:
+    if counts.total_frames is None:
         return "?"
-    return f"{'~' if told.total_frames_is_estimate is True else ''}{told.total_frames}"
+    return f"{'~' if counts.total_frames_is_estimate is True else ''}{counts.total_frames}"
 
 
 def n_targets(chunk: Chunk) -> int:

@@ -76,30 +76,34 @@ def make_plan(
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
     own_s3 = options.s3_endpoint is None
     shared = _settings(options, directory, store, own_s3=own_s3)
-    told = Environments(environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3)
+    environments = Environments(
+        environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3
+    )
     specs: list[ChildSpec] = []
     if in_memory:
         log = directory.logs / f"{kafka.NAME}.log"
         shared[env.PARTITIONS] = str(kafka.MEMORY_PARTITIONS)
-        specs.append(kafka.memory(log, python, told.engine, shared))
+        specs.append(kafka.memory(log, python, environments.engine, shared))
     elif options.kafka == EMBEDDED:
         shared[env.KAFKA] = kafka.address(ports)
         if env.SESSION_TIMEOUT_S not in environ:
             shared[env.SESSION_TIMEOUT_S] = kafka.SESSION_TIMEOUT_S
-        specs.append(kafka.embedded(root / "kafka", ports, python, told.engine))
+        specs.append(kafka.embedded(root / "kafka", ports, python, environments.engine))
     else:
         shared[env.KAFKA] = options.kafka
     engines: tuple[str, ...] = ()
     if own_s3:
-        specs.append(seaweedfs.spec(root / "seaweedfs", ports, store, told.engine))
+        specs.append(seaweedfs.spec(root / "seaweedfs", ports, store, environments.engine))
         engines = (seaweedfs.NAME,)
-    specs.append(bucket.spec(python, told.of(environment.BUCKET), own=own_s3))
+    specs.append(bucket.spec(python, environments.of(environment.BUCKET), own=own_s3))
     brokers = tuple(spec.rules.name for spec in specs if spec.rules.name == kafka.NAME)
     specs.append(
-        kafka.topics(python, told.of(environment.TOPICS), after=brokers, in_memory=in_memory)
+        kafka.topics(
+            python, environments.of(environment.TOPICS), after=brokers, in_memory=in_memory
+        )
     )
     parts = (kafka.TOPICS, bucket.NAME)
-    specs += _roles(options, directory, python, told, ports["api"], parts)
+    specs += _roles(options, directory, python, environments, ports["api"], parts)
     stores = Stores(None if own_s3 else store, options.clickhouse, in_memory=in_memory)
     unlocked = (*brokers, *engines)
     return Plan(specs, ports["api"], store, clickhouse, stores, ports, unlocked, shared)
@@ -145,7 +149,7 @@ def _roles(
     options: StackOptions,
     directory: DataDirectory,
     python: list[str],
-    told: Environments,
+    environments: Environments,
     api_port: int,
     after: tuple[str, ...],
 ) -> list[ChildSpec]:
@@ -154,12 +158,12 @@ def _roles(
         names.append(("index", environment.INDEX, 3))
     names += [(f"worker-{i + 1}", environment.WORKER, 4) for i in range(options.n_workers)]
     return [
-        roles.api(python, told.of(environment.API), port=api_port, after=after),
+        roles.api(python, environments.of(environment.API), port=api_port, after=after),
         *(
             roles.role(
                 name,
                 python,
-                told.of(kind),
+                environments.of(kind),
                 run=directory.run,
                 after=after,
                 stop_rank=rank,

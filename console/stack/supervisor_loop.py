@@ -76,15 +76,15 @@ class ChildrenLoop:
 
     def _loop(self, on_ready: Callable[[], None], wait: Callable[[float], None]) -> None:
         supervisor = self._supervisor
-        was_ready = told = hurried = False
+        was_ready = stop_reported = hurried = False
         while not supervisor.all_stopped:
             if self._n_signals:
                 supervisor.stop()
             if self._n_signals > 1 and not hurried:
                 hurried = True
                 self._perform(supervisor.hurry())
-            if supervisor.stopping and not told:
-                told = True
+            if supervisor.stopping and not stop_reported:
+                stop_reported = True
                 self._reporter.stopping()
             self._reap()
             self._perform(supervisor.advance(time.monotonic()))

@@ -8,7 +8,7 @@ from api.contract.resources import SystemResource, TaskPage, TaskResource, Track
 from console.tui.drawing.frame_image import Shown
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.track_search import TrackSearch
-from console.tui.view_models.trajectories import Trail
+from console.tui.view_models.trajectories import TrackPath
 
 
 class LinkChanged(Message):
@@ -104,10 +104,10 @@ class PictureRead(Message):
         self.is_lasting = is_lasting
 
 
-class TrailRead(Message):
+class TrackPathRead(Message):
     """The trajectory of a track was read; `size_px` is the video's size, `key` is `task:track`."""
 
-    def __init__(self, key: str, trail: Trail, size_px: tuple[int, int]) -> None:
+    def __init__(self, key: str, trail: TrackPath, size_px: tuple[int, int]) -> None:
         super().__init__()
         self.key = key
         self.trail = trail

@@ -43,7 +43,7 @@ def read_number(environ: Mapping[str, str], name: str, default: float, *, least:
     return value
 
 
-def told_stores(store: StoreSettings, clickhouse: str) -> str:
+def describe_stores(store: StoreSettings, clickhouse: str) -> str:
     """Describe the stores that a command works on, without keys and passwords."""
     objects = f"bucket {store.bucket} at {store.endpoint or 'AWS'}"
     parts = urlsplit(clickhouse)

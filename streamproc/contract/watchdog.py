@@ -50,7 +50,7 @@ class Watchdog(Generic[P]):
         unseen_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         late_s = unseen_s if unseen_s > self._max_unseen_s else 0.0  # no checks ran in this time
         self._looked_s = now_s
-        standing: list[P] = []
+        stalled: list[P] = []
         moved: dict[P, tuple[int, float]] = {}
         for place, position in positions.items():
             before, since_s = self._moved.get(place, (position, now_s))
@@ -62,9 +62,9 @@ class Watchdog(Generic[P]):
             since_s = min(now_s, since_s + late_s)
             moved[place] = (position, since_s)
             if self._limit_s and now_s - since_s >= self._limit_s:
-                standing.append(place)
+                stalled.append(place)
         self._moved = moved
-        return standing
+        return stalled
 
     def renewed(self) -> None:
         """Record that the reader was renewed: the limit starts again."""

@@ -41,13 +41,18 @@ class Engines:
     def __init__(
         self,
         settings: WorkerSettings,
-        shelf: ModelCache,
+        model_cache: ModelCache,
         pool: Executor,
         uploads: Uploads,
         *,
         depth: int,
     ) -> None:
-        self._settings, self._shelf, self._pool, self._uploads = settings, shelf, pool, uploads
+        self._settings, self._model_cache, self._pool, self._uploads = (
+            settings,
+            model_cache,
+            pool,
+            uploads,
+        )
         self._providers = {provider.name: provider for provider in settings.providers}
         self._depth = depth
         self._spools = SpoolShares(settings.source.project_spool_bytes)
@@ -65,7 +70,7 @@ class Engines:
         device = provider.device or self._settings.device
         wanted = provider.precision if provider.precision != "auto" else self._settings.precision
         try:
-            runtime = self._shelf.runtime(device)
+            runtime = self._model_cache.runtime(device)
             return device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
         except ModelError as exc:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
@@ -104,7 +109,7 @@ class Engines:
             return self._open_upstream(provider, submitted, state, pin, interrupt)
         spec = submitted.spec
         device = provider.device or self._settings.device
-        plan = build_plan(spec, self._shelf, device, precision)
+        plan = build_plan(spec, self._model_cache, device, precision)
         first = plan.first_detector
         outputs = FrameOutputs(
             full=plan.needs_full,
@@ -187,7 +192,7 @@ class Engines:
         def submit() -> str:
             hint = spec.model_hint if spec.model_hint != provider.name else None
             url, _ = self._place(submitted)
-            body = public_request(spec, url, self._shelf.registry, hint=hint)
+            body = public_request(spec, url, self._model_cache.registry, hint=hint)
             return client.submit(body, submitted.task)
 
         def submit_again() -> str:

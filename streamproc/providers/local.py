@@ -35,7 +35,7 @@ from streamproc.stages.tracking.state import TrackerState
 from streamproc.stages.tracking.tracker import Tracker
 
 
-class Told(msgspec.Struct, frozen=True):
+class AnnouncedStream(msgspec.Struct, frozen=True):
     """Source properties as reported in chunks: the same in all of them, after any reopening."""
 
     total_frames: int | None
@@ -56,7 +56,7 @@ class LocalState(msgspec.Struct, frozen=True):
     tracker: TrackerState
     best: dict[int, float]
     seekable: bool = True
-    told: Told | None = None
+    told: AnnouncedStream | None = None
     content: str | None = None
     validators_differ: bool = False
 
@@ -123,7 +123,9 @@ class LocalEngine:
         self._pin = pin if pin and is_same else info.fingerprint
         self._seekable = info.seekable and not is_staged
         told = None if restored is None else restored.told
-        self._told = told or Told(info.total_frames, info.total_is_exact, round(info.fps, 3))
+        self._announced = told or AnnouncedStream(
+            info.total_frames, info.total_is_exact, round(info.fps, 3)
+        )
         self._items: queue.Queue[_Item] = queue.Queue(depth)
         self._closing = threading.Event()
         self._feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
@@ -162,7 +164,7 @@ class LocalEngine:
                 self._tracker.state(),
                 self._best,
                 self._seekable,
-                self._told,
+                self._announced,
                 self._source.content,
                 self._validators_differ or self._source.validators_differ,
             )
@@ -213,15 +215,15 @@ class LocalEngine:
         return FrameResult(
             frame_index=item.frame.index,
             pts=item.frame.pts,
-            total_frames=self._told.total_frames,
+            total_frames=self._announced.total_frames,
             counts=item.frame.counts,
-            fps=self._told.fps,
+            fps=self._announced.fps,
             targets=shown,
             vectors=tuple(vectors),
             time_s=item.time_s,
             sample_aspect=None if info.sample_aspect == (1, 1) else info.sample_aspect,
             frame_size=item.size,
-            total_is_exact=self._told.total_is_exact,
+            total_is_exact=self._announced.total_is_exact,
             index_is_exact=not item.frame.index_is_estimate,
         )
 
@@ -251,7 +253,7 @@ class LocalEngine:
         return _Seen(frame.resume_point, frame.time_s, frame.size, future)
 
     def _end(self, reason: Literal["stop", "max_frames"], counts: FrameCounts) -> EndOfStream:
-        told, n_frames = self._told, self._source.n_frames
+        told, n_frames = self._announced, self._source.n_frames
         return EndOfStream(
             reason=reason,
             counts=counts,

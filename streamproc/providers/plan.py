@@ -68,10 +68,10 @@ class ModelCache:
             return self.registry.resolve(ref)
 
 
-def build_plan(spec: TaskSpec, shelf: ModelCache, device: str, precision: str) -> Plan:
+def build_plan(spec: TaskSpec, model_cache: ModelCache, device: str, precision: str) -> Plan:
     """Return the plan of a task; raises `TaskFailedError` if a model is not available."""
     try:
-        loaded = [shelf.load(step.model, device, precision) for step in spec.steps]
+        loaded = [model_cache.load(step.model, device, precision) for step in spec.steps]
     except ModelError as exc:
         raise TaskFailedError("model_unavailable", str(exc)) from exc
     names: list[str] = []

@@ -20,8 +20,11 @@ class Role(Watched, Protocol):
     def run(self, stop: threading.Event) -> None: ...
 
 
-def run_lives(
-    life: Callable[[], Role], stop: threading.Event, watch: ConsumerWatch, log: FilteringBoundLogger
+def run_with_restarts(
+    new_role: Callable[[], Role],
+    stop: threading.Event,
+    watch: ConsumerWatch,
+    log: FilteringBoundLogger,
 ) -> None:
     """Run roles one after another until `stop`: a new one replaces one that stalled or failed.
 
@@ -32,7 +35,7 @@ def run_lives(
     with watch:
         while not stop.is_set():
             started_s = time.monotonic()
-            role = life()
+            role = new_role()
             watch.look_at(role)
             try:
                 role.run(stop)

@@ -62,7 +62,7 @@ class Worker:
         self._consumer: ConsumerBeat | None = None
         n_threads = (os.cpu_count() or 2) + 1
         self._pool = ThreadPoolExecutor(n_threads, "perceive")
-        self._shelf = ModelCache(Registry(settings.models_dir))
+        self._model_cache = ModelCache(Registry(settings.models_dir))
         self._writer = LogWriter(settings.kafka)
         self._cancels = Cancellations(settings.kafka)
         self._sessions = SessionCache(settings.sessions)
@@ -70,7 +70,7 @@ class Worker:
         uploads = BucketUploads(settings.store)
         self._engines = Engines(
             settings,
-            self._shelf,
+            self._model_cache,
             self._pool,
             uploads,
             depth=_FRAMES_AHEAD * n_threads,
@@ -158,7 +158,7 @@ class Worker:
         try:
             device, precision = self._engines.resolve(self._settings.providers[0].name)
             if device != "upstream":
-                self._shelf.load(Registry().resolve("detect").ref, device, precision)
+                self._model_cache.load(Registry().resolve("detect").ref, device, precision)
         except (ModelError, TaskFailedError) as exc:
             _log.warning("the default detector is not ready", reason=str(exc))
 
@@ -184,7 +184,7 @@ class Worker:
                 beat_ms=now_ms(),
                 device=device,
                 precision=precision,
-                models=self._shelf.loaded_refs(),
+                models=self._model_cache.loaded_refs(),
                 slots=self._settings.slots,
                 busy=self._dispatch.n_working,
                 fps=round(fps, 2),
@@ -198,9 +198,9 @@ class Worker:
             )
             self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 
-    def _note_consumer(self, told: ConsumerBeat) -> None:
+    def _note_consumer(self, beat: ConsumerBeat) -> None:
         """Store the watchdog's report; the next heartbeat contains it."""
-        self._consumer = told
+        self._consumer = beat
 
     def _device(self) -> tuple[str, str]:
         """Return the first provider's device and precision; fixed while this process runs."""

@@ -326,6 +326,6 @@ class NullEngine:
         """Do nothing: there are no resources."""
 
 
-def _estimated(told: FrameResult | EndOfStream) -> bool | UnsetType:
+def _estimated(result: FrameResult | EndOfStream) -> bool | UnsetType:
     """Return the chunk's `total_frames_is_estimate`: UNSET unless it is an estimate."""
-    return UNSET if told.total_is_exact or told.total_frames is None else True
+    return UNSET if result.total_is_exact or result.total_frames is None else True

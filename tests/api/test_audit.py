@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, Told
+from api.audit import DENIED_BURST, DENIED_PER_S, MAX_DETAIL, Audit, AuditFields
 from api.settings import Settings
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.kafka import KafkaSettings, client_config, reader_config
@@ -218,7 +218,7 @@ class Trail:
         )
 
     def write(self, outcome: Any = "denied", **told: str) -> None:
-        self.audit.write(Told(**told), action="a", address="h", outcome=outcome, status=401)
+        self.audit.write(AuditFields(**told), action="a", address="h", outcome=outcome, status=401)
 
 
 def test_denied_attempts_are_bounded_and_those_left_out_are_counted() -> None:
@@ -274,7 +274,7 @@ async def test_a_lost_record_delays_no_request(settings: Settings) -> None:
     audit = Audit(publisher, lost=lost, suppressed=Count())
     started_s = time.monotonic()
     for _ in range(1000):
-        audit.write(Told(), action="a", address="h", outcome="done", status=200)
+        audit.write(AuditFields(), action="a", address="h", outcome="done", status=200)
     assert time.monotonic() - started_s < 0.5
     await until(lambda: asyncio.sleep(0, result=lost.n == 1000), within_s=10)
     await publisher.close()

@@ -228,7 +228,7 @@ async def test_streams_and_tokens_die_with_their_key_on_every_server(
             n_open = sum(
                 len(ends)
                 for api in (live, other_live)
-                for ends in api.services.lives._ends.values()
+                for ends in api.services.key_expiry._ends.values()
             )
             return n_open == len(ending) + 1
 

@@ -26,7 +26,7 @@ from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.stored_request import StoredRequest
 from streamproc.contract.task_spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
-from streamproc.providers.local import LocalState, Told
+from streamproc.providers.local import AnnouncedStream, LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.source.types import ResumePoint
@@ -170,7 +170,7 @@ LOCAL_STATE = LocalState(
     tracker=TRACKER_STATE,
     best={7: 0.75},
     seekable=False,
-    told=Told(600, False, 23.976),
+    told=AnnouncedStream(600, False, 23.976),
     content="sha256:" + "12" * 32,
     validators_differ=True,
 )

@@ -14,10 +14,10 @@ from console.client import calls
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.frame_image import Shown, crop, read_jpeg
-from console.tui.messages import PictureRead, TrailRead
+from console.tui.messages import PictureRead, TrackPathRead
 from console.tui.view_models.task_list import source_name
 from console.tui.view_models.track_search import track_facts, track_key
-from console.tui.view_models.trajectories import TrailFold
+from console.tui.view_models.trajectories import TrackPaths
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.trajectory import Trajectory
@@ -38,7 +38,7 @@ class TrackDetails(Vertical):
         self._backend = backend
         self._track: TrackResource | None = None
         self._crop = Preview(image_widget=image_widget, id="crop")
-        self._trails: LRUCache[str, TrailFold] = LRUCache(_KEPT_TRAILS)
+        self._trails: LRUCache[str, TrackPaths] = LRUCache(_KEPT_TRAILS)
         self._sources: LRUCache[str, str] = LRUCache(_KEPT_SOURCES)
 
     def compose(self) -> ComposeResult:
@@ -86,7 +86,7 @@ class TrackDetails(Vertical):
             why = exc.detail if isinstance(exc, ApiProblem) else str(exc)
             self.post_message(PictureRead(key, None, why))
         else:
-            self.post_message(TrailRead(key, trail, size_px))
+            self.post_message(TrackPathRead(key, trail, size_px))
             self.post_message(PictureRead(key, crop(frame, trail.best)))
 
     def on_picture_read(self, message: PictureRead) -> None:
@@ -100,7 +100,7 @@ class TrackDetails(Vertical):
         else:
             self._crop.show(message.shown)
 
-    def on_trail_read(self, message: TrailRead) -> None:
+    def on_trail_read(self, message: TrackPathRead) -> None:
         message.stop()
         if self._track is not None and message.key == track_key(self._track):
             self.query_one(Trajectory).show(message.trail, message.size_px)
@@ -111,11 +111,11 @@ class TrackDetails(Vertical):
             if isinstance(task.request, dict):
                 self._sources[task_id] = source_name(task.request)
 
-    async def _trails_of(self, task_id: str) -> TrailFold:
+    async def _trails_of(self, task_id: str) -> TrackPaths:
         known = self._trails.get(task_id)
         if known is not None:
             return known
-        fold, offset = TrailFold(), 0
+        fold, offset = TrackPaths(), 0
         while offset < _TRAIL_BYTES:
             events = await self._backend.read_log(task_id, offset, _WINDOW_BYTES)
             if not events:

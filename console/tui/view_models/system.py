@@ -150,8 +150,8 @@ def part_line(system: SystemResource) -> Line:
         spans.append(("  ", ""))
     if system.dead_letters:
         last = system.dead_letters[0]
-        told = f" {len(system.dead_letters)} left out, the last by {last.role}: {last.code}"
-        spans.append((told + "  ", "warn"))
+        text = f" {len(system.dead_letters)} left out, the last by {last.role}: {last.code}"
+        spans.append((text + "  ", "warn"))
     spans.append((f" framewire {system.version}", "dim"))
     return tuple(spans)
 

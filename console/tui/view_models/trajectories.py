@@ -13,7 +13,7 @@ MAX_POINTS = 1024
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # braille, by column and row
 
 
-class Trail(msgspec.Struct, frozen=True):
+class TrackPath(msgspec.Struct, frozen=True):
     """Trajectory of one track.
 
     `points` are (frame, x, y) of the middle of the box's bottom edge in source pixels, in frame
@@ -26,7 +26,7 @@ class Trail(msgspec.Struct, frozen=True):
     best_frame: int
 
 
-class TrailFold:
+class TrackPaths:
     """Collects the trajectories of one task; long ones keep every 2nd, 4th … point."""
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class TrailFold:
                 if target.track_id:
                     self._see(target, chunk.stream_info.frame_index)
 
-    def trail(self, track_id: int) -> Trail | None:
+    def trail(self, track_id: int) -> TrackPath | None:
         if track_id not in self._best:
             return None
         best, frame = self._best[track_id]
-        return Trail(track_id, tuple(self._points[track_id]), best, frame)
+        return TrackPath(track_id, tuple(self._points[track_id]), best, frame)
 
     def _see(self, target: Target, frame: int) -> None:
         number, roi = target.track_id, target.roi
@@ -68,7 +68,7 @@ class TrailFold:
 
 
 def trajectory_lines(
-    trail: Trail, width_px: int, height_px: int, cells: int, rows: int, tone: str
+    trail: TrackPath, width_px: int, height_px: int, cells: int, rows: int, tone: str
 ) -> list[Line]:
     """Draw the trajectory in braille dots, in a border with the video's aspect ratio.
 

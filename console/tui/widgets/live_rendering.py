@@ -106,9 +106,9 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
     return tuple(spans)
 
 
-def target_rows(targets: Sequence[Target], lives: Iterable[TrackLife]) -> list[Row]:
-    """Return the targets' rows, sorted by track; `lives` gives how often each track was seen."""
-    seen = {life.track_id: life.n_seen for life in lives}
+def target_rows(targets: Sequence[Target], tracks: Iterable[TrackLife]) -> list[Row]:
+    """Return the targets' rows, sorted by track; `tracks` gives how often each track was seen."""
+    seen = {track.track_id: track.n_seen for track in tracks}
     rows: list[Row] = []
     for i, target in enumerate(sorted(targets, key=lambda t: (t.track_id == 0, t.track_id))):
         tone = track_tone(target.track_id) if target.track_id else "dim"
@@ -230,17 +230,17 @@ def timeline_lines(
     last = max(snapshot.last_frame, snapshot.first_frame + 1)
     first = snapshot.first_frame
     marked = None if marked_frame is None else _cell(marked_frame, first, last, cells)
-    recent = sorted(snapshot.tracks, key=lambda life: (-life.last_frame, -life.n_seen))[:rows]
+    recent = sorted(snapshot.tracks, key=lambda track: (-track.last_frame, -track.n_seen))[:rows]
     lines: list[Line] = []
-    for life in sorted(recent, key=lambda life: (life.first_frame, life.track_id)):
-        tone = track_tone(life.track_id)
-        here = life.last_frame == snapshot.last_frame
-        label = f"#{life.track_id} {life.text or life.class_name}"
+    for track in sorted(recent, key=lambda track: (track.first_frame, track.track_id)):
+        tone = track_tone(track.track_id)
+        here = track.last_frame == snapshot.last_frame
+        label = f"#{track.track_id} {track.text or track.class_name}"
         label_tone = f"{tone}!" if here else tone
         lines.append(
             (
                 (f"{cut(label, _LABEL_CELLS - 1):<{_LABEL_CELLS}}", label_tone),
-                *_bar_spans(life, first, last, cells, marked, tone),
+                *_bar_spans(track, first, last, cells, marked, tone),
             )
         )
     lines += [()] * (rows - len(lines))
@@ -249,10 +249,10 @@ def timeline_lines(
 
 
 def _bar_spans(
-    life: TrackLife, first: int, last: int, cells: int, marked: int | None, tone: str
+    track: TrackLife, first: int, last: int, cells: int, marked: int | None, tone: str
 ) -> list[Span]:
     row = [" "] * cells
-    for start, end in life.spans:
+    for start, end in track.spans:
         for at in range(_cell(start, first, last, cells), _cell(end, first, last, cells) + 1):
             row[at] = "━"
     spans: list[Span] = []

@@ -1,7 +1,7 @@
 """Widget with the trajectory of one track."""
 
 from console.tui.drawing.styled_text import Line, track_tone
-from console.tui.view_models.trajectories import Trail, trajectory_lines
+from console.tui.view_models.trajectories import TrackPath, trajectory_lines
 from console.tui.widgets.canvas import Canvas
 
 
@@ -10,10 +10,10 @@ class Trajectory(Canvas):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self._trail: Trail | None = None
+        self._trail: TrackPath | None = None
         self._size_px = (16, 9)
 
-    def show(self, trail: Trail | None, size_px: tuple[int, int]) -> None:
+    def show(self, trail: TrackPath | None, size_px: tuple[int, int]) -> None:
         self._trail, self._size_px = trail, size_px
         self.redraw()
 

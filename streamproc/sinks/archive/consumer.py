@@ -45,7 +45,7 @@ from streamproc.sinks.archive.actions import (
 )
 from streamproc.sinks.archive.partition import Archiver
 from streamproc.sinks.archive.store_check import StoreTrial
-from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.settings import ArchiveSettings
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
@@ -92,7 +92,7 @@ def run_archive(settings: ArchiveSettings, stop: threading.Event) -> None:
     letters = KafkaLetters(outbox, "archive", _log)
     watch = ConsumerWatch.reporting(shared, "archive", ARCHIVE_GROUP, settings.watchdog_s, outbox)
 
-    def life() -> ArchiveRole:
+    def new_role() -> ArchiveRole:
         role = ArchiveRole(config, store, letters)
         if (ready_file := settings.ready_file) is not None:
             role.on_ready = lambda: ready_file.write_text(str(os.getpid()))
@@ -101,7 +101,7 @@ def run_archive(settings: ArchiveSettings, stop: threading.Event) -> None:
     trial = StoreTrial(store, stop, _log)
     trial.start()
     try:
-        run_lives(life, stop, watch, _log)
+        run_with_restarts(new_role, stop, watch, _log)
     finally:
         stop.set()
         trial.join()

@@ -37,7 +37,7 @@ from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
 from streamproc.contract.topics import TASKS as TASKS_TOPIC
 from streamproc.logging_setup import configure_logging
-from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import TablesUnavailableError
 from streamproc.sinks.index.audit import start_audit
@@ -102,7 +102,7 @@ def run_index(
         elif settings.ready_file is not None:
             settings.ready_file.write_text(str(os.getpid()))
 
-    def life() -> IndexRole:
+    def new_role() -> IndexRole:
         role = IndexRole(Consumer(config), tables, letters)
         role.on_ready = ready
         return role
@@ -110,7 +110,7 @@ def run_index(
     ended = threading.Event()
     audit = start_audit(settings.kafka, settings.audit_days, connect, ended)
     try:
-        run_lives(life, stop, watch, _log)
+        run_with_restarts(new_role, stop, watch, _log)
     finally:
         ended.set()
         audit.join(AUDIT_LEAVES_S)

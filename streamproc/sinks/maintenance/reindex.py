@@ -17,7 +17,7 @@ import structlog
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
-from streamproc.clients.settings import log_level, required, told_stores
+from streamproc.clients.settings import describe_stores, log_level, required
 from streamproc.contract import env
 from streamproc.contract.object_keys import request_key
 from streamproc.contract.setting_error import SettingError
@@ -162,7 +162,7 @@ def main(argv: list[str]) -> int:
     try:
         configure_logging(log_level(os.environ))
         settings, url = StoreSettings.from_environ(os.environ), required(os.environ, env.CLICKHOUSE)
-        sys.stderr.write(f"reindex: {told_stores(settings, url)}\n")
+        sys.stderr.write(f"reindex: {describe_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:
             result = reindex(store, tables, empty=empty, only=tasks or None, sure="--yes" in argv)

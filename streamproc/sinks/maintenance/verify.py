@@ -16,7 +16,7 @@ import msgspec
 
 from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import Objects, S3Objects
-from streamproc.clients.settings import log_level, required, told_stores
+from streamproc.clients.settings import describe_stores, log_level, required
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     try:
         configure_logging(log_level(os.environ))
         settings, url = StoreSettings.from_environ(os.environ), required(os.environ, env.CLICKHOUSE)
-        sys.stderr.write(f"verify: {told_stores(settings, url)}\n")
+        sys.stderr.write(f"verify: {describe_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:
             for found in verify(store, tables, sure=bool(argv)):

@@ -68,10 +68,10 @@ def fingerprint(reader: ByteReader) -> Fingerprint:
     if reader.seekable and size is not None and size > FINGERPRINT_BYTES:
         start = max(FINGERPRINT_BYTES, size - FINGERPRINT_BYTES)
         ends += _read_exactly(reader, start, size - start)
-    told = -1 if size is None else size
+    known_size = -1 if size is None else size
     return Fingerprint(
-        hashlib.sha256(f"{told}\n{reader.etag or ''}\n".encode() + ends).hexdigest(),
-        hashlib.sha256(f"{told}\n".encode() + ends).hexdigest(),
+        hashlib.sha256(f"{known_size}\n{reader.etag or ''}\n".encode() + ends).hexdigest(),
+        hashlib.sha256(f"{known_size}\n".encode() + ends).hexdigest(),
     )
 
 

@@ -45,9 +45,9 @@ class RangedReader:
         self._range_bytes: int | None = None
         self._stream_end: int | None = None
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        told = first.content_range()
-        self._size = told.size or 0
-        if told.start != 0:
+        got = first.content_range()
+        self._size = got.size or 0
+        if got.start != 0:
             raise SourceUnreachableError(
                 f"{first.host} answered with a different range than requested"
             )

@@ -98,9 +98,9 @@ class VideoStream:
         self.has_fields = False  # whether a frame consisted of two packets so far
         self.counts_only = False
         """Whether times are in decode order: the n-th frame has the n-th time."""
-        self._told_s: float | None = None
+        self._declared_s: float | None = None
         self.rewind()
-        self._told_s = self._listed_s()
+        self._declared_s = self._listed_s()
         self.truncated = self.truncated and not self._has_every_sample()
         self._look_at_order()
 
@@ -185,7 +185,7 @@ class VideoStream:
             self.stream,
             self.format,
             is_read_in_part=self.movie is not None,
-            told_s=self._told_s,
+            declared_s=self._declared_s,
         )
 
     @property

@@ -18,7 +18,7 @@ class Extent:
     """Duration, rate and number of frames of one stream of an open container.
 
     `is_read_in_part`: only a part of the container was read when it was opened. It has no index
-    then, and its duration is `told_s`, None when unknown.
+    then, and its duration is `declared_s`, None when unknown.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class Extent:
         name: str,
         *,
         is_read_in_part: bool = False,
-        told_s: float | None = None,
+        declared_s: float | None = None,
     ) -> None:
         self._container, self._stream, self._format = container, stream, name
-        self._is_read_in_part, self._told_s = is_read_in_part, told_s
+        self._is_read_in_part, self._declared_s = is_read_in_part, declared_s
 
     @property
     def rate(self) -> Fraction:
@@ -56,10 +56,10 @@ class Extent:
     def duration_s(self) -> float | None:
         """Approximate duration of the video from its first frame on; None when unknown."""
         if self._is_read_in_part:
-            return self._told_s
+            return self._declared_s
         if self._stream.duration is not None:
             return float(self._stream.duration * Fraction(self._stream.time_base))
-        end_s = _told_s(self._stream.metadata.get("DURATION", ""))
+        end_s = _declared_s(self._stream.metadata.get("DURATION", ""))
         if end_s is None:
             if self._container.duration is None:
                 return None
@@ -89,7 +89,7 @@ class Extent:
         return max(1, round(duration_s * self.rate))
 
 
-def _told_s(text: str) -> float | None:
+def _declared_s(text: str) -> float | None:
     """Return a Matroska tag's duration, `HH:MM:SS.nnnnnnnnn`, in seconds; None if malformed."""
     match = _TOLD.fullmatch(text)
     if match is None:

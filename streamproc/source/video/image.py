@@ -143,10 +143,10 @@ def sample_aspect(stream: Any, codec: Any, turns: int) -> tuple[int, int]:
 
     The container's value has priority over the codec's, as in players.
     """
-    told = stream.sample_aspect_ratio or codec.sample_aspect_ratio
-    if not told or not 0 < told.numerator <= MAX_TERM or not 0 < told.denominator <= MAX_TERM:
+    ratio = stream.sample_aspect_ratio or codec.sample_aspect_ratio
+    if not ratio or not 0 < ratio.numerator <= MAX_TERM or not 0 < ratio.denominator <= MAX_TERM:
         return 1, 1
-    return upright_size(told.numerator, told.denominator, turns)
+    return upright_size(ratio.numerator, ratio.denominator, turns)
 
 
 def upright_size(width: int, height: int, turns: int) -> tuple[int, int]:

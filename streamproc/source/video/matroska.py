@@ -50,8 +50,8 @@ def layout(read_at: ReadAt) -> Layout | None:
         if element.kind == _CLUSTER:
             return Layout(at, cues is not None and _is_cues(read_at, cues))
         if element.kind == _SEEK_HEAD and element.end is not None:
-            told = _position_of_cues(read_at, element)
-            cues = cues if told is None else segment.body + told
+            position = _position_of_cues(read_at, element)
+            cues = cues if position is None else segment.body + position
         if element.kind == _CUES:
             cues = at
         at = element.end or at
@@ -94,13 +94,13 @@ def _position_of_cues(read_at: ReadAt, seek_head: _Element) -> int | None:
     for seek in _elements(read_at, seek_head.body, seek_head.end):
         if seek.kind != _SEEK or seek.end is None:
             continue
-        told = {
+        fields = {
             e.kind: int.from_bytes(read_at(e.body, e.end - e.body), "big")
             for e in _elements(read_at, seek.body, seek.end)
             if e.end is not None and e.end - e.body <= _MOST_NUMBER_BYTES
         }
-        if told.get(_SEEK_ID) == _CUES:
-            return told.get(_SEEK_POSITION)
+        if fields.get(_SEEK_ID) == _CUES:
+            return fields.get(_SEEK_POSITION)
     return None
 
 

@@ -18,8 +18,8 @@ def beat(**fields: object) -> ConsumerBeat:
     return msgspec.structs.replace(plain, **fields)
 
 
-def index_part(*beats: ConsumerBeat, standing: tuple[tuple[str, int], ...] = ()) -> PartResource:
-    return next(p for p in role_parts((), beats, standing, NOW_MS) if p.name == "index")
+def index_part(*beats: ConsumerBeat, stalled: tuple[tuple[str, int], ...] = ()) -> PartResource:
+    return next(p for p in role_parts((), beats, stalled, NOW_MS) if p.name == "index")
 
 
 def test_a_role_that_stands_still_is_named_with_its_partitions() -> None:
@@ -29,14 +29,14 @@ def test_a_role_that_stands_still_is_named_with_its_partitions() -> None:
 
 def test_a_commit_that_does_not_move_is_no_fault_of_a_role_that_reads_on() -> None:
     """It waits for a claim that nothing has followed, for one."""
-    assert index_part(beat(), standing=((topics.INDEX_GROUP, 1),)).ready
+    assert index_part(beat(), stalled=((topics.INDEX_GROUP, 1),)).ready
 
 
 def test_partitions_that_nobody_has_are_named() -> None:
-    standing = ((topics.INDEX_GROUP, 1), (topics.INDEX_GROUP, 7), (topics.ARCHIVE_GROUP, 2))
-    assert index_part(beat(), standing=standing).detail == "No process reads partition 7."
+    stalled = ((topics.INDEX_GROUP, 1), (topics.INDEX_GROUP, 7), (topics.ARCHIVE_GROUP, 2))
+    assert index_part(beat(), stalled=stalled).detail == "No process reads partition 7."
     gone = beat(beat_ms=NOW_MS - 60_000)
-    assert index_part(gone, standing=standing).detail == "No process reads partitions 1, 7."
+    assert index_part(gone, stalled=stalled).detail == "No process reads partitions 1, 7."
 
 
 def test_a_role_that_waits_for_its_store_is_ready_and_says_so() -> None:

@@ -28,7 +28,7 @@ from console.tui.view_models.submit_form import (
     read_body,
 )
 from console.tui.view_models.task_list import TaskList, expected_frames, source_name, steps_line
-from console.tui.view_models.trajectories import MAX_POINTS, TrailFold, trajectory_lines
+from console.tui.view_models.trajectories import MAX_POINTS, TrackPaths, trajectory_lines
 from streamproc.contract.framing import Event, parse_events
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_feed import LOG, chunk, target
@@ -177,7 +177,7 @@ def test_errors_find_the_nearest_field() -> None:
 
 
 def test_a_trail_has_the_best_target_and_bounded_points() -> None:
-    fold = TrailFold()
+    fold = TrackPaths()
     fold.apply(parse_events(LOG))
     trail = fold.trail(1)
     assert trail is not None
@@ -186,7 +186,7 @@ def test_a_trail_has_the_best_target_and_bounded_points() -> None:
             "best_confidence"
         ]
     )
-    long = TrailFold()
+    long = TrackPaths()
     for i in range(10_000):
         long.apply([Event(0, 1, chunk(i, target(7)))])
     kept = long.trail(7)

@@ -17,7 +17,7 @@ from streamproc.contract.records import ChunkRecord, ConsumerBeat
 from streamproc.contract.tables import TASKS
 from streamproc.contract.topics import CHUNKS
 from streamproc.sinks.archive.consumer import ArchiveRole
-from streamproc.sinks.consumer_restarts import run_lives
+from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.index.consumer import IndexRole
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.skipped_records import LeftOut
@@ -131,7 +131,7 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
         return roles[-1]
 
     thread = threading.Thread(
-        target=run_lives, args=(life, stop, watch, structlog.get_logger("test"))
+        target=run_with_restarts, args=(life, stop, watch, structlog.get_logger("test"))
     )
     thread.start()
     try:
