@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stack import CLIP
+from models.sizes import InputFit
 from streamproc.contract.task_spec import Sampling
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.frame_source import open_source
@@ -22,7 +23,7 @@ from streamproc.source.types import FrameOutputs, SourceSpec
 
 WITHOUT = "benchmarks.unconfined"
 TARGET = 0.98
-OUTPUTS = FrameOutputs(full=False, scaled=(416, 416))
+OUTPUTS = FrameOutputs(full=False, scaled=InputFit(416, 416))
 
 
 def taker(module: str) -> Callable[[], decoder_client.DecoderProcess]:

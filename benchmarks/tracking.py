@@ -1,6 +1,6 @@
 """How well people are followed: detect pedestrian, then the tracker, against MOTChallenge truth.
 
-python benchmarks/tracking.py CLIP GT [--feature] [--detections cache.npz] [--precision auto]
+python benchmarks/tracking.py CLIP GT [--model detect] [--feature] [--detections cache.npz] [--precision auto]
     [--device CPU] [--every 1] [--threshold 0.5] [--low-threshold 0.25]
     [--at-least-mota 0.8 --at-least-idf1 0.62 --at-most-switches 40]
 
@@ -99,7 +99,7 @@ def main() -> int:
 def perceive(arguments: argparse.Namespace) -> list[Seen]:
     """Run the models on every frame of the clip, people alone."""
     runtime, registry = Runtime(arguments.device, arguments.precision), Registry()
-    detector = Detector(runtime, registry.resolve("detect"))
+    detector = Detector(runtime, registry.resolve(arguments.model))
     extractor = FeatureExtractor(runtime, registry.resolve("feature"))
     parameters = validate_parameters(
         detector.manifest,
@@ -191,6 +191,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", type=str)
     parser.add_argument("truth", type=Path)
+    parser.add_argument("--model", default="detect", help="a detector of people")
     parser.add_argument("--feature", action="store_true", help="associate by features as well")
     parser.add_argument("--detections", type=Path, help="cache file (.npz)")
     parser.add_argument("--device", default="AUTO:GPU,CPU")

@@ -1,14 +1,16 @@
 """Object detector: network, box decoder and non-maximum suppression; boxes in source pixels."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.graph_io import NetworkInput
-from models.manifest import Manifest, NanodetOptions, Resize, SsdOptions
+from models.manifest import Manifest, NanodetOptions, SsdOptions
 from models.postprocess import (
     anchors,
     decode_nanodet,
@@ -17,13 +19,23 @@ from models.postprocess import (
     select,
     suppress,
 )
-from models.preprocess import Size, fit, geometry, scaled_size
-from models.runtime import Outputs, Precision, Runtime
+from models.preprocess import fit, geometry
+from models.runtime import Network, Outputs, Precision, Runtime
+from models.sizes import Size, SourceShape
 from models.types import Detections, Floats, Image, Ints
+
+MAX_SIZES = 8
+"""Sizes of its input for which a detector keeps a compiled network: about 40 MB each."""
+COMMON_SHAPE = SourceShape(16, 9)
+"""The network for this shape is compiled when the model is loaded."""
 
 
 class Detector:
-    """Detector of the manifest's classes. Thread-safe; bit-for-bit repeatable for one precision."""
+    """Detector of the manifest's classes. Thread-safe; bit-for-bit repeatable for one precision.
+
+    A network with `shape = "source"` is compiled again for each size that sources need, and the
+    least recently used sizes are dropped.
+    """
 
     def __init__(
         self, runtime: Runtime, manifest: Manifest, precision: Precision | None = None
@@ -35,29 +47,17 @@ class Detector:
         self._decoder = manifest.decoder
         self._class_ids = {name: i for i, name in enumerate(manifest.classes)}
         self._all_classes = np.ones(len(manifest.classes), bool)
-        self._network = runtime.network(
-            manifest,
-            NetworkInput.of(self._options, batch=1),
-            precision=precision,
-        )
-
-    @property
-    def input_size(self) -> Size:
-        """(width, height) of the network's input."""
-        return self._options.width, self._options.height
-
-    @property
-    def resize(self) -> Resize:
-        return self._options.resize
-
-    def scaled_size(self, source_size: Size) -> Size:
-        """(width, height) to which a video decoder may scale frames; `detect` then does not."""
-        return scaled_size(self._options, source_size)
+        self.fit = self._options.fit
+        """How frames are scaled to the network's input; a video decoder may do it."""
+        self._runtime, self._precision = runtime, precision
+        self._networks: LRUCache[Size, Network] = LRUCache(MAX_SIZES)
+        self._lock = threading.Lock()
+        self._network(self.fit.network_size(COMMON_SHAPE))  # a file that does not load is known now
 
     def warm(self) -> None:
         """Warm-up: one inference on a grey frame, so that a task's first frame is not slower."""
-        frame = np.full((1, self._options.height, self._options.width, 3), 114, np.uint8)
-        self._infer(frame, 1.0, self._all_classes)
+        width, height = self.fit.network_size(COMMON_SHAPE)
+        self._infer(np.full((1, height, width, 3), 114, np.uint8), 1.0, self._all_classes)
 
     def check(self) -> None:
         """Run on a flat and a noisy frame; raises InvalidModelFileError for invalid outputs.
@@ -65,9 +65,10 @@ class Detector:
         Invalid are boxes or scores that are not finite, scores outside 0..1, and labels without a
         class.
         """
-        shape = (1, self._options.height, self._options.width, 3)
-        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        for frame in (np.full(shape, 114, np.uint8), noise):
+        sizes = {self.fit.network_size(SourceShape(*shape)) for shape in ((1, 1), (4, 1), (1, 4))}
+        shapes = [(1, height, width, 3) for width, height in sorted(sizes)]
+        noise = [np.random.default_rng(0).integers(0, 256, shape, np.uint8) for shape in shapes]
+        for frame in (*(np.full(shape, 114, np.uint8) for shape in shapes), *noise):
             with np.errstate(over="ignore", invalid="ignore"):
                 boxes, scores, _ = self._infer(frame, -np.inf, self._all_classes)
             if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
@@ -81,21 +82,26 @@ class Detector:
                 )
 
     def detect(
-        self, image_bgr: Image, parameters: Mapping[str, Any], source_size: Size | None = None
+        self,
+        image_bgr: Image,
+        parameters: Mapping[str, Any],
+        source: SourceShape | None = None,
+        *,
+        is_fitted: bool = False,
     ) -> Detections:
         """All targets of the wanted classes with a score >= `low_threshold`, best first.
 
-        `parameters` must be validated (`validate_parameters`). `source_size` is the (width, height)
-        to which the boxes refer, if the video decoder has already scaled the frame. Default: the
-        size of the image.
+        `parameters` must be validated (`validate_parameters`). `source` is the shape to which the
+        boxes refer; default: that of the image. `is_fitted`: the video decoder has already scaled
+        and padded the frame by `fit`.
         """
-        size = source_size or (image_bgr.shape[1], image_bgr.shape[0])
-        batch = fit(image_bgr, self._options, size)[None]
+        shape = source or SourceShape(image_bgr.shape[1], image_bgr.shape[0])
+        batch = (image_bgr if is_fitted else fit(image_bgr, self.fit, shape))[None]
         wanted = np.zeros(len(self._class_ids), bool)
         wanted[[self._class_ids[name] for name in parameters["classes"]]] = True
         boxes, scores, class_ids = self._infer(batch, parameters["low_threshold"], wanted)
         kept = suppress(boxes, class_ids, parameters["iou_threshold"], parameters["max_targets"])
-        boxes_px = geometry(self._options, size).to_source(boxes[kept])
+        boxes_px = geometry(self.fit, shape).to_source(boxes[kept])
         return Detections(boxes_px, scores[kept], class_ids[kept])
 
     def _infer(
@@ -105,13 +111,14 @@ class Detector:
 
         `wanted` (classes,) selects classes; the others are dropped before their boxes are decoded.
         """
-        with self._network.infer(batch) as outputs:
+        height, width = batch.shape[1:3]
+        with self._network((width, height)).infer(batch) as outputs:
             if isinstance(self._decoder, SsdOptions):
-                return self._read_rows(outputs, self._decoder, threshold, wanted)
+                return self._read_rows(outputs, self._decoder, (width, height), threshold, wanted)
             keep = select(outputs[0][0], outputs[1][0], threshold, wanted)
             scores, class_ids = outputs[0][0, keep], outputs[1][0, keep]
             regression = outputs[2][0, keep]
-        grid = anchors(self._options.width, self._options.height, self._decoder.strides)
+        grid = anchors(width, height, self._decoder.strides)
         cells, strides = grid.cells[keep], grid.strides[keep]
         if isinstance(self._decoder, NanodetOptions):
             boxes = decode_nanodet(regression, cells, strides, self._decoder.centre)
@@ -119,16 +126,26 @@ class Detector:
             boxes = decode_yolox(regression, cells, strides)
         return boxes, scores, class_ids
 
+    def _network(self, size: Size) -> Network:
+        """Return the network for inputs of this size; the first call for a size compiles it."""
+        with self._lock:
+            known = self._networks.get(size)
+        if known is None:
+            network_input = NetworkInput.of(self._options, batch=1, size=size)
+            known = self._runtime.network(self.manifest, network_input, precision=self._precision)
+            with self._lock:
+                self._networks[size] = known
+        return known
+
     def _read_rows(
         self,
         outputs: Outputs,
         decoder: SsdOptions,
+        size: Size,
         threshold: float,
         wanted: npt.NDArray[np.bool_],
     ) -> tuple[Floats, Floats, Ints]:
-        boxes, scores, class_ids = decode_ssd(
-            outputs[0], self._options.width, self._options.height, decoder.first_label
-        )
+        boxes, scores, class_ids = decode_ssd(outputs[0], *size, decoder.first_label)
         if len(class_ids) and int(class_ids.max()) >= len(wanted):
             raise InvalidModelFileError(
                 f"{self.manifest.ref}: the network gives label "

@@ -9,8 +9,9 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from models.errors import InvalidModelFileError
-from models.graph_passes import channels_last
+from models.graph_passes import channels_last, resize_network
 from models.manifest import InputOptions, Manifest, SsdOptions, YoloxOptions
+from models.sizes import Size
 from models.types import Floats
 
 Head: TypeAlias = Literal["as_is", "best"]
@@ -32,14 +33,21 @@ class NetworkInput:
     channels: str = "BGR"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resizes: bool = False
+    """Whether the network may be given another size than the one that it was exported with."""
 
     @classmethod
-    def of(cls, options: InputOptions, batch: int) -> "NetworkInput":
-        """The input that a manifest describes, for batches of `batch` images (-1: any number)."""
+    def of(cls, options: InputOptions, batch: int, size: Size | None = None) -> "NetworkInput":
+        """The input that a manifest describes, for batches of `batch` images (-1: any number).
+
+        `size` (width, height): instead of the manifest's, for `shape = "source"`.
+        """
+        width, height = size or (options.width, options.height)
         return cls(
             batch=batch,
-            height=options.height,
-            width=options.width,
+            height=height,
+            width=width,
+            resizes=options.shape == "source",
             layout=options.layout,
             channels=options.channels,
             mean=options.mean,
@@ -53,6 +61,8 @@ def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
     shape = [network_input.batch, 3, network_input.height, network_input.width]
     if network_input.layout == "NHWC":
         shape = [shape[0], shape[2], shape[3], shape[1]]
+    if network_input.resizes:
+        resize_network(model, shape, height_axis=2 if network_input.layout == "NCHW" else 1)
     found = model.input().partial_shape
     if not found.compatible(ov.PartialShape(shape)):
         raise InvalidModelFileError(
@@ -105,17 +115,19 @@ def _normalised(pixels: Any, mean: Floats, scale: Floats) -> Any:
     return ops.divide(pixels, scale) if (scale != 1.0).any() else pixels
 
 
-def attach_head(model: ov.Model, manifest: Manifest, head: Head) -> ov.Model:
+def attach_head(
+    model: ov.Model, manifest: Manifest, head: Head, network_input: NetworkInput
+) -> ov.Model:
     """Convert a detect network's outputs to the inputs of the decoders in `models.postprocess`.
 
     nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors,
     k) f32. Python then processes only the few anchors above the threshold. ssd: rows (n, 7) f32.
     """
-    decoder, size = manifest.decoder, manifest.input
+    decoder, size = manifest.decoder, network_input
     if head == "best":
         best = _best([_as_f32(model.output())])
         return ov.Model([node.output(0) for node in best], model.get_parameters(), manifest.ref)
-    if decoder is None or size is None:
+    if decoder is None:
         return model
     n_classes = len(manifest.classes)
     outputs = [_as_f32(output) for output in model.outputs]

@@ -6,6 +6,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from models.errors import InvalidModelFileError
 from models.types import Floats
 
 
@@ -102,6 +103,35 @@ def simplify(model: ov.Model) -> None:
             "floor",
         )
         pool.output(0).replace(pooled.output(0))
+
+
+def resize_network(model: ov.Model, shape: list[int], *, height_axis: int) -> None:
+    """Give a network of static size another height and width, in place.
+
+    `shape` is the new shape of its only input. Sizes of `Interpolate` that an export has baked in
+    grow alike. A network of dynamic size is left as it is. Raises RuntimeError if the network
+    cannot have this size.
+    """
+    found = model.input().partial_shape
+    if found.is_dynamic or len(shape) != found.rank.get_length():
+        return
+    (before_h, before_w) = (found[axis].get_length() for axis in (height_axis, height_axis + 1))
+    height, width = shape[height_axis], shape[height_axis + 1]
+    if (before_h, before_w) == (height, width):
+        return
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Interpolate":
+            continue
+        sizes = _constant(node, 1)
+        if sizes is None or len(sizes) != 2:
+            raise InvalidModelFileError("has an Interpolate that does not follow its input's size")
+        scaled = [sizes[0] * height / before_h, sizes[1] * width / before_w]
+        if any(not size.is_integer() for size in scaled):
+            raise InvalidModelFileError(f"cannot be resized to {width}x{height}")
+        node.input(1).replace_source_output(ops.constant(np.array(scaled, np.int64)).output(0))
+    (image,) = model.get_parameters()
+    image.set_partial_shape(ov.PartialShape(shape))
+    model.validate_nodes_and_infer_types()
 
 
 def _constant(node: Any, index: int) -> Any:

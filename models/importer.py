@@ -108,15 +108,28 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
     try:
         files = _copy_network(own.network, pending)
         described = _describe(own, files, runtime, pending)
-        text = manifest_toml(described)
-        manifest = parse_manifest(text, final.name, pending)
+        try:
+            text = _checked(described, final.name, pending, runtime)
+        except InvalidModelFileError:
+            if described.input is None or described.input.shape == "fixed":
+                raise
+            # Its input takes any size, but its head was exported for one.
+            fixed = msgspec.structs.replace(described.input, shape="fixed")
+            described = msgspec.structs.replace(described, input=fixed)
+            text = _checked(described, final.name, pending, runtime)
         (pending / USER_MANIFEST).write_text(text, encoding="utf-8")
-        Detector(runtime, manifest).check()
         pending.chmod(0o755)
         pending.rename(final)
     finally:
         shutil.rmtree(pending, ignore_errors=True)
     return load_manifest(final / USER_MANIFEST)
+
+
+def _checked(described: Manifest, name: str, directory: Path, runtime: Runtime) -> str:
+    """Return the manifest's TOML, once the detector has run by it."""
+    text = manifest_toml(described)
+    Detector(runtime, parse_manifest(text, name, directory)).check()
+    return text
 
 
 def manifest_toml(manifest: Manifest) -> str:
@@ -170,10 +183,13 @@ def _describe(
         raise InvalidModelFileError(f"{own.network}: its input {found} is no image of 3 channels")
     layout: Literal["NCHW", "NHWC"] = "NCHW" if found[1] == 3 else "NHWC"
     height, width = found[2:] if layout == "NCHW" else found[1:3]
-    width, height = own.width or width, own.height or height
+    mean, scale, resize = _USUAL_INPUT[own.decoder]
+    takes_any = max(width, height) < 1 and (own.resize or resize) == "letterbox"
+    width, height = own.width or width, own.height or (own.width if takes_any else None) or height
     if min(width, height) < 1:
         raise InvalidModelFileError(f"{own.network}: takes any size: state width and height")
-    mean, scale, resize = _USUAL_INPUT[own.decoder]
+    grid = max(own.strides)
+    follows = takes_any and width == height and width % grid == 0
     return Manifest(
         name=own.name,
         version=own.version,
@@ -192,6 +208,8 @@ def _describe(
             mean=own.mean or mean,
             scale=own.scale or scale,
             resize=own.resize or resize,
+            shape="source" if follows else "fixed",
+            grid=grid if follows else 32,
         ),
         thresholds=Thresholds(
             threshold=own.threshold,

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from models.errors import InvalidManifestError, InvalidModelFileError
+from models.sizes import InputFit
 
 USER_MANIFEST = "manifest.toml"
 
@@ -41,7 +42,11 @@ class ModelFile(_Struct, frozen=True):
 
 
 class InputOptions(_Struct, frozen=True):
-    """Preprocessing: (pixel - mean) / scale, with `mean` and `scale` in the network's channels."""
+    """Preprocessing: (pixel - mean) / scale, with `mean` and `scale` in the network's channels.
+
+    `shape = "source"`: the network takes inputs of any size whose sides are multiples of `grid`,
+    and gets the letterboxed size of the source's frames, rounded up to it.
+    """
 
     width: Annotated[int, msgspec.Meta(ge=1, le=8192)]
     height: Annotated[int, msgspec.Meta(ge=1, le=8192)]
@@ -51,6 +56,15 @@ class InputOptions(_Struct, frozen=True):
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     resize: Resize = "plain"
     pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
+    shape: Literal["fixed", "source"] = "fixed"
+    grid: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+
+    @property
+    def fit(self) -> InputFit:
+        """How frames are scaled to the input."""
+        grid = self.grid if self.shape == "source" else 0
+        letterbox = self.resize == "letterbox"
+        return InputFit(self.width, self.height, letterbox, grid, self.pad_value)
 
 
 class NanodetOptions(_Struct, frozen=True, tag="nanodet", tag_field="name"):
@@ -183,6 +197,15 @@ def _check(manifest: Manifest, origin: str) -> None:
         raise InvalidManifestError(f"{origin}: `low_threshold` is above `threshold`")
     if manifest.input is not None and 0.0 in manifest.input.scale:
         raise InvalidManifestError(f"{origin}: `input.scale` must not be 0")
+    if manifest.input is not None and manifest.input.shape == "source":
+        _check_shape(manifest.input, origin)
     for file in manifest.files:
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
             raise InvalidManifestError(f"{origin}: {file.path!r} leaves the model's directory")
+
+
+def _check_shape(options: InputOptions, origin: str) -> None:
+    if options.resize != "letterbox":
+        raise InvalidManifestError(f'{origin}: `input.shape = "source"` needs resize = "letterbox"')
+    if options.width % options.grid or options.height % options.grid:
+        raise InvalidManifestError(f"{origin}: `input.width` and `height` are multiples of `grid`")

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.manifest import InputOptions
+from models.sizes import InputFit, Size, SourceShape
 from models.types import Floats, Image
-
-Size = tuple[int, int]
-"""(width, height) in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +27,24 @@ class Geometry:
         return out
 
 
-def scaled_size(options: InputOptions, source_size: Size) -> Size:
-    """Size of a source frame after scaling, before padding. A video decoder should output it.
-
-    plain: the network's size. letterbox: the largest size with the source's aspect ratio that fits.
-    """
-    if options.resize == "plain":
-        return options.width, options.height
-    width, height = source_size
-    ratio = min(options.width / width, options.height / height)
-    return (
-        min(options.width, max(1, round(width * ratio))),
-        min(options.height, max(1, round(height * ratio))),
-    )
+def geometry(input_fit: InputFit, source: SourceShape) -> Geometry:
+    width, height = input_fit.scaled_size(source)
+    scale_x, scale_y = width / source.width, height / source.height
+    return Geometry(scale_x, scale_y, (source.width, source.height))
 
 
-def geometry(options: InputOptions, source_size: Size) -> Geometry:
-    width, height = scaled_size(options, source_size)
-    return Geometry(width / source_size[0], height / source_size[1], source_size)
-
-
-def fit(image: Image, options: InputOptions, source_size: Size) -> Image:
+def fit(image: Image, input_fit: InputFit, source: SourceShape) -> Image:
     """Resize and pad to the network's input (height, width, 3).
 
     An image that has the scaled size already is not resampled.
     """
-    size = scaled_size(options, source_size)
+    size = input_fit.scaled_size(source)
     if (image.shape[1], image.shape[0]) != size:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    if size == (options.width, options.height):
+    width, height = input_fit.network_size(source)
+    if size == (width, height):
         return np.ascontiguousarray(image)
-    padded = np.full((options.height, options.width, 3), options.pad_value, np.uint8)
+    padded = np.full((height, width, 3), input_fit.pad_value, np.uint8)
     padded[: size[1], : size[0]] = image
     return padded
 

@@ -1,6 +1,6 @@
 """OpenVINO runtime: devices, precision, compiled networks and inference request pools.
 
-A Runtime compiles a network once per model, device and precision, and shares it among all callers.
+A Runtime compiles a network once per model, size, device and precision, and its callers share it.
 Every network has a bounded pool of inference requests, compiled with the throughput hint. Callers
 are threads: each call takes a free request, starts it asynchronously and waits with the GIL
 released, so the requests of all tasks share the device. Results are bit-for-bit repeatable for one
@@ -10,9 +10,11 @@ device and one precision.
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,9 @@ _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 _AUTO_PRIORITIES = ("GPU", "CPU")
 _REQUESTS_PER_SLOT = 2
 """Requests per device slot: while a thread reads one result, the next request is queued."""
+
+
+_Key: TypeAlias = tuple[str, str, str, NetworkInput]
 
 
 class Network:
@@ -104,7 +109,8 @@ class Runtime:
         self._core = ov.Core()
         self.device = _resolve_device(device, self._core.available_devices)
         self.precision = self.resolve_precision(precision)
-        self._networks: dict[tuple[str, str, str], Network] = {}
+        self._networks: WeakValueDictionary[_Key, Network] = WeakValueDictionary()
+        self._compiling: dict[_Key, Future[Network]] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -139,18 +145,37 @@ class Runtime:
         head: Head = "as_is",
         precision: Precision | None = None,
     ) -> Network:
-        """The compiled network of a model's file. The first call compiles it, later ones share it.
+        """The compiled network of a model's file, for one size of its input.
 
+        Callers share it as long as one of them keeps it; the first one compiles it, while others
+        that need the same wait.
         A detect model's network has its decoder's canonical outputs (see `models.graph_io`).
         Raises InvalidModelFileError if a file was changed, does not load, or does not fit its
         manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
-        key = (manifest.ref, manifest.file(role).sha256, resolved)
+        key = (manifest.ref, manifest.file(role).sha256, resolved, network_input)
         with self._lock:
-            if key not in self._networks:
-                self._networks[key] = self._compile(manifest, network_input, role, head, resolved)
-            return self._networks[key]
+            known = self._networks.get(key)
+            if known is not None:
+                return known
+            waiting = self._compiling.get(key)
+            if waiting is None:
+                ours = self._compiling[key] = Future()
+        if waiting is not None:
+            return waiting.result()
+        try:
+            network = self._compile(manifest, network_input, role, head, resolved)
+        except BaseException as exc:
+            with self._lock:
+                del self._compiling[key]
+            ours.set_exception(exc)
+            raise
+        with self._lock:
+            self._networks[key] = network
+            del self._compiling[key]
+        ours.set_result(network)
+        return network
 
     def input_shape(self, name: str, content: bytes, weights: bytes) -> list[int]:
         """Shape of a network's only input, -1 for dynamic dimensions; `name` is used in errors.
@@ -186,7 +211,7 @@ class Runtime:
         model = self._read(name, content, weights)
         try:
             model = attach_input(model, network_input)
-            model = attach_head(model, manifest, head)
+            model = attach_head(model, manifest, head, network_input)
             simplify(model)
             compiled = self._core.compile_model(
                 model,

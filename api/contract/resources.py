@@ -234,7 +234,9 @@ class CancelAccepted(msgspec.Struct, frozen=True):
 class TrackSummary(msgspec.Struct, frozen=True, rename={"class_name": "class"}, omit_defaults=True):
     """One object over the frames of a task; confidences have 4 decimals.
 
-    `feature_digest` belongs to the first frame with the best confidence.
+    `feature_digest` belongs to the first frame with the best confidence. `text` is the spelling
+    that most readings agree on, `text_support` its share of all votes (0 to 1), each of which is
+    confidence x letters; `text_confidence` is that of its best reading.
     """
 
     track_id: int
@@ -246,6 +248,7 @@ class TrackSummary(msgspec.Struct, frozen=True, rename={"class_name": "class"}, 
     feature_digest: str | None = None
     text: str | None = None
     text_confidence: float | None = None
+    text_support: float | None = None
     first_seen_s: float | None = None
     last_seen_s: float | None = None
     dwell_s: float | None = None
@@ -284,6 +287,7 @@ class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"})
     dwell_s: float | None
     created_at: str
     distance: float | UnsetType = UNSET
+    text_support: float | None = None
 
 
 class TrackPage(msgspec.Struct, frozen=True):

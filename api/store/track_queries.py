@@ -8,7 +8,7 @@ from streamproc.contract import tables
 from streamproc.contract.preview import Box
 
 _COLUMNS = """task_id, track_id, class, first_frame, last_frame, frames_seen, best_confidence,
-    feature_digest, text, text_confidence, first_s, last_s, dwell_s,
+    feature_digest, text, text_confidence, text_support, first_s, last_s, dwell_s,
     toUnixTimestamp64Milli(created_at)"""
 
 
@@ -25,6 +25,7 @@ class IndexedTrack(msgspec.Struct, frozen=True):
     feature_digest: str | None
     text: str | None
     text_confidence: float | None
+    text_support: float | None
     first_s: float
     last_s: float
     dwell_s: float

@@ -63,6 +63,7 @@ def summary_of(track: IndexedTrack) -> TrackSummary:
         feature_digest=track.feature_digest,
         text=track.text,
         text_confidence=track.text_confidence,
+        text_support=track.text_support,
         first_seen_s=track.first_s,
         last_seen_s=track.last_s,
         dwell_s=track.dwell_s,

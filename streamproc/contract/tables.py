@@ -89,7 +89,9 @@ class TrackRow(
 
     `first_s`, `last_s` are media time since the source's first frame; `dwell_s` is their
     difference. `best_*` are of the target with the highest confidence, the first one if equal;
-    `feature_digest` and `text` are of the best target that has one. `created_ms` is the task's.
+    `feature_digest` is of the best target that has one. `text` is the winner of a vote over all
+    readings (`contract.text_vote`), `text_support` its share of the votes, and `text_readings`,
+    `text_weights` and `text_confidences` are the candidates. `created_ms` is the task's.
     """
 
     project: str
@@ -115,6 +117,10 @@ class TrackRow(
     text: str | None
     text_confidence: float | None
     last_off: int
+    text_support: float | None = None
+    text_readings: tuple[str, ...] = ()
+    text_weights: tuple[float, ...] = ()
+    text_confidences: tuple[float, ...] = ()
 
 
 class DetectionRow(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
@@ -221,7 +227,11 @@ ORDER BY (project, task_id)
     feature_confidence Nullable(Float64),
     text Nullable(String),
     text_confidence Nullable(Float64),
-    last_off UInt64 COMMENT 'log offset after the last chunk that shows the track'
+    last_off UInt64 COMMENT 'log offset after the last chunk that shows the track',
+    text_support Nullable(Float64) COMMENT 'share of the votes that text has',
+    text_readings Array(String) DEFAULT [] COMMENT 'spellings that were read',
+    text_weights Array(Float64) DEFAULT [] COMMENT 'sum of confidence x letters of each',
+    text_confidences Array(Float64) DEFAULT [] COMMENT 'best confidence of each'
 ) ENGINE = ReplacingMergeTree(last_off)
 PARTITION BY month
 ORDER BY (project, task_id, track_id)
@@ -264,6 +274,10 @@ ORDER BY (project, task_id, track_id)
 
 _ADD_COLUMNS = (
     f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS total_frames_is_estimate Bool DEFAULT false",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_support Nullable(Float64)",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_readings Array(String) DEFAULT []",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_weights Array(Float64) DEFAULT []",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_confidences Array(Float64) DEFAULT []",
 )
 """Columns added after the first version."""
 
@@ -279,7 +293,7 @@ FROM {TASKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_TRACKS} AS SELECT
     project, task_id, track_id, created_at, class, first_frame, last_frame, first_s, last_s,
     dwell_s, frames_seen, best_confidence, best_frame, best_left, best_top, best_width,
-    best_height, feature_digest, text, text_confidence
+    best_height, feature_digest, text, text_confidence, text_support, text_readings, text_weights
 FROM {TRACKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_DETECTIONS} AS SELECT
     project, task_id, frame, time_s, track_id, class, confidence, left, top, width, height,

@@ -113,8 +113,7 @@ class Engines:
         first = plan.first_detector
         outputs = FrameOutputs(
             full=plan.needs_full,
-            scaled=None if first is None else first.input_size,
-            letterbox=first is not None and first.resize == "letterbox",
+            scaled=None if first is None else first.fit,
         )
 
         key = source_key(submitted.project, submitted.task)

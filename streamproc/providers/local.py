@@ -248,7 +248,7 @@ class LocalEngine:
 
     def _submitted(self, frame: Frame) -> _Seen:
         info = self._source.info
-        view = View(frame.image, frame.scaled, (info.width, info.height))
+        view = View(frame.image, frame.scaled, info.shape)
         future = self._pool.submit(_perceive, frame, view, self._plan)
         return _Seen(frame.resume_point, frame.time_s, frame.size, future)
 

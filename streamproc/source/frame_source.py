@@ -268,9 +268,9 @@ class FrameSource:
             raise DecoderCrashedError("the decoder sent an unexpected message")
         if opened.width * opened.height > self._policy.max_pixels:
             raise DecoderCrashedError("the decoder reported an invalid frame size")
-        self._layout = frame_pool.Layout(opened.width, opened.height, outputs)
-        self._loans = SlotLoans(self._layout.n_slots)
         self.info = self._describe(opened)
+        self._layout = frame_pool.Layout(self.info.shape, outputs)
+        self._loans = SlotLoans(self._layout.n_slots)
 
     def _describe(self, opened: ipc.Opened) -> SourceInfo:
         return SourceInfo(

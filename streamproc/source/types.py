@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from models.sizes import InputFit, SourceShape
 from streamproc.contract.task_spec import FrameRange, Sampling
 
 Image = npt.NDArray[np.uint8]
@@ -36,14 +37,12 @@ class SourceSpec(msgspec.Struct, frozen=True):
 class FrameOutputs(msgspec.Struct, frozen=True):
     """The images that are made of every delivered frame.
 
-    `full`: the whole upright frame. `scaled`: (width, height) of a second image, made in one pass
-    from the decoder's own pixels: stretched, or with `letterbox` in the largest size of the same
-    aspect ratio in the top-left corner, the rest filled with 114 (see `letterbox_size`).
+    `full`: the whole upright frame. `scaled`: how a second image is made, in one pass from the
+    decoder's own pixels, that a network can take as it is.
     """
 
     full: bool = True
-    scaled: tuple[int, int] | None = None
-    letterbox: bool = False
+    scaled: InputFit | None = None
 
 
 class FrameCounts(NamedTuple):
@@ -110,6 +109,10 @@ class SourceInfo(msgspec.Struct, frozen=True):
     total_is_exact: bool = False
     sample_aspect: tuple[int, int] = (1, 1)
 
+    @property
+    def shape(self) -> SourceShape:
+        return SourceShape(self.width, self.height, self.sample_aspect)
+
 
 class SourceUsage(msgspec.Struct, frozen=True):
     """Frame counts of the range, over all interruptions.
@@ -128,9 +131,3 @@ class SourceUsage(msgspec.Struct, frozen=True):
     @property
     def counts(self) -> FrameCounts:
         return FrameCounts(self.decoded, self.failed, self.skipped_sampled + self.skipped_undecoded)
-
-
-def letterbox_size(width: int, height: int, box: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of a `width` x `height` image scaled into `box`, keeping its aspect ratio."""
-    ratio = min(box[0] / width, box[1] / height)
-    return max(1, int(width * ratio)), max(1, int(height * ratio))

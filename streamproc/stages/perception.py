@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from models.sizes import InputFit, SourceShape
 from models.types import Detections, Floats, Image, Ints, TextLine
 from streamproc.contract.task_spec import When
 
@@ -21,18 +22,15 @@ class DetectModel(Protocol):
     """The interface of `models.detector.Detector` that perception uses."""
 
     @property
-    def input_size(self) -> tuple[int, int]: ...
-
-    @property
-    def resize(self) -> str: ...
-
-    def scaled_size(self, source_size: tuple[int, int]) -> tuple[int, int]: ...
+    def fit(self) -> InputFit: ...
 
     def detect(
         self,
         image_bgr: Image,
         parameters: Mapping[str, Any],
-        source_size: tuple[int, int] | None = None,
+        source: SourceShape | None = None,
+        *,
+        is_fitted: bool = False,
     ) -> Detections: ...
 
 
@@ -105,12 +103,9 @@ class Plan:
         return next((s.model for s in self.steps if isinstance(s, DetectStep)), None)
 
     def is_scaled_for(self, model: DetectModel) -> bool:
-        """Whether the decoder's scaled image has the size and resize mode that `model` needs."""
+        """Whether the decoder's scaled image is what `model` takes."""
         first = self.first_detector
-        return first is not None and (model.input_size, model.resize) == (
-            first.input_size,
-            first.resize,
-        )
+        return first is not None and model.fit == first.fit
 
     @property
     def needs_full(self) -> bool:
@@ -122,11 +117,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A decoded frame as input of the steps; `size` is (width, height) of the source, px."""
+    """A decoded frame as input of the steps, and the shape of the source."""
 
     full: Image | None
     scaled: Image | None
-    size: tuple[int, int]
+    shape: SourceShape
 
 
 @dataclass(slots=True)
@@ -193,13 +188,11 @@ def chosen(seen: Perception, when: When | None, plan: Plan) -> npt.NDArray[np.in
 def _detect(view: View, seen: Perception, step: DetectStep, plan: Plan) -> Perception:
     if step.when is not None and not len(chosen(seen, step.when, plan)):
         return seen
-    image = view.full
-    if view.scaled is not None and plan.is_scaled_for(step.model):
-        width, height = step.model.scaled_size(view.size)
-        image = view.scaled[:height, :width]
+    is_fitted = view.scaled is not None and plan.is_scaled_for(step.model)
+    image = view.scaled if is_fitted else view.full
     if image is None:
         raise ValueError("the frame was decoded without the picture that the detector needs")
-    found = step.model.detect(image, step.parameters, view.size)
+    found = step.model.detect(image, step.parameters, view.shape, is_fitted=is_fitted)
     class_ids = step.class_ids[found.class_ids]
     if not len(seen):
         return Perception(found.boxes_px, found.scores, class_ids, features=seen.features)

@@ -175,11 +175,14 @@ def _start_seaweedfs(deployment: Deployment) -> None:
     service = deployment.services["seaweedfs"]
     data = deployment.directory / "seaweedfs"
     data.mkdir()
-    arguments = []
+    arguments, grpc = [], dict[str, int]()
     for argument in service["command"]:
         name, _, value = argument.partition("=")
         if name.endswith(".port"):
             value = str(deployment.ports[f"seaweedfs:{value}"])
+            # By itself it would be the port + 10000, which others of this machine may have.
+            (grpc[name],) = free_ports(1)
+            arguments.append(f"{name}.grpc={grpc[name]}")
         value = {"/data": str(data), "seaweedfs": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(
             value, value
         )
@@ -190,7 +193,7 @@ def _start_seaweedfs(deployment: Deployment) -> None:
     _until(_answers(f"http://127.0.0.1:{port}/status"), deployment)
     bucket = deployment.services["bucket"]
     path = f"{Path(weed).parent}:{os.environ['PATH']}"
-    master = deployment.ports["seaweedfs:9333"]
+    master = f"{deployment.ports['seaweedfs:9333']}.{grpc['-master.port']}"
     (script,) = bucket["command"]
     subprocess.run(
         [*bucket["entrypoint"], script.replace("seaweedfs:9333", f"127.0.0.1:{master}")],

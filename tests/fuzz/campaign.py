@@ -13,6 +13,7 @@ from random import Random
 
 import psutil
 
+from models.sizes import InputFit
 from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError, SourceError
 from streamproc.source.fetch.byte_reader import ByteReader, LocalReader
@@ -27,7 +28,7 @@ from tests.fuzz.seeds import Seed
 
 LIMIT_S = 5.0
 _POLICY = FetchPolicy(max_pixels=2_000_000)
-_OUTPUTS = FrameOutputs(full=True, scaled=(32, 32))
+_OUTPUTS = FrameOutputs(full=True, scaled=InputFit(32, 32))
 _SAMPLINGS = (Sampling("interval", 1), Sampling("keyframe"), Sampling("fps", 2.0))
 _RANGES = (FrameRange(), FrameRange(), FrameRange(3, 9, "frames"))
 _RESUMES = (None, None, ResumePoint(4, 4, 5, 0, 0))

@@ -38,6 +38,27 @@ def write_ir(
     return path
 
 
+def write_bright_spots(path: Path, shape: Sequence[int] = (1, 3, -1, -1)) -> Path:
+    """A YOLOX of any size: an object of one cell of stride 8 wherever the picture is white."""
+    image = ops.parameter(list(shape), np.float32, name="image")
+    brightness = ops.divide(ops.reduce_mean(image, np.array([1]), True), np.float32(255))
+    rows = []
+    for stride in STRIDES:
+        cells = ops.avg_pool(
+            brightness, [stride, stride], [0, 0], [0, 0], [stride, stride], exclude_pad=True
+        )
+        weights = np.zeros((7, 1, 1, 1), np.float32)
+        weights[4] = 1.0 if stride == STRIDES[0] else 0.0  # objectness
+        bias = np.array([0.5, 0.5, 0, 0, 0, 1, 0], np.float32).reshape(1, 7, 1, 1)
+        planes = ops.convolution(cells, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+        flat = ops.reshape(ops.add(planes, ops.constant(bias)), np.array([0, 7, -1]), True)
+        rows.append(ops.transpose(flat, np.array([0, 2, 1])))
+    ov.save_model(
+        ov.Model([ops.concat(rows, 1)], [image], "spots"), str(path), compress_to_fp16=False
+    )
+    return path
+
+
 def write_onnx(path: Path, output: Floats) -> Path:
     """The same as ONNX with one output (the format is Protocol Buffers, encoded by hand here)."""
     axes_all = _node("ReduceMean", ["image"], ["mean"], _attribute("keepdims", 0))

@@ -4,13 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from models.detector import Detector
+from models.detector import MAX_SIZES, Detector
 from models.errors import InferenceError, InvalidManifestError, UnsupportedDeviceError
 from models.parameters import validate_parameters
 from models.registry import Registry
-from models.runtime import Runtime
+from models.runtime import Network, Runtime
+from models.sizes import SourceShape
 from models.types import Detections, Image
 from tests.models.boxes import iou
+
+SHAPE = SourceShape(768, 576)
 
 
 def same(a: Detections, b: Detections) -> bool:
@@ -72,19 +75,17 @@ def test_a_frame_that_was_scaled_before_gives_the_same_boxes(
     detector: Detector, street_frames: list[Image]
 ) -> None:
     parameters = validate_parameters(detector.manifest, {})
-    assert detector.scaled_size((768, 576)) == detector.input_size == (416, 416)
-    assert detector.resize == "plain"
-    small = np.asarray(cv2.resize(street_frames[0], (416, 416)), np.uint8)
-    assert same(
-        detector.detect(small, parameters, (768, 576)),
-        detector.detect(street_frames[0], parameters),
-    )
-    padded = np.zeros((416, 500, 3), np.uint8)
-    padded[:, :416] = small
-    assert same(
-        detector.detect(padded[:, :416], parameters, (768, 576)),
-        detector.detect(street_frames[0], parameters),
-    )
+    assert detector.fit.scaled_size(SHAPE) == (416, 312)
+    assert detector.fit.network_size(SHAPE) == (416, 320)
+    small = np.asarray(cv2.resize(street_frames[0], (416, 312)), np.uint8)
+    expected = detector.detect(street_frames[0], parameters)
+    assert same(detector.detect(small, parameters, SHAPE), expected)
+    wide = np.zeros((312, 500, 3), np.uint8)
+    wide[:, :416] = small
+    assert same(detector.detect(wide[:, :416], parameters, SHAPE), expected)
+    fitted = np.full((320, 416, 3), 114, np.uint8)
+    fitted[:312] = small
+    assert same(detector.detect(fitted, parameters, SHAPE, is_fitted=True), expected)
 
 
 def test_four_threads_get_what_one_gets(detector: Detector, street_frames: list[Image]) -> None:
@@ -114,7 +115,9 @@ def test_f32_matches_the_network_run_by_hand(
     """The graph's additions (u8 input, normalisation, best class) against numpy on the plain IR."""
     import openvino as ov
 
-    image = cv2.resize(street_frames[0], (416, 416)).astype(np.float32)
+    """With a frame that fills the size with which the network was exported."""
+    square = np.ascontiguousarray(street_frames[0][:, :576])
+    image = cv2.resize(square, (416, 416)).astype(np.float32)
     mean = np.array([103.53, 116.28, 123.675], np.float32)
     scale = np.array([57.375, 57.12, 58.395], np.float32)
     blob = ((image - mean) / scale).transpose(2, 0, 1)[None]
@@ -123,9 +126,9 @@ def test_f32_matches_the_network_run_by_hand(
     outputs = list(plain(blob).values())
     scores = np.concatenate([output[0] for output in outputs[:3]])
     found = Detector(runtime, detector.manifest, "f32").detect(
-        street_frames[0], validate_parameters(detector.manifest, {"low_threshold": 0.3})
+        square, validate_parameters(detector.manifest, {"low_threshold": 0.3})
     )
-    assert len(found) >= 4
+    assert len(found) >= 3
     for score, class_id in zip(found.scores, found.class_ids, strict=True):
         best = scores[:, class_id]
         assert np.abs(best - score).min() < 1e-4
@@ -136,19 +139,92 @@ def test_a_frame_in_read_only_memory_is_taken_as_it_is(
     detector: Detector, street_frames: list[Image]
 ) -> None:
     parameters = validate_parameters(detector.manifest, {})
-    small = np.asarray(cv2.resize(street_frames[0], (416, 416)), np.uint8)
-    frozen = np.frombuffer(small.tobytes(), np.uint8).reshape(416, 416, 3)
+    small = np.asarray(cv2.resize(street_frames[0], (416, 320)), np.uint8)
+    frozen = np.frombuffer(small.tobytes(), np.uint8).reshape(320, 416, 3)
     assert not frozen.flags.writeable
     assert same(
-        detector.detect(frozen, parameters, (768, 576)),
-        detector.detect(small, parameters, (768, 576)),
+        detector.detect(frozen, parameters, SHAPE, is_fitted=True),
+        detector.detect(small, parameters, SHAPE, is_fitted=True),
     )
 
 
 def test_one_network_is_shared_by_all_that_use_it(runtime: Runtime, detector: Detector) -> None:
     again = Detector(runtime, detector.manifest)
-    assert again._network is detector._network
-    assert Detector(runtime, detector.manifest, runtime.precision)._network is again._network
+    assert again._network((416, 320)) is detector._network((416, 320))
+    assert again._network((416, 256)) is not detector._network((416, 320))
+    pinned = Detector(runtime, detector.manifest, runtime.precision)
+    assert pinned._network((416, 320)) is again._network((416, 320))
+
+
+def test_a_network_is_compiled_once_however_many_wait_for_it(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, compiled = Runtime("CPU"), list[object]()
+    true_compile = runtime._compile
+
+    def counted(*arguments: object) -> Network:
+        compiled.append(arguments)
+        return true_compile(*arguments)  # type: ignore[arg-type]  # handed on
+
+    monkeypatch.setattr(runtime, "_compile", counted)
+    other = Detector(runtime, detector.manifest)
+    with ThreadPoolExecutor(6) as pool:
+        networks = set(pool.map(other._network, [(416, 320), (320, 416)] * 3))
+    assert len(networks) == 2
+    assert len(compiled) == 3  # and that of the commonest shape, when the model was loaded
+
+
+def test_a_detector_keeps_the_networks_of_the_latest_sizes(detector: Detector) -> None:
+    other = Detector(Runtime("CPU"), detector.manifest)
+    for height in range(32, 32 * (MAX_SIZES + 3), 32):
+        other._network((64, height))
+    assert len(other._networks) == MAX_SIZES
+    assert (64, 32) not in other._networks
+
+
+def test_people_are_found_alike_in_frames_of_every_shape(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    """What is beside a person does not change how it is seen: true proportions in every shape."""
+    parameters = validate_parameters(detector.manifest, {"classes": ["person"]})
+    part = street_frames[0][120:360, 460:700]
+    expected = detector.detect(part, parameters)
+    sure = expected.boxes_px[expected.scores >= 0.7]
+    assert len(sure)
+    for width, height in ((426, 240), (240, 426), (320, 240)):
+        frame = np.full((height, width, 3), 114, np.uint8)
+        frame[:240, :240] = part
+        found = detector.detect(frame, parameters)
+        for box in sure:
+            assert max(iou(box, other) for other in found.boxes_px) > 0.8, (width, height)
+
+
+def test_pixels_that_are_not_square_are_shown_in_true_proportions(
+    detector: Detector, street_frames: list[Image]
+) -> None:
+    parameters = validate_parameters(detector.manifest, {"classes": ["person"]})
+    squeezed = np.asarray(cv2.resize(street_frames[0], (384, 576)), np.uint8)  # pixels of 2:1
+    shape = SourceShape(384, 576, (2, 1))
+    assert detector.fit.scaled_size(shape) == (416, 312)
+    true = detector.detect(street_frames[0], parameters)
+    found = detector.detect(squeezed, parameters, shape)
+    sure = true.boxes_px[true.scores >= 0.6] / np.array([2, 1, 2, 1])
+    assert len(sure) >= 3
+    for box in sure:
+        assert max(iou(box, other) for other in found.boxes_px) > 0.8
+
+
+def test_the_earlier_version_stretches_frames_as_it_did(
+    runtime: Runtime, registry: Registry, street_frames: list[Image]
+) -> None:
+    pinned = Detector(runtime, registry.resolve("nanodet-g@1.0.0"))
+    assert pinned.fit.scaled_size(SHAPE) == pinned.fit.network_size(SHAPE) == (416, 416)
+    parameters = validate_parameters(pinned.manifest, {})
+    small = np.asarray(cv2.resize(street_frames[0], (416, 416)), np.uint8)
+    assert same(
+        pinned.detect(small, parameters, SHAPE, is_fitted=True),
+        pinned.detect(street_frames[0], parameters),
+    )
 
 
 def test_the_only_device_is_used_directly(runtime: Runtime) -> None:
@@ -176,9 +252,10 @@ def test_a_precision_that_the_device_lacks_is_refused(runtime: Runtime) -> None:
 def test_a_network_that_fails_frees_its_request(
     detector: Detector, street_frames: list[Image]
 ) -> None:
-    for _ in range(detector._network.n_requests + 1):
+    network = detector._network((416, 320))
+    for _ in range(network.n_requests + 1):
         wrong = np.zeros((1, 5, 5, 3), np.uint8)
-        with pytest.raises(InferenceError), detector._network.infer(wrong):
+        with pytest.raises(InferenceError), network.infer(wrong):
             pass
     assert len(detector.detect(street_frames[0], validate_parameters(detector.manifest, {})))
 

@@ -38,14 +38,14 @@ def kinds(model: ov.Model) -> list[str]:
         pytest.param(ov.Type.bf16, marks=pytest.mark.skipif(not HAS_BF16, reason="no bf16 here")),
     ],
 )
+@pytest.mark.parametrize("size", [(416, 416), (416, 256), (320, 416)])
 def test_the_head_gives_the_best_of_the_networks_own_outputs(
-    registry: Registry, street_frames: list[Image], precision: ov.Type
+    registry: Registry, street_frames: list[Image], precision: ov.Type, size: tuple[int, int]
 ) -> None:
     manifest = registry.resolve("detect")
-    size = manifest.input
-    assert size is not None
-    taken = NetworkInput.of(size, batch=1)
-    batch = np.ascontiguousarray(street_frames[0][None, : size.height, : size.width])
+    assert manifest.input is not None
+    taken = NetworkInput.of(manifest.input, batch=1, size=size)
+    batch = np.ascontiguousarray(street_frames[0][None, : size[1], : size[0]])
 
     plain = outputs(attach_input(network(manifest), taken), batch, precision)
     by_anchors = sorted(plain, key=lambda part: (-part.shape[1], part.shape[2]))
@@ -53,7 +53,7 @@ def test_the_head_gives_the_best_of_the_networks_own_outputs(
     scores = np.concatenate(by_anchors[1::2], axis=1)
     assert scores.shape[2] == len(manifest.classes)
 
-    model = attach_head(attach_input(network(manifest), taken), manifest, "as_is")
+    model = attach_head(attach_input(network(manifest), taken), manifest, "as_is", taken)
     simplify(model)
     best, index, distances = outputs(model, batch, precision)
     assert np.array_equal(best, scores.max(axis=2))
@@ -64,7 +64,9 @@ def test_the_head_gives_the_best_of_the_networks_own_outputs(
 
 def test_each_output_of_the_head_has_its_own_convolution(registry: Registry) -> None:
     manifest = registry.resolve("detect")
-    before, after = network(manifest), attach_head(network(manifest), manifest, "as_is")
+    assert manifest.input is not None
+    taken = NetworkInput.of(manifest.input, batch=1)
+    before, after = network(manifest), attach_head(network(manifest), manifest, "as_is", taken)
     assert kinds(before).count("Sigmoid") == kinds(before).count("VariadicSplit") == 3
     assert kinds(after).count("Sigmoid") == 1
     assert "VariadicSplit" not in kinds(after)

@@ -15,11 +15,13 @@ from models.manifest import Manifest
 from models.parameters import validate_parameters
 from models.registry import Registry
 from models.runtime import Runtime
+from models.sizes import SourceShape
 from models.types import Detections, Image
 from tests.models.networks import (
     SIZE,
     nanodet_output,
     own_model,
+    write_bright_spots,
     write_ir,
     write_onnx,
     yolox_output,
@@ -59,8 +61,9 @@ def test_yolox_letterbox_maps_boxes_back_to_a_wide_frame(tmp_path: Path, runtime
     parameters = validate_parameters(manifest, {})
 
     whole = detector.detect(np.zeros((120, 256, 3), np.uint8), parameters)
-    assert detector.scaled_size((256, 120)) == (64, 30)
-    scaled = detector.detect(np.zeros((30, 64, 3), np.uint8), parameters, (256, 120))
+    shape = SourceShape(256, 120)
+    assert detector.fit.scaled_size(shape) == (64, 30)
+    scaled = detector.detect(np.zeros((30, 64, 3), np.uint8), parameters, shape)
 
     np.testing.assert_allclose(whole.boxes_px, [[32, 0, 96, 64]], atol=1e-3)
     np.testing.assert_array_equal(whole.boxes_px, scaled.boxes_px)
@@ -111,6 +114,33 @@ def test_a_network_of_any_size_needs_a_stated_one(tmp_path: Path, runtime: Runti
 
 
 @pytest.mark.parametrize(
+    ("size", "network"), [((128, 64), (64, 32)), ((64, 128), (32, 64)), ((96, 96), (64, 64))]
+)
+def test_a_network_of_any_size_gets_the_shape_of_the_source(
+    tmp_path: Path, runtime: Runtime, size: tuple[int, int], network: tuple[int, int]
+) -> None:
+    manifest = import_model(tmp_path, own_model(write_bright_spots(tmp_path / "n.xml"), width=64))
+    assert manifest.input is not None
+    assert manifest.input.shape == "source"
+    detector = Detector(runtime, manifest, "f32")
+    assert detector.fit.network_size(SourceShape(*size)) == network
+    frame = np.zeros((size[1], size[0], 3), np.uint8)
+    cell = 8 * max(size) // 64
+    left, top = 3 * cell, 2 * cell
+    frame[top : top + cell, left : left + cell] = 255
+    found = detector.detect(frame, validate_parameters(manifest, {}))
+    np.testing.assert_allclose(found.boxes_px[:1], [[left, top, left + cell, top + cell]])
+    assert found.scores[0] == pytest.approx(1.0)
+
+
+def test_a_network_whose_head_has_one_size_keeps_it(tmp_path: Path) -> None:
+    network = write_ir(tmp_path / "net.xml", [yolox_output({})], shape=(1, 3, -1, -1))
+    manifest = import_model(tmp_path, own_model(network, width=SIZE))
+    assert manifest.input is not None
+    assert (manifest.input.shape, manifest.input.height) == ("fixed", SIZE)
+
+
+@pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
         ({"decoder": "nanodet"}, InvalidModelFileError, "decoder nanodet needs"),
@@ -133,7 +163,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
     registry = Registry(tmp_path / "own")
     with pytest.raises(error, match=message):
         add_model(registry, own_model(network, **changes))
-    assert len(registry.list()) == 3
+    assert len(registry.list()) == len(Registry().list())
     assert not list((tmp_path / "own").iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "net.bin",

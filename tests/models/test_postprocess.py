@@ -12,7 +12,8 @@ from models.postprocess import (
     select,
     suppress,
 )
-from models.preprocess import crops, fit, geometry, scaled_size
+from models.preprocess import crops, fit, geometry
+from models.sizes import SourceShape
 from models.types import Floats
 from tests.models.boxes import iou
 
@@ -101,9 +102,9 @@ def test_unwanted_classes_crowd_nobody_out() -> None:
 
 def test_letterbox_keeps_the_aspect_ratio_and_pads_below() -> None:
     options = InputOptions(width=64, height=64, resize="letterbox", pad_value=7)
-    assert scaled_size(options, (200, 100)) == (64, 32)
-    assert scaled_size(options, (1, 5000)) == (1, 64)
-    out = fit(np.full((100, 200, 3), 50, np.uint8), options, (200, 100))
+    shape = SourceShape(200, 100)
+    assert options.fit.scaled_size(shape) == (64, 32)
+    out = fit(np.full((100, 200, 3), 50, np.uint8), options.fit, shape)
     assert (out[:32] == 50).all()
     assert (out[32:] == 7).all()
 
@@ -111,7 +112,7 @@ def test_letterbox_keeps_the_aspect_ratio_and_pads_below() -> None:
 def test_boxes_come_back_in_source_pixels_and_are_clipped() -> None:
     options = InputOptions(width=100, height=50)
     boxes = np.array([[-5, 10, 50, 60], [10, 10, 200, 20]], np.float32)
-    back = geometry(options, (200, 200)).to_source(boxes)
+    back = geometry(options.fit, SourceShape(200, 200)).to_source(boxes)
     np.testing.assert_allclose(back, [[0, 40, 100, 200], [20, 40, 200, 80]])
 
 

@@ -8,6 +8,7 @@ import click
 from api.contract.resources import STATUSES, ResultResource, TaskResource
 from console.cli.chunk_counts import total_text
 from console.cli.commands.options import asks_api
+from console.cli.formatting import share
 from console.cli.main import EXIT_FAILED
 from console.cli.terminal import Terminal
 from console.client import calls
@@ -143,7 +144,7 @@ def print_results(terminal: Terminal, found: ResultResource) -> None:
     has_text = any(track.text for track in found.tracks)
     has_feature = any(track.feature_digest for track in found.tracks)
     headers = ["TRACK", "CLASS", "FIRST", "LAST", "FRAMES", "CONFIDENCE", "DWELL S"]
-    headers += ["TEXT"] if has_text else []
+    headers += ["TEXT", "SUPPORT"] if has_text else []
     headers += ["FEATURE"] if has_feature else []
     rows: list[list[object]] = []
     for track in found.tracks:
@@ -156,7 +157,7 @@ def print_results(terminal: Terminal, found: ResultResource) -> None:
             track.best_confidence,
             None if track.dwell_s is None else round(track.dwell_s, 2),
         ]
-        row += [track.text] if has_text else []
+        row += [track.text, share(track.text_support)] if has_text else []
         row += [track.feature_digest] if has_feature else []
         rows.append(row)
     terminal.table(headers, rows)

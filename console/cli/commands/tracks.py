@@ -3,6 +3,7 @@
 import click
 
 from console.cli.commands.options import asks_api
+from console.cli.formatting import share
 from console.cli.terminal import Terminal
 from console.client import calls
 
@@ -41,7 +42,18 @@ def tracks(  # one parameter per option
     if terminal.as_json:
         terminal.show(page)
         return
-    headers = ["TASK", "TRACK", "CLASS", "FIRST", "LAST", "FRAMES", "CONFIDENCE", "DWELL S", "TEXT"]
+    headers = [
+        "TASK",
+        "TRACK",
+        "CLASS",
+        "FIRST",
+        "LAST",
+        "FRAMES",
+        "CONFIDENCE",
+        "DWELL S",
+        "TEXT",
+        "SUPPORT",
+    ]
     headers += ["DISTANCE"] if similar_to else []
     rows: list[list[object]] = []
     for track in page.data:
@@ -55,6 +67,7 @@ def tracks(  # one parameter per option
             track.best_confidence,
             None if track.dwell_s is None else round(track.dwell_s, 2),
             track.text,
+            share(track.text_support),
         ]
         row += [track.distance] if similar_to else []
         rows.append(row)

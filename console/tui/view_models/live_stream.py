@@ -13,6 +13,7 @@ import msgspec
 
 from streamproc.contract.chunk import Chunk, StreamInfo, Target, decode_chunk
 from streamproc.contract.framing import DONE, Event
+from streamproc.contract.text_vote import Spelling, add_reading, count
 
 MAX_LINES = 2000
 MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -44,7 +45,10 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrackLife(msgspec.Struct, frozen=True, gc=False):
-    """Summary of one track; `spans` are the closed intervals of frames in which it was seen."""
+    """Summary of one track; `spans` are the closed intervals of frames in which it was seen.
+
+    `text` is the winner of the vote over `spellings`, the readings so far.
+    """
 
     track_id: int
     class_name: str
@@ -54,6 +58,7 @@ class TrackLife(msgspec.Struct, frozen=True, gc=False):
     best_confidence: float
     text: str | None
     spans: tuple[tuple[int, int], ...]
+    spellings: tuple[Spelling, ...] = ()
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True):
@@ -240,7 +245,13 @@ class LiveFold:
 
     def _see(self, target: Target, frame: int) -> None:
         known = self._tracks.get(target.track_id)
-        text = target.text if isinstance(target.text, str) else None
+        spellings = () if known is None else known.spellings
+        if isinstance(target.text, str):
+            confidence = target.text_confidence
+            sure = confidence if isinstance(confidence, float | int) else 0.0
+            spellings = add_reading(spellings, target.text, sure)
+        vote = count(spellings)
+        text = None if vote is None else vote.text
         if known is None:
             self._n_tracks += 1
             self._classes[target.class_name] += 1
@@ -253,6 +264,7 @@ class LiveFold:
                 target.confidence,
                 text,
                 ((frame, frame),),
+                spellings,
             )
             if len(self._tracks) > MAX_TRACKS:
                 self._tracks.popitem(last=False)
@@ -264,8 +276,9 @@ class LiveFold:
             frame,
             known.n_seen + 1,
             max(known.best_confidence, target.confidence),
-            text or known.text,
+            text,
             _with_frame(known.spans, frame, self._step),
+            spellings,
         )
 
     def _rate_series(self, second: int) -> tuple[float, ...]:

@@ -102,7 +102,7 @@ def track_facts(track: TrackResource, source: str | None) -> list[Line]:
         ("in view", _span(track)),
         ("dwell", duration(track.dwell_s)),
         ("best", f"{track.best_confidence:.4f}"),
-        ("text", track.text and f"{track.text} ({track.text_confidence or 0:.2f})"),
+        ("text", _text(track)),
         ("feature", track.feature_digest),
     ]
     title: Line = (
@@ -110,6 +110,13 @@ def track_facts(track: TrackResource, source: str | None) -> list[Line]:
         (track.class_name, f"{track_tone(track.track_id)}!"),
     )
     return [title, *(((f"{name:<8} ", "dim"), (value, "")) for name, value in facts if value)]
+
+
+def _text(track: TrackResource) -> str | None:
+    if not track.text:
+        return None
+    support = "" if track.text_support is None else f", {track.text_support:.0%} of the votes"
+    return f"{track.text} ({track.text_confidence or 0:.2f}{support})"
 
 
 def _seen(track: TrackResource) -> Line:

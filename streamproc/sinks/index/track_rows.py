@@ -14,6 +14,7 @@ from streamproc.contract.bounds import (
 from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
 from streamproc.contract.tables import DetectionRow, EmbeddingRow, TaskRow, TrackRow
+from streamproc.contract.text_vote import Spelling, add_reading, count
 
 
 class Sighting(NamedTuple):
@@ -72,9 +73,8 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
     if target.feature_digest and _better(target.confidence, track.feature_confidence):
         fields["feature_digest"] = target.feature_digest
         fields["feature_confidence"] = target.confidence
-    if target.text and _better(target.text_confidence or 0.0, track.text_confidence):
-        fields["text"] = target.text
-        fields["text_confidence"] = target.text_confidence or 0.0
+    if target.text:
+        fields |= _text_fields(track, target.text, target.text_confidence or 0.0)
     return msgspec.structs.replace(track, **fields)
 
 
@@ -154,6 +154,26 @@ def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
         text_confidence=None,
         last_off=0,
     )
+
+
+def _text_fields(track: TrackRow, text: str, confidence: float) -> dict[str, object]:
+    """Return the changed fields after one more reading of the track's text."""
+    candidates = zip(track.text_readings, track.text_weights, track.text_confidences, strict=False)
+    spellings = tuple(Spelling(*candidate) for candidate in candidates)
+    if not spellings and track.text:  # indexed before there was a vote
+        spellings = add_reading((), track.text, track.text_confidence or 0.0)
+    spellings = add_reading(spellings, text, confidence)
+    vote = count(spellings)
+    if vote is None:
+        return {}
+    return {
+        "text": vote.text,
+        "text_confidence": vote.confidence,
+        "text_support": vote.support,
+        "text_readings": tuple(spelling.text for spelling in spellings),
+        "text_weights": tuple(spelling.weight for spelling in spellings),
+        "text_confidences": tuple(spelling.confidence for spelling in spellings),
+    }
 
 
 def _better(confidence: float, than: float | None) -> bool:

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from models.sizes import SourceShape
 from streamproc.contract.bounds import usable_count, usable_duration_s, usable_fps
 from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
 from streamproc.source.errors import DecoderCrashedError, SourceError, SourceTooLargeError
@@ -226,7 +227,9 @@ def _pictures(
     head = walk.head_frame
     upright = image.upright(head)
     width, height = image.upright_size(head.width, head.height, upright.turns)
-    layout = frame_pool.Layout(width, height, message.outputs)
+    aspect = image.sample_aspect(stream.stream, stream.codec, upright.turns)
+    shape = SourceShape(width, height, aspect)
+    layout = frame_pool.Layout(shape, message.outputs)
     if not layout.fits or width * height > message.max_pixels:
         raise SourceTooLargeError(
             f"the video is {width}x{height}; the limit is {message.max_pixels} pixels"
@@ -243,9 +246,9 @@ def _pictures(
         (stream.time_base.numerator, stream.time_base.denominator),
         walk.head.pts,
         stream.total_is_exact,
-        image.sample_aspect(stream.stream, stream.codec, upright.turns),
+        aspect,
     )
-    painter = image.FrameConverter(upright, message.outputs, width, height)
+    painter = image.FrameConverter(upright, message.outputs, shape)
     slots = Slots(control, layout.n_slots)
     for picked in walk.pictures():
         slot = slots.take()

@@ -27,6 +27,7 @@ import av
 import av.logging
 import numpy as np
 
+from models.sizes import InputFit, SourceShape
 from streamproc.contract.preview import Box
 from streamproc.source.sandbox import annotation, decoder, ipc, isolation
 from streamproc.source.types import FrameOutputs
@@ -132,8 +133,8 @@ def warm_up() -> None:
             importlib.import_module(module.name)
     np.rot90(np.zeros((2, 2, 3), np.uint8))
     frame = av.VideoFrame(16, 16, "yuv420p")
-    outputs = FrameOutputs(full=True, scaled=(8, 8))
-    painter = image.FrameConverter(1, outputs, 16, 16)
+    outputs = FrameOutputs(full=True, scaled=InputFit(8, 8))
+    painter = image.FrameConverter(1, outputs, SourceShape(16, 16))
     full = np.zeros((16, 16, 3), np.uint8)
     painter.paint(frame, full, np.zeros((8, 8, 3), np.uint8))
     annotation.jpeg(full, (Box(1, "a", 0, 0, 8, 8),), 8)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from models.sizes import SourceShape
 from streamproc.source.types import FrameOutputs, Image
 
 RING_BYTES: Final = 1 << 30
@@ -32,9 +33,10 @@ def create_pool() -> int:
 class Layout:
     """Memory layout of the slots and their images. Both sides compute it from the same numbers."""
 
-    def __init__(self, width: int, height: int, outputs: FrameOutputs) -> None:
+    def __init__(self, source: SourceShape, outputs: FrameOutputs) -> None:
+        width, height, _ = source
         self.full_shape = (height, width, 3) if outputs.full else None
-        box = outputs.scaled
+        box = outputs.scaled.network_size(source) if outputs.scaled else None
         self.scaled_shape = (box[1], box[0], 3) if box else None
         self._full_bytes = _round_up(width * height * 3) if outputs.full else 0
         scaled_bytes = _round_up(box[0] * box[1] * 3) if box else 0

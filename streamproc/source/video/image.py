@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from models.sizes import SourceShape
 from streamproc.contract.bounds import MAX_TERM
-from streamproc.source.types import FrameOutputs, Image, letterbox_size
+from streamproc.source.types import FrameOutputs, Image
 
-_PADDING: Final = 114
 _PLANAR: Final = "yuv420p"
 _BT601: Final = frozenset({2, 5, 6})
 """Matrix coefficients of ISO/IEC 23091-2: unspecified, 625 lines, 525 lines."""
@@ -45,16 +45,13 @@ class FrameConverter:
         self,
         upright: "Upright | int",
         outputs: FrameOutputs,
-        width: int,
-        height: int,
+        source: SourceShape,
     ) -> None:
         upright = Upright(upright) if isinstance(upright, int) else upright
         self._turns, self._mirrored = upright
-        self._size = (width, height)
-        self._scaled = outputs.scaled
-        if outputs.scaled and outputs.letterbox:
-            self._scaled = letterbox_size(width, height, outputs.scaled)
-        self._letterbox = outputs.letterbox
+        self._size = (source.width, source.height)
+        self._scaled = outputs.scaled.scaled_size(source) if outputs.scaled else None
+        self._pad_value = outputs.scaled.pad_value if outputs.scaled else 0
         self._for_full = VideoReformatter()
         self._for_scaled = VideoReformatter()
 
@@ -64,9 +61,8 @@ class FrameConverter:
             self._write(self._packed(self._for_full, frame, self._size), full)
         if scaled is not None and self._scaled is not None:
             width, height = self._scaled
-            if self._letterbox:
-                scaled[height:] = _PADDING
-                scaled[:height, width:] = _PADDING
+            scaled[height:] = self._pad_value
+            scaled[:height, width:] = self._pad_value
             target = scaled[:height, :width]
             if not self._is_plain(frame):
                 self._write(self._packed(self._for_scaled, frame, self._scaled), target)

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from models.sizes import InputFit
 from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.opener import open_reader
@@ -246,7 +247,7 @@ def test_keyframe_sampling_of_a_stream_cut_behind_its_only_keyframe_ends_well(
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_rotated_video_comes_out_upright(clip: Clip, tmp_path: Path, degrees: int) -> None:
     path = clips.rotate_mp4(clip("plain.mp4"), tmp_path / "turned.mp4", degrees)
-    outputs = FrameOutputs(full=True, scaled=(64, 64))
+    outputs = FrameOutputs(full=True, scaled=InputFit(64, 64))
     turns = {90: 3, 180: 2, 270: 1}[degrees]
     with av.open(str(clip("plain.mp4"))) as container:
         expected = [

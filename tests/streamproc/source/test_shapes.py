@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.sizes import InputFit
 from streamproc.contract.task_spec import Sampling
 from streamproc.source.frame_source import Frame, FrameSource, open_source
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
@@ -15,7 +16,9 @@ from tests.streamproc.source.conftest import policy
 
 def opened(path: Path, resume: ResumePoint | None = None) -> FrameSource:
     spec = SourceSpec(path.as_uri(), Sampling("interval", 1))
-    return open_source(spec, policy(path), FrameOutputs(full=False, scaled=(32, 32)), resume)
+    return open_source(
+        spec, policy(path), FrameOutputs(full=False, scaled=InputFit(32, 32)), resume
+    )
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts"])

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.sizes import InputFit, SourceShape
 from models.types import Detections, Floats, Image, TextLine
 from streamproc.contract.task_spec import When
 from streamproc.stages.perception import DetectStep, FeatureStep, Plan, ReadStep, View, perceive
 
-SIZE = (200, 100)
+SIZE = SourceShape(200, 100)
 FULL = np.zeros((100, 200, 3), np.uint8)
 SCALED = np.zeros((32, 32, 3), np.uint8)
 NAMES = ("pedestrian", "automobile")
@@ -19,21 +20,19 @@ NAMES = ("pedestrian", "automobile")
 class BoxModel:
     """Always sees the same boxes; remembers which pictures it was given."""
 
-    input_size = (32, 32)
-    resize = "plain"
+    fit = InputFit(32, 32)
 
     def __init__(self, rows: list[tuple[int, float]]) -> None:
         self.rows = rows
         self.shapes: list[tuple[int, ...]] = []
 
-    def scaled_size(self, source_size: tuple[int, int]) -> tuple[int, int]:
-        return self.input_size
-
     def detect(
         self,
         image_bgr: Image,
         parameters: Mapping[str, Any],
-        source_size: tuple[int, int] | None = None,
+        source: SourceShape | None = None,
+        *,
+        is_fitted: bool = False,
     ) -> Detections:
         self.shapes.append(image_bgr.shape)
         n = len(self.rows)

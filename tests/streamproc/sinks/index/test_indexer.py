@@ -22,6 +22,7 @@ from streamproc.contract.tables import (
     TASKS,
     TRACKS,
     V_TASKS,
+    V_TRACKS,
     TrackRow,
     created_ms_of,
     month_of,
@@ -141,15 +142,41 @@ def test_tables_of_a_version_before_get_the_columns_that_came_since(
     connect: ClientFactory, tables: IndexTables
 ) -> None:
     partition, log = Partition(), LogBuilder(task_id(1))
-    partition.write_all(log.claim(), log.chunk(target(1)))
+    partition.write_all(log.claim(), log.chunk(target(1, text="AB", text_confidence=0.9)))
     feed(tables, partition, [submitted(log.task)])
     client = connect()
     client.command(f"DROP VIEW {V_TASKS}")
     client.command(f"ALTER TABLE {TASKS} DROP COLUMN total_frames_is_estimate")
+    client.command(f"DROP VIEW {V_TRACKS}")
+    for column in ("text_support", "text_readings", "text_weights", "text_confidences"):
+        client.command(f"ALTER TABLE {TRACKS} DROP COLUMN {column}")
     ensure_schema(client)
     client.close()
     (task,) = tables.select(TASKS)
     assert (task.task_id, task.total_frames_is_estimate) == (log.task, False)
+    (track,) = tables.select(TRACKS)
+    assert (track.text, track.text_support, track.text_readings) == ("AB", None, ())
+    # The one reading that an earlier version kept has its vote in what comes after it.
+    partition.write_all(*(log.chunk(target(1, text="ABC", text_confidence=0.5)) for _ in range(2)))
+    feed(tables, partition, [submitted(log.task)])
+    (track,) = tables.select(TRACKS)
+    assert track.text_readings == ("AB", "ABC")
+    assert track.text_weights == pytest.approx((1.8, 3.0))
+    assert (track.text, track.text_support) == ("ABC", pytest.approx(3 / 4.8))
+
+
+def test_a_tracks_text_is_the_spelling_with_the_most_votes(tables: IndexTables) -> None:
+    partition, log = Partition(), LogBuilder(task_id(1))
+    partition.write(log.claim())
+    for text, confidence in [("ARKING", 0.99), ("Parking", 0.8), ("P ARKING", 0.9), ("PARK", 0.9)]:
+        partition.write(log.chunk(target(1, text=text, text_confidence=confidence)))
+    partition.write(log.terminal())
+    feed(tables, partition, [submitted(log.task)])
+    (track,) = tables.select(TRACKS)
+    assert (track.text, track.text_confidence) == ("P ARKING", 0.9)
+    assert track.text_support == pytest.approx(1.7 * 7 / (1.7 * 7 + 0.99 * 6 + 0.9 * 4))
+    readings = [row.text for row in tables.select(DETECTIONS)]
+    assert readings == ["ARKING", "Parking", "P ARKING", "PARK"]
 
 
 def test_a_submission_alone_is_a_pending_task(tables: IndexTables) -> None:

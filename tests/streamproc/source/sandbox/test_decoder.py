@@ -15,17 +15,18 @@ import numpy.typing as npt
 import psutil
 import pytest
 
+from models.sizes import InputFit, SourceShape
 from streamproc.contract.task_spec import Sampling
 from streamproc.source import frame_source as frames_module
 from streamproc.source.errors import DecoderCrashedError, SourceClosedError
 from streamproc.source.frame_source import Frame, FrameSource, open_source
 from streamproc.source.sandbox import decoder_client
-from streamproc.source.types import FrameOutputs, SourceSpec, letterbox_size
+from streamproc.source.types import FrameOutputs, SourceSpec
 from tests.data import clips
 from tests.fork_server import settle
 from tests.streamproc.source.conftest import ALL, Clip, policy
 
-SMALL = FrameOutputs(full=False, scaled=(32, 32))
+SMALL = FrameOutputs(full=False, scaled=InputFit(32, 32))
 
 
 def opened(path: Path, outputs: FrameOutputs = SMALL, **changes: Any) -> FrameSource:
@@ -128,10 +129,10 @@ def test_a_slot_goes_back_at_once_when_a_frame_is_waited_for(
 
 def test_a_letterbox_keeps_the_aspect_ratio(clip: Clip) -> None:
     with opened(
-        clip("plain.mp4"), FrameOutputs(full=True, scaled=(80, 80), letterbox=True)
+        clip("plain.mp4"), FrameOutputs(full=True, scaled=InputFit(80, 80, letterbox=True))
     ) as source:
         frame = next(iter(source))
-        assert letterbox_size(160, 96, (80, 80)) == (80, 48)
+        assert InputFit(80, 80, letterbox=True).scaled_size(SourceShape(160, 96)) == (80, 48)
         assert frame.image is not None
         assert (scaled_of(frame)[48:] == 114).all()
         rough = frame.image.reshape(48, 2, 80, 2, 3).mean((1, 3))
@@ -265,7 +266,8 @@ def test_the_child_does_not_outlive_its_parent(clip: Clip) -> None:
         "from streamproc.source.types import *\n"
         "path = Path(sys.argv[1])\n"
         "policy = FetchPolicy(allowed_file_roots=(path.parent,))\n"
-        "source = open_source(SourceSpec(path.as_uri()), policy, FrameOutputs())\n"
+        "spec = SourceSpec(path.as_uri(), Sampling('interval', 1))\n"  # more frames than slots
+        "source = open_source(spec, policy, FrameOutputs())\n"
         "print(source.decoder_pid, flush=True)\n"
         "time.sleep(60)\n"
     )

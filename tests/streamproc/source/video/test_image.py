@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from streamproc.source.types import FrameOutputs, Image, letterbox_size
+from models.sizes import InputFit, SourceShape
+from streamproc.source.types import FrameOutputs, Image
 from streamproc.source.video.image import FrameConverter, Upright, by_matrix, upright_size
 
 QUARTERS_BGR = np.array(
@@ -36,11 +37,11 @@ def decoded(colorspace: int, color_range: ColorRange, pixels: str = "yuv420p") -
 
 
 def painted(frame: Any, turns: int, scaled: tuple[int, int], letterbox: bool = False) -> Image:
-    outputs = FrameOutputs(full=True, scaled=scaled, letterbox=letterbox)
+    outputs = FrameOutputs(full=True, scaled=InputFit(*scaled, letterbox))
     width, height = upright_size(*SIZE, turns)
     full = np.zeros((height, width, 3), np.uint8)
     target = np.zeros((scaled[1], scaled[0], 3), np.uint8)
-    FrameConverter(turns, outputs, width, height).paint(frame, full, target)
+    FrameConverter(turns, outputs, SourceShape(width, height)).paint(frame, full, target)
     assert_quarters(full, turns)
     return target
 
@@ -82,7 +83,8 @@ def test_a_letterbox_is_padded_and_nothing_else_is_touched(
     box: tuple[int, int], turns: int
 ) -> None:
     target = painted(decoded(6, ColorRange.MPEG), turns, box, letterbox=True)
-    width, height = letterbox_size(*upright_size(*SIZE, turns), box)
+    shape = SourceShape(*upright_size(*SIZE, turns))
+    width, height = InputFit(*box, letterbox=True).scaled_size(shape)
     assert_quarters(target[:height, :width], turns)
     assert (target[height:] == 114).all()
     assert (target[:height, width:] == 114).all()
@@ -98,7 +100,9 @@ def test_both_ways_give_the_same_picture() -> None:
     frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
     frame.color_range = ColorRange.MPEG
     target = np.zeros((32, 48, 3), np.uint8)
-    FrameConverter(0, FrameOutputs(full=False, scaled=(48, 32)), *SIZE).paint(frame, None, target)
+    FrameConverter(0, FrameOutputs(full=False, scaled=InputFit(48, 32)), SourceShape(*SIZE)).paint(
+        frame, None, target
+    )
     swscale = frame.reformat(48, 32, "bgr24", interpolation="BILINEAR").to_ndarray()
     assert np.abs(target.astype(int) - swscale).max() <= 3
 
@@ -126,7 +130,9 @@ def test_a_mirrored_picture_is_painted_so(scaled: tuple[int, int]) -> None:
     frame = decoded(5, ColorRange.MPEG)
     full = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     target = np.zeros((scaled[1], scaled[0], 3), np.uint8)
-    outputs = FrameOutputs(full=True, scaled=scaled)
-    FrameConverter(Upright(0, mirrored=True), outputs, *SIZE).paint(frame, full, target)
+    outputs = FrameOutputs(full=True, scaled=InputFit(*scaled))
+    FrameConverter(Upright(0, mirrored=True), outputs, SourceShape(*SIZE)).paint(
+        frame, full, target
+    )
     for image in (full, target):
         assert_quarters(image[:, ::-1], 0)
