@@ -1,7 +1,7 @@
 """How well people are followed: detect pedestrian, then the tracker, against MOTChallenge truth.
 
-python benchmarks/tracking.py CLIP GT [--model detect] [--feature] [--detections cache.npz] [--precision auto]
-    [--device CPU] [--every 1] [--threshold 0.5] [--low-threshold 0.25]
+python benchmarks/tracking.py CLIP GT [--model detect] [--feature] [--detections cache.npz]
+    [--precision auto] [--device CPU] [--every 1] [--threshold 0.5] [--low-threshold 0.25]
     [--at-least-mota 0.8 --at-least-idf1 0.62 --at-most-switches 40]
 
 Every n-th frame is perceived and tracked; frame k of the clip (from 0) is frame k + 1 of GT. A box
