@@ -100,7 +100,7 @@ class TrackDetails(Vertical):
         else:
             self._crop.show(message.shown)
 
-    def on_trail_read(self, message: TrackPathRead) -> None:
+    def on_track_path_read(self, message: TrackPathRead) -> None:
         message.stop()
         if self._track is not None and message.key == track_key(self._track):
             self.query_one(Trajectory).show(message.trail, message.size_px)
