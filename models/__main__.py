@@ -1,14 +1,16 @@
-"""`python -m models list | add | verify`: the shipped models and those of a user's directory.
+"""`python -m models list | add | quantize | verify`: models that ship, and a user's own.
 
-list    one line per model, or one JSON array with --json
-add     import a user's own detector (ONNX or IR) with its decoder and class names
-verify  read every file of every model and compare its sha256 with the manifest
+list      one line per model, or one JSON array with --json
+add       import a user's own detector (ONNX or IR) with its decoder and class names
+quantize  add an 8-bit network to such a detector, after showing what it changes on given clips
+verify    read every file of every model and compare its sha256 with the manifest
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,26 @@ def _add(registry: Registry, arguments: argparse.Namespace) -> str:
     return f"added {manifest.ref}: {len(manifest.classes)} classes, in {manifest.directory}"
 
 
+def _quantize(registry: Registry, arguments: argparse.Namespace) -> str:
+    from models.quantizer import Loss, quantize_model  # noqa: PLC0415  # as for `add`
+
+    def accept(loss: Loss) -> bool:
+        sys.stderr.write(f"{loss}\n")
+        if arguments.yes or not sys.stdin.isatty():
+            return bool(arguments.yes)
+        return input("Add the 8-bit network? [y/N] ").strip().lower() in {"y", "yes"}
+
+    manifest, loss = quantize_model(
+        registry, arguments.name, arguments.clips, accept=accept, n_pictures=arguments.pictures
+    )
+    was_added = manifest.has_file("network.i8")
+    if arguments.json:
+        return json.dumps({"ref": manifest.ref, "added": was_added, **asdict(loss)})
+    if was_added:
+        return f"{manifest.ref} has an 8-bit network: tasks that start now use it"
+    return "nothing was added: --yes adds it"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="models", description=(__doc__ or "").splitlines()[0])
     common = argparse.ArgumentParser(add_help=False)
@@ -106,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--threshold", type=float)
     add.add_argument("--low-threshold", type=float)
     add.add_argument("--iou-threshold", type=float)
+    quantize = commands.add_parser("quantize", parents=[common])
+    quantize.set_defaults(run=_quantize)
+    quantize.add_argument("name", help="one of your own detectors")
+    quantize.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="what it will see")
+    quantize.add_argument("--pictures", type=int, default=400, help="frames to take of them")
+    quantize.add_argument("--yes", action="store_true", help="add it without asking")
     return parser
 
 

@@ -6,7 +6,8 @@ ModelError
 ├── InvalidManifestError     a manifest is not readable or contradicts itself
 ├── InvalidModelFileError    a file is missing, was changed, or does not match its manifest
 ├── InferenceError           a loaded network failed on its input
-└── UnsupportedDeviceError   the device or the precision does not exist on this machine
+├── UnsupportedDeviceError   the device or the precision does not exist on this machine
+└── MissingExtraError        an optional dependency is not installed
 """
 
 from collections.abc import Sequence
@@ -53,3 +54,7 @@ class InferenceError(ModelError):
 
 class UnsupportedDeviceError(ModelError):
     """This machine does not have the requested device or precision."""
+
+
+class MissingExtraError(ModelError):
+    """An optional dependency that this needs is not installed."""

@@ -104,7 +104,10 @@ class Thresholds(_Struct, frozen=True):
 
 
 class Manifest(_Struct, frozen=True):
-    """One model. `directory` contains its files, and is not part of the TOML."""
+    """One model. `directory` contains its files, and is not part of the TOML.
+
+    `reads_turned`: an ocr model reads lines of which it is not sure a second time, upside down.
+    """
 
     name: Name
     version: Version
@@ -118,6 +121,7 @@ class Manifest(_Struct, frozen=True):
     classes: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
     dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    reads_turned: bool = False
     directory: Path = Path()
 
     @property

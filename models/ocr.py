@@ -16,6 +16,7 @@ from models.graph_io import NetworkInput
 from models.manifest import Manifest
 from models.preprocess import crops
 from models.runtime import Outputs, Precision, Runtime
+from models.sizes import Size
 from models.text_detection import find_quads, straighten
 from models.types import Floats, Image, TextLine
 
@@ -28,10 +29,15 @@ GRID_PX = 32
 
 LINE_HEIGHT_PX = 48
 LINE_WIDTHS_PX = (80, 160, 240, 320, 480, 640, 960, 1440)
+SURE = 0.92
+"""Lines that are read with less confidence are also read upside down."""
+SURER_BY = 0.03
+
 GREY = 127
 """Padding value: 0 after normalisation."""
 
 _NORMAL = (127.5, 127.5, 127.5)
+FINDER_INPUT = NetworkInput(batch=1, height=-1, width=-1, mean=_NORMAL, scale=_NORMAL)
 
 
 class TextReader:
@@ -43,12 +49,7 @@ class TextReader:
         if manifest.kind != "ocr":
             raise InvalidManifestError(f"{manifest.ref} is no ocr model")
         self.manifest = manifest
-        self._finder = runtime.network(
-            manifest,
-            NetworkInput(batch=1, height=-1, width=-1, mean=_NORMAL, scale=_NORMAL),
-            role="finder",
-            precision=precision,
-        )
+        self._finder = runtime.network(manifest, FINDER_INPUT, role="finder", precision=precision)
         self._reader = runtime.network(
             manifest,
             NetworkInput(batch=-1, height=LINE_HEIGHT_PX, width=-1, mean=_NORMAL, scale=_NORMAL),
@@ -91,7 +92,7 @@ class TextReader:
             for region, found in zip(regions, quads, strict=True)
             for quad in found
         ]
-        read = iter(self._read_lines(images))
+        read = iter(self._read_both_ways(images))
         return [
             [
                 TextLine(text, confidence, quad + origin)
@@ -103,17 +104,27 @@ class TextReader:
 
     def _find(self, region: Image) -> list[Floats]:
         """Detect lines: quadrilaterals in pixels of the region."""
-        height, width = region.shape[:2]
-        longer = max(height, width)
-        side = next((side for side in FIND_SIDES_PX if side >= longer), FIND_SIDES_PX[-1])
-        ratio = min(side / longer, MAX_MAGNIFICATION)
-        size = max(1, round(width * ratio)), max(1, round(height * ratio))
-        canvas = np.full((1, _round_up(size[1]), _round_up(size[0]), 3), GREY, np.uint8)
-        canvas[0, : size[1], : size[0]] = cv2.resize(region, size, interpolation=cv2.INTER_LINEAR)
-        with self._finder.infer(canvas) as outputs:
+        canvas, size = finder_picture(region)
+        with self._finder.infer(canvas[None]) as outputs:
             quads = find_quads(outputs[0][0, 0, : size[1], : size[0]])
+        height, width = region.shape[:2]
         back = np.array([width / size[0], height / size[1]], np.float32)
         return [quad * back for quad in quads]
+
+    def _read_both_ways(self, images: Sequence[Image]) -> list[tuple[str, float]]:
+        """Like `_read_lines`; uncertain lines are also read upside down, and the surer one counts.
+
+        Upright lines are read with .95 and more, most upside-down ones with less than .9.
+        """
+        read = self._read_lines(images)
+        if not self.manifest.reads_turned:
+            return read
+        unsure = [i for i, (_, confidence) in enumerate(read) if confidence < SURE]
+        turned = [np.asarray(cv2.rotate(images[i], cv2.ROTATE_180), np.uint8) for i in unsure]
+        for i, found in zip(unsure, self._read_lines(turned), strict=True):
+            if found[1] > read[i][1] + SURER_BY:
+                read[i] = found
+        return read
 
     def _read_lines(self, images: Sequence[Image]) -> list[tuple[str, float]]:
         """Text and confidence of each line image, in their order."""
@@ -138,6 +149,21 @@ class TextReader:
             confidence = float(probabilities[keep].mean()) if text else 0.0
             decoded.append((text.strip(), confidence))
         return decoded
+
+
+def finder_picture(region: Image) -> tuple[Image, Size]:
+    """Scale a region for the finder and pad it; returns the picture, and its size without padding.
+
+    The longer side gets one of `FIND_SIDES_PX`, so that small text is large enough.
+    """
+    height, width = region.shape[:2]
+    longer = max(height, width)
+    side = next((side for side in FIND_SIDES_PX if side >= longer), FIND_SIDES_PX[-1])
+    ratio = min(side / longer, MAX_MAGNIFICATION)
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    canvas = np.full((_round_up(size[1]), _round_up(size[0]), 3), GREY, np.uint8)
+    canvas[: size[1], : size[0]] = cv2.resize(region, size, interpolation=cv2.INTER_LINEAR)
+    return canvas, size
 
 
 def _characters(manifest: Manifest) -> list[str]:

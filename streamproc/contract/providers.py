@@ -5,7 +5,7 @@ name = "local"          # the value of a task's `provider` field
 kind = "openvino"       # this machine's models; or "upstream": another Video API over HTTP
 priority = 0            # lowest first
 device = "AUTO:GPU,CPU" # openvino
-precision = "auto"      # openvino: auto | f32 | bf16 | f16
+precision = "auto"      # openvino: auto | i8-bf16 | i8 | bf16 | f32 | f16
 
 [[provider]]
 name = "cloud"

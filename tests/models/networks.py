@@ -38,10 +38,22 @@ def write_ir(
     return path
 
 
-def write_bright_spots(path: Path, shape: Sequence[int] = (1, 3, -1, -1)) -> Path:
-    """A YOLOX of any size: an object of one cell of stride 8 wherever the picture is white."""
+def write_bright_spots(
+    path: Path, shape: Sequence[int] = (1, 3, -1, -1), *, n_layers: int = 0
+) -> Path:
+    """A YOLOX of any size: an object of one cell of stride 8 wherever the picture is white.
+
+    Before its head it has `n_layers` convolutions, which mix their channels and sum up to one.
+    """
     image = ops.parameter(list(shape), np.float32, name="image")
-    brightness = ops.divide(ops.reduce_mean(image, np.array([1]), True), np.float32(255))
+    rng, planes = np.random.default_rng(3), image
+    for layer in range(n_layers):
+        weights = rng.uniform(0.5, 1, (8, 3 if layer == 0 else 8, 1, 1)).astype(np.float32)
+        weights /= weights.sum(axis=1, keepdims=True)
+        planes = ops.relu(
+            ops.convolution(planes, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+        )
+    brightness = ops.divide(ops.reduce_mean(planes, np.array([1]), True), np.float32(255))
     rows = []
     for stride in STRIDES:
         cells = ops.avg_pool(

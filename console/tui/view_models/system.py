@@ -38,7 +38,7 @@ WORKER_COLUMNS = (
     Column("worker", "WORKER", 12, flex=1),
     Column("state", "STATE", 7),
     Column("device", "DEVICE", 12),
-    Column("precision", "PREC", 4, rank=6),
+    Column("precision", "PREC", 7, rank=6),
     Column("busy", "BUSY", 5, right=True),
     Column("fps", "FPS", 5, right=True),
     Column("history", "FPS, LAST 2 MIN", 20, rank=4),
