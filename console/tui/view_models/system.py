@@ -41,7 +41,7 @@ WORKER_COLUMNS = (
     Column("precision", "PREC", 7, rank=6),
     Column("busy", "BUSY", 5, right=True),
     Column("fps", "FPS", 5, right=True),
-    Column("history", "FPS, LAST 2 MIN", 20, rank=4),
+    Column("history", "FPS, LAST 2 MIN", 16, rank=4),
     Column("frames", "FRAMES", 8, right=True, rank=5),
     Column("memory", "MEMORY", 9, right=True, rank=3),
     Column("sandbox", "SANDBOX", 8, flex=1, rank=4),
