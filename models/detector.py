@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.graph_io import NetworkInput
 from models.manifest import Manifest, NanodetOptions, SsdOptions
+from models.parameters import DETAILS
 from models.postprocess import (
     anchors,
     decode_nanodet,
@@ -21,7 +22,8 @@ from models.postprocess import (
 )
 from models.preprocess import fit, geometry
 from models.runtime import Network, Outputs, Precision, Runtime
-from models.sizes import Size, SourceShape
+from models.selection import limits_targets, merged
+from models.sizes import InputFit, Size, SourceShape
 from models.types import Detections, Floats, Image, Ints
 
 MAX_SIZES = 8
@@ -88,21 +90,58 @@ class Detector:
         source: SourceShape | None = None,
         *,
         is_fitted: bool = False,
+        full: Image | None = None,
     ) -> Detections:
         """All targets of the wanted classes with a score >= `low_threshold`, best first.
 
         `parameters` must be validated (`validate_parameters`). `source` is the shape to which the
         boxes refer; default: that of the image. `is_fitted`: the video decoder has already scaled
-        and padded the frame by `fit`.
+        and padded the frame by `fit`. `full` is then the whole frame, which a `detail` other than
+        normal needs; raises ValueError without it.
         """
         shape = source or SourceShape(image_bgr.shape[1], image_bgr.shape[0])
         batch = (image_bgr if is_fitted else fit(image_bgr, self.fit, shape))[None]
+        larger = self._larger(parameters, shape)
+        if larger is None and not limits_targets(parameters):
+            boxes, scores, class_ids = self._infer(batch, *self._wanted(parameters))
+            kept = suppress(
+                boxes, class_ids, parameters["iou_threshold"], parameters["max_targets"]
+            )
+            boxes_px = geometry(self.fit, shape).to_source(boxes[kept])
+            return Detections(boxes_px, scores[kept], class_ids[kept])
+        seen = [self._seen(batch, self.fit, shape, parameters)]
+        if larger is not None:
+            image = full if is_fitted else image_bgr
+            if image is None:
+                raise ValueError("a second look needs the whole frame")
+            seen.append(self._seen(fit(image, larger, shape)[None], larger, shape, parameters))
+        return merged(seen, parameters)
+
+    def _larger(self, parameters: Mapping[str, Any], shape: SourceShape) -> InputFit | None:
+        """How the frame is fitted for the second look; None if there is none.
+
+        It is never larger than the frame itself.
+        """
+        side = DETAILS[parameters.get("detail", "normal")]
+        if side is None or self._options.shape != "source":
+            return None
+        longer = -(-max(shape.proportions) // self.fit.grid) * self.fit.grid
+        side = min(side, longer)
+        if side <= max(self.fit.width, self.fit.height):
+            return None
+        return self.fit._replace(width=side, height=side)
+
+    def _wanted(self, parameters: Mapping[str, Any]) -> tuple[float, npt.NDArray[np.bool_]]:
         wanted = np.zeros(len(self._class_ids), bool)
         wanted[[self._class_ids[name] for name in parameters["classes"]]] = True
-        boxes, scores, class_ids = self._infer(batch, parameters["low_threshold"], wanted)
-        kept = suppress(boxes, class_ids, parameters["iou_threshold"], parameters["max_targets"])
-        boxes_px = geometry(self.fit, shape).to_source(boxes[kept])
-        return Detections(boxes_px, scores[kept], class_ids[kept])
+        return parameters["low_threshold"], wanted
+
+    def _seen(
+        self, batch: Image, input_fit: InputFit, shape: SourceShape, parameters: Mapping[str, Any]
+    ) -> Detections:
+        """All candidates of one look, in source pixels, best first."""
+        boxes, scores, class_ids = self._infer(batch, *self._wanted(parameters))
+        return Detections(geometry(input_fit, shape).to_source(boxes), scores, class_ids)
 
     def _infer(
         self, batch: Image, threshold: float, wanted: npt.NDArray[np.bool_]

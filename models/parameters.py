@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 MAX_TARGETS = 1000
 """Upper limit of a step's `max_targets` per frame."""
+DETAILS: dict[str, int | None] = {"normal": None, "fine": 640, "finest": 960}
+"""Longer side at which a frame is seen a second time, by the value of `detail`."""
+MAX_ROI_POINTS = 64
+MAX_SIDE_PX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,16 @@ def validate_parameters(manifest: Manifest, params: Mapping[str, Any]) -> dict[s
             raise InvalidParametersError(
                 "parameters.low_threshold", f"must not be above threshold ({values['threshold']})"
             )
+        if values["max_size"] is not None and values["max_size"] < values["min_size"]:
+            raise InvalidParametersError(
+                "parameters.max_size", f"must not be below min_size ({values['min_size']})"
+            )
     return values
 
 
 def _detect(manifest: Manifest) -> dict[str, Parameter]:
     thresholds = manifest.thresholds
-    return {
+    parameters = {
         "classes": _classes(manifest),
         "threshold": _fraction(
             "The score from which an object starts a track", thresholds.threshold
@@ -106,7 +114,41 @@ def _detect(manifest: Manifest) -> dict[str, Parameter]:
             thresholds.iou_threshold,
         ),
         "max_targets": _integer("At most this many targets in one frame", 100, 1, MAX_TARGETS),
+        "thresholds": _class_thresholds(manifest),
+        "roi": Parameter(
+            "Only targets whose middle is in this polygon: points [x, y] in pixels of the source",
+            default=None,
+            check=_check_polygon,
+            schema={
+                "type": ["array", "null"],
+                "items": {
+                    "type": "array",
+                    "items": {"type": "number", "minimum": 0, "maximum": MAX_SIDE_PX},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+                "minItems": 3,
+                "maxItems": MAX_ROI_POINTS,
+            },
+        ),
+        "min_size": _integer(
+            "Targets whose longer side is shorter are dropped (pixels)", 0, 0, MAX_SIDE_PX
+        ),
+        "max_size": Parameter(
+            "Targets whose longer side is longer are dropped (pixels)",
+            default=None,
+            check=_check_optional_integer,
+            schema={"type": ["integer", "null"], "minimum": 1, "maximum": MAX_SIDE_PX},
+        ),
     }
+    if manifest.input is not None and manifest.input.shape == "source":
+        parameters["detail"] = Parameter(
+            "fine and finest see each frame a second time, larger: for small objects",
+            default="normal",
+            check=_check_choice,
+            schema={"type": "string", "enum": list(DETAILS)},
+        )
+    return parameters
 
 
 def _ocr(manifest: Manifest) -> dict[str, Parameter]:
@@ -160,6 +202,32 @@ def _classes(manifest: Manifest) -> Parameter:
     )
 
 
+def _class_thresholds(manifest: Manifest) -> Parameter:
+    known = manifest.classes
+
+    def check(path: str, value: Any, _: Parameter) -> dict[str, float]:
+        if not isinstance(value, dict):
+            raise InvalidParametersError(path, "must be an object: class name to threshold", known)
+        found: dict[str, float] = {}
+        for name, threshold in value.items():
+            public = name if name in known else public_class(name)
+            if public not in known:
+                raise InvalidParametersError(f"{path}.{name}", f"unknown class {name!r}", known)
+            found[public] = _check_number(f"{path}.{name}", threshold, _SHARE)
+        return {name: found[name] for name in known if name in found}
+
+    return Parameter(
+        "`threshold` of single classes, by name",
+        default={},
+        check=check,
+        schema={
+            "type": "object",
+            "propertyNames": {"enum": list(known)},
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    )
+
+
 def _fraction(description: str, default: float) -> Parameter:
     return Parameter(
         description,
@@ -192,6 +260,44 @@ def _check_integer(path: str, value: Any, parameter: Parameter) -> int:
     return value
 
 
+def _check_optional_integer(path: str, value: Any, parameter: Parameter) -> int | None:
+    return None if value is None else _check_integer(path, value, parameter)
+
+
+def _check_choice(path: str, value: Any, parameter: Parameter) -> str:
+    choices = parameter.schema["enum"]
+    if value not in choices:
+        raise InvalidParametersError(path, f"must be one of {', '.join(choices)}", choices)
+    return str(value)
+
+
+def _check_polygon(path: str, value: Any, _: Parameter) -> list[list[float]] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not 3 <= len(value) <= MAX_ROI_POINTS:
+        raise InvalidParametersError(path, f"must be a list of 3 to {MAX_ROI_POINTS} points [x, y]")
+    points: list[list[float]] = []
+    for i, point in enumerate(value):
+        if not isinstance(point, list | tuple) or len(point) != 2:
+            raise InvalidParametersError(f"{path}[{i}]", "must be a point [x, y]")
+        points.append(
+            [
+                _check_number(f"{path}[{i}][{axis}]", number, _PIXEL)
+                for axis, number in enumerate(point)
+            ]
+        )
+    if not _area(points):
+        raise InvalidParametersError(path, "has no area")
+    return points
+
+
+def _area(points: list[list[float]]) -> float:
+    """Area of a polygon, by the shoelace formula."""
+    ends = [*points[1:], points[0]]
+    twice = sum(x * y1 - x1 * y for (x, y), (x1, y1) in zip(points, ends, strict=True))
+    return abs(twice) / 2
+
+
 def _check_range(path: str, value: float, parameter: Parameter) -> None:
     minimum, maximum = parameter.schema["minimum"], parameter.schema["maximum"]
     if not minimum <= value <= maximum:  # also rejects NaN
@@ -202,3 +308,7 @@ def _check_boolean(path: str, value: Any, _: Parameter) -> bool:
     if not isinstance(value, bool):
         raise InvalidParametersError(path, "must be true or false")
     return value
+
+
+_SHARE = Parameter("", 0, _check_number, {"minimum": 0, "maximum": 1})
+_PIXEL = Parameter("", 0, _check_number, {"minimum": 0, "maximum": MAX_SIDE_PX})

@@ -27,6 +27,7 @@ class RequestWords:
     feature: bool = False
     include_vector: bool = False
     threshold: float | None = None
+    detail: str | None = None
     when: tuple[str, ...] = ()
     steps: str | None = None
     fps: float | None = None
@@ -110,9 +111,9 @@ def _steps(words: RequestWords) -> list[dict[str, Any]]:
 
 def _given_steps(words: RequestWords) -> list[dict[str, Any]]:
     others = (words.detect, words.ocr, words.feature, words.include_vector, words.when)
-    if any(others) or words.threshold is not None:
+    if any(others) or words.threshold is not None or words.detail is not None:
         raise RequestWordsError(
-            "--steps replaces --detect, --ocr, --feature, --threshold and --when"
+            "--steps replaces --detect, --ocr, --feature, --threshold, --detail and --when"
         )
     try:
         steps = json.loads(words.steps or "")
@@ -131,6 +132,8 @@ def _detect_parameters(words: RequestWords) -> dict[str, Any]:
         parameters["classes"] = classes
     if words.threshold is not None:
         parameters["threshold"] = _number(words.threshold)
+    if words.detail is not None:
+        parameters["detail"] = words.detail
     return parameters
 
 

@@ -194,7 +194,7 @@ class LocalEngine:
         size = (info.width, info.height)
         ids = self._tracker.update(
             seen.boxes_px,
-            seen.scores,
+            seen.track_scores,
             seen.class_ids,
             seen.appearances(self._plan.threshold),
             item.time_s,

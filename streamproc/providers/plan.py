@@ -12,6 +12,7 @@ from models.manifest import Manifest
 from models.ocr import TextReader
 from models.registry import Registry
 from models.runtime import Runtime
+from models.types import Floats
 from streamproc.contract.task_spec import Step, TaskSpec
 from streamproc.errors import TaskFailedError
 from streamproc.stages.perception import (
@@ -132,10 +133,21 @@ def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:
     return model
 
 
+def _class_thresholds(step: Step, model: Detector) -> Floats | None:
+    """Return the thresholds by the model's class ids; None if no class has one of its own."""
+    own = step.parameters.get("thresholds")
+    if not own:
+        return None
+    common = step.parameters["threshold"]
+    return np.array([own.get(name, common) for name in model.manifest.classes], np.float32)
+
+
 def _plan_step(step: Step, model: LoadedModel, names: list[str]) -> PlanStep:
     if isinstance(model, Detector):
         class_ids = np.array([names.index(n) for n in model.manifest.classes], np.int32)
-        return DetectStep(model, step.parameters, class_ids, step.when)
+        return DetectStep(
+            model, step.parameters, class_ids, step.when, _class_thresholds(step, model)
+        )
     if isinstance(model, TextReader):
         return ReadStep(model, step.parameters, step.when)
     return FeatureStep(model, step.parameters, step.when)

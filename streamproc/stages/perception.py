@@ -31,6 +31,7 @@ class DetectModel(Protocol):
         source: SourceShape | None = None,
         *,
         is_fitted: bool = False,
+        full: Image | None = None,
     ) -> Detections: ...
 
 
@@ -53,12 +54,21 @@ class FeatureModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DetectStep:
-    """Detection step: adds targets. `class_ids` maps the model's class ids to the plan's."""
+    """Detection step: adds targets. `class_ids` maps the model's class ids to the plan's.
+
+    `thresholds` are those of the model's classes, by class id; None: all as the step's threshold.
+    """
 
     model: DetectModel
     parameters: Mapping[str, Any]
     class_ids: Ints
     when: When | None = None
+    thresholds: Floats | None = None
+
+    @property
+    def sees_details(self) -> bool:
+        """Whether frames are seen a second time, larger."""
+        return bool(self.parameters.get("detail", "normal") != "normal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,10 @@ class Plan:
     def needs_full(self) -> bool:
         """Whether any step needs the full-size image."""
         return not all(
-            isinstance(step, DetectStep) and self.is_scaled_for(step.model) for step in self.steps
+            isinstance(step, DetectStep)
+            and self.is_scaled_for(step.model)
+            and not step.sees_details
+            for step in self.steps
         )
 
 
@@ -130,7 +143,8 @@ class Perception:
 
     boxes_px (n, 4) float32 ltrb, scores (n,) float32, class_ids (n,) int32 of the plan,
     features (n, d) float32 with rows of NaN where none was extracted, None without such a step.
-    `texts` maps the index of a target to its text and confidence.
+    `texts` maps the index of a target to its text and confidence. `even_scores` (n,) are the scores
+    on a scale on which all classes have the plan's threshold; None: the scores are.
     """
 
     boxes_px: Floats
@@ -138,9 +152,15 @@ class Perception:
     class_ids: Ints
     texts: dict[int, tuple[str, float]] = field(default_factory=dict)
     features: Floats | None = None
+    even_scores: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def track_scores(self) -> Floats:
+        """The scores by which tracks start and go on."""
+        return self.scores if self.even_scores is None else self.even_scores
 
     def appearances(self, threshold: float) -> Floats | None:
         """Return the features of targets with a score of at least `threshold`; NaN for the others.
@@ -150,7 +170,7 @@ class Perception:
         if self.features is None:
             return None
         clear: Floats = np.where(
-            (self.scores >= threshold)[:, None], self.features, np.float32(np.nan)
+            (self.track_scores >= threshold)[:, None], self.features, np.float32(np.nan)
         )
         return clear
 
@@ -192,20 +212,45 @@ def _detect(view: View, seen: Perception, step: DetectStep, plan: Plan) -> Perce
     image = view.scaled if is_fitted else view.full
     if image is None:
         raise ValueError("the frame was decoded without the picture that the detector needs")
-    found = step.model.detect(image, step.parameters, view.shape, is_fitted=is_fitted)
+    found = step.model.detect(
+        image, step.parameters, view.shape, is_fitted=is_fitted, full=view.full
+    )
+    found, even = _evened(found, step, plan)
     class_ids = step.class_ids[found.class_ids]
     if not len(seen):
-        return Perception(found.boxes_px, found.scores, class_ids, features=seen.features)
+        return Perception(
+            found.boxes_px, found.scores, class_ids, features=seen.features, even_scores=even
+        )
     joined = Perception(
         np.concatenate([seen.boxes_px, found.boxes_px]),
         np.concatenate([seen.scores, found.scores]),
         np.concatenate([seen.class_ids, class_ids]),
         texts=seen.texts,
     )
+    if even is not None or seen.even_scores is not None:
+        joined.even_scores = np.concatenate(
+            [seen.track_scores, found.scores if even is None else even]
+        )
     if seen.features is not None:
         joined.features = np.full((len(joined), seen.features.shape[1]), np.nan, np.float32)
         joined.features[: len(seen)] = seen.features
     return joined
+
+
+def _evened(found: Detections, step: DetectStep, plan: Plan) -> tuple[Detections, Floats | None]:
+    """Return the detections that may continue a track, and their scores on the plan's scale.
+
+    The scale is linear below a class's threshold and above it, and maps it to the plan's.
+    """
+    if step.thresholds is None:
+        return found, None
+    own, common = step.thresholds[found.class_ids], np.float32(plan.threshold)
+    below = found.scores * (common / np.maximum(own, np.float32(1e-6)))
+    above = common + (found.scores - own) * ((1 - common) / np.maximum(1 - own, np.float32(1e-6)))
+    even = np.where(found.scores < own, below, above).astype(np.float32)
+    keep = even >= np.float32(step.parameters["low_threshold"])
+    kept = Detections(found.boxes_px[keep], found.scores[keep], found.class_ids[keep])
+    return kept, even[keep]
 
 
 def _read(view: View, seen: Perception, step: ReadStep, plan: Plan) -> Perception:

@@ -30,6 +30,17 @@ def test_validation_is_idempotent() -> None:
     assert validate_parameters(DETECT, once) == once
 
 
+def test_limits_are_normalised() -> None:
+    values = validate_parameters(
+        DETECT,
+        {"roi": [[0, 0], [10, 0], [10, 5.5]], "thresholds": {"car": 1, "person": 0.25}},
+    )
+    assert values["roi"] == [[0.0, 0.0], [10.0, 0.0], [10.0, 5.5]]
+    assert values["thresholds"] == {"pedestrian": 0.25, "automobile": 1.0}
+    assert (values["min_size"], values["max_size"], values["detail"]) == (0, None, "normal")
+    assert validate_parameters(DETECT, values) == values
+
+
 def test_a_low_default_follows_a_lower_threshold() -> None:
     assert validate_parameters(DETECT, {"threshold": 0.05})["low_threshold"] == 0.05
 
@@ -51,6 +62,21 @@ def test_a_low_default_follows_a_lower_threshold() -> None:
         ("detect", {"iou_threshold": -1}, "parameters.iou_threshold"),
         ("detect", {"max_targets": 0}, "parameters.max_targets"),
         ("detect", {"max_targets": 1.5}, "parameters.max_targets"),
+        ("detect", {"detail": "best"}, "parameters.detail"),
+        ("nanodet-g@1.0.0", {"detail": "fine"}, "parameters.detail"),
+        ("detect", {"roi": [[0, 0], [1, 1]]}, "parameters.roi"),
+        ("detect", {"roi": [[0, 0], [9, 9], [5, 5]]}, "parameters.roi"),
+        ("detect", {"roi": [[0, 0], [1], [1, 1]]}, "parameters.roi[1]"),
+        ("detect", {"roi": [[0, 0], [1, -1], [1, 1]]}, "parameters.roi[1][1]"),
+        ("detect", {"roi": [[0, 0], [1, math.nan], [1, 1]]}, "parameters.roi[1][1]"),
+        ("detect", {"roi": [[i, i * i] for i in range(65)]}, "parameters.roi"),
+        ("detect", {"roi": "all"}, "parameters.roi"),
+        ("detect", {"min_size": -1}, "parameters.min_size"),
+        ("detect", {"min_size": 50, "max_size": 40}, "parameters.max_size"),
+        ("detect", {"max_size": 0}, "parameters.max_size"),
+        ("detect", {"thresholds": {"dragon": 0.5}}, "parameters.thresholds.dragon"),
+        ("detect", {"thresholds": {"person": 2}}, "parameters.thresholds.person"),
+        ("detect", {"thresholds": [0.5]}, "parameters.thresholds"),
         ("ocr", {"min_length": None}, "parameters.min_length"),
         ("ocr", {"classes": ["person"]}, "parameters.classes"),
         ("feature", {"include_vector": 1}, "parameters.include_vector"),
@@ -76,6 +102,11 @@ def test_unknown_names_list_what_exists() -> None:
         "low_threshold",
         "iou_threshold",
         "max_targets",
+        "thresholds",
+        "roi",
+        "min_size",
+        "max_size",
+        "detail",
     )
 
 

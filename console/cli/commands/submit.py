@@ -36,6 +36,11 @@ _OPTIONS = (
         "--threshold", type=click.FloatRange(0, 1), help="Confidence from which a detection counts."
     ),
     click.option(
+        "--detail",
+        type=click.Choice(("normal", "fine", "finest")),
+        help="See each frame a second time, larger: for small objects.",
+    ),
+    click.option(
         "--when",
         multiple=True,
         metavar="STEP:CONDITION",

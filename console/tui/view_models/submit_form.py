@@ -145,8 +145,12 @@ def confidence_path(step: int) -> str:
 
 def parameter_hint(schema: Mapping[str, Any]) -> str:
     """Return the hint for a parameter's field, from its JSON Schema."""
-    kind = schema.get("type")
+    kind = _kind(schema)
     default = schema.get("default")
+    if kind in {"points", "object"}:
+        return "none (JSON)"
+    if "enum" in schema:
+        return f"{_text(default)} ({', '.join(map(str, schema['enum']))})"
     if kind == "array":
         return "all" if isinstance(default, list) and len(default) > 3 else "separated by commas"
     if kind == "boolean":
@@ -196,7 +200,13 @@ def properties(models: Mapping[str, ModelResource], name: str) -> Mapping[str, M
 
 
 def _value(text: str, schema: Mapping[str, Any], path: str, errors: dict[str, str]) -> Any:
-    match schema.get("type"):
+    match _kind(schema):
+        case "points" | "object":
+            try:
+                return msgspec.json.decode(text)
+            except msgspec.DecodeError as exc:
+                errors[path] = f"must be JSON: {exc}"
+                return None
         case "array":
             return _names(text)
         case "boolean":
@@ -208,6 +218,16 @@ def _value(text: str, schema: Mapping[str, Any], path: str, errors: dict[str, st
             return _number(text, path, errors)
         case _:
             return text.strip()
+
+
+def _kind(schema: Mapping[str, Any]) -> str | None:
+    """Return the type of a parameter's values, besides null; `points` for a list of lists."""
+    kinds = schema.get("type")
+    named = [kinds] if isinstance(kinds, str) else list(kinds or ())
+    kind = next((name for name in named if name != "null"), None)
+    if kind == "array" and (schema.get("items") or {}).get("type") == "array":
+        return "points"
+    return kind
 
 
 def _number(text: str, path: str, errors: dict[str, str]) -> float:
@@ -240,6 +260,10 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict) or (
+        isinstance(value, list) and value and isinstance(value[0], list)
+    ):
+        return msgspec.json.encode(value).decode() if value else ""
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

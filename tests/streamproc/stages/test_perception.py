@@ -33,6 +33,7 @@ class BoxModel:
         source: SourceShape | None = None,
         *,
         is_fitted: bool = False,
+        full: Image | None = None,
     ) -> Detections:
         self.shapes.append(image_bgr.shape)
         n = len(self.rows)
@@ -148,3 +149,40 @@ def test_a_missing_picture_is_an_error_and_not_a_guess() -> None:
     plan = plan_of(detect(BoxModel([(0, 0.9)])), FeatureStep(LengthModel(), {}))
     with pytest.raises(ValueError, match="picture"):
         perceive(View(None, SCALED, SIZE), plan)
+
+
+def test_a_second_look_needs_the_whole_frame() -> None:
+    model = BoxModel([(0, 0.9)])
+    fine = DetectStep(model, {"detail": "fine"}, np.arange(len(NAMES), dtype=np.int32))
+    assert plan_of(fine).needs_full
+    assert not plan_of(DetectStep(model, {"detail": "normal"}, fine.class_ids)).needs_full
+
+
+def test_a_class_has_a_threshold_of_its_own() -> None:
+    """For the tracker all classes have the plan's threshold, .5; what clients see is as it was."""
+    rows = [(0, 0.5), (0, 0.65), (0, 0.9), (1, 0.29), (1, 0.3), (1, 0.05), (0, 0.12)]
+    step = DetectStep(
+        BoxModel(rows),
+        {"low_threshold": 0.1},
+        np.arange(len(NAMES), dtype=np.int32),
+        thresholds=np.array([0.65, 0.3], np.float32),
+    )
+    seen = perceive(View(FULL, SCALED, SIZE), plan_of(step))
+    assert seen.scores.tolist() == pytest.approx([0.5, 0.65, 0.9, 0.29, 0.3])
+    even = seen.track_scores
+    assert (even >= 0.5).tolist() == [False, True, True, False, True]
+    assert even[1] == even[4] == pytest.approx(0.5)
+    assert even[2] == pytest.approx(0.5 + 0.25 / 0.35 * 0.5)
+    assert even[3] == pytest.approx(0.29 / 0.3 * 0.5)
+
+
+def test_steps_with_and_without_thresholds_are_joined() -> None:
+    own = DetectStep(
+        BoxModel([(0, 0.4)]),
+        {"low_threshold": 0.1},
+        np.arange(len(NAMES), dtype=np.int32),
+        thresholds=np.array([0.4, 0.5], np.float32),
+    )
+    seen = perceive(View(FULL, SCALED, SIZE), plan_of(own, detect(BoxModel([(1, 0.7)]))))
+    assert seen.scores.tolist() == pytest.approx([0.4, 0.7])
+    assert seen.track_scores.tolist() == pytest.approx([0.5, 0.7])
