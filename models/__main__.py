@@ -72,7 +72,8 @@ def _add(registry: Registry, arguments: argparse.Namespace) -> str:
     manifest = add_model(registry, UserModel(**given))
     if arguments.json:
         return json.dumps(summary(manifest, is_default=False))
-    return f"added {manifest.ref}: {len(manifest.classes)} classes, in {manifest.directory}"
+    told = f"{manifest.description}, {len(manifest.classes)} classes"
+    return f"added {manifest.ref}: {told}, in {manifest.directory}"
 
 
 def _quantize(registry: Registry, arguments: argparse.Namespace) -> str:
@@ -107,11 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("add", parents=[common], argument_default=argparse.SUPPRESS)
     add.set_defaults(run=_add)
     add.add_argument(
-        "network", type=Path, help=".onnx, or an OpenVINO .xml with its .bin beside it"
+        "network",
+        type=Path,
+        help=".onnx, an OpenVINO .xml with its .bin beside it, or a directory with one of them",
     )
-    add.add_argument("--decoder", required=True, choices=["nanodet", "yolox", "ssd"])
-    add.add_argument("--classes", required=True, type=Path, help="class names, one a line")
-    add.add_argument("--name", required=True)
+    add.add_argument(
+        "--decoder", choices=["nanodet", "yolox", "ssd"], help="instead of what is recognised"
+    )
+    add.add_argument("--classes", type=Path, help="class names, one a line")
+    add.add_argument("--name", help="default: the file's")
     add.add_argument("--version")
     add.add_argument("--description")
     add.add_argument("--licence")

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.graph_io import NetworkInput
-from models.manifest import Manifest, NanodetOptions, SsdOptions
+from models.manifest import BoxesOptions, Manifest, NanodetOptions, SsdOptions
 from models.parameters import DETAILS
 from models.postprocess import (
     anchors,
@@ -154,9 +154,15 @@ class Detector:
         with self._network((width, height)).infer(batch) as outputs:
             if isinstance(self._decoder, SsdOptions):
                 return self._read_rows(outputs, self._decoder, (width, height), threshold, wanted)
-            keep = select(outputs[0][0], outputs[1][0], threshold, wanted)
+            known = wanted
+            if isinstance(self._decoder, BoxesOptions):  # it may give labels that are no class
+                known = np.append(wanted, False)
+                outputs[1][0][~_are_classes(outputs[1][0], len(wanted))] = len(wanted)
+            keep = select(outputs[0][0], outputs[1][0], threshold, known)
             scores, class_ids = outputs[0][0, keep], outputs[1][0, keep]
             regression = outputs[2][0, keep]
+        if isinstance(self._decoder, BoxesOptions):
+            return regression, scores, class_ids
         grid = anchors(width, height, self._decoder.strides)
         cells, strides = grid.cells[keep], grid.strides[keep]
         if isinstance(self._decoder, NanodetOptions):
@@ -193,3 +199,7 @@ class Detector:
             )
         keep = select(scores, class_ids, threshold, wanted)
         return boxes[keep], scores[keep], class_ids[keep]
+
+
+def _are_classes(labels: Ints, n_classes: int) -> npt.NDArray[np.bool_]:
+    return np.asarray((labels >= 0) & (labels < n_classes))

@@ -10,7 +10,8 @@ from openvino import opset13 as ops
 
 from models.errors import InvalidModelFileError
 from models.graph_passes import channels_last, resize_network
-from models.manifest import InputOptions, Manifest, SsdOptions, YoloxOptions
+from models.heads import attach_boxes, fix_extra_inputs
+from models.manifest import BoxesOptions, InputOptions, Manifest, SsdOptions, YoloxOptions
 from models.sizes import Size
 from models.types import Floats
 
@@ -56,8 +57,7 @@ class NetworkInput:
 
 
 def attach_input(model: ov.Model, network_input: NetworkInput) -> ov.Model:
-    if len(model.inputs) != 1:
-        raise InvalidModelFileError(f"has {len(model.inputs)} inputs; one image input is needed")
+    model = fix_extra_inputs(model, network_input.width, network_input.height)
     shape = [network_input.batch, 3, network_input.height, network_input.width]
     if network_input.layout == "NHWC":
         shape = [shape[0], shape[2], shape[3], shape[1]]
@@ -121,7 +121,8 @@ def attach_head(
     """Convert a detect network's outputs to the inputs of the decoders in `models.postprocess`.
 
     nanodet, yolox: best score (1, anchors) f32, its class (1, anchors) i32, regression (1, anchors,
-    k) f32. Python then processes only the few anchors above the threshold. ssd: rows (n, 7) f32.
+    k) f32. Python then processes only the few anchors above the threshold. boxes: the same, with
+    decoded boxes (`models.heads`). ssd: rows (n, 7) f32.
     """
     decoder, size = manifest.decoder, network_input
     if head == "best":
@@ -139,6 +140,9 @@ def attach_head(
             )
         rows = ops.reshape(outputs[0], np.array([-1, 7], np.int64), False)
         return ov.Model([rows.output(0)], model.get_parameters(), manifest.ref)
+    if isinstance(decoder, BoxesOptions):
+        parts = attach_boxes(model, decoder, n_classes, (size.width, size.height))
+        return ov.Model([_output(part) for part in parts], model.get_parameters(), manifest.ref)
     n_anchors = [-(-size.height // s) * -(-size.width // s) for s in decoder.strides]
     if isinstance(decoder, YoloxOptions):
         if len(outputs) != 1 or list(shape_of(model.outputs[0])) != [

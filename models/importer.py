@@ -5,9 +5,10 @@ Atomic: nothing is visible in the user's directory until the network was compile
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +31,7 @@ from models.manifest import (
     load_manifest,
     parse_manifest,
 )
+from models.recognition import Recognised, recognise
 from models.registry import Registry
 from models.runtime import Runtime
 
@@ -41,34 +43,40 @@ _PENDING = ".adding-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserModel:
-    """A detector to import. None: use the network's value, or the decoder's usual one.
+    """A detector to import. None: use the network's value, or its format's usual one.
 
-    `network` is an ONNX file without external data, or an OpenVINO IR .xml with its .bin in the
-    same directory. `classes` is a text file with one class name per line, in index order. `strides`
-    and `centre` belong to the grid decoders, `first_label` to ssd (the label of the first class: 1
-    if 0 is background).
+    `network` is an ONNX file without external data, an OpenVINO IR .xml with its .bin in the same
+    directory, or a directory with one of them. Without a `decoder`, the format is recognised
+    (`models.recognition`). `classes` is a text file with one class name per line, in index order.
+    `strides` and `centre` belong to the grid decoders, `first_label` to ssd (the label of the first
+    class: 1 if 0 is background).
     """
 
     network: Path
-    decoder: DecoderName
-    classes: Path
-    name: str
+    decoder: DecoderName | None = None
+    classes: Path | None = None
+    name: str | None = None
     version: str = "1"
-    description: str = "a user's own detector"
+    description: str | None = None
     licence: str = "not stated"
     source: str = ""
     width: int | None = None
     height: int | None = None
-    channels: Literal["BGR", "RGB"] = "BGR"
+    channels: Literal["BGR", "RGB"] | None = None
     mean: Triple | None = None
     scale: Triple | None = None
     resize: Resize | None = None
     strides: tuple[int, ...] = (8, 16, 32)
     centre: float = 0.5
     first_label: int = 1
-    threshold: float = 0.4
-    low_threshold: float = 0.1
-    iou_threshold: float = 0.6
+    threshold: float | None = None
+    low_threshold: float | None = None
+    iou_threshold: float | None = None
+
+    @property
+    def ref(self) -> str:
+        """The model's name and version; by default the file's name."""
+        return f"{self.name or _name_of(self.network)}@{self.version}"
 
 
 _USUAL_INPUT: dict[DecoderName, tuple[Triple, Triple, Resize]] = {
@@ -85,8 +93,8 @@ def add_model(registry: Registry, own: UserModel) -> Manifest:
     """
     if registry.user_dir is None:
         raise InvalidManifestError("there is no directory for a user's own models")
-    if f"{own.name}@{own.version}" in {manifest.ref for manifest in registry.list()}:
-        raise InvalidManifestError(f"{own.name}@{own.version} exists already")
+    if own.ref in {manifest.ref for manifest in registry.list()}:
+        raise InvalidManifestError(f"{own.ref} exists already")
     manifest = import_model(own, registry.user_dir)
     registry.reload()
     return manifest
@@ -96,12 +104,13 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
     """Copy the model into a directory below `user_dir`, with a manifest; return the manifest.
 
     Raises InvalidModelFileError if a file cannot be read, the network does not load, or its
-    outputs do not fit the decoder; InvalidManifestError if an option is out of range, a class is
-    named twice, or the name and version exist already.
+    outputs do not fit the decoder or are of no known format; InvalidManifestError if an option is
+    out of range, a class is named twice, or the name and version exist already.
     """
     runtime = runtime or Runtime("CPU")
     user_dir.mkdir(parents=True, exist_ok=True)
-    final = user_dir / f"{own.name}@{own.version}"
+    own = replace(own, network=_network_file(own.network))
+    final = user_dir / own.ref
     if final.exists():
         raise InvalidManifestError(f"{final.name} exists already: choose another version")
     pending = Path(tempfile.mkdtemp(prefix=_PENDING, dir=user_dir))
@@ -149,7 +158,12 @@ def manifest_toml(manifest: Manifest) -> str:
 
 def _pairs(table: dict[str, Any]) -> list[str]:
     # JSON strings, numbers, booleans and lists of these have the same form in TOML.
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    # An option without a value is left out: TOML has no null.
+    return [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in table.items()
+        if value is not None
+    ]
 
 
 def _copy_network(network: Path, into: Path) -> tuple[ModelFile, ...]:
@@ -183,28 +197,34 @@ def _describe(
         raise InvalidModelFileError(f"{own.network}: its input {found} is no image of 3 channels")
     layout: Literal["NCHW", "NHWC"] = "NCHW" if found[1] == 3 else "NHWC"
     height, width = found[2:] if layout == "NCHW" else found[1:3]
-    mean, scale, resize = _USUAL_INPUT[own.decoder]
+    given = _stated(own) if own.decoder is not None else recognise(own.network, *_two(contents))
+    if given.doubts and (own.classes is None or (own.decoder is None and _is_unsure(given))):
+        raise InvalidModelFileError(f"{own.network.name}: {'; '.join(given.doubts)}")
+    mean, scale, resize = given.mean, given.scale, given.resize
+    width, height = (given.width or width, given.height or height)
     takes_any = max(width, height) < 1 and (own.resize or resize) == "letterbox"
     width, height = own.width or width, own.height or (own.width if takes_any else None) or height
     if min(width, height) < 1:
         raise InvalidModelFileError(f"{own.network}: takes any size: state width and height")
     grid = max(own.strides)
     follows = takes_any and width == height and width % grid == 0
+    threshold = _first(own.threshold, given.threshold, 0.4)
     return Manifest(
-        name=own.name,
+        name=own.name or _name_of(own.network),
         version=own.version,
         kind="detect",
-        description=own.description,
+        description=own.description or f"a user's own detector ({given.family})",
         licence=own.licence,
         source=own.source or own.network.name,
         files=files,
-        classes=_read_classes(own.classes),
-        decoder=_decoder(own),
+        classes=_classes(own, given),
+        decoder=given.decoder,
         input=InputOptions(
             width=width,
             height=height,
             layout=layout,
-            channels=own.channels,
+            channels=own.channels or given.channels,  # type: ignore[arg-type]  # one of the two
+            pad_value=given.pad_value,
             mean=own.mean or mean,
             scale=own.scale or scale,
             resize=own.resize or resize,
@@ -212,11 +232,64 @@ def _describe(
             grid=grid if follows else 32,
         ),
         thresholds=Thresholds(
-            threshold=own.threshold,
-            low_threshold=own.low_threshold,
-            iou_threshold=own.iou_threshold,
+            threshold=threshold,
+            low_threshold=_first(own.low_threshold, min(0.1, threshold)),
+            iou_threshold=_first(
+                own.iou_threshold, given.iou_threshold, 1.0 if given.end_to_end else 0.6
+            ),
         ),
     )
+
+
+def _stated(own: UserModel) -> Recognised:
+    """Return what a person has stated, completed by what is usual for the decoder."""
+    decoder = own.decoder or "yolox"
+    mean, scale, resize = _USUAL_INPUT[decoder]
+    return Recognised(
+        family=decoder,
+        decoder=_decoder(own),
+        channels="BGR",
+        mean=mean,
+        scale=scale,
+        resize=resize,
+        doubts=() if own.classes is not None else ("state --classes FILE",),
+    )
+
+
+def _classes(own: UserModel, given: Recognised) -> tuple[str, ...]:
+    if own.classes is not None:
+        return _read_classes(own.classes)
+    return tuple(public_class(name) for name in given.classes)
+
+
+def _is_unsure(given: Recognised) -> bool:
+    """Whether there is a doubt that class names do not settle."""
+    return any("--classes" not in doubt for doubt in given.doubts)
+
+
+def _two(contents: list[bytes]) -> tuple[bytes, bytes]:
+    return contents[0], b"".join(contents[1:])
+
+
+def _first(*numbers: float | None) -> float:
+    return next(number for number in numbers if number is not None)
+
+
+def _network_file(path: Path) -> Path:
+    """Return the network in a directory, as Ultralytics exports OpenVINO models, or the file."""
+    if not path.is_dir():
+        return path
+    found = sorted([*path.glob("*.xml"), *path.glob("*.onnx")])
+    if len(found) != 1:
+        raise InvalidModelFileError(f"{path} has {len(found)} networks: name one of them")
+    return found[0]
+
+
+def _name_of(network: Path) -> str:
+    """Return a model's name from its file's: lower case, other signs as hyphens."""
+    stem = network.stem.removesuffix("_openvino_model")
+    name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")
+    return name[:64] or "model"
 
 
 def _decoder(own: UserModel) -> Decoder:

@@ -92,7 +92,34 @@ class SsdOptions(_Struct, frozen=True, tag="ssd", tag_field="name"):
     first_label: Annotated[int, msgspec.Meta(ge=0)] = 1
 
 
-Decoder: TypeAlias = NanodetOptions | YoloxOptions | SsdOptions
+class BoxesOptions(_Struct, frozen=True, tag="boxes", tag_field="name"):
+    """Outputs with decoded boxes, of whatever export: which output or column holds what.
+
+    Boxes are in the columns `box` to `box + 3` of the rows of `boxes_output` (`columns`: it is
+    transposed), in the given order, in network pixels or `relative` to its size. With a label
+    (an output, or the column `label`) each row has one score (likewise); labels count from
+    `first_label`. Otherwise each row has a score for every class: from the column `classes` on,
+    or in `scores_output`, after `activation`, times the column `objectness`; `background`: one more
+    column follows.
+    """
+
+    boxes_output: Annotated[int, msgspec.Meta(ge=0, le=15)] = 0
+    columns: bool = False
+    box: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    order: Literal["ltrb", "tlbr", "cxcywh"] = "ltrb"
+    relative: bool = False
+    scores_output: Annotated[int, msgspec.Meta(ge=0, le=15)] | None = None
+    labels_output: Annotated[int, msgspec.Meta(ge=0, le=15)] | None = None
+    score: Annotated[int, msgspec.Meta(ge=0, le=4096)] | None = None
+    label: Annotated[int, msgspec.Meta(ge=0, le=4096)] | None = None
+    first_label: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
+    classes: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 4
+    objectness: Annotated[int, msgspec.Meta(ge=0, le=4096)] | None = None
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    background: bool = False
+
+
+Decoder: TypeAlias = NanodetOptions | YoloxOptions | SsdOptions | BoxesOptions
 
 
 class Thresholds(_Struct, frozen=True):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from models.errors import InvalidManifestError, UnknownModelError
 from models.manifest import USER_MANIFEST, Kind, Manifest, load_manifest
 
@@ -23,12 +25,17 @@ DEFAULTS: dict[Kind, str] = {
 }
 
 
+_log = structlog.get_logger("framewire.models")
+
+
 class Registry:
-    """Models by name. The constructor reads the manifests; `reload` reads them again."""
+    """Models by name. Models that are added or changed later are found without a restart."""
 
     def __init__(self, user_dir: Path | None = None) -> None:
+        """Read all manifests; raises InvalidManifestError."""
         self.user_dir = user_dir
         self._by_ref: dict[str, Manifest] = {}
+        self._stamp: object = None
         self.reload()
 
     def reload(self) -> None:
@@ -43,9 +50,32 @@ class Registry:
                 raise InvalidManifestError(f"{path}: duplicate model {manifest.ref}")
             by_ref[manifest.ref] = manifest
         self._by_ref = by_ref
+        self._stamp = self._stamp_of_user_dir()
+
+    def refresh(self) -> None:
+        """Read the user's models again if any was added, changed or removed; never raises.
+
+        A model whose manifest cannot be read is left out, and logged; the others are used.
+        """
+        stamp = self._stamp_of_user_dir()
+        if stamp == self._stamp:
+            return
+        by_ref = {m.ref: m for m in self._by_ref.values() if not self._is_users(m)}
+        for path in self._user_paths():
+            try:
+                manifest = load_manifest(path)
+            except InvalidManifestError as exc:
+                _log.warning("model left out", path=str(path), reason=str(exc))
+                continue
+            if manifest.ref in by_ref:
+                _log.warning("model left out", path=str(path), reason="its name exists already")
+                continue
+            by_ref[manifest.ref] = manifest
+        self._by_ref, self._stamp = by_ref, stamp
 
     def list(self) -> list[Manifest]:
         """All models, sorted by ref."""
+        self.refresh()
         return [self._by_ref[ref] for ref in sorted(self._by_ref)]
 
     def resolve(self, name: str) -> Manifest:
@@ -54,6 +84,8 @@ class Registry:
         Raises UnknownModelError, which lists every valid name.
         """
         ref = DEFAULTS.get(name, name)  # type: ignore[call-overload]  # callers may pass any string
+        if ref not in self._by_ref:
+            self.refresh()
         if ref in self._by_ref:
             return self._by_ref[ref]
         versions = [manifest for manifest in self._by_ref.values() if manifest.name == name]
@@ -64,6 +96,19 @@ class Registry:
     def is_default(self, manifest: Manifest) -> bool:
         """Whether `detect`, `ocr` or `feature` resolves to this model."""
         return DEFAULTS[manifest.kind] == manifest.ref
+
+    def _is_users(self, manifest: Manifest) -> bool:
+        return self.user_dir is not None and self.user_dir in manifest.directory.parents
+
+    def _stamp_of_user_dir(self) -> tuple[tuple[str, int], ...]:
+        """What changes with any of the user's manifests: their paths and times."""
+        stamp = []
+        for path in self._user_paths():
+            try:
+                stamp.append((str(path), path.stat().st_mtime_ns))
+            except OSError:  # it is being removed
+                continue
+        return tuple(stamp)
 
     def _user_paths(self) -> Iterable[Path]:
         if self.user_dir is None or not self.user_dir.is_dir():

@@ -23,6 +23,7 @@ import openvino as ov
 from models.errors import InferenceError, InvalidModelFileError, UnsupportedDeviceError
 from models.graph_io import Head, NetworkInput, attach_head, attach_input, shape_of
 from models.graph_passes import simplify
+from models.heads import image_input
 from models.manifest import Manifest
 from models.processor import has_vnni
 
@@ -201,17 +202,18 @@ class Runtime:
         return network
 
     def input_shape(self, name: str, content: bytes, weights: bytes) -> list[int]:
-        """Shape of a network's only input, -1 for dynamic dimensions; `name` is used in errors.
+        """Shape of a network's image input, -1 for dynamic dimensions; `name` is used in errors.
 
-        Raises InvalidModelFileError if the network does not load, or has another number of inputs
-        or an input of unknown rank.
+        Raises InvalidModelFileError if the network does not load, or has other inputs than are
+        known, or an input of unknown rank.
         """
-        model = self._read(name, content, weights)
-        if len(model.inputs) != 1:
-            raise InvalidModelFileError(f"{name} has {len(model.inputs)} inputs; one is needed")
-        if model.inputs[0].partial_shape.rank.is_dynamic:
+        try:
+            image = image_input(self._read(name, content, weights))
+        except InvalidModelFileError as exc:
+            raise InvalidModelFileError(f"{name} {exc}") from exc
+        if image.partial_shape.rank.is_dynamic:
             raise InvalidModelFileError(f"{name} has an input of unknown rank")
-        return shape_of(model.inputs[0])
+        return shape_of(image)
 
     def _read(self, name: str, content: bytes, weights: bytes) -> ov.Model:
         try:

@@ -62,11 +62,7 @@ class ModelCache:
             return tuple(sorted({ref for ref, _, _ in self._loaded}))
 
     def _manifest(self, ref: str) -> Manifest:
-        try:
-            return self.registry.resolve(ref)
-        except ModelError:
-            self.registry.reload()  # it may have been added since
-            return self.registry.resolve(ref)
+        return self.registry.resolve(ref)
 
 
 def build_plan(spec: TaskSpec, model_cache: ModelCache, device: str, precision: str) -> Plan:

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +147,31 @@ def test_one_ref_cannot_exist_twice(tmp_path: Path) -> None:
         path.write_text(FEATURE.format(sha256=EMPTY_SHA256), encoding="utf-8")
     with pytest.raises(InvalidManifestError, match="duplicate model f@1"):
         Registry(tmp_path)
+
+
+def test_models_that_come_change_and_go_are_followed_without_a_restart(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    shipped = len(registry.list())
+
+    def put(name: str, text: str) -> Path:
+        path = tmp_path / name / "manifest.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    whole = FEATURE.format(sha256=EMPTY_SHA256)
+    path = put("f@1", whole)
+    assert registry.resolve("f@1").kind == "feature"
+    assert len(registry.list()) == shipped + 1
+    put("broken@1", "name = ")
+    put("again", whole)
+    assert [m.ref for m in registry.list()].count("f@1") == 1, "others are not concerned"
+    put("f@1", whole.replace('description = "', 'description = "new: '))
+    os.utime(path, ns=(1, 1))
+    assert registry.resolve("f@1").description  # a ref that is known is not looked for again
+    assert len(registry.list()) == shipped + 1
+    for name in ("f@1", "broken@1", "again"):
+        shutil.rmtree(tmp_path / name)
+    assert len(registry.list()) == shipped
+    with pytest.raises(UnknownModelError):
+        registry.resolve("f@1")

@@ -43,8 +43,8 @@ def list_models(terminal: Terminal) -> None:
 def add(arguments: tuple[str, ...]) -> int:
     """Import a detector (ONNX or OpenVINO IR) to this machine's models; --help lists options.
 
-    It is copied to FRAMEWIRE_MODELS, else to the data directory of the local stack. Processes
-    that start afterwards can use it.
+    What its outputs mean and its class names are recognised. It is copied to FRAMEWIRE_MODELS, else
+    to the data directory of the local stack; running processes find it there.
     """
     return _run("add", arguments)
 
