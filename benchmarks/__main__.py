@@ -38,6 +38,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("bombs", "--at-once", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
+    suite.run("quality", "--short")
     suite.leave_out(("tenants", "broker_kill", *LONG_ALONE), "part of the long form")
 
 
@@ -55,6 +56,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("sandbox", str(clip))
     suite.run("bombs")
     suite.run("ocr", str(SIGNS))
+    suite.run("quality")
     for name in LONG_ALONE:
         suite.run(name)
 
