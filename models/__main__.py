@@ -1,7 +1,7 @@
 """`python -m models list | add | quantize | verify`: models that ship, and a user's own.
 
 list      one line per model, or one JSON array with --json
-add       import a user's own detector (ONNX or IR) with its decoder and class names
+add       import a user's own detector or network of feature vectors (ONNX or IR)
 quantize  add an 8-bit network to such a detector, after showing what it changes on given clips
 verify    read every file of every model and compare its sha256 with the manifest
 """
@@ -72,7 +72,8 @@ def _add(registry: Registry, arguments: argparse.Namespace) -> str:
     manifest = add_model(registry, UserModel(**given))
     if arguments.json:
         return json.dumps(summary(manifest, is_default=False))
-    told = f"{manifest.description}, {len(manifest.classes)} classes"
+    size = f"{manifest.dimensions} dimensions" if manifest.dimensions else ""
+    told = f"{manifest.description}, {size or f'{len(manifest.classes)} classes'}"
     return f"added {manifest.ref}: {told}, in {manifest.directory}"
 
 
@@ -111,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         "network",
         type=Path,
         help=".onnx, an OpenVINO .xml with its .bin beside it, or a directory with one of them",
+    )
+    add.add_argument(
+        "--kind", choices=["detect", "feature"], help="feature: a network of feature vectors"
     )
     add.add_argument(
         "--decoder", choices=["nanodet", "yolox", "ssd"], help="instead of what is recognised"

@@ -25,7 +25,7 @@ class FeatureExtractor:
         self._options = manifest.input
         self._network = runtime.network(
             manifest,
-            NetworkInput.of(self._options, batch=-1),
+            NetworkInput.of(self._options, batch=1 if manifest.one_by_one else -1),
             precision=precision,
         )
 
@@ -46,16 +46,27 @@ class FeatureExtractor:
             for crop in crops(image_bgr, boxes_px)
         ]
         start = 0
-        for batch in batches(images):
+        for batch in [[one] for one in images] if self.manifest.one_by_one else batches(images):
             with self._network.infer(np.stack(batch)) as outputs:
-                if outputs[0].shape != (len(batch), self.dimensions):
+                if outputs[0].size != len(batch) * self.dimensions:
                     raise InvalidModelFileError(
                         f"{self.manifest.ref}: gives {outputs[0].shape}, "
                         f"not {(len(batch), self.dimensions)}"
                     )
-                vectors[start : start + len(batch)] = outputs[0]
+                vectors[start : start + len(batch)] = outputs[0].reshape(len(batch), -1)
             start += len(batch)
         return vectors
+
+    def check(self) -> None:
+        """Run on noise; raises InvalidModelFileError unless pictures give vectors of their own."""
+        noise = np.random.default_rng(0).integers(0, 256, (64, 192, 3), np.uint8)
+        boxes = np.array([[0, 0, 64, 64], [64, 0, 128, 64], [128, 0, 192, 64]], np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors = self.extract(noise, boxes)
+        if not np.isfinite(vectors).all():
+            raise InvalidModelFileError(f"{self.manifest.ref}: gives vectors that are not finite")
+        if (vectors == vectors[0]).all():
+            raise InvalidModelFileError(f"{self.manifest.ref}: every picture has the same vector")
 
 
 def digest(vector: Floats) -> str:

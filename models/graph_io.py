@@ -128,6 +128,11 @@ def attach_head(
     if head == "best":
         best = _best([_as_f32(model.output())])
         return ov.Model([node.output(0) for node in best], model.get_parameters(), manifest.ref)
+    if manifest.kind == "feature":
+        if manifest.output >= len(model.outputs):
+            raise InvalidModelFileError(f"has no output {manifest.output}: {_shapes(model)}")
+        chosen = _output(_as_f32(model.outputs[manifest.output]))
+        return ov.Model([chosen], model.get_parameters(), manifest.ref)
     if decoder is None:
         return model
     n_classes = len(manifest.classes)

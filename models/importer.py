@@ -16,6 +16,7 @@ import msgspec
 
 from models.class_names import public_class
 from models.detector import Detector
+from models.embedding import FeatureExtractor
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.manifest import (
     USER_MANIFEST,
@@ -31,7 +32,7 @@ from models.manifest import (
     load_manifest,
     parse_manifest,
 )
-from models.recognition import Recognised, recognise
+from models.recognition import Recognised, recognise, recognise_embedding
 from models.registry import Registry
 from models.runtime import Runtime
 
@@ -53,6 +54,7 @@ class UserModel:
     """
 
     network: Path
+    kind: Literal["detect", "feature"] = "detect"
     decoder: DecoderName | None = None
     classes: Path | None = None
     name: str | None = None
@@ -116,16 +118,15 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
     pending = Path(tempfile.mkdtemp(prefix=_PENDING, dir=user_dir))
     try:
         files = _copy_network(own.network, pending)
-        described = _describe(own, files, runtime, pending)
+        describe = _describe if own.kind == "detect" else _describe_embedding
+        described = describe(own, files, runtime, pending)
         try:
             text = _checked(described, final.name, pending, runtime)
         except InvalidModelFileError:
-            if described.input is None or described.input.shape == "fixed":
+            simpler = _simpler(described)
+            if simpler is None:
                 raise
-            # Its input takes any size, but its head was exported for one.
-            fixed = msgspec.structs.replace(described.input, shape="fixed")
-            described = msgspec.structs.replace(described, input=fixed)
-            text = _checked(described, final.name, pending, runtime)
+            text = _checked(simpler, final.name, pending, runtime)
         (pending / USER_MANIFEST).write_text(text, encoding="utf-8")
         pending.chmod(0o755)
         pending.rename(final)
@@ -135,10 +136,25 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
 
 
 def _checked(described: Manifest, name: str, directory: Path, runtime: Runtime) -> str:
-    """Return the manifest's TOML, once the detector has run by it."""
+    """Return the manifest's TOML, once the model has run by it."""
     text = manifest_toml(described)
-    Detector(runtime, parse_manifest(text, name, directory)).check()
+    manifest = parse_manifest(text, name, directory)
+    if manifest.kind == "feature":
+        FeatureExtractor(runtime, manifest).check()
+    else:
+        Detector(runtime, manifest).check()
     return text
+
+
+def _simpler(described: Manifest) -> Manifest | None:
+    """Return what to try when the model does not run as described; None if nothing is left."""
+    if described.input is not None and described.input.shape == "source":
+        # Its input takes any size, but its head was exported for one.
+        fixed = msgspec.structs.replace(described.input, shape="fixed")
+        return msgspec.structs.replace(described, input=fixed)
+    if described.kind == "feature" and not described.one_by_one:
+        return msgspec.structs.replace(described, one_by_one=True)
+    return None
 
 
 def manifest_toml(manifest: Manifest) -> str:
@@ -186,6 +202,40 @@ def _copy_network(network: Path, into: Path) -> tuple[ModelFile, ...]:
         sha256 = hashlib.sha256(content).hexdigest()
         files.append(ModelFile(role=role, path=target.name, sha256=sha256, size_bytes=len(content)))
     return tuple(files)
+
+
+def _describe_embedding(
+    own: UserModel, files: tuple[ModelFile, ...], runtime: Runtime, directory: Path
+) -> Manifest:
+    contents = [(directory / file.path).read_bytes() for file in files]
+    shape = runtime.input_shape(own.network.name, *_two(contents))
+    found = recognise_embedding(own.network, *_two(contents))
+    given = found.format
+    width, height = own.width or given.width, own.height or given.height
+    if width is None or height is None:
+        raise InvalidModelFileError(f"{own.network.name}: takes any size: state width and height")
+    is_stated = own.mean is not None or own.scale is not None or not found.is_assumed
+    told = "" if is_stated else "; RGB with ImageNet's mean and scale is assumed"
+    return Manifest(
+        name=own.name or _name_of(own.network),
+        version=own.version,
+        kind="feature",
+        description=own.description or f"a user's own feature vectors{told}",
+        licence=own.licence,
+        source=own.source or own.network.name,
+        files=files,
+        dimensions=found.dimensions,
+        output=found.output,
+        input=InputOptions(
+            width=width,
+            height=height,
+            layout="NCHW" if shape[1] == 3 else "NHWC",
+            channels=own.channels or given.channels,  # type: ignore[arg-type]  # one of the two
+            mean=own.mean or given.mean,
+            scale=own.scale or given.scale,
+            resize="plain",
+        ),
+    )
 
 
 def _describe(

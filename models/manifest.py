@@ -134,6 +134,8 @@ class Manifest(_Struct, frozen=True):
     """One model. `directory` contains its files, and is not part of the TOML.
 
     `reads_turned`: an ocr model reads lines of which it is not sure a second time, upside down.
+    `output`: the one of a feature network's outputs that is the vector; `one_by_one`: it takes one
+    picture at a time.
     """
 
     name: Name
@@ -149,6 +151,8 @@ class Manifest(_Struct, frozen=True):
     thresholds: Thresholds = Thresholds()
     dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
     reads_turned: bool = False
+    output: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
+    one_by_one: bool = False
     directory: Path = Path()
 
     @property

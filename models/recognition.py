@@ -29,6 +29,7 @@ UNIT: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
 RAW: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 STRIDES = (8, 16, 32)
 _MAX_NAMES = 1_000_000
+_MAX_DIMENSIONS = 4096
 _DECODED_PX = 40.0
 """Decoded centres reach the size of the input; undecoded ones are a few cells."""
 
@@ -120,6 +121,53 @@ def recognise(network: Path, content: bytes, weights: bytes) -> Recognised:
         doubts=tuple(doubts),
     )
     return _with_metadata(found, file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A network of feature vectors; `is_assumed`: the file says nothing of its input's range."""
+
+    output: int
+    dimensions: int
+    format: Recognised
+    is_assumed: bool
+
+
+def recognise_embedding(network: Path, content: bytes, weights: bytes) -> Embedding:
+    """Recognise a network of feature vectors; raises InvalidModelFileError, naming its outputs."""
+    try:
+        model = ov.Core().read_model(model=content, weights=weights)
+    except RuntimeError as exc:
+        raise InvalidModelFileError(f"{network.name} does not load") from exc
+    file = _read(model, network)
+    output = file.at("image_embeds", "embeddings", "embedding", "features", "pooler_output")
+    vectors = [i for i, (_, shape) in enumerate(file.outputs) if _dimensions(shape)]
+    if output is None and len(vectors) == 1:
+        output = vectors[0]
+    dimensions = 0 if output is None else _dimensions(file.outputs[output][1])
+    if output is None or not dimensions:
+        listed = ", ".join(f"{name} {shape}" for name, shape in file.outputs)
+        raise InvalidModelFileError(f"{network.name}: no output is one vector a picture: {listed}")
+    height, width = file.size
+    usual = Recognised(
+        family="feature vectors",
+        decoder=BoxesOptions(),
+        width=width if width > 0 else None,
+        height=height if height > 0 else None,
+        mean=IMAGENET[0],
+        scale=IMAGENET[1],
+        resize="plain",
+    )
+    stated = _with_metadata(usual, file)
+    is_assumed = (stated.mean, stated.scale) == IMAGENET and not file.beside.get("image_mean")
+    return Embedding(output=output, dimensions=dimensions, format=stated, is_assumed=is_assumed)
+
+
+def _dimensions(shape: Shape) -> int:
+    """The length of one vector a picture; 0 for other shapes: (n, d) or (n, d, 1, 1)."""
+    if len(shape) < 2 or any(length != 1 for length in shape[2:]):
+        return 0
+    return shape[1] if 1 < shape[1] <= _MAX_DIMENSIONS else 0
 
 
 def class_names(file: _File) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
 from models.__main__ import main
 from models.class_names import COCO_80, COCO_91
 from models.detector import Detector
+from models.embedding import FeatureExtractor
 from models.errors import InvalidModelFileError
 from models.importer import UserModel, add_model
 from models.manifest import Manifest
@@ -204,3 +207,69 @@ def test_the_command_needs_the_file_alone(
     )
     assert main(["list", "--json", *own]) == 0
     assert "forklifts-v2@1" in {m["ref"] for m in json.loads(capsys.readouterr().out)}
+
+
+def write_embedding(path: Path, *, batch: int = -1, outputs: str = "one") -> Path:
+    """Twelve numbers of each picture: the mean colours of its four quarters."""
+    image = ops.parameter([batch, 3, 32, 16], np.float32, name="pixel_values")
+    pooled = ops.avg_pool(image, [16, 8], [0, 0], [0, 0], [16, 8], exclude_pad=True)
+    rows = ops.reshape(pooled, np.array([0, 12]), True)
+    parts = {"image_embeds": rows}
+    if outputs != "one":
+        parts = {"last_hidden_state": ops.reshape(pooled, np.array([0, 4, 3]), True), **parts}
+    if outputs == "unclear":
+        parts = {"a": rows, "b": ops.multiply(rows, np.float32(2))}
+    results = []
+    for name, node in parts.items():
+        node.output(0).set_names({name})
+        results.append(ops.result(node))
+    ov.save_model(ov.Model(results, [image], "e"), str(path), compress_to_fp16=False)
+    return path
+
+
+@pytest.mark.parametrize(("batch", "outputs"), [(-1, "one"), (1, "one"), (-1, "several")])
+def test_any_network_of_vectors_gives_features(
+    tmp_path: Path, runtime: Runtime, batch: int, outputs: str
+) -> None:
+    network = write_embedding(tmp_path / "tower.xml", batch=batch, outputs=outputs)
+    manifest = added(tmp_path, network, kind="feature", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
+    assert (manifest.kind, manifest.dimensions) == ("feature", 12)
+    assert manifest.description == "a user's own feature vectors"
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:32, :32], picture[:, 64:] = (10, 20, 30), (70, 80, 90)
+    boxes = np.array([[0, 0, 32, 64], [64, 0, 96, 64], [32, 0, 64, 64]], np.float32)
+    vectors = FeatureExtractor(runtime, manifest, "f32").extract(picture, boxes)
+    assert vectors.shape == (3, 12)
+    np.testing.assert_allclose(vectors[1].reshape(3, 4), [[90] * 4, [80] * 4, [70] * 4], atol=0.5)
+    np.testing.assert_allclose(vectors[0].reshape(3, 4)[0], [30, 30, 0, 0], atol=3)
+    assert not vectors[2].any()
+
+
+def test_what_the_file_does_not_say_of_its_input_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_embedding(tmp_path / "tower.xml")
+    command = ["add", str(tmp_path / "tower.xml"), "--kind", "feature", "--dir"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    told = capsys.readouterr().out
+    assert "RGB with ImageNet's mean and scale is assumed, 12 dimensions" in told
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}'
+    )
+    assert main([*command, str(tmp_path / "two")]) == 0
+    assert "assumed" not in capsys.readouterr().out
+    manifest = Registry(tmp_path / "two").resolve("tower")
+    assert manifest.input is not None
+    assert manifest.input.mean == (127.5, 127.5, 127.5)
+
+
+def test_a_network_without_one_vector_a_picture_is_refused(tmp_path: Path) -> None:
+    for name, network in (
+        ("boxes", write(tmp_path / "boxes.xml", yolo_v8())),
+        ("unclear", write_embedding(tmp_path / "unclear.xml", outputs="unclear")),
+    ):
+        with pytest.raises(InvalidModelFileError, match="no output is one vector"):
+            added(tmp_path, network, kind="feature", name=name)
+    blind = write(tmp_path / "blind.xml", {"embedding": np.ones((1, 8))})
+    with pytest.raises(InvalidModelFileError, match="the same vector"):
+        added(tmp_path, blind, kind="feature")
