@@ -77,8 +77,8 @@ PLANTS = {
         "import cv2",
     ),
     (
-        "only models.runtime, models.graph_io and models.graph_passes, and the converter of the "
-        "weights, know OpenVINO"
+        "only the runtime, what changes graphs, what recognises exports, and the converter of the "
+        "weights know OpenVINO"
     ): (
         "models/detector.py",
         "import openvino",
