@@ -29,26 +29,30 @@ from typing import Any
 from benchmarks.clip import MIN_FRAMES, array, long_clip
 from benchmarks.report import not_measured, require_clip
 from benchmarks.stack import DETECT, Stack, add_stack_option, running_stack
+from models.sizes import SourceShape
 
 BENCHMARK_APP = Path(sys.executable).with_name("benchmark_app")
 
 
+def shape_of(clip: Path) -> SourceShape:
+    import av
+
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        return SourceShape(stream.width, stream.height)
+
+
 def network_file(clip: Path, precision: Any, folder: Path) -> tuple[Path, str]:
     """Write the network that a worker runs on this clip; return it and its floats' precision."""
-    import av
     import openvino as ov
 
     from models.graph_passes import resize_network
     from models.registry import Registry
     from models.runtime import Runtime
-    from models.sizes import SourceShape
 
     manifest = Registry(None).resolve("detect")
     assert manifest.input is not None
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        shape = SourceShape(stream.width, stream.height)
-    width, height = manifest.input.fit.network_size(shape)
+    width, height = manifest.input.fit.network_size(shape_of(clip))
     resolved = Runtime("CPU", precision).precision
     is_i8 = resolved.startswith("i8") and manifest.has_file("network.i8")
     role = "network.i8" if is_i8 else "network"
@@ -79,20 +83,15 @@ def benchmark_app(network: Path, precision: str, seconds: int) -> float:
 
 def network_alone(clip: Path, precision: Any, seconds: int) -> float:
     """Return frames per second of the network as Framewire compiles it, all requests at work."""
-    import av
     import numpy as np
 
     from models.graph_io import NetworkInput
     from models.registry import Registry
     from models.runtime import Runtime
-    from models.sizes import SourceShape
 
     manifest = Registry(None).resolve("detect")
     assert manifest.input is not None
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        shape = SourceShape(stream.width, stream.height)
-    width, height = manifest.input.fit.network_size(shape)
+    width, height = manifest.input.fit.network_size(shape_of(clip))
     network = Runtime("CPU", precision).network(
         manifest, NetworkInput.of(manifest.input, batch=1, size=(width, height))
     )

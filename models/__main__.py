@@ -19,6 +19,10 @@ from models.manifest import Manifest
 from models.registry import Registry
 
 
+MIN_PICTURES, MAX_PICTURES = 20, 4000
+"""Frames by which a network is quantised and judged; each takes half a megabyte."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 done, 1 a model was refused, 2 wrong usage."""
     arguments = _parser().parse_args(argv)
@@ -97,6 +101,13 @@ def _quantize(registry: Registry, arguments: argparse.Namespace) -> str:
     return "nothing was added: --yes adds it"
 
 
+def _n_pictures(text: str) -> int:
+    n = int(text)
+    if not MIN_PICTURES <= n <= MAX_PICTURES:
+        raise argparse.ArgumentTypeError(f"must be between {MIN_PICTURES} and {MAX_PICTURES}")
+    return n
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="models", description=(__doc__ or "").splitlines()[0])
     common = argparse.ArgumentParser(add_help=False)
@@ -141,7 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     quantize.set_defaults(run=_quantize)
     quantize.add_argument("name", help="one of your own detectors")
     quantize.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="what it will see")
-    quantize.add_argument("--pictures", type=int, default=400, help="frames to take of them")
+    quantize.add_argument(
+        "--pictures", type=_n_pictures, default=400, help="frames to take of them, 20 to 4000"
+    )
     quantize.add_argument("--yes", action="store_true", help="add it without asking")
     return parser
 
