@@ -18,7 +18,6 @@ from models.errors import ModelError
 from models.manifest import Manifest
 from models.registry import Registry
 
-
 MIN_PICTURES, MAX_PICTURES = 20, 4000
 """Frames by which a network is quantised and judged; each takes half a megabyte."""
 
