@@ -1,17 +1,27 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from models.detector import MAX_SIZES, Detector
-from models.errors import InferenceError, InvalidManifestError, UnsupportedDeviceError
+from models.errors import (
+    InferenceError,
+    InvalidManifestError,
+    InvalidModelFileError,
+    UnsupportedDeviceError,
+)
+from models.importer import add_model
+from models.manifest import Manifest
 from models.parameters import validate_parameters
 from models.registry import Registry
 from models.runtime import Network, Runtime
 from models.sizes import SourceShape
 from models.types import Detections, Image
 from tests.models.boxes import iou
+from tests.models.networks import own_model, write_bright_spots
 
 SHAPE = SourceShape(768, 576)
 
@@ -156,26 +166,52 @@ def test_one_network_is_shared_by_all_that_use_it(runtime: Runtime, detector: De
     assert pinned._network((416, 320)) is again._network((416, 320))
 
 
+@pytest.fixture
+def of_any_size(tmp_path: Path) -> Manifest:
+    """A tiny detector whose network takes the shape of the source."""
+    network = write_bright_spots(tmp_path / "net.xml")
+    return add_model(Registry(tmp_path / "own"), own_model(network, width=64))
+
+
 def test_a_network_is_compiled_once_however_many_wait_for_it(
-    detector: Detector, monkeypatch: pytest.MonkeyPatch
+    of_any_size: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, compiled = Runtime("CPU"), list[object]()
     true_compile = runtime._compile
 
     def counted(*arguments: object) -> Network:
         compiled.append(arguments)
+        time.sleep(0.1)  # the others ask meanwhile
         return true_compile(*arguments)  # type: ignore[arg-type]  # handed on
 
     monkeypatch.setattr(runtime, "_compile", counted)
-    other = Detector(runtime, detector.manifest)
+    other = Detector(runtime, of_any_size)
     with ThreadPoolExecutor(6) as pool:
-        networks = set(pool.map(other._network, [(416, 320), (320, 416)] * 3))
+        networks = set(pool.map(other._network, [(96, 64), (32, 64)] * 3))
     assert len(networks) == 2
     assert len(compiled) == 3  # and that of the commonest shape, when the model was loaded
 
 
-def test_a_detector_keeps_the_networks_of_the_latest_sizes(detector: Detector) -> None:
-    other = Detector(Runtime("CPU"), detector.manifest)
+def test_a_network_that_cannot_be_compiled_fails_for_all_that_wait(
+    of_any_size: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime("CPU")
+    other = Detector(runtime, of_any_size)
+
+    def failing(*_: object) -> Network:
+        time.sleep(0.1)
+        raise InvalidModelFileError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime, "_compile", failing)
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(other._network, (96, 96)) for _ in range(4)]
+        assert all(isinstance(f.exception(), InvalidModelFileError) for f in futures)
+    assert other._network((96, 96)), "it is tried again"
+
+
+def test_a_detector_keeps_the_networks_of_the_latest_sizes(of_any_size: Manifest) -> None:
+    other = Detector(Runtime("CPU"), of_any_size)
     for height in range(32, 32 * (MAX_SIZES + 3), 32):
         other._network((64, height))
     assert len(other._networks) == MAX_SIZES
