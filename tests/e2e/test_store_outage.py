@@ -29,7 +29,7 @@ def test_uploaded_videos_wait_for_s3_whoever_dies_and_nobody_waits_with_them(
     kafka: KafkaNode, s3_server: S3Server, tmp_path: Path
 ) -> None:
     s3_server.client().put_object(Bucket=s3_server.bucket, Key=KEY, Body=CLIP.read_bytes())
-    from_file = make_spec(CLIP.as_uri(), max_frames=40)
+    from_file = make_spec(CLIP.as_uri(), max_frames=110)
     uploaded = msgspec.structs.replace(from_file, source=SourceRef(object_key=KEY))
     with faulty(s3_server.endpoint) as proxy:
         environ = {**s3_server.environ, env.S3_ENDPOINT: proxy.endpoint, env.SLOTS: "1"}
@@ -38,11 +38,12 @@ def test_uploaded_videos_wait_for_s3_whoever_dies_and_nobody_waits_with_them(
             by_name = {worker.name: worker for worker in pair}
             undisturbed = chunks_of(submit(kafka, from_file).follow())
             running = submit(kafka, uploaded)
-            running.follow(until_length=8000)
+            running.follow(until_length=1)
+            dead = by_name.pop(running.claims[-1][1].worker)
+            dead.send(signal.SIGSTOP)  # however fast it is, its task is not done when it dies
             proxy.fail("503")
             waiting = [submit(kafka, uploaded, partition=n) for n in range(2)]
             given_up = submit(kafka, uploaded)
-            dead = by_name.pop(running.claims[-1][1].worker)
             dead.send(signal.SIGKILL)
             (alive,) = by_name.values()
             tasks = [tail.submitted.task for tail in (running, *waiting, given_up)]
