@@ -84,6 +84,10 @@ class HostileClient(threading.Thread):
         self._halt.set()
         self.join()
 
+    def close(self) -> None:
+        """Close the client that `unfinished` still needed after `stop`."""
+        self._http.close()
+
     def unfinished(self) -> list[str]:
         """Cancel every task; return those that are not at their end."""
         left = []

@@ -58,6 +58,7 @@ def test_nothing_is_lost_and_nothing_is_said_twice(
 
         gremlin = Gremlin(fleet, SEED, pause_s=PAUSE_S, kills_kafka=True)
         hostile = HostileClient(fleet, create_key(fleet)[1], origin, seeds.make(), SEED)
+        origins.callback(hostile.close)
         gremlin.start()
         hostile.start()
         clients = keep_busy(fleet, key, gremlin)
