@@ -195,7 +195,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--feature", action="store_true", help="associate by features as well")
     parser.add_argument("--detections", type=Path, help="cache file (.npz)")
     parser.add_argument("--device", default="AUTO:GPU,CPU")
-    parser.add_argument("--precision", default="auto", help="auto, f32, bf16, f16")
+    parser.add_argument("--precision", default="auto", help="auto, f32, bf16, f16, i8-bf16, i8")
     parser.add_argument("--every", type=int, default=1, help="track every n-th frame")
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--low-threshold", type=float, default=0.25)
