@@ -39,7 +39,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("bombs", "--at-once", "2")
     suite.run("ocr", str(SIGNS), "--every", "4")
     suite.run("quality", "--short")
-    suite.leave_out(("tenants", "broker_kill", *LONG_ALONE), "part of the long form")
+    suite.leave_out(("frame_cost", "tenants", "broker_kill", *LONG_ALONE), "part of the long form")
 
 
 def run_long(suite: Suite, clip: Path) -> None:
@@ -47,6 +47,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("startup")
     suite.run("throughput", str(clip))
     suite.run("concurrency", str(clip))
+    suite.run("frame_cost", str(clip))
     suite.run("tenants", str(clip))
     suite.run("broker_kill")
     suite.run("replay")
