@@ -42,7 +42,7 @@ def role(process: psutil.Process) -> str:
     ):
         if sign in words:
             return name
-    return process.name()
+    return str(process.name())
 
 
 def cpu_seconds(pid: int) -> dict[str, float]:
