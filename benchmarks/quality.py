@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="write the figures")
     parser.add_argument("--short", action="store_true", help="the default precision alone")
     arguments = parser.parse_args()
-    has = Runtime("CPU")._precisions()  # noqa: SLF001 - what the processor has, not one value
+    has = Runtime("CPU").precisions()
     figures: Figures = {}
     for ref, precision in READERS[-1:] if arguments.short else READERS:
         if precision in has:

@@ -18,9 +18,6 @@ from models.errors import ModelError
 from models.manifest import Manifest
 from models.registry import Registry
 
-MIN_PICTURES, MAX_PICTURES = 20, 4000
-"""Frames by which a network is quantised and judged; each takes half a megabyte."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 done, 1 a model was refused, 2 wrong usage."""
@@ -101,6 +98,8 @@ def _quantize(registry: Registry, arguments: argparse.Namespace) -> str:
 
 
 def _n_pictures(text: str) -> int:
+    from models.quantizer import MAX_PICTURES, MIN_PICTURES  # noqa: PLC0415  # as for `add`
+
     n = int(text)
     if not MIN_PICTURES <= n <= MAX_PICTURES:
         raise argparse.ArgumentTypeError(f"must be between {MIN_PICTURES} and {MAX_PICTURES}")

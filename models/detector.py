@@ -23,7 +23,7 @@ from models.postprocess import (
 from models.preprocess import fit, geometry
 from models.runtime import Network, Outputs, Precision, Runtime
 from models.selection import limits_targets, merged
-from models.sizes import InputFit, Size, SourceShape
+from models.sizes import InputFit, Size, SourceShape, round_up
 from models.types import Detections, Floats, Image, Ints
 
 MAX_SIZES = 8
@@ -125,8 +125,7 @@ class Detector:
         side = DETAILS[parameters.get("detail", "normal")]
         if side is None or self._options.shape != "source":
             return None
-        longer = -(-max(shape.proportions) // self.fit.grid) * self.fit.grid
-        side = min(side, longer)
+        side = min(side, round_up(max(shape.proportions), self.fit.grid))
         if side <= max(self.fit.width, self.fit.height):
             return None
         return self.fit._replace(width=side, height=side)

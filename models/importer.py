@@ -196,12 +196,17 @@ def _copy_network(network: Path, into: Path) -> tuple[ModelFile, ...]:
             shutil.copyfile(source, target)
         except OSError as exc:
             raise InvalidModelFileError(f"cannot read {source}: {exc.strerror}") from exc
-        content = target.read_bytes()
-        if not content:
+        if not target.stat().st_size:
             raise InvalidModelFileError(f"{source} is empty")
-        sha256 = hashlib.sha256(content).hexdigest()
-        files.append(ModelFile(role=role, path=target.name, sha256=sha256, size_bytes=len(content)))
+        files.append(model_file(role, target))
     return tuple(files)
+
+
+def model_file(role: str, path: Path) -> ModelFile:
+    """Describe a file that lies in a model's directory."""
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return ModelFile(role=role, path=path.name, sha256=sha256, size_bytes=len(content))
 
 
 def _describe_embedding(
@@ -242,7 +247,7 @@ def _describe(
     own: UserModel, files: tuple[ModelFile, ...], runtime: Runtime, directory: Path
 ) -> Manifest:
     contents = [(directory / file.path).read_bytes() for file in files]
-    found = runtime.input_shape(own.network.name, contents[0], b"".join(contents[1:]))
+    found = runtime.input_shape(own.network.name, *_two(contents))
     if len(found) != 4 or 3 not in (found[1], found[3]):
         raise InvalidModelFileError(f"{own.network}: its input {found} is no image of 3 channels")
     layout: Literal["NCHW", "NHWC"] = "NCHW" if found[1] == 3 else "NHWC"

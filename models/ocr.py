@@ -16,7 +16,7 @@ from models.graph_io import NetworkInput
 from models.manifest import Manifest
 from models.preprocess import crops
 from models.runtime import Outputs, Precision, Runtime
-from models.sizes import Size
+from models.sizes import Size, round_up
 from models.text_detection import find_quads, straighten
 from models.types import Floats, Image, TextLine
 
@@ -161,7 +161,8 @@ def finder_picture(region: Image) -> tuple[Image, Size]:
     side = next((side for side in FIND_SIDES_PX if side >= longer), FIND_SIDES_PX[-1])
     ratio = min(side / longer, MAX_MAGNIFICATION)
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    canvas = np.full((_round_up(size[1]), _round_up(size[0]), 3), GREY, np.uint8)
+    padded = round_up(size[1], GRID_PX), round_up(size[0], GRID_PX)
+    canvas = np.full((*padded, 3), GREY, np.uint8)
     canvas[: size[1], : size[0]] = cv2.resize(region, size, interpolation=cv2.INTER_LINEAR)
     return canvas, size
 
@@ -184,7 +185,3 @@ def _scale_line(image: Image) -> Image:
     size = (min(scaled, padded), LINE_HEIGHT_PX)
     line[:, : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return line
-
-
-def _round_up(value: int) -> int:
-    return -(-value // GRID_PX) * GRID_PX

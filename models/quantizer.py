@@ -4,7 +4,6 @@ Of the pictures that are taken from the clips, three in four calibrate the netwo
 the quantised network is compared with the original.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from models.convert.quantize import float_input, quantize_file
 from models.detector import Detector
 from models.errors import InvalidManifestError, InvalidModelFileError
 from models.graph_io import NetworkInput
-from models.importer import manifest_toml
+from models.importer import manifest_toml, model_file
 from models.manifest import USER_MANIFEST, InputOptions, Manifest, ModelFile, load_manifest
 from models.parameters import validate_parameters
 from models.preprocess import fit
@@ -30,7 +29,8 @@ from models.runtime import Runtime
 from models.sizes import InputFit, SourceShape
 from models.types import Detections, Floats, Image
 
-MIN_PICTURES = 20
+MIN_PICTURES, MAX_PICTURES = 20, 4000
+"""Frames by which a network is quantised and judged; each takes half a megabyte."""
 _COMPARED = 4
 """Every fourth picture is for the comparison."""
 _SAME_IOU = 0.5
@@ -184,14 +184,9 @@ def _quantized_files(
         float_input(NetworkInput.of(options, batch=1)),
         path,
     )
-    return tuple(
-        ModelFile(
-            role=role,
-            path=file.name,
-            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            size_bytes=file.stat().st_size,
-        )
-        for role, file in (("network.i8", path), ("network.i8.weights", path.with_suffix(".bin")))
+    return (
+        model_file("network.i8", path),
+        model_file("network.i8.weights", path.with_suffix(".bin")),
     )
 
 

@@ -72,6 +72,11 @@ class _File:
             return None
         return sum(-(-height // s) * -(-width // s) for s in STRIDES)
 
+    @property
+    def listed(self) -> str:
+        """The outputs' names and shapes, for an error."""
+        return ", ".join(f"{name} {shape}" for name, shape in self.outputs)
+
     def at(self, *names: str) -> int | None:
         """The index of the output with one of these names, or a name that ends in one."""
         for index, (known, _) in enumerate(self.outputs):
@@ -86,18 +91,14 @@ def recognise(network: Path, content: bytes, weights: bytes) -> Recognised:
     `network` is where it lies: files beside it may have its class names and normalisation.
     """
     core = ov.Core()
-    try:
-        model = core.read_model(model=content, weights=weights)
-    except RuntimeError as exc:
-        raise InvalidModelFileError(f"{network.name} does not load") from exc
+    model = _load(core, network, content, weights)
     file = _read(model, network)
     classes = class_names(file)
     _refuse_other_tasks(file, network.name)
     by_outputs = _by_outputs(file, len(classes) or None, model, core)
     if by_outputs is None:
-        listed = ", ".join(f"{name} {shape}" for name, shape in file.outputs)
         raise InvalidModelFileError(
-            f"{network.name}: no known format of outputs: {listed}. State --decoder"
+            f"{network.name}: no known format of outputs: {file.listed}. State --decoder"
         )
     found, n_classes = by_outputs
     if not classes:
@@ -135,19 +136,16 @@ class Embedding:
 
 def recognise_embedding(network: Path, content: bytes, weights: bytes) -> Embedding:
     """Recognise a network of feature vectors; raises InvalidModelFileError, naming its outputs."""
-    try:
-        model = ov.Core().read_model(model=content, weights=weights)
-    except RuntimeError as exc:
-        raise InvalidModelFileError(f"{network.name} does not load") from exc
-    file = _read(model, network)
+    file = _read(_load(ov.Core(), network, content, weights), network)
     output = file.at("image_embeds", "embeddings", "embedding", "features", "pooler_output")
     vectors = [i for i, (_, shape) in enumerate(file.outputs) if _dimensions(shape)]
     if output is None and len(vectors) == 1:
         output = vectors[0]
     dimensions = 0 if output is None else _dimensions(file.outputs[output][1])
     if output is None or not dimensions:
-        listed = ", ".join(f"{name} {shape}" for name, shape in file.outputs)
-        raise InvalidModelFileError(f"{network.name}: no output is one vector a picture: {listed}")
+        raise InvalidModelFileError(
+            f"{network.name}: no output is one vector a picture: {file.listed}"
+        )
     height, width = file.size
     usual = Recognised(
         family="feature vectors",
@@ -191,6 +189,13 @@ def _listed(names: Any) -> tuple[str, ...]:
     if isinstance(names, Mapping):
         return tuple(str(names[key]) for key in sorted(names, key=int))
     return tuple(str(name) for name in names)
+
+
+def _load(core: ov.Core, network: Path, content: bytes, weights: bytes) -> ov.Model:
+    try:
+        return core.read_model(model=content, weights=weights)
+    except RuntimeError as exc:
+        raise InvalidModelFileError(f"{network.name} does not load") from exc
 
 
 def _read(model: ov.Model, network: Path) -> _File:

@@ -137,7 +137,7 @@ class Runtime:
         `auto` is returned unchanged if the device supports it. Otherwise raises
         UnsupportedDeviceError, because results of a pinned precision must not silently change.
         """
-        has = self._precisions()
+        has = self.precisions()
         if precision == "auto":
             return has[0]
         if precision not in has:
@@ -146,7 +146,7 @@ class Runtime:
             )
         return precision
 
-    def _precisions(self) -> list[Resolved]:
+    def precisions(self) -> list[Resolved]:
         """The precisions that the device has, those that `auto` prefers first."""
         listed = set(self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
         on_cpu = self.device.startswith("CPU")

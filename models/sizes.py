@@ -56,7 +56,7 @@ class InputFit(NamedTuple):
         if not self.grid:
             return self.width, self.height
         width, height = self.scaled_size(source)
-        return _round_up(width, self.grid), _round_up(height, self.grid)
+        return round_up(width, self.grid), round_up(height, self.grid)
 
 
 def _even(numerator: int, denominator: int, most: int) -> int:
@@ -65,5 +65,6 @@ def _even(numerator: int, denominator: int, most: int) -> int:
     return min(max(2, nearest), most - most % 2 or most)
 
 
-def _round_up(length: int, grid: int) -> int:
+def round_up(length: int, grid: int) -> int:
+    """The least multiple of `grid` that is not less than `length`."""
     return -(-length // grid) * grid

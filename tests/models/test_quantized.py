@@ -56,7 +56,7 @@ def test_the_detector_is_the_same_with_and_without_bf16(
     runtime = Runtime("CPU", "i8")
     plain = Detector(runtime, detector.manifest, "i8")
     assert len(plain.detect(street_frames[0], parameters)) > 3
-    if "i8-bf16" in runtime._precisions():
+    if "i8-bf16" in runtime.precisions():
         other = Detector(runtime, detector.manifest, "i8-bf16")
         assert other._network((416, 320)) is plain._network((416, 320))
 
