@@ -12,7 +12,7 @@ import msgspec
 from streamproc.allowed_hosts import COMMON_PORTS, NO_PRIVATE_HOSTS, PrivateHosts, read_ports
 from streamproc.clients.faust_security import KafkaSecurity, read_security
 from streamproc.clients.kafka import KafkaSettings
-from streamproc.clients.settings import log_level, read_number
+from streamproc.clients.settings import log_level, read_number, read_path
 from streamproc.contract import env
 from streamproc.contract.providers import LOCAL, Provider, load_providers
 from streamproc.contract.sealing import Sealer
@@ -101,7 +101,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     kafka = KafkaSettings.from_environ(environ)
     default = WorkerSettings(worker_id="", kafka=kafka)
     slots = int(read_number(environ, env.SLOTS, default.slots, least=1))
-    providers = load_providers(_path(environ, env.PROVIDERS))
+    providers = load_providers(read_path(environ, env.PROVIDERS))
     keys = {provider.key_env for provider in providers if provider.key_env is not None}
     return WorkerSettings(
         worker_id=environ.get(env.WORKER_ID) or f"{socket.gethostname()}-{os.getpid()}",
@@ -117,7 +117,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         session_timeout_s=read_number(
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
         ),
-        models_dir=_path(environ, env.MODELS),
+        models_dir=read_path(environ, env.MODELS),
         providers=providers,
         upstream_keys={name: environ[name] for name in keys if environ.get(name)},
         sealer=_sealer(environ),
@@ -125,7 +125,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         project_openings=int(
             read_number(environ, env.PROJECT_OPENINGS, default.project_openings, least=1)
         ),
-        ready_file=_path(environ, env.READY_FILE),
+        ready_file=read_path(environ, env.READY_FILE),
         watchdog_s=read_number(environ, env.WATCHDOG_S, default.watchdog_s, least=0),
         log_level=log_level(environ),
     )
@@ -173,10 +173,6 @@ def _read(environ: Mapping[str, str], name: str, reads: Callable[[str], T]) -> T
         return reads(environ.get(name, ""))
     except SettingError as exc:
         raise SettingError(f"{name}: {exc}") from exc
-
-
-def _path(environ: Mapping[str, str], name: str) -> Path | None:
-    return Path(environ[name]) if environ.get(name) else None
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from streamproc.contract import env
@@ -41,6 +42,12 @@ def read_number(environ: Mapping[str, str], name: str, default: float, *, least:
     if value < least:
         raise SettingError(f"{name} must be at least {least:g}")
     return value
+
+
+def read_path(environ: Mapping[str, str], name: str) -> Path | None:
+    """Return the path that a variable names; None if it is not set."""
+    value = environ.get(name)
+    return Path(value) if value else None
 
 
 def describe_stores(store: StoreSettings, clickhouse: str) -> str:

@@ -7,7 +7,7 @@ from typing import Self
 import msgspec
 
 from streamproc.clients.kafka import KafkaSettings
-from streamproc.clients.settings import read_number
+from streamproc.clients.settings import read_number, read_path
 from streamproc.contract import env
 from streamproc.contract.audit import DEFAULT_DAYS, read_days
 from streamproc.contract.setting_error import SettingError
@@ -32,7 +32,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True):
             KafkaSettings.from_environ(environ),
             StoreSettings.from_environ(environ),
             _watchdog_s(environ),
-            _ready_file(environ),
+            read_path(environ, env.READY_FILE),
         )
 
 
@@ -55,14 +55,12 @@ class IndexSettings(msgspec.Struct, frozen=True):
         except ValueError as exc:
             raise SettingError(f"{env.AUDIT_DAYS} must be a whole number from 1 on") from exc
         return cls(
-            KafkaSettings.from_environ(environ), _watchdog_s(environ), _ready_file(environ), days
+            KafkaSettings.from_environ(environ),
+            _watchdog_s(environ),
+            read_path(environ, env.READY_FILE),
+            days,
         )
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float:
     return read_number(environ, env.WATCHDOG_S, DEFAULT_LIMIT_S, least=0)
-
-
-def _ready_file(environ: Mapping[str, str]) -> Path | None:
-    path = environ.get(env.READY_FILE)
-    return Path(path) if path else None
