@@ -181,7 +181,12 @@ def class_names(file: _File) -> tuple[str, ...]:
         return tuple(label.replace("_", " ") for label in labels.split())
     for key in ("names", "id2label", "label_list", "labels"):
         if file.beside.get(key):
-            return _listed(file.beside[key])
+            try:
+                return _listed(file.beside[key])
+            except (ValueError, TypeError) as exc:
+                raise InvalidModelFileError(
+                    f"beside the network, {key!r} names no classes"
+                ) from exc
     return ()
 
 
@@ -484,8 +489,13 @@ def _with_metadata(found: Recognised, file: _File) -> Recognised:
             changes[name] = number
     mean, std = file.beside.get("image_mean"), file.beside.get("image_std")
     if isinstance(mean, list) and isinstance(std, list) and len(mean) == len(std) == 3:
-        changes["mean"] = tuple(255.0 * float(value) for value in mean)
-        changes["scale"] = tuple(255.0 * float(value) for value in std)
+        try:
+            changes["mean"] = tuple(255.0 * float(value) for value in mean)
+            changes["scale"] = tuple(255.0 * float(value) for value in std)
+        except (ValueError, TypeError) as exc:
+            raise InvalidModelFileError(
+                "beside the network, 'image_mean' and 'image_std' must be numbers"
+            ) from exc
     return replace(found, **changes)
 
 

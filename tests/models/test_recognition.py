@@ -123,6 +123,22 @@ def test_a_network_without_names_asks_for_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"id2label": {"zero": "cone"}}', "id2label"),
+        ('{"names": 5}', "names"),
+        ('{"image_mean": ["a", 1, 1], "image_std": [1, 1, 1]}', "image_mean"),
+        ('{"image_mean": [1, 1, 1], "image_std": [null, 1, 1]}', "image_std"),
+    ],
+)
+def test_metadata_that_cannot_be_used_is_named(tmp_path: Path, text: str, field: str) -> None:
+    network = write(tmp_path / "net.xml", yolo_v8())
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InvalidModelFileError, match=field):
+        added(tmp_path, network)
+
+
+@pytest.mark.parametrize(
     ("file", "text"),
     [
         ("metadata.yaml", "task: detect\nnames:\n  0: cone\n  1: forklift\n  2: pallet\n"),
