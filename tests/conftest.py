@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.engines",
     "tests.foreign_s3",
     "tests.plugins.deaths",
+    "tests.plugins.leaks",
     "tests.plugins.missing",
     "tests.plugins.order",
     "tests.plugins.processes",

@@ -1,33 +1,18 @@
 """A process of tests that dies: its test is named and fails once, all others run, the run ends."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.plugins.inner_run import run_pytest
+
 WAYS = {
     "a_signal": ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
     "an_exit": ("os._exit(7)", "status 7"),
     "a_polite_signal": ("os.kill(os.getpid(), signal.SIGTERM)", "signal 15"),
     "a_fault": ("os.abort()", "signal 6"),
 }
-
-
-def run(folder: Path, *arguments: str) -> str:
-    plugins = ("-p", "tests.plugins.deaths", "-p", "no:randomly")
-    config = ("-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}")
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *config, *arguments, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return found.stdout + found.stderr
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -41,7 +26,7 @@ def test_what_kills_a_process_fails_once_and_all_else_runs(
     body = f"import os, signal\ndef test_a(): ...\ndef test_dies(): {action}\ndef test_z(): ...\n"
     (tmp_path / "test_middle.py").write_text(body)
     (tmp_path / "test_zzz_last.py").write_text(f"import os, signal\ndef test_dies(): {action}\n")
-    said = run(tmp_path, "-n", "2", "--dist", "loadfile")
+    said = run_pytest(tmp_path, "deaths", "-n", "2", "--dist", "loadfile")
     assert re.search(r"\b2 failed, 6 passed\b", said), said
     assert said.count(f"ended: {status}") == 2
     assert "it ran test_middle.py::test_dies" in said

@@ -1,0 +1,43 @@
+"""What the tests of a file leave open is said at that file's last test.
+
+Python warns about a socket or a coroutine that nobody closed when it collects the object, which
+may happen in any later test of the process: that one failed instead of the culprit. So the rubbish
+of each file is collected at its end. What lives on then is taken out of later collections, which
+have less to look through: they are quick, here and whenever Python collects by itself.
+"""
+
+import gc
+import warnings
+from collections.abc import Generator
+
+import pytest
+
+_KINDS = (ResourceWarning, RuntimeWarning)
+"""An open file, socket or transport; a coroutine that was never awaited."""
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # imports and collection make no rubbish worth looking for
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        left = collect()
+        gc.freeze()
+        if left:
+            pytest.fail("left open by a test of this file: " + "; ".join(left), pytrace=False)
+
+
+def collect() -> list[str]:
+    """Collect all rubbish, and return the warnings of what was left open in it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    return [str(one.message) for one in caught if issubclass(one.category, _KINDS)]
