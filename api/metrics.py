@@ -65,6 +65,11 @@ class Metrics:
             "Tasks that workers hold, in no slot, until the object store answers again",
             registry=self.registry,
         )
+        self.device_faults = Gauge(
+            "framewire_worker_device_faults",
+            "Workers that take no tasks, because their device computes wrongly or not at all",
+            registry=self.registry,
+        )
         self.letters = Gauge(
             "framewire_dead_letters",
             "What a role left out, or ended, in the last 30 days",
@@ -79,7 +84,9 @@ class Metrics:
 
     def set_workers(self, workers: Iterable[WorkerBeat]) -> None:
         """Replace the gauges that come from the last heartbeats of the workers that are alive."""
-        self.waiting_for_store.set(sum(beat.waiting_for_store for beat in workers))
+        beats = list(workers)
+        self.waiting_for_store.set(sum(beat.waiting_for_store for beat in beats))
+        self.device_faults.set(sum(beat.device_fault is not None for beat in beats))
 
     def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Replace the counts of dead letters, by role and code."""

@@ -58,3 +58,9 @@ class UnsupportedDeviceError(ModelError):
 
 class MissingExtraError(ModelError):
     """An optional dependency that this needs is not installed."""
+
+
+def reason_of(exc: Exception) -> str:
+    """The last non-empty line of OpenVINO's message; those before are source paths and a trace."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return lines[-1] if lines else type(exc).__name__

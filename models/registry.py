@@ -117,6 +117,11 @@ class Registry:
         return [path for path in paths if not path.parent.name.startswith(".")]
 
 
+def ships(manifest: Manifest) -> bool:
+    """Whether the model ships with the product."""
+    return manifest.directory.resolve().is_relative_to(CATALOG.parent.resolve())
+
+
 def _version_key(version: str) -> tuple[tuple[int, str], ...]:
     """Sort key of versions. Numeric parts compare as numbers: 1.10 is newer than 1.9."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))

@@ -9,9 +9,10 @@ device and one precision.
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
@@ -20,7 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from models.errors import InferenceError, InvalidModelFileError, UnsupportedDeviceError
+from models.compile_cache import CompileCache
+from models.errors import (
+    InferenceError,
+    InvalidModelFileError,
+    UnsupportedDeviceError,
+    reason_of,
+)
 from models.graph_io import Head, NetworkInput, attach_head, attach_input, shape_of
 from models.graph_passes import simplify
 from models.heads import image_input
@@ -50,11 +57,33 @@ _REQUESTS_PER_SLOT = 2
 _Key: TypeAlias = tuple[str, str, str, NetworkInput]
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a network is compiled from; `role`: the model's file, or the one without quantising."""
+
+    manifest: Manifest
+    network_input: NetworkInput
+    role: str
+    head: Head
+    precision: Resolved
+
+    @property
+    def name(self) -> str:
+        """The model's ref and the file's role, for messages."""
+        return f"{self.manifest.ref}/{self.role}"
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether the quantised file is used."""
+        return self.precision == "i8" and self.manifest.has_file(self.role + _QUANTISED)
+
+
 class Network:
     """Compiled network with a pool of inference requests. Thread-safe."""
 
-    def __init__(self, name: str, compiled: ov.CompiledModel) -> None:
-        self.name = name
+    def __init__(self, recipe: Recipe, compiled: ov.CompiledModel) -> None:
+        self.recipe = recipe
+        self.name = recipe.name
         n_slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.n_requests = n_slots * _REQUESTS_PER_SLOT
         self._free: queue.SimpleQueue[_Request] = queue.SimpleQueue()
@@ -76,7 +105,7 @@ class Network:
             try:
                 request.run(tensor)
             except RuntimeError as exc:
-                raise InferenceError(f"{self.name}: {_first_line(exc)}") from exc
+                raise InferenceError(f"{self.name}: {reason_of(exc)}") from exc
             yield request.outputs()
         finally:
             self._free.put(request)
@@ -113,12 +142,21 @@ class Runtime:
 
     `device` is an OpenVINO device, or `AUTO:` with priorities. The first device that exists is used
     for every network, from the first inference on; otherwise results would depend on the time when
-    a device is ready. Raises UnsupportedDeviceError if no device matches.
+    a device is ready. `AUTO` passes over the devices of `avoided`. `cache` keeps compiled networks
+    on disk. Raises UnsupportedDeviceError if no device matches.
     """
 
-    def __init__(self, device: str = "AUTO:GPU,CPU", precision: Precision = "auto") -> None:
+    def __init__(
+        self,
+        device: str = "AUTO:GPU,CPU",
+        precision: Precision = "auto",
+        *,
+        avoided: Collection[str] = (),
+        cache: CompileCache | None = None,
+    ) -> None:
         self._core = ov.Core()
-        self.device = _resolve_device(device, self._core.available_devices)
+        self._cache = cache
+        self.device = _resolve_device(device, self._core.available_devices, avoided)
         self.precision = self.resolve_precision(precision)
         self._networks: WeakValueDictionary[_Key, Network] = WeakValueDictionary()
         self._compiling: dict[_Key, Future[Network]] = {}
@@ -174,6 +212,7 @@ class Runtime:
         manifest.
         """
         resolved = self.precision if precision is None else self.resolve_precision(precision)
+        float_role = role
         if resolved in {"i8", "i8-bf16"} and manifest.has_file(role + _QUANTISED):
             # The few layers that are not quantised are computed in f32 in both: the results are
             # the same on processors with and without bf16.
@@ -189,7 +228,8 @@ class Runtime:
         if waiting is not None:
             return waiting.result()
         try:
-            network = self._compile(manifest, network_input, role, head, resolved)
+            recipe = Recipe(manifest, network_input, float_role, head, resolved)
+            network = self._compile(recipe, role)
         except BaseException as exc:
             with self._lock:
                 del self._compiling[key]
@@ -200,6 +240,11 @@ class Runtime:
             del self._compiling[key]
         ours.set_result(network)
         return network
+
+    def networks(self) -> list[Network]:
+        """The compiled networks that are in use, in no order."""
+        with self._lock:
+            return list(self._networks.values())
 
     def input_shape(self, name: str, content: bytes, weights: bytes) -> list[int]:
         """Shape of a network's image input, -1 for dynamic dimensions; `name` is used in errors.
@@ -219,16 +264,10 @@ class Runtime:
         try:
             return self._core.read_model(model=content, weights=weights)
         except RuntimeError as exc:
-            raise InvalidModelFileError(f"{name} does not load: {_first_line(exc)}") from exc
+            raise InvalidModelFileError(f"{name} does not load: {reason_of(exc)}") from exc
 
-    def _compile(
-        self,
-        manifest: Manifest,
-        network_input: NetworkInput,
-        role: str,
-        head: Head,
-        precision: Resolved,
-    ) -> Network:
+    def _compile(self, recipe: Recipe, role: str) -> Network:
+        manifest, network_input = recipe.manifest, recipe.network_input
         name = f"{manifest.ref}/{role}"
         content = manifest.read_file(role)
         weights_role = f"{role}.weights"
@@ -236,24 +275,24 @@ class Runtime:
         model = self._read(name, content, weights)
         try:
             model = attach_input(model, network_input)
-            model = attach_head(model, manifest, head, network_input)
+            model = attach_head(model, manifest, recipe.head, network_input)
             simplify(model)
-            compiled = self._core.compile_model(
-                model,
-                self.device,
-                {
-                    "PERFORMANCE_HINT": "THROUGHPUT",
-                    "INFERENCE_PRECISION_HINT": _TYPES[precision],
-                },
-            )
+            properties = {
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                "INFERENCE_PRECISION_HINT": _TYPES[recipe.precision],
+            }
+            if self._cache is None:
+                compiled = self._core.compile_model(model, self.device, properties)
+            else:
+                compiled = self._cache.compile(self._core, model, self.device, properties)
         except RuntimeError as exc:
-            raise InvalidModelFileError(f"{name}: does not load: {_first_line(exc)}") from exc
+            raise InvalidModelFileError(f"{name}: does not load: {reason_of(exc)}") from exc
         except InvalidModelFileError as exc:
             raise InvalidModelFileError(f"{name}: {exc}") from exc
-        return Network(name, compiled)
+        return Network(recipe, compiled)
 
 
-def _resolve_device(device: str, available: Sequence[str]) -> str:
+def _resolve_device(device: str, available: Sequence[str], avoided: Collection[str] = ()) -> str:
     family, _, rest = device.partition(":")
     if family != "AUTO":
         if (
@@ -264,12 +303,6 @@ def _resolve_device(device: str, available: Sequence[str]) -> str:
         return device
     for wanted in rest.split(",") if rest else _AUTO_PRIORITIES:
         for name in available:
-            if wanted in (name, name.split(".")[0]):
+            if wanted in (name, name.split(".")[0]) and name not in avoided:
                 return name
     raise UnsupportedDeviceError(f"none of {device!r} exists; there is {', '.join(available)}")
-
-
-def _first_line(exc: Exception) -> str:
-    """The last non-empty line of OpenVINO's message; those before are source paths and a trace."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return lines[-1] if lines else type(exc).__name__

@@ -74,6 +74,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Kafka evicts a silent worker after this time: most of the delay before a task resumes."""
     models_dir: Path | None = None
     """The user's own models."""
+    compile_cache_dir: Path | None = None
+    """Directory that keeps compiled networks, which a GPU or NPU takes long to make."""
     providers: tuple[Provider, ...] = (LOCAL,)
     """The providers of providers.toml; without the file, only this machine's models."""
     upstream_keys: Mapping[str, str] = {}
@@ -118,6 +120,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
         ),
         models_dir=read_path(environ, env.MODELS),
+        compile_cache_dir=read_path(environ, env.MODEL_CACHE),
         providers=providers,
         upstream_keys={name: environ[name] for name in keys if environ.get(name)},
         sealer=_sealer(environ),

@@ -418,7 +418,11 @@ class SandboxResource(msgspec.Struct, frozen=True):
 
 
 class WorkerResource(msgspec.Struct, frozen=True):
-    """A worker as its last heartbeat reported it; `alive` if the heartbeat is recent."""
+    """A worker as its last heartbeat reported it; `alive` if the heartbeat is recent.
+
+    `fps`: frames per second over about ten seconds. `device` is the one that computes;
+    `device_fault` says why it computes nothing.
+    """
 
     id: str
     host: str
@@ -436,6 +440,7 @@ class WorkerResource(msgspec.Struct, frozen=True):
     partitions: list[int]
     rss_bytes: int
     sandbox: SandboxResource | None = None
+    device_fault: str | None = None
 
 
 class LagResource(msgspec.Struct, frozen=True):

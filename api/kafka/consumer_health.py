@@ -45,6 +45,11 @@ def role_parts(
         notes = faults or [
             *(f"Waits for {what}." for what in waits if what != "slots"),
             *([f"{n_tasks} tasks wait for the object store."] if n_tasks else ()),
+            *(
+                f"{beat.worker} takes no tasks: {beat.device_fault}."
+                for beat in alive
+                if isinstance(beat, WorkerBeat) and beat.device_fault is not None
+            ),
         ]
         parts.append(PartResource(role, not faults, " ".join(notes) or None))
     return parts

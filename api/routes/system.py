@@ -80,6 +80,7 @@ def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
         partitions=list(beat.partitions),
         rss_bytes=beat.rss_bytes,
         sandbox=None if beat.sandbox is None else _sandbox(beat.sandbox),
+        device_fault=beat.device_fault,
     )
 
 

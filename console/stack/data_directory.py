@@ -133,6 +133,7 @@ class DataDirectory:
         self.logs = self.root / "logs"
         self.run = self.root / "run"
         self.models = self.root / "models"
+        self.model_cache = self.root / "model_cache"
         self.memory = self.root / "memory"
 
     def prepare(self) -> bool:

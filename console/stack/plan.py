@@ -76,6 +76,8 @@ def make_plan(
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
     own_s3 = options.s3_endpoint is None
     shared = _settings(options, directory, store, own_s3=own_s3)
+    if env.MODEL_CACHE not in environ:
+        shared[env.MODEL_CACHE] = str(directory.model_cache)
     environments = Environments(
         environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3
     )

@@ -41,6 +41,7 @@ DISK = "FRAMEWIRE_DISK"  # directory on the disk that the embedded engines write
 # worker
 DEVICE = "FRAMEWIRE_DEVICE"  # OpenVINO device, default AUTO:GPU,CPU
 PRECISION = "FRAMEWIRE_PRECISION"  # auto | f32 | bf16 | f16
+MODEL_CACHE = "FRAMEWIRE_MODEL_CACHE"  # directory of compiled networks; default: none are kept
 SLOTS = "FRAMEWIRE_SLOTS"  # tasks processed at the same time in one worker
 SESSIONS = "FRAMEWIRE_SESSIONS"  # tasks that one worker keeps open; default 4 for each slot
 SLICE_S = "FRAMEWIRE_SLICE_S"  # length of a slice of work, seconds

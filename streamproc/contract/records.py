@@ -193,11 +193,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
-    """A worker's heartbeat; `fps`: frames processed per second since the previous heartbeat.
+    """A worker's heartbeat; `fps`: frames processed per second over about ten seconds.
 
     `sandbox`: the sandbox of its decoders, None if unknown.
     `standing` and `waiting_for` are as in `ConsumerBeat`, but for video.tasks.
     `waiting_for_store`: number of tasks that wait outside of the slots because S3 is unavailable.
+    `device` is the one that computes. `device_fault`: why the worker computes nothing.
     """
 
     worker: str
@@ -218,6 +219,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     standing: tuple[int, ...] = ()
     waiting_for: str | None = None
     waiting_for_store: int = 0
+    device_fault: str | None = None
 
 
 CONSUMER_KEY = "consumer/"

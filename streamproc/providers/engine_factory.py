@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from models.errors import ModelError
+from models.registry import DEFAULTS
 from streamproc.contract import env
 from streamproc.contract.object_keys import secret_key, source_key
 from streamproc.contract.providers import Provider
@@ -14,12 +15,8 @@ from streamproc.contract.sealing import SealBrokenError
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine import Engine
 from streamproc.providers.local import LocalEngine, needs_staged
-from streamproc.providers.plan import (
-    ModelCache,
-    build_plan,
-    includes_vectors,
-    track_parameters,
-)
+from streamproc.providers.model_cache import ModelCache
+from streamproc.providers.plan import build_plan, includes_vectors, track_parameters
 from streamproc.providers.staging import Uploads, is_staged, stage_behind
 from streamproc.providers.upstream.client import UpstreamClient
 from streamproc.providers.upstream.engine import UpstreamEngine
@@ -60,20 +57,29 @@ class Engines:
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str) -> tuple[str, str]:
-        """Return the (device, precision) that the provider uses here, with `auto` resolved.
+        """Return the (device, precision) that the provider uses here, with `AUTO` resolved.
 
         Raises `TaskFailedError` if there is no such provider or device.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
             return "upstream", ""
-        device = provider.device or self._settings.device
         wanted = provider.precision if provider.precision != "auto" else self._settings.precision
         try:
-            runtime = self._model_cache.runtime(device)
-            return device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
+            runtime = self._model_cache.runtime(self._device(provider))
+            return runtime.device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
         except ModelError as exc:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
+
+    def warm(self) -> None:
+        """Load the default detector for the first provider, unless that is an upstream.
+
+        Raises `ModelError` or `TaskFailedError` if this is not possible.
+        """
+        provider = next(iter(self._providers.values()))
+        if provider.kind != "upstream":
+            _, precision = self.resolve(provider.name)
+            self._model_cache.load(DEFAULTS["detect"], self._device(provider), precision)
 
     def store_key(self, submitted: Submitted) -> str:
         """Return the key of the object that the task reads, or may find, in S3."""
@@ -108,8 +114,7 @@ class Engines:
         if provider.kind == "upstream":
             return self._open_upstream(provider, submitted, state, pin, interrupt)
         spec = submitted.spec
-        device = provider.device or self._settings.device
-        plan = build_plan(spec, self._model_cache, device, precision)
+        plan = build_plan(spec, self._model_cache, self._device(provider), precision)
         first = plan.first_detector
         outputs = FrameOutputs(
             full=plan.needs_full,
@@ -238,6 +243,10 @@ class Engines:
             return self._settings.sealer.open(project, task, sealed)
         except SealBrokenError as exc:
             raise TaskFailedError("source_sealed", str(exc)) from exc
+
+    def _device(self, provider: Provider) -> str:
+        """Return the setting by which the provider's device is chosen."""
+        return provider.device or self._settings.device
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

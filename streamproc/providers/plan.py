@@ -1,20 +1,14 @@
-"""Execution plan of a task, and the process-wide cache of models by device and precision."""
-
-import threading
-from typing import Any
+"""Execution plan of a task, from its request and the loaded models."""
 
 import numpy as np
 
 from models.detector import Detector
-from models.embedding import FeatureExtractor
 from models.errors import ModelError
-from models.manifest import Manifest
 from models.ocr import TextReader
-from models.registry import Registry
-from models.runtime import Runtime
 from models.types import Floats
 from streamproc.contract.task_spec import Step, TaskSpec
 from streamproc.errors import TaskFailedError
+from streamproc.providers.model_cache import LoadedModel, ModelCache
 from streamproc.stages.perception import (
     TEXT_CLASS,
     DetectStep,
@@ -27,42 +21,6 @@ from streamproc.stages.tracking.parameters import TrackParameters
 
 _VEHICLES = frozenset({"automobile", "truck", "bus"})
 _TWO_WHEELERS = frozenset({"bicycle", "motorcycle"})
-
-LoadedModel = Detector | TextReader | FeatureExtractor
-
-
-class ModelCache:
-    """Cache of loaded models, shared by all tasks of the process; thread-safe."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self._runtimes: dict[str, Runtime] = {}
-        self._loaded: dict[tuple[str, str, str], LoadedModel] = {}
-        self._lock = threading.Lock()
-
-    def runtime(self, device: str) -> Runtime:
-        """Return the runtime of a device. Raises ModelError if the machine has no such device."""
-        with self._lock:
-            if device not in self._runtimes:
-                self._runtimes[device] = Runtime(device)
-            return self._runtimes[device]
-
-    def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
-        """Return the model, warmed up. Raises ModelError if it cannot be loaded."""
-        runtime = self.runtime(device)
-        with self._lock:
-            key = (ref, device, precision)
-            if key not in self._loaded:
-                self._loaded[key] = _load(runtime, self._manifest(ref), precision)
-            return self._loaded[key]
-
-    def loaded_refs(self) -> tuple[str, ...]:
-        """Return the refs of all loaded models, sorted."""
-        with self._lock:
-            return tuple(sorted({ref for ref, _, _ in self._loaded}))
-
-    def _manifest(self, ref: str) -> Manifest:
-        return self.registry.resolve(ref)
 
 
 def build_plan(spec: TaskSpec, model_cache: ModelCache, device: str, precision: str) -> Plan:
@@ -115,18 +73,6 @@ def _threshold(spec: TaskSpec) -> float:
         (float(step.parameters["threshold"]) for step in spec.steps if step.kind == kind),
         default=0.0,
     )
-
-
-def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:
-    model: LoadedModel
-    if manifest.kind == "detect":
-        model = Detector(runtime, manifest, precision)
-    elif manifest.kind == "ocr":
-        model = TextReader(runtime, manifest, precision)
-    else:
-        model = FeatureExtractor(runtime, manifest, precision)
-    model.warm()
-    return model
 
 
 def _class_thresholds(step: Step, model: Detector) -> Floats | None:

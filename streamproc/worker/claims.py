@@ -76,13 +76,12 @@ class SliceClaimer:
         attempts = task_state.attempts
         order = submission(message).spec.providers or ("local",)
         name = order[min(len(attempts), len(order) - 1)]
+        try:
+            device, precision = self._engines.resolve(name)
+        except Exception:  # noqa: BLE001 - a claim must always be possible, also to end a task
+            device, precision = "", ""  # opening will fail with the reason
         if last is not None and last.provider == name and last.precision:
-            device, precision = last.device, last.precision
-        else:
-            try:
-                device, precision = self._engines.resolve(name)
-            except Exception:  # noqa: BLE001 - a claim must always be possible, also to end a task
-                device, precision = "", ""  # opening will fail with the reason
+            precision = last.precision
         return Claim(
             worker=self._life.worker,
             life=self._life.started_ms,

@@ -4,37 +4,38 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import psutil
 import structlog
 
+from models.compile_cache import CompileCache
 from models.errors import ModelError
 from models.registry import Registry
 from streamproc.clients.kafka import client_config
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.consumer_watchdog import ConsumerWatch
-from streamproc.contract.records import ConsumerBeat, TaskMessage, WorkerBeat
+from streamproc.contract.records import TaskMessage
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.setting_error import SettingError
-from streamproc.contract.topics import WORKER_GROUP, WORKERS
+from streamproc.contract.topics import WORKER_GROUP
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.logging_setup import configure_logging
 from streamproc.providers.engine_factory import Engines
-from streamproc.providers.plan import ModelCache
+from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
 from streamproc.worker.cancellations import Cancellations
+from streamproc.worker.device_watch import DeviceWatch
 from streamproc.worker.dispatcher import Dispatch
 from streamproc.worker.faust_app import TaskStream
+from streamproc.worker.frame_rate import FrameCounter
 from streamproc.worker.heartbeats import BEAT_S, Heartbeats
+from streamproc.worker.reports import Reports, now_ms
 from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.slice_runner import SliceRunner
 from streamproc.worker.store_outages import StoreOutages
@@ -45,6 +46,8 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _PROBE_S = 3.0
 _DRAIN_SLICES = 3
+EXIT_DEVICE = 70
+"""Exit code when a device hangs, as EX_SOFTWARE of sysexits.h."""
 _FRAMES_AHEAD = 4
 """Frames in perception per thread and task: enough to keep the networks busy between two slices."""
 
@@ -56,13 +59,15 @@ class Worker:
         """`sandbox`: the decoders' sandbox, None if unknown."""
         self._settings = settings
         self._stopping = False
-        self._started_ms = now_ms()
-        self._sandbox = sandbox
-        self._processed = 0
-        self._consumer: ConsumerBeat | None = None
+        self._stream: TaskStream | None = None
+        started_ms = now_ms()
         n_threads = (os.cpu_count() or 2) + 1
         self._pool = ThreadPoolExecutor(n_threads, "perceive")
-        self._model_cache = ModelCache(Registry(settings.models_dir))
+        compiled = settings.compile_cache_dir
+        self._model_cache = ModelCache(
+            Registry(settings.models_dir), None if compiled is None else CompileCache(compiled)
+        )
+        self._devices = DeviceWatch(self._model_cache)
         self._writer = LogWriter(settings.kafka)
         self._cancels = Cancellations(settings.kafka)
         self._sessions = SessionCache(settings.sessions)
@@ -75,8 +80,9 @@ class Worker:
             uploads,
             depth=_FRAMES_AHEAD * n_threads,
         )
+        frames = FrameCounter()
         runner = SliceRunner(
-            Incarnation(settings.worker_id, self._started_ms),
+            Incarnation(settings.worker_id, started_ms),
             settings.slice_s,
             self._readers,
             self._writer,
@@ -86,6 +92,7 @@ class Worker:
             self._sessions,
             stopping=lambda: self._stopping,
             now_ms=now_ms,
+            on_frame=frames.add,
         )
         self._dispatch = Dispatch(
             runner,
@@ -97,42 +104,74 @@ class Worker:
             kept=self._sessions.by_project,
             store=StoreOutages(uploads.probe),
         )
+        self._reports = Reports(
+            settings,
+            started_ms,
+            sandbox,
+            self._writer,
+            self._model_cache,
+            self._engines,
+            self._dispatch,
+            frames,
+        )
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then hand all tasks over and return (graceful shutdown)."""
+        """Work until SIGTERM or SIGINT, then hand all tasks over and return (graceful shutdown).
+
+        It also returns, to be restarted, if its consumer stalls or a device computes wrongly.
+        """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         for _ in range(self._settings.slots + 1):
             self._readers.add(LogReader(self._settings.kafka))
-        await asyncio.to_thread(self._warm)
         if not await self._kafka_answers(stop):
             await asyncio.to_thread(self._close)
             return
+        beats = asyncio.create_task(self._beat(stop))
+        if await self._devices.until_right(stop, self._warm):
+            await self._serve(stop)
+        beats.cancel()
+        await asyncio.to_thread(self._close)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """Take tasks until `stop` is set or a device fails."""
         stream = TaskStream(self._settings, self._handle, stop.set)
         await stream.start()
+        self._stream = stream
         _log.info("worker ready", worker=self._settings.worker_id)
-        if self._settings.ready_file is not None:
-            self._settings.ready_file.write_text(str(os.getpid()))
-        beats = asyncio.create_task(self._beat(stream, stop))
+        self._announce()
+        devices = asyncio.create_task(self._leave_with_device(stop))
         looks = asyncio.create_task(self._dispatch.look_around())
         watch = ConsumerWatch(
             client_config(self._settings.kafka),
             "worker",
             WORKER_GROUP,
             self._settings.watchdog_s,
-            self._note_consumer,
+            self._reports.note_consumer,
         )
         with watch:
             watch.look_at(stream)
             await stop.wait()
             self._stopping = True
             self._dispatch.stop()
-            beats.cancel()
+            devices.cancel()
             looks.cancel()
             await stream.stop(_DRAIN_SLICES * self._settings.slice_s + 10)
-            await asyncio.to_thread(self._close)
+
+    async def _leave_with_device(self, stop: asyncio.Event) -> None:
+        await self._devices.watch()
+        if self._devices.hangs:
+            # Threads that wait for the device never end; the log is whole without them.
+            await asyncio.sleep(2 * BEAT_S)  # for a heartbeat that says why
+            os._exit(EXIT_DEVICE)
+        stop.set()
+
+    def _announce(self) -> None:
+        """Write the ready file: the worker takes tasks, or reports why it does not."""
+        if self._settings.ready_file is not None:
+            self._settings.ready_file.write_text(str(os.getpid()))
 
     async def _kafka_answers(self, stop: asyncio.Event) -> bool:
         """Wait until Kafka answers (Faust does not wait); False if `stop` is set first."""
@@ -149,65 +188,30 @@ class Worker:
 
     async def _handle(self, message: TaskMessage, is_ours: Callable[[], bool]) -> bool:
         """Run a slice until it is done; False: the worker stopped or lost it before that."""
-        n_frames = await self._dispatch.handle(message, is_ours)
-        self._processed += n_frames or 0
-        return n_frames is not None
+        return await self._dispatch.handle(message, is_ours) is not None
 
     def _warm(self) -> None:
         """Preload the default detector for the first task."""
         try:
-            device, precision = self._engines.resolve(self._settings.providers[0].name)
-            if device != "upstream":
-                self._model_cache.load(Registry().resolve("detect").ref, device, precision)
+            self._engines.warm()
         except (ModelError, TaskFailedError) as exc:
             _log.warning("the default detector is not ready", reason=str(exc))
+        self._reports.read_device()
 
-    async def _beat(self, stream: TaskStream, stop: asyncio.Event) -> None:
-        process = psutil.Process()
-        device, precision = await asyncio.to_thread(self._device)
-        before, before_s = 0, time.monotonic()
+    async def _beat(self, stop: asyncio.Event) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            if stream.renew.is_set():
+            stream = self._stream
+            if stream is not None and stream.renew.is_set():
                 _log.error("consumer stalled: the worker exits to be restarted")
                 stop.set()
             self._sessions.sweep()
-            consumer = self._consumer
-            at_s = time.monotonic()
-            fps = (self._processed - before) / (at_s - before_s)
-            before, before_s = self._processed, at_s
-            beat = WorkerBeat(
-                worker=self._settings.worker_id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                started_ms=self._started_ms,
-                beat_ms=now_ms(),
-                device=device,
-                precision=precision,
-                models=self._model_cache.loaded_refs(),
-                slots=self._settings.slots,
-                busy=self._dispatch.n_working,
-                fps=round(fps, 2),
-                processed_frames=self._processed,
-                partitions=stream.partitions,
-                rss_bytes=process.memory_info().rss,
-                sandbox=self._sandbox,
-                standing=consumer.standing if consumer else (),
-                waiting_for=consumer.waiting_for if consumer else None,
-                waiting_for_store=self._dispatch.n_waiting_for_store,
+            fault = self._devices.fault
+            if fault is not None and stream is None:
+                self._announce()
+            self._reports.publish(
+                () if stream is None else stream.partitions, None if fault is None else str(fault)
             )
-            self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
-
-    def _note_consumer(self, beat: ConsumerBeat) -> None:
-        """Store the watchdog's report; the next heartbeat contains it."""
-        self._consumer = beat
-
-    def _device(self) -> tuple[str, str]:
-        """Return the first provider's device and precision; fixed while this process runs."""
-        try:
-            return self._engines.resolve(self._settings.providers[0].name)
-        except TaskFailedError:
-            return "none", ""
 
     def _close(self) -> None:
         self._sessions.close()
@@ -216,10 +220,6 @@ class Worker:
         self._cancels.close()
         self._readers.close()
         self._writer.close(10.0)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _set_batch_scheduling() -> None:

@@ -105,12 +105,13 @@ class Session:
         cancelled: Callable[[], bool],
         stopping: Callable[[], bool],
         gives_way: Callable[[], bool] = lambda: False,
+        on_frame: Callable[[], None] = lambda: None,
     ) -> int:
         """Work until the monotonic time `deadline_s`, or the end; return the number of frames.
 
-        Once `gives_way` returns True, the time is over. A slice that has computed something ends
-        with a checkpoint, even if a little later: results that exist only in memory when a worker
-        crashes are computed again.
+        `on_frame` is called for each of them. Once `gives_way` returns True, the time is over. A
+        slice that has computed something ends with a checkpoint, even if a little later: results
+        that exist only in memory when a worker crashes are computed again.
 
         All records are acknowledged on return. Raises `LogUnavailableError` if one was not,
         `TaskFailedError` if the task cannot continue (its terminal is not written then),
@@ -118,7 +119,9 @@ class Session:
         """
         pending = Pending()
         try:
-            n_frames = self._work(writer, pending, deadline_s, cancelled, stopping, gives_way)
+            n_frames = self._work(
+                writer, pending, deadline_s, cancelled, stopping, gives_way, on_frame
+            )
         except (TaskFailedError, UploadsUnavailableError):
             writer.settle(pending)
             raise
@@ -133,6 +136,7 @@ class Session:
         cancelled: Callable[[], bool],
         stopping: Callable[[], bool],
         gives_way: Callable[[], bool],
+        on_frame: Callable[[], None],
     ) -> int:
         n_frames = 0
         while not self.finished:
@@ -151,6 +155,7 @@ class Session:
                 break
             if item is not None:
                 n_frames += 1
+                on_frame()
                 self._emit(writer, pending, item, last=last)
                 if pending.failed:
                     raise LogUnavailableError("a chunk was not acknowledged")

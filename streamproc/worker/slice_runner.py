@@ -78,7 +78,10 @@ class SliceRunner:
         *,
         stopping: Callable[[], bool],
         now_ms: Callable[[], int],
+        on_frame: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_frame` is called for each processed frame, from any thread."""
+        self._on_frame = on_frame
         self._life, self._slice_s = life, slice_s
         self._claimant = SliceClaimer(life, writer, engines)
         self._endings = Endings(writer, now_ms)
@@ -322,6 +325,7 @@ class SliceRunner:
                 cancelled=lambda: self._cancels.requested(one.task),
                 stopping=self._stopping,
                 gives_way=lambda: one.gives_way,
+                on_frame=self._on_frame,
             )
         except BaseException:
             session.close()

@@ -53,6 +53,7 @@ async def test_system_shows_workers_parts_and_lag(
         partitions=(0, 1),
         rss_bytes=5,
         sandbox=Sandbox((NETWORK_NAMESPACE,)),
+        device_fault="CPU: it computes wrongly",
     )
     producer = Producer({"bootstrap.servers": settings.kafka})
     producer.produce(
@@ -67,6 +68,7 @@ async def test_system_shows_workers_parts_and_lag(
 
     system, found = await until(seen)
     assert found["alive"] is True
+    assert found["device_fault"] == beat.device_fault
     assert (found["fps"], found["busy"], found["partitions"]) == (31.5, 1, [0, 1])
     assert found["sandbox"] == {"level": "partial", "missing": ["network_namespace"]}
     assert system["devices"] == ["CPU"]

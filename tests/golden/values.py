@@ -130,6 +130,7 @@ WORKER_BEAT = WorkerBeat(
     standing=(3,),
     waiting_for="kafka",
     waiting_for_store=1,
+    device_fault="GPU: nanodet-g@1.1.0/network gives values that are not finite",
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",

@@ -2,6 +2,7 @@
 
 import click
 
+from api.contract.resources import WorkerResource
 from console.cli.commands.options import asks_api
 from console.cli.terminal import Terminal
 from console.client import calls
@@ -28,7 +29,7 @@ def system(terminal: Terminal) -> None:
         [
             (
                 worker.id,
-                "yes" if worker.alive else "no",
+                _state(worker),
                 worker.device,
                 worker.precision,
                 f"{worker.busy}/{worker.slots}",
@@ -63,3 +64,9 @@ def system(terminal: Terminal) -> None:
             ("GROUP", "TOPIC", "PARTITION", "LAG"),
             [(lag.group, lag.topic, lag.partition, lag.lag) for lag in waiting],
         )
+
+
+def _state(worker: WorkerResource) -> str:
+    if not worker.alive:
+        return "no"
+    return "yes" if worker.device_fault is None else "device fault"

@@ -85,6 +85,8 @@ class ServiceFold:
             started = parse_time(worker.started_at) or now
             seen = parse_time(worker.seen_at) or now
             state: Span = ("● alive", "good") if worker.alive else ("✖ gone", "bad")
+            if worker.alive and worker.device_fault is not None:
+                state = "▲ fault", "bad"
             since = (now if worker.alive else seen) - started
             rows.append(
                 Row(
@@ -92,7 +94,7 @@ class ServiceFold:
                     (
                         ((worker.id, "!"),),
                         (state,),
-                        ((worker.device, ""),),
+                        ((worker.device, "bad" if worker.device_fault else ""),),
                         ((worker.precision, "dim"),),
                         _busy(worker.busy, worker.slots),
                         ((rate(worker.fps), "!" if worker.fps else "dim"),),

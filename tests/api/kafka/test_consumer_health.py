@@ -59,6 +59,22 @@ def test_tasks_that_wait_for_s3_are_counted_and_told() -> None:
     assert b"framewire_tasks_waiting_for_store 0.0" in metrics.render()
 
 
+def test_workers_whose_device_is_faulty_are_counted_and_named() -> None:
+    right, wrong, gone = (
+        WorkerBeat(f"w{n}", "h", n, 0, NOW_MS - age_ms, "GPU", "f16", (), 4, 0, 0.0, 0)
+        for n, age_ms in enumerate((1000, 1000, 60_000))
+    )
+    fault = "GPU: nanodet-g@1.1.0/network gives values that are not finite"
+    wrong, gone = (msgspec.structs.replace(one, device_fault=fault) for one in (wrong, gone))
+    part = next(p for p in role_parts([right, wrong, gone], (), (), NOW_MS) if p.name == "worker")
+    assert (part.ready, part.detail) == (True, f"w1 takes no tasks: {fault}.")
+    metrics = Metrics()
+    metrics.set_workers(iter([right, wrong]))
+    assert b"framewire_worker_device_faults 1.0" in metrics.render()
+    metrics.set_workers([right])
+    assert b"framewire_worker_device_faults 0.0" in metrics.render()
+
+
 def letter(position: int, project: str = "p", task: str = "vt_1") -> DeadLetter:
     return DeadLetter(
         task, project, "bad_record", "why", NOW_MS, "index", topics.CHUNKS, 3, position

@@ -44,6 +44,22 @@ async def test_a_part_that_is_away_and_a_dead_worker_stand_out(
         assert "0 workers" in text_of(parts)
 
 
+async def test_a_worker_with_a_faulty_device_stands_out(
+    console: ConsoleApp, script: Script
+) -> None:
+    system = script.answers["system"]
+    fault = "GPU: nanodet-g@1.1.0/network gives values that are not finite"
+    system["workers"][0]["device_fault"] = fault
+    system["parts"].append(
+        {"name": "worker", "ready": True, "detail": f"worker-1 takes no tasks: {fault}."}
+    )
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        parts = console.query_one("#system-parts")
+        await until(pilot, lambda: f"worker-1 takes no tasks: {fault}" in text_of(parts))
+        assert "▲ fault" in text_of(console.query_one("#workers"))
+
+
 @pytest.mark.parametrize(
     ("sandbox", "shown"),
     [

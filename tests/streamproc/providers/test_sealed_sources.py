@@ -20,7 +20,7 @@ from streamproc.contract.sealing import Sealer
 from streamproc.contract.task_spec import SourceRef
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine_factory import Engines
-from streamproc.providers.plan import ModelCache
+from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import read_settings
 from tests.brokers import KafkaNode
 from tests.engines import S3Server

@@ -19,7 +19,7 @@ from streamproc.contract.records import FoldPoint, Submitted
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine_factory import Engines
-from streamproc.providers.plan import ModelCache
+from streamproc.providers.model_cache import ModelCache
 from streamproc.providers.staging import is_staged, stage_behind
 from streamproc.settings import read_settings
 from streamproc.source.fetch.interrupt import Interrupt

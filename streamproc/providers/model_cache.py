@@ -1,0 +1,150 @@
+"""Process-wide cache of models by device and precision, and what their devices' canaries found."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+
+from models.canary import Canary
+from models.compile_cache import CompileCache
+from models.detector import Detector
+from models.embedding import FeatureExtractor
+from models.errors import InvalidModelFileError, ModelError
+from models.manifest import Manifest
+from models.ocr import TextReader
+from models.registry import Registry
+from models.runtime import Runtime
+
+LoadedModel = Detector | TextReader | FeatureExtractor
+_log = structlog.get_logger()
+
+
+class DeviceFault(NamedTuple):
+    """A device that computes wrongly; `wish` is the setting that chose it."""
+
+    wish: str
+    device: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.reason}"
+
+
+class ModelCache:
+    """Cache of loaded models, shared by all tasks of the process; thread-safe."""
+
+    def __init__(self, registry: Registry, compiled: CompileCache | None = None) -> None:
+        """`compiled`: keeps compiled networks on disk."""
+        self.registry = registry
+        self._compiled = compiled
+        self._runtimes: dict[str, Runtime] = {}
+        self._canaries: dict[str, Canary] = {}
+        self._loaded: dict[tuple[str, str, str], LoadedModel] = {}
+        self._refused: dict[tuple[str, str], str] = {}
+        self._avoided: set[str] = set()
+        self._cpu: Runtime | None = None
+        self._lock = threading.Lock()
+
+    def runtime(self, device: str) -> Runtime:
+        """Return the runtime of a device. Raises ModelError if the machine has no such device."""
+        with self._lock:
+            if device not in self._runtimes:
+                self._use(device, Runtime(device, cache=self._compiled))
+            return self._runtimes[device]
+
+    def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
+        """Return the model, warmed up. Raises ModelError if it cannot be loaded."""
+        runtime = self.runtime(device)
+        with self._lock:
+            if (ref, device) in self._refused:
+                raise InvalidModelFileError(self._refused[ref, device])
+            key = (ref, device, precision)
+            if key not in self._loaded:
+                self._loaded[key] = _load(runtime, self.registry.resolve(ref), precision)
+            return self._loaded[key]
+
+    def loaded_refs(self) -> tuple[str, ...]:
+        """Return the refs of all loaded models, sorted."""
+        with self._lock:
+            return tuple(sorted({ref for ref, _, _ in self._loaded}))
+
+    def has_unchecked(self) -> bool:
+        """Whether a network was loaded that no check has seen."""
+        with self._lock:
+            return any(canary.has_unchecked() for canary in self._canaries.values())
+
+    def check(
+        self, *, only_new: bool = False, progress: Callable[[], None] = lambda: None
+    ) -> DeviceFault | None:
+        """Check the loaded networks, or those that were not checked yet, with `models.canary`.
+
+        `progress` is called after each network. A model that cannot be used on its device is
+        refused from now on.
+        """
+        with self._lock:
+            canaries = list(self._canaries.items())
+        for wish, canary in canaries:
+            for finding in canary.check(only_new=only_new, progress=progress):
+                if finding.cause == "device":
+                    return DeviceFault(wish, canary.device, str(finding))
+                reason = f"{finding} on {canary.device}"
+                _log.warning("a model does not fit its device", reason=reason)
+                if finding.cause == "network":
+                    with self._lock:
+                        self._refused[finding.ref, wish] = reason
+        return None
+
+    def forget(self, device: str) -> None:
+        """Load the device's models anew when they are needed next, without what is on disk."""
+        if self._compiled is not None:
+            self._compiled.clear()
+        with self._lock:
+            if device not in self._runtimes:
+                return
+            self._use(device, Runtime(device, avoided=self._avoided, cache=self._compiled))
+
+    def replace(self, fault: DeviceFault) -> bool:
+        """Use the next device of an `AUTO` wish, if it has the precisions that are in use.
+
+        Returns False if there is no such device: a task's precision must not change.
+        """
+        with self._lock:
+            used: set[Any] = {
+                precision for _, wish, precision in self._loaded if wish == fault.wish
+            }
+            avoided = {*self._avoided, fault.device}
+            try:
+                other = Runtime(fault.wish, avoided=avoided, cache=self._compiled)
+                for precision in used:
+                    other.resolve_precision(precision)
+            except ModelError:
+                return False
+            if other.device == fault.device:  # the wish names this device
+                return False
+            self._avoided = avoided
+            self._use(fault.wish, other)
+        _log.error("another device is used", device=other.device, reason=str(fault))
+        return True
+
+    def _use(self, device: str, runtime: Runtime) -> None:
+        self._loaded = {key: model for key, model in self._loaded.items() if key[1] != device}
+        self._runtimes[device] = runtime
+        self._canaries[device] = Canary(runtime, self._reference)
+
+    def _reference(self) -> Runtime:
+        if self._cpu is None:
+            self._cpu = Runtime("CPU", "f32")
+        return self._cpu
+
+
+def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:
+    model: LoadedModel
+    if manifest.kind == "detect":
+        model = Detector(runtime, manifest, precision)
+    elif manifest.kind == "ocr":
+        model = TextReader(runtime, manifest, precision)
+    else:
+        model = FeatureExtractor(runtime, manifest, precision)
+    model.warm()
+    return model
