@@ -28,11 +28,16 @@ class ApiSession:
         self.clock = clock
         self.link = ConnectionState()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
         self._on_link = on_link
         self._client = AsyncClient(endpoint.url, endpoint.key)
 
     async def close(self) -> None:
-        """Cancel running requests, then close the client; a later connection would stay open."""
+        """Cancel running requests, then close the client; later requests are cancelled at once.
+
+        A connection that is made after the client was closed would stay open.
+        """
+        self._is_closed = True
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -78,7 +83,12 @@ class ApiSession:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        """Register the current asyncio task as running, so that `close` can cancel it."""
+        """Register the current asyncio task as running, so that `close` can cancel it.
+
+        Raises `CancelledError` once the session is closed.
+        """
+        if self._is_closed:
+            raise asyncio.CancelledError
         task = asyncio.current_task()
         is_new = task is not None and task not in self._tasks
         if task is not None and is_new:
