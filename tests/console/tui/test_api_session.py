@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 import psutil
 import pytest
@@ -29,7 +30,7 @@ async def test_requests_that_begin_while_it_is_closed_leave_no_connection(
     url: str, n_turns: int
 ) -> None:
     session = session_at(url)
-    later: list[asyncio.Task[object]] = []
+    later: list[asyncio.Task[Any]] = []
 
     async def refreshes_when_it_is_cancelled() -> None:
         try:
