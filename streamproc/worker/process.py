@@ -162,9 +162,10 @@ class Worker:
 
     async def _leave_with_device(self, stop: asyncio.Event) -> None:
         await self._devices.watch()
+        self._report()
         if self._devices.hangs:
             # Threads that wait for the device never end; the log is whole without them.
-            await asyncio.sleep(2 * BEAT_S)  # for a heartbeat that says why
+            await asyncio.sleep(BEAT_S)  # the report is on its way
             os._exit(EXIT_DEVICE)
         stop.set()
 
@@ -206,12 +207,15 @@ class Worker:
                 _log.error("consumer stalled: the worker exits to be restarted")
                 stop.set()
             self._sessions.sweep()
-            fault = self._devices.fault
-            if fault is not None and stream is None:
+            if self._devices.fault is not None and stream is None:
                 self._announce()
-            self._reports.publish(
-                () if stream is None else stream.partitions, None if fault is None else str(fault)
-            )
+            self._report()
+
+    def _report(self) -> None:
+        stream, fault = self._stream, self._devices.fault
+        self._reports.publish(
+            () if stream is None else stream.partitions, None if fault is None else str(fault)
+        )
 
     def _close(self) -> None:
         self._sessions.close()
