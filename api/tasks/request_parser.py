@@ -128,6 +128,7 @@ def _spec(
         range=task_spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
         max_frames=source.max_frames or task_spec.DEFAULT_MAX_FRAMES,
         stream=source.stream,
+        precision=request.precision,
         model_hint=request.model,
         providers=providers,
     )
