@@ -1,7 +1,7 @@
 """Result of a comparison: the JSON of `framewire diff --json`. Fields are only ever added."""
 
 from collections import Counter
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -53,15 +53,26 @@ class Match(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     iou: float
 
 
+class ComparedStep(msgspec.Struct, frozen=True):
+    """A step as the request has it: its model's name, and the parameters that are given."""
+
+    model: str
+    parameters: dict[str, Any]
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={_plain(value)}" for name, value in self.parameters.items())
+        return f"{self.model} ({given})" if given else self.model
+
+
 class Compared(msgspec.Struct, frozen=True):
     """One of the two tasks. `tracks` are those that are seen in a common frame.
 
     `other_tracks` are seen only in frames that the other task has not processed, and are not
-    compared. `steps` are the models as the request names them, `precision` as it wants it.
+    compared. `precision` is the one that the request wants; None: that of its provider.
     """
 
     task: str
-    steps: tuple[str, ...]
+    steps: tuple[ComparedStep, ...]
     precision: str | None
     frames: int
     tracks: int
@@ -83,8 +94,22 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     matches: tuple[Match, ...]
 
+    @property
+    def summary(self) -> str:
+        """One line: what was compared, and the number of differences of each kind."""
+        kinds = [f"{n} {kind}" for kind, n in self.counts.items() if n]
+        overlap = "" if self.iou is None else f" (mean IoU {self.iou:.2f})"
+        return (
+            f"{len(self.matches)} tracks matched in {self.common_frames} common frames{overlap}; "
+            f"{', '.join(kinds) or 'no difference'}"
+        )
+
 
 def counted(differences: tuple[Difference, ...]) -> dict[str, int]:
     """Return the number of differences of each kind, zeros included."""
     found = Counter(difference.kind for difference in differences)
     return {kind: found[kind] for kind in KINDS}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
