@@ -2,9 +2,10 @@
 
 No I/O: `wants` names the side whose frames are needed next, so that neither waits in memory for
 more than one piece of the other. What is kept grows with tracks and pairs, not with frames, except
-for 24 bytes for each common frame; all of it has limits.
+for 40 bytes for each common frame; all of it has limits.
 """
 
+import math
 from array import array
 from collections import deque
 from collections.abc import Iterable
@@ -32,11 +33,16 @@ _FALLBACK_FPS = 25.0
 
 
 class Moment(NamedTuple):
-    """A common frame: its index in either task, and its media time in the first one."""
+    """A common frame: its index in either task, and its media time in the first one.
+
+    `offset` and `offset_b` are where its events begin in the logs.
+    """
 
     frame: int
     frame_b: int
     time_s: float | None
+    offset: int
+    offset_b: int
 
 
 class Track:
@@ -110,6 +116,8 @@ class ComparisonFold:
         self._frames_a = array("q")
         self._frames_b = array("q")
         self._times_s = array("d")
+        self._offsets_a = array("q")
+        self._offsets_b = array("q")
         self._n_runs = 0
 
     @property
@@ -129,7 +137,11 @@ class ComparisonFold:
         """Return the common frame at a place of `Runs`."""
         time_s = self._times_s[place]
         return Moment(
-            self._frames_a[place], self._frames_b[place], None if np.isnan(time_s) else time_s
+            self._frames_a[place],
+            self._frames_b[place],
+            None if math.isnan(time_s) else time_s,
+            self._offsets_a[place],
+            self._offsets_b[place],
         )
 
     def feed(self, side: Side, frames: Iterable[SeenFrame]) -> None:
@@ -186,6 +198,8 @@ class ComparisonFold:
         self._frames_a.append(frame_a.frame)
         self._frames_b.append(frame_b.frame)
         self._times_s.append(float("nan") if frame_a.time_s is None else frame_a.time_s)
+        self._offsets_a.append(frame_a.offset)
+        self._offsets_b.append(frame_b.offset)
         for side, frame in zip(SIDES, (frame_a, frame_b), strict=True):
             for target in frame.targets:
                 self._count(self._track(side, target).runs.add(place))

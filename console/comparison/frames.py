@@ -15,8 +15,9 @@ Boxes = npt.NDArray[np.float64]
 
 
 class SeenFrame(NamedTuple):
-    """One processed frame, `frame` its index. `time_s` None: the log is of a version without times.
+    """One processed frame, `frame` its index, `offset` the first byte of its event in the log.
 
+    `time_s` None: the log is of a version without times.
     `targets` have distinct track ids above 0.
     """
 
@@ -25,6 +26,7 @@ class SeenFrame(NamedTuple):
     fps: float
     index_is_estimate: bool
     targets: tuple[Target, ...]
+    offset: int = 0
 
 
 def read_frames(events: Iterable[Event]) -> list[SeenFrame]:
@@ -33,8 +35,8 @@ def read_frames(events: Iterable[Event]) -> list[SeenFrame]:
     Raises `msgspec.DecodeError` for data that is no chunk, and `ComparisonError` for a frame with
     more targets than the protocol allows.
     """
-    chunks = (decode_chunk(event.data) for event in events if event.data != DONE)
-    return [_frame(chunk) for chunk in chunks if chunk.finish_reason is None]
+    chunks = ((decode_chunk(one.data), one.start) for one in events if one.data != DONE)
+    return [_frame(chunk, start) for chunk, start in chunks if chunk.finish_reason is None]
 
 
 def boxes_of(targets: Iterable[Target]) -> Boxes:
@@ -63,7 +65,7 @@ def overlaps(boxes_a: Boxes, boxes_b: Boxes) -> Boxes:
     return equal
 
 
-def _frame(chunk: Chunk) -> SeenFrame:
+def _frame(chunk: Chunk, offset: int) -> SeenFrame:
     info = chunk.stream_info
     targets = {
         target.track_id: target
@@ -81,4 +83,5 @@ def _frame(chunk: Chunk) -> SeenFrame:
         info.fps,
         info.frame_index_is_estimate is True,
         tuple(targets[track] for track in sorted(targets)),
+        offset,
     )

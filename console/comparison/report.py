@@ -15,7 +15,8 @@ class Difference(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     """One difference, of the tracks `a` of the first task and `b` of the second.
 
     It is first seen at `frame`, the index in the first task, of which `time_s` is the media time;
-    `frame_b` is the index in the second. `frames`: the common frames that it concerns, out of
+    `frame_b` is the index in the second. `offset` and `offset_b` are where the frame's events begin
+    in the logs. `frames`: the common frames that it concerns, out of
     `of_frames` that the track is seen in. `before` and `after`: two classes or texts.
 
     lost       `a` has no box of the other task in more than half of its frames
@@ -34,10 +35,25 @@ class Difference(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     frame: int
     frame_b: int
     time_s: float | None
+    offset: int
+    offset_b: int
     frames: int
     of_frames: int
     before: str | None = None
     after: str | None = None
+
+    @property
+    def tracks(self) -> tuple[str | None, str | None]:
+        """The tracks of either task as text, in the order of their frames."""
+        between = " → " if self.kind == "switched" else ", "
+        return between.join(map(str, self.a)) or None, ", ".join(map(str, self.b)) or None
+
+    @property
+    def change(self) -> str | None:
+        """The classes or texts as text: `truck → bus`."""
+        if self.before == self.after:
+            return None
+        return f"{self.before or '-'} → {self.after or '-'}"
 
 
 class Match(msgspec.Struct, frozen=True, rename={"class_name": "class"}):

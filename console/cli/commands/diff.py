@@ -205,14 +205,12 @@ def _side_row(name: str, side: Compared) -> tuple[object, ...]:
 
 
 def _row(one: Difference) -> tuple[object, ...]:
-    change = None if one.before == one.after else f"{one.before or '-'} → {one.after or '-'}"
     return (
         one.kind,
-        (" → " if one.kind == "switched" else ", ").join(map(str, one.a)) or None,
-        ", ".join(map(str, one.b)) or None,
+        *one.tracks,
         one.class_name,
         one.frame,
         None if one.time_s is None else round(one.time_s, 2),
         f"{one.frames}/{one.of_frames}",
-        change,
+        one.change,
     )

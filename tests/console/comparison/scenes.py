@@ -69,6 +69,7 @@ class Log:
                     for track, seen in sorted(self.scene.items())
                     if frame in seen.boxes
                 ),
+                100 * frame,
             )
             for frame in range(self.first, self.n_frames, self.step)
         ]

@@ -123,7 +123,7 @@ def test_two_videos_are_matched_by_time() -> None:
     by_time = folded(ours, theirs, same_source=False)
     assert (by_time.matched_by, by_time.n_common) == ("time", 30)
     assert judged(by_time).differences == ()
-    assert by_time.moment(3) == (3, 1003, 0.3)
+    assert by_time.moment(3) == (3, 1003, 0.3, 300, 300)
 
 
 def test_indices_that_are_estimates_are_not_matched() -> None:
