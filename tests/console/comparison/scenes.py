@@ -56,12 +56,14 @@ class Log:
     estimates: bool = False
     shift: int = 0
     """Added to all frame indices, not to the times."""
+    delay_s: float = 0.0
+    """Added to all times."""
 
     def frames(self) -> list[SeenFrame]:
         return [
             SeenFrame(
                 frame + self.shift,
-                frame / self.fps if self.timed else None,
+                frame / self.fps + self.delay_s if self.timed else None,
                 self.fps,
                 self.estimates,
                 tuple(

@@ -3,7 +3,7 @@
 import pytest
 
 from console.comparison.verdicts import judged
-from tests.console.comparison.scenes import Log, Seen, compared, folded, kinds, walk
+from tests.console.comparison.scenes import Box, Log, Seen, compared, folded, kinds, walk
 
 TWO = {1: walk(1, range(30)), 2: walk(2, range(5, 25))}
 
@@ -92,6 +92,37 @@ def test_an_object_of_the_same_class_is_the_partner_of_two_that_overlap() -> Non
     assert (lost.kind, lost.a) == ("lost", (1,))
 
 
+def test_an_object_of_the_same_class_is_the_partner_though_another_one_overlaps_more() -> None:
+    boxes: list[Box] = [(10, 10, 40, 90), (12, 30, 40, 75), (12, 28, 40, 76), (10, 12, 40, 88)]
+    rider, bicycle, rider_b, bicycle_b = (
+        Seen(dict.fromkeys(range(10), box), name)
+        for box, name in zip(boxes, ["pedestrian", "bicycle"] * 2, strict=True)
+    )
+    assert kinds(compared({1: rider, 2: bicycle}, {1: rider_b, 2: bicycle_b}, 10)) == []
+
+
+def test_what_is_touched_in_passing_is_no_partner() -> None:
+    one = walk(1, range(30))
+    far = Seen({n: (one.boxes[29] if n == 29 else (500, 700, 30, 60)) for n in range(30)})
+    parts = {1: one.only(range(20)), 2: one.only(range(20, 30))}
+    differences = compared({1: one, 9: far}, parts).differences
+    assert [(d.kind, d.a) for d in differences] == [("lost", (9,)), ("split", (1,))]
+
+
+def test_identities_that_are_swapped_while_their_boxes_are_one_are_two_switches() -> None:
+    one, two = walk(1, range(30)), walk(2, range(30))
+    together = range(10, 15)
+    a = {
+        1: Seen({n: one.boxes[n] for n in range(30)}),
+        2: Seen({n: (one if n in together else two).boxes[n] for n in range(30)}),
+    }
+    b = {
+        1: Seen({n: a[1 if n < 12 else 2].boxes[n] for n in range(30)}),
+        2: Seen({n: a[2 if n < 12 else 1].boxes[n] for n in range(30)}),
+    }
+    assert kinds(compared(a, b)) == ["switched", "switched"]
+
+
 def test_boxes_that_overlap_less_than_the_limit_are_not_one_object() -> None:
     a = {1: Seen(dict.fromkeys(range(10), (0, 0, 100, 100)))}
     b = {1: Seen(dict.fromkeys(range(10), (50, 0, 100, 100)))}  # IoU 1/3
@@ -124,6 +155,12 @@ def test_two_videos_are_matched_by_time() -> None:
     assert (by_time.matched_by, by_time.n_common) == ("time", 30)
     assert judged(by_time).differences == ()
     assert by_time.moment(3) == (3, 1003, 0.3, 300, 300)
+
+
+@pytest.mark.parametrize(("delay_s", "n_common"), [(0.049, 30), (-0.049, 30), (0.051, 29)])
+def test_times_match_to_half_a_frame(delay_s: float, n_common: int) -> None:
+    fold = folded(Log(TWO), Log(TWO, delay_s=delay_s), same_source=False)
+    assert fold.n_common == n_common  # one less: the frame before is nearer
 
 
 def test_indices_that_are_estimates_are_not_matched() -> None:
