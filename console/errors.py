@@ -3,6 +3,7 @@
 ConsoleError                   exit code 1
 ├── ApiProblem                 the api answered with problem+json: status, code, detail, errors
 ├── UnreachableError           exit code 3: no api answers, or none is known
+├── ComparisonError            two tasks cannot be compared
 ├── LogMismatchError           bytes of a stream are not the log's; they are never shown
 ├── RequestWordsError          exit code 2: the command line does not define a valid request
 └── StackError                 the embedded stack cannot start or continue
@@ -40,6 +41,10 @@ class UnreachableError(ConsoleError):
     """No api answers at the URL, or no URL is known. Exit code 3."""
 
     exit_code = 3
+
+
+class ComparisonError(ConsoleError):
+    """Two tasks cannot be compared: one has no whole log, or they exceed a limit."""
 
 
 class LogMismatchError(ConsoleError):

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT
+from streamproc.contract.task_spec import Precision
 
 Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = (
@@ -116,6 +117,7 @@ class ProcessRequest(_Request, frozen=True):
     input: Annotated[list[Input], Meta(min_length=1, max_length=1)]
     steps: Annotated[list[StepRequest], Meta(min_length=1, max_length=MAX_STEPS)]
     model: Annotated[str, Meta(max_length=256)] | None = None
+    precision: Precision | None = None
 
 
 class ProjectRequest(_Request, frozen=True):

@@ -30,11 +30,15 @@ from streamproc.contract.providers import LOCAL, Provider, provider_order
 from streamproc.contract.task_spec import TaskSpec
 
 _SCHEMES = ("http", "https", "file")
+STAGED = "staged:"
+"""What an echoed request has before the object key of its upload, in place of base64."""
 _LIVE_SCHEMES = ("rtsp", "rtsps")
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
     """A valid request. `upload` is the video that it contained, if any.
+
+    `staged_key` is the object of an earlier upload that it names instead, unchecked.
 
     `spec` and `body` are complete except for the staged upload's key, which `with_task_id` adds. A
     URL that may hold credentials is masked in both; `secret_url` is the complete URL, to be
@@ -47,6 +51,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     body_sha256: str
     upload: bytes | bytearray | None = None
     secret_url: str | None = None
+    staged_key: str | None = None
 
     def __repr__(self) -> str:
         """Return a repr without the client's data."""
@@ -57,7 +62,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
         if self.upload is None:
             return self.spec, self.body
         key = upload_key(project, task)
-        echoed = {**self.body["input"][0], "data": f"staged:{key}"}
+        echoed = {**self.body["input"][0], "data": f"{STAGED}{key}"}
         return (
             msgspec.structs.replace(self.spec, source=task_spec.SourceRef(object_key=key)),
             {**self.body, "input": [echoed]},
@@ -85,7 +90,7 @@ def parse_request(
         video = _taken_out(source, upload, errors)
     elif isinstance(source, VideoUrl):
         _check_url(source.url, errors)
-    else:
+    elif staged_key(source) is None:
         video = _decode(source, max_upload_bytes, errors)
     _check_hint(request.model, errors)
     _check_range(source.range, errors)
@@ -103,7 +108,15 @@ def parse_request(
         body_sha256=_hash(value, upload),
         upload=video,
         secret_url=_secret_url(source),
+        staged_key=staged_key(source),
     )
+
+
+def staged_key(source: Input) -> str | None:
+    """Return the object key that an echoed request has in place of its base64 video."""
+    if isinstance(source, VideoBase64) and source.data.startswith(STAGED):
+        return source.data.removeprefix(STAGED)
+    return None
 
 
 def _hash(value: Any, upload: Upload | None) -> str:
@@ -128,6 +141,7 @@ def _spec(
         range=task_spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
         max_frames=source.max_frames or task_spec.DEFAULT_MAX_FRAMES,
         stream=source.stream,
+        precision=request.precision,
         model_hint=request.model,
         providers=providers,
     )
@@ -135,7 +149,7 @@ def _spec(
 
 def _source(source: Input) -> task_spec.SourceRef:
     if isinstance(source, VideoBase64):
-        return task_spec.SourceRef()
+        return task_spec.SourceRef(object_key=staged_key(source))
     return task_spec.SourceRef(url=mask_url(source.url), sealed=_secret_url(source) is not None)
 
 

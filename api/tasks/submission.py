@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import structlog
 
-from api.errors import ConflictError
-from api.ids import DAY_MS, derived_task_ids, new_task_id
+from api.errors import ConflictError, FieldError, InvalidRequestError
+from api.ids import DAY_MS, derived_task_ids, is_task_id, new_task_id
 from api.kafka.producer import Publisher
 from api.log.reader import LogReader
 from api.store.object_store import Objects
@@ -95,10 +95,13 @@ class Submissions:
     ) -> StoredRequest:
         """Return the accepted task: Kafka has acknowledged it, so it will not be lost.
 
-        Raises ConflictError if the Idempotency-Key was used for another request within 24 hours,
-        and UnavailableError if Kafka or S3 is down: the same call may then be repeated. Raises
+        Raises InvalidRequestError if the request names an upload that the project does not have,
+        ConflictError if the Idempotency-Key was used for another request within 24 hours, and
+        UnavailableError if Kafka or S3 is down: the same call may then be repeated. Raises
         ForbiddenError if the URL holds credentials and this server has no key to encrypt them.
         """
+        if parsed.staged_key is not None:
+            await self._check_staged(project, parsed.staged_key)
         digests = self._digests(parsed)
         created_ms = self._clock_ms()
         if idempotency_key is None:
@@ -126,6 +129,15 @@ class Submissions:
             return await self._again(stored, parsed, digests)
         await self._send_once(stored, parsed)
         return stored
+
+    async def _check_staged(self, project: str, key: str) -> None:
+        """Check that an object is the upload of a task of the same project."""
+        task = key.removeprefix(f"{project}/").partition("/")[0]
+        is_ours = is_task_id(task) and key == upload_key(project, task)
+        if not is_ours or not await self._objects.exists(key):
+            raise InvalidRequestError(
+                [FieldError(field="input[0].data", message="this project has no such upload")]
+            )
 
     def _digests(self, parsed: ParsedRequest) -> tuple[str, ...]:
         """Return the hashes that match this request; a new request is stored with the first."""

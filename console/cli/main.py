@@ -15,6 +15,7 @@ from console.printable import echo
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_DIFFERENT = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -36,6 +37,7 @@ COMMANDS = {
     "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),
     "cancel": Entry("tasks", "cancel", "Cancel a task."),
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
+    "diff": Entry("diff", "diff", "Run a task again with another model, and compare the tracks."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
     "models": Entry("models", "models", "List models, or add your own."),
@@ -101,7 +103,8 @@ def cli() -> None:
     Uses the api at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
     (`framewire up`).
 
-    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 4 tracks differ (diff), 130
+    interrupted.
     """
 
 

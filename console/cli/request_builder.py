@@ -39,6 +39,7 @@ class RequestWords:
     max_frames: int | None = None
     stream: int | None = None
     model: str | None = None
+    precision: str | None = None
 
 
 def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
@@ -61,6 +62,8 @@ def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
     body: dict[str, Any] = {"input": [item], "steps": _steps(words)}
     if words.model is not None:
         body["model"] = words.model
+    if words.precision is not None:
+        body["precision"] = words.precision
     return body
 
 

@@ -168,7 +168,10 @@ class ConsoleApp(App[None]):
         self.active = message.tab
 
     def on_open_task(self, message: OpenTask) -> None:
-        self.query_one(LiveTab).task_id = message.task_id
+        live = self.query_one(LiveTab)
+        live.task_id = message.task_id
+        if message.offset is not None:
+            live.hold_at(message.offset)
         self.active = "live"
 
     def on_open_similar(self, message: OpenSimilar) -> None:

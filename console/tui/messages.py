@@ -115,11 +115,12 @@ class TrackPathRead(Message):
 
 
 class OpenTask(Message):
-    """Show this task in the Live tab."""
+    """Show this task in the Live tab; with `offset`, hold the event at that byte of its log."""
 
-    def __init__(self, task_id: str) -> None:
+    def __init__(self, task_id: str, offset: int | None = None) -> None:
         super().__init__()
         self.task_id = task_id
+        self.offset = offset
 
 
 class OpenSimilar(Message):

@@ -10,6 +10,8 @@ import msgspec
 
 DEFAULT_MAX_FRAMES = 3000
 
+Precision = Literal["f32", "bf16", "f16", "i8", "i8-bf16"]
+
 
 class Sampling(msgspec.Struct, frozen=True):
     """Which frames of the range are processed.
@@ -70,6 +72,7 @@ class TaskSpec(msgspec.Struct, frozen=True):
     """Everything that a worker needs of a task's request.
 
     `stream`: number of the video stream in its file; None: the default or largest one.
+    `precision`: in which this machine's models compute; None: that of the provider.
     """
 
     source: SourceRef
@@ -80,3 +83,4 @@ class TaskSpec(msgspec.Struct, frozen=True):
     model_hint: str | None = None
     providers: tuple[str, ...] = ("local",)
     stream: int | None = None
+    precision: Precision | None = None

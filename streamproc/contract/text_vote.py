@@ -62,6 +62,11 @@ def count(spellings: Sequence[Spelling]) -> Vote | None:
     return Vote(winner.text, winner.confidence, support)
 
 
+def same_spelling(text: str | None, other: str | None) -> bool:
+    """Whether two texts, or none, differ in case and blanks alone."""
+    return _key(text or "") == _key(other or "")
+
+
 @lru_cache(maxsize=4096)
 def _key(text: str) -> str:
     return "".join(text.split()).casefold()

@@ -56,17 +56,21 @@ class Engines:
         self._policy = FetchPolicy.of(settings.source)
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
-    def resolve(self, name: str) -> tuple[str, str]:
+    def resolve(self, name: str, precision: str | None = None) -> tuple[str, str]:
         """Return the (device, precision) that the provider uses here, with `AUTO` resolved.
 
-        Raises `TaskFailedError` if there is no such provider or device.
+        `precision`: the one that the task wants. Raises `TaskFailedError` if there is no such
+        provider or device, or if the device does not compute in that precision.
         """
         provider = self._provider(name)
         if provider.kind == "upstream":
             return "upstream", ""
-        wanted = provider.precision if provider.precision != "auto" else self._settings.precision
+        configured = (
+            provider.precision if provider.precision != "auto" else self._settings.precision
+        )
         try:
             runtime = self._model_cache.runtime(self._device(provider))
+            wanted = precision or configured
             return runtime.device, runtime.resolve_precision(wanted)  # type: ignore[arg-type]
         except ModelError as exc:
             raise TaskFailedError("device_unavailable", str(exc)) from exc
@@ -114,6 +118,8 @@ class Engines:
         if provider.kind == "upstream":
             return self._open_upstream(provider, submitted, state, pin, interrupt)
         spec = submitted.spec
+        if not precision:  # the claim could not resolve it: say why
+            self.resolve(name, spec.precision)
         plan = build_plan(spec, self._model_cache, self._device(provider), precision)
         first = plan.first_detector
         outputs = FrameOutputs(

@@ -74,10 +74,11 @@ class SliceClaimer:
         """Return the next claim: provider and precision as before, if they were chosen already."""
         last = task_state.last_claim
         attempts = task_state.attempts
-        order = submission(message).spec.providers or ("local",)
+        spec = submission(message).spec
+        order = spec.providers or ("local",)
         name = order[min(len(attempts), len(order) - 1)]
         try:
-            device, precision = self._engines.resolve(name)
+            device, precision = self._engines.resolve(name, spec.precision)
         except Exception:  # noqa: BLE001 - a claim must always be possible, also to end a task
             device, precision = "", ""  # opening will fail with the reason
         if last is not None and last.provider == name and last.precision:

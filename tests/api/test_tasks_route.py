@@ -203,6 +203,38 @@ async def test_base64_is_staged_and_the_echo_names_it(
     assert client.get_object(Bucket=stored.s3.bucket, Key=key)["Body"].read() == video
 
 
+async def test_an_upload_is_used_again_by_its_own_project_alone(
+    project: ProjectClient, live: LiveApi, new_key: NewKey
+) -> None:
+    data = base64.b64encode(b"not really a video").decode()
+    first = await submit(
+        project, {**BODY, "input": [{"type": "video_base64", "data": data, "max_frames": 5}]}
+    )
+    echo = (await project.get(f"{LIST}/{first}?include=request")).json()["request"]
+    second = await submit(project, echo)
+    requests = live.services.requests
+    stored = await requests.get(project.project, second)
+    assert stored.spec == (await requests.get(project.project, first)).spec
+    assert (await project.get(f"{LIST}/{second}?include=request")).json()["request"] == echo
+
+    _, stranger_key = await new_key()
+    key = f"{project.project}/{first}/upload"
+    wrong = (
+        key.replace(first, "vt_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        key.replace("upload", "request.json"),
+        f"{project.project}/../{key}",
+        "",
+    )
+    async with live.client(stranger_key) as stranger:
+        for client, named in ((stranger, key), *((project, one) for one in wrong)):
+            body = {**BODY, "input": [{"type": "video_base64", "data": f"staged:{named}"}]}
+            answer = await client.post("/v1/video/process", json=body)
+            assert answer.status_code == 422, named
+            assert answer.json()["errors"] == [
+                {"field": "input[0].data", "message": "this project has no such upload"}
+            ]
+
+
 async def test_foreign_and_unknown_ids_answer_the_same_bytes(
     project: httpx.AsyncClient, live: LiveApi, new_key: NewKey
 ) -> None:

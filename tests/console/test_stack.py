@@ -116,6 +116,58 @@ def test_a_failed_task_is_1_and_says_why(
     assert b"failed" in capfdbinary.readouterr().err
 
 
+def test_a_task_is_compared_with_itself_and_with_a_second_run(ask: Ask, task: str) -> None:
+    code, text = ask("diff", task, "--with", task, "--json")
+    same = json.loads(text)
+    assert (code, same["differences"], set(same["counts"].values())) == (0, [], {0})
+    n_tracks = len(json.loads(ask("results", task, "--json")[1])["tracks"])
+    assert (same["a"]["tracks"], len(same["matches"]), same["iou"]) == (n_tracks, n_tracks, 1.0)
+
+    code, text = ask("diff", task, "--model", "nanodet-g@1.0.0", "--precision", "f32", "--json")
+    found = json.loads(text)
+    again = found["b"]["task"]
+    request = json.loads(ask("status", again, "--request", "--json")[1])["request"]
+    assert (request["steps"][0]["model"], request["precision"]) == ("nanodet-g@1.0.0", "f32")
+    assert found["common_frames"] == found["a"]["frames"] == found["b"]["frames"] > 0
+    assert found["iou"] < 1  # frames that are squeezed give other boxes
+    assert code == (4 if found["differences"] else 0)
+    assert ask("diff", task, "--with", again, "--json") == (code, text)
+    assert ask("diff", task, "--with", again, "--allow", str(len(found["differences"])))[0] == 0
+
+
+def test_all_that_a_second_run_does_not_see_is_lost_and_the_other_way_round_new(
+    ask: Ask, task: str, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(CLIP.read_bytes())  # outside of the directories: it is uploaded
+    start = ("start", str(clip), "--detect", "pedestrian", "--end", "4")
+    upload = ask(*start)[1].decode().strip()
+    code, text = ask("diff", upload, "--parameters", '{"threshold": 1.0}', "--json")
+    found = json.loads(text)
+    assert code == 4
+    assert found["counts"]["lost"] == sum(found["counts"].values()) == found["a"]["tracks"] > 0
+    assert (found["source"], found["b"]["tracks"]) == ("upload", 0)
+    code, text = ask("diff", found["b"]["task"], "--with", upload, "--json")
+    assert (code, json.loads(text)["counts"]["new"]) == (4, found["counts"]["lost"])
+    # Another copy of the video is matched by its times.
+    code, text = ask("diff", task, "--with", upload, "--json")
+    other = json.loads(text)
+    assert (code, other["matched_by"], other["common_frames"]) == (
+        0,
+        "time",
+        found["common_frames"],
+    )
+
+
+def test_what_cannot_be_compared_is_1_and_said(
+    ask: Ask, task: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["diff", task, "--with", "vt_01ARZ3NDEKTSV4RRFFQ69G5FAV"]) == 1
+    assert b"no such task" in capfdbinary.readouterr().err
+    assert run(["diff", task, "--parameters", '{"treshold": 1}']) == 2
+    assert b"no parameter 'treshold'" in capfdbinary.readouterr().err
+
+
 def test_lists_and_status_agree(ask: Ask, task: str) -> None:
     told(
         ask,

@@ -56,7 +56,7 @@ PLANTS = {
         "api/store/object_store.py",
         "import api.log.segments",
     ),
-    "within console: cli > stack, tui > client": (
+    "within console: cli > stack, tui > comparison > client": (
         "console/client/endpoint.py",
         "import console.stack.data_directory",
     ),

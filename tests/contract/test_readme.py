@@ -52,6 +52,7 @@ RUN = {
     "framewire status": r'(?s)status +succeeded.*"steps"',
     "framewire stream": r'"finish_reason":"stop"',
     "framewire results": r"TRACK +CLASS",
+    "framewire diff": r"\d+ tracks matched in \d+ common frames",
     "framewire tracks --class": r"vt_\w+ +\d+ +pedestrian",
     "framewire tracks --similar-to": r"(?s)DISTANCE.*vt_\w+",
     "framewire sql": r"(?s)class +tracks +dwell_s.*pedestrian",

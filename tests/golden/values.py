@@ -58,6 +58,7 @@ SPEC = TaskSpec(
     model_hint="cloud",
     providers=("local", "cloud"),
     stream=1,
+    precision="f32",
 )
 ATTEMPT = Attempt("cloud", "upstream_unavailable", "the upstream answered with status 503")
 CLAIM = Claim(

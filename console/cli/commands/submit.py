@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -21,6 +21,7 @@ from console.client.log_stream import Following
 from console.client.video_input import video_input
 from console.printable import echo
 from streamproc.contract.framing import DONE
+from streamproc.contract.task_spec import Precision
 
 _OPTIONS = (
     click.option(
@@ -74,6 +75,11 @@ _OPTIONS = (
         "--stream", type=click.IntRange(0), help="Number of the video in a file of several streams."
     ),
     click.option("--model", help="Provider routing hint, echoed in the first chunk."),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        help="Compute in this precision; without it, in that of the provider.",
+    ),
     click.option(
         "--idempotency-key", metavar="TEXT", help="The same key and request: the same task."
     ),

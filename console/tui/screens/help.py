@@ -29,6 +29,7 @@ KEYS: dict[str, tuple[tuple[str, str], ...]] = {
         ("r e", "run it again; edit its request as a new task"),
         ("y Y", "copy its id; copy the curl command of its request"),
         ("x", "export its results as JSON or CSV"),
+        ("=", "compare its tracks with another task's, or with a second run"),
     ),
     "Live": (
         ("space", "hold the picture; again: back to live"),

@@ -120,6 +120,10 @@ class LiveTab(Vertical):
         """The held position; None while the newest one is shown."""
         return self._seek.held
 
+    def hold_at(self, offset: int) -> None:
+        """Hold the event at byte `offset` of the followed log, which is read if need be."""
+        self._seek.go_to_byte(offset)
+
     # -- incoming data
 
     def watch_task_id(self, task_id: str | None) -> None:

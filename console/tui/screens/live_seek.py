@@ -66,6 +66,11 @@ class StreamSeek:
         if held is not None:
             self._hold(held)
 
+    def go_to_byte(self, offset: int) -> None:
+        """Hold the event at byte `offset`; its part of the log is read if it is not loaded."""
+        if self._task_id is not None:
+            self._read(self._seek(self._task_id, "byte", offset))
+
     def step(self, n: int) -> None:
         """Hold the event `n` lines after the shown one; beyond the lines, the log is read."""
         held = self.current()

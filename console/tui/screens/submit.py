@@ -147,6 +147,7 @@ class SubmitScreen(Dialog[str | None]):
             text("hint"),
             tuple(editor.values for editor in self.query(StepEditor)),
             self._values.stream,
+            self._values.precision,
         )
 
     @on(Field.Edited)

@@ -1,4 +1,4 @@
-"""Actions on a task of the list: submit, edit, cancel, re-run, export, copy."""
+"""Actions on a task of the list: submit, edit, cancel, re-run, compare, export, copy."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,11 +10,15 @@ from textual.widget import Widget
 from console.client import calls
 from console.client.curl import curl
 from console.client.video_input import typed_path
+from console.comparison.rerun import Change
+from console.comparison.result import Subject
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
 from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, TaskRead
+from console.tui.screens.compare_with import CompareWithScreen
+from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.prompt import ConfirmScreen, PromptScreen
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models.task_list import TaskList
@@ -73,6 +77,10 @@ class TaskActions:
             answered,
         )
 
+    def compare(self, task_id: str) -> None:
+        """Ask what the task is to be compared with, and show the comparison."""
+        self._run(self._compare(task_id))
+
     def copy_id(self, task_id: str) -> None:
         self._host.app.copy_to_clipboard(task_id)
         self._host.notify(task_id, title="Copied the id")
@@ -97,13 +105,6 @@ class TaskActions:
         request = await self._request(task_id)
         if request is None:
             return
-        if is_staged(request):
-            self._host.notify(
-                "Its video was uploaded with the request: press e and give the file again.",
-                title="Cannot run it again as it is",
-                severity="warning",
-            )
-            return
         if has_masked_url(request):
             self._host.notify(
                 "Its URL held credentials, which are not kept: press e and give the whole URL"
@@ -118,6 +119,19 @@ class TaskActions:
             self._host.notify(str(exc), title="Not submitted", severity="error")
             return
         self._submitted(accepted.id)
+
+    async def _compare(self, task_id: str) -> None:
+        request = await self._request(task_id)
+        if request is None:
+            return
+        subject = Subject(task_id, request)
+
+        def answered(other: str | Change | None) -> None:
+            if other is not None:
+                screen = ComparisonScreen(self._backend, subject, other, self._reload)
+                self._host.app.push_screen(screen)
+
+        self._host.app.push_screen(CompareWithScreen(self._backend, subject, self._tasks), answered)
 
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)
@@ -161,12 +175,6 @@ class TaskActions:
         self._host.notify(task_id, title="Submitted")
         self._reload()
         self._host.post_message(OpenTask(task_id))
-
-
-def is_staged(request: dict[str, Any]) -> bool:
-    """Whether the request's video was uploaded: the stored request has only a reference to it."""
-    items = request.get("input") or [{}]
-    return bool(items[0].get("type") == "video_base64")
 
 
 def has_masked_url(request: dict[str, Any]) -> bool:

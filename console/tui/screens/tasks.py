@@ -43,6 +43,7 @@ class TasksTab(Vertical):
         Binding("r", "rerun", "Re-run"),
         Binding("e", "edit", "Edit as new", show=False),
         Binding("x", "export", "Export"),
+        Binding("equals_sign", "compare", "Compare", key_display="=", show=False),
         Binding("y", "copy_id", "Copy id"),
         Binding("Y", "copy_curl", "Copy curl", show=False),
         Binding("f", "next_status", "Status"),
@@ -284,6 +285,9 @@ class TasksTab(Vertical):
 
     def action_export(self) -> None:
         self._on_selected(self._actions.export)
+
+    def action_compare(self) -> None:
+        self._on_selected(self._actions.compare)
 
     def action_copy_id(self) -> None:
         self._on_selected(self._actions.copy_id)

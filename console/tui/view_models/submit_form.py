@@ -34,7 +34,10 @@ class StepValues(msgspec.Struct, frozen=True):
 
 
 class FormValues(msgspec.Struct, frozen=True):
-    """Typed values of the whole form. `stream` has no field; it is copied from a request."""
+    """Typed values of the whole form.
+
+    `stream` and `precision` have no field; they are copied from a request.
+    """
 
     source: str = ""
     mode: str = "fps"
@@ -46,6 +49,7 @@ class FormValues(msgspec.Struct, frozen=True):
     hint: str = ""
     steps: tuple[StepValues, ...] = ()
     stream: int | None = None
+    precision: str | None = None
 
 
 class FormError(ValueError):
@@ -90,6 +94,8 @@ def build_body(
     }
     if values.hint.strip():
         body["model"] = values.hint.strip()
+    if values.precision is not None:
+        body["precision"] = values.precision
     if errors:
         raise FormError(errors)
     return body
@@ -111,6 +117,7 @@ def read_body(body: Mapping[str, Any]) -> FormValues:
         hint=body.get("model") or "",
         steps=tuple(_read_step(step) for step in body.get("steps") or ()),
         stream=item.get("stream"),
+        precision=body.get("precision"),
     )
 
 

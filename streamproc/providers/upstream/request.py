@@ -41,6 +41,8 @@ def public_request(
     }
     if hint is not None:
         body["model"] = hint
+    if spec.precision is not None:
+        body["precision"] = spec.precision
     return body
 
 

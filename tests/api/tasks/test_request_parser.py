@@ -48,6 +48,7 @@ BAD: list[tuple[Any, str, str]] = [
     ({"input": BODY["input"]}, "steps", "is required"),
     (body(colour=1), "colour", "there are: input, steps, model"),
     (body(model=3), "model", "must be str"),
+    (body(precision="f8"), "precision", "f8"),
     (body(input=[]), "input", "must not be empty"),
     (body(input=BODY["input"] * 2), "input", "must hold exactly one element"),
     (body(input={}), "input", "must be array"),
@@ -258,6 +259,20 @@ def test_upload_is_placed_below_its_task_and_never_echoed() -> None:
     spec, echoed = parsed.with_task_id("p1", "vt_1")
     assert spec.source == SourceRef(object_key="p1/vt_1/upload")
     assert echoed["input"][0]["data"] == "staged:p1/vt_1/upload"
+
+
+def test_the_echo_of_an_upload_can_be_submitted_again() -> None:
+    echo = body(input=[{"type": "video_base64", "data": "staged:p1/vt_1/upload"}])
+    parsed = read(echo)
+    assert (parsed.upload, parsed.staged_key) == (None, "p1/vt_1/upload")
+    spec, echoed = parsed.with_task_id("p1", "vt_2")
+    assert spec.source == SourceRef(object_key="p1/vt_1/upload")
+    assert echoed == echo
+
+
+def test_the_precision_is_the_tasks() -> None:
+    assert read(body(precision="i8-bf16")).spec.precision == "i8-bf16"
+    assert read(BODY).spec.precision is None
 
 
 def test_order_and_spacing_do_not_make_another_request() -> None:

@@ -92,6 +92,7 @@ def test_show_request_prints_what_would_be_sent(
         (("results", "../keys"), "GET {}/v1/video/tasks/..%2Fkeys/results"),
         (("cancel", "vt_1"), "POST {}/v1/video/tasks/vt_1/cancel"),
         (("wait", "vt_1"), "GET {}/v1/video/tasks/vt_1"),
+        (("diff", "vt_1", "--with", "vt_2"), "GET {}/v1/video/tasks/vt_1?include=request"),
         (
             ("tracks", "vt_1", "--class", "bus"),
             "GET {}/v1/video/tracks?task=vt_1&class=bus&limit=50",
@@ -141,6 +142,15 @@ def test_no_key_is_ever_printed_whole(
         ["projects", "limit", "shop", "open_streams=many", "--show-request"],
         ["projects", "limit", "shop", "open_streams=1.5", "--show-request"],
         ["usage", "--limit", "0"],
+        ["diff"],
+        ["diff", "vt_1"],
+        ["diff", "vt_1", "--with", "vt_2", "--model", "detect"],
+        ["diff", "vt_1", "vt_3", "--with", "vt_2"],
+        ["diff", "vt_1", "--parameters", "{"],
+        ["diff", "vt_1", "--step", "ocr", "--model", "detect"],
+        ["diff", "vt_1", "--precision", "f8"],
+        ["diff", "vt_1", "--with", "vt_2", "--iou", "0"],
+        ["diff", "vt_1", "--with", "vt_2", "--allow", "many"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:

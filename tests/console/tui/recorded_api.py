@@ -26,6 +26,8 @@ class Script:
         default_factory=lambda: json.loads((RECORDED / "answers.json").read_text())
     )
     log: bytes = field(default_factory=(RECORDED / "stream.txt").read_bytes)
+    logs: dict[str, bytes] = field(default_factory=dict)
+    """Logs of single tasks, instead of `log`."""
     frame: bytes = field(default_factory=(RECORDED / "frame.jpg").read_bytes)
     status: int | None = None
     """Answer every request with this problem."""
@@ -159,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
                     merged.pop("request", None)
                 self._json(merged)
             case ["v1", "video", "tasks", task, "stream"] if task in script.answers["full"]:
-                self._stream(query)
+                self._stream(query, script.logs.get(task, script.log))
             case ["v1", "video", "tasks", task, "results"]:
                 found = script.answers["results"].get(task)
                 if found is None:
@@ -208,14 +210,14 @@ class _Handler(BaseHTTPRequestHandler):
             {"id": task, "status": "pending", "stream_url": f"/v1/video/tasks/{task}/stream"}, 202
         )
 
-    def _stream(self, query: dict[str, list[str]]) -> None:
+    def _stream(self, query: dict[str, list[str]], log: bytes) -> None:
         script = self.script
         offset = int(query.get("offset", ["0"])[0])
-        if offset > len(script.log) and not script.open_log:
+        if offset > len(log) and not script.open_log:
             self._problem(416, "offset_out_of_range", "The log is shorter.")
             return
         live = query.get("live", ["true"])[0] != "false"
-        if offset == len(script.log) and not (live and script.open_log):
+        if offset == len(log) and not (live and script.open_log):
             self.send_response(204)
             self.end_headers()
             return
@@ -229,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             for piece in script.feed():
                 self.wfile.write(piece)
             return
-        rest = script.log[offset:]
+        rest = log[offset:]
         if live and script.cut_after:
             self.wfile.write(rest[: script.cut_after.pop(0)])
             return

@@ -187,16 +187,17 @@ async def test_a_task_runs_again_with_the_same_request(console: ConsoleApp, scri
         assert console.query_one(LiveTab).task_id == script.tasks()[0]["id"]
 
 
-async def test_an_uploaded_video_cannot_run_again_and_says_why(
+async def test_an_uploaded_video_runs_again_from_its_copy(
     console: ConsoleApp, script: Script
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
         await pilot.press("slash", *"upload", "enter")
         await until(pilot, lambda: len(keys(console)) == 1)
+        request = script.answers["full"][keys(console)[0]]["request"]
+        assert request["input"][0]["data"].startswith("staged:")
         await pilot.press("r")
-        await until(pilot, lambda: "uploaded" in notes(console))
-        assert not script.asked("POST", "/v1/video/process")
+        await until(pilot, lambda: script.asked("POST", "/v1/video/process") == [request])
 
 
 async def test_a_task_whose_url_had_credentials_cannot_run_again_and_says_what_to_do(

@@ -146,7 +146,7 @@ class World:
             self.n_left -= 1
             raise self.failure
 
-    def resolve(self, name: str) -> tuple[str, str]:
+    def resolve(self, name: str, precision: str | None = None) -> tuple[str, str]:
         self.fails("resolve")
         return "CPU", "f32"
 

@@ -39,6 +39,7 @@ def _spec(request: dict[str, Any]) -> TaskSpec:
                 {"model": "feature", "parameters": {"include_vector": True}},
             ],
             "model": "qwen-vl-max",
+            "precision": "f32",
         },
         {
             "input": [

@@ -1,0 +1,51 @@
+"""From a fold that has read both logs to the comparison that is shown. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from console.comparison.fold import ComparisonFold, Side, Track
+from console.comparison.report import Compared, ComparedStep, Comparison, counted
+from console.comparison.rerun import source_of
+from console.comparison.verdicts import judged
+
+
+class Subject(NamedTuple):
+    """A task that is compared, and its request as the api echoes it."""
+
+    task: str
+    request: Mapping[str, Any]
+
+
+def compared(fold: ComparisonFold, first: Subject, second: Subject) -> Comparison:
+    """Return the comparison of two tasks, whose logs the fold has read to their ends."""
+    verdicts = judged(fold)
+    n_frames = sum(match.frames for match in verdicts.matches)
+    iou_sum = sum(match.frames * match.iou for match in verdicts.matches)
+    return Comparison(
+        a=_side(fold, "a", first),
+        b=_side(fold, "b", second),
+        source=source_of(first.request),
+        min_iou=fold.min_iou,
+        matched_by=fold.matched_by,
+        common_frames=fold.n_common,
+        iou=round(iou_sum / n_frames, 4) if n_frames else None,
+        counts=counted(verdicts.differences),
+        differences=verdicts.differences,
+        matches=verdicts.matches,
+    )
+
+
+def _side(fold: ComparisonFold, side: Side, subject: Subject) -> Compared:
+    tracks: Mapping[int, Track] = fold.tracks_a if side == "a" else fold.tracks_b
+    n_seen = sum(1 for track in tracks.values() if track.runs.n_places)
+    return Compared(
+        task=subject.task,
+        steps=tuple(
+            ComparedStep(step["model"], step.get("parameters") or {})
+            for step in subject.request["steps"]
+        ),
+        precision=subject.request.get("precision"),
+        frames=fold.n_common + (fold.n_only_a if side == "a" else fold.n_only_b),
+        tracks=n_seen,
+        other_tracks=len(tracks) - n_seen,
+    )

@@ -1,0 +1,78 @@
+"""Dialog: what a task is to be compared with."""
+
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input, Label
+
+from console.client import calls
+from console.comparison.rerun import Change
+from console.comparison.result import Subject
+from console.errors import ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import short_id
+from console.tui.screens.dialog import Dialog
+from console.tui.view_models.comparison_choices import choices, read_choice
+from console.tui.view_models.task_list import TaskList
+from console.tui.widgets.comparison_rendering import CHOICE_COLUMNS, choice_rows
+from console.tui.widgets.table import Listing
+
+
+class CompareWithScreen(Dialog[str | Change | None]):
+    """Its result is a task's id, the change for a second run, or None if it was closed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
+
+    def __init__(self, backend: ApiSession, subject: Subject, tasks: TaskList) -> None:
+        super().__init__()
+        self._backend = backend
+        self._subject = subject
+        self._tasks = tasks
+
+    def compose(self) -> ComposeResult:
+        title = f"Compare the tracks of {short_id(self._subject.task)} with"
+        with Vertical(classes="dialog-box -wide"):
+            yield Label(title, classes="dialog-title", markup=False)
+            yield Input(
+                placeholder='a task, a model, a precision, or parameters: {"detail": "fine"}',
+                id="other",
+                compact=True,
+            )
+            yield Label("", id="wrong", classes="wrong", markup=False)
+            yield Listing(CHOICE_COLUMNS, id="choices", empty="reading …")
+
+    def on_mount(self) -> None:
+        self.query_one(Listing).focus()
+        self._read_models()
+
+    @work(exclusive=True, group="models")
+    async def _read_models(self) -> None:
+        try:
+            models = (await self._backend.ask(calls.models())).data
+        except ConsoleError as exc:
+            models = []
+            self._say(f"The models cannot be read: {exc}")
+        found = choices(self._subject.task, self._tasks, self._subject.request, models)
+        self.query_one(Listing).show(choice_rows(found))
+
+    @on(Listing.Chosen, "#choices")
+    def _chosen(self, message: Listing.Chosen) -> None:
+        message.stop()
+        self.dismiss(read_choice(message.key))
+
+    @on(Input.Submitted, "#other")
+    def _typed(self, message: Input.Submitted) -> None:
+        message.stop()
+        try:
+            self.dismiss(read_choice(message.value))
+        except ValueError as exc:
+            self._say(str(exc))
+
+    def _say(self, text: str) -> None:
+        self.query_one("#wrong", Label).update(text)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

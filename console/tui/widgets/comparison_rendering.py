@@ -1,0 +1,88 @@
+"""Rendering of a comparison: its head, and a row for each difference. Pure functions."""
+
+from collections.abc import Sequence
+
+from console.comparison.report import KINDS, Compared, Comparison, Difference, Kind
+from console.tui.drawing.formatting import grouped
+from console.tui.drawing.styled_text import Line
+from console.tui.drawing.table_layout import Column, Row
+from console.tui.view_models.comparison_choices import Choice
+
+CHOICE_COLUMNS = (Column("word", "WITH", 30), Column("what", "WHAT", 30, flex=1))
+DIFFERENCE_COLUMNS = (
+    Column("kind", "DIFFERENCE", 10),
+    Column("a", "TRACK A", 9, flex=1),
+    Column("b", "TRACK B", 9, flex=1),
+    Column("class", "CLASS", 12, flex=1, rank=2),
+    Column("frame", "FRAME", 7, right=True),
+    Column("time", "TIME", 7, right=True, rank=3),
+    Column("frames", "FRAMES", 9, right=True, rank=1),
+    Column("change", "CHANGE", 12, flex=3, rank=1),
+)
+_INDENT = " " * 7
+_TONES: dict[Kind, str] = {
+    "lost": "bad",
+    "new": "good",
+    "split": "warn",
+    "merged": "warn",
+    "switched": "accent",
+    "class": "info",
+    "text": "info",
+}
+
+
+def choice_rows(choices: Sequence[Choice]) -> list[Row]:
+    return [Row(one.word, (((one.word, ""),), ((one.what, "dim"),))) for one in choices]
+
+
+def head_lines(found: Comparison) -> list[Line]:
+    """Return the video, both tasks, and the sum of the differences."""
+    matched = "" if found.matched_by != "time" else ", matched by time"
+    counts = [(kind, found.counts[kind]) for kind in KINDS]
+    spans = [(f"{n} {kind}  ", f"{_TONES[kind]}!") for kind, n in counts if n]
+    overlap = "" if found.iou is None else f", mean IoU {found.iou:.2f}"
+    return [
+        (("video  ", "dim"), (found.source, "")),
+        _side("a", found.a),
+        _side("b", found.b),
+        (
+            (_INDENT, ""),
+            (f"{len(found.matches)} tracks matched", "!"),
+            (f" in {grouped(found.common_frames)} common frames{matched}{overlap}", "dim"),
+        ),
+        ((_INDENT, ""), *(spans or [("no difference", "good!")])),
+    ]
+
+
+def difference_rows(found: Comparison) -> list[Row]:
+    """Return the rows in the order of the differences; a row's key is its place."""
+    return [_row(place, one) for place, one in enumerate(found.differences)]
+
+
+def _side(name: str, side: Compared) -> Line:
+    precision = f" in {side.precision}" if side.precision else ""
+    return (
+        (f"{name}      ", "accent!"),
+        (" → ".join(map(str, side.steps)), "!"),
+        (f"{precision}  ", ""),
+        (f"{grouped(side.tracks)} tracks  ", ""),
+        (side.task, "dim"),
+    )
+
+
+def _row(place: int, one: Difference) -> Row:
+    none: Line = (("·", "faint"),)
+    a, b = one.tracks
+    return Row(
+        str(place),
+        (
+            ((one.kind, f"{_TONES[one.kind]}!"),),
+            ((a, ""),) if a else none,
+            ((b, ""),) if b else none,
+            ((one.class_name, ""),),
+            ((grouped(one.frame), ""),),
+            ((f"{one.time_s:.2f}", "dim"),) if one.time_s is not None else none,
+            ((f"{one.frames}/{one.of_frames}", "dim"),),
+            ((one.change, ""),) if one.change else (),
+        ),
+    )
