@@ -3,11 +3,12 @@
 import threading
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from models.detector import Detector
 from models.embedding import FeatureExtractor
-from models.errors import ModelError
+from models.errors import ModelError, UnknownModelError
 from models.manifest import Manifest
 from models.ocr import TextReader
 from models.registry import Registry
@@ -48,21 +49,29 @@ class ModelCache:
             return self._runtimes[device]
 
     def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
-        """Return the model, warmed up. Raises ModelError if it cannot be loaded."""
+        """Return the model, warmed up. Raises ModelError if it cannot be loaded.
+
+        A model that was removed is used while it is loaded; one that was added again in its place
+        is loaded anew.
+        """
         runtime = self.runtime(device)
         with self._lock:
             key = (ref, device, precision)
-            if key not in self._loaded:
-                self._loaded[key] = _load(runtime, self._manifest(ref), precision)
-            return self._loaded[key]
+            known = self._loaded.get(key)
+            try:
+                manifest = self.registry.resolve(ref)
+            except UnknownModelError:
+                if known is None:
+                    raise
+                return known
+            if known is None or _was_exchanged(known.manifest, manifest):
+                known = self._loaded[key] = _load(runtime, manifest, precision)
+            return known
 
     def loaded_refs(self) -> tuple[str, ...]:
         """Return the refs of all loaded models, sorted."""
         with self._lock:
             return tuple(sorted({ref for ref, _, _ in self._loaded}))
-
-    def _manifest(self, ref: str) -> Manifest:
-        return self.registry.resolve(ref)
 
 
 def build_plan(spec: TaskSpec, model_cache: ModelCache, device: str, precision: str) -> Plan:
@@ -115,6 +124,13 @@ def _threshold(spec: TaskSpec) -> float:
         (float(step.parameters["threshold"]) for step in spec.steps if step.kind == kind),
         default=0.0,
     )
+
+
+def _was_exchanged(known: Manifest, found: Manifest) -> bool:
+    """Return whether the name stands for another model now; a file more is the same model."""
+    if not set(known.files) <= set(found.files):
+        return True
+    return msgspec.structs.replace(known, files=found.files) != found
 
 
 def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:
