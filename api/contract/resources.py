@@ -272,7 +272,10 @@ class ResultResource(msgspec.Struct, frozen=True):
 
 
 class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
-    """One track of any task of the project; `distance` (cosine) only with `similar_to`."""
+    """One track of any task of the project.
+
+    `distance` (cosine) only with `similar_to` or `like_text`.
+    """
 
     task: str
     track_id: int
@@ -392,7 +395,10 @@ class UsagePage(msgspec.Struct, frozen=True):
 
 
 class ModelResource(msgspec.Struct, frozen=True):
-    """A model for steps, named by `id`, or by its kind if it is that kind's `default`."""
+    """A model for steps, named by `id`, or by its kind if it is that kind's `default`.
+
+    Text encoders are for no step: their words find the pictures of `feature_model`.
+    """
 
     id: str
     object: Literal["model"]
@@ -406,10 +412,27 @@ class ModelResource(msgspec.Struct, frozen=True):
     classes: list[str]
     parameters: dict[str, Any]
     devices: list[str]
+    feature_model: str | None = None
 
 
 class ModelPage(msgspec.Struct, frozen=True):
     data: list[ModelResource]
+
+
+class ModelTask(msgspec.Struct, frozen=True):
+    """A task that waits or runs and needs a model."""
+
+    id: str
+    project: str
+    status: Status
+    created_at: str
+
+
+class ModelTaskPage(msgspec.Struct, frozen=True):
+    """The tasks that need a model, oldest first; `total` counts also those that are not listed."""
+
+    data: list[ModelTask]
+    total: int
 
 
 class SandboxResource(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ COMMANDS = {
     "diff": Entry("diff", "diff", "Run a task again with another model, and compare the tracks."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
-    "models": Entry("models", "models", "List models, or add your own."),
+    "models": Entry("models", "models", "List models; add or remove your own."),
     "keys": Entry("admin", "keys", "Create, list, rotate and revoke project keys."),
     "projects": Entry("admin", "projects", "Create projects and set their limits."),
     "usage": Entry("usage", "usage", "Show what each project used on each day."),

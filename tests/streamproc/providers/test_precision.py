@@ -14,7 +14,7 @@ from streamproc.contract.records import FoldPoint, Submitted
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import TaskFailedError
 from streamproc.providers.engine_factory import Engines
-from streamproc.providers.plan import ModelCache
+from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import read_settings
 from streamproc.source.fetch.interrupt import Interrupt
 from tests.workers import make_spec
