@@ -107,8 +107,8 @@ class Registry:
         return manifest.ref in DEFAULTS.values()
 
     def is_users(self, manifest: Manifest) -> bool:
-        """Whether the model is in the user's directory: it did not ship with the product."""
-        return self.user_dir is not None and self.user_dir in manifest.directory.parents
+        """Whether the model is in the user's directory."""
+        return not ships(manifest)
 
     def _stamp_of_user_dir(self) -> tuple[tuple[str, int], ...]:
         """What changes with any of the user's manifests: their paths and times."""
