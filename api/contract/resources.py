@@ -84,7 +84,11 @@ class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
 
 
 class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
-    """A video in the request body: `data` is base64, or a data: URL that holds base64."""
+    """A video in the request body: `data` is base64, or a data: URL that holds base64.
+
+    Or it is `staged:` and an object key, as a request of the same project is echoed: the video of
+    that request is used again.
+    """
 
     data: Annotated[str, Meta(min_length=1)]
     sampling: Sampling | None = None

@@ -132,7 +132,11 @@ def _usual_kind(kinds: Sequence[str | None]) -> str:
 def _of_kind(
     steps: Sequence[dict[str, Any]], kinds: Sequence[str | None], kind: str, what: str
 ) -> list[dict[str, Any]]:
-    found = [step for step, one in zip(steps, kinds, strict=True) if one == kind]
+    """Return the steps of that kind; without any, those of models that were removed meanwhile."""
+    by_kind: dict[str | None, list[dict[str, Any]]] = {}
+    for step, one in zip(steps, kinds, strict=True):
+        by_kind.setdefault(one, []).append(step)
+    found = by_kind.get(kind) or by_kind.get(None)
     if not found:
         raise RequestWordsError(f"{what} is for a step of kind {kind}, and the request has none")
     return found

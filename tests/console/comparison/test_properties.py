@@ -42,6 +42,22 @@ def test_other_ids_are_no_difference(scene: Scene, ids: list[int]) -> None:
     assert compared(scene, renamed, N_FRAMES).differences == ()
 
 
+@given(SCENES, SCENES)
+def test_partners_are_one_to_one_and_no_partner_is_lost_or_new(a: Scene, b: Scene) -> None:
+    verdicts = compared(a, b, N_FRAMES)
+    for matched, unfound in (
+        ([match.a for match in verdicts.matches], tracks(verdicts, "lost")),
+        ([match.b for match in verdicts.matches], tracks(verdicts, "new")),
+    ):
+        assert len(set(matched)) == len(matched)
+        assert len(set(unfound)) == len(unfound)
+        assert not set(matched) & set(unfound)
+
+
+def tracks(verdicts: Verdicts, kind: str) -> list[int]:
+    return [track for d in verdicts.differences if d.kind == kind for track in (*d.a, *d.b)]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A fault in one lane (a swap needs two), at a frame."""

@@ -119,6 +119,12 @@ def test_what_the_request_or_the_model_does_not_have_is_named(
         changed_request(REQUEST, change, models)
 
 
+def test_a_model_that_was_removed_is_replaced(models: list[ModelResource]) -> None:
+    request = REQUEST | {"steps": [{"model": "forklifts@1"}, {"model": "ocr"}]}
+    changed = changed_request(request, Change(model="nanodet-g@1.1.0"), models)
+    assert changed["steps"] == [{"model": "nanodet-g@1.1.0"}, {"model": "ocr"}]
+
+
 @pytest.mark.parametrize("name", ["detect", "ocr", "nanodet-g", "ppocr", "ppocr@4.6.0", "none"])
 def test_names_mean_what_they_mean_to_the_api(name: str, models: list[ModelResource]) -> None:
     found = resolved(name, models)

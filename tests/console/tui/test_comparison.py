@@ -176,6 +176,9 @@ async def test_a_second_run_is_submitted_with_the_change_and_waited_for(
             pilot, lambda: script.asked("POST", PROCESS) == [request | {"precision": "f32"}]
         )
         await until(pilot, lambda: "is pending" in shows(console, "#differences"))
+        script.status = 503
+        await until(pilot, lambda: "made up for a test" in shows(console, "#differences"))
+        script.status = None  # it goes on by itself
         made = script.tasks()[0]["id"]
         script.logs[made] = altered(script.log, without_the_second)
         for answer in (script.tasks()[0], script.answers["full"][made]):
