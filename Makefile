@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients containers audit bench clean help
+.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients package containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,8 +21,9 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	@echo "Installing the packages of requirements.lock into .venv: 2.4 GB on disk. The first time they are downloaded, which takes minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -51,6 +52,7 @@ format: install ## Format the code and mend what the linter can
 docs: install ## Build the documents and the API's reference into site/; a broken link is an error
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	$(BIN)/uv pip sync --quiet --python .venv-docs/bin/python --require-hashes deploy/docs.lock
+	$(BIN)/python deploy/docs/cli.py >docs/cli.md
 	$(BIN)/python deploy/docs/reference.py >.venv-docs/reference.md
 	.venv-docs/bin/mkdocs build --strict
 
@@ -58,7 +60,7 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--extra text-encoder --constraints requirements.lock pyproject.toml --output-file deploy/server.lock
+		--extra server --extra text-encoder --constraints requirements.lock pyproject.toml --output-file deploy/server.lock
 	printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 - --output-file deploy/audit.lock
 	echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
@@ -85,6 +87,9 @@ conformance: install ## Run the Durable Streams suite against the log (needs Nod
 
 clients: install ## Drive other people's libraries through a faulty proxy (needs Node 20; Go, javac)
 	$(BIN)/python -m tests.clients $(ARGS)
+
+package: install ## Install the wheel alone into a new environment, and use its client there
+	$(BIN)/python -m tests.package
 
 containers: install ## Run compose.yaml's services in real containers (needs root, docker.io, debootstrap)
 	$(BIN)/python -m tests.containers

@@ -10,12 +10,14 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
+from console.cli.table_text import table_lines
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.http import auth_headers, call_headers
+from console.client.slow_answers import SLOW_S
 from console.client.sync_client import Client
-from console.errors import ConsoleError, UnreachableError
-from console.printable import echo, echo_json, printable, printable_json
+from console.errors import DeniedError, UnreachableError
+from console.printable import echo, echo_json, printable_json
 from console.stack.discovery import discover
 from streamproc.contract.masking import mask_request
 
@@ -57,7 +59,7 @@ class Terminal:
 
     def client(self, *, admin: bool = False) -> Client:
         """Return a client with the project's or the operator's key; the caller closes it."""
-        return Client(self.endpoint.url, self._key(admin=admin))
+        return Client(self.endpoint.url, self._key(admin=admin), on_slow=self._tell_of_waiting)
 
     def send_as_keeper(self, call: Call[T]) -> T:
         """Send a call about keys: with the operator's key if it is known, else the project's.
@@ -82,31 +84,35 @@ class Terminal:
         """Print a value as one line of JSON."""
         echo_json(msgspec.json.encode(value))
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print aligned columns; numbers are right-aligned, None is `-`."""
-        cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-        headers = [printable(header) for header in headers]
-        columns = list(zip(headers, *cells, strict=True))
-        widths = [max(map(len, column)) for column in columns]
-        right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+    def table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[object]], *, exact: bool = False
+    ) -> None:
+        """Print aligned columns (`table_lines`); on a terminal an empty table says so."""
         style = {"bold": True} if sys.stdout.isatty() else {}
-        for i, line in enumerate([list(headers), *cells]):
-            text = "  ".join(
-                cell.rjust(width) if is_right else cell.ljust(width)
-                for cell, width, is_right in zip(line, widths, right, strict=True)
-            ).rstrip()
-            click.echo(click.style(text, **style) if i == 0 and style else text)
+        header, *lines = table_lines(headers, rows, exact=exact) if headers else [""]
+        click.echo(click.style(header, **style) if style else header)
+        for line in lines:
+            click.echo(line)
+        if not lines:
+            self.note("nothing found")
 
     def note(self, text: str) -> None:
         """Print to stderr if it is a terminal, else nothing."""
         if self.is_watched:
             echo(text, err=True)
 
+    def _tell_of_waiting(self) -> None:
+        text = f"the api has not answered for {SLOW_S:g} s; waiting …"
+        if self.as_json:
+            click.echo(json.dumps({"notice": text}, ensure_ascii=False), err=True)
+        else:
+            echo(f"framewire: {text}", err=True)
+
     def _key(self, *, admin: bool) -> str:
         if not admin:
             return self.endpoint.key
         if self.endpoint.admin_key is None and not self._show_request:
-            raise ConsoleError("this needs the operator's key: set FRAMEWIRE_ADMIN_KEY")
+            raise DeniedError("this needs the operator's key: set FRAMEWIRE_ADMIN_KEY")
         return self.endpoint.admin_key or ""
 
     def _print_request(self, call: Call[Any], *, admin: bool) -> NoReturn:

@@ -10,7 +10,6 @@
 """
 
 import base64
-import fcntl
 import os
 import secrets
 import stat
@@ -139,10 +138,13 @@ class DataDirectory:
     def prepare(self) -> bool:
         """Create missing directories (0700); return whether other users had access before.
 
-        Raises `StackError` if their access cannot be removed.
+        Raises `StackError` if it cannot be created, or their access cannot be removed.
         """
-        for path in (self.root, self.logs, self.run, self.models):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for path in (self.root, self.logs, self.run, self.models):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StackError(f"{exc.filename} cannot be created: {exc.strerror}") from exc
         if not stat.S_IMODE(self.root.stat().st_mode) & _OTHERS:
             return False
         try:
@@ -156,6 +158,8 @@ class DataDirectory:
 
         The kernel releases it whenever the process ends. Raises `DirectoryInUseError`.
         """
+        import fcntl  # noqa: PLC0415 - Windows has none, and reads a directory without it
+
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

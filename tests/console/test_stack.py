@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.cli.commands.demo import CLIP
 from console.cli.main import run
+from console.cli.paths import CLIP
+from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory
 from console.stack.running import running_stack
 from streamproc.contract.framing import parse_events
@@ -144,7 +145,7 @@ def test_all_that_a_second_run_does_not_see_is_lost_and_the_other_way_round_new(
     upload = ask(*start)[1].decode().strip()
     code, text = ask("diff", upload, "--parameters", '{"threshold": 1.0}', "--json")
     found = json.loads(text)
-    assert code == 4
+    assert code == 7
     assert found["counts"]["lost"] == sum(found["counts"].values()) == found["a"]["tracks"] > 0
     assert (found["source"], found["b"]["tracks"]) == ("upload", 0)
     code, text = ask("diff", found["b"]["task"], "--with", upload, "--json")
@@ -186,7 +187,7 @@ def test_the_operator_makes_and_revokes_keys(ask: Ask, monkeypatch: pytest.Monke
     monkeypatch.setenv("FRAMEWIRE_KEY", key["key"])
     assert ask("list")[0] == 0
     assert ask("keys", "revoke", key["id"])[0] == 0
-    assert ask("list")[0] == 1
+    assert ask("list")[0] == ExitCode.DENIED
 
 
 def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -> None:
@@ -194,7 +195,7 @@ def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -
     assert key["scopes"] == ["read"]
     code, text = ask("keys", "rotate", key["id"], "--overlap", "1h", "--json")
     assert (code, json.loads(text)["replaces"]) == (0, key["id"])
-    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == 1
+    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == ExitCode.USAGE
     table = ask("keys", "list")[1].decode()
     assert "SCOPES" in table.splitlines()[0]
     # Each of these readings is in the audit as well, so the newest records alone do not do.

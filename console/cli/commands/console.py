@@ -2,12 +2,12 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
 from console.errors import ConsoleError
 from console.stack.discovery import discover
-from console.tui.terminal_graphics import ask_terminal, pixel_widget
 
 _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 
@@ -23,7 +23,13 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     help="Port of --serve.",
 )
 @click.option("--url", help="Where browsers find --serve, when that is not the host and port.")
-@click.option("--theme", type=click.Choice(_THEMES), default=_THEMES[0], show_default=True)
+@click.option(
+    "--theme",
+    type=click.Choice(_THEMES),
+    default=_THEMES[0],
+    show_default=True,
+    help="Colours: dark, light, or of high contrast.",
+)
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
 def console(
     host: str, port: int, url: str | None, theme: str, *, serve: bool, no_graphics: bool
@@ -45,6 +51,15 @@ def console(
     from console.tui.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
 
     has_pixels = not no_graphics and not in_browser
-    image_widget = pixel_widget(ask_terminal()) if has_pixels else None
+    image_widget = _image_widget() if has_pixels else None
     settings = ConsoleSettings(theme=theme, image_widget=image_widget, own_process=True)
     ConsoleApp(endpoint, settings).run()
+
+
+def _image_widget() -> type[Any] | None:
+    """Return the widget for the terminal's graphics protocol; None if it has none."""
+    try:
+        from console.tui.terminal_graphics import ask_terminal, pixel_widget  # noqa: PLC0415 - below
+    except ImportError:  # Windows has no termios
+        return None
+    return pixel_widget(ask_terminal())

@@ -11,7 +11,6 @@ import msgspec
 from api.contract.resources import TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.commands.tasks import wait_for_end
-from console.cli.main import EXIT_DIFFERENT, EXIT_INTERRUPTED
 from console.cli.terminal import Terminal
 from console.client import calls
 from console.client.log_stream import Following, is_final
@@ -30,6 +29,7 @@ from console.comparison.rerun import (
 from console.comparison.result import Subject, compared
 from console.comparison.tolerance import read_tolerance
 from console.errors import ComparisonError, RequestWordsError
+from console.exit_codes import ExitCode
 from console.printable import echo
 from streamproc.contract.task_spec import Precision
 
@@ -75,7 +75,7 @@ def diff(
     allow: tuple[str, ...],
     timeout_s: float | None,
     **change: str | None,
-) -> int:
+) -> ExitCode:
     """Process the videos of tasks again, with a change, and compare the tracks.
 
     Each TASK's request is submitted again with another model, precision or parameters of a step;
@@ -85,7 +85,7 @@ def diff(
     Differences: lost and new tracks, tracks that are split or merged, that are switched between
     objects, and tracks of another class or text.
 
-    Exits with 0 if there is no difference or --allow accepts them, with 4 if there are others, with
+    Exits with 0 if there is no difference or --allow accepts them, with 7 if there are others, with
     1 if a task did not succeed. With --json, it prints one object per TASK.
     """
     wanted = _change(**change)
@@ -114,8 +114,8 @@ def diff(
             if other is None:
                 again = " ".join(second.task for second in seconds)
                 terminal.note(f"what runs again is still running: `framewire cancel` {again}")
-            return EXIT_INTERRUPTED
-    return 0 if accepted else EXIT_DIFFERENT
+            return ExitCode.INTERRUPTED
+    return ExitCode.DONE if accepted else ExitCode.DIFFERENT
 
 
 def _change(

@@ -8,13 +8,15 @@ import click
 from api.contract.resources import STATUSES, ResultResource, TaskResource
 from console.cli.chunk_counts import total_text
 from console.cli.commands.options import asks_api
+from console.cli.completion import complete_open_task, complete_task
 from console.cli.formatting import share
-from console.cli.main import EXIT_FAILED
 from console.cli.terminal import Terminal
+from console.cli.typed_words import about
 from console.client import calls
 from console.client.log_stream import is_final
 from console.client.sync_client import Client
-from console.errors import ApiProblem, ConsoleError
+from console.errors import ApiProblem, StillRunningError, TaskFailedError
+from console.exit_codes import ExitCode
 from console.printable import echo, printable
 
 _POLLS_S = (0.2, 0.3, 0.5, 1.0)
@@ -22,7 +24,7 @@ _INDEX_PATIENCE_S = 60.0
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_task)
 @click.option("--request", "with_request", is_flag=True, help="Show the request, too.")
 @asks_api
 def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
@@ -32,7 +34,7 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
         terminal.show(found)
     else:
         print_task(terminal, found)
-    return EXIT_FAILED if found.status == "failed" else 0
+    return ExitCode.FAILED if found.status == "failed" else ExitCode.DONE
 
 
 @click.command("list")
@@ -43,7 +45,9 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
     "--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339, Unix ms)."
 )
 @click.option("--to", "created_to", metavar="TIME", help="Created before.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks at most."
+)
 @asks_api
 def list_tasks(
     terminal: Terminal,
@@ -72,7 +76,7 @@ def list_tasks(
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_task)
 @asks_api
 def results(terminal: Terminal, task: str) -> None:
     """Show the tracks of a task that succeeded."""
@@ -83,7 +87,7 @@ def results(terminal: Terminal, task: str) -> None:
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_open_task)
 @asks_api
 def cancel(terminal: Terminal, task: str) -> None:
     """Cancel a task. Its log so far remains readable."""
@@ -95,33 +99,57 @@ def cancel(terminal: Terminal, task: str) -> None:
 
 
 @click.command
-@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@click.argument(
+    "tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=complete_open_task
+)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0), help="Seconds to wait at most.")
 @asks_api
 def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:
-    """Wait until the tasks have ended. Exits with 1 if one did not succeed."""
+    """Wait until the tasks have ended.
+
+    Exits with 1 if one did not succeed, and with 6 if --timeout is over before all have ended.
+    """
     terminal.preview(calls.task(tasks[0]))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with terminal.client() as client:
-        ended = [wait_for_end(client, task, deadline_s) for task in tasks]
+        ended = [_wait_for(client, task, deadline_s) for task in tasks]
     for task in ended:
         if terminal.as_json:
             terminal.show(task)
         else:
             echo(f"{task.id}  {task.status}")
-    return 0 if all(task.status == "succeeded" for task in ended) else EXIT_FAILED
+    succeeded = all(task.status == "succeeded" for task in ended)
+    return ExitCode.DONE if succeeded else ExitCode.FAILED
+
+
+def _wait_for(client: Client, task: str, deadline_s: float | None) -> TaskResource:
+    """Wait for a task's end; an error names the task, which may be one of many."""
+    try:
+        return wait_for_end(client, task, deadline_s)
+    except ApiProblem as exc:
+        raise about(exc, task) from exc
 
 
 def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) -> TaskResource:
-    """Poll until the task's status is final and return it; `ConsoleError` after the deadline."""
+    """Poll until the task's status is final and return it.
+
+    Raises `StillRunningError` after the deadline.
+    """
     for pause_s in itertools.chain(_POLLS_S, itertools.repeat(_POLLS_S[-1])):
         task = client.send(calls.task(task_id))
         if is_final(task):
             return task
         if deadline_s is not None and time.monotonic() + pause_s > deadline_s:
-            raise ConsoleError(f"{task_id} is still {task.status}")
+            raise StillRunningError(f"{task_id} is still {task.status}")
         time.sleep(pause_s)
     raise AssertionError  # the iterator never ends
+
+
+def failure(task: TaskResource) -> TaskFailedError:
+    """Return the error for a task that ended without success."""
+    reason = f": {task.error.message} ({task.error.code})" if task.error else ""
+    code = task.error.code if task.error else task.status
+    return TaskFailedError(f"{task.id} {task.status}{reason}", code)
 
 
 def fetch_results(client: Client, task_id: str) -> ResultResource:

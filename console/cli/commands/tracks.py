@@ -3,21 +3,32 @@
 import click
 
 from console.cli.commands.options import asks_api
+from console.cli.completion import complete_class, complete_task
 from console.cli.formatting import share
 from console.cli.terminal import Terminal
 from console.client import calls
 
 
 @click.command
-@click.argument("task", required=False)
-@click.option("--class", "class_name", help="Only this class.")
+@click.argument("task", required=False, shell_complete=complete_task)
+@click.option("--class", "class_name", help="Only this class.", shell_complete=complete_class)
 @click.option("--text", help="Only tracks with this text (OCR).")
-@click.option("--min-dwell", "min_dwell_s", type=click.FloatRange(0), metavar="SECONDS")
-@click.option("--min-confidence", type=click.FloatRange(0, 1))
+@click.option(
+    "--min-dwell",
+    "min_dwell_s",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Only tracks that were seen for so long.",
+)
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), help="Only tracks that were once so certain."
+)
 @click.option("--similar-to", metavar="TASK:TRACK", help="Nearest by feature vector first.")
 @click.option("--like-text", metavar="WORDS", help="Nearest to these words first: 'red truck'.")
 @click.option("--like-model", metavar="MODEL", help="The feature model for --like-text.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Tracks at most."
+)
 @asks_api
 def tracks(  # one parameter per option
     terminal: Terminal,
