@@ -24,12 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from console.stack.discovery import discover
 from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.screens.compare_with import CompareWithScreen
+from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.submit import SubmitScreen
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.step_editor import StepEditor
+from console.tui.widgets.table import Listing
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (132, 40)
@@ -49,9 +52,9 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
 
 
 async def tasks(pilot: Pilot[Any], console: ConsoleApp) -> None:
-    tab = console.query_one(TasksTab)
-    await until(pilot, lambda: tab.tasks.loaded and tab.selected)
-    await until(pilot, lambda: tab.tasks.knows_request(tab.selected or ""))
+    tab, listing = console.query_one(TasksTab), console.query_one("#task-list", Listing)
+    await until(pilot, lambda: tab.tasks.loaded and listing.key)
+    await until(pilot, lambda: all(tab.tasks.knows_request(row.key) for row in listing.rows[:20]))
 
 
 async def live(pilot: Pilot[Any], console: ConsoleApp) -> None:
@@ -107,19 +110,31 @@ async def submit(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await until(pilot, lambda: "gate-3" in str(screen.query_one("#submit-curl").render()))
 
 
+async def compare(pilot: Pilot[Any], console: ConsoleApp) -> None:
+    """Compare the last task with the one before it, of the same video."""
+    await tasks(pilot, console)
+    await pilot.press("equals_sign")
+    await until(pilot, lambda: isinstance(console.screen, CompareWithScreen))
+    await until(pilot, lambda: console.screen.query_one("#choices", Listing).rows)
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(console.screen, ComparisonScreen))
+    await until(pilot, lambda: console.screen.query_one("#differences", Listing).rows)
+
+
 SHOTS: dict[str, tuple[Shot, str]] = {
     "tasks": (tasks, "framewire-dark"),
     "live": (live, "framewire-dark"),
     "tracks": (tracks, "framewire-dark"),
     "system": (system, "framewire-dark"),
     "submit": (submit, "framewire-dark"),
+    "compare": (compare, "framewire-dark"),
     "light": (live, "framewire-light"),
 }
 
 
 async def take(shot: Shot, theme: str) -> str:
     """Return the console's screen as SVG."""
-    settings = ConsoleSettings(graphics=False, theme=theme)
+    settings = ConsoleSettings(theme=theme)
     console = ConsoleApp(discover(os.environ), settings)
     async with console.run_test(size=SIZE) as pilot:
         await shot(pilot, console)
