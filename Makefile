@@ -58,7 +58,7 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--constraints requirements.lock pyproject.toml --output-file deploy/server.lock
+		--extra text-encoder --constraints requirements.lock pyproject.toml --output-file deploy/server.lock
 	printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 - --output-file deploy/audit.lock
 	echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \

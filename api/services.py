@@ -34,6 +34,7 @@ from api.tasks.request_store import Requests
 from api.tasks.service import Tasks
 from api.tasks.source_secrets import SourceSecrets
 from api.tasks.submission import RecentTasks, Submissions, now_ms
+from api.tasks.text_vectors import TextVectors
 from models.registry import Registry
 from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
@@ -66,6 +67,7 @@ class Services:
     secrets: SourceSecrets
     submissions: Submissions
     tasks: Tasks
+    texts: TextVectors
     projects: Projects
     lag: Lag
     quotas: Quotas
@@ -94,10 +96,11 @@ class Services:
         requests = Requests(objects)
         secrets = SourceSecrets(objects, settings.secret_key)
         recent = RecentTasks(settings.recent_tasks_s)
+        models_dir = Path(settings.models) if settings.models else None
         quotas = Quotas(settings, directory, partial(stored_bytes, rows), log.open_tasks.count)
         return cls(
             settings=settings,
-            registry=Registry(Path(settings.models) if settings.models else None),
+            registry=Registry(models_dir),
             providers=load_providers(Path(settings.providers) if settings.providers else None),
             metrics=metrics,
             directory=directory,
@@ -130,6 +133,7 @@ class Services:
                 recent=recent,
                 results_wait_s=settings.results_wait_s,
             ),
+            texts=TextVectors(models_dir),
             projects=Projects(directory, publisher),
             lag=Lag(settings),
             quotas=quotas,
@@ -155,6 +159,7 @@ class Services:
         """Stop all parts: readers first, then the parts that write."""
         await self.log.close()
         await self.key_expiry.close()
+        await self.texts.close()
         await asyncio.to_thread(self.directory_reader.stop)
         await self.publisher.close()
         await asyncio.to_thread(self.rows.close)

@@ -1,7 +1,8 @@
-"""`python -m models list | add | quantize | verify`: models that ship, and a user's own.
+"""`python -m models list | add | remove | quantize | verify`: models that ship, and a user's own.
 
 list      one line per model, or one JSON array with --json
-add       import a user's own detector or network of feature vectors (ONNX or IR)
+add       import a user's own detector, network of feature vectors or text encoder (ONNX or IR)
+remove    remove a user's own model; it is not asked here whether tasks use it
 quantize  add an 8-bit network to such a detector, after showing what it changes on given clips
 verify    read every file of every model and compare its sha256 with the manifest
 """
@@ -17,6 +18,7 @@ from typing import Any
 from models.errors import ModelError
 from models.manifest import Manifest
 from models.registry import Registry
+from models.removal import removable_model, remove_model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +51,7 @@ def _list(registry: Registry, arguments: argparse.Namespace) -> str:
     if arguments.json:
         return json.dumps(summaries)
     return "\n".join(
-        f"{s['ref']:24} {s['kind']:8} {'default' if s['default'] else '':8} "
+        f"{s['ref']:24} {s['kind']:12} {'default' if s['default'] else '':8} "
         f"{s['licence']:12} {s['description']}"
         for s in summaries
     )
@@ -75,6 +77,16 @@ def _add(registry: Registry, arguments: argparse.Namespace) -> str:
     size = f"{manifest.dimensions} dimensions" if manifest.dimensions else ""
     told = f"{manifest.description}, {size or f'{len(manifest.classes)} classes'}"
     return f"added {manifest.ref}: {told}, in {manifest.directory}"
+
+
+def _remove(registry: Registry, arguments: argparse.Namespace) -> str:
+    if arguments.check:
+        manifest = removable_model(registry, arguments.name)
+    else:
+        manifest = remove_model(registry, arguments.name)
+    if arguments.json:
+        return json.dumps({"ref": manifest.ref, "kind": manifest.kind})
+    return f"{manifest.ref} can be removed" if arguments.check else f"removed {manifest.ref}"
 
 
 def _quantize(registry: Registry, arguments: argparse.Namespace) -> str:
@@ -123,8 +135,25 @@ def _parser() -> argparse.ArgumentParser:
         help=".onnx, an OpenVINO .xml with its .bin beside it, or a directory with one of them",
     )
     add.add_argument(
-        "--kind", choices=["detect", "feature"], help="feature: a network of feature vectors"
+        "--kind",
+        choices=["detect", "feature", "text-encoder"],
+        help="feature: a network of feature vectors; text-encoder: words that find their pictures",
     )
+    add.add_argument(
+        "--for",
+        dest="feature_model",
+        metavar="MODEL",
+        help="text-encoder: the feature model whose pictures it finds",
+    )
+    add.add_argument(
+        "--tokenizer",
+        type=Path,
+        help="text-encoder: its tokenizer.json; default: the one beside the network",
+    )
+    add.add_argument(
+        "--context-length", type=int, help="text-encoder: tokens of its input, if no file says it"
+    )
+    add.add_argument("--pad-token", help="text-encoder: what fills its input up, if no file says")
     add.add_argument(
         "--decoder", choices=["nanodet", "yolox", "ssd"], help="instead of what is recognised"
     )
@@ -146,6 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--threshold", type=float)
     add.add_argument("--low-threshold", type=float)
     add.add_argument("--iou-threshold", type=float)
+    remove = commands.add_parser("remove", parents=[common])
+    remove.set_defaults(run=_remove)
+    remove.add_argument("name", help="one of your own models: NAME, or NAME@VERSION")
+    remove.add_argument("--check", action="store_true", help="only say whether it could be removed")
     quantize = commands.add_parser("quantize", parents=[common])
     quantize.set_defaults(run=_quantize)
     quantize.add_argument("name", help="one of your own detectors")

@@ -6,6 +6,8 @@ ModelError
 ├── InvalidManifestError     a manifest is not readable or contradicts itself
 ├── InvalidModelFileError    a file is missing, was changed, or does not match its manifest
 ├── InferenceError           a loaded network failed on its input
+├── UnusableTextError        a text has no word that a text encoder knows
+├── RemovalRefusedError      a model cannot be removed; says why
 ├── UnsupportedDeviceError   the device or the precision does not exist on this machine
 └── MissingExtraError        an optional dependency is not installed
 """
@@ -50,6 +52,14 @@ class InvalidModelFileError(ModelError):
 
 class InferenceError(ModelError):
     """A loaded network failed while it ran; the next call may succeed."""
+
+
+class UnusableTextError(ModelError):
+    """A text encoder makes no vector of this text."""
+
+
+class RemovalRefusedError(ModelError):
+    """The model cannot be removed: it ships with the product, or something needs it."""
 
 
 class UnsupportedDeviceError(ModelError):

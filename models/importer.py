@@ -1,4 +1,4 @@
-"""Import of a user's own detector, as `framewire models add` does: copy, describe, test, publish.
+"""Import of a user's own model, as `framewire models add` does: copy, describe, test, publish.
 
 Atomic: nothing is visible in the user's directory until the network was compiled, run and decoded.
 """
@@ -35,6 +35,8 @@ from models.manifest import (
 from models.recognition import Recognised, recognise, recognise_embedding
 from models.registry import Registry
 from models.runtime import Runtime
+from models.text_description import TextWishes, describe_text, pictures_of, tokenizer_of
+from models.text_encoder import TextEncoder
 
 DecoderName: TypeAlias = Literal["nanodet", "yolox", "ssd"]
 Triple: TypeAlias = tuple[float, float, float]
@@ -44,17 +46,18 @@ _PENDING = ".adding-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserModel:
-    """A detector to import. None: use the network's value, or its format's usual one.
+    """A model to import. None: use the network's value, or its format's usual one.
 
     `network` is an ONNX file without external data, an OpenVINO IR .xml with its .bin in the same
     directory, or a directory with one of them. Without a `decoder`, the format is recognised
     (`models.recognition`). `classes` is a text file with one class name per line, in index order.
     `strides` and `centre` belong to the grid decoders, `first_label` to ssd (the label of the first
-    class: 1 if 0 is background).
+    class: 1 if 0 is background). `tokenizer` (a tokenizer.json), `feature_model` (whose pictures
+    its words find), `context_length` (tokens) and `pad_token` belong to text encoders.
     """
 
     network: Path
-    kind: Literal["detect", "feature"] = "detect"
+    kind: Literal["detect", "feature", "text-encoder"] = "detect"
     decoder: DecoderName | None = None
     classes: Path | None = None
     name: str | None = None
@@ -74,6 +77,10 @@ class UserModel:
     threshold: float | None = None
     low_threshold: float | None = None
     iou_threshold: float | None = None
+    tokenizer: Path | None = None
+    feature_model: str | None = None
+    context_length: int | None = None
+    pad_token: str | None = None
 
     @property
     def ref(self) -> str:
@@ -89,22 +96,35 @@ _USUAL_INPUT: dict[DecoderName, tuple[Triple, Triple, Resize]] = {
 
 
 def add_model(registry: Registry, own: UserModel) -> Manifest:
-    """Import a user's own detector into the registry's directory and reload the registry.
+    """Import a user's own model into the registry's directory and reload the registry.
 
-    If it raises (InvalidModelFileError or InvalidManifestError), it adds nothing.
+    If it raises (InvalidModelFileError, InvalidManifestError, or UnknownModelError for a text
+    encoder's feature model), it adds nothing.
     """
     if registry.user_dir is None:
         raise InvalidManifestError("there is no directory for a user's own models")
     if own.ref in {manifest.ref for manifest in registry.list()}:
         raise InvalidManifestError(f"{own.ref} exists already")
-    manifest = import_model(own, registry.user_dir)
+    paired = None
+    if own.kind == "text-encoder":
+        paired = pictures_of(registry, own.feature_model)
+    elif own.tokenizer or own.feature_model or own.context_length or own.pad_token:
+        raise InvalidManifestError("tokens and a feature model belong to --kind text-encoder")
+    manifest = import_model(own, registry.user_dir, paired=paired)
     registry.reload()
     return manifest
 
 
-def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None) -> Manifest:
+def import_model(
+    own: UserModel,
+    user_dir: Path,
+    runtime: Runtime | None = None,
+    *,
+    paired: Manifest | None = None,
+) -> Manifest:
     """Copy the model into a directory below `user_dir`, with a manifest; return the manifest.
 
+    `paired` is the feature model of a text encoder.
     Raises InvalidModelFileError if a file cannot be read, the network does not load, or its
     outputs do not fit the decoder or are of no known format; InvalidManifestError if an option is
     out of range, a class is named twice, or the name and version exist already.
@@ -118,8 +138,11 @@ def import_model(own: UserModel, user_dir: Path, runtime: Runtime | None = None)
     pending = Path(tempfile.mkdtemp(prefix=_PENDING, dir=user_dir))
     try:
         files = _copy_network(own.network, pending)
-        describe = _describe if own.kind == "detect" else _describe_embedding
-        described = describe(own, files, runtime, pending)
+        if own.kind == "text-encoder":
+            described = _describe_text_encoder(own, files, paired, pending)
+        else:
+            describe = _describe if own.kind == "detect" else _describe_embedding
+            described = describe(own, files, runtime, pending)
         try:
             text = _checked(described, final.name, pending, runtime)
         except InvalidModelFileError:
@@ -141,6 +164,8 @@ def _checked(described: Manifest, name: str, directory: Path, runtime: Runtime) 
     manifest = parse_manifest(text, name, directory)
     if manifest.kind == "feature":
         FeatureExtractor(runtime, manifest).check()
+    elif manifest.kind == "text-encoder":
+        TextEncoder(manifest).check()
     else:
         Detector(runtime, manifest).check()
     return text
@@ -192,14 +217,18 @@ def _copy_network(network: Path, into: Path) -> tuple[ModelFile, ...]:
     files = []
     for role, source in sources.items():
         target = into / f"network{source.suffix.lower()}"
-        try:
-            shutil.copyfile(source, target)
-        except OSError as exc:
-            raise InvalidModelFileError(f"cannot read {source}: {exc.strerror}") from exc
-        if not target.stat().st_size:
-            raise InvalidModelFileError(f"{source} is empty")
+        _copy(source, target)
         files.append(model_file(role, target))
     return tuple(files)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as exc:
+        raise InvalidModelFileError(f"cannot read {source}: {exc.strerror}") from exc
+    if not target.stat().st_size:
+        raise InvalidModelFileError(f"{source} is empty")
 
 
 def model_file(role: str, path: Path) -> ModelFile:
@@ -207,6 +236,35 @@ def model_file(role: str, path: Path) -> ModelFile:
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     return ModelFile(role=role, path=path.name, sha256=sha256, size_bytes=len(content))
+
+
+def _describe_text_encoder(
+    own: UserModel, files: tuple[ModelFile, ...], paired: Manifest | None, directory: Path
+) -> Manifest:
+    if paired is None:
+        raise InvalidManifestError("a text encoder is for one feature model: state which")
+    contents = [(directory / file.path).read_bytes() for file in files]
+    tokenizer = tokenizer_of(own.network, own.tokenizer)
+    _copy(tokenizer, directory / "tokenizer.json")
+    found = describe_text(
+        own.network,
+        *_two(contents),
+        tokenizer,
+        TextWishes(paired, own.context_length, own.pad_token),
+    )
+    return Manifest(
+        name=own.name or _name_of(own.network),
+        version=own.version,
+        kind="text-encoder",
+        description=own.description
+        or f"words that find the pictures of {paired.ref} ({found.output_name})",
+        licence=own.licence,
+        source=own.source or own.network.name,
+        files=(*files, model_file("tokenizer", directory / "tokenizer.json")),
+        dimensions=paired.dimensions,
+        output=found.output,
+        text=found.options,
+    )
 
 
 def _describe_embedding(

@@ -20,12 +20,20 @@ from models.sizes import InputFit
 USER_MANIFEST = "manifest.toml"
 
 
-Kind: TypeAlias = Literal["detect", "ocr", "feature"]
+StepKind: TypeAlias = Literal["detect", "ocr", "feature"]
+Kind: TypeAlias = StepKind | Literal["text-encoder"]
+"""A text encoder is no step: it makes the vectors of words, for `like_text`."""
 Resize: TypeAlias = Literal["plain", "letterbox"]
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Version: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$")]
+Ref: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}@[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$"),
+]
+MAX_CONTEXT = 1024
+"""Longest input of a text encoder in tokens; that of CLIP is 77, of SigLIP 64."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -130,12 +138,24 @@ class Thresholds(_Struct, frozen=True):
     iou_threshold: Fraction = 0.6
 
 
+class TextOptions(_Struct, frozen=True):
+    """Input of a text encoder: `context_length` token ids, cut or filled up with `pad_id`.
+
+    `feature_model` is the feature model whose pictures its vectors find: vectors of other models
+    are never compared with them.
+    """
+
+    feature_model: Ref
+    context_length: Annotated[int, msgspec.Meta(ge=1, le=MAX_CONTEXT)]
+    pad_id: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+
+
 class Manifest(_Struct, frozen=True):
     """One model. `directory` contains its files, and is not part of the TOML.
 
     `reads_turned`: an ocr model reads lines of which it is not sure a second time, upside down.
-    `output`: the one of a feature network's outputs that is the vector; `one_by_one`: it takes one
-    picture at a time.
+    `output`: the one of a feature network's or text encoder's outputs that is the vector;
+    `one_by_one`: it takes one picture at a time. `text`: the input of a text encoder.
     """
 
     name: Name
@@ -153,6 +173,7 @@ class Manifest(_Struct, frozen=True):
     reads_turned: bool = False
     output: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     one_by_one: bool = False
+    text: TextOptions | None = None
     directory: Path = Path()
 
     @property
@@ -226,6 +247,8 @@ def _check(manifest: Manifest, origin: str) -> None:
         )
     if manifest.kind == "feature" and not (manifest.input and manifest.dimensions):
         raise InvalidManifestError(f"{origin}: a feature model needs `input` and `dimensions`")
+    if manifest.kind == "text-encoder" and not (manifest.text and manifest.dimensions):
+        raise InvalidManifestError(f"{origin}: a text encoder needs `text` and `dimensions`")
     if len(set(manifest.classes)) != len(manifest.classes):
         raise InvalidManifestError(f"{origin}: `classes` names one class twice")
     if manifest.thresholds.low_threshold > manifest.thresholds.threshold:

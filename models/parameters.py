@@ -175,6 +175,7 @@ _BUILDERS: dict[str, Callable[[Manifest], dict[str, Parameter]]] = {
     "detect": _detect,
     "ocr": _ocr,
     "feature": _feature,
+    "text-encoder": lambda _: {},  # no step has one
 }
 
 

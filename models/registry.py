@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from models.errors import InvalidManifestError, UnknownModelError
-from models.manifest import USER_MANIFEST, Kind, Manifest, load_manifest
+from models.manifest import USER_MANIFEST, Manifest, StepKind, load_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 CATALOG = Path(__file__).parent / "catalog"
-DEFAULTS: dict[Kind, str] = {
+DEFAULTS: dict[StepKind, str] = {
     "detect": "nanodet-g@1.1.0",
     "ocr": "ppocr@6.0.0",
     "feature": "strip512@1.0.0",
@@ -60,7 +60,7 @@ class Registry:
         stamp = self._stamp_of_user_dir()
         if stamp == self._stamp:
             return
-        by_ref = {m.ref: m for m in self._by_ref.values() if not self._is_users(m)}
+        by_ref = {m.ref: m for m in self._by_ref.values() if not self.is_users(m)}
         for path in self._user_paths():
             try:
                 manifest = load_manifest(path)
@@ -81,23 +81,33 @@ class Registry:
     def resolve(self, name: str) -> Manifest:
         """Resolve a step's `model`: a kind, `name@version`, or a name (its newest version).
 
-        Raises UnknownModelError, which lists every valid name.
+        Raises UnknownModelError, which lists the names of all models that steps can use.
         """
         ref = DEFAULTS.get(name, name)  # type: ignore[call-overload]  # callers may pass any string
-        if ref not in self._by_ref:
-            self.refresh()
+        self.refresh()
         if ref in self._by_ref:
             return self._by_ref[ref]
-        versions = [manifest for manifest in self._by_ref.values() if manifest.name == name]
+        versions = self.versions(name)
         if not versions:
-            raise UnknownModelError(name, (*DEFAULTS, *sorted(self._by_ref)))
-        return max(versions, key=lambda manifest: _version_key(manifest.version))
+            of_steps = sorted(m.ref for m in self._by_ref.values() if m.kind in DEFAULTS)
+            raise UnknownModelError(name, (*DEFAULTS, *of_steps))
+        return versions[-1]
+
+    def versions(self, name: str) -> Sequence[Manifest]:
+        """All versions of the models with this name, oldest first."""
+        found = [manifest for manifest in self._by_ref.values() if manifest.name == name]
+        return sorted(found, key=lambda manifest: _version_key(manifest.version))
+
+    def text_encoders(self) -> Mapping[str, Manifest]:
+        """The text encoder of each feature model that has one, by the feature model's ref."""
+        return {m.text.feature_model: m for m in reversed(self.list()) if m.text is not None}
 
     def is_default(self, manifest: Manifest) -> bool:
         """Whether `detect`, `ocr` or `feature` resolves to this model."""
-        return DEFAULTS[manifest.kind] == manifest.ref
+        return manifest.ref in DEFAULTS.values()
 
-    def _is_users(self, manifest: Manifest) -> bool:
+    def is_users(self, manifest: Manifest) -> bool:
+        """Whether the model is in the user's directory: it did not ship with the product."""
         return self.user_dir is not None and self.user_dir in manifest.directory.parents
 
     def _stamp_of_user_dir(self) -> tuple[tuple[str, int], ...]:

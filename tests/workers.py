@@ -128,6 +128,7 @@ def make_spec(
     steps = []
     for kind in kinds:
         manifest = registry.resolve(kind)
+        assert manifest.kind != "text-encoder"
         given = (parameters or {}).get(kind, {})
         steps.append(
             Step(

@@ -270,7 +270,10 @@ class ResultResource(msgspec.Struct, frozen=True):
 
 
 class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
-    """One track of any task of the project; `distance` (cosine) only with `similar_to`."""
+    """One track of any task of the project.
+
+    `distance` (cosine) only with `similar_to` or `like_text`.
+    """
 
     task: str
     track_id: int
@@ -390,7 +393,10 @@ class UsagePage(msgspec.Struct, frozen=True):
 
 
 class ModelResource(msgspec.Struct, frozen=True):
-    """A model for steps, named by `id`, or by its kind if it is that kind's `default`."""
+    """A model for steps, named by `id`, or by its kind if it is that kind's `default`.
+
+    Text encoders are for no step: their words find the pictures of `feature_model`.
+    """
 
     id: str
     object: Literal["model"]
@@ -404,6 +410,7 @@ class ModelResource(msgspec.Struct, frozen=True):
     classes: list[str]
     parameters: dict[str, Any]
     devices: list[str]
+    feature_model: str | None = None
 
 
 class ModelPage(msgspec.Struct, frozen=True):

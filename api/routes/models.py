@@ -48,6 +48,7 @@ def _resource(manifest: Manifest, *, default: bool, devices: list[str]) -> Model
         classes=list(manifest.classes),
         parameters=parameters_schema(manifest),
         devices=devices,
+        feature_model=None if manifest.text is None else manifest.text.feature_model,
     )
 
 

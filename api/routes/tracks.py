@@ -1,4 +1,4 @@
-"""Track search route: tracks of all tasks, by properties or by visual similarity."""
+"""Track search route: tracks of all tasks, by properties, by visual similarity or by words."""
 
 from typing import Annotated
 
@@ -7,18 +7,43 @@ from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import TrackPage
+from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, decode_cursor
 from api.routes.dependencies import TheProject, TheServices
 from api.routes.openapi import problems
 from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
-from api.store.track_queries import TrackQuery
+from api.services import Services
+from api.store.track_queries import LikeVector, TrackQuery
+from api.tasks.text_search import MAX_LIKE_TEXT, choose_text_encoder, parse_like_text
 from api.tasks.track_search import parse_similar_to, public_classes, search_tracks
 from api.timestamps import parse_time_ms
 
 Text = Annotated[str | None, QueryParameter(name="text", required=False, max_length=256)]
 
 
-@get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422))
+LikeText = Annotated[
+    str | None,
+    QueryParameter(
+        name="like_text",
+        required=False,
+        description=(
+            "Words for what is looked for, nearest first; at most"
+            f" {MAX_LIKE_TEXT} characters. A text encoder must be added for the feature model."
+        ),
+    ),
+]
+LikeModel = Annotated[
+    str | None,
+    QueryParameter(
+        name="like_model",
+        required=False,
+        max_length=128,
+        description="The feature model whose vectors are compared with the words of like_text.",
+    ),
+]
+
+
+@get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422, 503))
 async def get_tracks(
     services: TheServices,
     project: TheProject,
@@ -32,10 +57,15 @@ async def get_tracks(
     ] = None,
     text: Text = None,
     similar_to: Annotated[str | None, QueryParameter(name="similar_to", required=False)] = None,
+    like_text: LikeText = None,
+    like_model: LikeModel = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> TrackPage:
-    """Search the tracks of all the project's tasks; `similar_to=task:track` sorts by similarity."""
+    """Search the tracks of all the project's tasks.
+
+    `similar_to=task:track` sorts by similarity to a track, `like_text` by similarity to words.
+    """
     query = TrackQuery(
         tasks=tuple(task or ()),
         classes=public_classes(class_name or ()),
@@ -45,9 +75,29 @@ async def get_tracks(
         min_confidence=min_confidence,
         text=text,
         similar_to=None if similar_to is None else parse_similar_to(similar_to),
+        like=await _like(services, project, like_text, like_model, similar_to),
     )
     after = None if cursor is None else decode_cursor(cursor, TrackCursor)
     return await search_tracks(services.rows, project, query, after, limit)
+
+
+async def _like(
+    services: Services,
+    project: str,
+    like_text: str | None,
+    like_model: str | None,
+    similar_to: str | None,
+) -> LikeVector | None:
+    """Return the vector of the words that are looked for; raises InvalidRequestError."""
+    if like_text is None:
+        if like_model is not None:
+            raise InvalidRequestError.at("like_model", "belongs to like_text")
+        return None
+    if similar_to is not None:
+        raise InvalidRequestError.at("like_text", "cannot be combined with similar_to")
+    text = parse_like_text(like_text)
+    model, encoder = choose_text_encoder(services.registry, like_model)
+    return LikeVector(model, await services.texts.get(project, encoder, text))
 
 
 HANDLERS = [get_tracks]

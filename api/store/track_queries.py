@@ -1,5 +1,7 @@
 """ClickHouse queries on tracks, embeddings and detections: results, search, similarity, boxes."""
 
+import struct
+
 import msgspec
 
 from api.http.pagination import TrackCursor
@@ -13,7 +15,7 @@ _COLUMNS = """task_id, track_id, class, first_frame, last_frame, frames_seen, be
 
 
 class IndexedTrack(msgspec.Struct, frozen=True):
-    """A row of `tracks`. `created_ms` is the task's; `distance` is 0 without `similar_to`."""
+    """A row of `tracks`. `created_ms` is the task's; `distance` is 0 unless it is by likeness."""
 
     task_id: str
     track_id: int
@@ -33,11 +35,22 @@ class IndexedTrack(msgspec.Struct, frozen=True):
     distance: float = 0.0
 
 
+class LikeVector(msgspec.Struct, frozen=True):
+    """A vector to compare tracks with: little-endian float32, of the space of a feature model.
+
+    `model` is that model's `name@version`.
+    """
+
+    model: str
+    vector: bytes
+
+
 class TrackQuery(msgspec.Struct, frozen=True):
     """Filter of a track search; None does not filter. Times are the task's creation time.
 
     `text` is a substring of the track's text, case-insensitive. `similar_to` is a task and a track
-    of the same project: the result is then ordered by cosine distance, without that track.
+    of the same project: the result is then ordered by cosine distance, without that track. `like`
+    orders it by the distance to a vector: tracks of tasks whose only feature model is its own.
     """
 
     tasks: tuple[str, ...] = ()
@@ -48,6 +61,12 @@ class TrackQuery(msgspec.Struct, frozen=True):
     min_confidence: float | None = None
     text: str | None = None
     similar_to: tuple[str, int] | None = None
+    like: LikeVector | None = None
+
+    @property
+    def is_by_likeness(self) -> bool:
+        """Whether tracks have a distance and come nearest first."""
+        return self.similar_to is not None or self.like is not None
 
 
 async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:
@@ -75,12 +94,12 @@ async def has_vector(rows: Rows, project: str, task: str, track: int) -> bool:
 async def find_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> list[IndexedTrack]:
-    """Return the matching tracks, newest task first; with `similar_to`, nearest first."""
+    """Return the matching tracks, newest task first; by likeness, nearest first."""
     conditions, parameters = _conditions(query)
     parameters |= {"project": project, "limit": limit}
     conditions.insert(0, "project = {project:String}")
     where = " AND ".join(conditions)
-    if query.similar_to is None:
+    if not query.is_by_likeness:
         if after is not None:
             where += """ AND (-toUnixTimestamp64Milli(created_at), task_id, track_id)
                 > ({after_order:Int64}, {after_id:String}, {after_track:UInt32})"""
@@ -102,27 +121,45 @@ async def find_tracks(
                 "after_id": after.task_id,
                 "after_track": after.track_id,
             }
-        parameters |= {"like_task": query.similar_to[0], "like_track": query.similar_to[1]}
+        wanted, among, more = _wanted(query)
+        parameters |= more
         sql = f"""SELECT * FROM (
                 SELECT {_COLUMNS}, distance FROM {tables.TRACKS} FINAL
                 INNER JOIN (
-                    SELECT task_id, track_id, cosineDistance(vector, (
-                        SELECT vector FROM {tables.EMBEDDINGS} FINAL
-                        WHERE project = {{project:String}} AND task_id = {{like_task:String}}
-                        AND track_id = {{like_track:UInt32}} LIMIT 1
-                    )) AS distance
+                    SELECT task_id, track_id, cosineDistance(vector, {wanted}) AS distance
                     FROM {tables.EMBEDDINGS} FINAL
-                    WHERE project = {{project:String}} AND length(vector) = length((
-                        SELECT vector FROM {tables.EMBEDDINGS} FINAL
-                        WHERE project = {{project:String}} AND task_id = {{like_task:String}}
-                        AND track_id = {{like_track:UInt32}} LIMIT 1
-                    ))
-                    AND (task_id, track_id) != ({{like_task:String}}, {{like_track:UInt32}})
+                    WHERE project = {{project:String}} AND length(vector) = length({wanted})
+                    AND {among}
                 ) AS near USING (task_id, track_id)
                 WHERE {where}
             ) {page}
             ORDER BY distance, task_id, track_id LIMIT {{limit:UInt32}}"""  # noqa: S608
     return [IndexedTrack(*row) for row in await rows.query(sql, parameters)]
+
+
+def _wanted(query: TrackQuery) -> tuple[str, str, dict[str, object]]:
+    """Return the vector to compare with, the condition on embeddings, and their parameters."""
+    if query.like is not None:
+        numbers = struct.unpack(f"<{len(query.like.vector) // 4}f", query.like.vector)
+        # Numbers in the statement itself: as a parameter, they would be a URL of 80 KiB.
+        wanted = f"CAST([{','.join(map(repr, numbers))}], 'Array(Float32)')"
+        among = f"""task_id IN (
+                        SELECT task_id FROM {tables.TASKS} FINAL
+                        WHERE project = {{project:String}} AND has(models, {{like_model:String}})
+                        AND arrayAll(
+                            (step, model) -> step != 'feature' OR model = {{like_model:String}},
+                            steps, models
+                        )
+                    )"""  # noqa: S608 - constants
+        return wanted, among, {"like_model": query.like.model}
+    task, track = query.similar_to or ("", 0)
+    wanted = f"""(
+                        SELECT vector FROM {tables.EMBEDDINGS} FINAL
+                        WHERE project = {{project:String}} AND task_id = {{like_task:String}}
+                        AND track_id = {{like_track:UInt32}} LIMIT 1
+                    )"""  # noqa: S608 - constants
+    among = "(task_id, track_id) != ({like_task:String}, {like_track:UInt32})"
+    return wanted, among, {"like_task": task, "like_track": track}
 
 
 def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:

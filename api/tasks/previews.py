@@ -18,8 +18,8 @@ from api.settings import MIB
 from api.store.clickhouse import Rows
 from api.store.object_store import Objects, StoreUnavailableError
 from api.store.track_queries import boxes_of_frame
+from api.tasks.fair_queue import FairQueue
 from api.tasks.preview_process import FrameChild
-from api.tasks.preview_queue import PreviewQueue
 from api.tasks.source_secrets import SourceSecrets
 from streamproc.contract.preview import (
     NO_SUCH_FRAME,
@@ -72,7 +72,13 @@ class Frames:
         self._objects = objects
         self._secrets = secrets
         self._rows = rows
-        self._turns = PreviewQueue(MAX_CHILDREN, MAX_WAITING, MAX_WAITING_PER_PROJECT)
+        self._turns = FairQueue(
+            MAX_CHILDREN,
+            MAX_WAITING,
+            MAX_WAITING_PER_PROJECT,
+            what="frames",
+            busy_code="frames_busy",
+        )
         self._idle: list[FrameChild] = []
         self._kept: LRUCache[_Key, Picture] = LRUCache(CACHE_BYTES, getsizeof=_size_bytes)
 

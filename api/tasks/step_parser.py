@@ -36,7 +36,7 @@ def read_steps(steps: Sequence[StepRequest], registry: Registry) -> tuple[task_s
     return tuple(
         task_spec.Step(kind=manifest.kind, model=manifest.ref, parameters=values, when=when)
         for manifest, values, when in zip(manifests, parameters, whens, strict=True)
-        if manifest is not None
+        if manifest is not None and manifest.kind != "text-encoder"
     )
 
 
@@ -44,12 +44,21 @@ def _resolve(
     step: StepRequest, at: str, registry: Registry, errors: list[FieldError]
 ) -> Manifest | None:
     try:
-        return registry.resolve(step.model)
+        manifest = registry.resolve(step.model)
     except UnknownModelError as exc:
         errors.append(
             FieldError(field=f"{at}.model", message=_listed("no such model", exc.available))
         )
         return None
+    if manifest.kind == "text-encoder":
+        errors.append(
+            FieldError(
+                field=f"{at}.model",
+                message="is a text encoder: it is for like_text of track searches, not for steps",
+            )
+        )
+        return None
+    return manifest
 
 
 def _parameters(

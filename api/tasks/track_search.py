@@ -17,7 +17,7 @@ from models.class_names import public_class
 async def search_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> TrackPage:
-    """Return a page of tracks, newest task first; with `similar_to`, nearest first.
+    """Return a page of tracks, newest task first; by likeness, nearest first.
 
     Raises InvalidRequestError if the `similar_to` track has no feature vector.
     """
@@ -27,9 +27,8 @@ async def search_tracks(
         )
     found = await find_tracks(rows, project, query, after, limit + 1)
     page = found[:limit]
-    similar = query.similar_to is not None
     return TrackPage(
-        data=[_resource(track, similar=similar) for track in page],
+        data=[_resource(track, with_distance=query.is_by_likeness) for track in page],
         next_cursor=encode_cursor(_place(page[-1])) if len(found) > limit else None,
     )
 
@@ -70,10 +69,10 @@ def summary_of(track: IndexedTrack) -> TrackSummary:
     )
 
 
-def _resource(track: IndexedTrack, *, similar: bool) -> TrackResource:
+def _resource(track: IndexedTrack, *, with_distance: bool) -> TrackResource:
     return TrackResource(
         task=track.task_id,
         **msgspec.structs.asdict(summary_of(track)),
         created_at=rfc3339(track.created_ms),
-        distance=track.distance if similar else UNSET,
+        distance=track.distance if with_distance else UNSET,
     )

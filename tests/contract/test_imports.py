@@ -77,7 +77,7 @@ PLANTS = {
         "import cv2",
     ),
     (
-        "only the runtime, what changes graphs, what recognises exports, and the converter of the "
+        "only the runtimes, what changes graphs, what recognises exports, and the converter of the "
         "weights know OpenVINO"
     ): (
         "models/detector.py",

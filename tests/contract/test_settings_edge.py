@@ -16,7 +16,7 @@ ENTRY_POINTS = {
     "streamproc/worker/process.py",
 }
 NO_SETTINGS = {
-    "api/tasks/preview_process.py": "what a child inherits, which reads it itself",
+    "api/tasks/line_child.py": "what a child inherits, which reads it itself",
     "streamproc/embedded_kafka/jars.py": "where this user's caches are",
 }
 

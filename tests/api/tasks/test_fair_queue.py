@@ -1,4 +1,4 @@
-"""Turns at making frames: shared between projects, bounded, and never lost."""
+"""Turns at costly requests: shared between projects, bounded, and never lost."""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from api.errors import UnavailableError
-from api.tasks.preview_queue import PreviewQueue
+from api.tasks.fair_queue import FairQueue
 
 
 async def settle() -> None:
@@ -14,10 +14,16 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def queue(n_at_once: int, n_waiting: int, n_waiting_per_project: int) -> FairQueue:
+    return FairQueue(
+        n_at_once, n_waiting, n_waiting_per_project, what="frames", busy_code="frames_busy"
+    )
+
+
 class Visitors:
     """Holders of turns that stay until they are let go."""
 
-    def __init__(self, turns: PreviewQueue) -> None:
+    def __init__(self, turns: FairQueue) -> None:
         self._turns = turns
         self.inside: list[str] = []
         self.refused: list[str] = []
@@ -53,7 +59,7 @@ class Visitors:
 
 def test_a_project_full_of_slow_frames_leaves_a_turn_and_the_queue_to_others() -> None:
     async def play() -> None:
-        visitors = Visitors(PreviewQueue(2, 32, 8))
+        visitors = Visitors(queue(2, 32, 8))
         await visitors.come(*[f"a{i}" for i in range(16)])
         assert visitors.inside == ["a0"]
         assert visitors.refused == [f"a{i}" for i in range(9, 16)]
@@ -65,7 +71,7 @@ def test_a_project_full_of_slow_frames_leaves_a_turn_and_the_queue_to_others() -
 
 def test_projects_take_turns_whatever_each_has_queued() -> None:
     async def play() -> None:
-        visitors = Visitors(PreviewQueue(1, 32, 8))
+        visitors = Visitors(queue(1, 32, 8))
         await visitors.come("a0", "a1", "a2", "b0", "b1", "c0")
         order = []
         while visitors.inside:
@@ -78,7 +84,7 @@ def test_projects_take_turns_whatever_each_has_queued() -> None:
 
 def test_the_queue_of_all_is_bounded_too() -> None:
     async def play() -> None:
-        visitors = Visitors(PreviewQueue(1, 4, 3))
+        visitors = Visitors(queue(1, 4, 3))
         await visitors.come(*[f"{name}{i}" for name in "abc" for i in range(2)])
         assert visitors.refused == ["c1"]
 
@@ -88,7 +94,7 @@ def test_the_queue_of_all_is_bounded_too() -> None:
 @pytest.mark.parametrize("who", ["a0", "b0"])
 def test_who_hangs_up_inside_or_in_the_queue_gives_the_turn_back(who: str) -> None:
     async def play() -> None:
-        visitors = Visitors(PreviewQueue(1, 32, 8))
+        visitors = Visitors(queue(1, 32, 8))
         await visitors.come("a0", "b0", "c0")
         await visitors.cancel(who)
         left = [name for name in ("a0", "b0", "c0") if name != who]

@@ -1,4 +1,4 @@
-"""Fair queue for previews: round-robin over projects, with limits on waiting requests."""
+"""Fair queue of costly requests: round-robin over projects, with limits on those that wait."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -7,17 +7,26 @@ from contextlib import asynccontextmanager
 
 from api.errors import UnavailableError
 
-_BUSY = "frames_busy"
 
-
-class PreviewQueue:
+class FairQueue:
     """At most `n_at_once` concurrent turns; a turn is an `async with`. Use from one event loop.
 
     Projects are served round-robin. One project can have at most all turns but one: a slow source
-    holds a turn for many seconds, so one turn remains for other projects.
+    holds a turn for many seconds, so one turn remains for other projects. `what` (a plural) and
+    `busy_code` are what a refusal says.
     """
 
-    def __init__(self, n_at_once: int, n_waiting: int, n_waiting_per_project: int) -> None:
+    def __init__(
+        self,
+        n_at_once: int,
+        n_waiting: int,
+        n_waiting_per_project: int,
+        *,
+        what: str,
+        busy_code: str,
+    ) -> None:
+        self._what = what
+        self._busy_code = busy_code
         self._n_at_once = n_at_once
         self._n_waiting = n_waiting
         self._n_waiting_per_project = n_waiting_per_project
@@ -42,10 +51,12 @@ class PreviewQueue:
         own = self._waiting.get(project, ())
         if len(own) >= self._n_waiting_per_project:
             raise UnavailableError(
-                f"This project waits for {len(own)} frames: the limit.", code=_BUSY
+                f"This project waits for {len(own)} {self._what}: the limit.", code=self._busy_code
             )
         if sum(map(len, self._waiting.values())) >= self._n_waiting:
-            raise UnavailableError("Too many frames are asked for at once.", code=_BUSY)
+            raise UnavailableError(
+                f"Too many {self._what} are asked for at once.", code=self._busy_code
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(project, deque()).append(turn)
         self._wake()

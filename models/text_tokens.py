@@ -1,0 +1,115 @@
+"""Tokenizer of a text encoder: a `tokenizer.json` of Hugging Face's library `tokenizers`."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from models.errors import InvalidModelFileError, MissingExtraError, UnusableTextError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
+"""The largest that are in use, of a quarter of a million tokens, have half of that."""
+_SAMPLES = ("a photo of a red truck", "a photo of a white dog", "a person with a blue bag")
+_MAX_SAMPLES = 1000
+_MARKS = ("</w>", "##", "\u2581", "\u0120")
+"""What vocabularies add to words: their ends, their continuations, the blanks before them."""
+
+
+class Tokens(NamedTuple):
+    """Token ids of a text, and 1 for each that is not padding."""
+
+    ids: list[int]
+    mask: list[int]
+
+
+class TextTokens:
+    """A tokenizer. Raises InvalidModelFileError if it cannot be read, MissingExtraError."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._name = name
+        self._tokenizer = _read(name, content)
+        self._tokenizer.encode_special_tokens = True  # a text's `</s>` is text, and ends nothing
+        self._unknown = _unknown_id(self._tokenizer)
+
+    @property
+    def context_length(self) -> int | None:
+        """The length to which it cuts or fills up texts by itself; None if it does not say."""
+        cut, filled = self._tokenizer.truncation, self._tokenizer.padding
+        length = (filled or {}).get("length") or (cut or {}).get("max_length")
+        return None if length is None else int(length)
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id with which it fills up texts by itself; None if it does not say."""
+        filled = self._tokenizer.padding
+        return None if filled is None else int(filled["pad_id"])
+
+    @property
+    def max_id(self) -> int:
+        """The highest id of its vocabulary."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token; None if the vocabulary has no such token."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def fix(self, context_length: int, pad_id: int) -> None:
+        """From now on, cut or fill up each text to this length."""
+        direction = (self._tokenizer.padding or {}).get("direction", "right")
+        token = self._tokenizer.id_to_token(pad_id) or ""
+        self._tokenizer.enable_truncation(max_length=context_length)
+        self._tokenizer.enable_padding(
+            direction=direction, pad_id=pad_id, pad_token=token, length=context_length
+        )
+
+    def encode(self, text: str) -> Tokens:
+        """The tokens of a text, cut or filled up to the fixed length.
+
+        Raises UnusableTextError if none of its words is known.
+        """
+        try:
+            found = self._tokenizer.encode(text)
+        except (TypeError, ValueError) as exc:
+            raise UnusableTextError(f"{self._name} cannot read this text") from exc
+        pairs = zip(found.ids, found.special_tokens_mask, strict=True)
+        if not any(id_ != self._unknown for id_, is_special in pairs if not is_special):
+            raise UnusableTextError(f"{self._name} knows no word of this text")
+        return Tokens(found.ids, found.attention_mask)
+
+    def samples(self) -> Iterator[Tokens]:
+        """Texts to try a network with: of everyday words, then of the vocabulary's own."""
+        vocabulary = islice(self._tokenizer.get_vocab(with_added_tokens=False), _MAX_SAMPLES)
+        for text in (*_SAMPLES, *vocabulary):
+            for mark in _MARKS:
+                text = text.replace(mark, "")  # noqa: PLW2901 - the text without any mark
+            try:
+                yield self.encode(text)
+            except UnusableTextError:
+                continue
+
+
+def _read(name: str, content: bytes) -> "Tokenizer":
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415  # an optional dependency
+    except ImportError as exc:
+        raise MissingExtraError(
+            "text encoders need the library tokenizers: pip install 'framewire[text-encoder]'"
+        ) from exc
+    if len(content) > MAX_TOKENIZER_BYTES:
+        raise InvalidModelFileError(f"{name} has more than {MAX_TOKENIZER_BYTES >> 20} MiB")
+    try:
+        return Tokenizer.from_buffer(content)
+    except ValueError as exc:
+        raise InvalidModelFileError(f"{name} is no tokenizer.json: {exc}") from exc
+
+
+def _unknown_id(tokenizer: "Tokenizer") -> int | None:
+    """The id of what the vocabulary lacks; None if its model has no such token."""
+    model = tokenizer.model
+    token = getattr(model, "unk_token", None)
+    if token is not None:
+        return tokenizer.token_to_id(token)
+    return getattr(model, "unk_id", None)
