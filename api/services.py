@@ -30,6 +30,7 @@ from api.settings import Settings
 from api.store.clickhouse import Rows
 from api.store.object_store import Objects
 from api.store.usage_queries import stored_bytes
+from api.tasks.model_use import ModelUse
 from api.tasks.request_store import Requests
 from api.tasks.service import Tasks
 from api.tasks.source_secrets import SourceSecrets
@@ -68,6 +69,7 @@ class Services:
     submissions: Submissions
     tasks: Tasks
     texts: TextVectors
+    model_use: ModelUse
     projects: Projects
     lag: Lag
     quotas: Quotas
@@ -134,6 +136,7 @@ class Services:
                 results_wait_s=settings.results_wait_s,
             ),
             texts=TextVectors(models_dir),
+            model_use=ModelUse(rows, recent, directory),
             projects=Projects(directory, publisher),
             lag=Lag(settings),
             quotas=quotas,

@@ -9,6 +9,7 @@ PROJECTS = "/v1/admin/projects"
 AUDIT = "/v1/admin/audit"
 KEYS = "/v1/admin/keys"
 USAGE = "/v1/admin/usage"
+ADMIN_MODELS = "/v1/admin/models"
 
 
 def task(task_id: str) -> str:
@@ -21,6 +22,10 @@ def stream(task_id: str) -> str:
 
 def frame(task_id: str, index: int | str) -> str:
     return f"{TASKS}/{task_id}/frames/{index}.jpg"
+
+
+def model_tasks(model: str) -> str:
+    return f"{ADMIN_MODELS}/{model}/tasks"
 
 
 def results(task_id: str) -> str:

@@ -417,6 +417,22 @@ class ModelPage(msgspec.Struct, frozen=True):
     data: list[ModelResource]
 
 
+class ModelTask(msgspec.Struct, frozen=True):
+    """A task that waits or runs and needs a model."""
+
+    id: str
+    project: str
+    status: Status
+    created_at: str
+
+
+class ModelTaskPage(msgspec.Struct, frozen=True):
+    """The tasks that need a model, oldest first; `total` counts also those that are not listed."""
+
+    data: list[ModelTask]
+    total: int
+
+
 class SandboxResource(msgspec.Struct, frozen=True):
     """The sandbox of a worker's decoders; `missing` names the parts that its host refused."""
 

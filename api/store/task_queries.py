@@ -69,6 +69,49 @@ async def list_tasks(
     return [IndexedTask(*row) for row in found]
 
 
+class OpenTask(msgspec.Struct, frozen=True):
+    """A task that waits or runs, of any project."""
+
+    task_id: str
+    project: str
+    status: tables.TaskStatus
+    created_ms: int
+
+
+_OPEN_WITH_MODEL = "status IN ('pending', 'running') AND has(models, {model:String})"
+
+
+async def open_tasks_with_model(rows: Rows, model: str, limit: int) -> list[OpenTask]:
+    """Return tasks of all projects that wait or run and have a step of `model`, oldest first."""
+    found = await rows.query(
+        f"""SELECT task_id, project, status, toUnixTimestamp64Milli(created_at)
+        FROM {tables.TASKS} FINAL WHERE {_OPEN_WITH_MODEL}
+        ORDER BY created_at, task_id LIMIT {{limit:UInt32}}""",  # noqa: S608 - constants
+        {"model": model, "limit": limit},
+    )
+    return [OpenTask(*row) for row in found]
+
+
+async def count_open_tasks_with_model(rows: Rows, model: str) -> int:
+    """Return how many tasks of all projects wait or run and have a step of `model`."""
+    found = await rows.query(
+        f"SELECT count() FROM {tables.TASKS} FINAL WHERE {_OPEN_WITH_MODEL}",  # noqa: S608
+        {"model": model},
+    )
+    return int(found[0][0])
+
+
+async def known_task_ids(rows: Rows, task_ids: Sequence[str]) -> set[str]:
+    """Return those of the tasks, of any project, that are in the index."""
+    if not task_ids:
+        return set()
+    found = await rows.query(
+        f"SELECT DISTINCT task_id FROM {tables.TASKS} WHERE task_id IN {{ids:Array(String)}}",  # noqa: S608
+        {"ids": list(task_ids)},
+    )
+    return {row[0] for row in found}
+
+
 async def find_tasks(rows: Rows, project: str, task_ids: Sequence[str]) -> list[IndexedTask]:
     """Return the given tasks of the project that are in the index, in no particular order."""
     if not task_ids:

@@ -52,6 +52,11 @@ class RecentTasks:
         self._prune(at_ms)
         return [stored for _, stored in self._tasks.values() if stored.project == project]
 
+    def all(self, at_ms: int) -> list[StoredRequest]:
+        """Return those of all projects."""
+        self._prune(at_ms)
+        return [stored for _, stored in self._tasks.values()]
+
     def drop(self, task: str) -> None:
         """Remove a task that the index has."""
         self._tasks.pop(task, None)

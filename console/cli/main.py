@@ -38,7 +38,7 @@ COMMANDS = {
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
-    "models": Entry("models", "models", "List models, or add your own."),
+    "models": Entry("models", "models", "List models; add or remove your own."),
     "keys": Entry("admin", "keys", "Create, list, rotate and revoke project keys."),
     "projects": Entry("admin", "projects", "Create projects and set their limits."),
     "usage": Entry("usage", "usage", "Show what each project used on each day."),

@@ -15,6 +15,7 @@ from api.contract.resources import (
     KeyPage,
     KeyResource,
     ModelPage,
+    ModelTaskPage,
     ProjectPage,
     ProjectResource,
     ResultResource,
@@ -134,6 +135,8 @@ def tracks(
     class_name: str | None = None,
     text: str | None = None,
     similar_to: str | None = None,
+    like_text: str | None = None,
+    like_model: str | None = None,
     created_from: str | None = None,
     created_to: str | None = None,
     min_dwell_s: float | None = None,
@@ -141,12 +144,17 @@ def tracks(
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[TrackPage]:
-    """One page of tracks of the project; `similar_to` is `task:track`."""
+    """One page of tracks of the project; `similar_to` is `task:track`.
+
+    `like_text` are words for what is looked for, `like_model` the feature model whose they are.
+    """
     query = _given(
         ("task", task_id),
         ("class", class_name),
         ("text", text),
         ("similar_to", similar_to),
+        ("like_text", like_text),
+        ("like_model", like_model),
         ("from", created_from),
         ("to", created_to),
         ("min_dwell_s", min_dwell_s),
@@ -159,6 +167,11 @@ def tracks(
 
 def models() -> Call[ModelPage]:
     return Call(ModelPage, "GET", paths.MODELS)
+
+
+def model_tasks(model: str) -> Call[ModelTaskPage]:
+    """The tasks of all projects that need a model; needs the operator's key."""
+    return Call(ModelTaskPage, "GET", paths.model_tasks(_part(model)))
 
 
 def system() -> Call[SystemResource]:

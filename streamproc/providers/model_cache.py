@@ -4,13 +4,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 
 from models.canary import Canary
 from models.compile_cache import CompileCache
 from models.detector import Detector
 from models.embedding import FeatureExtractor
-from models.errors import InvalidModelFileError, ModelError
+from models.errors import InvalidModelFileError, ModelError, UnknownModelError
 from models.manifest import Manifest
 from models.ocr import TextReader
 from models.registry import Registry
@@ -54,15 +55,24 @@ class ModelCache:
             return self._runtimes[device]
 
     def load(self, ref: str, device: str, precision: Any) -> LoadedModel:
-        """Return the model, warmed up. Raises ModelError if it cannot be loaded."""
+        """Return the model, warmed up. Raises ModelError if it cannot be loaded.
+
+        A model that was removed is used while it is loaded; one that was added again in its place
+        is loaded anew.
+        """
         runtime = self.runtime(device)
         with self._lock:
+            key = (ref, device, precision)
+            known = self._loaded.get(key)
+            manifest = self._manifest(ref, known)
+            if known is not None and _was_exchanged(known.manifest, manifest):
+                self._refused.pop((ref, device), None)
+                known = None
             if (ref, device) in self._refused:
                 raise InvalidModelFileError(self._refused[ref, device])
-            key = (ref, device, precision)
-            if key not in self._loaded:
-                self._loaded[key] = _load(runtime, self.registry.resolve(ref), precision)
-            return self._loaded[key]
+            if known is None:
+                known = self._loaded[key] = _load(runtime, manifest, precision)
+            return known
 
     def loaded_refs(self) -> tuple[str, ...]:
         """Return the refs of all loaded models, sorted."""
@@ -127,6 +137,15 @@ class ModelCache:
         _log.error("another device is used", device=other.device, reason=str(fault))
         return True
 
+    def _manifest(self, ref: str, known: LoadedModel | None) -> Manifest:
+        """Return the model's manifest, also of a loaded one that was removed."""
+        try:
+            return self.registry.resolve(ref)
+        except UnknownModelError:
+            if known is None:
+                raise
+            return known.manifest
+
     def _use(self, device: str, runtime: Runtime) -> None:
         self._loaded = {key: model for key, model in self._loaded.items() if key[1] != device}
         self._runtimes[device] = runtime
@@ -136,6 +155,13 @@ class ModelCache:
         if self._cpu is None:
             self._cpu = Runtime("CPU", "f32")
         return self._cpu
+
+
+def _was_exchanged(known: Manifest, found: Manifest) -> bool:
+    """Return whether the name stands for another model now; a file more is the same model."""
+    if not set(known.files) <= set(found.files):
+        return True
+    return msgspec.structs.replace(known, files=found.files) != found
 
 
 def _load(runtime: Runtime, manifest: Manifest, precision: Any) -> LoadedModel:

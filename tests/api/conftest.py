@@ -13,11 +13,13 @@ from confluent_kafka import Producer
 
 from api.settings import Settings
 from streamproc.clients.clickhouse import client_factory
+from streamproc.clients.kafka import KafkaSettings
 from streamproc.contract import tables
 from streamproc.contract.env import KAFKA
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.sinks.archive.consumer import run_archive
-from streamproc.sinks.settings import ArchiveSettings
+from streamproc.sinks.index.consumer import run_index
+from streamproc.sinks.settings import ArchiveSettings, IndexSettings
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient
 from tests.api.worker import StandInWorker
 from tests.brokers import KafkaNode
@@ -130,6 +132,23 @@ def archive(settings: Settings, s3_server: S3Server) -> Iterator[None]:
         target=run_archive, args=(ArchiveSettings.from_environ(environ), stop)
     )
     thread.start()
+    yield
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def index(settings: Settings, live: Any) -> Iterator[None]:
+    """The real index role in this process, as the api runs it where chDB is embedded."""
+    index_settings = IndexSettings(KafkaSettings(settings.kafka))
+    stop, ready = threading.Event(), threading.Event()
+    thread = threading.Thread(
+        target=run_index,
+        args=(index_settings, client_factory(settings.clickhouse), stop, ready.set),
+    )
+    thread.start()
+    assert ready.wait(30)
     yield
     stop.set()
     thread.join(30)

@@ -1,44 +1,20 @@
 """Results and track queries, from rows as the index writes them and from a real index."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from api.ids import new_task_id
-from api.settings import Settings
 from api.tasks.submission import now_ms
-from streamproc.clients.clickhouse import client_factory
-from streamproc.clients.kafka import KafkaSettings
 from streamproc.contract import tables
 from streamproc.contract.chunk import Target, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
-from streamproc.sinks.index.consumer import run_index
-from streamproc.sinks.settings import IndexSettings
 from tests.api.rows import embedding_row, insert, task_row, track_row
 from tests.api.server import ProjectClient, until
 from tests.api.test_tasks_route import status, submit
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target
-
-
-@pytest.fixture
-def index(settings: Settings, live: Any) -> Iterator[None]:
-    """The real index role in this process, as the api runs it where chDB is embedded."""
-    index_settings = IndexSettings(KafkaSettings(settings.kafka))
-    stop, ready = threading.Event(), threading.Event()
-    thread = threading.Thread(
-        target=run_index,
-        args=(index_settings, client_factory(settings.clickhouse), stop, ready.set),
-    )
-    thread.start()
-    assert ready.wait(30)
-    yield
-    stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def recompute(log: bytes) -> list[dict[str, Any]]:

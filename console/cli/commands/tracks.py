@@ -15,6 +15,8 @@ from console.client import calls
 @click.option("--min-dwell", "min_dwell_s", type=click.FloatRange(0), metavar="SECONDS")
 @click.option("--min-confidence", type=click.FloatRange(0, 1))
 @click.option("--similar-to", metavar="TASK:TRACK", help="Nearest by feature vector first.")
+@click.option("--like-text", metavar="WORDS", help="Nearest to these words first: 'red truck'.")
+@click.option("--like-model", metavar="MODEL", help="The feature model for --like-text.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @asks_api
 def tracks(  # one parameter per option
@@ -25,6 +27,8 @@ def tracks(  # one parameter per option
     min_dwell_s: float | None,
     min_confidence: float | None,
     similar_to: str | None,
+    like_text: str | None,
+    like_model: str | None,
     limit: int,
 ) -> None:
     """Search the tracks of one task, or of all tasks of the project."""
@@ -36,6 +40,8 @@ def tracks(  # one parameter per option
             min_dwell_s=min_dwell_s,
             min_confidence=min_confidence,
             similar_to=similar_to,
+            like_text=like_text,
+            like_model=like_model,
             limit=limit,
         )
     )
@@ -54,7 +60,8 @@ def tracks(  # one parameter per option
         "TEXT",
         "SUPPORT",
     ]
-    headers += ["DISTANCE"] if similar_to else []
+    by_likeness = similar_to is not None or like_text is not None
+    headers += ["DISTANCE"] if by_likeness else []
     rows: list[list[object]] = []
     for track in page.data:
         row: list[object] = [
@@ -69,7 +76,7 @@ def tracks(  # one parameter per option
             track.text,
             share(track.text_support),
         ]
-        row += [track.distance] if similar_to else []
+        row += [track.distance] if by_likeness else []
         rows.append(row)
     terminal.table(headers, rows)
     if page.next_cursor is not None:
