@@ -43,6 +43,7 @@ KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "Tracks": (
         ("/", "search fields; enter searches"),
         ("m", "where else was this one: similar tracks"),
+        ("w", "what looks like this: a few words"),
         ("enter", "follow the track's task in Live"),
         ("x", "export the list as CSV or JSON"),
         ("esc", "clear the search"),

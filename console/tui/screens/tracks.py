@@ -1,9 +1,10 @@
-"""The Tracks tab: search over all tasks, details of a track, and similarity search."""
+"""The Tracks tab: search over all tasks, details of a track, search by likeness and by words."""
 
 import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -48,6 +49,7 @@ class TracksTab(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/"),
         Binding("m", "similar", "More like this"),
+        Binding("w", "words", "By words"),
         Binding("enter", "open", "Open task", show=False),
         Binding("t", "next_window", "Time"),
         Binding("x", "export", "Export"),
@@ -109,14 +111,12 @@ class TracksTab(Vertical):
         self.found = []
         self._cursor = None
         listing = self.query_one("#track-list", Listing)
-        listing.columns = _LIKENESS_FIRST if search.similar_to else COLUMNS
+        listing.columns = _LIKENESS_FIRST if search.like else COLUMNS
         listing.say_empty("reading …")
         self.query_one("#track-windows", Chips).show(frozenset({search.window}))
         like = self.query_one("#track-like", Lines)
-        like.set_class(search.similar_to is not None, "-shown")
-        like.show(
-            [(("like ", "dim"), (search.similar_to or "", "accent!"), ("   esc clears", "dim"))]
-        )
+        like.set_class(search.like is not None, "-shown")
+        like.show([(("like ", "dim"), (search.like or "", "accent!"), ("   esc clears", "dim"))])
         self._draw()
         self._search(search, None)
 
@@ -149,9 +149,9 @@ class TracksTab(Vertical):
 
     def _draw(self) -> None:
         now = self.backend.clock.now()
-        similar = self.search is not None and self.search.similar_to is not None
+        by_likeness = self.search is not None and self.search.like is not None
         rows = [track_row(track, now) for track in self.found]
-        if similar:
+        if by_likeness:
             rows = [row._replace(cells=(row.cells[-1], *row.cells[:-1])) for row in rows]
         self.query_one("#track-list", Listing).show(rows)
 
@@ -179,7 +179,7 @@ class TracksTab(Vertical):
         while True:
             await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
             search = self.search
-            if search is None or search.similar_to is not None:
+            if search is None or search.like is not None:
                 continue
             try:
                 page = await self.backend.ask(search.call(self.backend.clock.now(), None))
@@ -221,14 +221,15 @@ class TracksTab(Vertical):
         def text(name: str) -> str:
             return self.query_one(f"#track-{name}", Input).value
 
-        similar_to = self.search.similar_to if self.search else None
+        now = self.search or TrackSearch()
         return TrackSearch(
             class_name=text("class_name"),
             text=text("text"),
             min_dwell=text("min_dwell"),
             min_confidence=text("min_confidence"),
             window=window,
-            similar_to=similar_to,
+            similar_to=now.similar_to,
+            like_text=now.like_text,
         )
 
     def action_search(self) -> None:
@@ -243,6 +244,21 @@ class TracksTab(Vertical):
     def action_similar(self) -> None:
         if self.selected is not None:
             self.search_similar(track_key(self.selected))
+
+    def action_words(self) -> None:
+        def answered(words: str | None) -> None:
+            if words and words.strip():
+                self.search = msgspec.structs.replace(
+                    self._typed(self.search.window if self.search else "any time"),
+                    like_text=words.strip(),
+                    similar_to=None,
+                )
+
+        before = self.search.like_text if self.search else None
+        self.app.push_screen(
+            PromptScreen("What does it look like?", before or "", hint="such as: red truck"),
+            answered,
+        )
 
     def action_copy(self) -> None:
         if self.selected is not None:

@@ -29,7 +29,7 @@ LIKENESS = Column("likeness", "LIKE", 5, right=True)
 
 
 class TrackSearch(msgspec.Struct, frozen=True):
-    """Typed search fields; `similar_to` is `task:track`."""
+    """Typed search fields; `similar_to` is `task:track`, `like_text` words for what is sought."""
 
     class_name: str = ""
     text: str = ""
@@ -37,6 +37,12 @@ class TrackSearch(msgspec.Struct, frozen=True):
     min_confidence: str = ""
     window: str = "any time"
     similar_to: str | None = None
+    like_text: str | None = None
+
+    @property
+    def like(self) -> str | None:
+        """What the tracks are to be like, nearest first; None: they come newest first."""
+        return self.similar_to or self.like_text
 
     def call(self, now: datetime, cursor: str | None = None) -> Call[TrackPage]:
         """Return the call; raises `FormError` with the fields that are no numbers."""
@@ -52,6 +58,7 @@ class TrackSearch(msgspec.Struct, frozen=True):
             min_dwell_s=dwell_s,
             min_confidence=confidence,
             similar_to=self.similar_to,
+            like_text=self.like_text,
             created_from=None
             if length_s is None
             else str(int((now.timestamp() - length_s) * 1000)),

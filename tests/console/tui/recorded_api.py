@@ -175,7 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
             case ["v1", "video", "process"]:
                 self._submit(body)
             case ["v1", "video", "tracks"]:
-                self._json(script.answers["similar" if "similar_to" in query else "tracks"])
+                self._json(
+                    script.answers[
+                        "similar" if {"similar_to", "like_text"} & set(query) else "tracks"
+                    ]
+                )
             case ["v1", "admin", "projects", project] if self.command == "PATCH":
                 made = {"id": project, "name": project, "created_at": "2026-11-22T12:00:00.000Z"}
                 self._json(made | body)

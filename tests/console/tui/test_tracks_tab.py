@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.live import LiveTab
+from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.track_search import track_key
 from console.tui.widgets.preview import Preview
@@ -105,6 +106,48 @@ async def test_more_like_this_asks_for_the_selected_track(
         await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
         await until(pilot, lambda: "%" in text_of(console.query_one("#track-list")))
         assert track_key(selected) in text_of(console.query_one("#track-like"))
+
+
+async def test_words_are_asked_for_and_kept_with_the_fields(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        console.query_one("#track-class_name", Input).value = "truck"
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(console.screen, PromptScreen))
+        await pilot.press(*"red", "space", *"one", "enter")
+        await until(pilot, lambda: "like_text" in script.asked("GET", PATH)[-1])
+        assert script.asked("GET", PATH)[-1] == {
+            "class": ["truck"],
+            "like_text": ["red one"],
+            "limit": ["100"],
+        }
+        await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
+        assert "red one" in text_of(console.query_one("#track-like"))
+        # Another time, the words of before are there to be changed; a track takes their place.
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(console.screen, PromptScreen))
+        assert console.screen.query_one("#answer", Input).value == "red one"
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(console.screen, PromptScreen))
+        await pilot.press("m")
+        await until(pilot, lambda: "similar_to" in script.asked("GET", PATH)[-1])
+        assert "like_text" not in script.asked("GET", PATH)[-1]
+        await pilot.press("escape")
+        await until(pilot, lambda: script.asked("GET", PATH)[-1] == {"limit": ["100"]})
+
+
+async def test_blank_words_ask_for_nothing(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        n_asked = len(script.asked("GET", PATH))
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(console.screen, PromptScreen))
+        await pilot.press("space", "enter")
+        await until(pilot, lambda: not isinstance(console.screen, PromptScreen))
+        assert tab(console).search is not None
+        assert len(script.asked("GET", PATH)) == n_asked
 
 
 async def test_enter_follows_the_tracks_task(console: ConsoleApp, script: Script) -> None:
