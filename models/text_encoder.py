@@ -10,7 +10,7 @@ from models.types import Floats
 
 
 class TextEncoder:
-    """Text encoder of one model, compiled at its first use. For one thread at a time."""
+    """Text encoder of one model, compiled at once. For one thread at a time."""
 
     def __init__(self, manifest: Manifest) -> None:
         """Raises InvalidModelFileError if a file was changed or does not fit the manifest."""
@@ -21,16 +21,17 @@ class TextEncoder:
         self._tokens = TextTokens(manifest.ref, manifest.read_file("tokenizer"))
         self._tokens.fix(options.context_length, options.pad_id)
         has_weights = manifest.has_file("network.weights")
-        self._network = TextNetwork(
+        network = TextNetwork(
             manifest.ref,
             manifest.read_file("network"),
             manifest.read_file("network.weights") if has_weights else b"",
         )
-        _, dimensions = self._network.fix(options.context_length, manifest.output)
+        _, dimensions = network.fix(options.context_length, manifest.output)
         if dimensions != manifest.dimensions:
             raise InvalidModelFileError(
                 f"{manifest.ref}: gives {dimensions} numbers, not {manifest.dimensions}"
             )
+        self._network = network.compile()
 
     def encode(self, text: str) -> Floats:
         """The vector (dimensions,) float32 of a text, of length 1.

@@ -25,10 +25,10 @@ _N_THREADS = 2
 
 
 class TextNetwork:
-    """The network of a text encoder; for one text at a time, not thread-safe once compiled.
+    """The network of a text encoder as it was exported; `name` is used in errors.
 
-    Read it, `fix` the length of its input, then `run` it. `name` is used in errors. Raises
-    InvalidModelFileError if it does not load or has other inputs than are known.
+    Read it, `fix` the length of its input, then `compile` it. Raises InvalidModelFileError if it
+    does not load or has other inputs than are known.
     """
 
     def __init__(self, name: str, content: bytes, weights: bytes) -> None:
@@ -39,7 +39,6 @@ class TextNetwork:
         except RuntimeError as exc:
             raise InvalidModelFileError(f"{name} does not load") from exc
         self._ids = self._input_ids()
-        self._compiled: ov.CompiledModel | None = None
         self._output = 0
         shape = self._ids.partial_shape
         if shape.rank.is_dynamic or shape.rank.get_length() != 2:
@@ -93,35 +92,18 @@ class TextNetwork:
         names = self._model.outputs[output].get_names()
         return next((name for name in _VECTORS if name in names), min(names, default=str(output)))
 
-    def compile(self) -> None:
-        """Compile it. Raises InvalidModelFileError if OpenVINO cannot."""
+    def compile(self) -> "CompiledTextNetwork":
+        """Compile it as it is fixed. Raises InvalidModelFileError if OpenVINO cannot."""
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": ov.Type.f32,
             "INFERENCE_NUM_THREADS": _N_THREADS,
         }
         try:
-            self._compiled = self._core.compile_model(self._model, "CPU", config)
+            compiled = self._core.compile_model(self._model, "CPU", config)
         except RuntimeError as exc:
             raise InvalidModelFileError(f"{self.name} does not compile") from exc
-
-    def run(self, ids: Sequence[int], mask: Sequence[int]) -> Floats:
-        """The vector (n,) float32 of a text; `ids` and `mask` have the context's length.
-
-        Raises InferenceError.
-        """
-        if self._compiled is None:
-            self.compile()
-        inputs = [
-            np.array([_values(port, ids, mask)], port.element_type.to_dtype())
-            for port in self._model.inputs
-        ]
-        try:
-            found = self._compiled(inputs)[self._output]  # type: ignore[misc]  # compiled above
-        except RuntimeError as exc:
-            raise InferenceError(f"{self.name} failed on {len(ids)} tokens") from exc
-        vector: npt.NDArray[np.float32] = np.asarray(found, np.float32).ravel()
-        return vector
+        return CompiledTextNetwork(self.name, compiled, self._output)
 
     def _input_ids(self) -> ov.Output:
         known = _IDS | {_MASK, _TYPES, _POSITIONS}
@@ -150,6 +132,31 @@ class TextNetwork:
             f"{min(port.get_names(), default='?')} {port.partial_shape}" for port in ports
         )
         raise InvalidModelFileError(f"{self.name}: no output is one vector a text: {listed}")
+
+
+class CompiledTextNetwork:
+    """A compiled text encoder, for one text at a time. Not thread-safe."""
+
+    def __init__(self, name: str, compiled: ov.CompiledModel, output: int) -> None:
+        self._name = name
+        self._compiled = compiled
+        self._output = output
+
+    def run(self, ids: Sequence[int], mask: Sequence[int]) -> Floats:
+        """The vector (n,) float32 of a text; `ids` and `mask` have the context's length.
+
+        Raises InferenceError.
+        """
+        inputs = [
+            np.array([_values(port, ids, mask)], port.element_type.to_dtype())
+            for port in self._compiled.inputs
+        ]
+        try:
+            found = self._compiled(inputs)[self._output]
+        except RuntimeError as exc:
+            raise InferenceError(f"{self._name} failed on {len(ids)} tokens") from exc
+        vector: npt.NDArray[np.float32] = np.asarray(found, np.float32).ravel()
+        return vector
 
 
 def _dimensions(port: ov.Output) -> int:

@@ -1,7 +1,8 @@
 """Tokenizer of a text encoder: a `tokenizer.json` of Hugging Face's library `tokenizers`."""
 
 from collections.abc import Iterator
-from itertools import islice
+from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.errors import InvalidModelFileError, MissingExtraError, UnusableTextError
@@ -72,7 +73,7 @@ class TextTokens:
         """
         try:
             found = self._tokenizer.encode(text)
-        except (TypeError, ValueError) as exc:
+        except Exception as exc:  # the library raises just that
             raise UnusableTextError(f"{self._name} cannot read this text") from exc
         pairs = zip(found.ids, found.special_tokens_mask, strict=True)
         if not any(id_ != self._unknown for id_, is_special in pairs if not is_special):
@@ -81,14 +82,17 @@ class TextTokens:
 
     def samples(self) -> Iterator[Tokens]:
         """Texts to try a network with: of everyday words, then of the vocabulary's own."""
-        vocabulary = islice(self._tokenizer.get_vocab(with_added_tokens=False), _MAX_SAMPLES)
-        for text in (*_SAMPLES, *vocabulary):
-            for mark in _MARKS:
-                text = text.replace(mark, "")  # noqa: PLW2901 - the text without any mark
+        for text in chain(_SAMPLES, self._vocabulary()):
             try:
                 yield self.encode(text)
             except UnusableTextError:
                 continue
+
+    def _vocabulary(self) -> Iterator[str]:
+        """The first words of the vocabulary, by their ids, without the marks of parts of words."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=False)
+        for word in sorted(vocabulary, key=vocabulary.__getitem__)[:_MAX_SAMPLES]:
+            yield reduce(lambda text, mark: text.replace(mark, ""), _MARKS, word)
 
 
 def _read(name: str, content: bytes) -> "Tokenizer":
@@ -102,7 +106,7 @@ def _read(name: str, content: bytes) -> "Tokenizer":
         raise InvalidModelFileError(f"{name} has more than {MAX_TOKENIZER_BYTES >> 20} MiB")
     try:
         return Tokenizer.from_buffer(content)
-    except ValueError as exc:
+    except Exception as exc:  # as above
         raise InvalidModelFileError(f"{name} is no tokenizer.json: {exc}") from exc
 
 

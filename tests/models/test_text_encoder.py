@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from models.__main__ import main
 from models.embedding import FeatureExtractor
@@ -404,3 +407,25 @@ def test_the_command_adds_and_lists_it(
     assert main(["list", "--json", *directory]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [m["kind"] for m in listed if m["ref"] == "w@1"] == ["text-encoder"]
+
+
+def test_a_vocabulary_without_everyday_words_is_tried_with_its_own(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The words of a network may be of another language: two of its own have to differ."""
+    vocabulary = {"[UNK]": 0, "##rot": 1, "blau</w>": 2, "rot": 3, "blau": 4}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    network = write_text_network(tmp_path / "words.xml")
+    own = words(network, tmp_path / "tokenizer.json")
+    encoder = TextEncoder(add_model(registry, own))
+    np.testing.assert_allclose(encoder.encode("blau"), expected_vector([4]), atol=1e-6)
+
+
+def test_a_vocabulary_of_one_word_cannot_be_tried(registry: Registry, tmp_path: Path) -> None:
+    """It has no token for unknown words either: the library fails on every other text."""
+    Tokenizer(WordLevel({"rot": 0})).save(str(tmp_path / "tokenizer.json"))
+    network = write_text_network(tmp_path / "words.xml")
+    own = words(network, tmp_path / "tokenizer.json", pad_token="rot")
+    refused(registry, own, r"its tokenizer knows no two texts")
