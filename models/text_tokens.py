@@ -1,5 +1,6 @@
 """Tokenizer of a text encoder: a `tokenizer.json` of Hugging Face's library `tokenizers`."""
 
+import json
 from collections.abc import Iterator
 from functools import reduce
 from itertools import chain
@@ -32,7 +33,7 @@ class TextTokens:
         self._name = name
         self._tokenizer = _read(name, content)
         self._tokenizer.encode_special_tokens = True  # a text's `</s>` is text, and ends nothing
-        self._unknown = _unknown_id(self._tokenizer)
+        self._unknown = _unknown_id(self._tokenizer, content)
 
     @property
     def context_length(self) -> int | None:
@@ -58,7 +59,15 @@ class TextTokens:
         return found
 
     def fix(self, context_length: int, pad_id: int) -> None:
-        """From now on, cut or fill up each text to this length."""
+        """From now on, cut or fill up each text to this length.
+
+        Raises InvalidModelFileError if its special tokens leave no room for a word.
+        """
+        n_special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if n_special >= context_length:
+            raise InvalidModelFileError(
+                f"{self._name} adds {n_special} tokens to each text: {context_length} are too few"
+            )
         direction = (self._tokenizer.padding or {}).get("direction", "right")
         token = self._tokenizer.id_to_token(pad_id) or ""
         self._tokenizer.enable_truncation(max_length=context_length)
@@ -110,10 +119,10 @@ def _read(name: str, content: bytes) -> "Tokenizer":
         raise InvalidModelFileError(f"{name} is no tokenizer.json: {exc}") from exc
 
 
-def _unknown_id(tokenizer: "Tokenizer") -> int | None:
+def _unknown_id(tokenizer: "Tokenizer", content: bytes) -> int | None:
     """The id of what the vocabulary lacks; None if its model has no such token."""
-    model = tokenizer.model
-    token = getattr(model, "unk_token", None)
-    if token is not None:
-        return tokenizer.token_to_id(token)
-    return getattr(model, "unk_id", None)
+    if hasattr(tokenizer.model, "unk_token"):
+        token = tokenizer.model.unk_token
+        return None if token is None else tokenizer.token_to_id(token)
+    found = json.loads(content)["model"].get("unk_id")  # the library does not tell that of Unigram
+    return found if isinstance(found, int) else None

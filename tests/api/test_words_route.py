@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -265,6 +266,24 @@ async def test_a_text_that_was_asked_for_before_needs_no_process(
         assert await found(project, like_text=" white  dog of a photo ") == []
     finally:
         os.kill(child._process.pid, signal.SIGCONT)
+
+
+async def test_who_hangs_up_costs_the_others_no_process(
+    project: ProjectClient, live: LiveApi
+) -> None:
+    await found(project, like_text="photo")
+    process = live.services.texts._child._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        for n in range(3):
+            query = {"like_text": f"photo of {n}"}
+            with pytest.raises(httpx.ReadTimeout):
+                await project.get("/v1/video/tracks", params=query, timeout=0.2)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    assert await found(project, like_text="a red photo") == []
+    assert live.services.texts._child._process is process
 
 
 async def test_a_process_that_died_is_started_again(project: ProjectClient, live: LiveApi) -> None:
