@@ -79,7 +79,7 @@ class TextVectors:
         except TimeoutError as exc:
             await self._child.end()
             raise UnavailableError(f"{ref} took too long.", code="text_timeout") from exc
-        except (OSError, asyncio.IncompleteReadError, ValueError) as exc:
+        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as exc:
             await self._child.end()
             _log.warning("the text encoder's process failed", error=type(exc).__name__)
             raise UnavailableError(f"{ref} could not be used.", code="text_failed") from exc
