@@ -60,7 +60,7 @@ class Registry:
         stamp = self._stamp_of_user_dir()
         if stamp == self._stamp:
             return
-        by_ref = {m.ref: m for m in self._by_ref.values() if not self.is_users(m)}
+        by_ref = {m.ref: m for m in self._by_ref.values() if ships(m)}
         for path in self._user_paths():
             try:
                 manifest = load_manifest(path)
@@ -105,10 +105,6 @@ class Registry:
     def is_default(self, manifest: Manifest) -> bool:
         """Whether `detect`, `ocr` or `feature` resolves to this model."""
         return manifest.ref in DEFAULTS.values()
-
-    def is_users(self, manifest: Manifest) -> bool:
-        """Whether the model is in the user's directory."""
-        return not ships(manifest)
 
     def _stamp_of_user_dir(self) -> tuple[tuple[str, int], ...]:
         """What changes with any of the user's manifests: their paths and times."""

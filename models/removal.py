@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from models.errors import InvalidModelFileError, RemovalRefusedError, UnknownModelError
 from models.manifest import Manifest
-from models.registry import Registry
+from models.registry import Registry, ships
 
 _REMOVED = ".removed-"
 
@@ -17,9 +17,9 @@ def removable_model(registry: Registry, name: str) -> Manifest:
     several versions, or if a text encoder needs it.
     """
     named = [m for m in registry.list() if name in {m.ref, m.name}]
-    own = [manifest for manifest in named if registry.is_users(manifest)]
+    own = [manifest for manifest in named if not ships(manifest)]
     if not named:
-        users = (manifest.ref for manifest in registry.list() if registry.is_users(manifest))
+        users = (manifest.ref for manifest in registry.list() if not ships(manifest))
         raise UnknownModelError(name, tuple(users))
     if not own:
         raise RemovalRefusedError(f"{named[0].ref} ships with the product: it cannot be removed")

@@ -64,12 +64,7 @@ class ModelCache:
         with self._lock:
             key = (ref, device, precision)
             known = self._loaded.get(key)
-            try:
-                manifest = self.registry.resolve(ref)
-            except UnknownModelError:
-                if known is None:
-                    raise
-                manifest = known.manifest
+            manifest = self._manifest(ref, known)
             if known is not None and _was_exchanged(known.manifest, manifest):
                 self._refused.pop((ref, device), None)
                 known = None
@@ -141,6 +136,15 @@ class ModelCache:
             self._use(fault.wish, other)
         _log.error("another device is used", device=other.device, reason=str(fault))
         return True
+
+    def _manifest(self, ref: str, known: LoadedModel | None) -> Manifest:
+        """Return the model's manifest, also of a loaded one that was removed."""
+        try:
+            return self.registry.resolve(ref)
+        except UnknownModelError:
+            if known is None:
+                raise
+            return known.manifest
 
     def _use(self, device: str, runtime: Runtime) -> None:
         self._loaded = {key: model for key, model in self._loaded.items() if key[1] != device}

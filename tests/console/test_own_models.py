@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from console.cli.commands.demo import CLIP
 from console.cli.main import run
+from console.cli.paths import CLIP
 from console.stack.running import running_stack
 from tests.console.test_stack import told
 from tests.models.text_networks import (

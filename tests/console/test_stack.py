@@ -145,7 +145,7 @@ def test_all_that_a_second_run_does_not_see_is_lost_and_the_other_way_round_new(
     upload = ask(*start)[1].decode().strip()
     code, text = ask("diff", upload, "--parameters", '{"threshold": 1.0}', "--json")
     found = json.loads(text)
-    assert code == 7
+    assert code == ExitCode.DIFFERENT
     assert found["counts"]["lost"] == sum(found["counts"].values()) == found["a"]["tracks"] > 0
     assert (found["source"], found["b"]["tracks"]) == ("upload", 0)
     code, text = ask("diff", found["b"]["task"], "--with", upload, "--json")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.detector import Detector
-from models.errors import UnknownModelError
+from models.errors import InvalidModelFileError, UnknownModelError
 from models.importer import add_model, manifest_toml
 from models.manifest import USER_MANIFEST
 from models.parameters import validate_parameters
@@ -80,3 +80,29 @@ def test_a_file_more_is_the_same_model(registry: Registry, cache: ModelCache) ->
     (manifest.directory / USER_MANIFEST).write_text(text)
     assert cache.load("mine@1", "CPU", "f32") is model
     assert cache.registry.resolve("mine@1").has_file("network.i8")
+
+
+def test_a_model_that_was_refused_may_come_in_the_place_of_itself(
+    registry: Registry, cache: ModelCache, tmp_path: Path
+) -> None:
+    """A check refused the network: its owner removes it, and adds one that fits."""
+    cache.load("mine@1", "CPU", "f32")
+    cache._refused["mine@1", "CPU"] = "mine@1/network gives values that are not finite on CPU"
+    with pytest.raises(InvalidModelFileError, match=r"not finite"):
+        cache.load("mine@1", "CPU", "f32")
+    remove_model(registry, "mine")
+    with pytest.raises(InvalidModelFileError, match=r"not finite"):
+        cache.load("mine@1", "CPU", "f32")
+    add(registry, tmp_path, 11)
+    assert found_px(cache.load("mine@1", "CPU", "f32")) == [16, 0, 32, 16]
+
+
+def test_a_removed_models_network_is_no_fault_of_its_device(
+    registry: Registry, cache: ModelCache
+) -> None:
+    """Its files are gone, so a first check has nothing to compare with; a later one has."""
+    model = cache.load("mine@1", "CPU", "f32")
+    assert cache.check() is None
+    remove_model(registry, "mine")
+    assert cache.check() is None
+    assert cache.load("mine@1", "CPU", "f32") is model
