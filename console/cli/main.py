@@ -15,7 +15,7 @@ from console.printable import echo
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_DIFFERENT = 4
+EXIT_DIFFERENT = 7
 EXIT_INTERRUPTED = 130
 
 
@@ -103,7 +103,7 @@ def cli() -> None:
     Uses the api at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
     (`framewire up`).
 
-    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 4 tracks differ (diff), 130
+    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 7 tracks differ (diff), 130
     interrupted.
     """
 

@@ -85,7 +85,7 @@ def diff(
     Differences: lost and new tracks, tracks that are split or merged, that are switched between
     objects, and tracks of another class or text.
 
-    Exits with 0 if there is no difference or --allow accepts them, with 4 if there are others, with
+    Exits with 0 if there is no difference or --allow accepts them, with 7 if there are others, with
     1 if a task did not succeed. With --json, it prints one object per TASK.
     """
     wanted = _change(**change)
