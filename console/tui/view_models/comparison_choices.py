@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, get_args
 
 from api.contract.resources import ModelResource, TaskResource
 from console.comparison.rerun import KINDS, Change, read_parameters, resolved, same_source
+from console.comparison.result import steps_of
 from console.errors import RequestWordsError
-from console.tui.view_models.task_list import steps_line
 from streamproc.contract.task_spec import Precision
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -62,5 +62,6 @@ def other_task(request: Mapping[str, Any], task: TaskResource) -> Choice | None:
     other = task.request
     if not isinstance(other, dict) or not same_source(request, other):
         return None
+    steps = " → ".join(map(str, steps_of(other)))
     precision = f" in {other['precision']}" if other.get("precision") else ""
-    return Choice(task.id, f"the same video, {task.status}: {steps_line(other)}{precision}")
+    return Choice(task.id, f"the same video, {task.status}: {steps}{precision}")
