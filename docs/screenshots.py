@@ -115,8 +115,9 @@ async def compare(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await tasks(pilot, console)
     await pilot.press("equals_sign")
     await until(pilot, lambda: isinstance(console.screen, CompareWithScreen))
-    await until(pilot, lambda: console.screen.query_one("#choices", Listing).rows)
-    await pilot.press("enter")
+    choices = console.screen.query_one("#choices", Listing)
+    await until(pilot, lambda: choices.rows and choices.rows[-1].key.startswith("vt_"))
+    await pilot.press("end", "enter")
     await until(pilot, lambda: isinstance(console.screen, ComparisonScreen))
     await until(pilot, lambda: console.screen.query_one("#differences", Listing).rows)
 

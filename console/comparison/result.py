@@ -35,15 +35,20 @@ def compared(fold: ComparisonFold, first: Subject, second: Subject) -> Compariso
     )
 
 
+def steps_of(request: Mapping[str, Any]) -> tuple[ComparedStep, ...]:
+    """Return the steps of a request, with the parameters that are given."""
+    return tuple(
+        ComparedStep(str(step.get("model")), step.get("parameters") or {})
+        for step in request.get("steps") or ()
+    )
+
+
 def _side(fold: ComparisonFold, side: Side, subject: Subject) -> Compared:
     tracks: Mapping[int, Track] = fold.tracks_a if side == "a" else fold.tracks_b
     n_seen = sum(1 for track in tracks.values() if track.runs.n_places)
     return Compared(
         task=subject.task,
-        steps=tuple(
-            ComparedStep(step["model"], step.get("parameters") or {})
-            for step in subject.request["steps"]
-        ),
+        steps=steps_of(subject.request),
         precision=subject.request.get("precision"),
         frames=fold.n_common + (fold.n_only_a if side == "a" else fold.n_only_b),
         tracks=n_seen,

@@ -131,7 +131,7 @@ class TaskActions:
                 screen = ComparisonScreen(self._backend, subject, other, self._reload)
                 self._host.app.push_screen(screen)
 
-        self._host.app.push_screen(CompareWithScreen(self._backend, subject, self._tasks), answered)
+        self._host.app.push_screen(CompareWithScreen(self._backend, subject), answered)
 
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)

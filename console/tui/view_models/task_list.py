@@ -119,9 +119,6 @@ class TaskList:
     def task(self, task_id: str) -> TaskResource | None:
         return self._tasks.get(task_id)
 
-    def newest_first(self) -> list[TaskResource]:
-        return sorted(self._tasks.values(), key=lambda task: task.created_at, reverse=True)
-
     def view(self, task: TaskResource) -> TaskView:
         request = self._requests.get(task.id)
         if request is None:

@@ -34,7 +34,7 @@ def make() -> Iterator[Make]:
                 {env.KAFKA: "127.0.0.1:1", env.PRECISION: configured, env.DEVICE: "CPU"}
             )
             settings = msgspec.structs.replace(settings, providers=providers)
-            uploads = BucketUploads(StoreSettings())
+            uploads = BucketUploads(StoreSettings("http://127.0.0.1:1", key="key", secret="secret"))
             return Engines(settings, ModelCache(Registry(None)), pool, uploads, depth=1)
 
         yield make
