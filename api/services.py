@@ -30,6 +30,7 @@ from api.settings import Settings
 from api.store.clickhouse import Rows
 from api.store.object_store import Objects
 from api.store.usage_queries import stored_bytes
+from api.tasks.listing import TaskListing
 from api.tasks.request_store import Requests
 from api.tasks.service import Tasks
 from api.tasks.source_secrets import SourceSecrets
@@ -66,6 +67,7 @@ class Services:
     secrets: SourceSecrets
     submissions: Submissions
     tasks: Tasks
+    listing: TaskListing
     projects: Projects
     lag: Lag
     quotas: Quotas
@@ -127,9 +129,9 @@ class Services:
                 directory=directory,
                 publisher=publisher,
                 rows=rows,
-                recent=recent,
                 results_wait_s=settings.results_wait_s,
             ),
+            listing=TaskListing(directory=directory, rows=rows, recent=recent, clock_ms=now_ms),
             projects=Projects(directory, publisher),
             lag=Lag(settings),
             quotas=quotas,

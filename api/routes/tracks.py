@@ -6,12 +6,26 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from api.contract import paths
+from api.contract.query.terms import Query
+from api.contract.query.tracks import TRACKS
 from api.contract.resources import TrackPage
+from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, decode_cursor
 from api.routes.dependencies import TheProject, TheServices
+from api.routes.listing import (
+    DEFAULT_LIMIT,
+    Cursor,
+    From,
+    Include,
+    Limit,
+    QueryText,
+    To,
+    parse_query,
+    wants_counts,
+)
 from api.routes.openapi import problems
-from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
 from api.store.track_queries import TrackQuery
+from api.tasks.submission import now_ms
 from api.tasks.track_search import parse_similar_to, public_classes, search_tracks
 from api.timestamps import parse_time_ms
 
@@ -32,10 +46,13 @@ async def get_tracks(
     ] = None,
     text: Text = None,
     similar_to: Annotated[str | None, QueryParameter(name="similar_to", required=False)] = None,
+    q: QueryText = None,
+    include: Include = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> TrackPage:
     """Search the tracks of all the project's tasks; `similar_to=task:track` sorts by similarity."""
+    wanted = parse_query(q, TRACKS)
     query = TrackQuery(
         tasks=tuple(task or ()),
         classes=public_classes(class_name or ()),
@@ -44,10 +61,24 @@ async def get_tracks(
         min_dwell_s=min_dwell_s,
         min_confidence=min_confidence,
         text=text,
-        similar_to=None if similar_to is None else parse_similar_to(similar_to),
+        similar_to=_similar_to(similar_to, wanted),
+        query=wanted,
+        as_of_ms=now_ms(),
     )
     after = None if cursor is None else decode_cursor(cursor, TrackCursor)
-    return await search_tracks(services.rows, project, query, after, limit)
+    return await search_tracks(
+        services.rows, project, query, after, limit, with_counts=wants_counts(include)
+    )
+
+
+def _similar_to(parameter: str | None, query: Query) -> tuple[str, int] | None:
+    """Return the track to compare with, from the parameter or from the query's `like`."""
+    like = query.like
+    if like is None:
+        return None if parameter is None else parse_similar_to(parameter)
+    if parameter is not None:
+        raise InvalidRequestError.at("similar_to", "cannot be given with like: in q")
+    return (like.task, like.track)
 
 
 HANDLERS = [get_tracks]

@@ -2,8 +2,11 @@
 
 import msgspec
 
+from api.contract.query.terms import Query
 from api.http.pagination import TrackCursor
-from api.store.clickhouse import Rows
+from api.store.clickhouse import Rows, RowsUnavailableError
+from api.store.query_conditions import Bindings
+from api.store.track_conditions import track_conditions
 from streamproc.contract import tables
 from streamproc.contract.preview import Box
 
@@ -37,7 +40,8 @@ class TrackQuery(msgspec.Struct, frozen=True):
     """Filter of a track search; None does not filter. Times are the task's creation time.
 
     `text` is a substring of the track's text, case-insensitive. `similar_to` is a task and a track
-    of the same project: the result is then ordered by cosine distance, without that track.
+    of the same project: the result is then ordered by cosine distance, without that track. All
+    terms of `query` have to match, too; ages are of `as_of_ms`. Its `like` is not looked at.
     """
 
     tasks: tuple[str, ...] = ()
@@ -48,6 +52,8 @@ class TrackQuery(msgspec.Struct, frozen=True):
     min_confidence: float | None = None
     text: str | None = None
     similar_to: tuple[str, int] | None = None
+    query: Query = Query()
+    as_of_ms: int = 0
 
 
 async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:
@@ -76,10 +82,8 @@ async def find_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> list[IndexedTrack]:
     """Return the matching tracks, newest task first; with `similar_to`, nearest first."""
-    conditions, parameters = _conditions(query)
-    parameters |= {"project": project, "limit": limit}
-    conditions.insert(0, "project = {project:String}")
-    where = " AND ".join(conditions)
+    where, parameters = _conditions(project, query)
+    parameters["limit"] = limit
     if query.similar_to is None:
         if after is not None:
             where += """ AND (-toUnixTimestamp64Milli(created_at), task_id, track_id)
@@ -125,9 +129,32 @@ async def find_tracks(
     return [IndexedTrack(*row) for row in await rows.query(sql, parameters)]
 
 
-def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:
-    conditions: list[str] = []
-    parameters: dict[str, object] = {}
+async def is_pattern(rows: Rows, pattern: str) -> bool:
+    """Return whether ClickHouse can compile the regular expression."""
+    try:
+        await rows.query("SELECT match(materialize('x'), {p:String})", {"p": pattern})
+    except RowsUnavailableError as exc:
+        if "CANNOT_COMPILE_REGEXP" in str(exc.__cause__):
+            return False
+        raise
+    return True
+
+
+async def count_tracks(rows: Rows, project: str, query: TrackQuery, at_most: int) -> int:
+    """Return how many tracks match, at most `at_most`; similarity does not matter."""
+    where, parameters = _conditions(project, query)
+    ((count,),) = await rows.query(
+        f"""SELECT count() FROM (SELECT 1 FROM {tables.TRACKS} FINAL WHERE {where}
+        LIMIT {{limit:UInt32}})""",  # noqa: S608 - constants and bound parameters
+        {**parameters, "limit": at_most},
+    )
+    return int(count)
+
+
+def _conditions(project: str, query: TrackQuery) -> tuple[str, dict[str, object]]:
+    """Return the condition on a row, and its parameters."""
+    bindings = Bindings(project=project)
+    conditions = ["project = {project:String}"]
     for name, value, condition in (
         ("tasks", list(query.tasks) or None, "task_id IN {tasks:Array(String)}"),
         ("classes", list(query.classes) or None, "class IN {classes:Array(String)}"),
@@ -139,8 +166,9 @@ def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:
     ):
         if value is not None:
             conditions.append(condition)
-            parameters[name] = value
-    return conditions, parameters
+            bindings.values[name] = value
+    conditions += track_conditions(query.query, bindings, query.as_of_ms)
+    return " AND ".join(conditions), bindings.values
 
 
 _MAX_BOXES = 1000
