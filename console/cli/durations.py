@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from console.errors import ConsoleError
 
 _FORM = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -25,6 +26,11 @@ def moment(text: str) -> str:
 def ago(text: str) -> str:
     """Convert a duration to the time that far in the past (RFC 3339); return other text as is."""
     return _shifted(text, -1)
+
+
+def since(text: str) -> str:
+    """Convert a duration as `ago` does, and a date to its first moment in UTC (RFC 3339)."""
+    return f"{text.strip()}T00:00:00Z" if _DATE.fullmatch(text.strip()) else ago(text)
 
 
 def _shifted(text: str, sign: int) -> str:

@@ -1,39 +1,50 @@
 """The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
+from msgspec import structs
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
-from textual.widgets import Input
 
 from api.contract.resources import TaskPage
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import counts_text
+from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.messages import OpenTask, TaskRead, TasksRead
 from console.tui.screens.task_actions import TaskActions
-from console.tui.view_models.task_list import ACTIVE, SORT_KEYS, SortKey, TaskFilter, TaskList
+from console.tui.view_models.task_list import (
+    ACTIVE,
+    SORT_KEYS,
+    SortKey,
+    TaskView,
+    api_sort,
+)
+from console.tui.view_models.task_pages import GAP, MAX_REFRESHED, TaskPages
 from console.tui.widgets.canvas import Lines
+from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.task_filter_bar import TaskFilterBar
-from console.tui.widgets.task_rendering import COLUMNS, details_lines, task_row
+from console.tui.widgets.task_rendering import COLUMNS, details_lines, gap_row, task_row
 
 PAGE = 50
 CALM_FACTOR = 3.0
-_DESCRIBED_AT_ONCE = 8
+_SETTLE_S = 0.1
 
 
 class TasksTab(Vertical):
-    """Tasks tab; polls while it is shown, and reads the requests of visible rows.
+    """Tasks tab; polls while it is shown: the first page, and other rows in sight or active.
 
-    `sort` is (key, reversed).
+    Filter and order are the api's. `sort` is (key, reversed).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,14 +70,15 @@ class TasksTab(Vertical):
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
         super().__init__(id="tasks", classes="tab")
         self.backend = backend
-        self.tasks = TaskList()
+        self.tasks = TaskPages()
+        self.requests: dict[str, dict[str, Any]] = {}
         self._filter = TaskFilterBar()
-        self._actions = TaskActions(self, backend, self.tasks, self._hurry_up)
+        self._actions = TaskActions(self, backend, self.requests, self._hurry_up)
         self._poll_s = poll_s
         self._generation = 0
         self._more_asked = False
+        self._end_wanted = False
         self._selected: str | None = None
-        self._asked: set[str] = set()
         self._hurry = asyncio.Event()
 
     def compose(self) -> ComposeResult:
@@ -79,7 +91,7 @@ class TasksTab(Vertical):
 
     def on_mount(self) -> None:
         self.query_one(Listing).focus()
-        self.watch(self._filter, "wanted", self._filtered, init=False)
+        self.watch(self._filter, "wanted", self._start_over, init=False)
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
@@ -99,44 +111,81 @@ class TasksTab(Vertical):
     def on_tasks_read(self, message: TasksRead) -> None:
         if message.generation != self._generation:
             return
-        if message.is_first:
-            self.tasks.refresh(message.page)
-        else:
-            self.tasks.extend(message.page)
+        page = message.page
+        match message.place:
+            case "first":
+                self.tasks.refresh(page)
+            case "again":
+                self.tasks.update(page.data, message.asked)
+            case "next":
+                self.tasks.extend(page)
+            case "last":
+                self.tasks.show_end(page)
+            case "before":
+                self.tasks.extend_tail(page)
+        if message.place in {"next", "last", "before"}:
             self._more_asked = False
-        self.draw()
+        self.draw(at=self._place_after(message))
+
+    def _place_after(self, message: TasksRead) -> int | None:
+        """Return where the cursor goes once the page is drawn; None: it stays on its row."""
+        listing = self.query_one("#task-list", Listing)
+        if message.place == "last" and self._end_wanted:
+            self._end_wanted = False
+            return -1
+        if message.place == "next" and listing.key == GAP:
+            return listing.cursor  # the first row of the page takes the gap's place
+        return None
 
     def on_task_read(self, message: TaskRead) -> None:
-        self.tasks.update(message.task)
-        self.draw()
-
-    def _filtered(self, old: TaskFilter, new: TaskFilter) -> None:
-        if (old.statuses, old.window) != (new.statuses, new.window):
-            self._generation += 1
-            self._more_asked = False
-            self.tasks.clear()
-            self._poll()
+        task = message.task
+        if isinstance(task.request, dict):
+            self.requests[task.id] = task.request
+        listed = self.tasks.task(task.id)
+        if listed is not None:  # only lists have the number of tracks
+            self.tasks.update([structs.replace(task, tracks=listed.tracks)])
         self.draw()
 
     def watch_sort(self) -> None:
         if self.is_mounted:
-            self.draw()
+            self._start_over()
+
+    def _start_over(self) -> None:
+        """Ask for the list anew; the rows stay until its first page is there."""
+        self._generation += 1
+        self._more_asked = self._end_wanted = False
+        self.tasks.start_over()
+        self._poll()
+        self.draw()
 
     # -- drawing
 
-    def draw(self) -> None:
-        """Draw the tasks in their last known state."""
+    def draw(self, *, at: int | None = None) -> None:
+        """Draw the tasks in their last known state; `at` as of `Listing.show`."""
         now = self.backend.clock.now()
-        key, descending = self.sort
-        views = self.tasks.rows(self._filter.wanted.text, key, now, descending=descending)
         listing = self.query_one("#task-list", Listing)
         listing.say_empty(self._empty())
-        listing.show([task_row(view, now) for view in views], sorted_by=(key, descending))
-        more = "+" if self.tasks.cursor else ""
-        shown = f"{len(views)} of " if len(views) != len(self.tasks) else ""
-        self._filter.show_count(f"{shown}{len(self.tasks)}{more} tasks")
+        held, cursor = listing.key, listing.cursor
+        listing.show(
+            LazyRows(self.tasks.keys, lambda key: self._row(key, now)),
+            sorted_by=self.sort,
+            at=at,
+        )
+        if at is None and listing.key == held and listing.cursor != cursor:
+            listing.scroll_relative(
+                y=listing.cursor - cursor, animate=False, force=True, immediate=True
+            )
+        self._filter.show_count(self._count())
         self._draw_details(now)
-        self._describe_missing([view.task.id for view in views])
+        self._fill_gap()
+
+    def _row(self, key: str, now: datetime) -> Row:
+        task = self.tasks.task(key)
+        return gap_row(self.tasks.n_missing) if task is None else task_row(TaskView(task), now)
+
+    def _count(self) -> str:
+        counts = self.tasks.counts
+        return "" if counts is None or not self.tasks.loaded else counts_text(counts, "tasks")
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
@@ -144,8 +193,8 @@ class TasksTab(Vertical):
         if task is None:
             facts.show([(("Choose a task to see its request.", "dim"),)])
             return
-        request = self.tasks.request(task.id)
-        facts.show(details_lines(self.tasks.view(task), request, now, facts.size.width))
+        request = self.requests.get(task.id)
+        facts.show(details_lines(TaskView(task), request, now, facts.size.width))
 
     def _empty(self) -> str:
         if not self.tasks.loaded:
@@ -162,84 +211,132 @@ class TasksTab(Vertical):
         while True:
             self._hurry.clear()
             try:
-                page = await self.backend.ask(self._call())
+                page = await self.backend.ask(self._call(with_counts=True))
+                self.post_message(TasksRead(page, "first", generation=generation))
+                await self._refresh_rest(page, generation)
             except ConsoleError:
                 pause_s = self.backend.link.pause_s or self._poll_s
             else:
-                self.post_message(TasksRead(page, is_first=True, generation=generation))
                 busy = any(task.status in ACTIVE for task in page.data)
                 pause_s = self._poll_s if busy else self._poll_s * CALM_FACTOR
-                await self._refresh_selected()
             try:
                 await asyncio.wait_for(self._hurry.wait(), pause_s)
             except TimeoutError:
                 continue
 
+    async def _refresh_rest(self, page: TaskPage, generation: int) -> None:
+        """Read what the first page leaves out: other rows, added rows, the selected task."""
+        first = {task.id for task in page.data}
+        in_sight = self.query_one("#task-list", Listing).in_sight
+        asked = tuple(one for one in self.tasks.outdated(in_sight) if one not in first)
+        if asked:
+            again = await self.backend.ask(self._call(task_ids=asked, limit=MAX_REFRESHED))
+            self.post_message(TasksRead(again, "again", generation=generation, asked=asked))
+        if self.tasks.misses_end and generation == self._generation:
+            self._read_end()
+        await self._refresh_selected()
+
     async def _refresh_selected(self) -> None:
-        """Read the selected task while it runs, because task lists do not contain attempts."""
+        """Read the selected task: lists contain neither attempts nor requests."""
         task = self.tasks.task(self._selected or "")
-        if task is None or task.status not in ACTIVE:
+        if task is None or (task.status not in ACTIVE and task.id in self.requests):
             return
-        try:
-            self.post_message(TaskRead(await self.backend.ask(calls.task(task.id))))
-        except ConsoleError:
-            return
+        with_request = task.id not in self.requests
+        found = await self.backend.ask(calls.task(task.id, include_request=with_request))
+        self.post_message(TaskRead(found))
+
+    @work(exclusive=True, group="describe")
+    async def _describe(self) -> None:
+        """Read the selected task's request, once the cursor rests."""
+        await asyncio.sleep(_SETTLE_S)
+        with suppress(ConsoleError):
+            await self._refresh_selected()
 
     @work(group="more")
-    async def _read_more(self, cursor: str, generation: int) -> None:
+    async def _read_more(self, place: Literal["next", "last", "before"]) -> None:
+        """Read a page into the gap, from its upper or its lower end, or the list's last rows."""
+        generation = self._generation
+        call = self._call(is_reversed=place != "next")
+        cursors = {
+            "next": self.tasks.head_cursor,
+            "before": self.tasks.tail_cursor,
+            "last": None,
+        }
+        cursor = cursors[place]
         try:
-            page = await self.backend.ask(calls.after_cursor(self._call(), cursor))
+            page = await self.backend.ask(
+                call if cursor is None else calls.after_cursor(call, cursor)
+            )
         except ConsoleError:
             self._more_asked = False
             return
-        self.post_message(TasksRead(page, is_first=False, generation=generation))
+        self.post_message(TasksRead(page, place, generation=generation))
 
-    @work(group="describe")
-    async def _describe(self, task_id: str) -> None:
-        try:
-            task = await self.backend.ask(calls.task(task_id, include_request=True))
-        except ConsoleError:
-            return
-        finally:
-            self._asked.discard(task_id)
-        self.post_message(TaskRead(task))
+    def _read_end(self) -> None:
+        if not self._more_asked:
+            self._more_asked = True
+            self._read_more("last")
 
-    def _describe_missing(self, shown: list[str]) -> None:
+    def _fill_gap(self) -> None:
+        """Read on where the gap is in sight, from the side of the cursor."""
         listing = self.query_one("#task-list", Listing)
-        first = max(0, int(listing.scroll_y) - 5)
-        in_sight = shown[first : first + listing.size.height + 10]
-        for task_id in in_sight:
-            if len(self._asked) >= _DESCRIBED_AT_ONCE or not self.backend.link.is_fine:
-                return
-            if task_id not in self._asked and not self.tasks.knows_request(task_id):
-                self._asked.add(task_id)
-                self._describe(task_id)
+        if self._more_asked or not self.tasks.has_gap or GAP not in listing.in_sight:
+            return
+        is_above = listing.cursor <= self.tasks.keys.index(GAP)
+        place: Literal["next", "before"] = "next" if is_above else "before"
+        if (self.tasks.head_cursor if is_above else self.tasks.tail_cursor) is not None:
+            self._more_asked = True
+            self._read_more(place)
 
-    def _call(self) -> calls.Call[TaskPage]:
+    def _call(
+        self,
+        *,
+        task_ids: Sequence[str] = (),
+        is_reversed: bool = False,
+        with_counts: bool = False,
+        limit: int = PAGE,
+    ) -> calls.Call[TaskPage]:
         wanted = self._filter.wanted
+        key, turned = self.sort
+        sort = api_sort(key, is_reversed=turned)
         return calls.tasks(
+            q=wanted.text,
             status=sorted(wanted.statuses),
+            task_ids=task_ids,
+            sort=str(sort.reversed() if is_reversed else sort),
             created_from=wanted.created_from(self.backend.clock.now()),
-            limit=PAGE,
+            with_counts=with_counts,
+            limit=limit,
         )
 
     # -- user input
 
     @on(Listing.Moved, "#task-list")
     def _moved(self, message: Listing.Moved) -> None:
-        self._selected = message.key
+        self._selected = None if message.key == GAP else message.key
         self._draw_details(self.backend.clock.now())
+        self._fill_gap()
+        if self._selected is not None and self._selected not in self.requests:
+            self._describe()
         self.query_one("#task-details").scroll_home(animate=False)
 
     @on(Listing.Chosen, "#task-list")
     def _chosen(self, message: Listing.Chosen) -> None:
-        self.post_message(OpenTask(message.key))
+        if message.key != GAP:
+            self.post_message(OpenTask(message.key))
 
     @on(Listing.NearEnd, "#task-list")
     def _near_end(self) -> None:
-        if self.tasks.cursor is not None and not self._more_asked:
+        if self.tasks.head_cursor is not None and not self.tasks.has_gap and not self._more_asked:
             self._more_asked = True
-            self._read_more(self.tasks.cursor, self._generation)
+            self._read_more("next")
+
+    @on(Listing.EndWanted, "#task-list")
+    def _end_wanted_by_key(self) -> None:
+        if self.tasks.head_cursor is not None and not self.tasks.has_gap:
+            self._end_wanted = True
+            self._more_asked = False  # the last rows are more urgent than the next
+            self._read_end()
 
     @on(Listing.TitleClicked, "#task-list")
     def _title_clicked(self, message: Listing.TitleClicked) -> None:
@@ -247,8 +344,8 @@ class TasksTab(Vertical):
             if key == message.column:
                 self.sort = (key, not self.sort[1] if key == self.sort[0] else False)
 
-    @on(Input.Submitted, "#words")
-    def _words_given(self) -> None:
+    @on(QueryLine.Entered)
+    def _query_entered(self) -> None:
         self.query_one(Listing).focus()
 
     def action_filter(self) -> None:

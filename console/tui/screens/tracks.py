@@ -4,22 +4,23 @@ import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
+from msgspec import UNSET
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Input, Label
 
+from api.contract.query.tracks import TRACKS
 from api.contract.resources import TrackPage, TrackResource
 from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import counts_text
 from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.track_details import TrackDetails
-from console.tui.view_models.submit_form import FormError
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
     COLUMNS,
@@ -30,20 +31,15 @@ from console.tui.view_models.track_search import (
 )
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
+from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
-_FIELDS = (
-    ("class_name", "class", "any"),
-    ("text", "text", "any"),
-    ("min_dwell", "dwell ≥", "s"),
-    ("min_confidence", "conf ≥", "0-1"),
-)
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
 class TracksTab(Vertical):
-    """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
+    """Tracks tab; searches when first shown and when a query is entered; polls while shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/"),
@@ -72,11 +68,15 @@ class TracksTab(Vertical):
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
-            for name, label, hint in _FIELDS:
-                yield Label(label, classes="track-label")
-                yield Input(placeholder=hint, id=f"track-{name}", compact=True)
             yield Chips(tuple(WINDOWS), id="track-windows")
-        yield Lines(id="track-like", classes="strip")
+            yield Lines(id="track-count")
+        yield QueryLine(
+            TRACKS,
+            hint="class:person dwell>5 text~AB[0-9] confidence>0.6 source:gate*, or any words",
+            is_live=False,
+            input_id="track-words",
+            id="track-query",
+        )
         with Horizontal(id="track-panes", classes="panes"):
             yield Listing(COLUMNS, id="track-list", empty="reading …")
             yield Splitter("track-list", "columns", id="track-splitter")
@@ -99,7 +99,7 @@ class TracksTab(Vertical):
 
     def search_similar(self, track: str) -> None:
         """Search for tracks similar to `task:track`, nearest first."""
-        self.search = TrackSearch(similar_to=track)
+        self.query_one(QueryLine).set_text(f"like:{track}")
 
     # -- incoming data
 
@@ -109,14 +109,10 @@ class TracksTab(Vertical):
         self.found = []
         self._cursor = None
         listing = self.query_one("#track-list", Listing)
-        listing.columns = _LIKENESS_FIRST if search.similar_to else COLUMNS
+        listing.columns = _LIKENESS_FIRST if search.is_similarity else COLUMNS
         listing.say_empty("reading …")
         self.query_one("#track-windows", Chips).show(frozenset({search.window}))
-        like = self.query_one("#track-like", Lines)
-        like.set_class(search.similar_to is not None, "-shown")
-        like.show(
-            [(("like ", "dim"), (search.similar_to or "", "accent!"), ("   esc clears", "dim"))]
-        )
+        self.query_one("#track-count", Lines).show([])
         self._draw()
         self._search(search, None)
 
@@ -124,12 +120,14 @@ class TracksTab(Vertical):
         if message.search != self.search:
             return
         if message.place == "again":
+            self._show_count(message.page)
             if not self._take_newer(message.page):
                 return
         else:
             self.found = [*(() if message.place == "first" else self.found), *message.page.data]
             self._cursor = message.page.next_cursor
             self._more_asked = False
+        self._show_count(message.page)
         self.query_one("#track-list", Listing).say_empty("No track fits.")
         self._draw()
 
@@ -142,6 +140,12 @@ class TracksTab(Vertical):
         self.found = newer
         return changed
 
+    def _show_count(self, page: TrackPage) -> None:
+        if page.counts is UNSET:
+            return
+        text = counts_text(page.counts, "tracks")
+        self.query_one("#track-count", Lines).show([((text, "dim"),)])
+
     def on_search_failed(self, message: SearchFailed) -> None:
         self._more_asked = False
         self.query_one("#track-list", Listing).say_empty(message.why)
@@ -149,7 +153,7 @@ class TracksTab(Vertical):
 
     def _draw(self) -> None:
         now = self.backend.clock.now()
-        similar = self.search is not None and self.search.similar_to is not None
+        similar = self.search is not None and self.search.is_similarity
         rows = [track_row(track, now) for track in self.found]
         if similar:
             rows = [row._replace(cells=(row.cells[-1], *row.cells[:-1])) for row in rows]
@@ -166,8 +170,6 @@ class TracksTab(Vertical):
     async def _search(self, search: TrackSearch, cursor: str | None) -> None:
         try:
             page: TrackPage = await self.backend.ask(search.call(self.backend.clock.now(), cursor))
-        except FormError as exc:
-            self.post_message(SearchFailed("; ".join(exc.errors.values())))
         except ConsoleError as exc:
             self.post_message(SearchFailed(str(exc)))
         else:
@@ -179,11 +181,11 @@ class TracksTab(Vertical):
         while True:
             await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
             search = self.search
-            if search is None or search.similar_to is not None:
+            if search is None or search.is_similarity:
                 continue
             try:
                 page = await self.backend.ask(search.call(self.backend.clock.now(), None))
-            except (FormError, ConsoleError):
+            except ConsoleError:
                 continue  # already shown by the search, or by the connection banner
             self.post_message(TracksRead(search, page, "again"))
 
@@ -203,9 +205,13 @@ class TracksTab(Vertical):
     def _chosen(self, message: Listing.Chosen) -> None:
         self.post_message(OpenTask(message.key.rpartition(":")[0]))
 
-    @on(Input.Submitted)
-    def _entered(self) -> None:
-        self.search = self._typed(self.search.window if self.search else "any time")
+    @on(QueryLine.Changed)
+    def _query_changed(self, message: QueryLine.Changed) -> None:
+        window = self.search.window if self.search else "any time"
+        self.search = TrackSearch(message.text, window)
+
+    @on(QueryLine.Entered)
+    def _query_entered(self) -> None:
         self.query_one("#track-list", Listing).focus()
 
     @on(Chips.Clicked, "#track-windows")
@@ -218,25 +224,13 @@ class TracksTab(Vertical):
         self.search = self._typed(names[(names.index(now) + 1) % len(names)])
 
     def _typed(self, window: str) -> TrackSearch:
-        def text(name: str) -> str:
-            return self.query_one(f"#track-{name}", Input).value
-
-        similar_to = self.search.similar_to if self.search else None
-        return TrackSearch(
-            class_name=text("class_name"),
-            text=text("text"),
-            min_dwell=text("min_dwell"),
-            min_confidence=text("min_confidence"),
-            window=window,
-            similar_to=similar_to,
-        )
+        return TrackSearch(self.query_one(QueryLine).text, window)
 
     def action_search(self) -> None:
-        self.query_one(f"#track-{_FIELDS[0][0]}", Input).focus()
+        self.query_one(QueryLine).edit()
 
     def action_clear(self) -> None:
-        for name, _, _ in _FIELDS:
-            self.query_one(f"#track-{name}", Input).value = ""
+        self.query_one(QueryLine).set_text("")
         self.search = TrackSearch()
         self.query_one("#track-list", Listing).focus()
 

@@ -1,16 +1,17 @@
-"""Filter of the task list: chips of statuses and times, a line of words, and the count."""
+"""Filter of the task list: chips of statuses and times, a query, and the count."""
 
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Input
 
+from api.contract.query.tasks import TASKS
 from api.contract.resources import STATUSES, Status
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
+from console.tui.widgets.query_line import QueryLine
 
 _CYCLE: tuple[frozenset[Status], ...] = (
     frozenset(),
@@ -20,7 +21,7 @@ _CYCLE: tuple[frozenset[Status], ...] = (
 
 
 class TaskFilterBar(Vertical):
-    """`wanted` is the chosen filter: watch it. Its words are shown while they are edited or set."""
+    """`wanted` is the chosen filter: watch it. Its query is shown while it is edited or set."""
 
     DEFAULT_CSS = "TaskFilterBar { height: auto; }"
 
@@ -31,10 +32,12 @@ class TaskFilterBar(Vertical):
             yield Chips(("all", *STATUSES), id="statuses")
             yield Chips(tuple(WINDOWS), id="windows")
             yield Lines(id="task-count")
-        yield Input(
-            placeholder="words to filter by: status, source, step, id, error",
-            id="words",
-            compact=True,
+        yield QueryLine(
+            TASKS,
+            hint="status:failed source:gate* -ocr age<2h fps<5 class:car, or any words",
+            is_live=True,
+            input_id="words",
+            id="task-query",
         )
 
     def on_mount(self) -> None:
@@ -44,14 +47,10 @@ class TaskFilterBar(Vertical):
         self.query_one("#task-count", Lines).show([((text, "dim"),)])
 
     def edit_words(self) -> None:
-        words = self.query_one("#words", Input)
-        words.add_class("-shown")
-        words.focus()
+        self.query_one(QueryLine).edit()
 
     def clear(self) -> None:
-        words = self.query_one("#words", Input)
-        words.value = ""
-        words.remove_class("-shown")
+        self.query_one(QueryLine).set_text("")
         self.wanted = TaskFilter()
 
     def next_status(self) -> None:
@@ -81,10 +80,6 @@ class TaskFilterBar(Vertical):
     def _window_clicked(self, message: Chips.Clicked) -> None:
         self.wanted = replace(self.wanted, window=message.name)
 
-    @on(Input.Changed, "#words")
-    def _words_changed(self, message: Input.Changed) -> None:
-        self.wanted = replace(self.wanted, text=message.value)
-
-    @on(Input.Submitted, "#words")
-    def _words_given(self) -> None:
-        self.query_one("#words").set_class(bool(self.wanted.text), "-shown")
+    @on(QueryLine.Changed)
+    def _query_changed(self, message: QueryLine.Changed) -> None:
+        self.wanted = replace(self.wanted, text=message.text)
