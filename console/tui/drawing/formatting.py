@@ -22,11 +22,11 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def counts_text(counts: Counts, noun: str) -> str:
-    """Return how many rows match of how many: `12 of 3 408 tasks`, or `3 408 tasks`."""
+def counts_text(counts: Counts, noun: str = "") -> str:
+    """Return how many rows match of how many: `12 of 3 408`, or `3 408`, and the noun."""
     more = "+" if counts.is_capped is True else ""
     some = f"{grouped(counts.matching)} of " if counts.matching < counts.all else ""
-    return f"{some}{grouped(counts.all)}{more} {noun}"
+    return f"{some}{grouped(counts.all)}{more}{noun}"
 
 
 def short_id(task_id: str) -> str:

@@ -17,7 +17,6 @@ from api.contract.resources import TaskPage
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import counts_text
 from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.messages import OpenTask, TaskRead, TasksRead
 from console.tui.screens.task_actions import TaskActions
@@ -73,6 +72,7 @@ class TasksTab(Vertical):
         self.tasks = TaskPages()
         self.requests: dict[str, dict[str, Any]] = {}
         self._filter = TaskFilterBar()
+        self._listing = Listing(COLUMNS, id="task-list", empty="reading …")
         self._actions = TaskActions(self, backend, self.requests, self._hurry_up)
         self._poll_s = poll_s
         self._generation = 0
@@ -84,7 +84,7 @@ class TasksTab(Vertical):
     def compose(self) -> ComposeResult:
         yield self._filter
         with Horizontal(id="task-panes", classes="panes"):
-            yield Listing(COLUMNS, id="task-list", empty="reading …")
+            yield self._listing
             yield Splitter("task-list", "columns", id="task-splitter")
             with VerticalScroll(id="task-details", can_focus=True):
                 yield Lines(id="task-facts")
@@ -129,7 +129,7 @@ class TasksTab(Vertical):
 
     def _place_after(self, message: TasksRead) -> int | None:
         """Return where the cursor goes once the page is drawn; None: it stays on its row."""
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         if message.place == "last" and self._end_wanted:
             self._end_wanted = False
             return -1
@@ -163,7 +163,7 @@ class TasksTab(Vertical):
     def draw(self, *, at: int | None = None) -> None:
         """Draw the tasks in their last known state; `at` as of `Listing.show`."""
         now = self.backend.clock.now()
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         listing.say_empty(self._empty())
         held, cursor = listing.key, listing.cursor
         listing.show(
@@ -175,17 +175,13 @@ class TasksTab(Vertical):
             listing.scroll_relative(
                 y=listing.cursor - cursor, animate=False, force=True, immediate=True
             )
-        self._filter.show_count(self._count())
+        self._filter.show_count(self.tasks.counts if self.tasks.loaded else None)
         self._draw_details(now)
         self._fill_gap()
 
     def _row(self, key: str, now: datetime) -> Row:
         task = self.tasks.task(key)
         return gap_row(self.tasks.n_missing) if task is None else task_row(TaskView(task), now)
-
-    def _count(self) -> str:
-        counts = self.tasks.counts
-        return "" if counts is None or not self.tasks.loaded else counts_text(counts, "tasks")
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
@@ -227,8 +223,8 @@ class TasksTab(Vertical):
     async def _refresh_rest(self, page: TaskPage, generation: int) -> None:
         """Read what the first page leaves out: other rows, added rows, the selected task."""
         first = {task.id for task in page.data}
-        in_sight = self.query_one("#task-list", Listing).in_sight
-        asked = tuple(one for one in self.tasks.outdated(in_sight) if one not in first)
+        outdated = self.tasks.outdated(self._listing.in_sight)
+        asked = tuple(one for one in outdated if one not in first)
         if asked:
             again = await self.backend.ask(self._call(task_ids=asked, limit=MAX_REFRESHED))
             self.post_message(TasksRead(again, "again", generation=generation, asked=asked))
@@ -279,7 +275,7 @@ class TasksTab(Vertical):
 
     def _fill_gap(self) -> None:
         """Read on where the gap is in sight, from the side of the cursor."""
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         if self._more_asked or not self.tasks.has_gap or GAP not in listing.in_sight:
             return
         is_above = listing.cursor <= self.tasks.keys.index(GAP)

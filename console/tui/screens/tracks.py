@@ -143,7 +143,7 @@ class TracksTab(Vertical):
     def _show_count(self, page: TrackPage) -> None:
         if page.counts is UNSET:
             return
-        text = counts_text(page.counts, "tracks")
+        text = counts_text(page.counts, " tracks")
         self.query_one("#track-count", Lines).show([((text, "dim"),)])
 
     def on_search_failed(self, message: SearchFailed) -> None:

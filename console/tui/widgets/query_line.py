@@ -3,32 +3,33 @@
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Vertical
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
 from api.contract.query.parser import MAX_LENGTH, parse
 from api.contract.query.terms import Query, QueryError, Vocabulary, render, render_term
+from console.tui.drawing.styled_text import folded
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
 
 _TYPING_S = 0.2
 
 
-class QueryLine(Horizontal):
+class QueryLine(Vertical):
     """Line with an input while it is edited, then with a chip for each term; a click removes one.
 
     Posts `Changed` with the text of a query. With `is_live` it does so while one is typed, after a
-    short pause; without, after enter. A text that is no query is posted never: its fault is shown.
+    short pause; without, after enter. A text that is no query is never posted; its fault is shown
+    below.
     """
 
     DEFAULT_CSS = """
     QueryLine {
-        height: 1; padding: 0 1; background: $surface; display: none;
+        height: auto; padding: 0 1; background: $surface; display: none;
         &.-shown { display: block; }
-        & > Input { width: 1fr; background: $surface; padding: 0; }
-        & > .query-fault { width: auto; max-width: 60%; }
+        & > Input { background: $surface; padding: 0; }
         & > Chips { display: none; }
         &.-chips > Chips { display: block; }
         &.-chips > Input { display: none; }
@@ -110,7 +111,7 @@ class QueryLine(Horizontal):
         try:
             parse(event.value, self._vocabulary)
         except QueryError as exc:
-            self._say(str(exc))
+            self._say(str(exc), "dim")
             return
         self._say("")
         if self._is_live:
@@ -153,8 +154,9 @@ class QueryLine(Horizontal):
         self.set_class(bool(names), "-shown")
         self.add_class("-chips")
 
-    def _say(self, fault: str) -> None:
-        self.query_one(Lines).show([((fault, "bad"),)] if fault else [])
+    def _say(self, fault: str, tone: str = "bad") -> None:
+        lines = folded([(fault, tone)], max(20, self.content_size.width), 2) if fault else []
+        self.query_one(Lines).show(lines)
 
     def _stop(self) -> None:
         if self._pause is not None:

@@ -7,7 +7,8 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
 from api.contract.query.tasks import TASKS
-from api.contract.resources import STATUSES, Status
+from api.contract.resources import STATUSES, Counts, Status
+from console.tui.drawing.formatting import counts_text
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
@@ -43,8 +44,13 @@ class TaskFilterBar(Vertical):
     def on_mount(self) -> None:
         self._show_chips()
 
-    def show_count(self, text: str) -> None:
-        self.query_one("#task-count", Lines).show([((text, "dim"),)])
+    def show_count(self, counts: Counts | None) -> None:
+        """Show how many tasks match of how many; None: it is unknown."""
+        shown = self.query_one("#task-count", Lines)
+        text = "" if counts is None else counts_text(counts, " tasks")
+        if counts is not None and len(text) > shown.content_size.width:
+            text = counts_text(counts)
+        shown.show([((text, "dim"),)])
 
     def edit_words(self) -> None:
         self.query_one(QueryLine).edit()
