@@ -53,6 +53,7 @@ RUN = {
     "framewire stream": r'"finish_reason":"stop"',
     "framewire results": r"TRACK +CLASS",
     "framewire tracks --class": r"vt_\w+ +\d+ +pedestrian",
+    "framewire tracks 'class:": r"(?s)task,track_id,class,.*vt_\w+,\d+,pedestrian,",
     "framewire tracks --similar-to": r"(?s)DISTANCE.*vt_\w+",
     "framewire sql": r"(?s)class +tracks +dwell_s.*pedestrian",
     "framewire models list": r"(?s)nanodet-g@.*strip512@",
