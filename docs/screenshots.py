@@ -30,6 +30,7 @@ from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.step_editor import StepEditor
+from console.tui.widgets.table import Listing
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (132, 40)
@@ -50,8 +51,7 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
 
 async def tasks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     tab = console.query_one(TasksTab)
-    await until(pilot, lambda: tab.tasks.loaded and tab.selected)
-    await until(pilot, lambda: tab.tasks.knows_request(tab.selected or ""))
+    await until(pilot, lambda: tab.query_one("#task-list", Listing).key in tab.requests)
 
 
 async def live(pilot: Pilot[Any], console: ConsoleApp) -> None:
@@ -87,7 +87,7 @@ async def tracks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await pilot.press(*["down"] * 3)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
     await pilot.press("m")
-    await until(pilot, lambda: tab.search is not None and tab.search.similar_to and tab.found)
+    await until(pilot, lambda: tab.search is not None and tab.search.is_similarity and tab.found)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
 
 

@@ -25,8 +25,6 @@ from api.tasks.status import indexed_resource, pending_facts, pending_resource
 from api.tasks.submission import RecentTasks
 
 Cursor = TaskCursor | SortedTaskCursor
-
-
 Place = tuple[Any, int, str]
 """Sort key (all of a list are numbers, or all are texts), time of creation, and id."""
 
@@ -132,9 +130,7 @@ def _moment_of(after: Cursor | None, wanted: TaskQuery) -> int | None:
 
     Raises BadRequestError for a cursor of another order.
     """
-    if after is None:
-        return None
-    if isinstance(after, TaskCursor):
+    if after is None or isinstance(after, TaskCursor):
         return None
     if after.sort != str(wanted.sort) or isinstance(after.value, str) != (
         wanted.sort.key == "source"

@@ -1,13 +1,12 @@
 """The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
+from cachetools import LRUCache
 from msgspec import structs
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -15,11 +14,11 @@ from textual.reactive import reactive
 
 from api.contract.resources import TaskPage
 from console.client import calls
-from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.messages import OpenTask, TaskRead, TasksRead
 from console.tui.screens.task_actions import TaskActions
+from console.tui.screens.task_reader import TaskReader
 from console.tui.view_models.task_list import (
     ACTIVE,
     SORT_KEYS,
@@ -27,7 +26,7 @@ from console.tui.view_models.task_list import (
     TaskView,
     api_sort,
 )
-from console.tui.view_models.task_pages import GAP, MAX_REFRESHED, TaskPages
+from console.tui.view_models.task_pages import GAP, TaskPages
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
@@ -36,8 +35,7 @@ from console.tui.widgets.task_filter_bar import TaskFilterBar
 from console.tui.widgets.task_rendering import COLUMNS, details_lines, gap_row, task_row
 
 PAGE = 50
-CALM_FACTOR = 3.0
-_SETTLE_S = 0.1
+_KEPT_REQUESTS = 1024
 
 
 class TasksTab(Vertical):
@@ -70,16 +68,21 @@ class TasksTab(Vertical):
         super().__init__(id="tasks", classes="tab")
         self.backend = backend
         self.tasks = TaskPages()
-        self.requests: dict[str, dict[str, Any]] = {}
+        self.requests: LRUCache[str, dict[str, Any]] = LRUCache(_KEPT_REQUESTS)
         self._filter = TaskFilterBar()
         self._listing = Listing(COLUMNS, id="task-list", empty="reading …")
-        self._actions = TaskActions(self, backend, self.requests, self._hurry_up)
-        self._poll_s = poll_s
-        self._generation = 0
-        self._more_asked = False
+        self._reader = TaskReader(
+            self,
+            backend,
+            self.tasks,
+            list_call=self._call,
+            in_sight=lambda: self._listing.in_sight,
+            unread=self._unread,
+            poll_s=poll_s,
+        )
+        self._actions = TaskActions(self, backend, self.requests, self._reader.hurry)
         self._end_wanted = False
         self._selected: str | None = None
-        self._hurry = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield self._filter
@@ -96,20 +99,15 @@ class TasksTab(Vertical):
 
     def on_shown(self) -> None:
         self.query_one(Listing).focus()
-        self._hurry.set()
-        self._poll()
+        self._reader.start()
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
 
-    def _hurry_up(self) -> None:
-        """Poll now, instead of after the interval."""
-        self._hurry.set()
-
     # -- incoming data
 
     def on_tasks_read(self, message: TasksRead) -> None:
-        if message.generation != self._generation:
+        if message.generation != self._reader.generation:
             return
         page = message.page
         match message.place:
@@ -124,7 +122,7 @@ class TasksTab(Vertical):
             case "before":
                 self.tasks.extend_tail(page)
         if message.place in {"next", "last", "before"}:
-            self._more_asked = False
+            self._reader.page_taken()
         self.draw(at=self._place_after(message))
 
     def _place_after(self, message: TasksRead) -> int | None:
@@ -152,10 +150,8 @@ class TasksTab(Vertical):
 
     def _start_over(self) -> None:
         """Ask for the list anew; the rows stay until its first page is there."""
-        self._generation += 1
-        self._more_asked = self._end_wanted = False
-        self.tasks.start_over()
-        self._poll()
+        self._end_wanted = False
+        self._reader.start_over()
         self.draw()
 
     # -- drawing
@@ -194,95 +190,30 @@ class TasksTab(Vertical):
 
     def _empty(self) -> str:
         if not self.tasks.loaded:
-            return "no answer yet" if not self.backend.link.is_fine else "reading …"
+            waiting = "reading …" if self.backend.link.is_fine else "no answer yet"
+            return self._reader.refusal or waiting
         if self._filter.wanted.is_open:
             return "No tasks yet: press n to submit a video."
         return "No task fits the filter: esc clears it."
 
     # -- requests to the api
 
-    @work(exclusive=True, group="poll", exit_on_error=True)
-    async def _poll(self) -> None:
-        generation = self._generation
-        while True:
-            self._hurry.clear()
-            try:
-                page = await self.backend.ask(self._call(with_counts=True))
-                self.post_message(TasksRead(page, "first", generation=generation))
-                await self._refresh_rest(page, generation)
-            except ConsoleError:
-                pause_s = self.backend.link.pause_s or self._poll_s
-            else:
-                busy = any(task.status in ACTIVE for task in page.data)
-                pause_s = self._poll_s if busy else self._poll_s * CALM_FACTOR
-            try:
-                await asyncio.wait_for(self._hurry.wait(), pause_s)
-            except TimeoutError:
-                continue
-
-    async def _refresh_rest(self, page: TaskPage, generation: int) -> None:
-        """Read what the first page leaves out: other rows, added rows, the selected task."""
-        first = {task.id for task in page.data}
-        outdated = self.tasks.outdated(self._listing.in_sight)
-        asked = tuple(one for one in outdated if one not in first)
-        if asked:
-            again = await self.backend.ask(self._call(task_ids=asked, limit=MAX_REFRESHED))
-            self.post_message(TasksRead(again, "again", generation=generation, asked=asked))
-        if self.tasks.misses_end and generation == self._generation:
-            self._read_end()
-        await self._refresh_selected()
-
-    async def _refresh_selected(self) -> None:
-        """Read the selected task: lists contain neither attempts nor requests."""
+    def _unread(self) -> str | None:
+        """Return the selected task if it may have attempts, or a request, that were not read."""
         task = self.tasks.task(self._selected or "")
         if task is None or (task.status not in ACTIVE and task.id in self.requests):
-            return
-        with_request = task.id not in self.requests
-        found = await self.backend.ask(calls.task(task.id, include_request=with_request))
-        self.post_message(TaskRead(found))
-
-    @work(exclusive=True, group="describe")
-    async def _describe(self) -> None:
-        """Read the selected task's request, once the cursor rests."""
-        await asyncio.sleep(_SETTLE_S)
-        with suppress(ConsoleError):
-            await self._refresh_selected()
-
-    @work(group="more")
-    async def _read_more(self, place: Literal["next", "last", "before"]) -> None:
-        """Read a page into the gap, from its upper or its lower end, or the list's last rows."""
-        generation = self._generation
-        call = self._call(is_reversed=place != "next")
-        cursors = {
-            "next": self.tasks.head_cursor,
-            "before": self.tasks.tail_cursor,
-            "last": None,
-        }
-        cursor = cursors[place]
-        try:
-            page = await self.backend.ask(
-                call if cursor is None else calls.after_cursor(call, cursor)
-            )
-        except ConsoleError:
-            self._more_asked = False
-            return
-        self.post_message(TasksRead(page, place, generation=generation))
-
-    def _read_end(self) -> None:
-        if not self._more_asked:
-            self._more_asked = True
-            self._read_more("last")
+            return None
+        return task.id
 
     def _fill_gap(self) -> None:
         """Read on where the gap is in sight, from the side of the cursor."""
         listing = self._listing
-        if self._more_asked or not self.tasks.has_gap or GAP not in listing.in_sight:
+        if not self.tasks.has_gap or GAP not in listing.in_sight:
             return
-        is_above = listing.cursor <= self.tasks.keys.index(GAP)
-        place: Literal["next", "before"] = "next" if is_above else "before"
-        if (self.tasks.head_cursor if is_above else self.tasks.tail_cursor) is not None:
-            self._more_asked = True
-            self._read_more(place)
+        if listing.cursor <= self.tasks.keys.index(GAP):
+            self._reader.read_next()
+        else:
+            self._reader.read_before()
 
     def _call(
         self,
@@ -312,8 +243,8 @@ class TasksTab(Vertical):
         self._selected = None if message.key == GAP else message.key
         self._draw_details(self.backend.clock.now())
         self._fill_gap()
-        if self._selected is not None and self._selected not in self.requests:
-            self._describe()
+        if self._unread() is not None:
+            self._reader.read_selected()
         self.query_one("#task-details").scroll_home(animate=False)
 
     @on(Listing.Chosen, "#task-list")
@@ -323,16 +254,14 @@ class TasksTab(Vertical):
 
     @on(Listing.NearEnd, "#task-list")
     def _near_end(self) -> None:
-        if self.tasks.head_cursor is not None and not self.tasks.has_gap and not self._more_asked:
-            self._more_asked = True
-            self._read_more("next")
+        if not self.tasks.has_gap:
+            self._reader.read_next()
 
     @on(Listing.EndWanted, "#task-list")
     def _end_wanted_by_key(self) -> None:
         if self.tasks.head_cursor is not None and not self.tasks.has_gap:
             self._end_wanted = True
-            self._more_asked = False  # the last rows are more urgent than the next
-            self._read_end()
+            self._reader.read_end()
 
     @on(Listing.TitleClicked, "#task-list")
     def _title_clicked(self, message: Listing.TitleClicked) -> None:
