@@ -24,6 +24,7 @@ from api.routes import (
     sql,
     stream,
     system,
+    task_list,
     tasks,
     tenants,
     tracks,
@@ -38,6 +39,7 @@ from api.tasks.previews import Frames
 
 HANDLERS: Sequence[ControllerRouterHandler] = (
     *tasks.HANDLERS,
+    *task_list.HANDLERS,
     *stream.HANDLERS,
     *tracks.HANDLERS,
     *frames.HANDLERS,

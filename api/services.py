@@ -30,6 +30,7 @@ from api.settings import Settings
 from api.store.clickhouse import Rows
 from api.store.object_store import Objects
 from api.store.usage_queries import stored_bytes
+from api.tasks.listing import TaskListing
 from api.tasks.model_use import ModelUse
 from api.tasks.request_store import Requests
 from api.tasks.service import Tasks
@@ -70,6 +71,7 @@ class Services:
     tasks: Tasks
     texts: TextVectors
     model_use: ModelUse
+    listing: TaskListing
     projects: Projects
     lag: Lag
     quotas: Quotas
@@ -132,11 +134,11 @@ class Services:
                 directory=directory,
                 publisher=publisher,
                 rows=rows,
-                recent=recent,
                 results_wait_s=settings.results_wait_s,
             ),
             texts=TextVectors(models_dir),
             model_use=ModelUse(rows, recent, directory),
+            listing=TaskListing(directory=directory, rows=rows, recent=recent, clock_ms=now_ms),
             projects=Projects(directory, publisher),
             lag=Lag(settings),
             quotas=quotas,

@@ -19,7 +19,7 @@ from benchmarks.suite import Suite
 
 SIGNS = Path(__file__).parents[1] / "tests" / "data" / "text_signs.mp4"
 OWN_DATA = "needs a clip and its truth: python benchmarks/tracking.py CLIP GT"
-LONG_ALONE = ("awkward", "latency", "memory", "console_burst", "hostile")
+LONG_ALONE = ("awkward", "latency", "memory", "console_burst", "task_lists", "hostile")
 
 
 def run_short(suite: Suite, clip: Path, folder: Path) -> None:

@@ -52,9 +52,8 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
 
 
 async def tasks(pilot: Pilot[Any], console: ConsoleApp) -> None:
-    tab, listing = console.query_one(TasksTab), console.query_one("#task-list", Listing)
-    await until(pilot, lambda: tab.tasks.loaded and listing.key)
-    await until(pilot, lambda: all(tab.tasks.knows_request(row.key) for row in listing.rows[:20]))
+    tab = console.query_one(TasksTab)
+    await until(pilot, lambda: tab.query_one("#task-list", Listing).key in tab.requests)
 
 
 async def live(pilot: Pilot[Any], console: ConsoleApp) -> None:
@@ -90,7 +89,7 @@ async def tracks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await pilot.press(*["down"] * 3)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
     await pilot.press("m")
-    await until(pilot, lambda: tab.search is not None and tab.search.similar_to and tab.found)
+    await until(pilot, lambda: tab.search is not None and tab.search.is_similarity and tab.found)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
 
 

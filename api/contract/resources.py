@@ -186,13 +186,16 @@ class StreamToken(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """Progress of a task. `fps` is the source's frame rate, null until the first chunk has it.
 
-    `total_frames_is_estimate` is true or absent.
+    `total_frames` is the source's length, `expected_frames` the estimate of how many of them the
+    request's sampling and range select; absent while that is unknown. `total_frames_is_estimate`
+    is true or absent.
     """
 
     processed_frames: int
     total_frames: int | None
     fps: float | None
     total_frames_is_estimate: bool | UnsetType = UNSET
+    expected_frames: int | UnsetType = UNSET
 
 
 class TaskFailure(msgspec.Struct, frozen=True):
@@ -209,7 +212,12 @@ class AttemptResource(msgspec.Struct, frozen=True):
 
 
 class TaskResource(msgspec.Struct, frozen=True):
-    """The current state of a task; `request` is present with `?include=request`."""
+    """The current state of a task; `request` is present with `?include=request`.
+
+    `source` is the URL with possible secrets as `***`, or `upload`; of a list's tasks that an
+    older version indexed, the URL's host. `steps` are the kinds. `tracks`, the number of tracks so
+    far, is in lists.
+    """
 
     id: str
     object: Literal["video.task"]
@@ -225,11 +233,28 @@ class TaskResource(msgspec.Struct, frozen=True):
     stream_url: str
     results_url: str
     request: dict[str, Any] | UnsetType = UNSET
+    source: str = ""
+    steps: list[str] = []
+    tracks: int | UnsetType = UNSET
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Numbers of rows of a list: those that match its filters, and all of the project.
+
+    `is_capped`: true or absent; true if one of the numbers is larger than the limit it shows.
+    """
+
+    matching: int
+    all: int
+    is_capped: bool | UnsetType = UNSET
 
 
 class TaskPage(msgspec.Struct, frozen=True):
+    """A page of tasks; `counts` is present with `?include=counts`."""
+
     data: list[TaskResource]
     next_cursor: str | None
+    counts: Counts | UnsetType = UNSET
 
 
 class CancelAccepted(msgspec.Struct, frozen=True):
@@ -278,7 +303,8 @@ class ResultResource(msgspec.Struct, frozen=True):
 class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     """One track of any task of the project.
 
-    `distance` (cosine) only with `similar_to` or `like_text`.
+    `distance` (cosine) only with `similar_to` or `like_text`. `source` is the task's, as in lists
+    of tasks.
     """
 
     task: str
@@ -297,11 +323,15 @@ class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"})
     created_at: str
     distance: float | UnsetType = UNSET
     text_support: float | None = None
+    source: str = ""
 
 
 class TrackPage(msgspec.Struct, frozen=True):
+    """A page of tracks; `counts` is present with `?include=counts`."""
+
     data: list[TrackResource]
     next_cursor: str | None
+    counts: Counts | UnsetType = UNSET
 
 
 class LimitsResource(msgspec.Struct, frozen=True):

@@ -29,6 +29,20 @@ class TaskCursor(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     task_id: TaskId
 
 
+class SortedTaskCursor(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+    """The last task of a page in another order than the newest first.
+
+    `sort` is the order's name, `value` the task's sort key, and `as_of_ms` the moment of the first
+    page: ages and speeds are of that moment on all pages.
+    """
+
+    sort: Annotated[str, Meta(max_length=16)]
+    value: Annotated[int, Meta(ge=-1, le=2**63 - 1)] | Annotated[str, Meta(max_length=1024)]
+    created_ms: CreatedMs
+    task_id: TaskId
+    as_of_ms: CreatedMs
+
+
 class TrackCursor(msgspec.Struct, frozen=True, array_like=True, tag="k"):
     """The last track of a page; `order` is its distance with `similar_to`, else 0."""
 

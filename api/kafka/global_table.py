@@ -39,6 +39,7 @@ T = TypeVar("T")
 CONTROL_RETENTION_MS = 7 * topics.DAY_MS
 WORKER_ALIVE_MS = 15_000
 TOPICS = (topics.PROJECTS, topics.CONTROL, topics.WORKERS, topics.DLQ)
+MAX_CANCELLED = 1000
 MAX_LETTERS = 100
 MAX_PLACES = 10_000
 
@@ -134,6 +135,12 @@ class GlobalTable:
 
     def cancel_of(self, task: str) -> CancelRequested | None:
         return self._cancels.get(task)
+
+    def cancelled(self, project: str) -> tuple[str, ...]:
+        """Return the ids of the project's `MAX_CANCELLED` latest cancel requests, newest first."""
+        requests = [one for one in self._cancels.copy().values() if one.project == project]
+        requests.sort(key=lambda one: one.requested_ms, reverse=True)
+        return tuple(one.task for one in requests[:MAX_CANCELLED])
 
     def workers(self, now_ms: int) -> list[WorkerBeat]:
         """Return the workers' last heartbeats that are less than a day old, ordered by id."""

@@ -9,8 +9,8 @@ from api.contract import paths
 from api.contract.resources import AuditPage, AuditResource
 from api.http.pagination import AuditCursor, decode_cursor, encode_cursor
 from api.routes.dependencies import ThePrincipal, TheServices
+from api.routes.listing import DEFAULT_LIMIT, Cursor, From, Limit, To
 from api.routes.openapi import problems
-from api.routes.tasks import DEFAULT_LIMIT, Cursor, From, Limit, To
 from api.store.audit_queries import AuditFilter, list_audit
 from api.timestamps import parse_time_ms, rfc3339
 from streamproc.contract.audit import AuditRecord

@@ -1,4 +1,4 @@
-"""Task routes: submit, list, status, cancel, results."""
+"""Task routes: submit, status, cancel, results."""
 
 import asyncio
 from functools import partial
@@ -10,39 +10,21 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from api.audit import about
 from api.contract import paths
 from api.contract.resources import (
-    STATUSES,
     Accepted,
     CancelAccepted,
     ProcessRequest,
     ResultResource,
-    Status,
-    TaskPage,
     TaskResource,
 )
 from api.errors import BadRequestError, InvalidRequestError
-from api.http.pagination import TaskCursor, decode_cursor
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.openapi import body_operation, problems
 from api.scopes import SUBMIT
 from api.tasks.request_parser import parse_request
-from api.tasks.service import TaskFilter
-from api.timestamps import parse_time_ms
 
-MAX_LIMIT = 200
-DEFAULT_LIMIT = 50
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 _INLINE_BYTES = 64 * 1024
 
-Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=MAX_LIMIT, required=False)]
-Cursor = Annotated[str | None, QueryParameter(name="cursor", required=False)]
-From = Annotated[
-    str | None,
-    QueryParameter(name="from", required=False, description="RFC 3339 or Unix ms, inclusive"),
-]
-To = Annotated[
-    str | None,
-    QueryParameter(name="to", required=False, description="RFC 3339 or Unix ms, exclusive"),
-]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -96,30 +78,6 @@ async def process_video(
 
 
 @get(
-    paths.TASKS,
-    operation_id="listTasks",
-    responses=problems(400, 403, 422),
-)
-async def list_tasks(
-    services: TheServices,
-    project: TheProject,
-    status: Annotated[list[str] | None, QueryParameter(name="status", required=False)] = None,
-    created_from: From = None,
-    created_to: To = None,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-) -> TaskPage:
-    """List the project's tasks, newest first."""
-    wanted = TaskFilter(
-        statuses=_statuses(status or []),
-        from_ms=None if created_from is None else parse_time_ms(created_from, "from"),
-        to_ms=None if created_to is None else parse_time_ms(created_to, "to"),
-    )
-    after = None if cursor is None else decode_cursor(cursor, TaskCursor)
-    return await services.tasks.list(project, wanted, after, limit)
-
-
-@get(
     f"{paths.TASKS}/{{task_id:str}}",
     operation_id="getTask",
     responses=problems(400, 403, 404, 422),
@@ -163,14 +121,4 @@ async def get_results(
     return await services.tasks.results(project, task_id)
 
 
-def _statuses(given: list[str]) -> frozenset[Status]:
-    wanted = {known for known in STATUSES if known in given}
-    for i, text in enumerate(given):
-        if text not in wanted:
-            raise InvalidRequestError.at(
-                f"status[{i}]", f"no such status; there are: {', '.join(STATUSES)}"
-            )
-    return frozenset(wanted)
-
-
-HANDLERS = [process_video, list_tasks, get_task, cancel_task, get_results]
+HANDLERS = [process_video, get_task, cancel_task, get_results]

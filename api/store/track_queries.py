@@ -4,8 +4,11 @@ import struct
 
 import msgspec
 
+from api.contract.query.terms import Query
 from api.http.pagination import TrackCursor
-from api.store.clickhouse import Rows
+from api.store.clickhouse import Rows, RowsUnavailableError
+from api.store.query_conditions import Bindings
+from api.store.track_conditions import track_conditions
 from streamproc.contract import tables
 from streamproc.contract.preview import Box
 
@@ -50,7 +53,8 @@ class TrackQuery(msgspec.Struct, frozen=True):
 
     `text` is a substring of the track's text, case-insensitive. `similar_to` is a task and a track
     of the same project: the result is then ordered by cosine distance, without that track. `like`
-    orders it by the distance to a vector: tracks of tasks whose only feature model is its own.
+    orders it by the distance to a vector: tracks of tasks whose only feature model is its own. All
+    terms of `query` have to match, too; ages are of `as_of_ms`. Its own `like` is not looked at.
     """
 
     tasks: tuple[str, ...] = ()
@@ -62,6 +66,8 @@ class TrackQuery(msgspec.Struct, frozen=True):
     text: str | None = None
     similar_to: tuple[str, int] | None = None
     like: LikeVector | None = None
+    query: Query = Query()
+    as_of_ms: int = 0
 
     @property
     def is_by_likeness(self) -> bool:
@@ -95,10 +101,8 @@ async def find_tracks(
     rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
 ) -> list[IndexedTrack]:
     """Return the matching tracks, newest task first; by likeness, nearest first."""
-    conditions, parameters = _conditions(query)
-    parameters |= {"project": project, "limit": limit}
-    conditions.insert(0, "project = {project:String}")
-    where = " AND ".join(conditions)
+    where, parameters = _conditions(project, query)
+    parameters["limit"] = limit
     if not query.is_by_likeness:
         if after is not None:
             where += """ AND (-toUnixTimestamp64Milli(created_at), task_id, track_id)
@@ -162,9 +166,32 @@ def _wanted(query: TrackQuery) -> tuple[str, str, dict[str, object]]:
     return wanted, among, {"like_task": task, "like_track": track}
 
 
-def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:
-    conditions: list[str] = []
-    parameters: dict[str, object] = {}
+async def is_pattern(rows: Rows, pattern: str) -> bool:
+    """Return whether ClickHouse can compile the regular expression."""
+    try:
+        await rows.query("SELECT match(materialize('x'), {p:String})", {"p": pattern})
+    except RowsUnavailableError as exc:
+        if "CANNOT_COMPILE_REGEXP" in str(exc.__cause__):
+            return False
+        raise
+    return True
+
+
+async def count_tracks(rows: Rows, project: str, query: TrackQuery, at_most: int) -> int:
+    """Return how many tracks match, at most `at_most`; similarity does not matter."""
+    where, parameters = _conditions(project, query)
+    ((count,),) = await rows.query(
+        f"""SELECT count() FROM (SELECT 1 FROM {tables.TRACKS} FINAL WHERE {where}
+        LIMIT {{limit:UInt32}})""",  # noqa: S608 - constants and bound parameters
+        {**parameters, "limit": at_most},
+    )
+    return int(count)
+
+
+def _conditions(project: str, query: TrackQuery) -> tuple[str, dict[str, object]]:
+    """Return the condition on a row, and its parameters."""
+    bindings = Bindings(project=project)
+    conditions = ["project = {project:String}"]
     for name, value, condition in (
         ("tasks", list(query.tasks) or None, "task_id IN {tasks:Array(String)}"),
         ("classes", list(query.classes) or None, "class IN {classes:Array(String)}"),
@@ -176,8 +203,9 @@ def _conditions(query: TrackQuery) -> tuple[list[str], dict[str, object]]:
     ):
         if value is not None:
             conditions.append(condition)
-            parameters[name] = value
-    return conditions, parameters
+            bindings.values[name] = value
+    conditions += track_conditions(query.query, bindings, query.as_of_ms)
+    return " AND ".join(conditions), bindings.values
 
 
 _MAX_BOXES = 1000

@@ -3,6 +3,7 @@
 from msgspec import UNSET
 
 from api.contract import paths
+from api.contract.query.tasks import TaskFacts
 from api.contract.resources import (
     AttemptResource,
     Progress,
@@ -15,7 +16,9 @@ from api.store.task_queries import IndexedTask
 from api.timestamps import rfc3339, rfc3339_or_none
 from streamproc.contract.bounds import usable_count, usable_fps
 from streamproc.contract.chunk import Chunk, FinishReason
+from streamproc.contract.frame_plan import FramePlan, expected_frames, plan_of
 from streamproc.contract.masking import mask_request
+from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.stored_request import StoredRequest
 
 _OUTCOMES: dict[FinishReason, Status] = {
@@ -57,10 +60,12 @@ def task_resource(
         model=stored.spec.model_hint,
         provider=state.provider,
         attempts=[AttemptResource(a.provider, a.code, a.message) for a in state.attempts],
-        progress=_progress(state, chunk),
+        progress=_progress(state, chunk, plan_of(stored.spec)),
         error=_failure(state, chunk),
         stream_url=paths.stream(stored.task),
         results_url=paths.results(stored.task),
+        source=public_url(stored.spec.source),
+        steps=[step.kind for step in stored.spec.steps],
         request=mask_request(stored.body) if with_request else UNSET,
     )
 
@@ -71,20 +76,28 @@ def pending_resource(stored: StoredRequest, *, cancel_requested: bool) -> TaskRe
     return task_resource(stored, empty, cancel_requested=cancel_requested)
 
 
-def indexed_status(row: IndexedTask, *, cancel_requested: bool) -> Status:
-    """Return the status of an indexed task; a cancel request takes effect at once."""
-    if cancel_requested and row.status in {"pending", "running"}:
-        return "cancelling"
-    return row.status
+def pending_facts(stored: StoredRequest, *, cancel_requested: bool) -> TaskFacts:
+    """Return what a query asks of a task that was just accepted."""
+    spec = stored.spec
+    url = public_url(spec.source)
+    return TaskFacts(
+        id=stored.task,
+        status="cancelling" if cancel_requested else "pending",
+        created_ms=stored.created_ms,
+        sources=(url, short_name(url)),
+        source_name=short_name(url),
+        steps=tuple(step.kind for step in spec.steps),
+        models=(spec.model_hint or "", *(step.model for step in spec.steps)),
+    )
 
 
-def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResource:
+def indexed_resource(row: IndexedTask, *, cancel_requested: bool, n_tracks: int) -> TaskResource:
     """Return the task resource from the index, which lags a little behind the log."""
     failed = row.error_code is not None
     return TaskResource(
         id=row.task_id,
         object="video.task",
-        status=indexed_status(row, cancel_requested=cancel_requested),
+        status=row.facts(cancel_requested=cancel_requested).status,
         created_at=rfc3339(row.created_ms),
         started_at=rfc3339_or_none(row.started_ms),
         finished_at=rfc3339_or_none(row.finished_ms),
@@ -96,18 +109,24 @@ def indexed_resource(row: IndexedTask, *, cancel_requested: bool) -> TaskResourc
             row.total_frames,
             row.fps,
             estimated=row.total_frames_is_estimate,
+            expected=row.expected_frames,
         ),
         error=TaskFailure(row.error_code or "", row.error_message or "") if failed else None,
         stream_url=paths.stream(row.task_id),
         results_url=paths.results(row.task_id),
+        source=row.shown_source,
+        steps=list(row.steps),
+        tracks=n_tracks,
     )
 
 
-def progress_of(processed: int, total: int | None, fps: float, *, estimated: bool) -> Progress:
+def progress_of(
+    processed: int, total: int | None, fps: float, *, estimated: bool, expected: int | None
+) -> Progress:
     """Return the progress; unusable numbers are left out."""
     total = usable_count(total)
     said = True if estimated and total is not None else UNSET
-    return Progress(processed, total, usable_fps(fps) or None, said)
+    return Progress(processed, total, usable_fps(fps) or None, said, expected or UNSET)
 
 
 def _outcome(text: str) -> Status:
@@ -119,25 +138,19 @@ def _outcome(text: str) -> Status:
     return outcomes.get(text, "failed")
 
 
-def _progress(state: LogState, chunk: Chunk | None) -> Progress:
-    if chunk is None:
-        final = state.final
-        if final is None:
-            return Progress(0, None, None)
-        return progress_of(
-            final.processed_frames,
-            final.total_frames,
-            final.fps,
-            estimated=final.total_frames_is_estimate,
-        )
-    info = chunk.stream_info
-    processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
-    return progress_of(
-        processed,
-        info.total_frames,
-        info.fps,
-        estimated=info.total_frames_is_estimate is True,
-    )
+def _progress(state: LogState, chunk: Chunk | None, plan: FramePlan) -> Progress:
+    if chunk is not None:
+        info = chunk.stream_info
+        processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
+        total, fps = info.total_frames, info.fps
+        estimated = info.total_frames_is_estimate is True
+    elif (final := state.final) is not None:
+        processed, total, fps = final.processed_frames, final.total_frames, final.fps
+        estimated = final.total_frames_is_estimate
+    else:
+        return Progress(0, None, None)
+    expected = expected_frames(plan, usable_count(total), usable_fps(fps))
+    return progress_of(processed, total, fps, estimated=estimated, expected=expected)
 
 
 def _failure(state: LogState, chunk: Chunk | None) -> TaskFailure | None:

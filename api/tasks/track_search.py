@@ -5,31 +5,58 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import TrackPage, TrackResource, TrackSummary
+from api.contract.query.terms import QueryError, Regex
+from api.contract.resources import Counts, TrackPage, TrackResource, TrackSummary
 from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, encode_cursor
 from api.store.clickhouse import Rows
-from api.store.track_queries import IndexedTrack, TrackQuery, find_tracks, has_vector
+from api.store.task_queries import MAX_COUNTED, sources_of
+from api.store.track_queries import (
+    IndexedTrack,
+    TrackQuery,
+    count_tracks,
+    find_tracks,
+    has_vector,
+    is_pattern,
+)
+from api.tasks.counts import counts_of
 from api.timestamps import rfc3339
 from models.class_names import public_class
 
 
 async def search_tracks(
-    rows: Rows, project: str, query: TrackQuery, after: TrackCursor | None, limit: int
+    rows: Rows,
+    project: str,
+    query: TrackQuery,
+    after: TrackCursor | None,
+    limit: int,
+    *,
+    with_counts: bool = False,
 ) -> TrackPage:
     """Return a page of tracks, newest task first; by likeness, nearest first.
 
-    Raises InvalidRequestError if the `similar_to` track has no feature vector.
+    Raises InvalidRequestError if the `similar_to` track has no feature vector, or a pattern of the
+    query is none.
     """
     if query.similar_to is not None and not await has_vector(rows, project, *query.similar_to):
         raise InvalidRequestError.at(
-            "similar_to", "no such track with a feature vector: its task needs a feature step"
+            "similar_to" if query.query.like is None else "q",
+            "no such track with a feature vector: its task needs a feature step",
         )
+    for term in query.query.terms:
+        if isinstance(term, Regex) and not await is_pattern(rows, term.pattern):
+            error = QueryError("this is no RE2 pattern", term.position, f"{term.field}~")
+            raise InvalidRequestError.at("q", str(error))
     found = await find_tracks(rows, project, query, after, limit + 1)
     page = found[:limit]
+    sources = await sources_of(rows, project, [track.task_id for track in page])
     return TrackPage(
-        data=[_resource(track, with_distance=query.is_by_likeness) for track in page],
+        data=[
+            _resource(track, sources.get(track.task_id, ""), with_distance=query.is_by_likeness)
+            for track in page
+        ],
         next_cursor=encode_cursor(_place(page[-1])) if len(found) > limit else None,
+        counts=await _counts(rows, project, query) if with_counts else UNSET,
     )
 
 
@@ -44,6 +71,11 @@ def parse_similar_to(text: str) -> tuple[str, int]:
 def public_classes(names: Sequence[str]) -> tuple[str, ...]:
     """Return the class names to search for in the index: `person` also finds `pedestrian`."""
     return tuple(dict.fromkeys(name for n in names for name in (n, public_class(n))))
+
+
+async def _counts(rows: Rows, project: str, query: TrackQuery) -> Counts:
+    matching = await count_tracks(rows, project, query, MAX_COUNTED + 1)
+    return counts_of(matching, await count_tracks(rows, project, TrackQuery(), MAX_COUNTED + 1))
 
 
 def _place(track: IndexedTrack) -> TrackCursor:
@@ -69,10 +101,11 @@ def summary_of(track: IndexedTrack) -> TrackSummary:
     )
 
 
-def _resource(track: IndexedTrack, *, with_distance: bool) -> TrackResource:
+def _resource(track: IndexedTrack, source: str, *, with_distance: bool) -> TrackResource:
     return TrackResource(
         task=track.task_id,
         **msgspec.structs.asdict(summary_of(track)),
         created_at=rfc3339(track.created_ms),
         distance=track.distance if with_distance else UNSET,
+        source=source,
     )

@@ -34,7 +34,7 @@ COMMANDS = {
     "run": Entry("submit", "run", "Submit a video and follow it to its end."),
     "start": Entry("submit", "start", "Submit a video and print the task."),
     "status": Entry("tasks", "status", "Show a task."),
-    "list": Entry("tasks", "list_tasks", "List tasks, newest first."),
+    "list": Entry("task_list", "list_tasks", "List tasks, newest first, or by a query."),
     "stream": Entry("stream", "stream", "Write a task's log, from any byte offset."),
     "results": Entry("tasks", "results", "Show a task's tracks."),
     "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),

@@ -70,16 +70,27 @@ def task(task_id: str, *, include_request: bool = False) -> Call[TaskResource]:
 
 def tasks(
     *,
+    q: str | None = None,
     status: Iterable[str] = (),
+    task_ids: Iterable[str] = (),
+    sort: str | None = None,
     created_from: str | None = None,
     created_to: str | None = None,
+    with_counts: bool = False,
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[TaskPage]:
-    """One page of tasks, newest first; times are RFC 3339 or Unix milliseconds."""
-    query = [("status", value) for value in status]
+    """One page of tasks; times are RFC 3339 or Unix milliseconds, `q` as `api.contract.query`."""
+    query = _given(("q", q or None))
+    query += [("status", value) for value in status]
+    query += [("task", value) for value in task_ids]
     query += _given(
-        ("from", created_from), ("to", created_to), ("cursor", cursor), ("limit", limit)
+        ("sort", sort),
+        ("from", created_from),
+        ("to", created_to),
+        ("include", "counts" if with_counts else None),
+        ("cursor", cursor),
+        ("limit", limit),
     )
     return Call(TaskPage, "GET", paths.TASKS, tuple(query))
 
@@ -131,8 +142,9 @@ def cancel(task_id: str) -> Call[CancelAccepted]:
 
 def tracks(
     *,
+    q: str | None = None,
     task_id: str | None = None,
-    class_name: str | None = None,
+    classes: Iterable[str] = (),
     text: str | None = None,
     similar_to: str | None = None,
     like_text: str | None = None,
@@ -141,6 +153,7 @@ def tracks(
     created_to: str | None = None,
     min_dwell_s: float | None = None,
     min_confidence: float | None = None,
+    with_counts: bool = False,
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[TrackPage]:
@@ -148,9 +161,9 @@ def tracks(
 
     `like_text` are words for what is looked for, `like_model` the feature model whose they are.
     """
-    query = _given(
-        ("task", task_id),
-        ("class", class_name),
+    query = _given(("q", q or None), ("task", task_id))
+    query += [("class", value) for value in classes]
+    query += _given(
         ("text", text),
         ("similar_to", similar_to),
         ("like_text", like_text),
@@ -159,6 +172,7 @@ def tracks(
         ("to", created_to),
         ("min_dwell_s", min_dwell_s),
         ("min_confidence", min_confidence),
+        ("include", "counts" if with_counts else None),
         ("cursor", cursor),
         ("limit", limit),
     )

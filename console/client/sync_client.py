@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from api.contract.resources import TaskPage, TaskResource
+from api.contract.resources import TaskPage, TrackPage
 from console.client import calls
 from console.client.calls import Call
 from console.client.http import (
@@ -24,6 +24,7 @@ from console.client.log_stream import Following, Piece
 from console.client.slow_answers import SLOW_S, noticing
 
 T = TypeVar("T")
+P = TypeVar("P", TaskPage, TrackPage)
 
 
 class Client:
@@ -72,16 +73,12 @@ class Client:
             raise translate(exc, self.url) from exc
         return read_answer(call, response.status_code, response.content)
 
-    def each_task(
-        self, call: Call[TaskPage], *, at_most: int | None = None
-    ) -> Iterator[TaskResource]:
-        """Yield the tasks of this page and all following pages, up to `at_most`."""
-        left = at_most
+    def pages(self, call: Call[P]) -> Iterator[P]:
+        """Yield the call's page and all that follow; raises as `send`."""
         while True:
             page = self.send(call)
-            yield from page.data[:left]
-            left = None if left is None else left - len(page.data)
-            if page.next_cursor is None or (left is not None and left <= 0):
+            yield page
+            if page.next_cursor is None:
                 return
             call = calls.after_cursor(call, page.next_cursor)
 

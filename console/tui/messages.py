@@ -23,16 +23,26 @@ class LinkChanged(Message):
 
 
 class TasksRead(Message):
-    """A page of tasks was read: the newest (`is_first`), or the one after the list's cursor.
+    """A page of tasks was read.
 
-    `generation` identifies the filter, so that pages of an earlier filter can be ignored.
+    `place`: the first page, the `next` one into the gap, the `last` one (the first of the opposite
+    order), the one `before` the loaded end, or, `again`, the tasks `asked` for by id. `generation`
+    identifies the filter and order, so that pages of an earlier one can be ignored.
     """
 
-    def __init__(self, page: TaskPage, *, is_first: bool, generation: int) -> None:
+    def __init__(
+        self,
+        page: TaskPage,
+        place: Literal["first", "next", "last", "before", "again"],
+        *,
+        generation: int,
+        asked: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
         self.page = page
-        self.is_first = is_first
+        self.place = place
         self.generation = generation
+        self.asked = asked
 
 
 class TaskRead(Message):

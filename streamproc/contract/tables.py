@@ -47,9 +47,12 @@ class TaskRow(
     """One task, as far as its log is indexed; fields in column order, times in Unix ms.
 
     `steps` are the kinds (`detect`, `ocr`, `feature`) and `models` their `name@version`, in order.
-    `source` is the host of the input's URL, `file` or `upload`: never a URL. `fps` is the source's
-    frame rate. `log_length` is the count of log bytes indexed; `log_epoch` and `log_position`
-    are the fold's epoch and Kafka position there. `rev` orders the versions of the row.
+    `source` is the host of the input's URL, `file` or `upload`: never a URL. `source_url` is the
+    URL with possible secrets masked, or `upload`, and `source_name` its short name
+    (`contract.source_label`). `fps` is the source's frame rate. `frame_plan` is as
+    `contract.frame_plan.encode_plan` writes it, `expected_frames` the estimate from it.
+    `log_length` is the count of log bytes indexed; `log_epoch` and `log_position` are the fold's
+    epoch and Kafka position there. `rev` orders the versions of the row.
     """
 
     project: str
@@ -80,6 +83,10 @@ class TaskRow(
     last_frame: int
     rev: int
     total_frames_is_estimate: bool = False
+    source_url: str = ""
+    source_name: str = ""
+    frame_plan: str = ""
+    expected_frames: int | None = None
 
 
 class TrackRow(
@@ -199,7 +206,11 @@ _CREATE_TABLES = (
     log_position UInt64,
     last_frame Int64,
     rev UInt64,
-    total_frames_is_estimate Bool DEFAULT false
+    total_frames_is_estimate Bool DEFAULT false,
+    source_url String DEFAULT '' COMMENT 'masked URL, or upload',
+    source_name String DEFAULT '' COMMENT 'file name of the source, or upload',
+    frame_plan String DEFAULT '' COMMENT 'sampling, range and max_frames as JSON',
+    expected_frames Nullable(UInt64) COMMENT 'estimate of the frames to process'
 ) ENGINE = ReplacingMergeTree(rev)
 PARTITION BY month
 ORDER BY (project, task_id)
@@ -274,6 +285,10 @@ ORDER BY (project, task_id, track_id)
 
 _ADD_COLUMNS = (
     f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS total_frames_is_estimate Bool DEFAULT false",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS source_url String DEFAULT ''",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS source_name String DEFAULT ''",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS frame_plan String DEFAULT ''",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS expected_frames Nullable(UInt64)",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_support Nullable(Float64)",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_readings Array(String) DEFAULT []",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_weights Array(Float64) DEFAULT []",
@@ -288,7 +303,7 @@ _CREATE_VIEWS = (
     dateDiff('millisecond', started_at, finished_at) / 1000 AS worked_s,
     model, provider, steps, models, source, processed_frames, total_frames, fps, finish_reason,
     processing_time_ms, decoded_frames, failed_frames, skipped_frames, error_code, error_message,
-    log_length, total_frames_is_estimate
+    log_length, total_frames_is_estimate, source_url, source_name, expected_frames
 FROM {TASKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_TRACKS} AS SELECT
     project, task_id, track_id, created_at, class, first_frame, last_frame, first_s, last_s,

@@ -37,6 +37,8 @@ EXPECTED = {
     'fw -X POST "$FRAMEWIRE_URL/v1/video/tasks/$TASK/token': r'"token":"v2\.\d+\.',
     "fw --head": r"(?is)\AHTTP/1.1 200 .*stream-next-offset: \d+.*\r\n\r\n\Z",
     'fw "$FRAMEWIRE_URL/v1/video/tasks/$TASK/frames': r"\A\Z",
+    'fw -G "$FRAMEWIRE_URL/v1/video/tasks"': r'"counts":\{"matching":0,"all":\d+\}',
+    'fw -G "$FRAMEWIRE_URL/v1/video/tracks"': r'"data":\[',
     'fw "$FRAMEWIRE_URL/v1/video/tracks?class': r'"track_id":3\b.*"next_cursor":null',
     'fw "$FRAMEWIRE_URL/v1/video/tracks?similar_to': r'"track_id":4\b.*"distance":',
     'admin "$FRAMEWIRE_URL/v1/admin/projects" -d': r'"id":"shop"',

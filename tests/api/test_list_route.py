@@ -10,7 +10,7 @@ from api.ids import new_task_id
 from api.tasks.submission import now_ms
 from api.timestamps import rfc3339
 from streamproc.contract import tables
-from tests.api.rows import insert, task_row
+from tests.api.rows import insert, task_row, track_row
 from tests.api.server import ProjectClient
 from tests.api.test_tasks_route import submit
 
@@ -79,7 +79,12 @@ async def test_fresh_task_is_listed_at_once_and_only_once(
     task = await submit(project)
     found = (await page(project))["data"]
     assert [(entry["id"], entry["status"]) for entry in found] == [(task, "pending")]
-    assert found[0] == (await project.get(f"/v1/video/tasks/{task}")).json()
+    one = (await project.get(f"/v1/video/tasks/{task}")).json()
+    assert found[0] == {**one, "tracks": 0}
+    assert (one["source"], one["steps"]) == (
+        "https://example.com/clip.mp4",
+        ["detect", "feature"],
+    )
     created_ms = tables.created_ms_of(task)
     insert(
         clickhouse,
@@ -144,7 +149,13 @@ async def test_listed_task_has_every_field_of_the_index(
         fps=12.5,
         error_code="bad_source",
         error_message="It is no video.",
+        steps=("detect", "ocr"),
+        source_url="https://***@a.example/gate.mp4?token=***",
+        source_name="gate.mp4",
+        expected_frames=14,
     )
+    tracks = [track_row(project.project, task, n) for n in (1, 2, 5)]
+    insert(clickhouse, tables.TRACKS, tracks)
     insert(clickhouse, tables.TASKS, [row])
     assert (await page(project))["data"] == [
         {
@@ -162,10 +173,14 @@ async def test_listed_task_has_every_field_of_the_index(
                 "total_frames": 70,
                 "fps": 12.5,
                 "total_frames_is_estimate": True,
+                "expected_frames": 14,
             },
             "error": {"code": "bad_source", "message": "It is no video."},
             "stream_url": f"/v1/video/tasks/{task}/stream",
             "results_url": f"/v1/video/tasks/{task}/results",
+            "source": "https://***@a.example/gate.mp4?token=***",
+            "steps": ["detect", "ocr"],
+            "tracks": 3,
         }
     ]
 
@@ -184,6 +199,14 @@ async def test_projects_see_their_own_tasks(project: ProjectClient, clickhouse: 
         ("status=done", 422, "status[0]"),
         ("from=yesterday", 422, "from"),
         ("to=2026-01-01", 422, "to"),
+        ("q=state:failed", 422, "q"),
+        ("sort=age", 422, "sort"),
+        ("include=request", 422, "include"),
+        ("source=", 422, "source[0]"),
+        ("class=a&class=b%00", 422, "class[1]"),
+        (f"source={'x' * 129}", 422, "source[0]"),
+        ("&".join(["source=x"] * 17), 422, "source"),
+        ("&".join(["task=x"] * 201), 422, "task"),
         ("cursor=AAAA", 400, None),
         ("cursor=", 400, None),
     ],

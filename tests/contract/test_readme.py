@@ -55,6 +55,7 @@ RUN = {
     "framewire results": r"TRACK +CLASS",
     "framewire diff": r"\d+ tracks matched in \d+ common frames",
     "framewire tracks --class": r"vt_\w+ +\d+ +pedestrian",
+    "framewire tracks 'class:": r"(?s)task,track_id,class,.*vt_\w+,\d+,pedestrian,",
     "framewire tracks --similar-to": r"(?s)DISTANCE.*vt_\w+",
     "framewire sql": r"(?s)class +tracks +dwell_s.*pedestrian",
     "framewire models list": r"(?s)nanodet-g@.*strip512@",

@@ -185,6 +185,7 @@ FORMATS: dict[str, Format] = {
         values.STORES, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=Stores)
     ),
     "task_cursor": cursor(values.TASK_CURSOR),
+    "sorted_task_cursor": cursor(values.SORTED_TASK_CURSOR),
     "track_cursor": cursor(values.TRACK_CURSOR),
     "audit_cursor": cursor(values.AUDIT_CURSOR),
     "usage_cursor": cursor(values.USAGE_CURSOR),

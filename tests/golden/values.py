@@ -1,6 +1,6 @@
 """The value that the newest file of every stored format holds, every optional field set."""
 
-from api.http.pagination import AuditCursor, TaskCursor, TrackCursor, UsageCursor
+from api.http.pagination import AuditCursor, SortedTaskCursor, TaskCursor, TrackCursor, UsageCursor
 from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import AuditRecord
 from streamproc.contract.object_keys import Final, SegmentInfo
@@ -206,6 +206,7 @@ STORED_REQUEST = StoredRequest(
     weight=2,
 )
 TASK_CURSOR = TaskCursor(1767225600123, TASK)
+SORTED_TASK_CURSOR = SortedTaskCursor("-fps", 12_500, 1767229200000, TASK, 1767229260000)
 TRACK_CURSOR = TrackCursor(0.25, 1767225600123, TASK, 7)
 AUDIT_CURSOR = AuditCursor(1767225600000, "0011223344556677")
 USAGE_CURSOR = UsageCursor("2026-01-01", PROJECT)

@@ -1,15 +1,14 @@
-"""`framewire status`, `list`, `results`, `cancel`, `wait`: commands on tasks."""
+"""`framewire status`, `results`, `cancel`, `wait`: commands on tasks."""
 
 import itertools
 import time
 
 import click
 
-from api.contract.resources import STATUSES, ResultResource, TaskResource
-from console.cli.chunk_counts import total_text
+from api.contract.resources import ResultResource, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task, complete_task
-from console.cli.formatting import share
+from console.cli.formatting import frames, share
 from console.cli.terminal import Terminal
 from console.cli.typed_words import about
 from console.client import calls
@@ -35,44 +34,6 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
     else:
         print_task(terminal, found)
     return ExitCode.FAILED if found.status == "failed" else ExitCode.DONE
-
-
-@click.command("list")
-@click.option(
-    "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="May be repeated."
-)
-@click.option(
-    "--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339, Unix ms)."
-)
-@click.option("--to", "created_to", metavar="TIME", help="Created before.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks at most."
-)
-@asks_api
-def list_tasks(
-    terminal: Terminal,
-    statuses: tuple[str, ...],
-    created_from: str | None,
-    created_to: str | None,
-    limit: int,
-) -> None:
-    """List tasks, newest first."""
-    call = calls.tasks(
-        status=statuses, created_from=created_from, created_to=created_to, limit=min(limit, 200)
-    )
-    terminal.preview(call)
-    with terminal.client() as client:
-        found = list(client.each_task(call, at_most=limit))
-    if terminal.as_json:
-        terminal.show(found)
-        return
-    terminal.table(
-        ("ID", "STATUS", "CREATED", "FRAMES", "MODEL", "ERROR"),
-        [
-            (t.id, t.status, t.created_at, _frames(t), t.model, t.error.code if t.error else None)
-            for t in found
-        ],
-    )
 
 
 @click.command
@@ -206,7 +167,7 @@ def print_task(terminal: Terminal, task: TaskResource) -> None:
         "finished": task.finished_at,
         "model": task.model,
         "provider": task.provider,
-        "frames": _frames(task),
+        "frames": frames(task),
         "error": f"{task.error.code}: {task.error.message}" if task.error else None,
     }
     for name, value in fields.items():
@@ -214,7 +175,3 @@ def print_task(terminal: Terminal, task: TaskResource) -> None:
             echo(f"{name:<9} {printable(value)}")
     if isinstance(task.request, dict):
         terminal.show(task.request)
-
-
-def _frames(task: TaskResource) -> str:
-    return f"{task.progress.processed_frames}/{total_text(task.progress)}"

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from api.contract.resources import Counts
+
 NARROW_SPACE = "\u202f"
 _BARS = " ▏▎▍▌▋▊▉█"
 _STEPS = "▁▂▃▄▅▆▇█"
@@ -18,6 +20,13 @@ STATUS_MARKS = {
 def grouped(number: int) -> str:
     """Return the number with grouped thousands: `48 213`."""
     return f"{number:,}".replace(",", " ")
+
+
+def counts_text(counts: Counts, noun: str = "") -> str:
+    """Return how many rows match of how many: `12 of 3 408`, or `3 408`, and the noun."""
+    more = "+" if counts.is_capped is True else ""
+    some = f"{grouped(counts.matching)} of " if counts.matching < counts.all else ""
+    return f"{some}{grouped(counts.all)}{more}{noun}"
 
 
 def short_id(task_id: str) -> str:

@@ -1,7 +1,7 @@
 """Table layout: column widths, header line and row lines. Pure."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, overload
 
 from console.tui.drawing.styled_text import Line, Span, fitted
 
@@ -13,6 +13,41 @@ class Row(NamedTuple):
 
     key: str
     cells: tuple[Line, ...]
+
+
+class LazyRows(Sequence[Row]):
+    """Rows that are made when they are first looked at, so that a long list costs what is seen.
+
+    `keys` are the rows' keys in order; `make` returns the row of a key.
+    """
+
+    def __init__(self, keys: Sequence[str], make: Callable[[str], Row]) -> None:
+        self.keys = keys
+        self._make = make
+        self._made: dict[str, Row] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self._row(key) for key in self.keys[at]]
+        return self._row(self.keys[at])
+
+    def _row(self, key: str) -> Row:
+        row = self._made.get(key)
+        if row is None:
+            row = self._made[key] = self._make(key)
+        return row
+
+
+def row_keys(rows: Sequence[Row]) -> Sequence[str]:
+    """Return the keys of all rows, without making any."""
+    return rows.keys if isinstance(rows, LazyRows) else [row.key for row in rows]
 
 
 class Column(NamedTuple):

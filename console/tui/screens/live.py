@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.timer import Timer
 
-from api.contract.resources import TaskPage
+from api.contract.resources import TaskResource
 from console.client import calls
 from console.client.curl import curl
 from console.client.log_stream import is_final
@@ -26,7 +26,7 @@ from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
-from console.tui.view_models.task_list import TaskList, TaskView
+from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
@@ -77,7 +77,7 @@ class LiveTab(Vertical):
         super().__init__(id="live", classes="tab")
         self.backend = backend
         self.fold = LiveFold()
-        self._tasks = TaskList()
+        self._followed: TaskResource | None = None
         self._draw_s = draw_s
         self._seek = StreamSeek(self, backend, lambda: self.snapshot.lines, self.draw)
         self._preview = LivePreview(
@@ -146,8 +146,7 @@ class LiveTab(Vertical):
         self.note = (message.text, message.tone)
 
     def on_task_read(self, message: TaskRead) -> None:
-        self._tasks.refresh(TaskPage([message.task], None))
-        self._tasks.update(message.task)
+        self._followed = message.task
         self._draw_head()
 
     def _take(self) -> None:
@@ -204,8 +203,8 @@ class LiveTab(Vertical):
         head.show(head_lines(view, self.task_id, self.snapshot, self.held, self.note, width))
 
     def view(self) -> TaskView | None:
-        task = self._tasks.task(self.task_id or "")
-        return None if task is None else self._tasks.view(task)
+        task = self._followed
+        return None if task is None or task.id != self.task_id else TaskView(task)
 
     # -- requests to the api
 
@@ -225,9 +224,7 @@ class LiveTab(Vertical):
     async def _watch_status(self, task_id: str) -> None:
         while True:
             try:
-                task = await self.backend.ask(
-                    calls.task(task_id, include_request=not self._tasks.knows_request(task_id))
-                )
+                task = await self.backend.ask(calls.task(task_id))
             except ApiProblem as exc:
                 if exc.status == 404:
                     return

@@ -1,7 +1,7 @@
 """Actions on a task of the list: submit, edit, cancel, re-run, compare, export, copy."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,26 @@ from console.tui.screens.compare_with import CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.prompt import ConfirmScreen, PromptScreen
 from console.tui.screens.submit import SubmitScreen
-from console.tui.view_models.task_list import TaskList
 from streamproc.contract.masking import is_masked
 
 
 class TaskActions:
-    """Performs actions for `host`, a widget that shows `tasks`.
+    """Performs actions for `host`, a widget that shows tasks; `requests` are those it has read.
 
     The host's workers run them and its notifications tell how they ended; errors of the api are
     never tracebacks. `reload` is called when the list has changed.
     """
 
     def __init__(
-        self, host: Widget, backend: ApiSession, tasks: TaskList, reload: Callable[[], None]
+        self,
+        host: Widget,
+        backend: ApiSession,
+        requests: Mapping[str, dict[str, Any]],
+        reload: Callable[[], None],
     ) -> None:
         self._host = host
         self._backend = backend
-        self._tasks = tasks
+        self._requests = requests
         self._reload = reload
 
     def submit(self) -> None:
@@ -158,7 +161,7 @@ class TaskActions:
         self._host.notify(f"{len(found.tracks)} tracks in {path}", title="Exported")
 
     async def _request(self, task_id: str) -> dict[str, Any] | None:
-        known = self._tasks.request(task_id)
+        known = self._requests.get(task_id)
         if known is not None:
             return known
         try:

@@ -1,39 +1,47 @@
 """The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual import on, work
+from cachetools import LRUCache
+from msgspec import structs
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
-from textual.widgets import Input
 
 from api.contract.resources import TaskPage
 from console.client import calls
-from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.messages import OpenTask, TaskRead, TasksRead
 from console.tui.screens.task_actions import TaskActions
-from console.tui.view_models.task_list import ACTIVE, SORT_KEYS, SortKey, TaskFilter, TaskList
+from console.tui.screens.task_reader import TaskReader
+from console.tui.view_models.task_list import (
+    ACTIVE,
+    SORT_KEYS,
+    SortKey,
+    TaskView,
+    api_sort,
+)
+from console.tui.view_models.task_pages import GAP, TaskPages
 from console.tui.widgets.canvas import Lines
+from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.task_filter_bar import TaskFilterBar
-from console.tui.widgets.task_rendering import COLUMNS, details_lines, task_row
+from console.tui.widgets.task_rendering import COLUMNS, details_lines, gap_row, task_row
 
 PAGE = 50
-CALM_FACTOR = 3.0
-_DESCRIBED_AT_ONCE = 8
+_KEPT_REQUESTS = 1024
 
 
 class TasksTab(Vertical):
-    """Tasks tab; polls while it is shown, and reads the requests of visible rows.
+    """Tasks tab; polls while it is shown: the first page, and other rows in sight or active.
 
-    `sort` is (key, reversed).
+    Filter and order are the api's. `sort` is (key, reversed).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -60,84 +68,117 @@ class TasksTab(Vertical):
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
         super().__init__(id="tasks", classes="tab")
         self.backend = backend
-        self.tasks = TaskList()
+        self.tasks = TaskPages()
+        self.requests: LRUCache[str, dict[str, Any]] = LRUCache(_KEPT_REQUESTS)
         self._filter = TaskFilterBar()
-        self._actions = TaskActions(self, backend, self.tasks, self._hurry_up)
-        self._poll_s = poll_s
-        self._generation = 0
-        self._more_asked = False
+        self._listing = Listing(COLUMNS, id="task-list", empty="reading …")
+        self._reader = TaskReader(
+            self,
+            backend,
+            self.tasks,
+            list_call=self._call,
+            in_sight=lambda: self._listing.in_sight,
+            unread=self._unread,
+            poll_s=poll_s,
+        )
+        self._actions = TaskActions(self, backend, self.requests, self._reader.hurry)
+        self._end_wanted = False
         self._selected: str | None = None
-        self._asked: set[str] = set()
-        self._hurry = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield self._filter
         with Horizontal(id="task-panes", classes="panes"):
-            yield Listing(COLUMNS, id="task-list", empty="reading …")
+            yield self._listing
             yield Splitter("task-list", "columns", id="task-splitter")
             with VerticalScroll(id="task-details", can_focus=True):
                 yield Lines(id="task-facts")
 
     def on_mount(self) -> None:
         self.query_one(Listing).focus()
-        self.watch(self._filter, "wanted", self._filtered, init=False)
+        self.watch(self._filter, "wanted", self._start_over, init=False)
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
         self.query_one(Listing).focus()
-        self._hurry.set()
-        self._poll()
+        self._reader.start()
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
 
-    def _hurry_up(self) -> None:
-        """Poll now, instead of after the interval."""
-        self._hurry.set()
-
     # -- incoming data
 
     def on_tasks_read(self, message: TasksRead) -> None:
-        if message.generation != self._generation:
+        if message.generation != self._reader.generation:
             return
-        if message.is_first:
-            self.tasks.refresh(message.page)
-        else:
-            self.tasks.extend(message.page)
-            self._more_asked = False
-        self.draw()
+        page = message.page
+        match message.place:
+            case "first":
+                self.tasks.refresh(page)
+            case "again":
+                self.tasks.update(page.data, message.asked)
+            case "next":
+                self.tasks.extend(page)
+            case "last":
+                self.tasks.show_end(page)
+            case "before":
+                self.tasks.extend_tail(page)
+        if message.place in {"next", "last", "before"}:
+            self._reader.page_taken()
+        self.draw(at=self._place_after(message))
+
+    def _place_after(self, message: TasksRead) -> int | None:
+        """Return where the cursor goes once the page is drawn; None: it stays on its row."""
+        listing = self._listing
+        if message.place == "last" and self._end_wanted:
+            self._end_wanted = False
+            return -1
+        if message.place == "next" and listing.key == GAP:
+            return listing.cursor  # the first row of the page takes the gap's place
+        return None
 
     def on_task_read(self, message: TaskRead) -> None:
-        self.tasks.update(message.task)
-        self.draw()
-
-    def _filtered(self, old: TaskFilter, new: TaskFilter) -> None:
-        if (old.statuses, old.window) != (new.statuses, new.window):
-            self._generation += 1
-            self._more_asked = False
-            self.tasks.clear()
-            self._poll()
+        task = message.task
+        if isinstance(task.request, dict):
+            self.requests[task.id] = task.request
+        listed = self.tasks.task(task.id)
+        if listed is not None:  # only lists have the number of tracks
+            self.tasks.update([structs.replace(task, tracks=listed.tracks)])
         self.draw()
 
     def watch_sort(self) -> None:
         if self.is_mounted:
-            self.draw()
+            self._start_over()
+
+    def _start_over(self) -> None:
+        """Ask for the list anew; the rows stay until its first page is there."""
+        self._end_wanted = False
+        self._reader.start_over()
+        self.draw()
 
     # -- drawing
 
-    def draw(self) -> None:
-        """Draw the tasks in their last known state."""
+    def draw(self, *, at: int | None = None) -> None:
+        """Draw the tasks in their last known state; `at` as of `Listing.show`."""
         now = self.backend.clock.now()
-        key, descending = self.sort
-        views = self.tasks.rows(self._filter.wanted.text, key, now, descending=descending)
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         listing.say_empty(self._empty())
-        listing.show([task_row(view, now) for view in views], sorted_by=(key, descending))
-        more = "+" if self.tasks.cursor else ""
-        shown = f"{len(views)} of " if len(views) != len(self.tasks) else ""
-        self._filter.show_count(f"{shown}{len(self.tasks)}{more} tasks")
+        held, cursor = listing.key, listing.cursor
+        listing.show(
+            LazyRows(self.tasks.keys, lambda key: self._row(key, now)),
+            sorted_by=self.sort,
+            at=at,
+        )
+        if at is None and listing.key == held and listing.cursor != cursor:
+            listing.scroll_relative(
+                y=listing.cursor - cursor, animate=False, force=True, immediate=True
+            )
+        self._filter.show_count(self.tasks.counts if self.tasks.loaded else None)
         self._draw_details(now)
-        self._describe_missing([view.task.id for view in views])
+        self._fill_gap()
+
+    def _row(self, key: str, now: datetime) -> Row:
+        task = self.tasks.task(key)
+        return gap_row(self.tasks.n_missing) if task is None else task_row(TaskView(task), now)
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
@@ -145,102 +186,83 @@ class TasksTab(Vertical):
         if task is None:
             facts.show([(("Choose a task to see its request.", "dim"),)])
             return
-        request = self.tasks.request(task.id)
-        facts.show(details_lines(self.tasks.view(task), request, now, facts.size.width))
+        request = self.requests.get(task.id)
+        facts.show(details_lines(TaskView(task), request, now, facts.size.width))
 
     def _empty(self) -> str:
         if not self.tasks.loaded:
-            return "no answer yet" if not self.backend.link.is_fine else "reading …"
+            waiting = "reading …" if self.backend.link.is_fine else "no answer yet"
+            return self._reader.refusal or waiting
         if self._filter.wanted.is_open:
             return "No tasks yet: press n to submit a video."
         return "No task fits the filter: esc clears it."
 
     # -- requests to the api
 
-    @work(exclusive=True, group="poll", exit_on_error=True)
-    async def _poll(self) -> None:
-        generation = self._generation
-        while True:
-            self._hurry.clear()
-            try:
-                page = await self.backend.ask(self._call())
-            except ConsoleError:
-                pause_s = self.backend.link.pause_s or self._poll_s
-            else:
-                self.post_message(TasksRead(page, is_first=True, generation=generation))
-                busy = any(task.status in ACTIVE for task in page.data)
-                pause_s = self._poll_s if busy else self._poll_s * CALM_FACTOR
-                await self._refresh_selected()
-            try:
-                await asyncio.wait_for(self._hurry.wait(), pause_s)
-            except TimeoutError:
-                continue
-
-    async def _refresh_selected(self) -> None:
-        """Read the selected task while it runs, because task lists do not contain attempts."""
+    def _unread(self) -> str | None:
+        """Return the selected task if it may have attempts, or a request, that were not read."""
         task = self.tasks.task(self._selected or "")
-        if task is None or task.status not in ACTIVE:
-            return
-        try:
-            self.post_message(TaskRead(await self.backend.ask(calls.task(task.id))))
-        except ConsoleError:
-            return
+        if task is None or (task.status not in ACTIVE and task.id in self.requests):
+            return None
+        return task.id
 
-    @work(group="more")
-    async def _read_more(self, cursor: str, generation: int) -> None:
-        try:
-            page = await self.backend.ask(calls.after_cursor(self._call(), cursor))
-        except ConsoleError:
-            self._more_asked = False
+    def _fill_gap(self) -> None:
+        """Read on where the gap is in sight, from the side of the cursor."""
+        listing = self._listing
+        if not self.tasks.has_gap or GAP not in listing.in_sight:
             return
-        self.post_message(TasksRead(page, is_first=False, generation=generation))
+        if listing.cursor <= self.tasks.keys.index(GAP):
+            self._reader.read_next()
+        else:
+            self._reader.read_before()
 
-    @work(group="describe")
-    async def _describe(self, task_id: str) -> None:
-        try:
-            task = await self.backend.ask(calls.task(task_id, include_request=True))
-        except ConsoleError:
-            return
-        finally:
-            self._asked.discard(task_id)
-        self.post_message(TaskRead(task))
-
-    def _describe_missing(self, shown: list[str]) -> None:
-        listing = self.query_one("#task-list", Listing)
-        first = max(0, int(listing.scroll_y) - 5)
-        in_sight = shown[first : first + listing.size.height + 10]
-        for task_id in in_sight:
-            if len(self._asked) >= _DESCRIBED_AT_ONCE or not self.backend.link.is_fine:
-                return
-            if task_id not in self._asked and not self.tasks.knows_request(task_id):
-                self._asked.add(task_id)
-                self._describe(task_id)
-
-    def _call(self) -> calls.Call[TaskPage]:
+    def _call(
+        self,
+        *,
+        task_ids: Sequence[str] = (),
+        is_reversed: bool = False,
+        with_counts: bool = False,
+        limit: int = PAGE,
+    ) -> calls.Call[TaskPage]:
         wanted = self._filter.wanted
+        key, turned = self.sort
+        sort = api_sort(key, is_reversed=turned)
         return calls.tasks(
+            q=wanted.text,
             status=sorted(wanted.statuses),
+            task_ids=task_ids,
+            sort=str(sort.reversed() if is_reversed else sort),
             created_from=wanted.created_from(self.backend.clock.now()),
-            limit=PAGE,
+            with_counts=with_counts,
+            limit=limit,
         )
 
     # -- user input
 
     @on(Listing.Moved, "#task-list")
     def _moved(self, message: Listing.Moved) -> None:
-        self._selected = message.key
+        self._selected = None if message.key == GAP else message.key
         self._draw_details(self.backend.clock.now())
+        self._fill_gap()
+        if self._unread() is not None:
+            self._reader.read_selected()
         self.query_one("#task-details").scroll_home(animate=False)
 
     @on(Listing.Chosen, "#task-list")
     def _chosen(self, message: Listing.Chosen) -> None:
-        self.post_message(OpenTask(message.key))
+        if message.key != GAP:
+            self.post_message(OpenTask(message.key))
 
     @on(Listing.NearEnd, "#task-list")
     def _near_end(self) -> None:
-        if self.tasks.cursor is not None and not self._more_asked:
-            self._more_asked = True
-            self._read_more(self.tasks.cursor, self._generation)
+        if not self.tasks.has_gap:
+            self._reader.read_next()
+
+    @on(Listing.EndWanted, "#task-list")
+    def _end_wanted_by_key(self) -> None:
+        if self.tasks.head_cursor is not None and not self.tasks.has_gap:
+            self._end_wanted = True
+            self._reader.read_end()
 
     @on(Listing.TitleClicked, "#task-list")
     def _title_clicked(self, message: Listing.TitleClicked) -> None:
@@ -248,8 +270,8 @@ class TasksTab(Vertical):
             if key == message.column:
                 self.sort = (key, not self.sort[1] if key == self.sort[0] else False)
 
-    @on(Input.Submitted, "#words")
-    def _words_given(self) -> None:
+    @on(QueryLine.Entered)
+    def _query_entered(self) -> None:
         self.query_one(Listing).focus()
 
     def action_filter(self) -> None:

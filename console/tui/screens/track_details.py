@@ -10,12 +10,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from api.contract.resources import TrackResource
-from console.client import calls
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.frame_image import Shown, crop, read_jpeg
 from console.tui.messages import PictureRead, TrackPathRead
-from console.tui.view_models.task_list import source_name
 from console.tui.view_models.track_search import track_facts, track_key
 from console.tui.view_models.trajectories import TrackPaths
 from console.tui.widgets.canvas import Lines
@@ -25,7 +23,6 @@ from console.tui.widgets.trajectory import Trajectory
 _TRAIL_BYTES = 32 * 1024 * 1024
 _WINDOW_BYTES = 1024 * 1024
 _KEPT_TRAILS = 4
-_KEPT_SOURCES = 1024
 _CROP_PX = 1280
 _SETTLE_S = 0.15
 
@@ -39,7 +36,6 @@ class TrackDetails(Vertical):
         self._track: TrackResource | None = None
         self._crop = Preview(image_widget=image_widget, id="crop")
         self._trails: LRUCache[str, TrackPaths] = LRUCache(_KEPT_TRAILS)
-        self._sources: LRUCache[str, str] = LRUCache(_KEPT_SOURCES)
 
     def compose(self) -> ComposeResult:
         yield self._crop
@@ -65,8 +61,7 @@ class TrackDetails(Vertical):
         self.workers.cancel_group(self, "trail")
 
     def _draw_facts(self, track: TrackResource) -> None:
-        facts = track_facts(track, self._sources.get(track.task))
-        self.query_one("#track-facts", Lines).show(facts)
+        self.query_one("#track-facts", Lines).show(track_facts(track))
 
     @work(exclusive=True, group="trail")
     async def _read(self, track: TrackResource) -> None:
@@ -74,7 +69,6 @@ class TrackDetails(Vertical):
         await asyncio.sleep(_SETTLE_S)  # debounce: a held arrow key moves over many tracks
         key = track_key(track)
         try:
-            await self._read_source(track.task)
             trail = (await self._trails_of(track.task)).trail(track.track_id)
             if trail is None:
                 self.post_message(PictureRead(key, None, "The task's log has no such track."))
@@ -104,12 +98,6 @@ class TrackDetails(Vertical):
         message.stop()
         if self._track is not None and message.key == track_key(self._track):
             self.query_one(Trajectory).show(message.trail, message.size_px)
-
-    async def _read_source(self, task_id: str) -> None:
-        if task_id not in self._sources:
-            task = await self._backend.ask(calls.task(task_id, include_request=True))
-            if isinstance(task.request, dict):
-                self._sources[task_id] = source_name(task.request)
 
     async def _trails_of(self, task_id: str) -> TrackPaths:
         known = self._trails.get(task_id)

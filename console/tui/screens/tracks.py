@@ -5,22 +5,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Input, Label
 
+from api.contract.query.tracks import TRACKS
 from api.contract.resources import TrackPage, TrackResource
 from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import counts_text
 from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.track_details import TrackDetails
-from console.tui.view_models.submit_form import FormError
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
     COLUMNS,
@@ -31,20 +32,15 @@ from console.tui.view_models.track_search import (
 )
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
+from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
-_FIELDS = (
-    ("class_name", "class", "any"),
-    ("text", "text", "any"),
-    ("min_dwell", "dwell ≥", "s"),
-    ("min_confidence", "conf ≥", "0-1"),
-)
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
 class TracksTab(Vertical):
-    """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
+    """Tracks tab; searches when first shown and when a query is entered; polls while shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/"),
@@ -74,10 +70,15 @@ class TracksTab(Vertical):
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
-            for name, label, hint in _FIELDS:
-                yield Label(label, classes="track-label")
-                yield Input(placeholder=hint, id=f"track-{name}", compact=True)
             yield Chips(tuple(WINDOWS), id="track-windows")
+            yield Lines(id="track-count")
+        yield QueryLine(
+            TRACKS,
+            hint="class:person dwell>5 text~AB[0-9] confidence>0.6 source:gate*, or any words",
+            is_live=False,
+            input_id="track-words",
+            id="track-query",
+        )
         yield Lines(id="track-like", classes="strip")
         with Horizontal(id="track-panes", classes="panes"):
             yield Listing(COLUMNS, id="track-list", empty="reading …")
@@ -101,7 +102,14 @@ class TracksTab(Vertical):
 
     def search_similar(self, track: str) -> None:
         """Search for tracks similar to `task:track`, nearest first."""
-        self.search = TrackSearch(similar_to=track)
+        self._search_like(None)
+        self.query_one(QueryLine).set_text(f"like:{track}")
+
+    def _search_like(self, words: str | None) -> None:
+        """Search for what looks like the words, nearest first; None: not any more."""
+        if words is not None or (self.search is not None and self.search.like_text is not None):
+            now = self.search or TrackSearch()
+            self.search = msgspec.structs.replace(now, like_text=words)
 
     # -- incoming data
 
@@ -111,12 +119,14 @@ class TracksTab(Vertical):
         self.found = []
         self._cursor = None
         listing = self.query_one("#track-list", Listing)
-        listing.columns = _LIKENESS_FIRST if search.like else COLUMNS
+        listing.columns = _LIKENESS_FIRST if search.is_by_likeness else COLUMNS
         listing.say_empty("reading …")
         self.query_one("#track-windows", Chips).show(frozenset({search.window}))
+        self.query_one("#track-count", Lines).show([])
         like = self.query_one("#track-like", Lines)
-        like.set_class(search.like is not None, "-shown")
-        like.show([(("like ", "dim"), (search.like or "", "accent!"), ("   esc clears", "dim"))])
+        like.set_class(search.like_text is not None, "-shown")
+        words = search.like_text or ""
+        like.show([(("like ", "dim"), (words, "accent!"), ("   esc clears", "dim"))])
         self._draw()
         self._search(search, None)
 
@@ -124,12 +134,14 @@ class TracksTab(Vertical):
         if message.search != self.search:
             return
         if message.place == "again":
+            self._show_count(message.page)
             if not self._take_newer(message.page):
                 return
         else:
             self.found = [*(() if message.place == "first" else self.found), *message.page.data]
             self._cursor = message.page.next_cursor
             self._more_asked = False
+        self._show_count(message.page)
         self.query_one("#track-list", Listing).say_empty("No track fits.")
         self._draw()
 
@@ -142,6 +154,12 @@ class TracksTab(Vertical):
         self.found = newer
         return changed
 
+    def _show_count(self, page: TrackPage) -> None:
+        if page.counts is UNSET:
+            return
+        text = counts_text(page.counts, " tracks")
+        self.query_one("#track-count", Lines).show([((text, "dim"),)])
+
     def on_search_failed(self, message: SearchFailed) -> None:
         self._more_asked = False
         self.query_one("#track-list", Listing).say_empty(message.why)
@@ -149,7 +167,7 @@ class TracksTab(Vertical):
 
     def _draw(self) -> None:
         now = self.backend.clock.now()
-        by_likeness = self.search is not None and self.search.like is not None
+        by_likeness = self.search is not None and self.search.is_by_likeness
         rows = [track_row(track, now) for track in self.found]
         if by_likeness:
             rows = [row._replace(cells=(row.cells[-1], *row.cells[:-1])) for row in rows]
@@ -166,8 +184,6 @@ class TracksTab(Vertical):
     async def _search(self, search: TrackSearch, cursor: str | None) -> None:
         try:
             page: TrackPage = await self.backend.ask(search.call(self.backend.clock.now(), cursor))
-        except FormError as exc:
-            self.post_message(SearchFailed("; ".join(exc.errors.values())))
         except ConsoleError as exc:
             self.post_message(SearchFailed(str(exc)))
         else:
@@ -179,11 +195,11 @@ class TracksTab(Vertical):
         while True:
             await asyncio.sleep(max(self._poll_s, self.backend.link.pause_s))
             search = self.search
-            if search is None or search.like is not None:
+            if search is None or search.is_by_likeness:
                 continue
             try:
                 page = await self.backend.ask(search.call(self.backend.clock.now(), None))
-            except (FormError, ConsoleError):
+            except ConsoleError:
                 continue  # already shown by the search, or by the connection banner
             self.post_message(TracksRead(search, page, "again"))
 
@@ -203,9 +219,12 @@ class TracksTab(Vertical):
     def _chosen(self, message: Listing.Chosen) -> None:
         self.post_message(OpenTask(message.key.rpartition(":")[0]))
 
-    @on(Input.Submitted)
-    def _entered(self) -> None:
-        self.search = self._typed(self.search.window if self.search else "any time")
+    @on(QueryLine.Changed)
+    def _query_changed(self, message: QueryLine.Changed) -> None:
+        self.search = msgspec.structs.replace(self.search or TrackSearch(), text=message.text)
+
+    @on(QueryLine.Entered)
+    def _query_entered(self) -> None:
         self.query_one("#track-list", Listing).focus()
 
     @on(Chips.Clicked, "#track-windows")
@@ -218,26 +237,14 @@ class TracksTab(Vertical):
         self.search = self._typed(names[(names.index(now) + 1) % len(names)])
 
     def _typed(self, window: str) -> TrackSearch:
-        def text(name: str) -> str:
-            return self.query_one(f"#track-{name}", Input).value
-
-        now = self.search or TrackSearch()
-        return TrackSearch(
-            class_name=text("class_name"),
-            text=text("text"),
-            min_dwell=text("min_dwell"),
-            min_confidence=text("min_confidence"),
-            window=window,
-            similar_to=now.similar_to,
-            like_text=now.like_text,
-        )
+        like_text = self.search.like_text if self.search else None
+        return TrackSearch(self.query_one(QueryLine).text, window, like_text)
 
     def action_search(self) -> None:
-        self.query_one(f"#track-{_FIELDS[0][0]}", Input).focus()
+        self.query_one(QueryLine).edit()
 
     def action_clear(self) -> None:
-        for name, _, _ in _FIELDS:
-            self.query_one(f"#track-{name}", Input).value = ""
+        self.query_one(QueryLine).set_text("")
         self.search = TrackSearch()
         self.query_one("#track-list", Listing).focus()
 
@@ -248,11 +255,10 @@ class TracksTab(Vertical):
     def action_words(self) -> None:
         def answered(words: str | None) -> None:
             if words and words.strip():
-                self.search = msgspec.structs.replace(
-                    self._typed(self.search.window if self.search else "any time"),
-                    like_text=words.strip(),
-                    similar_to=None,
-                )
+                line = self.query_one(QueryLine)
+                if TrackSearch(line.text).is_by_likeness:  # only one thing to be like
+                    line.set_text("")
+                self._search_like(words.strip())
 
         before = self.search.like_text if self.search else None
         self.app.push_screen(

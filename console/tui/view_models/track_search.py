@@ -4,14 +4,16 @@ from datetime import datetime
 
 import msgspec
 
+from api.contract.query.parser import parse
+from api.contract.query.tracks import TRACKS
 from api.contract.resources import TrackPage, TrackResource
 from console.client import calls
 from console.client.calls import Call
 from console.tui.drawing.formatting import duration, grouped, short_id
 from console.tui.drawing.styled_text import Line, track_tone
 from console.tui.drawing.table_layout import Column, Row
-from console.tui.view_models.submit_form import FormError
 from console.tui.view_models.task_list import WINDOWS, parse_time
+from streamproc.contract.source_label import short_name
 
 PAGE = 100
 COLUMNS = (
@@ -19,49 +21,40 @@ COLUMNS = (
     Column("class", "CLASS", 11, flex=1),
     Column("dwell", "DWELL", 6, right=True),
     Column("confidence", "CONF", 4, right=True),
-    Column("frames", "FRAMES", 6, right=True, rank=5),
-    Column("when", "SEEN AT", 13, rank=6),
+    Column("frames", "FRAMES", 6, right=True, rank=6),
+    Column("when", "SEEN AT", 13, rank=7),
     Column("text", "TEXT", 8, flex=2, rank=2),
-    Column("age", "AGE", 6, right=True, rank=3),
+    Column("source", "SOURCE", 15, flex=2, rank=4),
+    Column("age", "AGE", 6, right=True, rank=5),
     Column("task", "TASK", 7),
 )
 LIKENESS = Column("likeness", "LIKE", 5, right=True)
 
 
 class TrackSearch(msgspec.Struct, frozen=True):
-    """Typed search fields; `similar_to` is `task:track`, `like_text` words for what is sought."""
+    """A track search: a query (`api.contract.query.tracks`) and the age of the tracks' tasks.
 
-    class_name: str = ""
+    `like_text` are words for what is sought.
+    """
+
     text: str = ""
-    min_dwell: str = ""
-    min_confidence: str = ""
     window: str = "any time"
-    similar_to: str | None = None
     like_text: str | None = None
 
     @property
-    def like(self) -> str | None:
-        """What the tracks are to be like, nearest first; None: they come newest first."""
-        return self.similar_to or self.like_text
+    def is_by_likeness(self) -> bool:
+        """Whether tracks come by their likeness, to words or to a track of the query."""
+        return self.like_text is not None or parse(self.text, TRACKS).like is not None
 
     def call(self, now: datetime, cursor: str | None = None) -> Call[TrackPage]:
-        """Return the call; raises `FormError` with the fields that are no numbers."""
-        errors: dict[str, str] = {}
-        dwell_s = _number(self.min_dwell, "min_dwell", errors)
-        confidence = _number(self.min_confidence, "min_confidence", errors)
-        if errors:
-            raise FormError(errors)
         length_s = WINDOWS[self.window]
         return calls.tracks(
-            class_name=self.class_name.strip() or None,
-            text=self.text.strip() or None,
-            min_dwell_s=dwell_s,
-            min_confidence=confidence,
-            similar_to=self.similar_to,
+            q=self.text,
             like_text=self.like_text,
             created_from=None
             if length_s is None
             else str(int((now.timestamp() - length_s) * 1000)),
+            with_counts=cursor is None,
             cursor=cursor,
             limit=PAGE,
         )
@@ -87,6 +80,7 @@ def track_row(track: TrackResource, now: datetime) -> Row:
             ((grouped(track.frames_seen), "dim"),),
             _seen(track),
             ((track.text or "", "good"),),
+            ((short_name(track.source) if track.source else "", ""),),
             ((duration((now - created).total_seconds()), "dim"),),
             ((short_id(track.task), "dim"),),
             ((f"{max(0.0, 1 - distance):.0%}" if distance is not None else "", "accent"),),
@@ -94,10 +88,10 @@ def track_row(track: TrackResource, now: datetime) -> Row:
     )
 
 
-def track_facts(track: TrackResource, source: str | None) -> list[Line]:
+def track_facts(track: TrackResource) -> list[Line]:
     """Return all known attributes of a track as lines."""
     facts: list[tuple[str, str | None]] = [
-        ("video", source),
+        ("video", short_name(track.source) if track.source else None),
         ("task", track.task),
         (
             "frames",
@@ -141,13 +135,3 @@ def _span(track: TrackResource) -> str | None:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}:{rest:04.1f}"
-
-
-def _number(text: str, field: str, errors: dict[str, str]) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        errors[field] = f"{text!r} is no number"
-        return None

@@ -34,6 +34,13 @@ class Chips(Canvas):
         self._on = on
         self.redraw()
 
+    def rename(self, names: Sequence[str]) -> None:
+        """Replace the chips; all of them are on."""
+        self._names = tuple(names)
+        self._on = frozenset(names)
+        self.refresh(layout=True)
+        self.redraw()
+
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
         spans: list[Span] = [(self._label, "dim")] if self._label else []
         spans += [(f" {name} ", "accent!" if name in self._on else "dim") for name in self._names]

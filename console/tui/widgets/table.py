@@ -13,7 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.tui.drawing.styled_text import Line
-from console.tui.drawing.table_layout import Column, Row, column_at, row_line, title_line
+from console.tui.drawing.table_layout import Column, Row, column_at, row_keys, row_line, title_line
 from console.tui.widgets.canvas import ink_of
 
 
@@ -87,6 +87,17 @@ class Listing(ScrollView, can_focus=True):
         def control(self) -> "Listing":
             return self.listing
 
+    class EndWanted(Message):
+        """The user went to the last row with a key; there may be more rows than are loaded."""
+
+        def __init__(self, listing: "Listing") -> None:
+            super().__init__()
+            self.listing = listing
+
+        @property
+        def control(self) -> "Listing":
+            return self.listing
+
     class TitleClicked(Message):
         def __init__(self, listing: "Listing", column: str) -> None:
             super().__init__()
@@ -122,6 +133,12 @@ class Listing(ScrollView, can_focus=True):
     def key(self) -> str | None:
         """The key of the cursor's row; None without rows."""
         return self._rows[self.cursor].key if self._rows else None
+
+    @property
+    def in_sight(self) -> Sequence[str]:
+        """The keys of the visible rows."""
+        top = self.scroll_offset.y
+        return row_keys(self._rows)[top : top + max(0, self.size.height - 1)]
 
     def show(
         self,
@@ -176,6 +193,8 @@ class Listing(ScrollView, can_focus=True):
         self._go(self.cursor + n * max(1, self.size.height - 2))
 
     def action_edge(self, n: int) -> None:
+        if n > 0:
+            self.post_message(self.EndWanted(self))
         self._go(0 if n < 0 else len(self._rows) - 1)
 
     def action_choose(self) -> None:
@@ -271,7 +290,7 @@ class Listing(ScrollView, can_focus=True):
         at = min(self.cursor, len(self._rows) - 1)
         if at < 0 or key is None or self._rows[at].key == key:
             return max(0, at)
-        return next((i for i, row in enumerate(self._rows) if row.key == key), at)
+        return next((i for i, one in enumerate(row_keys(self._rows)) if one == key), at)
 
     def _reveal(self) -> None:
         """Scroll to the cursor's row, as little as needed; the header covers the first line."""

@@ -1,16 +1,18 @@
-"""Filter of the task list: chips of statuses and times, a line of words, and the count."""
+"""Filter of the task list: chips of statuses and times, a query, and the count."""
 
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Input
 
-from api.contract.resources import STATUSES, Status
+from api.contract.query.tasks import TASKS
+from api.contract.resources import STATUSES, Counts, Status
+from console.tui.drawing.formatting import counts_text
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
+from console.tui.widgets.query_line import QueryLine
 
 _CYCLE: tuple[frozenset[Status], ...] = (
     frozenset(),
@@ -20,7 +22,7 @@ _CYCLE: tuple[frozenset[Status], ...] = (
 
 
 class TaskFilterBar(Vertical):
-    """`wanted` is the chosen filter: watch it. Its words are shown while they are edited or set."""
+    """`wanted` is the chosen filter: watch it. Its query is shown while it is edited or set."""
 
     DEFAULT_CSS = "TaskFilterBar { height: auto; }"
 
@@ -31,27 +33,30 @@ class TaskFilterBar(Vertical):
             yield Chips(("all", *STATUSES), id="statuses")
             yield Chips(tuple(WINDOWS), id="windows")
             yield Lines(id="task-count")
-        yield Input(
-            placeholder="words to filter by: status, source, step, id, error",
-            id="words",
-            compact=True,
+        yield QueryLine(
+            TASKS,
+            hint="status:failed source:gate* -ocr age<2h fps<5 class:car, or any words",
+            is_live=True,
+            input_id="words",
+            id="task-query",
         )
 
     def on_mount(self) -> None:
         self._show_chips()
 
-    def show_count(self, text: str) -> None:
-        self.query_one("#task-count", Lines).show([((text, "dim"),)])
+    def show_count(self, counts: Counts | None) -> None:
+        """Show how many tasks match of how many; None: it is unknown."""
+        shown = self.query_one("#task-count", Lines)
+        text = "" if counts is None else counts_text(counts, " tasks")
+        if counts is not None and len(text) > shown.content_size.width:
+            text = counts_text(counts)
+        shown.show([((text, "dim"),)])
 
     def edit_words(self) -> None:
-        words = self.query_one("#words", Input)
-        words.add_class("-shown")
-        words.focus()
+        self.query_one(QueryLine).edit()
 
     def clear(self) -> None:
-        words = self.query_one("#words", Input)
-        words.value = ""
-        words.remove_class("-shown")
+        self.query_one(QueryLine).set_text("")
         self.wanted = TaskFilter()
 
     def next_status(self) -> None:
@@ -81,10 +86,6 @@ class TaskFilterBar(Vertical):
     def _window_clicked(self, message: Chips.Clicked) -> None:
         self.wanted = replace(self.wanted, window=message.name)
 
-    @on(Input.Changed, "#words")
-    def _words_changed(self, message: Input.Changed) -> None:
-        self.wanted = replace(self.wanted, text=message.value)
-
-    @on(Input.Submitted, "#words")
-    def _words_given(self) -> None:
-        self.query_one("#words").set_class(bool(self.wanted.text), "-shown")
+    @on(QueryLine.Changed)
+    def _query_changed(self, message: QueryLine.Changed) -> None:
+        self.wanted = replace(self.wanted, text=message.text)

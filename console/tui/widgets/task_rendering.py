@@ -2,15 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import UNSET
 
 from api.contract.resources import Progress
 from console.tui.drawing.formatting import STATUS_MARKS, bar, duration, grouped, rate, short_id
 from console.tui.drawing.styled_text import Line, folded
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.task_list import TaskView, parse_time
+from console.tui.view_models.task_pages import GAP
 
 STATUS_TONES = {
     "pending": "dim",
@@ -57,11 +60,18 @@ def task_row(view: TaskView, now: datetime) -> Row:
             ((duration(eta), ""),) if eta is not None else unknown,
             ((duration((now - created).total_seconds()), "dim"),),
             ((view.source, ""),) if view.source else unknown,
-            _steps(view.steps) if view.steps else unknown,
+            _steps(task.steps) if task.steps else unknown,
             ((task.provider, "dim"),) if task.provider else unknown,
             ((short_id(task.id), "dim"),),
         ),
     )
+
+
+def gap_row(n_missing: int | None) -> Row:
+    """Return the row that stands for tasks which are not loaded."""
+    many = "" if n_missing is None else f"{grouped(n_missing)} "
+    texts = {"status": "…", "source": f"{many}not read yet"}
+    return Row(GAP, tuple(((texts.get(column.key, ""), "faint"),) for column in COLUMNS))
 
 
 def progress_line(view: TaskView, cells: int = _BAR_CELLS) -> Line:
@@ -136,6 +146,7 @@ def _facts(view: TaskView, now: datetime) -> Iterator[tuple[str, str | None]]:
     total = view.expected_frames
     of = f" of {_about(progress)}{grouped(total)}" if total and task.status != "succeeded" else ""
     yield "frames", f"{grouped(progress.processed_frames)}{of}"
+    yield "tracks", None if task.tracks is UNSET else grouped(task.tracks)
     speed = view.rate_fps(now)
     yield "speed", f"{rate(speed)} frames/s" if speed else None
     yield "video", _video(progress)
@@ -168,9 +179,9 @@ def _fact(name: str, value: str | None) -> Line:
     return ((f"{name:<9} ", "dim"), (value or "", ""))
 
 
-def _steps(text: str) -> Line:
+def _steps(steps: Sequence[str]) -> Line:
     spans: list[tuple[str, str]] = []
-    for i, step in enumerate(text.split(" → ")):
+    for i, step in enumerate(steps):
         if i:
             spans.append((" → ", "faint"))
         spans.append((step, ""))

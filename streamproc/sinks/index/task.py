@@ -26,8 +26,10 @@ from streamproc.contract.bounds import (
 )
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.frame_plan import decode_plan, encode_plan, expected_frames, plan_of
 from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
+from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.tables import (
     DETECTIONS,
     EMBEDDINGS,
@@ -157,6 +159,9 @@ class IndexedTask:
             steps=tuple(one.kind for one in spec.steps),
             models=tuple(one.model for one in spec.steps),
             source=source_host(spec.source),
+            source_url=(url := public_url(spec.source)),
+            source_name=short_name(url),
+            frame_plan=encode_plan(plan_of(spec)),
         )
 
     def accept(self, record: ChunkRecord) -> Verdict:
@@ -254,6 +259,7 @@ class IndexedTask:
             total_frames=total,
             total_frames_is_estimate=total is not None and info.total_frames_is_estimate is True,
             fps=fps,
+            expected_frames=self._expected_frames(total, fps),
         )
         time_s = usable_time_s(None if info.time_s is UNSET else info.time_s)
         if time_s is None:
@@ -267,6 +273,10 @@ class IndexedTask:
             if known is None or known.last_off < end:
                 self.tracks[track_id] = track_row(self.row, known, seen)
                 self._changed_tracks.add(track_id)
+
+    def _expected_frames(self, total: int | None, fps: float) -> int | None:
+        plan = decode_plan(self.row.frame_plan)
+        return None if plan is None else expected_frames(plan, total, fps)
 
     def _finish(self, chunk: Chunk, time_ms: int | None) -> None:
         usage = chunk.usage or None

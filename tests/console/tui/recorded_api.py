@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.console.tui.recorded_lists import task_page
+
 RECORDED = Path(__file__).parent / "recorded"
 KEY = "fw_recorded"
 NOW = datetime(2026, 11, 22, 12, 5, 32, tzinfo=UTC)
@@ -177,11 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["v1", "video", "process"]:
                 self._submit(body)
             case ["v1", "video", "tracks"]:
-                self._json(
-                    script.answers[
-                        "similar" if {"similar_to", "like_text"} & set(query) else "tracks"
-                    ]
-                )
+                self._tracks(query)
             case ["v1", "admin", "projects", project] if self.command == "PATCH":
                 made = {"id": project, "name": project, "created_at": "2026-11-22T12:00:00.000Z"}
                 self._json(made | body)
@@ -193,12 +191,19 @@ class _Handler(BaseHTTPRequestHandler):
                 self._problem(404, "not_found", "There is no such task.")
 
     def _tasks(self, query: dict[str, list[str]]) -> None:
-        wanted = query.get("status")
-        tasks = [t for t in self.script.tasks() if wanted is None or t["status"] in wanted]
-        start = int(query.get("cursor", ["0"])[0])
-        page = tasks[start : start + self.script.page]
-        more = start + len(page) < len(tasks)
-        self._json({"data": page, "next_cursor": str(start + len(page)) if more else None})
+        self._json(task_page(self.script.tasks(), query, self.script.page, NOW))
+
+    def _tracks(self, query: dict[str, list[str]]) -> None:
+        is_similar = "like:" in query.get("q", [""])[0] or bool(
+            {"similar_to", "like_text"} & set(query)
+        )
+        answer = self.script.answers["similar" if is_similar else "tracks"]
+        if "cursor" in query:
+            answer = {"data": [], "next_cursor": None}
+        if "include" in query:
+            n_tracks = len(answer["data"])
+            answer = {**answer, "counts": {"matching": n_tracks, "all": n_tracks}}
+        self._json(answer)
 
     def _submit(self, body: dict[str, Any]) -> None:
         script = self.script
@@ -207,8 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         made |= {"id": task, "status": "pending", "created_at": "2026-11-22T12:05:49.000Z"}
         made |= {"started_at": None, "finished_at": None, "request": body}
         made["progress"] = {"processed_frames": 0, "total_frames": None, "fps": None}
+        made |= {"source": body["input"][0].get("url", "upload")}
         script.answers["full"][task] = made
-        listed = {k: v for k, v in made.items() if k != "request"}
+        listed = {k: v for k, v in made.items() if k != "request"} | {"tracks": 0}
         script.tasks().insert(0, listed)
         self._json(
             {"id": task, "status": "pending", "stream_url": f"/v1/video/tasks/{task}/stream"}, 202

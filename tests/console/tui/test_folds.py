@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract.resources import ModelPage, TaskPage, TaskResource, TrackResource
+from api.contract.resources import ModelPage, TaskPage, TrackResource
 from console.client import calls
 from console.client.curl import curl
 from console.errors import ApiProblem, UnreachableError
@@ -27,7 +26,7 @@ from console.tui.view_models.submit_form import (
     place_errors,
     read_body,
 )
-from console.tui.view_models.task_list import TaskList, expected_frames, source_name, steps_line
+from console.tui.view_models.task_list import TaskView, api_sort
 from console.tui.view_models.trajectories import MAX_POINTS, TrackPaths, trajectory_lines
 from streamproc.contract.framing import Event, parse_events
 from tests.console.tui.recorded_api import Script
@@ -39,84 +38,28 @@ MODELS = {m.id: m for m in msgspec.convert(SCRIPT.answers["models"], ModelPage).
 NOW = datetime(2026, 11, 22, 12, 6, tzinfo=UTC)
 
 
-def listed(*tasks: TaskResource, cursor: str | None = None) -> TaskList:
-    found = TaskList()
-    found.refresh(TaskPage(list(tasks), cursor))
-    return found
-
-
-def test_a_refresh_keeps_older_pages_and_drops_what_the_first_page_lost() -> None:
-    first, second, third, fourth, *_ = TASKS.data
-    tasks = listed(first, second, cursor="c1")
-    tasks.extend(TaskPage([third, fourth], None))
-    tasks.refresh(TaskPage([first, third], "c9"))
-    assert [view.task.id for view in tasks.rows("", "age", NOW)] == [first.id, third.id, fourth.id]
-    assert tasks.cursor is None
-
-
-def test_a_request_is_kept_while_the_task_changes() -> None:
-    first = TASKS.data[0]
-    tasks = listed(first)
-    request = SCRIPT.answers["full"][first.id]["request"]
-    tasks.update(msgspec.structs.replace(first, request=request))
-    tasks.refresh(TaskPage([msgspec.structs.replace(first, status="succeeded")], None))
-    (view,) = tasks.rows("vtest feature succeeded", "age", NOW)
-    assert view.source == "vtest.avi"
-    assert view.fraction == 1.0
-
-
-def test_rows_are_sorted_by_every_key() -> None:
-    tasks = listed(*TASKS.data)
-    statuses = [view.task.status for view in tasks.rows("", "status", NOW)]
-    assert statuses[0] == "running"
-    assert statuses[-1] == "cancelled"
-    fps = [view.rate_fps(NOW) or 0 for view in tasks.rows("", "fps", NOW)]
-    assert fps == sorted(fps, reverse=True)
-    ages = [view.task.created_at for view in tasks.rows("", "age", NOW, descending=True)]
-    assert ages == sorted(ages)
-
-
-@pytest.mark.parametrize(
-    ("item", "frames"),
-    [
-        ({}, 80),
-        ({"sampling": {"mode": "fps", "value": 5}}, 398),
-        ({"sampling": {"mode": "fps", "value": 50}}, 795),
-        ({"sampling": {"mode": "interval", "value": 4}}, 199),
-        ({"sampling": {"mode": "interval", "value": 1}, "max_frames": 10}, 10),
-        ({"sampling": {"mode": "interval", "value": 1}, "range": {"start": 10, "end": 20}}, 100),
-        ({"sampling": {"mode": "interval", "value": 1},
-          "range": {"start": 700, "unit": "frames"}}, 95),
-        ({"sampling": {"mode": "keyframe"}}, None),
-    ],
-)  # fmt: skip
-def test_the_expected_frames_follow_the_request(item: dict[str, Any], frames: int | None) -> None:
-    task = next(task for task in TASKS.data if task.progress.total_frames == 795)
-    assert expected_frames({"input": [item]}, task) == frames
-
-
 def test_an_eta_is_told_at_the_rate_so_far() -> None:
-    task = next(task for task in TASKS.data if task.status == "running")
-    tasks = listed(task)
-    tasks.update(msgspec.structs.replace(task, request=SCRIPT.answers["full"][task.id]["request"]))
-    (view,) = tasks.rows("", "age", NOW)
+    view = TaskView(next(task for task in TASKS.data if task.status == "running"))
     rate, eta_s = view.rate_fps(NOW), view.eta_s(NOW)
     assert rate is not None
     assert eta_s is not None
     assert view.expected_frames is not None
-    left = view.expected_frames - task.progress.processed_frames
+    left = view.expected_frames - view.task.progress.processed_frames
     assert eta_s == pytest.approx(left / rate)
 
 
-def test_names_are_short() -> None:
-    def named(url: str) -> str:
-        return source_name({"input": [{"type": "video_url", "url": url}]})
+def test_a_task_that_succeeded_is_done_whatever_was_expected() -> None:
+    first = TASKS.data[0]
+    progress = msgspec.structs.replace(first.progress, expected_frames=10**6)
+    view = TaskView(msgspec.structs.replace(first, status="succeeded", progress=progress))
+    assert view.fraction == 1.0
+    assert view.source == "vtest.avi"
 
-    assert named("https://a.example/x/gate%203.mp4?token=secret") == "gate 3.mp4"
-    assert named("rtsp://camera") == "camera"
-    assert source_name({"input": [{"type": "video_base64", "data": "staged:k"}]}) == "upload"
-    assert steps_line({"steps": [{"model": "detect"}, {"model": "ocr"}]}) == "detect → ocr"
-    assert steps_line({}) == ""
+
+def test_a_columns_order_has_first_what_an_operator_looks_for() -> None:
+    assert str(api_sort("age", is_reversed=False)) == "-created"
+    assert str(api_sort("source", is_reversed=False)) == "source"
+    assert str(api_sort("status", is_reversed=True)) == "status"
 
 
 def test_the_link_backs_off_and_comes_back() -> None:

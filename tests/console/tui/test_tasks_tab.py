@@ -1,11 +1,13 @@
 """Every action of the Tasks tab."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from textual.command import CommandPalette
+from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher, Input, OptionList
 
 from console.tui.app import ConsoleApp
@@ -13,9 +15,12 @@ from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.submit import SubmitScreen
 from console.tui.screens.tasks import TasksTab
+from console.tui.view_models.task_list import TaskView
+from console.tui.view_models.task_pages import GAP
 from console.tui.widgets.chips import Chips
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
+from console.tui.widgets.task_rendering import COLUMNS, gap_row
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.recorded_api import Script
 
@@ -34,15 +39,27 @@ def keys(console: ConsoleApp) -> list[str]:
     return [row.key for row in listing(console).rows]
 
 
+def many(script: Script, n_tasks: int) -> list[dict[str, Any]]:
+    """Return that many ended tasks, newest first, a second apart."""
+    done = next(task for task in script.tasks() if task["status"] == "succeeded")
+    made = []
+    for n in range(n_tasks):
+        created = datetime(2026, 11, 22, 12, tzinfo=UTC) - timedelta(seconds=n)
+        task = f"vt_01M81JAV9VKHPCSB8M{n_tasks - n:08}"
+        made.append({**done, "id": task, "created_at": created.isoformat()})
+        script.answers["full"][task] = {**script.answers["full"][done["id"]], "id": task}
+    return made
+
+
 def notes(console: ConsoleApp) -> str:
     return "\n".join(f"{note.title} {note.message}" for note in console._notifications)
 
 
 async def shown(pilot: Any, console: ConsoleApp, script: Script) -> None:
-    """Wait until all tasks and their requests are there."""
-    tasks = console.query_one(TasksTab).tasks
-    ids = [task["id"] for task in script.tasks()]
-    await until(pilot, lambda: len(tasks) and all(map(tasks.knows_request, ids[: len(tasks)])))
+    """Wait until the first page is there, and the selected task's request."""
+    tab = console.query_one(TasksTab)
+    await until(pilot, lambda: len(tab.tasks) >= min(script.page, len(script.tasks())))
+    await until(pilot, lambda: listing(console).key in tab.requests)
 
 
 async def test_tasks_are_listed_newest_first_with_what_their_requests_say(
@@ -106,33 +123,74 @@ async def test_a_status_is_toggled_with_the_mouse(console: ConsoleApp, script: S
         await until(pilot, lambda: len(keys(console)) == len(script.tasks()))
 
 
-async def test_words_narrow_the_list_and_escape_widens_it(
+async def test_a_query_narrows_the_list_at_the_api_and_escape_widens_it(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.page = 3  # what fits is not among the loaded rows
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        await pilot.press("slash", *"source:gate* -ocr", "enter")
+        await until(pilot, lambda: len(keys(console)) == 1)
+        assert "gate-3.mp4" in text_of(listing(console))
+        assert listing(console).has_focus
+        assert "1 of 9 tasks" in text_of(console.query_one("#task-count"))
+        assert script.asked("GET", "/v1/video/tasks")[-1]["q"] == ["source:gate* -ocr"]
+        await pilot.press("escape")
+        await until(pilot, lambda: len(keys(console)) > 3)
+        assert not console.query_one("#task-query").has_class("-shown")
+
+
+async def test_a_term_is_a_chip_that_a_click_removes(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        await pilot.press("slash", *"status:failed step:feature", "enter")
+        await until(pilot, lambda: len(keys(console)) == 1)
+        chips = console.query_one("#task-query Chips", Chips)
+        assert text_of(chips).split() == ["/", "status:failed", "feature"]
+        at = text_of(chips).index("feature")
+        await pilot.click(chips, offset=(at + 1, 0))
+        await until(pilot, lambda: len(keys(console)) == 2)
+        assert text_of(chips).split() == ["/", "status:failed"]
+        await pilot.press("slash")
+        assert console.query_one("#words", Input).value == "status:failed"
+
+
+async def test_a_fault_of_the_query_is_told_where_it_is_typed(
     console: ConsoleApp, script: Script
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await pilot.press("slash", *"gate-3", "enter")
-        await until(pilot, lambda: len(keys(console)) == 1)
-        assert listing(console).has_focus
-        await pilot.press("escape")
-        await until(pilot, lambda: len(keys(console)) == len(script.tasks()))
-        assert not console.query_one("#words", Input).has_class("-shown")
+        await pilot.press("slash", *"state:failed", "enter")
+        line = console.query_one("#task-query")
+        await until(pilot, lambda: "no such field" in text_of(line.query_one(".query-fault")))
+        assert console.query_one("#words", Input).has_focus
+        asked = [query.get("q", [""])[0] for query in script.asked("GET", "/v1/video/tasks")]
+        assert not any(text.startswith("state:") for text in asked)
 
 
-async def test_the_list_is_sorted_by_key_and_by_title(console: ConsoleApp, script: Script) -> None:
+async def test_the_order_is_asked_of_the_api_by_key_and_by_title(
+    console: ConsoleApp, script: Script
+) -> None:
+    def asked() -> list[str]:
+        return [query["sort"][0] for query in script.asked("GET", "/v1/video/tasks")]
+
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
         newest_first = keys(console)
+        assert asked()[-1] == "-created"
         await pilot.press("S")
-        assert keys(console) == newest_first[::-1]
+        await until(pilot, lambda: keys(console) == newest_first[::-1])
         title = text_of(listing(console)).splitlines()[0].index("SOURCE")
         await pilot.click("#task-list", offset=(title + 2, 0))
+        await until(pilot, lambda: asked()[-1] == "source")
         tasks = console.query_one(TasksTab).tasks
-        listed = [tasks.task(key) for key in keys(console)]
-        assert None not in listed
-        sources = [tasks.view(task).source or "" for task in listed if task is not None]
-        assert sources == sorted(sources)
+
+        def names() -> list[str]:
+            return [TaskView(task).source for key in keys(console) if (task := tasks.task(key))]
+
+        await until(pilot, lambda: names() == sorted(names()))
         await pilot.click("#task-list", offset=(title + 2, 0))
+        await until(pilot, lambda: asked()[-1] == "-source")
         assert console.query_one(TasksTab).sort == ("source", True)
 
 
@@ -141,13 +199,71 @@ async def test_older_pages_are_read_when_the_end_comes_into_sight(
 ) -> None:
     script.page = 4
     async with console.run_test(size=(140, 9)) as pilot:
-        await until(pilot, lambda: "4+ tasks" in text_of(console.query_one("#task-count")))
+        await until(pilot, lambda: "9 tasks" in text_of(console.query_one("#task-count")))
         assert len(keys(console)) == 4
-        await pilot.press("end")
+        await pilot.press("down", "down", "down")
         await until(pilot, lambda: len(keys(console)) >= 8)  # the third page may come at once
+
+
+async def read_on(pilot: Pilot[Any], console: ConsoleApp) -> None:
+    """Go to the gap, and wait until a part of it is read."""
+    n_loaded = len(keys(console))
+    listing(console).cursor = keys(console).index(GAP)
+    await until(pilot, lambda: len(keys(console)) > n_loaded or GAP not in keys(console))
+
+
+async def test_the_oldest_task_is_one_request_away(console: ConsoleApp, script: Script) -> None:
+    script.answers["tasks"]["data"] = many(script, 300)
+    ids = [task["id"] for task in script.tasks()]
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        await pilot.press("G")
+        await until(pilot, lambda: listing(console).key == ids[-1])
+        ends = [q for q in script.asked("GET", "/v1/video/tasks") if q["sort"] == ["created"]]
+        assert len(ends) == 1
+        await until(
+            pilot, lambda: keys(console)[:50] == ids[:50] and keys(console)[51:] == ids[-50:]
+        )
+        assert console.query_one(TasksTab).tasks.n_missing == 200
+        while GAP in keys(console):
+            await read_on(pilot, console)
+            assert listing(console).key != GAP, "the gap is not read to its end by itself"
+        assert keys(console) == ids
+
+
+def test_the_gap_says_how_much_is_not_read() -> None:
+    row = gap_row(9_900)
+    assert len(row.cells) == len(COLUMNS)
+    assert "9 900 not read yet" in "".join(text for cell in row.cells for text, _ in cell)
+
+
+async def test_rows_that_no_first_page_has_are_refreshed(url: str, script: Script) -> None:
+    script.answers["tasks"]["data"] = many(script, 120)
+    for task in script.tasks():
+        task |= {"status": "running", "finished_at": None}
+    console = make_console(url, tasks_s=0.05)
+    async with console.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: len(keys(console)) == 50)
         await pilot.press("end")
-        await until(pilot, lambda: len(keys(console)) == len(script.tasks()))
-        await until(pilot, lambda: "+" not in text_of(console.query_one("#task-count")))
+        await until(pilot, lambda: len(keys(console)) == 101)
+        for task in script.tasks():
+            task |= {"status": "succeeded", "finished_at": "2026-11-22T12:05:30.000Z"}
+        tasks = console.query_one(TasksTab).tasks
+
+        def statuses() -> set[str]:
+            return {task.status for key in keys(console) if (task := tasks.task(key))}
+
+        await until(pilot, lambda: statuses() == {"succeeded"})
+
+
+async def test_a_task_that_no_longer_fits_leaves_the_list(url: str, script: Script) -> None:
+    console = make_console(url, tasks_s=0.05)
+    running = [task for task in script.tasks() if task["status"] == "running"]
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("slash", *"status:running", "enter")
+        await until(pilot, lambda: keys(console) == [task["id"] for task in running])
+        running[0]["status"] = "succeeded"
+        await until(pilot, lambda: keys(console) == [task["id"] for task in running[1:]])
 
 
 async def test_a_task_is_cancelled_only_after_a_yes(console: ConsoleApp, script: Script) -> None:

@@ -13,6 +13,7 @@ from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.track_search import track_key
 from console.tui.widgets.preview import Preview
+from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.recorded_api import Script
@@ -39,42 +40,45 @@ async def test_all_tracks_are_shown_at_first(console: ConsoleApp, script: Script
         assert "pedestrian" in text_of(console.query_one("#track-list"))
 
 
-async def test_the_fields_become_the_query(console: ConsoleApp, script: Script) -> None:
+async def test_the_line_is_the_query(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console)
-        await pilot.press("slash")
-        for name, value in (
-            ("class_name", "pedestrian"),
-            ("text", "AB"),
-            ("min_dwell", "2.5"),
-            ("min_confidence", "0.6"),
-        ):
-            console.query_one(f"#track-{name}", Input).value = value
-        await pilot.press("enter")
+        await pilot.press("slash", *"class:person dwell>2.5 text~AB", "enter")
         await until(pilot, lambda: len(script.asked("GET", PATH)) == 2)
         assert script.asked("GET", PATH)[-1] == {
-            "class": ["pedestrian"],
-            "text": ["AB"],
-            "min_dwell_s": ["2.5"],
-            "min_confidence": ["0.6"],
+            "q": ["class:person dwell>2.5 text~AB"],
+            "include": ["counts"],
             "limit": ["100"],
         }
+        n_tracks = len(script.answers["tracks"]["data"])
+        await until(
+            pilot, lambda: f"{n_tracks} tracks" in text_of(console.query_one("#track-count"))
+        )
+        chips = console.query_one("#track-query Chips")
+        assert text_of(chips).split() == ["/", "class:person", "dwell>2.5s", "text~AB"]
         await pilot.press("t")
         await until(pilot, lambda: "from" in script.asked("GET", PATH)[-1])
         await pilot.press("escape")
-        await until(pilot, lambda: script.asked("GET", PATH)[-1] == {"limit": ["100"]})
+        await until(pilot, lambda: "from" not in script.asked("GET", PATH)[-1])
+        assert "q" not in script.asked("GET", PATH)[-1]
 
 
-async def test_a_field_that_is_no_number_is_said_before_anything_is_asked(
+async def test_a_fault_is_said_before_anything_is_asked(
     console: ConsoleApp, script: Script
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console)
-        await pilot.press("slash")
-        console.query_one("#track-min_dwell", Input).value = "long"
-        await pilot.press("enter")
-        await until(pilot, lambda: "'long' is no number" in notes(console))
+        await pilot.press("slash", *"dwell>long", "enter")
+        line = console.query_one("#track-query")
+        await until(pilot, lambda: "takes a number" in text_of(line.query_one(".query-fault")))
         assert len(script.asked("GET", PATH)) == 1
+
+
+async def test_rows_say_the_source(console: ConsoleApp) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        assert "SOURCE" in text_of(console.query_one("#track-list"))
+        assert "pedestrians.mp4" in text_of(console.query_one("#track-list"))
 
 
 async def test_a_track_has_its_best_crop_and_its_way(console: ConsoleApp, script: Script) -> None:
@@ -101,28 +105,25 @@ async def test_more_like_this_asks_for_the_selected_track(
         selected = tab(console).selected
         assert selected is not None
         await pilot.press("m")
-        await until(pilot, lambda: "similar_to" in script.asked("GET", PATH)[-1])
-        assert script.asked("GET", PATH)[-1]["similar_to"] == [track_key(selected)]
+        await until(pilot, lambda: "q" in script.asked("GET", PATH)[-1])
+        assert script.asked("GET", PATH)[-1]["q"] == [f"like:{track_key(selected)}"]
         await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
         await until(pilot, lambda: "%" in text_of(console.query_one("#track-list")))
-        assert track_key(selected) in text_of(console.query_one("#track-like"))
+        assert track_key(selected) in text_of(console.query_one("#track-query Chips"))
 
 
-async def test_words_are_asked_for_and_kept_with_the_fields(
+async def test_words_are_asked_for_and_kept_with_the_query(
     console: ConsoleApp, script: Script
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console)
-        console.query_one("#track-class_name", Input).value = "truck"
+        console.query_one(QueryLine).set_text("class:truck")
         await pilot.press("w")
         await until(pilot, lambda: isinstance(console.screen, PromptScreen))
         await pilot.press(*"red", "space", *"one", "enter")
         await until(pilot, lambda: "like_text" in script.asked("GET", PATH)[-1])
-        assert script.asked("GET", PATH)[-1] == {
-            "class": ["truck"],
-            "like_text": ["red one"],
-            "limit": ["100"],
-        }
+        asked = script.asked("GET", PATH)[-1]
+        assert (asked["q"], asked["like_text"]) == (["class:truck"], ["red one"])
         await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
         assert "red one" in text_of(console.query_one("#track-like"))
         # Another time, the words of before are there to be changed; a track takes their place.
@@ -132,10 +133,16 @@ async def test_words_are_asked_for_and_kept_with_the_fields(
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(console.screen, PromptScreen))
         await pilot.press("m")
-        await until(pilot, lambda: "similar_to" in script.asked("GET", PATH)[-1])
+        await until(pilot, lambda: "like:" in script.asked("GET", PATH)[-1].get("q", [""])[0])
         assert "like_text" not in script.asked("GET", PATH)[-1]
+        # And words take a track's place: tracks can be like one thing only.
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(console.screen, PromptScreen))
+        await pilot.press(*"red", "enter")
+        await until(pilot, lambda: "like_text" in script.asked("GET", PATH)[-1])
+        assert "q" not in script.asked("GET", PATH)[-1]
         await pilot.press("escape")
-        await until(pilot, lambda: script.asked("GET", PATH)[-1] == {"limit": ["100"]})
+        await until(pilot, lambda: not {"q", "like_text"} & set(script.asked("GET", PATH)[-1]))
 
 
 async def test_blank_words_ask_for_nothing(console: ConsoleApp, script: Script) -> None:

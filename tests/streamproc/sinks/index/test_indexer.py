@@ -35,7 +35,9 @@ from streamproc.sinks.index.task import TaskRows, source_host, summarise
 from streamproc.sinks.index.track_rows import normalised
 from tests.id_first import frame_id_first
 from tests.streamproc.sinks.logs import (
+    FPS,
     PROJECT,
+    TOTAL_FRAMES,
     LogBuilder,
     Partition,
     submitted,
@@ -146,7 +148,14 @@ def test_tables_of_a_version_before_get_the_columns_that_came_since(
     feed(tables, partition, [submitted(log.task)])
     client = connect()
     client.command(f"DROP VIEW {V_TASKS}")
-    client.command(f"ALTER TABLE {TASKS} DROP COLUMN total_frames_is_estimate")
+    for column in (
+        "total_frames_is_estimate",
+        "source_url",
+        "source_name",
+        "frame_plan",
+        "expected_frames",
+    ):
+        client.command(f"ALTER TABLE {TASKS} DROP COLUMN {column}")
     client.command(f"DROP VIEW {V_TRACKS}")
     for column in ("text_support", "text_readings", "text_weights", "text_confidences"):
         client.command(f"ALTER TABLE {TRACKS} DROP COLUMN {column}")
@@ -154,6 +163,7 @@ def test_tables_of_a_version_before_get_the_columns_that_came_since(
     client.close()
     (task,) = tables.select(TASKS)
     assert (task.task_id, task.total_frames_is_estimate) == (log.task, False)
+    assert (task.source_url, task.source_name, task.expected_frames) == ("", "", None)
     (track,) = tables.select(TRACKS)
     assert (track.text, track.text_support, track.text_readings) == ("AB", None, ())
     # The one reading that an earlier version kept has its vote in what comes after it.
@@ -183,6 +193,17 @@ def test_a_submission_alone_is_a_pending_task(tables: IndexTables) -> None:
     feed(tables, Partition(), [submitted(task_id(1), source=SourceRef(object_key="p/t/upload"))])
     (task,) = tables.select(TASKS)
     assert (task.status, task.source, task.log_length) == ("pending", "upload", 0)
+
+
+def test_a_task_has_its_source_and_the_frames_it_will_process(tables: IndexTables) -> None:
+    partition, log = Partition(), LogBuilder(task_id(1))
+    partition.write_all(log.claim(), log.chunk(target()))
+    source = SourceRef(url="https://user:pw@a.example/gate%203.mp4?token=secret", sealed=True)
+    feed(tables, partition, [submitted(log.task, source=source)])
+    (task,) = tables.select(TASKS)
+    assert task.source_url == "https://***@a.example/gate%203.mp4?token=***"
+    assert (task.source, task.source_name) == ("a.example", "gate 3.mp4")
+    assert task.expected_frames == TOTAL_FRAMES / FPS  # one frame for each second
 
 
 def test_a_claim_makes_a_task_running(tables: IndexTables) -> None:

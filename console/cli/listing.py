@@ -1,0 +1,136 @@
+"""What commands that list rows share: their options, the query, pages, CSV and the counts."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from msgspec import UNSET
+
+from api.contract.query.parser import parse
+from api.contract.query.terms import QueryError, Vocabulary
+from api.contract.resources import Counts, TaskPage, TrackPage
+from console.cli.durations import ago
+from console.cli.terminal import Terminal
+from console.client.calls import Call
+from console.printable import printable
+
+P = TypeVar("P", TaskPage, TrackPage)
+F = TypeVar("F", bound=Callable[..., Any])
+
+PAGE = 200
+"""Most rows that the api gives at once."""
+
+
+class Extent(NamedTuple):
+    """Which rows, and in which form. `at_most` None: all of them; times are RFC 3339 or Unix ms."""
+
+    created_from: str | None
+    created_to: str | None
+    at_most: int | None
+    as_csv: bool
+
+    @property
+    def page(self) -> int:
+        return PAGE if self.at_most is None else min(self.at_most, PAGE)
+
+
+def extent_options(default_limit: int) -> Callable[[F], F]:
+    """Decorator: add --from, --since, --to, --limit, --all and --csv."""
+
+    def decorated(command: F) -> F:
+        for option in reversed(
+            (
+                click.option(
+                    "--from",
+                    "--since",
+                    "created_from",
+                    metavar="TIME",
+                    help="Created at or after: 2h, a date, RFC 3339 or Unix ms.",
+                ),
+                click.option(
+                    "--to", "created_to", metavar="TIME", help="Created before, as --from."
+                ),
+                click.option(
+                    "--limit",
+                    type=click.IntRange(1),
+                    default=default_limit,
+                    show_default=True,
+                    help="Most rows.",
+                ),
+                click.option("--all", "everything", is_flag=True, help="All rows, page by page."),
+                click.option("--csv", "as_csv", is_flag=True, help="Print CSV."),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def extent(
+    *,
+    created_from: str | None,
+    created_to: str | None,
+    limit: int,
+    everything: bool,
+    as_csv: bool,
+) -> Extent:
+    """Return the values of `extent_options`."""
+    return Extent(
+        None if created_from is None else ago(created_from),
+        None if created_to is None else ago(created_to),
+        None if everything else limit,
+        as_csv,
+    )
+
+
+def checked_query(words: Sequence[str], vocabulary: Vocabulary) -> str:
+    """Return the words as one query; raises `click.UsageError` that shows where it is wrong."""
+    text = " ".join(words)
+    try:
+        parse(text, vocabulary)
+    except QueryError as exc:
+        mark = " " * exc.position + "^"
+        raise click.UsageError(f"{exc}\n  {printable(text)}\n  {mark}") from exc
+    return text
+
+
+def rows_of(
+    terminal: Terminal, call: Call[P], at_most: int | None
+) -> tuple[list[Any], Counts | None]:
+    """Return the rows of as many pages as it takes, and the counts if the call asks for them."""
+    terminal.preview(call)
+    found: list[Any] = []
+    counts: Counts | None = None
+    with terminal.client() as client:
+        for page in client.pages(call):
+            if page.counts is not UNSET:
+                counts = page.counts
+            found += page.data
+            if at_most is not None and len(found) >= at_most:
+                break
+    return found[:at_most], counts
+
+
+def print_csv(headers: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+    """Print a header and rows; unknown values are empty, control characters are escaped."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headers)
+    writer.writerows(["" if cell is None else printable(str(cell)) for cell in row] for row in rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+def note_counts(terminal: Terminal, n_shown: int, counts: Counts | None, noun: str) -> None:
+    """Say how many rows match and how many there are, if not all of them are shown."""
+    if counts is None:
+        return
+    more = "+" if counts.is_capped is True else ""
+    matching, total = (f"{n:,}".replace(",", " ") + more for n in (counts.matching, counts.all))
+    if n_shown < counts.matching:
+        of_all = f" (of {total})" if counts.matching < counts.all else ""
+        terminal.note(f"{n_shown} of {matching} matching {noun}{of_all}: --all shows the rest")
+    elif counts.matching < counts.all:
+        terminal.note(f"{matching} of {total} {noun}")
