@@ -15,7 +15,7 @@ from api.services import Services
     f"{paths.ADMIN_MODELS}/{{model:str}}/tasks",
     operation_id="listModelTasks",
     guards=[admin_only],
-    responses=problems(403),
+    responses=problems(400, 403),
 )
 async def list_model_tasks(services: TheServices, model: FromPath[str]) -> ModelTaskPage:
     """List the tasks of all projects that wait or run and have a step of `model` (name@version).

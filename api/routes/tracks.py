@@ -56,7 +56,7 @@ LikeModel = Annotated[
 ]
 
 
-@get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422, 503))
+@get(paths.TRACKS, operation_id="searchTracks", responses=problems(400, 403, 422))
 async def get_tracks(
     services: TheServices,
     project: TheProject,
