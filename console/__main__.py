@@ -6,7 +6,7 @@ from console.cli.main import run
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 unreachable, 130 interrupted."""
+    """Run the command line and exit with one of `console.exit_codes`."""
     sys.exit(run(sys.argv[1:]))
 
 

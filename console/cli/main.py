@@ -4,18 +4,19 @@
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import UnsupportedOperation
 from typing import Any, NamedTuple
 
 import click
 
-from console.errors import ApiProblem, ConsoleError
-from console.printable import echo
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+from console.cli.error_output import print_error, print_usage_error, wants_json
+from console.cli.suggestions import SuggestingGroup
+from console.errors import ConsoleError
+from console.exit_codes import ExitCode
 
 
 class Entry(NamedTuple):
@@ -51,8 +52,16 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """Lazy-loading click group: knows commands by name, and imports a command when it is used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader that closes the pipe (`| head`) has enough: no error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _discard_output()
+            return ExitCode.DONE
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -77,6 +86,14 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), code.meaning) for code in ExitCode])
+
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
@@ -100,31 +117,37 @@ def cli() -> None:
 
     Uses the api at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
     (`framewire up`).
-
-    Exit codes: 0 done, 1 failed, 2 usage, 3 cannot reach the api, 130 interrupted.
     """
 
 
 def run(arguments: Sequence[str], **settings: Any) -> int:
-    """Run the command line and return its exit code; errors are printed as one line on stderr."""
+    """Run the command line and return its exit code (`ExitCode`); errors are printed on stderr.
+
+    An error is one line, and with --json one line of JSON: `{"error": {"code", "message", …}}`.
+    """
+    as_json = wants_json(arguments)
     try:
         result = cli.main(
             args=list(arguments), prog_name="framewire", standalone_mode=False, **settings
         )
-    except click.exceptions.Abort:
-        return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
     except click.ClickException as exc:
-        exc.show()
-        return exc.exit_code
+        print_usage_error(exc, as_json=as_json)
+        return ExitCode.USAGE
     except ConsoleError as exc:
-        echo(f"framewire: {exc}", err=True)
-        if isinstance(exc, ApiProblem):
-            for error in exc.errors[1:]:
-                echo(f"  {error.get('field', '')}: {error.get('message', '')}", err=True)
+        print_error(exc, as_json=as_json)
         return exc.exit_code
-    except BrokenPipeError:
-        sys.stdout = None  # the pipe is closed: avoid a second error in the flush at exit
-        return 0
-    return result if isinstance(result, int) else 0
+    except OSError as exc:  # a disk that is full, a directory of another user
+        place = f"{exc.filename}: " if exc.filename else ""
+        print_error(ConsoleError(f"{place}{exc.strerror or exc}"), as_json=as_json)
+        return ExitCode.FAILED
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _discard_output() -> None:
+    """Let what is still in stdout's buffer go nowhere: its flush at exit would fail again."""
+    with suppress(UnsupportedOperation):  # a test's stdout
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

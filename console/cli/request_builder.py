@@ -93,11 +93,12 @@ def _steps(words: RequestWords) -> list[dict[str, Any]]:
     if words.steps is not None:
         return _given_steps(words)
     steps: dict[str, dict[str, Any]] = {}
-    if words.detect is not None or not (words.ocr or words.feature):
+    wants_feature = words.feature or words.include_vector
+    if words.detect is not None or wants_feature or not words.ocr:  # vectors are of targets
         steps["detect"] = _step("detect", _detect_parameters(words))
     if words.ocr:
         steps["ocr"] = _step("ocr", {})
-    if words.feature or words.include_vector:
+    if wants_feature:
         steps["feature"] = _step(
             "feature", {"include_vector": True} if words.include_vector else {}
         )

@@ -13,8 +13,9 @@ import msgspec
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.http import auth_headers, call_headers
+from console.client.slow_answers import SLOW_S
 from console.client.sync_client import Client
-from console.errors import ConsoleError, UnreachableError
+from console.errors import DeniedError, UnreachableError
 from console.printable import echo, echo_json, printable, printable_json
 from console.stack.discovery import discover
 from streamproc.contract.masking import mask_request
@@ -57,7 +58,7 @@ class Terminal:
 
     def client(self, *, admin: bool = False) -> Client:
         """Return a client with the project's or the operator's key; the caller closes it."""
-        return Client(self.endpoint.url, self._key(admin=admin))
+        return Client(self.endpoint.url, self._key(admin=admin), on_slow=self._tell_of_waiting)
 
     def send_as_keeper(self, call: Call[T]) -> T:
         """Send a call about keys: with the operator's key if it is known, else the project's.
@@ -102,11 +103,18 @@ class Terminal:
         if self.is_watched:
             echo(text, err=True)
 
+    def _tell_of_waiting(self) -> None:
+        text = f"the api has not answered for {SLOW_S:g} s; waiting …"
+        if self.as_json:
+            click.echo(json.dumps({"notice": text}, ensure_ascii=False), err=True)
+        else:
+            echo(f"framewire: {text}", err=True)
+
     def _key(self, *, admin: bool) -> str:
         if not admin:
             return self.endpoint.key
         if self.endpoint.admin_key is None and not self._show_request:
-            raise ConsoleError("this needs the operator's key: set FRAMEWIRE_ADMIN_KEY")
+            raise DeniedError("this needs the operator's key: set FRAMEWIRE_ADMIN_KEY")
         return self.endpoint.admin_key or ""
 
     def _print_request(self, call: Call[Any], *, admin: bool) -> NoReturn:

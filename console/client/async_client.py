@@ -78,10 +78,10 @@ class AsyncClient:
             try:
                 async for piece in self._connection(following):
                     yield piece
-            except httpx.ReadTimeout:
-                following.idle()
-                continue
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                if isinstance(exc, httpx.ReadTimeout) and following.is_open:
+                    following.idle()
+                    continue
                 reason = str(translate(exc, self.url))
             if not following.finished:
                 pause_s = following.cut(time.monotonic(), reason)

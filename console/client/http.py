@@ -11,7 +11,8 @@ from api.contract.resources import Problem
 from console.client.calls import Call
 from console.errors import ApiProblem, ConsoleError, UnreachableError
 
-TIMEOUT = httpx.Timeout(60.0, connect=5.0, write=300.0)
+# The api ends a query after 25 s. An upload may be slow, an answer may not.
+TIMEOUT = httpx.Timeout(40.0, connect=5.0, write=300.0)
 # After this silence the client reconnects: it detects dead connections and loses no bytes.
 STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
 
@@ -36,7 +37,17 @@ def translate(error: httpx.HTTPError | httpx.InvalidURL, url: str) -> ConsoleErr
         return UnreachableError(f"not a URL of an api: {url}")
     if isinstance(error, httpx.TimeoutException):
         return UnreachableError(f"the api at {url} did not answer in time")
-    return UnreachableError(f"the api at {url} cannot be reached ({type(error).__name__})")
+    return UnreachableError(f"the api at {url} cannot be reached: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a connection failed, as the operating system says it, or as httpx does."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 T = TypeVar("T")

@@ -146,9 +146,16 @@ class Following:
         self._n_cuts = 0
         self._cut_since_s: float | None = None
         self._answered = False
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last request was answered with bytes of the log."""
+        return self._is_open
 
     def call(self) -> calls.Call[bytes]:
         """Return the request for the rest of the log."""
+        self._is_open = False
         return calls.stream(self.task_id, self.offset, heartbeat_s=self._heartbeat_s)
 
     def opened(self, status: int, headers: Mapping[str, str]) -> bool:
@@ -168,6 +175,7 @@ class Following:
         if start is not None and start != str(self.offset):
             raise LogMismatchError(f"asked for byte {self.offset}, the stream starts at {start}")
         self._filter = None if self._heartbeat_s is None else HeartbeatFilter()
+        self._is_open = True
         return True
 
     @staticmethod

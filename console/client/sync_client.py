@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Self, TypeVar
 
 import httpx
@@ -20,15 +21,28 @@ from console.client.http import (
     translate,
 )
 from console.client.log_stream import Following, Piece
+from console.client.slow_answers import SLOW_S, noticing
 
 T = TypeVar("T")
 
 
 class Client:
-    """Client of one api with one key; a context manager."""
+    """Client of one api with one key; a context manager.
 
-    def __init__(self, url: str, key: str) -> None:
+    `on_slow` is called, in another thread, for each answer that has not begun after `slow_s`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        on_slow: Callable[[], None] | None = None,
+        slow_s: float = SLOW_S,
+    ) -> None:
         self.url = url.rstrip("/")
+        self._on_slow = on_slow
+        self._slow_s = slow_s
         self._http = httpx.Client(
             headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
         )
@@ -42,12 +56,13 @@ class Client:
     def send(self, call: Call[T]) -> T:
         """Send the call and return its answer; raises `ApiProblem` or `UnreachableError`."""
         try:
-            response = self._http.request(
-                call.method,
-                self.url + call.target,
-                json=call.body,
-                headers=call_headers(call),
-            )
+            with noticing(self._on_slow, self._slow_s):
+                response = self._http.request(
+                    call.method,
+                    self.url + call.target,
+                    json=call.body,
+                    headers=call_headers(call),
+                )
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise translate(exc, self.url) from exc
         return read_answer(call, response.status_code, response.content)
@@ -81,10 +96,10 @@ class Client:
             reason = "the connection was closed"
             try:
                 yield from self._connection(following)
-            except httpx.ReadTimeout:
-                following.idle()
-                continue
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                if isinstance(exc, httpx.ReadTimeout) and following.is_open:
+                    following.idle()
+                    continue
                 reason = str(translate(exc, self.url))
             if not following.finished:
                 pause_s = following.cut(time.monotonic(), reason)
@@ -93,12 +108,16 @@ class Client:
 
     def _connection(self, following: Following) -> Iterator[Piece]:
         call = following.call()
-        with self._http.stream(
-            call.method,
-            self.url + call.target,
-            headers=call_headers(call),
-            timeout=STREAM_TIMEOUT,
-        ) as response:
+        with ExitStack() as stack:
+            with noticing(self._on_slow, self._slow_s):
+                response = stack.enter_context(
+                    self._http.stream(
+                        call.method,
+                        self.url + call.target,
+                        headers=call_headers(call),
+                        timeout=STREAM_TIMEOUT,
+                    )
+                )
             if following.is_refusal(response.status_code):
                 raise read_problem(response.status_code, response.read())
             if following.opened(response.status_code, response.headers):

@@ -21,7 +21,7 @@ def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
         return {"type": "video_url", "url": word}
     path = local_file(word)
     if path is None:
-        raise RequestWordsError(f"{word}: no such file, and no http, https or file URL")
+        raise RequestWordsError(f"{word}: {_not_a_file(word)}")
     if any(path.is_relative_to(root) for root in file_roots):
         return {"type": "video_url", "url": path.as_uri()}
     try:
@@ -59,3 +59,15 @@ def typed_path(text: str) -> Path:
         return path.expanduser()
     except RuntimeError:
         return path
+
+
+def _not_a_file(word: str) -> str:
+    try:
+        path = typed_path(word)
+        if path.is_dir():
+            return "is a directory, not a video"
+        if path.exists():
+            return "is not a regular file"
+    except (OSError, ValueError):  # too long, a null byte
+        pass
+    return "no such file, and no http, https or file URL"

@@ -139,10 +139,13 @@ class DataDirectory:
     def prepare(self) -> bool:
         """Create missing directories (0700); return whether other users had access before.
 
-        Raises `StackError` if their access cannot be removed.
+        Raises `StackError` if it cannot be created, or their access cannot be removed.
         """
-        for path in (self.root, self.logs, self.run, self.models):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for path in (self.root, self.logs, self.run, self.models):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StackError(f"{exc.filename} cannot be created: {exc.strerror}") from exc
         if not stat.S_IMODE(self.root.stat().st_mode) & _OTHERS:
             return False
         try:

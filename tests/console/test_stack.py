@@ -13,6 +13,7 @@ import pytest
 
 from console.cli.commands.demo import CLIP
 from console.cli.main import run
+from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory
 from console.stack.running import running_stack
 from streamproc.contract.framing import parse_events
@@ -134,7 +135,7 @@ def test_the_operator_makes_and_revokes_keys(ask: Ask, monkeypatch: pytest.Monke
     monkeypatch.setenv("FRAMEWIRE_KEY", key["key"])
     assert ask("list")[0] == 0
     assert ask("keys", "revoke", key["id"])[0] == 0
-    assert ask("list")[0] == 1
+    assert ask("list")[0] == ExitCode.DENIED
 
 
 def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -> None:
@@ -142,7 +143,7 @@ def test_the_operator_rotates_keys_and_reads_who_did_what(ask: Ask, task: str) -
     assert key["scopes"] == ["read"]
     code, text = ask("keys", "rotate", key["id"], "--overlap", "1h", "--json")
     assert (code, json.loads(text)["replaces"]) == (0, key["id"])
-    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == 1
+    assert ask("keys", "rotate", key["id"], "--overlap", "soon")[0] == ExitCode.USAGE
     table = ask("keys", "list")[1].decode()
     assert "SCOPES" in table.splitlines()[0]
     # Each of these readings is in the audit as well, so the newest records alone do not do.

@@ -8,6 +8,7 @@ import msgspec
 from api.contract.resources import KeyResource, Scope
 from console.cli.commands.options import asks_api
 from console.cli.durations import moment, seconds
+from console.cli.suggestions import SuggestingGroup
 from console.cli.terminal import Terminal
 from console.client import calls
 from console.printable import echo
@@ -16,7 +17,7 @@ from console.stack.default_project import PROJECT
 SCOPES = get_args(Scope)
 
 
-@click.group
+@click.group(cls=SuggestingGroup)
 def keys() -> None:
     """Create, list, rotate and revoke project keys.
 
@@ -25,7 +26,7 @@ def keys() -> None:
 
 
 @keys.command
-@click.option("--project", default=PROJECT, show_default=True)
+@click.option("--project", default=PROJECT, show_default=True, help="The key is for this project.")
 @click.option("--name", default="", help="What the key is for.")
 @click.option(
     "--scope",
@@ -34,7 +35,7 @@ def keys() -> None:
     type=click.Choice(SCOPES),
     help="What the key may do; may be repeated. Without one: read and submit.",
 )
-@click.option("--expires", metavar="30d|TIME", help="When the key ends; never unless given.")
+@click.option("--expires", metavar="30d|DATE|TIME", help="When the key ends; never unless given.")
 @asks_api
 def create(
     terminal: Terminal, project: str, name: str, scopes: tuple[str, ...], expires: str | None
@@ -47,8 +48,14 @@ def create(
 
 @keys.command
 @click.argument("key_id", metavar="ID")
-@click.option("--overlap", default="24h", show_default=True, help="How long the old key works on.")
-@click.option("--expires", metavar="30d|TIME", help="When the new key ends.")
+@click.option(
+    "--overlap",
+    default="24h",
+    show_default=True,
+    metavar="24h",
+    help="How long the old key still works.",
+)
+@click.option("--expires", metavar="30d|DATE|TIME", help="When the new key ends.")
 @asks_api
 def rotate(terminal: Terminal, key_id: str, overlap: str, expires: str | None) -> None:
     """Create a key that replaces another and print it. The old key ends after the overlap."""
@@ -81,7 +88,7 @@ def revoke(terminal: Terminal, key_id: str) -> None:
         echo(f"{key.id}  revoked")
 
 
-@click.group
+@click.group(cls=SuggestingGroup)
 def projects() -> None:
     """Create and list projects, and set their limits (needs the operator's key)."""
 

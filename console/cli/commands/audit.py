@@ -14,9 +14,11 @@ from streamproc.contract.audit import OUTCOMES
 @click.option("--actor", help="Only of this key's id, of `admin`, or of `-`: nobody known.")
 @click.option("--action", help="Only this action: task.submit, key.create …")
 @click.option("--object", "touched", help="Only what was done to this id.")
-@click.option("--outcome", type=click.Choice(OUTCOMES))
-@click.option("--since", metavar="24h|TIME", help="Only what happened from then on.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only with this outcome.")
+@click.option("--since", metavar="24h|DATE|TIME", help="Only what happened from then on.")
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Records at most."
+)
 @asks_api
 def audit(
     terminal: Terminal,

@@ -9,8 +9,7 @@ import click
 
 from console.cli.chunk_counts import total_text
 from console.cli.commands.stream import read_chunk
-from console.cli.commands.tasks import fetch_results, print_results, wait_for_end
-from console.cli.main import EXIT_FAILED
+from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
 from console.cli.terminal import Terminal
@@ -91,9 +90,7 @@ def _process(terminal: Terminal, client: Client) -> int:
                     progress.say(chunk_line(chunk))
     task = wait_for_end(client, accepted.id)
     if task.status != "succeeded":
-        reason = f": {task.error.message}" if task.error else ""
-        echo(f"framewire: the task {task.status}{reason}", err=True)
-        return EXIT_FAILED
+        raise failure(task)
     if not terminal.as_json:
         echo()
     print_results(terminal, fetch_results(client, accepted.id))

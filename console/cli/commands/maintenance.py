@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.exit_codes import of_process
 from console.printable import echo
 from console.stack.data_directory import default_data_dir
 from console.stack.maintenance import run_maintenance
@@ -71,8 +72,8 @@ def _run(role: str, arguments: list[str], data: Path | None) -> int:
     if data is None and env.S3_ENDPOINT in os.environ and env.CLICKHOUSE in os.environ:
         command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
         environ = base_environ(os.environ)
-        return subprocess.run(command, env=environ, check=False).returncode
+        return of_process(subprocess.run(command, env=environ, check=False).returncode)
     directory = data or default_data_dir(os.environ)
     code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())
     echo(output, nl=False)
-    return code
+    return of_process(code)

@@ -7,14 +7,16 @@ import sys
 import click
 
 from console.cli.commands.options import asks_api
+from console.cli.suggestions import SuggestingGroup
 from console.cli.terminal import Terminal
 from console.client import calls
+from console.exit_codes import of_process
 from console.stack.data_directory import DataDirectory, default_data_dir
 from console.stack.roles import base_environ
 from streamproc.contract import env
 
 
-@click.group
+@click.group(cls=SuggestingGroup)
 def models() -> None:
     """List models, or add your own."""
 
@@ -66,4 +68,4 @@ def _run(action: str, arguments: tuple[str, ...]) -> int:
     command = [sys.executable, "-P", "-m", "models", action, *arguments]
     if not {"-h", "--help"} & set(arguments):
         command += ["--dir", str(directory)]
-    return subprocess.run(command, env=base_environ(os.environ), check=False).returncode
+    return of_process(subprocess.run(command, env=base_environ(os.environ), check=False).returncode)

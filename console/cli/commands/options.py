@@ -7,12 +7,17 @@ from typing import Any, Concatenate, TypeVar
 import click
 
 from console.cli.terminal import Terminal
+from console.cli.typed_words import in_typed_words, option_of
+from console.errors import ApiProblem
 
 R = TypeVar("R")
 
 
 def asks_api(command: Callable[Concatenate[Terminal, ...], R]) -> Callable[..., R]:
-    """Decorator: add --json and --show-request, and pass a `Terminal` as the first argument."""
+    """Decorator: add --json and --show-request, and pass a `Terminal` as the first argument.
+
+    Errors at fields of the request are told at the command's options.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @click.option(
@@ -21,6 +26,21 @@ def asks_api(command: Callable[Concatenate[Terminal, ...], R]) -> Callable[..., 
     @wraps(command)
     def wrapped(*args: Any, as_json: bool, show_request: bool, **kwargs: Any) -> R:
         terminal = Terminal(as_json=as_json, show_request=show_request)
-        return command(terminal, *args, **kwargs)
+        try:
+            return command(terminal, *args, **kwargs)
+        except ApiProblem as exc:
+            words = _typed_names(click.get_current_context())
+            raise in_typed_words(exc, lambda field: option_of(field, words)) from exc
 
     return wrapped
+
+
+def _typed_names(context: click.Context) -> list[str]:
+    """Return how a command's help names its options and arguments."""
+    return [
+        name
+        for param in context.command.params
+        for name in (
+            param.opts if isinstance(param, click.Option) else [param.make_metavar(context)]
+        )
+    ]

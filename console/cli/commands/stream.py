@@ -7,11 +7,11 @@ import click
 import msgspec
 
 from console.cli.commands.options import asks_api
-from console.cli.main import EXIT_FAILED
 from console.cli.terminal import Terminal
 from console.client import calls
 from console.client.log_stream import Following
 from console.errors import ConsoleError
+from console.exit_codes import ExitCode
 from console.printable import on_terminal, printable_json
 from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.framing import DONE
@@ -58,7 +58,7 @@ def stream(terminal: Terminal, task: str, offset: int, heartbeat: int | None) ->
                 if terminal.as_json:
                     out.write(printable_json(event.data.decode()).encode() + b"\n")
             out.flush()
-    return EXIT_FAILED if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.DONE
 
 
 def finishes_with_error(data: bytes) -> bool:

@@ -11,16 +11,20 @@ import click
 from api.contract.resources import Accepted
 from console.cli.commands.options import asks_api
 from console.cli.commands.stream import read_chunk
-from console.cli.commands.tasks import fetch_results, print_results, wait_for_end
-from console.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
 from console.cli.terminal import Terminal
+from console.cli.typed_words import in_typed_words, submission_word
 from console.client import calls
 from console.client.log_stream import Following
 from console.client.video_input import video_input
+from console.errors import ApiProblem
+from console.exit_codes import ExitCode
 from console.printable import echo
 from streamproc.contract.framing import DONE
+
+_MAX_STEPS_BYTES = 1024 * 1024  # far more than the api reads
 
 _OPTIONS = (
     click.option(
@@ -30,7 +34,11 @@ _OPTIONS = (
         help="Detect: `all`, or classes separated by commas; may be repeated.",
     ),
     click.option("--ocr", is_flag=True, help="Read text, in targets when there are any."),
-    click.option("--feature", is_flag=True, help="Compute a feature vector per target."),
+    click.option(
+        "--feature",
+        is_flag=True,
+        help="Compute a feature vector per target; without --detect, of all classes.",
+    ),
     click.option("--include-vector", is_flag=True, help="Put the vectors into the stream, too."),
     click.option(
         "--threshold", type=click.FloatRange(0, 1), help="Confidence from which a detection counts."
@@ -93,8 +101,16 @@ def _describes_request(command: Callable[..., int]) -> Callable[..., int]:
         detect = options.pop("detect")
         words = RequestWords(steps=steps, detect=detect or None, **options)
         video = video_input(source, terminal.endpoint.file_roots)
-        call = calls.submit(build_request(video, words), idempotency_key=idempotency_key)
-        return command(terminal, call)
+        body = build_request(video, words)
+        call = calls.submit(body, idempotency_key=idempotency_key)
+        try:
+            return command(terminal, call)
+        except ApiProblem as exc:
+            has_steps = steps is not None
+            raise in_typed_words(
+                exc,
+                lambda field: submission_word(field, body, source=source, has_steps=has_steps),
+            ) from exc
 
     decorated: Callable[..., int] = asks_api(wrapped)
     for option in reversed(_OPTIONS):
@@ -130,7 +146,7 @@ def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
             f"the task is still running: `framewire wait {accepted.id}`, "
             f"`framewire cancel {accepted.id}`"
         )
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def follow_to_end(terminal: Terminal, task_id: str) -> int:
@@ -147,13 +163,20 @@ def follow_to_end(terminal: Terminal, task_id: str) -> int:
             return 0
     if terminal.as_json:
         terminal.show(task)
-    reason = f": {task.error.message} ({task.error.code})" if task.error else ""
-    echo(f"framewire: {task_id} {task.status}{reason}", err=True)
-    return EXIT_FAILED
+    raise failure(task)
 
 
 def _read_text(path: Path) -> str:
+    """Return the text of `--steps @FILE`; raises `click.BadParameter`."""
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text()
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            data = file.read(_MAX_STEPS_BYTES + 1)
+        if len(data) > _MAX_STEPS_BYTES:
+            raise click.BadParameter(
+                f"{path} has more than {_MAX_STEPS_BYTES // 1024} KiB", param_hint="--steps"
+            )
+        return data.decode()
     except OSError as exc:
         raise click.BadParameter(f"{path}: {exc.strerror}", param_hint="--steps") from exc
+    except UnicodeDecodeError as exc:
+        raise click.BadParameter(f"{path} is not text (UTF-8)", param_hint="--steps") from exc

@@ -9,12 +9,12 @@ from api.contract.resources import STATUSES, ResultResource, TaskResource
 from console.cli.chunk_counts import total_text
 from console.cli.commands.options import asks_api
 from console.cli.formatting import share
-from console.cli.main import EXIT_FAILED
 from console.cli.terminal import Terminal
 from console.client import calls
 from console.client.log_stream import is_final
 from console.client.sync_client import Client
-from console.errors import ApiProblem, ConsoleError
+from console.errors import ApiProblem, StillRunningError, TaskFailedError
+from console.exit_codes import ExitCode
 from console.printable import echo, printable
 
 _POLLS_S = (0.2, 0.3, 0.5, 1.0)
@@ -32,7 +32,7 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
         terminal.show(found)
     else:
         print_task(terminal, found)
-    return EXIT_FAILED if found.status == "failed" else 0
+    return ExitCode.FAILED if found.status == "failed" else ExitCode.DONE
 
 
 @click.command("list")
@@ -99,7 +99,10 @@ def cancel(terminal: Terminal, task: str) -> None:
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0), help="Seconds to wait at most.")
 @asks_api
 def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:
-    """Wait until the tasks have ended. Exits with 1 if one did not succeed."""
+    """Wait until the tasks have ended.
+
+    Exits with 1 if one did not succeed, and with 6 if --timeout is over before all have ended.
+    """
     terminal.preview(calls.task(tasks[0]))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with terminal.client() as client:
@@ -109,19 +112,30 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
             terminal.show(task)
         else:
             echo(f"{task.id}  {task.status}")
-    return 0 if all(task.status == "succeeded" for task in ended) else EXIT_FAILED
+    succeeded = all(task.status == "succeeded" for task in ended)
+    return ExitCode.DONE if succeeded else ExitCode.FAILED
 
 
 def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) -> TaskResource:
-    """Poll until the task's status is final and return it; `ConsoleError` after the deadline."""
+    """Poll until the task's status is final and return it.
+
+    Raises `StillRunningError` after the deadline.
+    """
     for pause_s in itertools.chain(_POLLS_S, itertools.repeat(_POLLS_S[-1])):
         task = client.send(calls.task(task_id))
         if is_final(task):
             return task
         if deadline_s is not None and time.monotonic() + pause_s > deadline_s:
-            raise ConsoleError(f"{task_id} is still {task.status}")
+            raise StillRunningError(f"{task_id} is still {task.status}")
         time.sleep(pause_s)
     raise AssertionError  # the iterator never ends
+
+
+def failure(task: TaskResource) -> TaskFailedError:
+    """Return the error for a task that ended without success."""
+    reason = f": {task.error.message} ({task.error.code})" if task.error else ""
+    code = task.error.code if task.error else task.status
+    return TaskFailedError(f"{task.id} {task.status}{reason}", code)
 
 
 def fetch_results(client: Client, task_id: str) -> ResultResource:

@@ -9,6 +9,7 @@ import pytest
 
 from api.contract.version import VERSION
 from console.cli.main import COMMANDS, cli, run
+from console.exit_codes import ExitCode
 
 KEY = "fw_0123456789abcdef"
 
@@ -160,7 +161,7 @@ def test_the_operators_commands_say_that_they_need_the_operators_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FRAMEWIRE_URL", "http://127.0.0.1:1")
-    assert ask("keys", "list") == 1
+    assert ask("keys", "list") == ExitCode.DENIED
     assert "FRAMEWIRE_ADMIN_KEY" in capsys.readouterr().err
 
 

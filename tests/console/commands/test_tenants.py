@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.cli.main import run
+from console.exit_codes import ExitCode
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
 DAYS = [
@@ -68,7 +69,7 @@ def test_a_limit_that_the_server_refuses_is_told(
     problem = {"type": "about:blank", "title": "Unprocessable", "status": 422}
     problem |= {"code": "invalid_request", "detail": "no such limit"}
     script.refused["PATCH /v1/admin/projects/shop"] = problem
-    assert run(["projects", "limit", "shop", "pages=7"]) == 1
+    assert run(["projects", "limit", "shop", "pages=7"]) == ExitCode.USAGE
     assert "no such limit" in capsys.readouterr().err
 
 

@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(made | body)
             case ["v1", "admin", "usage"]:
                 self._json(script.answers["usage"])
-            case ["v1", "models" | "system" as name]:
+            case ["v1", "models" | "system" | "sql" as name]:
                 self._json(script.answers[name])
             case _:
                 self._problem(404, "not_found", "There is no such task.")
