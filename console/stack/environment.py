@@ -32,6 +32,11 @@ SECRETS: Mapping[str, frozenset[str]] = {
 }
 """Variables with secrets, by the roles that use them; an engine uses none."""
 
+OPTIONS = frozenset(
+    {env.PORT, env.WORKERS, env.KAFKA, env.S3_ENDPOINT, env.CLICKHOUSE, env.FILE_ROOTS}
+)
+"""Variables that `framewire up` reads where its option is absent, besides the data directory."""
+
 _ALL_SECRETS = frozenset().union(*SECRETS.values()) | {env.KEY}
 _OURS = "FRAMEWIRE_"
 _AWS = "AWS_"

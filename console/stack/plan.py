@@ -12,7 +12,7 @@ from console.errors import StackError
 from console.stack import bucket, environment, kafka, roles, seaweedfs
 from console.stack.child_process import ChildSpec
 from console.stack.data_directory import DataDirectory, Secrets, Stores
-from console.stack.ports import allocate, is_free
+from console.stack.ports import LOOPBACK, allocate, is_free
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.contract.setting_error import SettingError
@@ -43,7 +43,8 @@ class StackOptions:
 class Plan:
     """Children and addresses of one stack. `shared` has the variables of all Framewire processes.
 
-    `unlocked` names the embedded engines that need no login on loopback.
+    `unlocked` names the embedded engines that need no login on loopback. `unused` names the
+    caller's variables that have no effect, because the stack sets them itself.
     """
 
     specs: list[ChildSpec]
@@ -53,6 +54,7 @@ class Plan:
     stores: Stores = field(repr=False)
     ports: dict[str, int]
     unlocked: tuple[str, ...]
+    unused: tuple[str, ...]
     shared: dict[str, str] = field(repr=False)
 
     @property
@@ -75,7 +77,7 @@ def make_plan(
     store = _store(options, ports, secrets, environ)
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
     own_s3 = options.s3_endpoint is None
-    shared = _settings(options, directory, store, own_s3=own_s3)
+    shared = _settings(options, directory, store, environ, own_s3=own_s3)
     if env.MODEL_CACHE not in environ:
         shared[env.MODEL_CACHE] = str(directory.model_cache)
     environments = Environments(
@@ -108,7 +110,8 @@ def make_plan(
     specs += _roles(options, directory, python, environments, ports["api"], parts)
     stores = Stores(None if own_s3 else store, options.clickhouse, in_memory=in_memory)
     unlocked = (*brokers, *engines)
-    return Plan(specs, ports["api"], store, clickhouse, stores, ports, unlocked, shared)
+    unused = _unused(environ, shared | {env.HOST: LOOPBACK})
+    return Plan(specs, ports["api"], store, clickhouse, stores, ports, unlocked, unused, shared)
 
 
 class Environments:
@@ -214,14 +217,19 @@ def _store(
 
 
 def _settings(
-    options: StackOptions, directory: DataDirectory, store: StoreSettings, *, own_s3: bool
+    options: StackOptions,
+    directory: DataDirectory,
+    store: StoreSettings,
+    environ: Mapping[str, str],
+    *,
+    own_s3: bool,
 ) -> dict[str, str]:
     settings = {
         env.S3_ENDPOINT: store.endpoint or "",
         env.S3_BUCKET: store.bucket,
         env.S3_TRIED: "1",  # the bucket one-shot tests the store for all
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
-        env.MODELS: str(directory.models),
+        env.MODELS: environ.get(env.MODELS) or str(directory.models),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
         env.DISK: str(directory.root),
     }
@@ -232,6 +240,15 @@ def _settings(
             env.S3_UNCONDITIONAL: "0",
         }
     return settings
+
+
+def _unused(environ: Mapping[str, str], settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the caller's variables whose values are replaced by the stack's own."""
+    return tuple(
+        name
+        for name, value in settings.items()
+        if name not in environment.OPTIONS and environ.get(name, "") not in {"", value}
+    )
 
 
 def _secrets(secrets: Secrets, store: StoreSettings, clickhouse: str) -> dict[str, str]:

@@ -41,6 +41,8 @@ def run_stack(options: StackOptions, environ: Mapping[str, str], reporter: Stack
             reporter.notice(f"other users could read {directory.root}: its mode is 0700 now")
         cleanup.callback(os.close, directory.lock())
         plan = make_plan(options, directory, directory.secrets(), environ)
+        for name in plan.unused:
+            reporter.notice(f"{name} has no effect: an embedded stack sets it itself")
         _tell_of_others(plan, reporter)
         cleanup.callback(_remove_sockets, plan)
         loop = ChildrenLoop(plan.specs, directory.root, directory.logs, reporter)

@@ -60,3 +60,4 @@ READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here
 URL = "FRAMEWIRE_URL"
 KEY = "FRAMEWIRE_KEY"
 DATA = "FRAMEWIRE_DATA"  # data directory of the embedded stack
+WORKERS = "FRAMEWIRE_WORKERS"  # workers of the embedded stack

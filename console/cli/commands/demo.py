@@ -18,6 +18,7 @@ from console.client.log_stream import Following
 from console.client.sync_client import Client
 from console.client.video_input import video_input
 from console.printable import echo
+from console.stack import environment
 from console.stack.plan import EMBEDDED, MEMORY
 from console.stack.running import kafka_available, running_stack
 from streamproc.contract.chunk import Chunk
@@ -53,8 +54,10 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="framewire-demo-") as temporary:
         directory = data or Path(temporary)
         arguments = [f"--data={directory}", f"--kafka={kafka}", f"--file-root={CLIP.parent}"]
+        # The demo has nothing to do with the servers that the caller's variables name.
+        environ = {name: os.environ[name] for name in os.environ.keys() - environment.OPTIONS}
         with (
-            running_stack(arguments, os.environ) as stack,
+            running_stack(arguments, environ) as stack,
             Client(stack.url, stack.key) as client,
         ):
             code = _process(Terminal(as_json=as_json), client)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from console.stack.data_directory import StackState, default_data_dir
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
 from console.stack.stack import run_stack
+from streamproc.contract import env
 
 _SHOWN_LINES = 8
 _SHOWN_COLUMNS = 300
@@ -50,26 +52,78 @@ class LineReporter:
         click.echo("stopping", err=True)
 
 
+def _checked_kafka(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value not in {EMBEDDED, MEMORY} and ":" not in value:
+        raise click.BadParameter(f"must be {EMBEDDED}, {MEMORY} or host:port")
+    return value
+
+
+def _checked_clickhouse(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """The value may have a password, so the message does not repeat it."""
+    if value and not value.startswith(("http://", "https://")):
+        raise click.BadParameter("must be an http or https URL; without it, chDB is embedded")
+    return value
+
+
 @click.command
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data directory.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="The api's port; 0: a free one."
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar=env.DATA,
+    show_envvar=True,
+    help="Data directory; by default that of this user.",
 )
-@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    envvar=env.PORT,
+    show_envvar=True,
+    help="The api's port; 0: a free one.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=1,
+    envvar=env.WORKERS,
+    show_envvar=True,
+    show_default=True,
+    help="Number of worker processes.",
+)
 @click.option(
     "--kafka",
     default=EMBEDDED,
+    envvar=env.KAFKA,
+    show_envvar=True,
     show_default=True,
     metavar=f"{EMBEDDED}|{MEMORY}|HOST:PORT",
+    callback=_checked_kafka,
     help="Apache Kafka as a child, an in-process one, or your own.",
 )
-@click.option("--s3-endpoint", metavar="URL", help="Your own S3; keys come from AWS_*.")
-@click.option("--clickhouse", metavar="URL", help="http(s)://user:password@host:port/database.")
+@click.option(
+    "--s3-endpoint",
+    metavar="URL",
+    envvar=env.S3_ENDPOINT,
+    show_envvar=True,
+    help="Your own S3; keys come from AWS_*.",
+)
+@click.option(
+    "--clickhouse",
+    metavar="URL",
+    envvar=env.CLICKHOUSE,
+    show_envvar=True,
+    callback=_checked_clickhouse,
+    help="Your own ClickHouse: http(s)://user:password@host:port/database.",
+)
 @click.option(
     "--file-root",
     "file_roots",
     multiple=True,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar=env.FILE_ROOTS,
+    show_envvar=True,
     help="A directory that file:// URLs may read; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once it is ready.")
@@ -86,10 +140,9 @@ def up(
 ) -> None:
     """Start Kafka, S3, ClickHouse, the api and workers, and keep them running.
 
-    All data is in the data directory; the next start continues with it.
+    All data is in the data directory; the next start continues with it. An option that is absent
+    is taken from its environment variable.
     """
-    if kafka not in {EMBEDDED, MEMORY} and ":" not in kafka:
-        raise click.BadParameter(f"{EMBEDDED}, {MEMORY} or host:port", param_hint="--kafka")
     options = StackOptions(
         data=data or default_data_dir(os.environ),
         port=port,
@@ -100,4 +153,17 @@ def up(
         file_roots=file_roots,
     )
     click.echo(f"framewire: starting on {options.data}", err=True)
-    run_stack(options, os.environ, LineReporter(as_json=as_json, in_memory=kafka == MEMORY))
+    reporter = LineReporter(as_json=as_json, in_memory=kafka == MEMORY)
+    for option, variable in _from_environment(click.get_current_context()):
+        reporter.notice(f"{option} is taken from {variable}")
+    run_stack(options, os.environ, reporter)
+
+
+def _from_environment(context: click.Context) -> list[tuple[str, str]]:
+    """Return the options whose values come from the environment, each with its variable."""
+    return [
+        (param.opts[0], str(param.envvar))
+        for param in context.command.params
+        if param.name is not None
+        and context.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT
+    ]
