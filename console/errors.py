@@ -6,6 +6,7 @@ ConsoleError                   exit code 1
 ├── DeniedError                exit code 4: a key is missing that the command needs
 ├── StillRunningError          exit code 6: a task has not ended in the time that was given
 ├── TaskFailedError            a task ended without success
+├── ProgramFailedError         a program that did the command's work ended with an error
 ├── LogMismatchError           bytes of a stream are not the log's; they are never shown
 ├── RequestWordsError          exit code 2: the command line does not define a valid request
 └── StackError                 the embedded stack cannot start or continue
@@ -74,6 +75,14 @@ class TaskFailedError(ConsoleError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(printable(message))
         self.code = code
+
+
+class ProgramFailedError(ConsoleError):
+    """A program that did the command's work ended with an error; `exit_code` follows its own."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(printable(message))
+        self.exit_code = exit_code
 
 
 class LogMismatchError(ConsoleError):

@@ -65,6 +65,8 @@ def test_a_stack_makes_its_bucket_and_maintenance_uses_the_stores_that_it_had(
     assert f"bucket {foreign_s3.bucket} at {endpoint}" in said
     code, said = maintain("verify")
     assert (code, "0 findings" in said) == (0, True), "the index is not what it was"
+    assert maintain("verify", "--json") == (0, '{"findings": []}\n')
+    assert maintain("reindex", "--json") == (0, '{"tasks": 1, "damaged": {}}\n')
 
     kept = directory.stores()
     assert kept is not None
@@ -74,6 +76,7 @@ def test_a_stack_makes_its_bucket_and_maintenance_uses_the_stores_that_it_had(
         assert code == 1
         assert "has no task, and the index has 1" in said
         assert "--yes" in said
+        assert maintain(*command, "--json") == (1, "")
     directory.keep_stores(kept)
     assert maintain("verify")[0] == 0, "rows were lost"
 

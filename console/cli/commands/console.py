@@ -23,7 +23,13 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     help="Port of --serve.",
 )
 @click.option("--url", help="Where browsers find --serve, when that is not the host and port.")
-@click.option("--theme", type=click.Choice(_THEMES), default=_THEMES[0], show_default=True)
+@click.option(
+    "--theme",
+    type=click.Choice(_THEMES),
+    default=_THEMES[0],
+    show_default=True,
+    help="Colours: dark, light, or of high contrast.",
+)
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
 def console(
     host: str, port: int, url: str | None, theme: str, *, serve: bool, no_graphics: bool

@@ -36,7 +36,11 @@ _MAX_SHOWN = 6
     help="Keep everything there; by default it is gone afterwards.",
 )
 @click.option(
-    "--kafka", default=EMBEDDED, show_default=True, metavar=f"{EMBEDDED}|{MEMORY}|HOST:PORT"
+    "--kafka",
+    default=EMBEDDED,
+    show_default=True,
+    metavar=f"{EMBEDDED}|{MEMORY}|HOST:PORT",
+    help="Apache Kafka as a child, an in-process one, or your own.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one line of JSON.")
 def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:

@@ -1,17 +1,14 @@
 """`framewire reindex` and `framewire verify`: maintenance of the index and the archive."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
-from console.exit_codes import of_process
+from console.cli.program import run_maintenance_program, run_program, show_report
 from console.printable import echo
 from console.stack.data_directory import default_data_dir
 from console.stack.maintenance import run_maintenance
-from console.stack.roles import base_environ
 from streamproc.contract import env
 
 
@@ -38,13 +35,18 @@ _YES = click.option(
     "--yes", is_flag=True, help="Go on though S3 has no task and the index has some."
 )
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+
 
 @click.command
 @_DATA
 @_YES
+@_JSON
 @click.option("--empty", is_flag=True, help="Replace the tables: no other rows are left.")
 @click.argument("tasks", metavar="[TASK]...", nargs=-1)
-def reindex(data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool) -> int:
+def reindex(
+    data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool, as_json: bool
+) -> int:
     """Rebuild ClickHouse's rows from the archive in S3.
 
     Works on the stores of a local stack, which must be stopped, or on the servers that
@@ -53,27 +55,32 @@ def reindex(data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool
     if empty and tasks:
         raise click.UsageError("--empty is for all tasks")
     options = [*(["--empty"] if empty else []), *(["--yes"] if yes else [])]
-    return _run("reindex", [*options, *tasks], data)
+    return _run("reindex", [*options, *tasks], data, key="damaged", as_json=as_json)
 
 
 @click.command
 @_DATA
 @_YES
-def verify(data: Path | None, *, yes: bool) -> int:
+@_JSON
+def verify(data: Path | None, *, yes: bool, as_json: bool) -> int:
     """Compare the archive with ClickHouse's rows. Exits with 1 if they differ.
 
     Works on the stores of a local stack, which must be stopped, or on the servers that
     FRAMEWIRE_S3_ENDPOINT and FRAMEWIRE_CLICKHOUSE name.
     """
-    return _run("verify", ["--yes"] if yes else [], data)
+    arguments = ["--yes"] if yes else []
+    return _run("verify", arguments, data, key="findings", as_json=as_json)
 
 
-def _run(role: str, arguments: list[str], data: Path | None) -> int:
+def _run(role: str, arguments: list[str], data: Path | None, *, key: str, as_json: bool) -> int:
+    """Run a role on the stores; `key` is a member of its report."""
+    if as_json:
+        arguments = ["--json", *arguments]
     if data is None and env.S3_ENDPOINT in os.environ and env.CLICKHOUSE in os.environ:
-        command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
-        environ = base_environ(os.environ)
-        return of_process(subprocess.run(command, env=environ, check=False).returncode)
-    directory = data or default_data_dir(os.environ)
-    code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())
-    echo(output, nl=False)
-    return of_process(code)
+        if not as_json:  # its output appears while it works
+            return run_program("streamproc", [role, *arguments], as_json=False)
+        code, output = run_maintenance_program(role, arguments)
+    else:
+        directory = data or default_data_dir(os.environ)
+        code, output = run_maintenance(role, arguments, directory, os.environ, Quiet())
+    return show_report(output, code, key=key, as_json=as_json)

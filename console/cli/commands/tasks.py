@@ -43,7 +43,9 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
     "--from", "created_from", metavar="TIME", help="Created at or after (RFC 3339, Unix ms)."
 )
 @click.option("--to", "created_to", metavar="TIME", help="Created before.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks at most."
+)
 @asks_api
 def list_tasks(
     terminal: Terminal,

@@ -12,10 +12,20 @@ from console.client import calls
 @click.argument("task", required=False)
 @click.option("--class", "class_name", help="Only this class.")
 @click.option("--text", help="Only tracks with this text (OCR).")
-@click.option("--min-dwell", "min_dwell_s", type=click.FloatRange(0), metavar="SECONDS")
-@click.option("--min-confidence", type=click.FloatRange(0, 1))
+@click.option(
+    "--min-dwell",
+    "min_dwell_s",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Only tracks that were seen for so long.",
+)
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), help="Only tracks that were once so certain."
+)
 @click.option("--similar-to", metavar="TASK:TRACK", help="Nearest by feature vector first.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Tracks at most."
+)
 @asks_api
 def tracks(  # one parameter per option
     terminal: Terminal,

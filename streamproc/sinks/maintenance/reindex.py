@@ -6,6 +6,7 @@ with the old ones once they are complete. Until then the old ones are unchanged.
 could not be read, or of which the index has more than S3, are copied from the old tables.
 """
 
+import json
 import os
 import secrets
 import sys
@@ -30,7 +31,7 @@ from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
 
 _log = structlog.get_logger("framewire.reindex")
 
-_OPTIONS = frozenset({"--empty", "--yes"})
+_OPTIONS = frozenset({"--empty", "--json", "--yes"})
 
 
 class Reindexed(msgspec.Struct, frozen=True):
@@ -153,11 +154,14 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
 
 
 def main(argv: list[str]) -> int:
-    """Return 0, or 1 if a task's archive is damaged or a store does not answer, 2 on bad usage."""
+    """Return 0, or 1 if a task's archive is damaged or a store does not answer, 2 on bad usage.
+
+    Prints how many tasks were written; with --json one line: `{"tasks", "damaged": {task: why}}`.
+    """
     tasks = [arg for arg in argv if arg not in _OPTIONS]
     empty = "--empty" in argv
     if [task for task in tasks if not task.startswith("vt_")] or (empty and tasks):
-        sys.stderr.write("usage: python -m streamproc reindex [--yes] [--empty | TASK…]\n")
+        sys.stderr.write("usage: python -m streamproc reindex [--yes] [--json] [--empty | TASK…]\n")
         return 2
     try:
         configure_logging(log_level(os.environ))
@@ -172,5 +176,8 @@ def main(argv: list[str]) -> int:
     except (SinkError, SettingError) as exc:
         sys.stderr.write(f"reindex: {exc}\n")
         return 1
-    sys.stdout.write(f"{result.n_tasks} tasks indexed, {len(result.damaged)} damaged\n")
+    if "--json" in argv:
+        sys.stdout.write(f"{json.dumps({'tasks': result.n_tasks, 'damaged': result.damaged})}\n")
+    else:
+        sys.stdout.write(f"{result.n_tasks} tasks indexed, {len(result.damaged)} damaged\n")
     return 1 if result.damaged else 0

@@ -7,6 +7,7 @@ request with neither log nor row was stored but then refused, because Kafka was 
 not a task.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -64,28 +65,36 @@ def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) ->
 
 
 def main(argv: list[str]) -> int:
-    """Print the findings; return 0 if none, 1 if any or if a store does not answer, 2: usage."""
-    if argv not in ([], ["--yes"]):
-        sys.stderr.write("usage: python -m streamproc verify [--yes]\n")
+    """Print the findings; return 0 if none, 1 if any or if a store does not answer, 2: usage.
+
+    With --json they are one line: `{"findings": [{"task", "where", "what"}]}`.
+    """
+    if not set(argv) <= {"--yes", "--json"}:
+        sys.stderr.write("usage: python -m streamproc verify [--yes] [--json]\n")
         return 2
-    n_findings = 0
+    as_json = "--json" in argv
+    findings: list[Finding] = []
     try:
         configure_logging(log_level(os.environ))
         settings, url = StoreSettings.from_environ(os.environ), required(os.environ, env.CLICKHOUSE)
         sys.stderr.write(f"verify: {describe_stores(settings, url)}\n")
         store, tables = S3Objects(settings), IndexTables(client_factory(url))
         try:
-            for found in verify(store, tables, sure=bool(argv)):
-                n_findings += 1
-                sys.stdout.write(f"{found.task} {found.where}: {found.what}\n")
+            for found in verify(store, tables, sure="--yes" in argv):
+                findings.append(found)
+                if not as_json:
+                    sys.stdout.write(f"{found.task} {found.where}: {found.what}\n")
         finally:
             tables.close()
             store.close()
     except (SinkError, SettingError) as exc:
         sys.stderr.write(f"verify: {exc}\n")
         return 1
-    sys.stdout.write(f"{n_findings} findings\n")
-    return 1 if n_findings else 0
+    if as_json:
+        sys.stdout.write(f"{json.dumps({'findings': [found._asdict() for found in findings]})}\n")
+    else:
+        sys.stdout.write(f"{len(findings)} findings\n")
+    return 1 if findings else 0
 
 
 def _compare(indexed: IndexedTask, tables: IndexTables) -> Iterator[Finding]:

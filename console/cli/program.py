@@ -1,0 +1,75 @@
+"""Programs that do a command's work: `python -m models`, `python -m streamproc`."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from console.errors import ProgramFailedError
+from console.exit_codes import ExitCode, of_process
+from console.printable import echo, echo_json
+from console.stack.roles import base_environ
+
+
+def run_program(module: str, arguments: Sequence[str], *, as_json: bool) -> ExitCode:
+    """Run `python -m MODULE` in the caller's environment, with its output and its input.
+
+    With `as_json` it is asked nothing, and a failure raises `ProgramFailedError`.
+    """
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    environ = base_environ(os.environ)
+    if not as_json:
+        return of_process(subprocess.run(command, env=environ, check=False).returncode)
+    done = subprocess.run(
+        command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    code = of_process(done.returncode)
+    if code is not ExitCode.DONE:
+        raise ProgramFailedError(_last_line(done.stderr, module), code)
+    echo(done.stdout.decode(errors="replace"), nl=False)
+    return code
+
+
+def run_maintenance_program(role: str, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run a role of the stream processor to its end; return its exit code and its output."""
+    command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
+    done = subprocess.run(
+        command,
+        env=base_environ(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def show_report(output: str, returncode: int, *, key: str, as_json: bool) -> ExitCode:
+    """Print what a role wrote; with `as_json` only its report, the object that has `key`.
+
+    The output may have lines of its log, too. Raises `ProgramFailedError` if there is no report.
+    """
+    code = of_process(returncode)
+    if not as_json:
+        echo(output, nl=False)
+        return code
+    for line in reversed(output.splitlines()):
+        if _is_report(line, key):
+            echo_json(line.encode())
+            return code
+    failure = ExitCode.FAILED if code is ExitCode.DONE else code
+    raise ProgramFailedError(_last_line(output.encode(), "the program"), failure)
+
+
+def _is_report(line: str, key: str) -> bool:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and key in value
+
+
+def _last_line(output: bytes, module: str) -> str:
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else f"{module} ended with an error"

@@ -1,0 +1,57 @@
+"""Commands whose work another program does: its words, its exit code, its report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from console.cli.commands.model_files import _typed, add, quantize
+from console.cli.main import run
+from console.cli.program import show_report
+from console.errors import ProgramFailedError
+from console.exit_codes import ExitCode
+
+
+def test_what_was_typed_reaches_the_program_and_nothing_else() -> None:
+    typed = ["net.onnx", "--mean", "-1", "2.5", "3", "--strides", "8,16", "--kind", "detect"]
+    with add.make_context("add", [*typed, "--json"]) as context:
+        assert _typed(context) == (
+            ["net.onnx"],
+            ["--kind", "detect", "--mean", "-1.0", "2.5", "3.0", "--strides", "8", "16", "--json"],
+        )
+    with quantize.make_context("quantize", ["mine", "a.mp4", "b.mp4", "--yes"]) as context:
+        assert _typed(context) == (["mine", "a.mp4", "b.mp4"], ["--yes"])
+
+
+def test_strides_are_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "add", "net.onnx", "--strides", "8;16"]) == ExitCode.USAGE
+    assert "8,16,32" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("processes", "no_settings")
+def test_a_failure_of_the_program_is_an_error_of_the_command(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = str(tmp_path / "gone.onnx")
+    assert run(["models", "add", network]) == ExitCode.FAILED
+    assert f"cannot read {network}" in capfd.readouterr().err
+    assert run(["models", "add", network, "--json"]) == ExitCode.FAILED
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert f"cannot read {network}" in json.loads(output.err)["error"]["message"]
+
+
+def test_a_report_is_found_among_the_lines_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    report = '{"findings": [{"task": "vt_1", "where": "archive", "what": "a gap"}]}'
+    output = f'verify: bucket x\n{{"event": "began"}}\n{report}\n[1, 2]\n'
+    assert show_report(output, 1, key="findings", as_json=True) == ExitCode.FAILED
+    assert capsys.readouterr().out == f"{report}\n"
+    assert show_report(output, 1, key="findings", as_json=False) == ExitCode.FAILED
+    assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize(("returncode", "code"), [(0, 1), (1, 1), (2, 2), (-9, 1)])
+def test_without_a_report_its_last_line_is_the_error(returncode: int, code: int) -> None:
+    with pytest.raises(ProgramFailedError, match="the store is away") as failed:
+        show_report("began\nthe store is away\n\n", returncode, key="findings", as_json=True)
+    assert failed.value.exit_code == code
