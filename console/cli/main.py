@@ -39,6 +39,8 @@ COMMANDS = {
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
+    "env": Entry("local", "environment", "Print the local stack's address and key for a shell."),
+    "logs": Entry("local", "logs", "Show the logs of the local stack's children."),
     "models": Entry("models", "models", "List models, or add your own."),
     "keys": Entry("admin", "keys", "Create, list, rotate and revoke project keys."),
     "projects": Entry("admin", "projects", "Create projects and set their limits."),
