@@ -12,11 +12,14 @@ from io import UnsupportedOperation
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from console.cli.error_output import print_error, print_usage_error, wants_json
 from console.cli.suggestions import SuggestingGroup
 from console.errors import ConsoleError
 from console.exit_codes import ExitCode
+
+COMPLETE_VARIABLE = "_FRAMEWIRE_COMPLETE"  # click's name for it
 
 
 class Entry(NamedTuple):
@@ -41,6 +44,7 @@ COMMANDS = {
     "demo": Entry("demo", "demo", "Process a bundled clip on an embedded stack."),
     "env": Entry("local", "environment", "Print the local stack's address and key for a shell."),
     "logs": Entry("local", "logs", "Show the logs of the local stack's children."),
+    "completion": Entry("completion", "completion", "Print a shell's script for completion."),
     "models": Entry("models", "models", "List models, or add your own."),
     "keys": Entry("admin", "keys", "Create, list, rotate and revoke project keys."),
     "projects": Entry("admin", "projects", "Create projects and set their limits."),
@@ -79,6 +83,15 @@ class LazyGroup(SuggestingGroup):
         module = importlib.import_module(f"console.cli.commands.{entry.module}")
         command: click.Command = getattr(module, entry.attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return commands and options that begin so, without importing a command."""
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(
         self,
@@ -128,6 +141,10 @@ def run(arguments: Sequence[str], **settings: Any) -> int:
     An error is one line, and with --json one line of JSON: `{"error": {"code", "message", …}}`.
     """
     as_json = wants_json(arguments)
+    if COMPLETE_VARIABLE in os.environ:
+        from console.cli.completion_scripts import register  # noqa: PLC0415 - for this alone
+
+        register()
     try:
         result = cli.main(
             args=list(arguments), prog_name="framewire", standalone_mode=False, **settings

@@ -30,6 +30,7 @@ class Client:
     """Client of one api with one key; a context manager.
 
     `on_slow` is called, in another thread, for each answer that has not begun after `slow_s`.
+    `answer_s` bounds the wait for an answer, instead of what is usual.
     """
 
     def __init__(
@@ -39,12 +40,16 @@ class Client:
         *,
         on_slow: Callable[[], None] | None = None,
         slow_s: float = SLOW_S,
+        answer_s: float | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._on_slow = on_slow
         self._slow_s = slow_s
         self._http = httpx.Client(
-            headers=auth_headers(key), timeout=TIMEOUT, trust_env=False, verify=tls_context()
+            headers=auth_headers(key),
+            timeout=TIMEOUT if answer_s is None else answer_s,
+            trust_env=False,
+            verify=tls_context(),
         )
 
     def __enter__(self) -> Self:

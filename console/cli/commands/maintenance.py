@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from console.cli.completion import complete_task
 from console.cli.program import run_maintenance_program, run_program, show_report
 from console.printable import echo
 from console.stack.data_directory import default_data_dir
@@ -43,7 +44,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one line of 
 @_YES
 @_JSON
 @click.option("--empty", is_flag=True, help="Replace the tables: no other rows are left.")
-@click.argument("tasks", metavar="[TASK]...", nargs=-1)
+@click.argument("tasks", metavar="[TASK]...", nargs=-1, shell_complete=complete_task)
 def reindex(
     data: Path | None, tasks: tuple[str, ...], *, yes: bool, empty: bool, as_json: bool
 ) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from console.cli.completion import complete_model
 from console.cli.program import run_program
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory, default_data_dir
@@ -79,7 +80,7 @@ def add(**_options: object) -> ExitCode:
 
 
 @click.command
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.argument(
     "clips", metavar="CLIP...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )

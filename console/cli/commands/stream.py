@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from console.cli.commands.options import asks_api
+from console.cli.completion import complete_task
 from console.cli.terminal import Terminal
 from console.client import calls
 from console.client.log_stream import Following
@@ -18,7 +19,7 @@ from streamproc.contract.framing import DONE
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_task)
 @click.option(
     "--offset", type=click.IntRange(0), default=0, show_default=True, help="Log byte to begin at."
 )

@@ -12,6 +12,7 @@ from api.contract.resources import Accepted
 from console.cli.commands.options import asks_api
 from console.cli.commands.stream import read_chunk
 from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
+from console.cli.completion import complete_classes, complete_source
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
 from console.cli.terminal import Terminal
@@ -31,6 +32,7 @@ _OPTIONS = (
         "--detect",
         multiple=True,
         metavar="CLASSES",
+        shell_complete=complete_classes,
         help="Detect: `all`, or classes separated by commas; may be repeated.",
     ),
     click.option("--ocr", is_flag=True, help="Read text, in targets when there are any."),
@@ -115,7 +117,7 @@ def _describes_request(command: Callable[..., int]) -> Callable[..., int]:
     decorated: Callable[..., int] = asks_api(wrapped)
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
-    return click.argument("source", metavar="FILE|URL")(decorated)
+    return click.argument("source", metavar="FILE|URL", shell_complete=complete_source)(decorated)
 
 
 @click.command

@@ -8,6 +8,7 @@ import click
 from api.contract.resources import STATUSES, ResultResource, TaskResource
 from console.cli.chunk_counts import total_text
 from console.cli.commands.options import asks_api
+from console.cli.completion import complete_open_task, complete_task
 from console.cli.formatting import share
 from console.cli.terminal import Terminal
 from console.client import calls
@@ -22,7 +23,7 @@ _INDEX_PATIENCE_S = 60.0
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_task)
 @click.option("--request", "with_request", is_flag=True, help="Show the request, too.")
 @asks_api
 def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
@@ -74,7 +75,7 @@ def list_tasks(
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_task)
 @asks_api
 def results(terminal: Terminal, task: str) -> None:
     """Show the tracks of a task that succeeded."""
@@ -85,7 +86,7 @@ def results(terminal: Terminal, task: str) -> None:
 
 
 @click.command
-@click.argument("task")
+@click.argument("task", shell_complete=complete_open_task)
 @asks_api
 def cancel(terminal: Terminal, task: str) -> None:
     """Cancel a task. Its log so far remains readable."""
@@ -97,7 +98,9 @@ def cancel(terminal: Terminal, task: str) -> None:
 
 
 @click.command
-@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@click.argument(
+    "tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=complete_open_task
+)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0), help="Seconds to wait at most.")
 @asks_api
 def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:

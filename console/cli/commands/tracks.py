@@ -3,14 +3,15 @@
 import click
 
 from console.cli.commands.options import asks_api
+from console.cli.completion import complete_class, complete_task
 from console.cli.formatting import share
 from console.cli.terminal import Terminal
 from console.client import calls
 
 
 @click.command
-@click.argument("task", required=False)
-@click.option("--class", "class_name", help="Only this class.")
+@click.argument("task", required=False, shell_complete=complete_task)
+@click.option("--class", "class_name", help="Only this class.", shell_complete=complete_class)
 @click.option("--text", help="Only tracks with this text (OCR).")
 @click.option(
     "--min-dwell",
