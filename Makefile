@@ -51,6 +51,7 @@ format: install ## Format the code and mend what the linter can
 docs: install ## Build the documents and the API's reference into site/; a broken link is an error
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	$(BIN)/uv pip sync --quiet --python .venv-docs/bin/python --require-hashes deploy/docs.lock
+	$(BIN)/python deploy/docs/cli.py >docs/cli.md
 	$(BIN)/python deploy/docs/reference.py >.venv-docs/reference.md
 	.venv-docs/bin/mkdocs build --strict
 
