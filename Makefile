@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients containers audit bench clean help
+.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients package containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,7 +59,7 @@ lock: install ## Resolve pyproject.toml into requirements.lock and the image's l
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra embedded --group dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--constraints requirements.lock pyproject.toml --output-file deploy/server.lock
+		--extra server --constraints requirements.lock pyproject.toml --output-file deploy/server.lock
 	printf 'cyclonedx-bom\npip-audit\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 - --output-file deploy/audit.lock
 	echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
@@ -86,6 +86,9 @@ conformance: install ## Run the Durable Streams suite against the log (needs Nod
 
 clients: install ## Drive other people's libraries through a faulty proxy (needs Node 20; Go, javac)
 	$(BIN)/python -m tests.clients $(ARGS)
+
+package: install ## Install the wheel alone into a new environment, and use its client there
+	$(BIN)/python -m tests.package
 
 containers: install ## Run compose.yaml's services in real containers (needs root, docker.io, debootstrap)
 	$(BIN)/python -m tests.containers

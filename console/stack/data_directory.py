@@ -10,7 +10,6 @@
 """
 
 import base64
-import fcntl
 import os
 import secrets
 import stat
@@ -159,6 +158,8 @@ class DataDirectory:
 
         The kernel releases it whenever the process ends. Raises `DirectoryInUseError`.
         """
+        import fcntl  # noqa: PLC0415 - Windows has none, and reads a directory without it
+
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,12 +2,12 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
 from console.errors import ConsoleError
 from console.stack.discovery import discover
-from console.tui.terminal_graphics import ask_terminal, pixel_widget
 
 _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 
@@ -51,6 +51,15 @@ def console(
     from console.tui.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
 
     has_pixels = not no_graphics and not in_browser
-    image_widget = pixel_widget(ask_terminal()) if has_pixels else None
+    image_widget = _image_widget() if has_pixels else None
     settings = ConsoleSettings(theme=theme, image_widget=image_widget, own_process=True)
     ConsoleApp(endpoint, settings).run()
+
+
+def _image_widget() -> type[Any] | None:
+    """Return the widget for the terminal's graphics protocol; None if it has none."""
+    try:
+        from console.tui.terminal_graphics import ask_terminal, pixel_widget  # noqa: PLC0415 - below
+    except ImportError:  # Windows has no termios
+        return None
+    return pixel_widget(ask_terminal())

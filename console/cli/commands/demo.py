@@ -19,7 +19,8 @@ from console.client.sync_client import Client
 from console.client.video_input import video_input
 from console.printable import echo
 from console.stack import environment
-from console.stack.plan import EMBEDDED, MEMORY
+from console.stack.installed import need_stack
+from console.stack.plan import EMBEDDED, MEMORY, StackOptions
 from console.stack.running import kafka_available, running_stack
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import DONE
@@ -45,6 +46,7 @@ _MAX_SHOWN = 6
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one line of JSON.")
 def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
     """Start an embedded stack, process a bundled clip, and show its chunks and tracks."""
+    need_stack(StackOptions(data=data or Path(), kafka=kafka))
     started_s = time.monotonic()
     if kafka == EMBEDDED:
         echo("framewire: Apache Kafka (fetched once, 44 MB)", err=True)

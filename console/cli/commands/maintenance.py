@@ -9,6 +9,7 @@ from console.cli.completion import complete_task
 from console.cli.program import run_maintenance_program, run_program, show_report
 from console.printable import echo
 from console.stack.data_directory import default_data_dir
+from console.stack.installed import need_server
 from console.stack.maintenance import run_maintenance
 from streamproc.contract import env
 
@@ -75,6 +76,7 @@ def verify(data: Path | None, *, yes: bool, as_json: bool) -> int:
 
 def _run(role: str, arguments: list[str], data: Path | None, *, key: str, as_json: bool) -> int:
     """Run a role on the stores; `key` is a member of its report."""
+    need_server()
     if as_json:
         arguments = ["--json", *arguments]
     if data is None and env.S3_ENDPOINT in os.environ and env.CLICKHOUSE in os.environ:

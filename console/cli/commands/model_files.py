@@ -13,6 +13,7 @@ from console.cli.completion import complete_model
 from console.cli.program import run_program
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory, default_data_dir
+from console.stack.installed import need_server
 from streamproc.contract import env
 
 _SIDE = click.IntRange(1)
@@ -100,6 +101,7 @@ def quantize(**_options: object) -> ExitCode:
 
 def _run(action: str) -> ExitCode:
     """Run an action of `python -m models` with what was typed for this command."""
+    need_server()
     arguments, options = _typed(click.get_current_context())
     directory = os.environ.get(env.MODELS) or DataDirectory(default_data_dir(os.environ)).models
     as_json = "--json" in options

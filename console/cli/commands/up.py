@@ -8,6 +8,7 @@ import msgspec
 from click.core import ParameterSource
 
 from console.stack.data_directory import StackState, default_data_dir
+from console.stack.installed import need_stack
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
 from console.stack.stack import run_stack
 from streamproc.contract import env
@@ -152,6 +153,7 @@ def up(
         clickhouse=clickhouse,
         file_roots=file_roots,
     )
+    need_stack(options)
     click.echo(f"framewire: starting on {options.data}", err=True)
     reporter = LineReporter(as_json=as_json, in_memory=kafka == MEMORY)
     for option, variable in _from_environment(click.get_current_context()):

@@ -1,0 +1,1 @@
+"""The package as somebody installs it: without the server, and as a wheel."""
