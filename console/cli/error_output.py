@@ -7,7 +7,7 @@ import click
 
 from console.errors import ApiProblem, ConsoleError
 from console.exit_codes import ExitCode
-from console.printable import echo, printable_json
+from console.printable import echo, printable, printable_json
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -30,7 +30,7 @@ def print_error(error: ConsoleError, *, as_json: bool) -> None:
     echo(f"framewire: {error}", err=True)
     for field in fields[1:]:
         name = field.get("option", field.get("field", ""))
-        echo(f"  {name}: {field.get('message', '')}", err=True)
+        echo(f"  {printable(name)}: {printable(field.get('message', ''))}", err=True)
 
 
 def print_usage_error(error: click.ClickException, *, as_json: bool) -> None:

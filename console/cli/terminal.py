@@ -10,13 +10,14 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
+from console.cli.table_text import table_lines
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.http import auth_headers, call_headers
 from console.client.slow_answers import SLOW_S
 from console.client.sync_client import Client
 from console.errors import DeniedError, UnreachableError
-from console.printable import echo, echo_json, printable, printable_json
+from console.printable import echo, echo_json, printable_json
 from console.stack.discovery import discover
 from streamproc.contract.masking import mask_request
 
@@ -83,20 +84,17 @@ class Terminal:
         """Print a value as one line of JSON."""
         echo_json(msgspec.json.encode(value))
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print aligned columns; numbers are right-aligned, None is `-`."""
-        cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-        headers = [printable(header) for header in headers]
-        columns = list(zip(headers, *cells, strict=True))
-        widths = [max(map(len, column)) for column in columns]
-        right = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+    def table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[object]], *, exact: bool = False
+    ) -> None:
+        """Print aligned columns (`table_lines`); on a terminal an empty table says so."""
         style = {"bold": True} if sys.stdout.isatty() else {}
-        for i, line in enumerate([list(headers), *cells]):
-            text = "  ".join(
-                cell.rjust(width) if is_right else cell.ljust(width)
-                for cell, width, is_right in zip(line, widths, right, strict=True)
-            ).rstrip()
-            click.echo(click.style(text, **style) if i == 0 and style else text)
+        header, *lines = table_lines(headers, rows, exact=exact) if headers else [""]
+        click.echo(click.style(header, **style) if style else header)
+        for line in lines:
+            click.echo(line)
+        if not lines:
+            self.note("nothing found")
 
     def note(self, text: str) -> None:
         """Print to stderr if it is a terminal, else nothing."""

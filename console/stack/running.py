@@ -33,13 +33,16 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 def kafka_available(environ: Mapping[str, str]) -> bool:
-    """Return whether Apache Kafka's jars are available; downloads them if they are missing."""
+    """Return whether Apache Kafka's jars are available; downloads them if they are missing.
+
+    A download is announced on stderr.
+    """
     command = [sys.executable, "-P", "-m", "streamproc", "broker", "--resolve-only"]
     done = subprocess.run(
         command,
         env=base_environ(environ),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
         check=False,
     )
     return done.returncode != kafka.EXIT_NO_JARS

@@ -17,7 +17,7 @@ from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import DEFAULT_PARTITIONS
 from streamproc.embedded_kafka import mock_cluster
 from streamproc.embedded_kafka.errors import JarsUnavailableError
-from streamproc.embedded_kafka.jars import class_path
+from streamproc.embedded_kafka.jars import are_cached, class_path
 from streamproc.embedded_kafka.node import Node, run
 from streamproc.errors import BrokerError
 
@@ -38,6 +38,8 @@ def broker_main(argv: Sequence[str]) -> int:
         mock_cluster.run()
     try:
         if args.resolve_only:
+            if not are_cached():
+                sys.stderr.write("fetching Apache Kafka's jars: 44 MB, once\n")
             class_path()
             return 0
         if args.data is None or args.port is None or args.controller_port is None:

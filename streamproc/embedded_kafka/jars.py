@@ -53,6 +53,11 @@ def class_path(cache: Path | None = None) -> str:
     return f"{directory}/jars/*:{directory}/modules/*"
 
 
+def are_cached(cache: Path | None = None) -> bool:
+    """Return whether `class_path` needs no download."""
+    return _cached(cache or cache_dir(), _pinned()) is not None
+
+
 @contextmanager
 def _alone(cache: Path) -> Iterator[None]:
     """Hold the cache's file lock; the kernel releases the lock of a process that dies."""

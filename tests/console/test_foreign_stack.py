@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.commands.demo import CLIP
 from console.cli.main import run
+from console.cli.paths import CLIP
 from console.stack.data_directory import DataDirectory, Stores
 from console.stack.running import running_stack
 from streamproc.clients.conditional_writes import REFUSAL

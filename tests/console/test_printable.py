@@ -22,6 +22,7 @@ from console.cli.commands.tasks import print_results, print_task
 from console.cli.main import run
 from console.cli.terminal import Terminal
 from console.errors import ApiProblem
+from console.exit_codes import ExitCode
 from console.printable import printable, printable_json
 from console.tui.drawing.styled_text import Ink, fitted, folded, length
 
@@ -108,5 +109,5 @@ def test_a_problem_of_the_api_is_printed_clean(
         raise ApiProblem(422, text, text, [{}, {"field": text, "message": text}])
 
     monkeypatch.setattr("console.cli.main.cli.main", refuse)
-    assert run(["list"]) == 1
+    assert run(["list"]) == ExitCode.USAGE
     assert is_clean(capsys.readouterr().err)

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.cli.commands.demo import CLIP
 from console.cli.main import run
+from console.cli.paths import CLIP
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory
 from console.stack.running import running_stack

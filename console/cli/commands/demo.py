@@ -1,8 +1,11 @@
 """`framewire demo`: process a bundled clip with the whole service, on this machine."""
 
 import os
+import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,6 +13,7 @@ import click
 from console.cli.chunk_counts import total_text
 from console.cli.commands.stream import read_chunk
 from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
+from console.cli.paths import CLIP, shown_path
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
 from console.cli.terminal import Terminal
@@ -25,9 +29,7 @@ from console.stack.running import kafka_available, running_stack
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import DONE
 
-CLIP = Path(__file__).resolve().parents[2] / "data" / "pedestrians.mp4"
 _WORDS = RequestWords(detect=("pedestrian",), feature=True, fps=5.0)
-_MAX_SHOWN = 6
 
 
 @click.command
@@ -48,15 +50,13 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
     """Start an embedded stack, process a bundled clip, and show its chunks and tracks."""
     need_stack(StackOptions(data=data or Path(), kafka=kafka))
     started_s = time.monotonic()
-    if kafka == EMBEDDED:
-        echo("framewire: Apache Kafka (fetched once, 44 MB)", err=True)
-        if not kafka_available(os.environ):
-            echo(
-                "framewire: Apache Kafka's jars cannot be resolved here, so the demo goes on "
-                "with --kafka memory: nothing survives its end.",
-                err=True,
-            )
-            kafka = MEMORY
+    if kafka == EMBEDDED and not kafka_available(os.environ):
+        echo(
+            "framewire: Apache Kafka's jars cannot be resolved here, so the demo goes on "
+            "with --kafka memory: nothing survives its end.",
+            err=True,
+        )
+        kafka = MEMORY
     with tempfile.TemporaryDirectory(prefix="framewire-demo-") as temporary:
         directory = data or Path(temporary)
         arguments = [f"--data={directory}", f"--kafka={kafka}", f"--file-root={CLIP.parent}"]
@@ -68,19 +68,51 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
         ):
             code = _process(Terminal(as_json=as_json), client)
     echo(f"framewire: done in {time.monotonic() - started_s:.1f} s", err=True)
+    echo(next_steps(Path(sys.executable), os.environ), err=True)
     return code
 
 
-def chunk_line(chunk: Chunk) -> str:
-    """Format a chunk as one line: `frame  42/120   1.7 s   3 targets  #1 .91  #2 .88`."""
+def next_steps(python: Path, environ: Mapping[str, str]) -> str:
+    """Return what to do after the demo, as commands for two shells.
+
+    `python` is the interpreter; if it is one of an environment that is not active, that is first.
+    """
+    activate = python.with_name("activate")
+    is_needed = activate.exists() and not environ.get("VIRTUAL_ENV")
+    first = [f"  source {shown_path(activate)}"] if is_needed else []
+    return "\n".join(
+        [
+            "",
+            "Nothing of it is left. Next, for a service that stays:",
+            "",
+            *first,
+            f"  framewire up --file-root {shown_path(CLIP.parent)}",
+            "",
+            "and in a second terminal:",
+            "",
+            *first,
+            f"  framewire run {shown_path(CLIP)} --detect pedestrian --feature",
+            "  framewire console",
+        ]
+    )
+
+
+def chunk_line(chunk: Chunk, n_columns: int = 120) -> str:
+    """Format a chunk as one line: `frame  42/120   1.7 s   3 targets  #1 bus 0.91  +2`.
+
+    Targets that do not fit into `n_columns` are counted.
+    """
     info = chunk.stream_info
     targets = [target for result in chunk.delta.results for target in result.targets]
-    shown = "  ".join(
-        f"#{t.track_id} {t.class_name} {t.confidence:.2f}" for t in targets[:_MAX_SHOWN]
-    )
-    more = f"  +{len(targets) - _MAX_SHOWN}" if len(targets) > _MAX_SHOWN else ""
     head = f"frame {info.frame_index:>4}/{total_text(info)}  {info.elapsed_ms / 1000:5.1f} s"
-    return f"{head}  {len(targets):>2} targets  {shown}{more}".rstrip()
+    line = f"{head}  {len(targets):>2} targets"
+    for i, target in enumerate(targets):
+        rest = len(targets) - i
+        one = f"  #{target.track_id} {target.class_name} {target.confidence:.2f}"
+        if len(line) + len(one) + (rest > 1) * len(f"  +{rest - 1}") > n_columns:
+            return f"{line}  +{rest}"
+        line += one
+    return line
 
 
 def _process(terminal: Terminal, client: Client) -> int:
@@ -88,6 +120,7 @@ def _process(terminal: Terminal, client: Client) -> int:
     video = video_input(str(CLIP), (CLIP.parent,))
     accepted = client.send(calls.submit(build_request(video, _WORDS)))
     echo(f"framewire: task {accepted.id}", err=True)
+    n_columns = shutil.get_terminal_size((120, 24)).columns
     with chunk_progress(terminal) as progress:
         for piece in client.follow(Following(accepted.id)):
             for event in piece.events:
@@ -96,7 +129,7 @@ def _process(terminal: Terminal, client: Client) -> int:
                 chunk = read_chunk(event.data)
                 progress.update(chunk)
                 if chunk.finish_reason is None and not terminal.as_json:
-                    progress.say(chunk_line(chunk))
+                    progress.say(chunk_line(chunk, n_columns))
     task = wait_for_end(client, accepted.id)
     if task.status != "succeeded":
         raise failure(task)

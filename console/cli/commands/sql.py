@@ -21,6 +21,6 @@ def sql(terminal: Terminal, query: str) -> None:
     if terminal.as_json:
         terminal.show(answer)
         return
-    terminal.table(answer.columns, answer.rows)
+    terminal.table(answer.columns, answer.rows, exact=True)
     if answer.truncated:
         terminal.note(f"the first {len(answer.rows)} rows: the rest was left out")

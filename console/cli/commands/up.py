@@ -7,6 +7,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from console.cli.paths import CLIP, shown_path
 from console.stack.data_directory import StackState, default_data_dir
 from console.stack.installed import need_stack
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
@@ -46,7 +47,10 @@ class LineReporter:
         click.echo(f"  url  {state.url}\n  key  {state.key}\n")
         if self._in_memory:
             click.echo("  Kafka is in memory: all data is lost when this process ends.\n", err=True)
-        click.echo("  Try: framewire run clip.mp4 --detect pedestrian --feature", err=True)
+        clip = shown_path(CLIP)
+        click.echo("  In a second terminal:", err=True)
+        click.echo(f"    framewire run {clip} --detect pedestrian --feature", err=True)
+        click.echo("    framewire console", err=True)
         click.echo("  Ctrl-C stops everything.", err=True)
 
     def stopping(self) -> None:
