@@ -92,7 +92,8 @@ def _open_file(path: str, policy: FetchPolicy) -> LocalReader:
     try:
         fd = os.open(resolved, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as exc:
-        raise SourceUnreachableError("the file cannot be opened") from exc
+        reason = os.strerror(exc.errno) if exc.errno else "unknown reason"
+        raise SourceUnreachableError(f"the file cannot be opened: {reason}") from exc
     try:
         # Checks the descriptor's own path: detects a folder that was replaced by a link meanwhile.
         _check_file(fd, resolved, refusal, policy)
