@@ -66,6 +66,12 @@ def in_typed_words(problem: ApiProblem, typed: Callable[[str], Typed | None]) ->
     return ApiProblem(problem.status, problem.code, f"{where}{first['message']}", errors)
 
 
+def about(problem: ApiProblem, word: str) -> ApiProblem:
+    """Return the problem with the id that it is about in front, as it was typed."""
+    detail = f"{printable(word)}: {problem.detail or problem.code}"
+    return ApiProblem(problem.status, problem.code, detail, problem.errors)
+
+
 def option_of(field: str, options: Iterable[str]) -> Typed | None:
     """Return the one of a command's `options` that sets a top-level field of its request."""
     known = set(options)

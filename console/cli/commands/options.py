@@ -7,8 +7,11 @@ from typing import Any, Concatenate, TypeVar
 import click
 
 from console.cli.terminal import Terminal
-from console.cli.typed_words import in_typed_words, option_of
+from console.cli.typed_words import about, in_typed_words, option_of
 from console.errors import ApiProblem
+
+_NOT_FOUND = 404
+_IDS = ("task", "key_id", "project_id")  # arguments that name one object
 
 R = TypeVar("R")
 
@@ -30,6 +33,8 @@ def asks_api(command: Callable[Concatenate[Terminal, ...], R]) -> Callable[..., 
             return command(terminal, *args, **kwargs)
         except ApiProblem as exc:
             words = _typed_names(click.get_current_context())
+            if exc.status == _NOT_FOUND and (typed := _typed_id(click.get_current_context())):
+                raise about(exc, typed) from exc
             raise in_typed_words(exc, lambda field: option_of(field, words)) from exc
 
     return wrapped
@@ -44,3 +49,8 @@ def _typed_names(context: click.Context) -> list[str]:
             param.opts if isinstance(param, click.Option) else [param.make_metavar(context)]
         )
     ]
+
+
+def _typed_id(context: click.Context) -> str | None:
+    """Return the id that a command was given; None if it has none."""
+    return next((context.params[name] for name in _IDS if context.params.get(name)), None)

@@ -11,6 +11,7 @@ from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task, complete_task
 from console.cli.formatting import share
 from console.cli.terminal import Terminal
+from console.cli.typed_words import about
 from console.client import calls
 from console.client.log_stream import is_final
 from console.client.sync_client import Client
@@ -111,7 +112,7 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
     terminal.preview(calls.task(tasks[0]))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     with terminal.client() as client:
-        ended = [wait_for_end(client, task, deadline_s) for task in tasks]
+        ended = [_wait_for(client, task, deadline_s) for task in tasks]
     for task in ended:
         if terminal.as_json:
             terminal.show(task)
@@ -119,6 +120,14 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
             echo(f"{task.id}  {task.status}")
     succeeded = all(task.status == "succeeded" for task in ended)
     return ExitCode.DONE if succeeded else ExitCode.FAILED
+
+
+def _wait_for(client: Client, task: str, deadline_s: float | None) -> TaskResource:
+    """Wait for a task's end; an error names the task, which may be one of many."""
+    try:
+        return wait_for_end(client, task, deadline_s)
+    except ApiProblem as exc:
+        raise about(exc, task) from exc
 
 
 def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) -> TaskResource:

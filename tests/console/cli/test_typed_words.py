@@ -1,6 +1,7 @@
 """What the api refuses is told in the words of the command line. The api's messages are real."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -149,3 +150,26 @@ def test_a_refused_query_names_the_option(
     error = json.loads(capsys.readouterr().err)["error"]
     assert error["message"] == "--since: must be RFC 3339 with a zone"
     assert error["errors"][0]["field"] == "from"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "vt_gone"],
+        ["results", "vt_gone"],
+        ["stream", "vt_gone"],
+        ["wait", "TASK", "vt_gone"],
+        ["keys", "rotate", "vt_gone"],
+        ["projects", "limit", "vt_gone", "open_tasks=1"],
+    ],
+)
+def test_what_does_not_exist_is_named(
+    script: Script, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = {"type": "about:blank", "title": "Not Found", "status": 404}
+    problem |= {"code": "not_found", "detail": "There is no such project."}
+    script.refused["PATCH /v1/admin/projects/vt_gone"] = problem
+    words = [script.log_task if word == "TASK" else word for word in arguments]
+    assert run(words) == 5
+    error = capsys.readouterr().err
+    assert re.match(r"framewire: vt_gone: There (is|are) no[a-z .]+ \(404 ", error), error
