@@ -17,6 +17,16 @@ from console.errors import UnreachableError
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
 
+class Counted(Following):
+    """Counts the connections."""
+
+    n_calls = 0
+
+    def call(self) -> calls.Call[bytes]:
+        self.n_calls += 1
+        return super().call()
+
+
 @pytest.fixture
 def frozen() -> Iterator[str]:
     """A server that takes connections and never says a word."""
@@ -30,8 +40,9 @@ def test_the_caller_is_told_before_the_answer_comes() -> None:
     with (
         recorded_api(script) as url,
         Client(url, KEY, on_slow=script.hold.set, slow_s=0.05) as client,
-    ):  # it answers only because it was told of
+    ):
         assert client.send(calls.system()).version
+        assert script.hold.is_set(), "the server did not wait for ever"
 
 
 def test_an_answer_in_time_is_not_told_of() -> None:
@@ -53,14 +64,17 @@ def test_a_stream_that_does_not_begin_is_told_of_once() -> None:
         Client(url, KEY, on_slow=script.hold.set, slow_s=0.05) as client,
     ):
         log = b"".join(piece.data for piece in client.follow(Following(script.log_task)))
+        assert script.hold.is_set(), "the server did not wait for ever"
     assert log == script.log
 
 
 def test_a_stream_of_a_frozen_api_ends(frozen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short = httpx.Timeout(0.2)
     monkeypatch.setattr("console.client.sync_client.STREAM_TIMEOUT", short)
+    following = Counted("vt_1")
     with Client(frozen, KEY) as client, pytest.raises(UnreachableError, match="in time"):
-        list(client.follow(Following("vt_1")))
+        list(client.follow(following))
+    assert following.n_calls == 1
 
 
 @pytest.mark.usefixtures("processes")
