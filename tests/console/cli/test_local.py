@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from console.cli.main import run
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory, S3Access, StackState
 from streamproc.contract import env
+from tests.plugins.missing import needs_program
 
 KEY = 'fw_it\'s "a" $KEY `x`'
 
@@ -43,18 +43,21 @@ def directory(no_settings: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.usefixtures("directory", "processes")
-@pytest.mark.parametrize("shell", ["bash", "sh", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(shell, marks=needs_program(shell, promise="framewire env in a real shell"))
+        for shell in ("bash", "sh", "zsh", "fish")
+    ],
+)
 def test_a_shell_takes_the_variables_as_they_are(
     shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not installed")
     assert run(["env", "--admin", *(["--shell", "fish"] if shell == "fish" else [])]) == 0
     script = capsys.readouterr().out
     python = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     done = subprocess.run(
-        [program, "-c", f"{script}\n{python}"], capture_output=True, text=True, check=True
+        [shell, "-c", f"{script}\n{python}"], capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout)
     assert found[env.URL] == "http://127.0.0.1:18080"
