@@ -83,3 +83,8 @@ def environ_for(
         return name.startswith(_OURS) and name != env.DATA
 
     return {name: value for name, value in caller.items() if passes(name)}
+
+
+def without_options(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's variables for a stack whose options they shall not change."""
+    return {name: value for name, value in caller.items() if name not in OPTIONS}

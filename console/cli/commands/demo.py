@@ -22,7 +22,7 @@ from console.client.log_stream import Following
 from console.client.sync_client import Client
 from console.client.video_input import video_input
 from console.printable import echo
-from console.stack import environment
+from console.stack.environment import without_options
 from console.stack.installed import need_stack
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
 from console.stack.running import kafka_available, running_stack
@@ -61,9 +61,8 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
         directory = data or Path(temporary)
         arguments = [f"--data={directory}", f"--kafka={kafka}", f"--file-root={CLIP.parent}"]
         # The demo has nothing to do with the servers that the caller's variables name.
-        environ = {name: os.environ[name] for name in os.environ.keys() - environment.OPTIONS}
         with (
-            running_stack(arguments, environ) as stack,
+            running_stack(arguments, without_options(os.environ)) as stack,
             Client(stack.url, stack.key) as client,
         ):
             code = _process(Terminal(as_json=as_json), client)

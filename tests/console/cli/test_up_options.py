@@ -143,6 +143,11 @@ def test_own_models_stay_where_the_caller_keeps_them(tmp_path: Path) -> None:
     assert planned(options, {})["api"][env.MODELS] == str(tmp_path / "data" / "models")
 
 
+def test_the_demo_s_stack_uses_no_server_of_the_caller() -> None:
+    caller = dict(OPTIONS.values()) | {env.SLOTS: "8"}
+    assert environment.without_options(caller) == {env.DATA: "DIR", env.SLOTS: "8"}
+
+
 def test_a_variable_without_effect_is_told(tmp_path: Path) -> None:
     options = StackOptions(data=tmp_path / "data", kafka="memory")
     directory = DataDirectory(options.data)
