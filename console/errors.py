@@ -4,6 +4,7 @@ ConsoleError                   exit code 1
 ├── ApiProblem                 the api answered with problem+json: status, code, detail, errors
 ├── UnreachableError           exit code 3: no api answers, or none is known
 ├── LogMismatchError           bytes of a stream are not the log's; they are never shown
+├── ReadOnlyError              a read-only console was to send a call that changes something
 ├── RequestWordsError          exit code 2: the command line does not define a valid request
 └── StackError                 the embedded stack cannot start or continue
     └── DirectoryInUseError    another stack holds the data directory
@@ -44,6 +45,10 @@ class UnreachableError(ConsoleError):
 
 class LogMismatchError(ConsoleError):
     """The bytes of a stream do not belong to the requested byte offset of the log."""
+
+
+class ReadOnlyError(ConsoleError):
+    """A read-only console does not send a call that changes something."""
 
 
 class StackError(ConsoleError):

@@ -112,7 +112,13 @@ class GuardedServer(Server):
 
 
 def serve_console(
-    endpoint: Endpoint, *, host: str, port: int, theme: str, public_url: str | None = None
+    endpoint: Endpoint,
+    *,
+    host: str,
+    port: int,
+    theme: str,
+    public_url: str | None = None,
+    readonly: bool = False,
 ) -> None:
     """Serve until interrupted. Each visitor's console uses `endpoint` with its key.
 
@@ -122,6 +128,7 @@ def serve_console(
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
     command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])
+    command += " --readonly" if readonly else ""
     GuardedServer(command, host=host, port=port, public_url=public_url).serve()
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import msgspec
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -21,10 +21,13 @@ from console.printable import printable
 from console.tui.api_session import ApiSession
 from console.tui.clock import Clock
 from console.tui.drawing.themes import THEMES
+from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
 from console.tui.messages import LinkChanged, OpenSimilar, OpenTask
+from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.system import SystemTab
+from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.connection import ConnectionState
@@ -45,11 +48,13 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     image_widget: type[Any] | None = None
     """Widget for the terminal's graphics protocol (`terminal_graphics`); None: block characters."""
     theme: str = "framewire-dark"
+    readonly: bool = False
+    """Nothing is changed: submit, cancel and the like do not exist, and are not sent."""
     own_process: bool = False
     """The process runs only the console: objects of the first draw are excluded from the GC."""
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(OrderedKeysApp[None]):
     """Application with tabs for one api and one key."""
 
     CSS_PATH = "console.tcss"
@@ -64,15 +69,8 @@ class ConsoleApp(App[None]):
         (0, "-low"),
         (32, "-high"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show('tasks')", "Tasks", show=False),
-        Binding("2", "show('live')", "Live", show=False),
-        Binding("3", "show('tracks')", "Tracks", show=False),
-        Binding("4", "show('system')", "System", show=False),
-        Binding("ctrl+t", "next_theme", "Theme", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
-    ]
+    AUTO_FOCUS = "#task-list"
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
 
     link: reactive[ConnectionState] = reactive(ConnectionState(), init=False)
     active: reactive[str] = reactive("tasks", init=False)
@@ -86,7 +84,10 @@ class ConsoleApp(App[None]):
         super().__init__()
         self.settings = settings or ConsoleSettings()
         self.backend = ApiSession(
-            endpoint, lambda link: self.post_message(LinkChanged(link)), clock or Clock()
+            endpoint,
+            lambda link: self.post_message(LinkChanged(link)),
+            clock or Clock(),
+            readonly=self.settings.readonly,
         )
         self.shown_url = endpoint.url
         for theme in THEMES:
@@ -94,7 +95,7 @@ class ConsoleApp(App[None]):
         self.theme = self.settings.theme
 
     def compose(self) -> ComposeResult:
-        yield TopBar(self.backend.endpoint.project, self.shown_url)
+        yield TopBar(self.backend.endpoint.project, self.shown_url, readonly=self.settings.readonly)
         yield Notice(id="notice")
         with ContentSwitcher(initial="tasks", id="tabs"):
             yield TasksTab(self.backend, self.settings.tasks_s)
@@ -158,11 +159,11 @@ class ConsoleApp(App[None]):
         self.query_one(ContentSwitcher).current = new
         self.query_one(TopBar).active = new
         for name, _ in TABS:
-            tab = self.query_one(f"#{name}")
+            tab = self.query_one(f"#{name}", Tab)
             if name == new:
-                tab.on_shown()  # type: ignore[attr-defined] # every tab has both
+                tab.on_shown()
             elif name == old:
-                tab.on_hidden()  # type: ignore[attr-defined]
+                tab.on_hidden()
 
     def on_top_bar_tab_clicked(self, message: TopBar.TabClicked) -> None:
         self.active = message.tab
@@ -183,8 +184,12 @@ class ConsoleApp(App[None]):
         at = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(at + 1) % len(names)]
 
+    def action_help_quit(self) -> None:
+        """Say how to quit: Textual runs this on ctrl+c."""
+        self.notify("Press q to quit, or ctrl+q while text is typed.", title="Quit?")
+
     def action_help(self) -> None:
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(readonly=self.settings.readonly))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield commands for the tabs and for every action of the shown tab."""
@@ -192,13 +197,12 @@ class ConsoleApp(App[None]):
             yield SystemCommand(
                 f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)
             )
-        tab = self.query_one(f"#{self.active}")
-        for binding in tab._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list
-            for bound in binding:
-                if bound.description:
-                    yield SystemCommand(
-                        bound.description,
-                        bound.tooltip or f"Key {bound.key}",
-                        lambda bound=bound, tab=tab: self.call_later(tab.run_action, bound.action),
-                    )
+        tab = self.query_one(f"#{self.active}", Tab)
+        for key in KEYS[tab.title]:
+            if tab.check_action(key.action.partition("(")[0], ()):
+                yield SystemCommand(
+                    key.name,
+                    f"Key {shown(key)}",
+                    lambda key=key, tab=tab: self.call_later(tab.run_action, key.action),
+                )
         yield from super().get_system_commands(screen)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -19,11 +19,14 @@ from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
+from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
 from console.tui.messages import FeedMoved, FeedNote, TaskRead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.tab import Tab
+from console.tui.screens.task_actions import TaskActions
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskList, TaskView
@@ -45,27 +48,10 @@ _REST = 3.0
 _MAX_DRAWING_S = 0.3
 
 
-class LiveTab(Vertical):
+class LiveTab(Tab):
     """Assign `task_id` to follow a task. It is also followed while another tab is shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "hold", "Hold"),
-        Binding("comma", "step(-1)", "Back", key_display=","),
-        Binding("full_stop", "step(1)", "On", key_display="."),
-        Binding("less_than_sign", "step(-10)", "10 back", show=False),
-        Binding("greater_than_sign", "step(10)", "10 on", show=False),
-        Binding("b", "seek", "Seek"),
-        Binding("l", "live", "Live"),
-        Binding("p", "preview", "Preview", show=False),
-        Binding("o", "open", "Open task", show=False),
-        Binding("c", "cancel_task", "Cancel the task", show=False),
-        Binding("y", "copy_event", "Copy event", show=False),
-        Binding("Y", "copy_curl", "Copy curl", show=False),
-        Binding("left_square_bracket", "resize('columns', -4)", "Narrower preview", show=False),
-        Binding("right_square_bracket", "resize('columns', 4)", "Wider preview", show=False),
-        Binding("left_curly_bracket", "resize('rows', -2)", "Lower preview", show=False),
-        Binding("right_curly_bracket", "resize('rows', 2)", "Higher preview", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(LIVE))
 
     task_id: reactive[str | None] = reactive(None)
     snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
@@ -74,10 +60,10 @@ class LiveTab(Vertical):
     def __init__(
         self, backend: ApiSession, *, draw_s: float, image_widget: type[Any] | None
     ) -> None:
-        super().__init__(id="live", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "live")
         self.fold = LiveFold()
         self._tasks = TaskList()
+        self._actions = TaskActions(self, backend, self._tasks, self._read_status)
         self._draw_s = draw_s
         self._seek = StreamSeek(self, backend, lambda: self.snapshot.lines, self.draw)
         self._preview = LivePreview(
@@ -107,7 +93,7 @@ class LiveTab(Vertical):
 
     def on_shown(self) -> None:
         self._visible = True
-        self.query_one("#events", Listing).focus()
+        self.focus_now(self.query_one("#events", Listing))
         self.draw()
         self._preview.start()
 
@@ -235,6 +221,10 @@ class LiveTab(Vertical):
                     return
             await asyncio.sleep(max(_STATUS_S, self.backend.link.pause_s))
 
+    def _read_status(self) -> None:
+        if self.task_id is not None:
+            self._watch_status(self.task_id)
+
     # -- user input
 
     @on(Listing.Moved, "#events")
@@ -248,13 +238,21 @@ class LiveTab(Vertical):
         track = int(message.key) if message.key and listing.has_focus else 0
         self._preview.choose(track if track > 0 else None)
 
+    def _hold_cursor(self) -> None:
+        """Hold the event that the user moved to: the list's message about it may be on its way."""
+        key = self.query_one("#events", Listing).key_of_person
+        if key is not None:
+            self._seek.hold_byte(int(key))
+
     def action_hold(self) -> None:
+        self._hold_cursor()
         self._seek.toggle()
 
     def action_live(self) -> None:
         self._seek.release()
 
     def action_step(self, n: int) -> None:
+        self._hold_cursor()
         self._seek.step(n)
 
     def action_seek(self) -> None:
@@ -264,12 +262,14 @@ class LiveTab(Vertical):
         self._preview.toggle()
 
     def action_copy_event(self) -> None:
+        self._hold_cursor()
         held = self._seek.current()
         if held is not None:
             self.app.copy_to_clipboard(held.line.data.decode())
             self.notify(f"The event at byte {grouped(held.line.start)}", title="Copied")
 
     def action_copy_curl(self) -> None:
+        self._hold_cursor()
         if self.task_id is not None:
             offset = self.held.line.start if self.held else self.snapshot.offset
             call = calls.stream(self.task_id, offset)
@@ -285,16 +285,9 @@ class LiveTab(Vertical):
 
         self.app.push_screen(PromptScreen("Follow a task", hint="vt_…"), answered)
 
-    @work(group="actions")
-    async def action_cancel_task(self) -> None:
-        if self.task_id is None:
-            return
-        try:
-            answer = await self.backend.ask(calls.cancel(self.task_id))
-        except ConsoleError as exc:
-            self.notify(str(exc), title="Not cancelled", severity="error")
-            return
-        self.notify(f"The task is {answer.status}.")
+    def action_cancel(self) -> None:
+        if self.task_id is not None:
+            self._actions.cancel(self.task_id)
 
     def action_resize(self, across: str, n: int) -> None:
         self.query_one(f"#live-{across}", Splitter).move(n)

@@ -5,14 +5,16 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from api.contract.resources import SystemResource, TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
+from console.tui.screens.tab import Tab
 from console.tui.view_models.system import (
     FAILURE_COLUMNS,
     LAG_COLUMNS,
@@ -29,20 +31,13 @@ from console.tui.widgets.table import Listing
 _FAILURES = 20
 
 
-class SystemTab(Vertical):
+class SystemTab(Tab):
     """System tab; polls the api while it is shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "refresh", "Refresh"),
-        Binding("left_square_bracket", "resize('columns', -4)", "Narrower lag", show=False),
-        Binding("right_square_bracket", "resize('columns', 4)", "Wider lag", show=False),
-        Binding("left_curly_bracket", "resize('rows', -2)", "Fewer workers", show=False),
-        Binding("right_curly_bracket", "resize('rows', 2)", "More workers", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(SYSTEM))
 
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
-        super().__init__(id="system", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "system")
         self._poll_s = poll_s
         self._history = ServiceFold()
         self._hurry = asyncio.Event()
@@ -60,7 +55,7 @@ class SystemTab(Vertical):
                 yield Listing(FAILURE_COLUMNS, id="failures", empty="No task has failed.")
 
     def on_shown(self) -> None:
-        self.query_one("#workers", Listing).focus()
+        self.focus_now(self.query_one("#workers", Listing))
         self._poll()
 
     def on_hidden(self) -> None:

@@ -13,16 +13,19 @@ from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
+from console.tui.drawing.styled_text import Line
 from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, TaskRead
-from console.tui.screens.prompt import ConfirmScreen, PromptScreen
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models.task_list import TaskList
+from console.tui.widgets.task_brief import brief_lines
 from streamproc.contract.masking import is_masked
 
 
 class TaskActions:
-    """Performs actions for `host`, a widget that shows `tasks`.
+    """Performs actions for `host`, a tab that shows `tasks`.
 
     The host's workers run them and its notifications tell how they ended; errors of the api are
     never tracebacks. `reload` is called when the list has changed.
@@ -45,17 +48,15 @@ class TaskActions:
 
     def cancel(self, task_id: str) -> None:
         """Ask for confirmation, then cancel."""
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._run(self._cancel(task_id))
-
-        question = f"Cancel task {short_id(task_id)}? Its results so far are kept."
-        self._host.app.push_screen(ConfirmScreen(question, "Cancel it"), answered)
+        question = "Cancel this task? Its results so far are kept."
+        self._confirm(question, "Cancel it", task_id, self._cancel)
 
     def rerun(self, task_id: str) -> None:
-        """Submit the task's request again."""
-        self._run(self._rerun(task_id))
+        """Ask for confirmation, then submit the task's request again."""
+        request = self._tasks.request(task_id)
+        if request is None or self._is_whole(request):
+            question = "Run this task's request again, as a new task?"
+            self._confirm(question, "Run it again", task_id, self._rerun)
 
     def export(self, task_id: str) -> None:
         """Ask for a file, then write the task's tracks to it."""
@@ -81,7 +82,32 @@ class TaskActions:
         """Copy the curl command that submits the task's request."""
         self._run(self._copy_curl(task_id))
 
-    def _run(self, action: Coroutine[Any, Any, None]) -> None:
+    def _confirm(
+        self,
+        question: str,
+        yes: str,
+        task_id: str,
+        action: Callable[[str], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Ask the question about the task as it is now, and as it becomes while the dialog is open.
+
+        The dialog opens at once: one that came later would take keys that were not meant for it.
+        """
+
+        def facts() -> list[Line]:
+            task = self._tasks.task(task_id)
+            view = None if task is None else self._tasks.view(task)
+            return brief_lines(view, task_id, self._backend.clock.now())
+
+        def answered(confirmed: bool | None) -> None:
+            if confirmed:
+                self._run(action(task_id))
+
+        if not self._tasks.knows_request(task_id):
+            self._run(self._read(task_id))
+        self._host.app.push_screen(ConfirmScreen(question, yes, facts), answered)
+
+    def _run(self, action: Coroutine[Any, Any, object]) -> None:
         self._host.run_worker(action, group="actions")
 
     async def _cancel(self, task_id: str) -> None:
@@ -95,22 +121,7 @@ class TaskActions:
 
     async def _rerun(self, task_id: str) -> None:
         request = await self._request(task_id)
-        if request is None:
-            return
-        if is_staged(request):
-            self._host.notify(
-                "Its video was uploaded with the request: press e and give the file again.",
-                title="Cannot run it again as it is",
-                severity="warning",
-            )
-            return
-        if has_masked_url(request):
-            self._host.notify(
-                "Its URL held credentials, which are not kept: press e and give the whole URL"
-                " again.",
-                title="Cannot run it again as it is",
-                severity="warning",
-            )
+        if request is None or not self._is_whole(request):
             return
         try:
             accepted = await self._backend.ask(calls.submit(request))
@@ -118,6 +129,25 @@ class TaskActions:
             self._host.notify(str(exc), title="Not submitted", severity="error")
             return
         self._submitted(accepted.id)
+
+    def _is_whole(self, request: dict[str, Any]) -> bool:
+        """Whether the request can be sent again as it is stored; if not, say why."""
+        if is_staged(request):
+            self._host.notify(
+                "Its video was uploaded with the request: press e and give the file again.",
+                title="Cannot run it again as it is",
+                severity="warning",
+            )
+            return False
+        if has_masked_url(request):
+            self._host.notify(
+                "Its URL held credentials, which are not kept: press e and give the whole URL"
+                " again.",
+                title="Cannot run it again as it is",
+                severity="warning",
+            )
+            return False
+        return True
 
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)
@@ -145,8 +175,10 @@ class TaskActions:
 
     async def _request(self, task_id: str) -> dict[str, Any] | None:
         known = self._tasks.request(task_id)
-        if known is not None:
-            return known
+        return await self._read(task_id) if known is None else known
+
+    async def _read(self, task_id: str) -> dict[str, Any] | None:
+        """Read the task with its request; the host receives it. None if it cannot be read."""
         try:
             task = await self._backend.ask(calls.task(task_id, include_request=True))
         except ConsoleError as exc:

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
 from textual.reactive import reactive
 from textual.widgets import Input
 
@@ -16,7 +16,9 @@ from api.contract.resources import TaskPage
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.keys import TASKS, bindings
 from console.tui.messages import OpenTask, TaskRead, TasksRead
+from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
 from console.tui.view_models.task_list import ACTIVE, SORT_KEYS, SortKey, TaskFilter, TaskList
 from console.tui.widgets.canvas import Lines
@@ -30,42 +32,24 @@ CALM_FACTOR = 3.0
 _DESCRIBED_AT_ONCE = 8
 
 
-class TasksTab(Vertical):
+class TasksTab(Tab):
     """Tasks tab; polls while it is shown, and reads the requests of visible rows.
 
     `sort` is (key, reversed).
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "submit", "New"),
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("c", "cancel", "Cancel"),
-        Binding("r", "rerun", "Re-run"),
-        Binding("e", "edit", "Edit as new", show=False),
-        Binding("x", "export", "Export"),
-        Binding("y", "copy_id", "Copy id"),
-        Binding("Y", "copy_curl", "Copy curl", show=False),
-        Binding("f", "next_status", "Status"),
-        Binding("t", "next_window", "Time", show=False),
-        Binding("s", "next_sort", "Sort"),
-        Binding("S", "reverse", "Reverse", show=False),
-        Binding("escape", "clear_filter", "Clear the filter", show=False),
-        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
-        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(TASKS))
 
     sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))
 
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
-        super().__init__(id="tasks", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "tasks")
         self.tasks = TaskList()
         self._filter = TaskFilterBar()
         self._actions = TaskActions(self, backend, self.tasks, self._hurry_up)
         self._poll_s = poll_s
         self._generation = 0
         self._more_asked = False
-        self._selected: str | None = None
         self._asked: set[str] = set()
         self._hurry = asyncio.Event()
 
@@ -78,12 +62,11 @@ class TasksTab(Vertical):
                 yield Lines(id="task-facts")
 
     def on_mount(self) -> None:
-        self.query_one(Listing).focus()
         self.watch(self._filter, "wanted", self._filtered, init=False)
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
-        self.query_one(Listing).focus()
+        self.focus_now(self.query_one(Listing))
         self._hurry.set()
         self._poll()
 
@@ -93,6 +76,11 @@ class TasksTab(Vertical):
     def _hurry_up(self) -> None:
         """Poll now, instead of after the interval."""
         self._hurry.set()
+
+    @property
+    def selected(self) -> str | None:
+        """The id of the task at the list's cursor; None without rows."""
+        return self.query_one("#task-list", Listing).key
 
     # -- incoming data
 
@@ -140,7 +128,7 @@ class TasksTab(Vertical):
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
-        task = self.tasks.task(self._selected or "")
+        task = self.tasks.task(self.selected or "")
         if task is None:
             facts.show([(("Choose a task to see its request.", "dim"),)])
             return
@@ -177,7 +165,7 @@ class TasksTab(Vertical):
 
     async def _refresh_selected(self) -> None:
         """Read the selected task while it runs, because task lists do not contain attempts."""
-        task = self.tasks.task(self._selected or "")
+        task = self.tasks.task(self.selected or "")
         if task is None or task.status not in ACTIVE:
             return
         try:
@@ -226,8 +214,7 @@ class TasksTab(Vertical):
     # -- user input
 
     @on(Listing.Moved, "#task-list")
-    def _moved(self, message: Listing.Moved) -> None:
-        self._selected = message.key
+    def _moved(self) -> None:
         self._draw_details(self.backend.clock.now())
         self.query_one("#task-details").scroll_home(animate=False)
 
@@ -249,14 +236,14 @@ class TasksTab(Vertical):
 
     @on(Input.Submitted, "#words")
     def _words_given(self) -> None:
-        self.query_one(Listing).focus()
+        self.focus_now(self.query_one(Listing))
 
     def action_filter(self) -> None:
         self._filter.edit_words()
 
     def action_clear_filter(self) -> None:
         self._filter.clear()
-        self.query_one(Listing).focus()
+        self.focus_now(self.query_one(Listing))
 
     def action_next_status(self) -> None:
         self._filter.next_status()
@@ -292,8 +279,8 @@ class TasksTab(Vertical):
         self._on_selected(self._actions.copy_curl)
 
     def _on_selected(self, action: Callable[[str], None]) -> None:
-        if self._selected is not None:
-            action(self._selected)
+        if self.selected is not None:
+            action(self.selected)
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.widgets import Input, Label
 
@@ -16,8 +16,10 @@ from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.export import encode_rows
+from console.tui.keys import TRACKS, bindings
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
 from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.tab import Tab
 from console.tui.screens.track_details import TrackDetails
 from console.tui.view_models.submit_form import FormError
 from console.tui.view_models.task_list import WINDOWS
@@ -42,28 +44,17 @@ _FIELDS = (
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
-class TracksTab(Vertical):
+class TracksTab(Tab):
     """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/"),
-        Binding("m", "similar", "More like this"),
-        Binding("enter", "open", "Open task", show=False),
-        Binding("t", "next_window", "Time"),
-        Binding("x", "export", "Export"),
-        Binding("y", "copy", "Copy id", show=False),
-        Binding("escape", "clear", "Clear"),
-        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
-        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(TRACKS))
 
     search: reactive[TrackSearch | None] = reactive(None)
 
     def __init__(
         self, backend: ApiSession, poll_s: float, *, image_widget: type[Any] | None
     ) -> None:
-        super().__init__(id="tracks", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "tracks")
         self._poll_s = poll_s
         self.found: list[TrackResource] = []
         self._details = TrackDetails(backend, image_widget=image_widget)
@@ -86,7 +77,7 @@ class TracksTab(Vertical):
         self.query_one("#track-windows", Chips).show(frozenset({"any time"}))
 
     def on_shown(self) -> None:
-        self.query_one("#track-list", Listing).focus()
+        self.focus_now(self.query_one("#track-list", Listing))
         if self.search is None:
             self.search = TrackSearch()
         elif not self.found:
@@ -206,7 +197,7 @@ class TracksTab(Vertical):
     @on(Input.Submitted)
     def _entered(self) -> None:
         self.search = self._typed(self.search.window if self.search else "any time")
-        self.query_one("#track-list", Listing).focus()
+        self.focus_now(self.query_one("#track-list", Listing))
 
     @on(Chips.Clicked, "#track-windows")
     def _window_clicked(self, message: Chips.Clicked) -> None:
@@ -232,13 +223,13 @@ class TracksTab(Vertical):
         )
 
     def action_search(self) -> None:
-        self.query_one(f"#track-{_FIELDS[0][0]}", Input).focus()
+        self.focus_now(self.query_one(f"#track-{_FIELDS[0][0]}", Input))
 
     def action_clear(self) -> None:
         for name, _, _ in _FIELDS:
             self.query_one(f"#track-{name}", Input).value = ""
         self.search = TrackSearch()
-        self.query_one("#track-list", Listing).focus()
+        self.focus_now(self.query_one("#track-list", Listing))
 
     def action_similar(self) -> None:
         if self.selected is not None:

@@ -35,6 +35,7 @@ class TaskFilterBar(Vertical):
             placeholder="words to filter by: status, source, step, id, error",
             id="words",
             compact=True,
+            disabled=True,
         )
 
     def on_mount(self) -> None:
@@ -44,14 +45,13 @@ class TaskFilterBar(Vertical):
         self.query_one("#task-count", Lines).show([((text, "dim"),)])
 
     def edit_words(self) -> None:
-        words = self.query_one("#words", Input)
-        words.add_class("-shown")
-        words.focus()
+        """Show the words and focus them at once, so that the next key is their first letter."""
+        self._show_words(True)
+        self.screen.set_focus(self.query_one("#words", Input))
 
     def clear(self) -> None:
-        words = self.query_one("#words", Input)
-        words.value = ""
-        words.remove_class("-shown")
+        self.query_one("#words", Input).value = ""
+        self._show_words(False)
         self.wanted = TaskFilter()
 
     def next_status(self) -> None:
@@ -87,4 +87,10 @@ class TaskFilterBar(Vertical):
 
     @on(Input.Submitted, "#words")
     def _words_given(self) -> None:
-        self.query_one("#words").set_class(bool(self.wanted.text), "-shown")
+        self._show_words(bool(self.query_one("#words", Input).value))
+
+    def _show_words(self, shown: bool) -> None:
+        """Show or hide the words; hidden ones are disabled, so that they cannot have the focus."""
+        words = self.query_one("#words", Input)
+        words.disabled = not shown
+        words.set_class(shown, "-shown")

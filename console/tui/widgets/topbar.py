@@ -36,13 +36,15 @@ class TopBar(Canvas):
             super().__init__()
             self.tab = tab
 
-    def __init__(self, project: str | None, url: str) -> None:
+    def __init__(self, project: str | None, url: str, *, readonly: bool) -> None:
         super().__init__(id="topbar")
+        self._readonly = readonly
         self._url = url.partition("://")[2] or url
         self.set_reactive(TopBar.project, project)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
-        return [top_line(width, self.active, self.link, self.project, self._url, self.BRAND)]
+        brand: Line = (*self.BRAND, (" read-only ", "warn!")) if self._readonly else self.BRAND
+        return [top_line(width, self.active, self.link, self.project, self._url, brand)]
 
     def watch_active(self) -> None:
         self.redraw()

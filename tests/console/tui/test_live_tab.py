@@ -270,10 +270,11 @@ async def test_a_task_is_opened_by_its_id_and_cancelled(
         console.screen.query_one("#answer", Input).value = script.log_task
         await pilot.press("enter")
         assert live(console).task_id == script.log_task
+        path = f"/v1/video/tasks/{script.log_task}/cancel"
         await pilot.press("c")
-        await until(
-            pilot, lambda: script.asked("POST", f"/v1/video/tasks/{script.log_task}/cancel")
-        )
+        assert not script.asked("POST", path)
+        await pilot.press("y")
+        await until(pilot, lambda: script.asked("POST", path))
 
 
 async def test_an_unknown_task_is_said_plainly(console: ConsoleApp) -> None:

@@ -182,6 +182,8 @@ async def test_a_task_runs_again_with_the_same_request(console: ConsoleApp, scri
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
         await pilot.press("r")
+        assert not script.asked("POST", "/v1/video/process")
+        await pilot.press("y")
         await until(pilot, lambda: script.asked("POST", "/v1/video/process") == [request])
         await until(pilot, lambda: console.active == "live")
         assert console.query_one(LiveTab).task_id == script.tasks()[0]["id"]
