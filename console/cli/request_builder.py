@@ -79,7 +79,7 @@ def parse_when(text: str) -> tuple[str, dict[str, Any]]:
                 try:
                     conditions[name] = float(value)
                 except ValueError as exc:
-                    raise RequestWordsError(f"--when {text}: {value!r} is no number") from exc
+                    raise RequestWordsError(f"--when {text}: {value!r} is not a number") from exc
             case _:
                 raise RequestWordsError(
                     f"--when {text}: {name!r} is neither class_is nor min_confidence"

@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
+from api.contract.resources import SystemResource
 from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
@@ -22,7 +23,7 @@ from console.tui.api_session import ApiSession
 from console.tui.clock import Clock
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
-from console.tui.messages import LinkChanged, OpenSimilar, OpenTask
+from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, SystemRead
 from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
@@ -31,6 +32,7 @@ from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.health import Health, health_of
 from console.tui.widgets.banner import Notice
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
@@ -42,6 +44,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     tasks_s: float = 1.0
     """Poll interval while tasks run; three times as long if none runs."""
     system_s: float = 2.0
+    health_s: float = 5.0
+    """Poll interval of the service's health, for the header, while System is not shown."""
     tracks_s: float = 5.0
     draw_s: float = 0.1
     """Minimum time between two redraws of a followed stream."""
@@ -73,6 +77,7 @@ class ConsoleApp(OrderedKeysApp[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
 
     link: reactive[ConnectionState] = reactive(ConnectionState(), init=False)
+    health: reactive[Health] = reactive(Health(), init=False)
     active: reactive[str] = reactive("tasks", init=False)
 
     def __init__(
@@ -111,8 +116,7 @@ class ConsoleApp(OrderedKeysApp[None]):
     def on_mount(self) -> None:
         paint_behind_toasts(self.screen)
         self.query_one(TasksTab).on_shown()
-        if self.backend.endpoint.project is None:
-            self._read_project()
+        self._watch_health()
 
     def on_ready(self) -> None:
         if self.settings.own_process:
@@ -136,17 +140,28 @@ class ConsoleApp(OrderedKeysApp[None]):
         message, title = printable(message, "\n"), printable(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
-    @work(group="project")
-    async def _read_project(self) -> None:
-        """Read the project of the key; retry until the api answers."""
+    @work(group="health")
+    async def _watch_health(self) -> None:
+        """Read the service's health, and the key's project, on every tab."""
         while True:
-            try:
-                system = await self.backend.ask(calls.system())
-            except ConsoleError:
-                await asyncio.sleep(max(self.settings.system_s, self.backend.link.pause_s))
-            else:
-                self.query_one(TopBar).project = system.project
-                return
+            if self.active != "system":  # that tab reads it more often, and posts it
+                try:
+                    self._take_system(await self.backend.ask(calls.system()))
+                except ConsoleError:
+                    self.health = Health()
+            await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
+
+    def on_system_read(self, message: SystemRead) -> None:
+        self._take_system(message.system)
+
+    def _take_system(self, system: SystemResource) -> None:
+        self.health = health_of(system)
+        if self.backend.endpoint.project is None:
+            self.query_one(TopBar).project = system.project
+
+    def watch_health(self, health: Health) -> None:
+        for widget in (*self.query(TopBar), *self.query(LiveTab)):
+            widget.health = health
 
     def on_link_changed(self, message: LinkChanged) -> None:
         self.link = message.link

@@ -17,7 +17,7 @@ from console.client.curl import curl
 from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import grouped
+from console.tui.drawing.formatting import grouped, quantile
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
@@ -27,12 +27,14 @@ from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
+from console.tui.view_models.health import Health, stall
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskList, TaskView
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
+    HELD_COLUMNS,
     TARGET_COLUMNS,
     EventRows,
     head_lines,
@@ -56,6 +58,7 @@ class LiveTab(Tab):
     task_id: reactive[str | None] = reactive(None)
     snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
     note: reactive[tuple[str, str]] = reactive(("", "dim"))
+    health: reactive[Health] = reactive(Health())
 
     def __init__(
         self, backend: ApiSession, *, draw_s: float, image_widget: type[Any] | None
@@ -72,6 +75,8 @@ class LiveTab(Tab):
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
+        self._moved_s = 0.0
+        """When the stream's last chunk was read."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="live-head", classes="strip")
@@ -90,6 +95,7 @@ class LiveTab(Tab):
 
     def on_mount(self) -> None:
         self.draw()
+        self.set_interval(1.0, self._draw_time)
 
     def on_shown(self) -> None:
         self._visible = True
@@ -112,8 +118,9 @@ class LiveTab(Tab):
         if not self.is_mounted or task_id is None:
             return
         self.fold = LiveFold()
-        self._seek.follow(task_id, self.fold.index)
+        self._seek.follow(task_id, self.fold)
         self.snapshot = LiveSnapshot()
+        self._moved_s = self.backend.clock.monotonic_s()
         self.note = ("", "dim")
         self._preview.follow(task_id)
         self._follow(task_id)
@@ -136,7 +143,10 @@ class LiveTab(Tab):
         self._timer = None
         started_s = self.backend.clock.monotonic_s()
         self.call_after_refresh(self._drawn, started_s)
-        self.snapshot = self.fold.snapshot(started_s)
+        snapshot = self.fold.snapshot(started_s)
+        if snapshot.offset != self.snapshot.offset:
+            self._moved_s = started_s
+        self.snapshot = snapshot
 
     def _drawn(self, started_s: float) -> None:
         """Measure the duration of a redraw; on a slow machine, redraws are less frequent."""
@@ -148,6 +158,10 @@ class LiveTab(Tab):
         if self._visible:
             self.draw()
 
+    def watch_health(self) -> None:
+        if self._visible:
+            self._draw_head()
+
     def watch_note(self) -> None:
         if self._visible:
             self._draw_head()
@@ -158,7 +172,10 @@ class LiveTab(Tab):
         targets, frame = self._shown_position()
         counts = dict(Counter(target.class_name for target in targets))
         self._draw_head()
-        self.query_one("#targets", Listing).show(target_rows(targets, snapshot.tracks))
+        self._preview.caption()
+        listing = self.query_one("#targets", Listing)
+        listing.columns = TARGET_COLUMNS if held is None else HELD_COLUMNS
+        listing.show(target_rows(targets, snapshot.tracks, is_held=held is not None))
         self.query_one(Figures).show(snapshot, counts)
         self.query_one(Timeline).show(snapshot, frame if held is not None else None)
         events = self.query_one("#events", Listing)
@@ -168,6 +185,8 @@ class LiveTab(Tab):
             events.show(EventRows(held.lines), at=held.cursor)
         if self.task_id is None:
             self._preview.say("Choose a task in Tasks, or press o and give its id.")
+        elif snapshot.ended and not snapshot.n_chunks:
+            self._preview.say("The task ended without a frame.")
 
     def _shown_position(self) -> Position:
         held, snapshot = self.held, self.snapshot
@@ -181,9 +200,30 @@ class LiveTab(Tab):
         if self.task_id is None:
             head.show([(("No task is followed.", "dim"),)])
             return
-        view = self.view()
         width = self.size.width - 2
-        head.show(head_lines(view, self.task_id, self.snapshot, self.held, self.note, width))
+        now = self.backend.clock.now()
+        note = self._stall() or self.note
+        view = self.view()
+        head.show(head_lines(view, self.task_id, self.snapshot, self.held, note, width, now))
+
+    def _draw_time(self) -> None:
+        """Draw what depends on the time alone: how long nothing came, and the picture's age."""
+        if self._visible and self.task_id is not None:
+            self._draw_head()
+            self._preview.caption()
+
+    def _stall(self) -> Span | None:
+        view = self.view()
+        if self.snapshot.ended or (view is not None and is_final(view.task)):
+            return None
+        gap_ms = quantile(self.snapshot.gaps_ms, 0.95) or 0.0
+        return stall(
+            self.backend.clock.monotonic_s() - self._moved_s,
+            gap_ms / 1000,
+            self.health,
+            self.backend.link,
+            is_pending=view is not None and view.task.status == "pending",
+        )
 
     def view(self) -> TaskView | None:
         task = self._tasks.task(self.task_id or "")

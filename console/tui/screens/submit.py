@@ -150,11 +150,15 @@ class SubmitScreen(Dialog[str | None]):
         )
 
     @on(Field.Edited)
+    def _edited(self, message: Field.Edited) -> None:
+        message.field.say_wrong("")
+        self._show_curl()
+
     def _show_curl(self) -> None:
         values = self._typed()
-        upload = self._upload(values.source)
+        url, upload = self._video(values.source)
         video = (
-            {"type": "video_url", "url": values.source.strip()}
+            {"type": "video_url", "url": url}
             if upload is None
             else {"type": "video_base64", "data": ""}
         )
@@ -165,16 +169,17 @@ class SubmitScreen(Dialog[str | None]):
         text = curl(calls.submit(body), self._backend.endpoint.url, upload=upload)
         self.query_one("#submit-curl", Static).update(text)
 
-    def _upload(self, source: str) -> Path | None:
-        """Return the local file that is sent with the request.
+    def _video(self, source: str) -> tuple[str, Path | None]:
+        """Return the video's URL, and the local file that is sent with the request instead.
 
-        None for a URL, and for a file below one of the api's file roots.
+        A file below one of the api's file roots is named by its URL, as `video_input` does.
         """
         word = source.strip()
         path = None if not word or is_url(word) else local_file(word)
-        roots = self._backend.endpoint.file_roots
-        below_root = path is not None and any(path.is_relative_to(root) for root in roots)
-        return None if below_root else path
+        if path is None:
+            return word, None
+        below_root = any(path.is_relative_to(root) for root in self._backend.endpoint.file_roots)
+        return path.as_uri(), None if below_root else path
 
     @work(exclusive=True, group="send")
     async def _send(self) -> None:

@@ -12,6 +12,7 @@ from api.contract.resources import SystemResource, TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.drawing.styled_text import folded
 from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
 from console.tui.screens.tab import Tab
@@ -29,6 +30,12 @@ from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
 _FAILURES = 20
+_EMPTY = {
+    "workers": "no worker has reported yet",
+    "lag": "no lag data from Kafka",
+    "failures": "No task has failed.",
+}
+"""What a list without rows says once the api has answered."""
 
 
 class SystemTab(Tab):
@@ -47,12 +54,14 @@ class SystemTab(Tab):
         yield Lines(id="system-parts", classes="strip")
         with Vertical(classes="panes"):
             with Vertical(id="system-top"):
-                yield Listing(WORKER_COLUMNS, id="workers", empty="no worker has sent a heartbeat")
+                yield Listing(WORKER_COLUMNS, id="workers", empty="not read yet")
             yield Splitter("system-top", "rows", id="system-rows")
             with Horizontal(id="system-bottom"):
-                yield Listing(LAG_COLUMNS, id="lag", empty="no lag reported by Kafka")
+                yield Listing(LAG_COLUMNS, id="lag", empty="not read yet")
                 yield Splitter("lag", "columns", id="system-columns")
-                yield Listing(FAILURE_COLUMNS, id="failures", empty="No task has failed.")
+                with Vertical(id="failure-pane"):
+                    yield Listing(FAILURE_COLUMNS, id="failures", empty="not read yet")
+                    yield Lines(id="failure")
 
     def on_shown(self) -> None:
         self.focus_now(self.query_one("#workers", Listing))
@@ -72,10 +81,22 @@ class SystemTab(Tab):
             return
         system, failures = self._known
         now = self.backend.clock.now()
+        for name, empty in _EMPTY.items():
+            self.query_one(f"#{name}", Listing).say_empty(empty)
         self.query_one("#system-parts", Lines).show([part_line(system), summary_line(system)])
         self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
         self.query_one("#failures", Listing).show(failure_rows(failures, now))
+        self._draw_failure()
+
+    def _draw_failure(self) -> None:
+        """Draw the chosen failure's whole message: the list shows its beginning."""
+        lines = self.query_one("#failure", Lines)
+        key = self.query_one("#failures", Listing).key
+        _, failures = self._known or (None, ())
+        task = next((task for task in failures if task.id == key), None)
+        message = task.error.message if task is not None and task.error is not None else ""
+        lines.show(folded(((message, ""),), max(20, lines.size.width)) if message else [])
 
     @work(exclusive=True, group="poll")
     async def _poll(self) -> None:
@@ -93,6 +114,10 @@ class SystemTab(Tab):
                 await asyncio.wait_for(self._hurry.wait(), pause_s)
             except TimeoutError:
                 continue
+
+    @on(Listing.Moved, "#failures")
+    def _failure_moved(self) -> None:
+        self._draw_failure()
 
     @on(Listing.Chosen, "#failures")
     def _failure_chosen(self, message: Listing.Chosen) -> None:

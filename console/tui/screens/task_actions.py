@@ -1,23 +1,20 @@
 """Actions on a task of the list: submit, edit, cancel, re-run, export, copy."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
 from textual.widget import Widget
 
 from console.client import calls
 from console.client.curl import curl
-from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
 from console.tui.drawing.styled_text import Line
-from console.tui.export import encode_rows
 from console.tui.messages import OpenTask, TaskRead
 from console.tui.screens.confirm import ConfirmScreen
-from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.export_file import ask_export
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models.task_list import TaskList
 from console.tui.widgets.task_brief import brief_lines
@@ -61,18 +58,11 @@ class TaskActions:
     def export(self, task_id: str) -> None:
         """Ask for a file, then write the task's tracks to it."""
 
-        def answered(name: str | None) -> None:
-            if name:
-                self._run(self._export(task_id, typed_path(name)))
+        async def tracks() -> Sequence[msgspec.Struct]:
+            return (await self._backend.ask(calls.results(task_id))).tracks
 
-        self._host.app.push_screen(
-            PromptScreen(
-                "Export the task's tracks to a file: .json or .csv",
-                f"{task_id}.json",
-                check=lambda name: encode_rows((), Path(name)),
-            ),
-            answered,
-        )
+        title = "Export the task's tracks to a file: .json or .csv"
+        ask_export(self._host, title, f"{task_id}.json", tracks)
 
     def copy_id(self, task_id: str) -> None:
         self._host.app.copy_to_clipboard(task_id)
@@ -116,7 +106,8 @@ class TaskActions:
         except ConsoleError as exc:
             self._host.notify(str(exc), title="Not cancelled", severity="error")
             return
-        self._host.notify(f"{short_id(answer.id)} is {answer.status}")
+        ended = answer.status in {"failed", "succeeded"}
+        self._host.notify(f"{short_id(answer.id)} {'' if ended else 'is '}{answer.status}")
         self._reload()
 
     async def _rerun(self, task_id: str) -> None:
@@ -163,15 +154,6 @@ class TaskActions:
             self._host.notify(
                 "It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command"
             )
-
-    async def _export(self, task_id: str, path: Path) -> None:
-        try:
-            found = await self._backend.ask(calls.results(task_id))
-            await asyncio.to_thread(path.write_bytes, encode_rows(found.tracks, path))
-        except (ConsoleError, OSError, ValueError) as exc:
-            self._host.notify(str(exc), title="Not exported", severity="error")
-            return
-        self._host.notify(f"{len(found.tracks)} tracks in {path}", title="Exported")
 
     async def _request(self, task_id: str) -> dict[str, Any] | None:
         known = self._tasks.request(task_id)

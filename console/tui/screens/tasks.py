@@ -137,7 +137,7 @@ class TasksTab(Tab):
 
     def _empty(self) -> str:
         if not self.tasks.loaded:
-            return "no answer yet" if not self.backend.link.is_fine else "reading …"
+            return "not read yet" if not self.backend.link.is_fine else "reading …"
         if self._filter.wanted.is_open:
             return "No tasks yet: press n to submit a video."
         return "No task fits the filter: esc clears it."

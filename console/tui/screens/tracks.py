@@ -1,8 +1,7 @@
 """The Tracks tab: search over all tasks, details of a track, and similarity search."""
 
 import asyncio
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -12,13 +11,11 @@ from textual.reactive import reactive
 from textual.widgets import Input, Label
 
 from api.contract.resources import TrackPage, TrackResource
-from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.export import encode_rows
 from console.tui.keys import TRACKS, bindings
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
-from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.export_file import ask_export
 from console.tui.screens.tab import Tab
 from console.tui.screens.track_details import TrackDetails
 from console.tui.view_models.submit_form import FormError
@@ -44,6 +41,15 @@ _FIELDS = (
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
+class Listed(NamedTuple):
+    """A list to go back to: its search, its tracks, the next page, and the cursor's row."""
+
+    search: TrackSearch
+    found: list[TrackResource]
+    cursor: str | None
+    key: str | None
+
+
 class TracksTab(Tab):
     """Tracks tab; searches when first shown and when a field is submitted; polls while shown."""
 
@@ -60,6 +66,8 @@ class TracksTab(Tab):
         self._details = TrackDetails(backend, image_widget=image_widget)
         self._cursor: str | None = None
         self._more_asked = False
+        self._before: Listed | None = None
+        """What was listed before the similarity search."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
@@ -89,8 +97,23 @@ class TracksTab(Tab):
         self.workers.cancel_group(self, "poll")
 
     def search_similar(self, track: str) -> None:
-        """Search for tracks similar to `task:track`, nearest first."""
+        """Search for tracks similar to `task:track`, nearest first; escape goes back."""
+        if self.search is not None and self.search.similar_to is None:
+            key = self.query_one("#track-list", Listing).key
+            self._before = Listed(self.search, self.found, self._cursor, key)
         self.search = TrackSearch(similar_to=track)
+
+    def _go_back(self, before: "Listed") -> None:
+        """List what was listed before, with its cursor."""
+        self._before = None
+        self.set_reactive(TracksTab.search, before.search)
+        self.workers.cancel_group(self, "search")
+        self._show_search(before.search)
+        self.found, self._cursor = before.found, before.cursor
+        self._draw()
+        listing = self.query_one("#track-list", Listing)
+        places = [at for at, row in enumerate(listing.rows) if row.key == before.key]
+        listing.cursor = places[0] if places else 0
 
     # -- incoming data
 
@@ -99,6 +122,11 @@ class TracksTab(Tab):
             return
         self.found = []
         self._cursor = None
+        self._show_search(search)
+        self._draw()
+        self._search(search, None)
+
+    def _show_search(self, search: TrackSearch) -> None:
         listing = self.query_one("#track-list", Listing)
         listing.columns = _LIKENESS_FIRST if search.similar_to else COLUMNS
         listing.say_empty("reading …")
@@ -106,10 +134,8 @@ class TracksTab(Tab):
         like = self.query_one("#track-like", Lines)
         like.set_class(search.similar_to is not None, "-shown")
         like.show(
-            [(("like ", "dim"), (search.similar_to or "", "accent!"), ("   esc clears", "dim"))]
+            [(("like ", "dim"), (search.similar_to or "", "accent!"), ("   esc goes back", "dim"))]
         )
-        self._draw()
-        self._search(search, None)
 
     def on_tracks_read(self, message: TracksRead) -> None:
         if message.search != self.search:
@@ -135,8 +161,11 @@ class TracksTab(Tab):
 
     def on_search_failed(self, message: SearchFailed) -> None:
         self._more_asked = False
-        self.query_one("#track-list", Listing).say_empty(message.why)
         self.notify(message.why, title="The search failed", severity="error")
+        if self._before is not None and self.search is not None and self.search.similar_to:
+            self._go_back(self._before)  # the track has no vector, for example
+        else:
+            self.query_one("#track-list", Listing).say_empty(message.why)
 
     def _draw(self) -> None:
         now = self.backend.clock.now()
@@ -226,14 +255,27 @@ class TracksTab(Tab):
         self.focus_now(self.query_one(f"#track-{_FIELDS[0][0]}", Input))
 
     def action_clear(self) -> None:
+        if self._before is not None and self.search is not None and self.search.similar_to:
+            self._go_back(self._before)
+            self.focus_now(self.query_one("#track-list", Listing))
+            return
         for name, _, _ in _FIELDS:
             self.query_one(f"#track-{name}", Input).value = ""
         self.search = TrackSearch()
         self.focus_now(self.query_one("#track-list", Listing))
 
     def action_similar(self) -> None:
-        if self.selected is not None:
-            self.search_similar(track_key(self.selected))
+        track = self.selected
+        if track is None:
+            return
+        if track.feature_digest is None:
+            self.notify(
+                "It has no feature vector: its task had no feature step.",
+                title="Nothing to compare",
+                severity="warning",
+            )
+            return
+        self.search_similar(track_key(track))
 
     def action_copy(self) -> None:
         if self.selected is not None:
@@ -241,27 +283,13 @@ class TracksTab(Tab):
             self.notify(track_key(self.selected), title="Copied the track")
 
     def action_export(self) -> None:
-        def answered(name: str | None) -> None:
-            if name:
-                self._export(typed_path(name))
+        found = tuple(self.found)
 
-        self.app.push_screen(
-            PromptScreen(
-                f"Export the {len(self.found)} listed tracks to a file: .csv or .json",
-                "tracks.csv",
-                check=lambda name: encode_rows((), Path(name)),
-            ),
-            answered,
-        )
+        async def listed() -> tuple[TrackResource, ...]:
+            return found
 
-    @work(group="export")
-    async def _export(self, path: Path) -> None:
-        try:
-            await asyncio.to_thread(path.write_bytes, encode_rows(self.found, path))
-        except (OSError, ValueError) as exc:
-            self.notify(str(exc), title="Not exported", severity="error")
-            return
-        self.notify(f"{len(self.found)} tracks in {path}", title="Exported")
+        title = f"Export the {len(found)} listed tracks to a file: .csv or .json"
+        ask_export(self, title, "tracks.csv", listed)
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

@@ -142,5 +142,5 @@ def _number(text: str, field: str, errors: dict[str, str]) -> float | None:
     try:
         return float(text)
     except ValueError:
-        errors[field] = f"{text!r} is no number"
+        errors[field] = f"{text!r} is not a number"
         return None

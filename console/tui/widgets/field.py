@@ -17,7 +17,7 @@ class Field(Vertical):
         .field-label { width: 17; color: $text-muted; }
         Input { width: 1fr; background: $panel; }
         Select { width: 1fr; }
-        .field-error { color: $error; display: none; padding-left: 17; height: auto; }
+        .field-error { color: $error; display: none; padding-left: 17; height: auto; width: 1fr; }
         &.-wrong .field-error { display: block; }
         &.-wrong .field-label { color: $error; }
     }
@@ -25,6 +25,10 @@ class Field(Vertical):
 
     class Edited(Message):
         """The field's value has changed."""
+
+        def __init__(self, field: "Field") -> None:
+            super().__init__()
+            self.field = field
 
     def __init__(
         self,
@@ -74,8 +78,8 @@ class Field(Vertical):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
-        self.post_message(self.Edited())
+        self.post_message(self.Edited(self))
 
     def on_select_changed(self, message: Select.Changed) -> None:
         message.stop()
-        self.post_message(self.Edited())
+        self.post_message(self.Edited(self))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from console.client.endpoint import Endpoint
+from console.tui import app
 from console.tui.app import ConsoleApp, ConsoleSettings
 from console.tui.keys import KEYS
 from console.tui.screens.confirm import ConfirmScreen
@@ -28,6 +29,7 @@ from tests.console.tui.recorded_api import KEY, Script, recorded_api
 BURST = 8
 _LEAVES = {"q", "ctrl+q"}
 _EDITS = ("enter", "escape", "tab", "shift+tab", "backspace", "left", "right", "ctrl+s", "ctrl+y")
+_BOLD = ("c", "r", "y", "y", "n", "e", "enter", "escape", "escape", "1", "2")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 /?[]"
 ALPHABET = sorted(
     {name for keys in KEYS.values() for key in keys for name in key.keys.split(",")} - _LEAVES
@@ -36,6 +38,8 @@ ALPHABET = sorted(
 
 class WatchedConsole(ConsoleApp):
     """The console; `confirmed` counts what its dialogs named when they were confirmed."""
+
+    CSS_PATH = str(Path(app.__file__).with_name("console.tcss"))
 
     def __init__(self, url: str, *, readonly: bool) -> None:
         settings = ConsoleSettings(tasks_s=0.3, system_s=0.3, tracks_s=1.0, readonly=readonly)
@@ -91,7 +95,7 @@ async def play(script: Script, url: str, *, seed: int, n_keys: int, readonly: bo
 
 
 def _key(rng: random.Random) -> str:
-    return rng.choice(rng.choice((ALPHABET, ALPHABET, _LETTERS, _EDITS)))
+    return rng.choice(rng.choice((ALPHABET, _BOLD, _BOLD, _LETTERS, _EDITS)))
 
 
 def _named(screen: ConfirmScreen) -> tuple[str, str]:

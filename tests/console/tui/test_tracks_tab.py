@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
+from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.track_search import track_key
@@ -72,7 +74,7 @@ async def test_a_field_that_is_no_number_is_said_before_anything_is_asked(
         await pilot.press("slash")
         console.query_one("#track-min_dwell", Input).value = "long"
         await pilot.press("enter")
-        await until(pilot, lambda: "'long' is no number" in notes(console))
+        await until(pilot, lambda: "'long' is not a number" in notes(console))
         assert len(script.asked("GET", PATH)) == 1
 
 
@@ -105,6 +107,80 @@ async def test_more_like_this_asks_for_the_selected_track(
         await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
         await until(pilot, lambda: "%" in text_of(console.query_one("#track-list")))
         assert track_key(selected) in text_of(console.query_one("#track-like"))
+
+
+async def test_escape_goes_back_from_similar_tracks_to_the_list_and_its_cursor(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("slash", *"ped", "enter")
+        await until(pilot, lambda: script.asked("GET", PATH)[-1].get("class") == ["ped"])
+        await until(pilot, lambda: tab(console).found)
+        await pilot.press("down", "down")
+        chosen, listed = tab(console).selected, list(tab(console).found)
+        n_asked = len(script.asked("GET", PATH))
+        await pilot.press("m")
+        await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
+        await pilot.press("escape")
+        assert tab(console).found == listed
+        assert tab(console).selected == chosen
+        assert console.query_one("#track-class_name", Input).value == "ped"
+        assert len(script.asked("GET", PATH)) == n_asked + 1  # the similar ones alone
+        await pilot.press("escape")
+        await until(pilot, lambda: script.asked("GET", PATH)[-1] == {"limit": ["100"]})
+
+
+async def test_a_search_for_similar_tracks_that_fails_leaves_the_list(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("down")
+        chosen, listed = tab(console).selected, list(tab(console).found)
+        script.refused[f"GET {PATH}"] = {
+            "status": 404,
+            "code": "no_vector",
+            "detail": "The track has no feature vector.",
+        }
+        await pilot.press("m")
+        await until(pilot, lambda: "no feature vector" in notes(console))
+        assert tab(console).found == listed
+        assert tab(console).selected == chosen
+        assert "LIKE" not in text_of(console.query_one("#track-list"))
+
+
+async def test_a_track_without_a_vector_is_not_searched_for(
+    console: ConsoleApp, script: Script
+) -> None:
+    for track in script.answers["tracks"]["data"]:
+        track["feature_digest"] = None
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        n_asked = len(script.asked("GET", PATH))
+        await pilot.press("m")
+        await until(pilot, lambda: "no feature vector" in notes(console))
+        assert len(script.asked("GET", PATH)) == n_asked
+
+
+async def test_an_export_replaces_a_file_only_after_a_yes_and_says_where_it_is(
+    console: ConsoleApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "out.csv"
+    target.write_text("mine")
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        for answer, replaced in (("enter", False), ("escape", False), ("y", True)):
+            await pilot.press("x")
+            console.screen.query_one("#answer", Input).value = "out.csv"
+            await pilot.press("enter")
+            assert isinstance(console.screen, ConfirmScreen)
+            assert str(target) in text_of(console.screen.query_one("#facts"))
+            await pilot.press(answer)
+            if replaced:
+                await until(pilot, lambda: f"tracks in {target}" in notes(console))
+            assert (target.read_text() != "mine") == replaced
 
 
 async def test_enter_follows_the_tracks_task(console: ConsoleApp, script: Script) -> None:
