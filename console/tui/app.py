@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -21,6 +22,7 @@ from console.errors import ConsoleError
 from console.printable import printable
 from console.tui.api_session import ApiSession
 from console.tui.clock import Clock
+from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
 from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, SystemRead
@@ -36,6 +38,8 @@ from console.tui.view_models.health import Health, health_of
 from console.tui.widgets.banner import Notice
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
+
+_NEAREST = NearestOf256()
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True):
@@ -123,6 +127,11 @@ class ConsoleApp(OrderedKeysApp[None]):
             # Else every full collection scans all of Textual: 50 ms without a response to keys.
             gc.collect()
             gc.freeze()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return the filters of drawn lines: in a terminal of 256 colours, their choice."""
+        own = [_NEAREST] if self.console.color_system == "256" else []
+        return [*super().get_line_filters(), *own]
 
     async def on_unmount(self) -> None:
         await self.backend.close()

@@ -12,7 +12,6 @@ from api.contract.resources import SystemResource, TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.styled_text import folded
 from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
 from console.tui.screens.tab import Tab
@@ -25,7 +24,7 @@ from console.tui.view_models.system import (
     part_line,
     summary_line,
 )
-from console.tui.widgets.canvas import Lines
+from console.tui.widgets.canvas import Folded, Lines
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
@@ -61,7 +60,7 @@ class SystemTab(Tab):
                 yield Splitter("lag", "columns", id="system-columns")
                 with Vertical(id="failure-pane"):
                     yield Listing(FAILURE_COLUMNS, id="failures", empty="not read yet")
-                    yield Lines(id="failure")
+                    yield Folded(id="failure")
 
     def on_shown(self) -> None:
         self.focus_now(self.query_one("#workers", Listing))
@@ -91,12 +90,11 @@ class SystemTab(Tab):
 
     def _draw_failure(self) -> None:
         """Draw the chosen failure's whole message: the list shows its beginning."""
-        lines = self.query_one("#failure", Lines)
         key = self.query_one("#failures", Listing).key
         _, failures = self._known or (None, ())
         task = next((task for task in failures if task.id == key), None)
         message = task.error.message if task is not None and task.error is not None else ""
-        lines.show(folded(((message, ""),), max(20, lines.size.width)) if message else [])
+        self.query_one("#failure", Folded).show([((message, ""),)] if message else [])
 
     @work(exclusive=True, group="poll")
     async def _poll(self) -> None:

@@ -29,8 +29,22 @@ from tests.console.tui.recorded_api import KEY, Script, recorded_api
 BURST = 8
 _LEAVES = {"q", "ctrl+q"}
 _EDITS = ("enter", "escape", "tab", "shift+tab", "backspace", "left", "right", "ctrl+s", "ctrl+y")
-_BOLD = ("c", "r", "y", "y", "n", "e", "enter", "escape", "escape", "1", "2")
+_CHORD_SHARE = 0.25
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 /?[]"
+_CHORDS = (
+    ("c", "y"),
+    ("r", "y"),
+    ("down", "c", "y"),
+    ("up", "r", "y"),
+    ("2", "c", "y"),
+    ("enter", "c", "y"),
+    ("c", "enter"),
+    ("r", "enter"),
+    ("/", "c", "r", "y"),
+    ("e", "ctrl+s"),
+    ("escape", "escape", "1"),
+)
+"""What a person types to change something, or nearly."""
 ALPHABET = sorted(
     {name for keys in KEYS.values() for key in keys for name in key.keys.split(",")} - _LEAVES
 )
@@ -75,14 +89,14 @@ class WatchedConsole(ConsoleApp):
 
 
 async def play(script: Script, url: str, *, seed: int, n_keys: int, readonly: bool = False) -> None:
-    """Type `n_keys` random keys; AssertionError for a request that no dialog named."""
+    """Type `n_keys` random keys or some more; AssertionError for a request that no dialog named."""
     rng = random.Random(seed)
     console = WatchedConsole(url, readonly=readonly)
     n_known = len(script.tasks())
     async with console.run_test(size=(rng.choice((80, 120, 200)), 40)) as pilot:
         left = n_keys
         while left > 0:
-            burst = [_key(rng) for _ in range(min(left, rng.randint(1, BURST)))]
+            burst = [key for _ in range(rng.randint(1, BURST)) for key in _keys(rng)]
             left -= len(burst)
             await typed(pilot, console, *burst)
             _check(console, script, burst)
@@ -94,8 +108,11 @@ async def play(script: Script, url: str, *, seed: int, n_keys: int, readonly: bo
         _check(console, script, [])
 
 
-def _key(rng: random.Random) -> str:
-    return rng.choice(rng.choice((ALPHABET, _BOLD, _BOLD, _LETTERS, _EDITS)))
+def _keys(rng: random.Random) -> tuple[str, ...]:
+    """Return a key, or one of the sequences by which something is changed."""
+    if rng.random() < _CHORD_SHARE:
+        return rng.choice(_CHORDS)
+    return (rng.choice(rng.choice((ALPHABET, _LETTERS, _EDITS))),)
 
 
 def _named(screen: ConfirmScreen) -> tuple[str, str]:

@@ -103,7 +103,7 @@ async def test_the_header_says_on_every_tab_what_does_not_work(url: str, script:
 async def test_nothing_is_called_ready_that_was_not_read(
     console: ConsoleApp, script: Script
 ) -> None:
-    script.refused["GET /v1/system"] = {"status": 403, "code": "forbidden", "detail": "no"}
+    script.refuse("GET /v1/system", 404, "not_found", "no")
     async with console.run_test(size=SIZE) as pilot:
         bar = console.query_one("#topbar")
         await until(pilot, lambda: "vtest.avi" in text_of(console.query_one("#task-list")))

@@ -324,7 +324,7 @@ async def test_a_dialog_opens_at_once_and_says_what_was_not_read_yet(
     console: ConsoleApp, script: Script
 ) -> None:
     first = script.tasks()[0]["id"]
-    script.refused[f"GET /v1/video/tasks/{first}"] = {"status": 503, "code": "x", "detail": "y"}
+    script.refuse(f"GET /v1/video/tasks/{first}", 503, "made_up", "away")
     async with console.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: listed(console))
         await typed(pilot, console, "r")

@@ -211,14 +211,9 @@ async def test_a_picture_that_is_behind_says_its_frame_and_age(
         caption = preview.query_one(".preview-caption")
         await until(pilot, lambda: "frame 118" in text_of(caption))
         assert "old" not in text_of(caption)
-        script.refused |= {
-            f"GET /v1/video/tasks/{script.log_task}/frames/{frame}.jpg": {
-                "status": 503,
-                "code": "x",
-                "detail": "away",
-            }
-            for frame in range(118)
-        }
+        for frame in range(118):
+            path = f"/v1/video/tasks/{script.log_task}/frames/{frame}.jpg"
+            script.refuse(f"GET {path}", 503, "source_unavailable", "away")
         console.backend.clock.monotonic_s = lambda: float(next(times_s))  # type: ignore[method-assign] # planted
         await pilot.press("comma", "comma")
         held = live(console).held

@@ -238,15 +238,11 @@ async def test_an_error_is_folded_and_goes_when_its_field_is_edited(
     console: ConsoleApp, script: Script
 ) -> None:
     message = "a word " * 40
-    script.refused[f"POST {PATH}"] = {
-        "status": 422,
-        "code": "invalid_request",
-        "detail": "two errors",
-        "errors": [
-            {"field": "input[0].range.end", "message": message},
-            {"field": "input[0].range.start", "message": "too late"},
-        ],
-    }
+    errors = [
+        {"field": "input[0].range.end", "message": message},
+        {"field": "input[0].range.start", "message": "too late"},
+    ]
+    script.refuse(f"POST {PATH}", 422, "invalid_request", "two errors", errors=errors)
     async with console.run_test(size=(80, 40)) as pilot:
         screen = await opened(pilot, console)
         field(screen, submit_form.SOURCE).value = "https://example.com/gate.mp4"
