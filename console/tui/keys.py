@@ -42,7 +42,7 @@ LISTS = (
     Key("pagedown", "page(1)", "Page down"),
     Key("home,g", "edge(-1)", "First", "first row, last row"),
     Key("end,G", "edge(1)", "Last"),
-    Key("enter", "choose", "Choose", "follow the row's task in Live (Tasks, Tracks, failures)"),
+    Key("enter", "choose", "Choose", "follow the task of the row in Live"),
 )
 TASKS = (
     Key("n", "submit", "New", "submit a video", in_footer=True, changes=True),
@@ -89,7 +89,7 @@ LIVE = (
 TRACKS = (
     Key("slash", "search", "Search", "search fields; enter searches", in_footer=True),
     Key("escape", "clear", "Back", "back to the list before; clear the search", in_footer=True),
-    Key("m", "similar", "More like this", "where else was this one", in_footer=True),
+    Key("m", "similar", "More like this", "where else: similar tracks", in_footer=True),
     Key("t", "next_window", "Time", "next time window", in_footer=True),
     Key("x", "export", "Export", "export the list as CSV or JSON", in_footer=True),
     Key("y", "copy", "Copy id", "copy the track's id"),

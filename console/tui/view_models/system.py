@@ -49,7 +49,7 @@ LAG_COLUMNS = (
 FAILURE_COLUMNS = (
     Column("age", "AGE", 6, right=True),
     Column("code", "ERROR", 18, rank=1),
-    Column("message", "MESSAGE", 12, flex=1),
+    Column("message", "MESSAGE", 18, flex=1),
     Column("task", "TASK", 7, rank=2),
 )
 

@@ -9,7 +9,7 @@ from console.tui.widgets.task_rendering import STATUS_TONES
 
 
 def brief_lines(view: TaskView | None, task_id: str, now: datetime) -> list[Line]:
-    """Return source, steps, progress and id; a value that was not read yet is said to be so."""
+    """Return source, steps, progress, age and id; what was not read yet is said to be so."""
     unread: Line = (("not read yet", "dim"),)
     source: Line = unread if view is None or view.source is None else ((view.source, "!"),)
     steps: Line = unread if view is None or view.steps is None else ((view.steps, ""),)
@@ -17,6 +17,7 @@ def brief_lines(view: TaskView | None, task_id: str, now: datetime) -> list[Line
         (("source    ", "dim"), *source),
         (("steps     ", "dim"), *steps),
         (("progress  ", "dim"), *(unread if view is None else _progress(view, now))),
+        (("age       ", "dim"), *(unread if view is None else _age(view, now))),
         (("task      ", "dim"), (task_id, "dim")),
         (),
     ]
@@ -32,9 +33,12 @@ def _progress(view: TaskView, now: datetime) -> Line:
         text = f"{fraction:.0%}, {grouped(n_frames)} of {grouped(view.expected_frames or 0)} frames"
     eta_s = view.eta_s(now)
     left = f", {duration(eta_s)} left" if eta_s is not None else ""
-    created = parse_time(task.created_at) or now
-    age = f", {duration((now - created).total_seconds())} old"
     return (
         (f"{STATUS_MARKS[task.status]} {task.status}", f"{tone}!"),
-        (f"  {text}{left}{age}", ""),
+        (f"  {text}{left}", ""),
     )
+
+
+def _age(view: TaskView, now: datetime) -> Line:
+    created = parse_time(view.task.created_at) or now
+    return ((duration((now - created).total_seconds()), ""),)
