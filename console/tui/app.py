@@ -165,8 +165,9 @@ class ConsoleApp(OrderedKeysApp[None]):
 
     def _take_system(self, system: SystemResource) -> None:
         self.health = health_of(system)
-        if self.backend.endpoint.project is None:
-            self.query_one(TopBar).project = system.project
+        for bar in self.query(TopBar):  # there is none during shutdown
+            if self.backend.endpoint.project is None:
+                bar.project = system.project
 
     def watch_health(self, health: Health) -> None:
         for widget in (*self.query(TopBar), *self.query(LiveTab)):

@@ -11,7 +11,7 @@ from textual.widgets import Button, Label
 
 from console.tui.drawing.styled_text import Line
 from console.tui.screens.dialog import Dialog
-from console.tui.widgets.canvas import Folded
+from console.tui.widgets.canvas import Wrapped
 
 _FACTS_S = 0.5
 
@@ -44,7 +44,7 @@ class ConfirmScreen(Dialog[bool]):
         with Vertical(classes="dialog-box"):
             yield Label(self._question, classes="dialog-title", markup=False)
             if self._facts is not None:
-                yield Folded(id="facts")
+                yield Wrapped(id="facts")
             with Horizontal(classes="dialog-buttons"):
                 yield Button(f"{self._yes} (y)", variant="error", id="yes", compact=True)
                 yield Button("No (n)", id="no", compact=True)
@@ -68,4 +68,4 @@ class ConfirmScreen(Dialog[bool]):
 
     def _draw_facts(self) -> None:
         if self._facts is not None:
-            self.query_one("#facts", Folded).show(self._facts())
+            self.query_one("#facts", Wrapped).show(self._facts())

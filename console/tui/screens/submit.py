@@ -150,10 +150,6 @@ class SubmitScreen(Dialog[str | None]):
         )
 
     @on(Field.Edited)
-    def _edited(self, message: Field.Edited) -> None:
-        message.field.say_wrong("")
-        self._show_curl()
-
     def _show_curl(self) -> None:
         values = self._typed()
         url, upload = self._video(values.source)

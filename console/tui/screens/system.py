@@ -24,7 +24,7 @@ from console.tui.view_models.system import (
     part_line,
     summary_line,
 )
-from console.tui.widgets.canvas import Folded, Lines
+from console.tui.widgets.canvas import Lines, Wrapped
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
@@ -60,7 +60,7 @@ class SystemTab(Tab):
                 yield Splitter("lag", "columns", id="system-columns")
                 with Vertical(id="failure-pane"):
                     yield Listing(FAILURE_COLUMNS, id="failures", empty="not read yet")
-                    yield Folded(id="failure")
+                    yield Wrapped(id="failure")
 
     def on_shown(self) -> None:
         self.focus_now(self.query_one("#workers", Listing))
@@ -94,7 +94,7 @@ class SystemTab(Tab):
         _, failures = self._known or (None, ())
         task = next((task for task in failures if task.id == key), None)
         message = task.error.message if task is not None and task.error is not None else ""
-        self.query_one("#failure", Folded).show([((message, ""),)] if message else [])
+        self.query_one("#failure", Wrapped).show([((message, ""),)] if message else [])
 
     @work(exclusive=True, group="poll")
     async def _poll(self) -> None:

@@ -46,6 +46,7 @@ class TasksTab(Tab):
         super().__init__(backend, "tasks")
         self.tasks = TaskList()
         self._filter = TaskFilterBar()
+        self._listing = Listing(COLUMNS, id="task-list", empty="reading …")
         self._actions = TaskActions(self, backend, self.tasks, self._hurry_up)
         self._poll_s = poll_s
         self._generation = 0
@@ -56,7 +57,7 @@ class TasksTab(Tab):
     def compose(self) -> ComposeResult:
         yield self._filter
         with Horizontal(id="task-panes", classes="panes"):
-            yield Listing(COLUMNS, id="task-list", empty="reading …")
+            yield self._listing
             yield Splitter("task-list", "columns", id="task-splitter")
             with VerticalScroll(id="task-details", can_focus=True):
                 yield Lines(id="task-facts")
@@ -66,7 +67,7 @@ class TasksTab(Tab):
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
-        self.focus_now(self.query_one(Listing))
+        self.focus_now(self._listing)
         self._hurry.set()
         self._poll()
 
@@ -80,7 +81,7 @@ class TasksTab(Tab):
     @property
     def selected(self) -> str | None:
         """The id of the task at the list's cursor; None without rows."""
-        return self.query_one("#task-list", Listing).key
+        return self._listing.key
 
     # -- incoming data
 
@@ -117,7 +118,7 @@ class TasksTab(Tab):
         now = self.backend.clock.now()
         key, descending = self.sort
         views = self.tasks.rows(self._filter.wanted.text, key, now, descending=descending)
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         listing.say_empty(self._empty())
         listing.show([task_row(view, now) for view in views], sorted_by=(key, descending))
         more = "+" if self.tasks.cursor else ""
@@ -193,7 +194,7 @@ class TasksTab(Tab):
         self.post_message(TaskRead(task))
 
     def _describe_missing(self, shown: list[str]) -> None:
-        listing = self.query_one("#task-list", Listing)
+        listing = self._listing
         first = max(0, int(listing.scroll_y) - 5)
         in_sight = shown[first : first + listing.size.height + 10]
         for task_id in in_sight:
@@ -236,14 +237,14 @@ class TasksTab(Tab):
 
     @on(Input.Submitted, "#words")
     def _words_given(self) -> None:
-        self.focus_now(self.query_one(Listing))
+        self.focus_now(self._listing)
 
     def action_filter(self) -> None:
         self._filter.edit_words()
 
     def action_clear_filter(self) -> None:
         self._filter.clear()
-        self.focus_now(self.query_one(Listing))
+        self.focus_now(self._listing)
 
     def action_next_status(self) -> None:
         self._filter.next_status()

@@ -7,7 +7,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.tui.drawing.styled_text import Ink, Line, folded
+from console.tui.drawing.styled_text import Ink, Line, wrapped
 
 
 def ink_of(widget: Widget) -> Ink:
@@ -88,8 +88,8 @@ class Lines(Canvas):
         return len(self._shown)
 
 
-class Folded(Lines):
-    """Lines that are folded to the widget's width; its height is what they need."""
+class Wrapped(Lines):
+    """Lines that are wrapped to the widget's width; its height is what they need."""
 
     def show(self, lines: Sequence[Line]) -> None:
         if lines != self._shown:
@@ -98,7 +98,7 @@ class Folded(Lines):
             self.refresh(layout=True)
 
     def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - cut when drawn
-        return [part for line in self._shown for part in folded(line, max(1, width))]
+        return [part for line in self._shown for part in wrapped(line, max(1, width))]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         return len(self.draw(width, 0))

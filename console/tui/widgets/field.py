@@ -26,10 +26,6 @@ class Field(Vertical):
     class Edited(Message):
         """The field's value has changed."""
 
-        def __init__(self, field: "Field") -> None:
-            super().__init__()
-            self.field = field
-
     def __init__(
         self,
         label: str,
@@ -43,6 +39,7 @@ class Field(Vertical):
         super().__init__(id=id)
         self.path = path
         self._label = label
+        self._wrong_value: str | None = None
         self._control: Input | Select[str] = (
             Select[str](
                 [(choice, choice) for choice in choices],
@@ -69,7 +66,8 @@ class Field(Vertical):
         self._control.value = value
 
     def say_wrong(self, text: str) -> None:
-        """Show an error message; an empty text removes it."""
+        """Show an error message about the value, until it is changed; an empty text removes it."""
+        self._wrong_value = self.value if text else None
         self.query_one(".field-error", Label).update(text)
         self.set_class(bool(text), "-wrong")
 
@@ -78,8 +76,13 @@ class Field(Vertical):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
-        self.post_message(self.Edited(self))
+        self._changed()
 
     def on_select_changed(self, message: Select.Changed) -> None:
         message.stop()
-        self.post_message(self.Edited(self))
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._wrong_value is not None and self.value != self._wrong_value:
+            self.say_wrong("")
+        self.post_message(self.Edited())

@@ -16,7 +16,7 @@ from console.tui.drawing.formatting import (
     short_id,
     sparkline,
 )
-from console.tui.drawing.styled_text import Line, Span, folded, track_tone
+from console.tui.drawing.styled_text import Line, Span, track_tone, wrapped
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife
 from console.tui.view_models.seek_window import SeekWindow
@@ -64,7 +64,7 @@ def head_lines(
     return [
         _task_line(view, task, task_id, snapshot, width, now),
         _place_line(snapshot, held, note),
-        *(folded(((failure, "bad"),), max(20, width)) if failure else ()),
+        *(wrapped(((failure, "bad"),), max(20, width)) if failure else ()),
     ]
 
 
