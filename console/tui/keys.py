@@ -70,7 +70,7 @@ LIVE = (
     Key(
         "b", "seek", "Seek", "seek to a byte, a frame or a time: 48213, f120, 12:30", in_footer=True
     ),
-    Key("l", "live", "Live", "return to live", in_footer=True),
+    Key("l", "live", "Live", "return to live"),
     Key("c", "cancel", "Cancel", "cancel the task; asks", in_footer=True, changes=True),
     Key("o", "open", "Open task", "open another task by its id"),
     Key("p", "preview", "Preview", "turn the preview off and on"),

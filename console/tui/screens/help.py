@@ -11,7 +11,7 @@ from console.tui.keys import KEYS, help_rows
 from console.tui.screens.dialog import Dialog
 from console.tui.widgets.canvas import Lines
 
-_KEY_CELLS = 13
+_KEY_CELLS = 16
 
 
 class HelpScreen(Dialog[None]):

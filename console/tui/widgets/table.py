@@ -99,7 +99,7 @@ class Listing(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self.columns = tuple(columns)
+        self._columns = tuple(columns)
         self.empty = empty
         self._rows: Sequence[Row] = ()
         self._by_person = False
@@ -107,6 +107,16 @@ class Listing(ScrollView, can_focus=True):
         self._sorted_by: tuple[str, bool] | None = None
         self._told: str | None = None
         self._base: Style | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Sequence[Column]) -> None:
+        if tuple(columns) != self._columns:
+            self._columns = tuple(columns)
+            self.refresh()
 
     @property
     def rows(self) -> Sequence[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from textual.geometry import Region
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
@@ -181,12 +182,17 @@ async def test_a_held_frame_has_its_own_tracks_and_says_since_when(
     async with console.run_test(size=SIZE) as pilot:
         await follow(pilot, console, script)
         targets = console.query_one("#targets")
+        title = Region(0, 0, targets.size.width, 1)  # as drawn, not as it would be drawn again
         last = {track: len(frames) for track, frames in seen.items() if frames[-1] == 118}
         lines = text_of(targets).splitlines()
         assert "SEEN" in lines[0]
         for track, n_seen in last.items():
             (line,) = (line for line in lines if f"#{track} " in line)
             assert line.split()[3] == str(n_seen)
+        await pilot.press("space")
+        await until(pilot, lambda: "SINCE" in targets.render_lines(title)[0].text)
+        await pilot.press("l")
+        await until(pilot, lambda: "SEEN" in targets.render_lines(title)[0].text)
         await pilot.press("b")
         console.screen.query_one("#answer", Input).value = "f30"
         await pilot.press("enter")
