@@ -29,6 +29,7 @@ from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, SystemRead
 from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
+from console.tui.screens.live_head import LiveHead
 from console.tui.screens.system import SystemTab
 from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
@@ -170,7 +171,7 @@ class ConsoleApp(OrderedKeysApp[None]):
                 bar.project = system.project
 
     def watch_health(self, health: Health) -> None:
-        for widget in (*self.query(TopBar), *self.query(LiveTab)):
+        for widget in (*self.query(TopBar), *self.query(LiveHead)):
             widget.health = health
 
     def on_link_changed(self, message: LinkChanged) -> None:

@@ -89,7 +89,7 @@ LIVE = (
 TRACKS = (
     Key("slash", "search", "Search", "search fields; enter searches", in_footer=True),
     Key("escape", "clear", "Back", "back to the list before; clear the search", in_footer=True),
-    Key("m", "similar", "More like this", "where else: similar tracks", in_footer=True),
+    Key("m", "similar", "Similar", "where else: similar tracks", in_footer=True),
     Key("t", "next_window", "Time", "next time window", in_footer=True),
     Key("x", "export", "Export", "export the list as CSV or JSON", in_footer=True),
     Key("y", "copy", "Copy id", "copy the track's id"),

@@ -17,27 +17,25 @@ from console.client.curl import curl
 from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import grouped, quantile
+from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
 from console.tui.messages import FeedMoved, FeedNote, TaskRead
+from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
-from console.tui.view_models.health import Health, stall
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
-from console.tui.view_models.task_list import TaskList, TaskView
-from console.tui.widgets.canvas import Lines
+from console.tui.view_models.task_list import TaskList
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
     HELD_COLUMNS,
     TARGET_COLUMNS,
     EventRows,
-    head_lines,
     target_rows,
 )
 from console.tui.widgets.splitter import Splitter
@@ -58,7 +56,6 @@ class LiveTab(Tab):
     task_id: reactive[str | None] = reactive(None)
     snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
     note: reactive[tuple[str, str]] = reactive(("", "dim"))
-    health: reactive[Health] = reactive(Health())
 
     def __init__(
         self, backend: ApiSession, *, draw_s: float, image_widget: type[Any] | None
@@ -75,11 +72,10 @@ class LiveTab(Tab):
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
-        self._moved_s = 0.0
-        """When the stream's last chunk was read."""
+        self._head = LiveHead(backend, self._tasks)
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="live-head", classes="strip")
+        yield self._head
         with Vertical(id="live-panes", classes="panes"):
             with Horizontal(id="live-top"):
                 yield self._preview
@@ -120,7 +116,7 @@ class LiveTab(Tab):
         self.fold = LiveFold()
         self._seek.follow(task_id, self.fold)
         self.snapshot = LiveSnapshot()
-        self._moved_s = self.backend.clock.monotonic_s()
+        self._head.follow(task_id)
         self.note = ("", "dim")
         self._preview.follow(task_id)
         self._follow(task_id)
@@ -143,10 +139,7 @@ class LiveTab(Tab):
         self._timer = None
         started_s = self.backend.clock.monotonic_s()
         self.call_after_refresh(self._drawn, started_s)
-        snapshot = self.fold.snapshot(started_s)
-        if snapshot.offset != self.snapshot.offset:
-            self._moved_s = started_s
-        self.snapshot = snapshot
+        self.snapshot = self.fold.snapshot(started_s)
 
     def _drawn(self, started_s: float) -> None:
         """Measure the duration of a redraw; on a slow machine, redraws are less frequent."""
@@ -157,10 +150,6 @@ class LiveTab(Tab):
     def watch_snapshot(self) -> None:
         if self._visible:
             self.draw()
-
-    def watch_health(self) -> None:
-        if self._visible:
-            self._draw_head()
 
     def watch_note(self) -> None:
         if self._visible:
@@ -196,38 +185,13 @@ class LiveTab(Tab):
         return ((), None) if chunk is None else (targets_of(chunk), held.line.frame)
 
     def _draw_head(self) -> None:
-        head = self.query_one("#live-head", Lines)
-        if self.task_id is None:
-            head.show([(("No task is followed.", "dim"),)])
-            return
-        width = self.size.width - 2
-        now = self.backend.clock.now()
-        note = self._stall() or self.note
-        view = self.view()
-        head.show(head_lines(view, self.task_id, self.snapshot, self.held, note, width, now))
+        self._head.show_position(self.snapshot, self.held, self.note)
 
     def _draw_time(self) -> None:
         """Draw what depends on the time alone: how long nothing came, and the picture's age."""
         if self._visible and self.task_id is not None:
-            self._draw_head()
+            self._head.draw_time()
             self._preview.caption()
-
-    def _stall(self) -> Span | None:
-        view = self.view()
-        if self.snapshot.ended or (view is not None and is_final(view.task)):
-            return None
-        gap_ms = quantile(self.snapshot.gaps_ms, 0.95) or 0.0
-        return stall(
-            self.backend.clock.monotonic_s() - self._moved_s,
-            gap_ms / 1000,
-            self.health,
-            self.backend.link,
-            is_pending=view is not None and view.task.status == "pending",
-        )
-
-    def view(self) -> TaskView | None:
-        task = self._tasks.task(self.task_id or "")
-        return None if task is None else self._tasks.view(task)
 
     # -- requests to the api
 

@@ -1,16 +1,16 @@
 """View model of the Live tab: folds a task's events to one frozen snapshot. No I/O, no UI.
 
 Memory is bounded for a stream of any length: log lines by number and bytes, tracks by number, and
-the frame index by halving its resolution.
+the indexes of frames and times by halving their resolution.
 """
 
-from bisect import bisect_right
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
+from console.tui.view_models.frame_index import FrameIndex
 from streamproc.contract.chunk import Chunk, StreamInfo, Target, decode_chunk
 from streamproc.contract.framing import DONE, Event
 from streamproc.contract.text_vote import Spelling, add_reading, count
@@ -19,7 +19,6 @@ MAX_LINES = 2000
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_TRACKS = 2000
 MAX_SPANS = 24
-MAX_INDEX = 8192
 SERIES_S = 60
 GAPS = 120
 
@@ -123,37 +122,6 @@ def time_ms(info: StreamInfo) -> int:
 
 def targets_of(chunk: Chunk) -> tuple[Target, ...]:
     return tuple(target for result in chunk.delta.results for target in result.targets)
-
-
-class FrameIndex:
-    """Sparse index from frames, or their times, to log offsets.
-
-    All events at first, later every 2nd, 4th … one.
-    """
-
-    def __init__(self, most: int = MAX_INDEX) -> None:
-        self._most = most
-        self._frames: list[int] = []
-        self._starts: list[int] = []
-        self._every = 1
-        self._n_events = 0
-
-    def add(self, frame: int, start: int) -> None:
-        """Add the next event in log order; ignore one at or before the last indexed one."""
-        if self._starts and start <= self._starts[-1]:
-            return
-        if self._n_events % self._every == 0:
-            self._frames.append(frame)
-            self._starts.append(start)
-            if len(self._frames) > self._most:
-                del self._frames[1::2], self._starts[1::2]
-                self._every *= 2
-        self._n_events += 1
-
-    def start_before(self, frame: int) -> int:
-        """Return the start of the last indexed event whose frame is <= `frame`, else 0."""
-        at = bisect_right(self._frames, frame)
-        return self._starts[at - 1] if at else 0
 
 
 class LiveFold:

@@ -39,6 +39,7 @@ class Field(Vertical):
         super().__init__(id=id)
         self.path = path
         self._label = label
+        self._error = Label("", classes="field-error", markup=False)
         self._wrong_value: str | None = None
         self._control: Input | Select[str] = (
             Select[str](
@@ -55,7 +56,7 @@ class Field(Vertical):
         with Horizontal():
             yield Label(self._label, classes="field-label", markup=False)
             yield self._control
-        yield Label("", classes="field-error", markup=False)
+        yield self._error
 
     @property
     def value(self) -> str:
@@ -68,7 +69,7 @@ class Field(Vertical):
     def say_wrong(self, text: str) -> None:
         """Show an error message about the value, until it is changed; an empty text removes it."""
         self._wrong_value = self.value if text else None
-        self.query_one(".field-error", Label).update(text)
+        self._error.update(text)
         self.set_class(bool(text), "-wrong")
 
     def focus_control(self) -> None:

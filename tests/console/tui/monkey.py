@@ -22,7 +22,7 @@ from console.tui.app import ConsoleApp, ConsoleSettings
 from console.tui.keys import KEYS
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.submit import SubmitScreen
-from tests.console.tui.conftest import StoppedClock, text_of
+from tests.console.tui.conftest import StoppedClock
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
@@ -116,10 +116,10 @@ def _keys(rng: random.Random) -> tuple[str, ...]:
 
 
 def _named(screen: ConfirmScreen) -> tuple[str, str]:
-    """Return what the dialog's own text says: (cancel or again, the task's id)."""
-    question = str(screen.query_one(".dialog-title").render())
-    last = text_of(screen.query_one("#facts")).split()[-1]
-    return ("cancel" if question.startswith("Cancel") else "again", last)
+    """Return what the dialog said: (Cancel, Run or Replace; the task's id)."""
+    lines = () if screen._facts is None else screen._facts()
+    words = " ".join(text for line in lines for text, _ in line).split()
+    return (screen._question.split()[0], words[-1])
 
 
 def _check(console: WatchedConsole, script: Script, burst: list[str]) -> None:
@@ -129,10 +129,10 @@ def _check(console: WatchedConsole, script: Script, burst: list[str]) -> None:
     submits = [body for _, path, body in changing if path == "/v1/video/process"]
     assert len(changing) == cancels.total() + len(submits), f"{changing[-1]} after {burst}"
     for task, n_times in cancels.items():
-        named = console.confirmed["cancel", task]
+        named = console.confirmed["Cancel", task]
         assert n_times <= named, f"{task} was cancelled {n_times} times, confirmed {named}: {burst}"
     runs = Counter(kind for kind, _ in console.confirmed.elements())
-    allowed = runs["again"] + runs["submit"]
+    allowed = runs["Run"] + runs["submit"]
     assert len(submits) <= allowed, f"{len(submits)} submitted, {allowed} confirmed: {burst}"
 
 

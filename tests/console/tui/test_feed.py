@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.tui.view_models.live_stream import FrameIndex, LiveFold, LogLine, read_line
+from console.tui.view_models.frame_index import FrameIndex
+from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
 from console.tui.view_models.seek_window import SeekWindow, hold_last, parse_place
 from streamproc.contract.chunk import (
     CHUNK_OBJECT,

@@ -332,7 +332,7 @@ async def test_tabs_help_themes_and_palette(console: ConsoleApp, script: Script)
         assert seen == ["framewire-dark", "framewire-light", "framewire-contrast"]
         titles = [command.title for command in console.get_system_commands(console.screen)]
         assert "Go to System" in titles
-        assert "More like this" in titles
+        assert "Similar" in titles
 
 
 async def test_the_command_palette_finds_actions_by_name_and_does_them(
