@@ -45,13 +45,12 @@ class OrderedKeysApp(App[Result]):
         """When the key that is under way was sent; None: there is none."""
         self._marked: Widget | None = None
         """The widget that the marker was sent to."""
+        self._is_watched = False
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
         elif self._sent_s is not None:
-            if not self._held_keys:
-                self.set_timer(_CHECK_S, self._check_marker)
             self._held_keys.append(event)
         else:
             await self._send(event)
@@ -85,7 +84,8 @@ class OrderedKeysApp(App[Result]):
 
     async def _check_marker(self) -> None:
         """Stop to wait for a marker that was lost: its widget was removed, with a closed dialog."""
-        if self._sent_s is None or not self._held_keys:
+        if self._sent_s is None:
+            self._is_watched = False
             return
         is_late = time.monotonic() - self._sent_s > _LOST_S
         if is_late or self._marked is None or not self._marked.is_attached:
@@ -97,5 +97,8 @@ class OrderedKeysApp(App[Result]):
     def _mark(self, lap: int) -> bool:
         """Send a marker; False if the widget that would take it is being closed."""
         self._marked = (self.focused or self.screen) if self._screen_stack else None
+        if not self._is_watched:
+            self._is_watched = True
+            self.set_timer(_CHECK_S, self._check_marker)
         marker = KeyMarker(lap, self._number)
         return self._marked is not None and self._marked.post_message(marker)
