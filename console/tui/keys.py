@@ -10,7 +10,8 @@ class Key(NamedTuple):
     """One key, or several with the same action; `keys` has Textual's names, separated by commas.
 
     `name` is the action's name in the footer and the command palette, `does` a line of the help. A
-    key without one shares the line of the key before it. `changes`: the action asks the api to
+    key without one shares the line of the key before it. `in_footer`: the footer has room for a few
+    at 80 columns. `changes`: the action asks the api to
     change something, so it does not exist with --readonly.
     """
 
@@ -48,15 +49,15 @@ TASKS = (
     Key("n", "submit", "New", "submit a video", in_footer=True, changes=True),
     Key("slash", "filter", "Filter", "filter by words; enter keeps them", in_footer=True),
     Key("escape", "clear_filter", "Clear the filter", "clear the filter"),
-    Key("f", "next_status", "Status", "next status", in_footer=True),
+    Key("f", "next_status", "Status", "next status"),
     Key("t", "next_window", "Time", "next time window"),
-    Key("s", "next_sort", "Sort", "next sort key, reverse the order", in_footer=True),
+    Key("s", "next_sort", "Sort", "next sort key, reverse the order"),
     Key("S", "reverse", "Reverse"),
     Key("c", "cancel", "Cancel", "cancel the task; asks", in_footer=True, changes=True),
     Key("r", "rerun", "Re-run", "run its request again; asks", in_footer=True, changes=True),
     Key("e", "edit", "Edit as new", "edit its request as a new task", changes=True),
     Key("x", "export", "Export", "export its tracks as JSON or CSV", in_footer=True),
-    Key("y", "copy_id", "Copy id", "copy its id", in_footer=True),
+    Key("y", "copy_id", "Copy id", "copy its id"),
     Key("Y", "copy_curl", "Copy curl", "copy the curl command of its request"),
     Key("left_square_bracket", "resize(-4)", "Narrower list", "narrower list, wider list"),
     Key("right_square_bracket", "resize(4)", "Wider list"),

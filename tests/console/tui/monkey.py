@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from console.client.endpoint import Endpoint
 from console.tui import app
@@ -118,14 +119,16 @@ def _keys(rng: random.Random) -> tuple[str, ...]:
 def _named(screen: ConfirmScreen) -> tuple[str, str]:
     """Return what the dialog said: (Cancel, Run or Replace; the task's id)."""
     lines = () if screen._facts is None else screen._facts()
-    words = " ".join(text for line in lines for text, _ in line).split()
-    return (screen._question.split()[0], words[-1])
+    said = {line[0][0].strip(): "".join(text for text, _ in line[1:]) for line in lines if line}
+    return (screen._question.split()[0], said.get("task", ""))
 
 
 def _check(console: WatchedConsole, script: Script, burst: list[str]) -> None:
     """Every request was named by a dialog; each dialog that was confirmed allows one."""
     changing = [(m, path, body) for m, path, body in script.requests if m != "GET"]
-    cancels = Counter(path.split("/")[4] for _, path, _ in changing if path.endswith("/cancel"))
+    cancels = Counter(
+        unquote(path.split("/")[4]) for _, path, _ in changing if path.endswith("/cancel")
+    )
     submits = [body for _, path, body in changing if path == "/v1/video/process"]
     assert len(changing) == cancels.total() + len(submits), f"{changing[-1]} after {burst}"
     for task, n_times in cancels.items():
