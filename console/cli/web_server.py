@@ -136,9 +136,14 @@ def serve_console(
     os.environ.update(base_environ(os.environ))
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
-    command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])
-    command += " --readonly" if readonly else ""
+    command = shlex.join(console_command(theme, readonly=readonly))
     GuardedServer(command, host=host, port=port, public_url=public_url).serve()
+
+
+def console_command(theme: str, *, readonly: bool) -> list[str]:
+    """Return the command of one visitor's console."""
+    command = [sys.executable, "-P", "-m", "console", "console", "--theme", theme]
+    return [*command, *(["--readonly"] if readonly else [])]
 
 
 def _origins(url: str) -> frozenset[str]:
