@@ -37,11 +37,15 @@ class TaskActions:
         self._reload = reload
 
     def submit(self) -> None:
-        self._host.app.push_screen(SubmitScreen(self._backend), self._submitted)
+        self._open_form()
 
     def edit(self, task_id: str) -> None:
-        """Open the submit form with the task's request."""
-        self._run(self._edit(task_id))
+        """Open the submit form with the task's request: at once, if that was read."""
+        request = self._tasks.request(task_id)
+        if request is None:
+            self._run(self._edit(task_id))
+        else:
+            self._open_form(request)
 
     def cancel(self, task_id: str) -> None:
         """Ask for confirmation, then cancel."""
@@ -143,7 +147,10 @@ class TaskActions:
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
+            self._open_form(request)
+
+    def _open_form(self, request: dict[str, Any] | None = None) -> None:
+        self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
 
     async def _copy_curl(self, task_id: str) -> None:
         request = await self._request(task_id)
