@@ -9,6 +9,7 @@ ConsoleError                   exit code 1
 ├── TaskFailedError            a task ended without success
 ├── ProgramFailedError         a program that did the command's work ended with an error
 ├── LogMismatchError           bytes of a stream are not the log's; they are never shown
+├── ReadOnlyError              a read-only console was to send a call that changes something
 ├── RequestWordsError          exit code 2: the command line does not define a valid request
 └── StackError                 the embedded stack cannot start or continue
     ├── DirectoryInUseError    another stack holds the data directory
@@ -94,6 +95,10 @@ class LogMismatchError(ConsoleError):
     """The bytes of a stream do not belong to the requested byte offset of the log."""
 
     code = "log_mismatch"
+
+
+class ReadOnlyError(ConsoleError):
+    """A read-only console does not send a call that changes something."""
 
 
 class StackError(ConsoleError):

@@ -16,6 +16,7 @@ from streamproc.clients.kafka_errors import kafka_trouble
 from streamproc.contract import topics
 
 _log = structlog.get_logger("framewire.api.kafka")
+_SILENT = "Kafka does not answer."
 _AWAY = "Kafka does not answer; nothing was accepted. Send the request again."
 
 
@@ -116,7 +117,7 @@ class Publisher:
 
     async def check(self) -> None:
         """Raise UnavailableError unless a broker answers now."""
-        await asyncio.to_thread(self._metadata, topics.TASKS, 2.0)
+        await asyncio.to_thread(self._metadata, topics.TASKS, 2.0, _SILENT)
 
     async def close(self) -> None:
         """Flush queued messages, for 2 s at most, and stop the thread."""
@@ -131,11 +132,11 @@ class Publisher:
             raise UnavailableError(f"Kafka has no topic {topic} yet.", code="kafka_unavailable")
         return len(found.partitions)
 
-    def _metadata(self, topic: str, timeout_s: float) -> Any:
+    def _metadata(self, topic: str, timeout_s: float, away: str = _AWAY) -> Any:
         try:
             found = self._producer.list_topics(topic, timeout=timeout_s)
         except KafkaException as exc:
-            detail = self._trouble or _AWAY
+            detail = self._trouble or away
             raise UnavailableError(detail, code="kafka_unavailable") from exc
         self._trouble = None
         return found

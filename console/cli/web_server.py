@@ -11,6 +11,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from streamproc.contract import env
 
 MAX_VISITORS = 8
 TOKEN_BYTES = 32
+_PAGES = Path(__file__).with_name("web")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound
 
@@ -46,7 +48,14 @@ class GuardedServer(Server):
             raise ConsoleError(f"--host {host} is no address for a browser: say which one by --url")
         shown = f"[{host}]" if ":" in host else host
         url = (public_url or f"http://{shown}:{port}").rstrip("/")
-        super().__init__(command, host=host, port=port, title="framewire", public_url=url)
+        super().__init__(
+            command,
+            host=host,
+            port=port,
+            title="framewire console",
+            public_url=url,
+            templates_path=_PAGES,
+        )
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         self._origins = _origins(url)
         self._max_visitors = max_visitors
@@ -112,7 +121,13 @@ class GuardedServer(Server):
 
 
 def serve_console(
-    endpoint: Endpoint, *, host: str, port: int, theme: str, public_url: str | None = None
+    endpoint: Endpoint,
+    *,
+    host: str,
+    port: int,
+    theme: str,
+    public_url: str | None = None,
+    readonly: bool = False,
 ) -> None:
     """Serve until interrupted. Each visitor's console uses `endpoint` with its key.
 
@@ -121,8 +136,14 @@ def serve_console(
     os.environ.update(base_environ(os.environ))
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
-    command = shlex.join([sys.executable, "-P", "-m", "console", "console", "--theme", theme])
+    command = shlex.join(console_command(theme, readonly=readonly))
     GuardedServer(command, host=host, port=port, public_url=public_url).serve()
+
+
+def console_command(theme: str, *, readonly: bool) -> list[str]:
+    """Return the command of one visitor's console."""
+    command = [sys.executable, "-P", "-m", "console", "console", "--theme", theme]
+    return [*command, *(["--readonly"] if readonly else [])]
 
 
 def _origins(url: str) -> frozenset[str]:

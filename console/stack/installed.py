@@ -1,5 +1,6 @@
 """What of Framewire is installed: the client alone, or the server and its engines, too."""
 
+import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 
@@ -38,6 +39,8 @@ def _need(extra: str, modules: Iterable[str]) -> None:
 
 
 def _is_there(module: str) -> bool:
+    if module in sys.modules:  # a lazy one, such as Faust, may have no spec any more
+        return sys.modules[module] is not None
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # hidden

@@ -22,7 +22,8 @@ _PROBE_PAUSE_S = 0.2  # between two probes of one child: each may cost it a quer
 class ChildReporter(Protocol):
     """Receiver of the children's events; called in the loop's thread."""
 
-    def child_ready(self, name: str, after_s: float) -> None: ...
+    def child_ready(self, name: str, after_s: float) -> None:
+        """`after_s`: since the loop was created, or since the restart of a child that had died."""
 
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None: ...
 
@@ -42,6 +43,7 @@ class ChildrenLoop:
         self._supervisor = Supervisor([spec.rules for spec in specs])
         self._children: dict[str, Child] = {}
         self._probed_s: dict[str, float] = {}
+        self._spawned_s: dict[str, float] = {}
         self._n_signals = 0
         self._cut_s = time.monotonic()
         self._started_s = time.monotonic()
@@ -99,6 +101,8 @@ class ChildrenLoop:
         for action in actions:
             match action:
                 case Spawn(name):
+                    is_first = name not in self._spawned_s
+                    self._spawned_s[name] = self._started_s if is_first else time.monotonic()
                     self._children[name] = Child(
                         self._specs[name], self._log(name), self._directory
                     )
@@ -115,7 +119,7 @@ class ChildrenLoop:
             del self._children[name]
             aftermath = self._supervisor.exited(name, code, time.monotonic())
             if self._supervisor.phase(name) is Phase.DONE:
-                self._reporter.child_ready(name, self.age_s)
+                self._reporter.child_ready(name, time.monotonic() - self._spawned_s[name])
             elif aftermath is not None:
                 restart_s = aftermath.delay_s if isinstance(aftermath, Restart) else None
                 self._reporter.child_died(name, code, restart_s, child.last_lines())
@@ -129,7 +133,7 @@ class ChildrenLoop:
                 continue
             if probe():
                 self._supervisor.ready(name, time.monotonic())
-                self._reporter.child_ready(name, self.age_s)
+                self._reporter.child_ready(name, time.monotonic() - self._spawned_s[name])
             self._probed_s[name] = time.monotonic()
 
     def _cut_logs(self) -> None:

@@ -9,7 +9,7 @@ from console.client.async_client import AsyncClient, FramePicture
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.log_stream import Following, Piece
-from console.errors import ApiProblem, ConsoleError, UnreachableError
+from console.errors import ApiProblem, ConsoleError, ReadOnlyError, UnreachableError
 from console.tui.clock import Clock
 from console.tui.view_models.connection import ConnectionState
 from streamproc.contract.framing import Event
@@ -22,10 +22,17 @@ class ApiSession:
     """Client of one api, shared by all tabs; `on_link` receives each change of the connection."""
 
     def __init__(
-        self, endpoint: Endpoint, on_link: Callable[[ConnectionState], object], clock: Clock
+        self,
+        endpoint: Endpoint,
+        on_link: Callable[[ConnectionState], object],
+        clock: Clock,
+        *,
+        readonly: bool = False,
     ) -> None:
+        """`readonly`: calls that change something are refused, and never sent."""
         self.endpoint = endpoint
         self.clock = clock
+        self.readonly = readonly
         self.link = ConnectionState()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closed = False
@@ -46,6 +53,8 @@ class ApiSession:
 
     async def ask(self, call: Call[T]) -> T:
         """Send a call; raises `ConsoleError`. Reports a slow api while it waits."""
+        if self.readonly and call.method != "GET":
+            raise ReadOnlyError("this console is read-only (--readonly): nothing was sent")
         with self._under_way():
             return await self._ask(call)
 

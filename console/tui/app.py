@@ -2,35 +2,45 @@
 
 import asyncio
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
+from api.contract.resources import SystemResource
 from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
 from console.printable import printable
 from console.tui.api_session import ApiSession
 from console.tui.clock import Clock
+from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
-from console.tui.messages import LinkChanged, OpenSimilar, OpenTask
+from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
+from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, SystemRead
+from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
+from console.tui.screens.live_head import LiveHead
 from console.tui.screens.system import SystemTab
+from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.health import Health, health_of
 from console.tui.widgets.banner import Notice
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
+
+_NEAREST = NearestOf256()
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True):
@@ -39,17 +49,21 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     tasks_s: float = 1.0
     """Poll interval while tasks run; three times as long if none runs."""
     system_s: float = 2.0
+    health_s: float = 5.0
+    """Poll interval of the service's health, for the header, while System is not shown."""
     tracks_s: float = 5.0
     draw_s: float = 0.1
     """Minimum time between two redraws of a followed stream."""
     image_widget: type[Any] | None = None
     """Widget for the terminal's graphics protocol (`terminal_graphics`); None: block characters."""
     theme: str = "framewire-dark"
+    readonly: bool = False
+    """Nothing is changed: submit, cancel and the like do not exist, and are not sent."""
     own_process: bool = False
     """The process runs only the console: objects of the first draw are excluded from the GC."""
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(OrderedKeysApp[None]):
     """Application with tabs for one api and one key."""
 
     CSS_PATH = "console.tcss"
@@ -64,17 +78,11 @@ class ConsoleApp(App[None]):
         (0, "-low"),
         (32, "-high"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show('tasks')", "Tasks", show=False),
-        Binding("2", "show('live')", "Live", show=False),
-        Binding("3", "show('tracks')", "Tracks", show=False),
-        Binding("4", "show('system')", "System", show=False),
-        Binding("ctrl+t", "next_theme", "Theme", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
-    ]
+    AUTO_FOCUS = "#task-list"
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
 
     link: reactive[ConnectionState] = reactive(ConnectionState(), init=False)
+    health: reactive[Health] = reactive(Health(), init=False)
     active: reactive[str] = reactive("tasks", init=False)
 
     def __init__(
@@ -86,7 +94,10 @@ class ConsoleApp(App[None]):
         super().__init__()
         self.settings = settings or ConsoleSettings()
         self.backend = ApiSession(
-            endpoint, lambda link: self.post_message(LinkChanged(link)), clock or Clock()
+            endpoint,
+            lambda link: self.post_message(LinkChanged(link)),
+            clock or Clock(),
+            readonly=self.settings.readonly,
         )
         self.shown_url = endpoint.url
         for theme in THEMES:
@@ -94,7 +105,7 @@ class ConsoleApp(App[None]):
         self.theme = self.settings.theme
 
     def compose(self) -> ComposeResult:
-        yield TopBar(self.backend.endpoint.project, self.shown_url)
+        yield TopBar(self.backend.endpoint.project, self.shown_url, readonly=self.settings.readonly)
         yield Notice(id="notice")
         with ContentSwitcher(initial="tasks", id="tabs"):
             yield TasksTab(self.backend, self.settings.tasks_s)
@@ -110,14 +121,18 @@ class ConsoleApp(App[None]):
     def on_mount(self) -> None:
         paint_behind_toasts(self.screen)
         self.query_one(TasksTab).on_shown()
-        if self.backend.endpoint.project is None:
-            self._read_project()
+        self._watch_health()
 
     def on_ready(self) -> None:
         if self.settings.own_process:
             # Else every full collection scans all of Textual: 50 ms without a response to keys.
             gc.collect()
             gc.freeze()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return the filters of drawn lines: in a terminal of 256 colours, their choice."""
+        own = [_NEAREST] if self.console.color_system == "256" else []
+        return [*super().get_line_filters(), *own]
 
     async def on_unmount(self) -> None:
         await self.backend.close()
@@ -135,17 +150,29 @@ class ConsoleApp(App[None]):
         message, title = printable(message, "\n"), printable(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
-    @work(group="project")
-    async def _read_project(self) -> None:
-        """Read the project of the key; retry until the api answers."""
+    @work(group="health")
+    async def _watch_health(self) -> None:
+        """Read the service's health, and the key's project, on every tab."""
         while True:
-            try:
-                system = await self.backend.ask(calls.system())
-            except ConsoleError:
-                await asyncio.sleep(max(self.settings.system_s, self.backend.link.pause_s))
-            else:
-                self.query_one(TopBar).project = system.project
-                return
+            if self.active != "system":  # that tab reads it more often, and posts it
+                try:
+                    self._take_system(await self.backend.ask(calls.system()))
+                except ConsoleError:
+                    self.health = Health()
+            await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
+
+    def on_system_read(self, message: SystemRead) -> None:
+        self._take_system(message.system)
+
+    def _take_system(self, system: SystemResource) -> None:
+        self.health = health_of(system)
+        for bar in self.query(TopBar):  # there is none during shutdown
+            if self.backend.endpoint.project is None:
+                bar.project = system.project
+
+    def watch_health(self, health: Health) -> None:
+        for widget in (*self.query(TopBar), *self.query(LiveHead)):
+            widget.health = health
 
     def on_link_changed(self, message: LinkChanged) -> None:
         self.link = message.link
@@ -158,11 +185,11 @@ class ConsoleApp(App[None]):
         self.query_one(ContentSwitcher).current = new
         self.query_one(TopBar).active = new
         for name, _ in TABS:
-            tab = self.query_one(f"#{name}")
+            tab = self.query_one(f"#{name}", Tab)
             if name == new:
-                tab.on_shown()  # type: ignore[attr-defined] # every tab has both
+                tab.on_shown()
             elif name == old:
-                tab.on_hidden()  # type: ignore[attr-defined]
+                tab.on_hidden()
 
     def on_top_bar_tab_clicked(self, message: TopBar.TabClicked) -> None:
         self.active = message.tab
@@ -186,8 +213,12 @@ class ConsoleApp(App[None]):
         at = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(at + 1) % len(names)]
 
+    def action_help_quit(self) -> None:
+        """Say how to quit: Textual runs this on ctrl+c."""
+        self.notify("Press q to quit, or ctrl+q while text is typed.", title="Quit?")
+
     def action_help(self) -> None:
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(readonly=self.settings.readonly))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield commands for the tabs and for every action of the shown tab."""
@@ -195,13 +226,12 @@ class ConsoleApp(App[None]):
             yield SystemCommand(
                 f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)
             )
-        tab = self.query_one(f"#{self.active}")
-        for binding in tab._bindings.key_to_bindings.values():  # noqa: SLF001 - Textual has no public list
-            for bound in binding:
-                if bound.description:
-                    yield SystemCommand(
-                        bound.description,
-                        bound.tooltip or f"Key {bound.key}",
-                        lambda bound=bound, tab=tab: self.call_later(tab.run_action, bound.action),
-                    )
+        tab = self.query_one(f"#{self.active}", Tab)
+        for key in KEYS[tab.title]:
+            if tab.check_action(key.action.partition("(")[0], ()):
+                yield SystemCommand(
+                    key.name,
+                    f"Key {shown(key)}",
+                    lambda key=key, tab=tab: self.call_later(tab.run_action, key.action),
+                )
         yield from super().get_system_commands(screen)

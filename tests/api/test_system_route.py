@@ -246,7 +246,7 @@ async def test_document_is_valid_and_describes_the_bodies(live: LiveApi) -> None
     reference = document["paths"]["/v1/video/process"]["post"]["requestBody"]["content"]
     assert reference["application/json"]["schema"]["$ref"].endswith("/ProcessRequest")
     request = document["components"]["schemas"]["ProcessRequest"]
-    assert set(request["properties"]) == {"input", "steps", "model"}
+    assert set(request["properties"]) == {"input", "steps", "model", "precision"}
     assert request["required"] == ["input", "steps"]
     paths = set(document["paths"])
     for path in ("/v1/video/tracks", "/v1/models", "/health/ready", "/v1/admin/keys"):

@@ -95,6 +95,8 @@ async def test_accepted_task_is_pending_with_every_field(project: httpx.AsyncCli
         "provider": None,
         "attempts": [],
         "progress": {"processed_frames": 0, "total_frames": None, "fps": None},
+        "source": "https://example.com/clip.mp4",
+        "steps": ["detect", "feature"],
         "error": None,
         "stream_url": f"/v1/video/tasks/{task}/stream",
         "results_url": f"/v1/video/tasks/{task}/results",
@@ -126,7 +128,8 @@ async def test_status_follows_the_log(project: ProjectClient, worker: StandInWor
     assert found["provider"] == "local"
     assert found["started_at"] is not None
     assert found["finished_at"] is not None
-    assert found["progress"] == {"processed_frames": 3, "total_frames": 100, "fps": 10.0}
+    progress = {"processed_frames": 3, "total_frames": 100, "fps": 10.0, "expected_frames": 10}
+    assert found["progress"] == progress
 
 
 async def test_failed_task_says_why(project: ProjectClient, worker: StandInWorker) -> None:

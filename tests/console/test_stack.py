@@ -163,7 +163,8 @@ def test_all_that_a_second_run_does_not_see_is_lost_and_the_other_way_round_new(
 def test_what_cannot_be_compared_is_1_and_said(
     ask: Ask, task: str, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    assert run(["diff", task, "--with", "vt_01ARZ3NDEKTSV4RRFFQ69G5FAV"]) == 1
+    unknown = run(["diff", task, "--with", "vt_01ARZ3NDEKTSV4RRFFQ69G5FAV"])
+    assert unknown == ExitCode.NOT_FOUND
     assert b"no such task" in capfdbinary.readouterr().err
     assert run(["diff", task, "--parameters", '{"treshold": 1}']) == 2
     assert b"no parameter 'treshold'" in capfdbinary.readouterr().err

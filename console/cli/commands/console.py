@@ -8,6 +8,7 @@ import click
 
 from console.errors import ConsoleError
 from console.stack.discovery import discover
+from streamproc.contract import env
 
 _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 
@@ -30,9 +31,22 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     show_default=True,
     help="Colours: dark, light, or of high contrast.",
 )
+@click.option(
+    "--readonly",
+    is_flag=True,
+    envvar=env.READONLY,
+    help=f"Nothing can be submitted or cancelled. Also {env.READONLY}=1.",
+)
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
 def console(
-    host: str, port: int, url: str | None, theme: str, *, serve: bool, no_graphics: bool
+    host: str,
+    port: int,
+    url: str | None,
+    theme: str,
+    *,
+    serve: bool,
+    readonly: bool,
+    no_graphics: bool,
 ) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
 
@@ -43,7 +57,9 @@ def console(
     if serve:
         from console.cli.web_server import serve_console  # noqa: PLC0415 - brings a web server
 
-        serve_console(endpoint, host=host, port=port, theme=theme, public_url=url)
+        serve_console(
+            endpoint, host=host, port=port, theme=theme, public_url=url, readonly=readonly
+        )
         return
     in_browser = "TEXTUAL_DRIVER" in os.environ
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -52,7 +68,9 @@ def console(
 
     has_pixels = not no_graphics and not in_browser
     image_widget = _image_widget() if has_pixels else None
-    settings = ConsoleSettings(theme=theme, image_widget=image_widget, own_process=True)
+    settings = ConsoleSettings(
+        theme=theme, image_widget=image_widget, readonly=readonly, own_process=True
+    )
     ConsoleApp(endpoint, settings).run()
 
 

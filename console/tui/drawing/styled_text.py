@@ -4,6 +4,7 @@ Drawing functions return lines of `(text, tone)`. A tone is one of `TONES` or a 
 `t0` … `t7`; a trailing `!` makes it bold. Only `Ink` maps tones to colours.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from rich.cells import cell_len, set_cell_size
@@ -17,6 +18,7 @@ from console.printable import printable
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 
+_WORD = re.compile(r"\S+\s*|\s+")
 TONES = ("", "dim", "faint", "good", "warn", "bad", "info", "accent", "primary")
 N_TRACK_TONES = 8
 _ON_DARK = (
@@ -86,6 +88,26 @@ def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
         lines[-1].append((rest, tone))
         left -= cell_len(rest)
     return [tuple(spans) for spans in lines]
+
+
+def wrapped(line: Iterable[Span], width: int) -> list[Line]:
+    """Wrap the line between its words; a word that is longer than `width` cells is split."""
+    rows: list[list[Span]] = [[]]
+    left = width
+    for text, tone in line:
+        for word in _WORD.findall(printable(text)):
+            n_cells = cells(word.rstrip())
+            if n_cells > left and rows[-1]:
+                rows.append([])
+                left = width
+            if n_cells > width:
+                *whole, last = folded(((word, tone),), width)
+                rows[-1:] = [*(list(part) for part in whole), list(last)]
+                left = width - length(last)
+            else:
+                rows[-1].append((word, tone))
+                left -= cells(word)
+    return [tuple(row) for row in rows]
 
 
 class Ink:

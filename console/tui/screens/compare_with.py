@@ -1,6 +1,7 @@
 """Dialog: what a task is to be compared with."""
 
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -29,19 +30,35 @@ _NEWEST = 50  # tasks whose video is looked at
 _COMPARABLE = ("pending", "running", "succeeded")
 
 
-class CompareWithScreen(Dialog[str | Change | None]):
-    """Its result is a task's id, the change for a second run, or None if it was closed."""
+class Asked(NamedTuple):
+    """The task, and what it is compared with: a task's id, or the change for a second run."""
 
+    subject: Subject
+    other: str | Change
+
+
+class CompareWithScreen(Dialog[Asked | None]):
+    """Its result is None if it was closed. It opens at once, and reads the task's request then."""
+
+    AUTO_FOCUS = "#choices"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
 
-    def __init__(self, backend: ApiSession, subject: Subject) -> None:
+    def __init__(
+        self,
+        backend: ApiSession,
+        task_id: str,
+        read_request: Callable[[], Awaitable[dict[str, Any] | None]],
+    ) -> None:
+        """`read_request` says itself why it returns None."""
         super().__init__()
         self._backend = backend
-        self._subject = subject
+        self._task_id = task_id
+        self._read_request = read_request
+        self._subject: Subject | None = None
         self._choices: list[Choice] = []
 
     def compose(self) -> ComposeResult:
-        title = f"Compare the tracks of {short_id(self._subject.task)} with"
+        title = f"Compare the tracks of {short_id(self._task_id)} with"
         with Vertical(classes="dialog-box -wide"):
             yield Label(title, classes="dialog-title", markup=False)
             yield Input(
@@ -53,13 +70,16 @@ class CompareWithScreen(Dialog[str | Change | None]):
             yield Listing(CHOICE_COLUMNS, id="choices", empty="reading …")
 
     def on_mount(self) -> None:
-        self.query_one(Listing).focus()
         self._read_choices()
 
     @work(exclusive=True, group="choices")
     async def _read_choices(self) -> None:
         """Read the models, then which of the newest tasks have the same video."""
-        request = self._subject.request
+        request = await self._read_request()
+        if request is None:
+            self.dismiss(None)
+            return
+        self._subject = Subject(self._task_id, request)
         models: list[ModelResource] = []
         try:
             models = (await self._backend.ask(calls.models())).data
@@ -69,7 +89,7 @@ class CompareWithScreen(Dialog[str | Change | None]):
         try:
             page = await self._backend.ask(calls.tasks(status=_COMPARABLE, limit=_NEWEST))
             for listed in page.data:
-                if listed.id != self._subject.task:
+                if listed.id != self._task_id:
                     task = await self._backend.ask(calls.task(listed.id, include_request=True))
                     choice = other_task(request, task)
                     self._offer([choice] if choice is not None else [])
@@ -83,18 +103,28 @@ class CompareWithScreen(Dialog[str | Change | None]):
     @on(Listing.Chosen, "#choices")
     def _chosen(self, message: Listing.Chosen) -> None:
         message.stop()
-        self.dismiss(read_choice(message.key))
+        self._answer(read_choice(message.key))
 
     @on(Input.Submitted, "#other")
     def _typed(self, message: Input.Submitted) -> None:
         message.stop()
         try:
-            self.dismiss(read_choice(message.value))
+            self._answer(read_choice(message.value))
         except ValueError as exc:
             self._say(str(exc))
+
+    def _answer(self, other: str | Change) -> None:
+        if self._subject is None:
+            self._say("The task's request is not read yet.")
+        else:
+            self._close(Asked(self._subject, other))
+
+    def _close(self, asked: Asked | None) -> None:
+        self.workers.cancel_group(self, "choices")  # what it reads has no place any more
+        self.dismiss(asked)
 
     def _say(self, text: str) -> None:
         self.query_one("#wrong", Label).update(text)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self._close(None)

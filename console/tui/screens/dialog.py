@@ -12,6 +12,8 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer]):
     """Base of the console's modal dialogs: centred, with the tabs dimmed behind it."""
 
+    AUTO_FOCUS = "*"
+
     def __init__(self) -> None:
         super().__init__(classes="dialog")
 

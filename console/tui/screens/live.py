@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -19,20 +19,23 @@ from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
+from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
 from console.tui.messages import FeedMoved, FeedNote, TaskRead
+from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.tab import Tab
+from console.tui.screens.task_actions import TaskActions
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
-from console.tui.widgets.canvas import Lines
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
+    HELD_COLUMNS,
     TARGET_COLUMNS,
     EventRows,
-    head_lines,
     target_rows,
 )
 from console.tui.widgets.splitter import Splitter
@@ -45,27 +48,10 @@ _REST = 3.0
 _MAX_DRAWING_S = 0.3
 
 
-class LiveTab(Vertical):
+class LiveTab(Tab):
     """Assign `task_id` to follow a task. It is also followed while another tab is shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "hold", "Hold"),
-        Binding("comma", "step(-1)", "Back", key_display=","),
-        Binding("full_stop", "step(1)", "On", key_display="."),
-        Binding("less_than_sign", "step(-10)", "10 back", show=False),
-        Binding("greater_than_sign", "step(10)", "10 on", show=False),
-        Binding("b", "seek", "Seek"),
-        Binding("l", "live", "Live"),
-        Binding("p", "preview", "Preview", show=False),
-        Binding("o", "open", "Open task", show=False),
-        Binding("c", "cancel_task", "Cancel the task", show=False),
-        Binding("y", "copy_event", "Copy event", show=False),
-        Binding("Y", "copy_curl", "Copy curl", show=False),
-        Binding("left_square_bracket", "resize('columns', -4)", "Narrower preview", show=False),
-        Binding("right_square_bracket", "resize('columns', 4)", "Wider preview", show=False),
-        Binding("left_curly_bracket", "resize('rows', -2)", "Lower preview", show=False),
-        Binding("right_curly_bracket", "resize('rows', 2)", "Higher preview", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(LIVE))
 
     task_id: reactive[str | None] = reactive(None)
     snapshot: reactive[LiveSnapshot] = reactive(LiveSnapshot())
@@ -74,10 +60,11 @@ class LiveTab(Vertical):
     def __init__(
         self, backend: ApiSession, *, draw_s: float, image_widget: type[Any] | None
     ) -> None:
-        super().__init__(id="live", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "live")
         self.fold = LiveFold()
         self._followed: TaskResource | None = None
+        self._requests: dict[str, dict[str, Any]] = {}
+        self._actions = TaskActions(self, backend, self.view, self._requests, self._read_status)
         self._draw_s = draw_s
         self._seek = StreamSeek(self, backend, lambda: self.snapshot.lines, self.draw)
         self._preview = LivePreview(
@@ -86,9 +73,10 @@ class LiveTab(Vertical):
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
+        self._head = LiveHead(backend, self.view)
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="live-head", classes="strip")
+        yield self._head
         with Vertical(id="live-panes", classes="panes"):
             with Horizontal(id="live-top"):
                 yield self._preview
@@ -104,10 +92,11 @@ class LiveTab(Vertical):
 
     def on_mount(self) -> None:
         self.draw()
+        self.set_interval(1.0, self._draw_time)
 
     def on_shown(self) -> None:
         self._visible = True
-        self.query_one("#events", Listing).focus()
+        self.focus_now(self.query_one("#events", Listing))
         self.draw()
         self._preview.start()
 
@@ -130,8 +119,9 @@ class LiveTab(Vertical):
         if not self.is_mounted or task_id is None:
             return
         self.fold = LiveFold()
-        self._seek.follow(task_id, self.fold.index)
+        self._seek.follow(task_id, self.fold)
         self.snapshot = LiveSnapshot()
+        self._head.follow(task_id)
         self.note = ("", "dim")
         self._preview.follow(task_id)
         self._follow(task_id)
@@ -146,7 +136,10 @@ class LiveTab(Vertical):
         self.note = (message.text, message.tone)
 
     def on_task_read(self, message: TaskRead) -> None:
-        self._followed = message.task
+        self._followed = task = message.task
+        if isinstance(task.request, dict):
+            self._requests.clear()
+            self._requests[task.id] = task.request
         self._draw_head()
 
     def _take(self) -> None:
@@ -175,7 +168,10 @@ class LiveTab(Vertical):
         targets, frame = self._shown_position()
         counts = dict(Counter(target.class_name for target in targets))
         self._draw_head()
-        self.query_one("#targets", Listing).show(target_rows(targets, snapshot.tracks))
+        self._preview.caption()
+        listing = self.query_one("#targets", Listing)
+        listing.columns = TARGET_COLUMNS if held is None else HELD_COLUMNS
+        listing.show(target_rows(targets, snapshot.tracks, is_held=held is not None))
         self.query_one(Figures).show(snapshot, counts)
         self.query_one(Timeline).show(snapshot, frame if held is not None else None)
         events = self.query_one("#events", Listing)
@@ -185,6 +181,8 @@ class LiveTab(Vertical):
             events.show(EventRows(held.lines), at=held.cursor)
         if self.task_id is None:
             self._preview.say("Choose a task in Tasks, or press o and give its id.")
+        elif snapshot.ended and not snapshot.n_chunks:
+            self._preview.say("The task ended without a frame.")
 
     def _shown_position(self) -> Position:
         held, snapshot = self.held, self.snapshot
@@ -194,17 +192,18 @@ class LiveTab(Vertical):
         return ((), None) if chunk is None else (targets_of(chunk), held.line.frame)
 
     def _draw_head(self) -> None:
-        head = self.query_one("#live-head", Lines)
-        if self.task_id is None:
-            head.show([(("No task is followed.", "dim"),)])
-            return
-        view = self.view()
-        width = self.size.width - 2
-        head.show(head_lines(view, self.task_id, self.snapshot, self.held, self.note, width))
+        self._head.show_position(self.snapshot, self.held, self.note)
 
-    def view(self) -> TaskView | None:
+    def view(self, task_id: str) -> TaskView | None:
+        """Return the task if it is the followed one, and was read."""
         task = self._followed
-        return None if task is None or task.id != self.task_id else TaskView(task)
+        return None if task is None or task.id != task_id else TaskView(task)
+
+    def _draw_time(self) -> None:
+        """Draw what depends on the time alone: how long nothing came, and the picture's age."""
+        if self._visible and self.task_id is not None:
+            self._head.draw_time()
+            self._preview.caption()
 
     # -- requests to the api
 
@@ -236,6 +235,10 @@ class LiveTab(Vertical):
                     return
             await asyncio.sleep(max(_STATUS_S, self.backend.link.pause_s))
 
+    def _read_status(self) -> None:
+        if self.task_id is not None:
+            self._watch_status(self.task_id)
+
     # -- user input
 
     @on(Listing.Moved, "#events")
@@ -249,13 +252,21 @@ class LiveTab(Vertical):
         track = int(message.key) if message.key and listing.has_focus else 0
         self._preview.choose(track if track > 0 else None)
 
+    def _hold_cursor(self) -> None:
+        """Hold the event that the user moved to: the list's message about it may be on its way."""
+        key = self.query_one("#events", Listing).key_of_person
+        if key is not None:
+            self._seek.hold_byte(int(key))
+
     def action_hold(self) -> None:
+        self._hold_cursor()
         self._seek.toggle()
 
     def action_live(self) -> None:
         self._seek.release()
 
     def action_step(self, n: int) -> None:
+        self._hold_cursor()
         self._seek.step(n)
 
     def action_seek(self) -> None:
@@ -265,12 +276,14 @@ class LiveTab(Vertical):
         self._preview.toggle()
 
     def action_copy_event(self) -> None:
+        self._hold_cursor()
         held = self._seek.current()
         if held is not None:
             self.app.copy_to_clipboard(held.line.data.decode())
             self.notify(f"The event at byte {grouped(held.line.start)}", title="Copied")
 
     def action_copy_curl(self) -> None:
+        self._hold_cursor()
         if self.task_id is not None:
             offset = self.held.line.start if self.held else self.snapshot.offset
             call = calls.stream(self.task_id, offset)
@@ -286,16 +299,9 @@ class LiveTab(Vertical):
 
         self.app.push_screen(PromptScreen("Follow a task", hint="vt_…"), answered)
 
-    @work(group="actions")
-    async def action_cancel_task(self) -> None:
-        if self.task_id is None:
-            return
-        try:
-            answer = await self.backend.ask(calls.cancel(self.task_id))
-        except ConsoleError as exc:
-            self.notify(str(exc), title="Not cancelled", severity="error")
-            return
-        self.notify(f"The task is {answer.status}.")
+    def action_cancel(self) -> None:
+        if self.task_id is not None:
+            self._actions.cancel(self.task_id)
 
     def action_resize(self, across: str, n: int) -> None:
         self.query_one(f"#live-{across}", Splitter).move(n)

@@ -10,7 +10,7 @@ from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
 from console.tui.screens.prompt import PromptScreen
-from console.tui.view_models.live_stream import FrameIndex, LogLine, read_line
+from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
 from console.tui.view_models.seek_window import WINDOW_BYTES, SeekWindow, hold_last, parse_place
 
 _MAX_WINDOWS = 64
@@ -35,16 +35,16 @@ class StreamSeek:
         self._backend = backend
         self._changed = changed
         self._task_id: str | None = None
-        self._index = FrameIndex()
+        self._fold = LiveFold()
         self._held: SeekWindow | None = None
 
     @property
     def held(self) -> SeekWindow | None:
         return self._held
 
-    def follow(self, task_id: str, index: FrameIndex) -> None:
-        """Start at the live end of another task's stream; `index` grows as the host reads it."""
-        self._task_id, self._index, self._held = task_id, index, None
+    def follow(self, task_id: str, fold: LiveFold) -> None:
+        """Start at the live end of another task's stream; `fold` grows as the host reads it."""
+        self._task_id, self._fold, self._held = task_id, fold, None
         self._host.workers.cancel_group(self._host, "seek")
 
     def toggle(self) -> None:
@@ -91,7 +91,7 @@ class StreamSeek:
 
         title = f"Seek in the log (bytes 0 to {grouped(end)})"
         self._host.app.push_screen(
-            PromptScreen(title, hint="48213 or f120", check=parse_place), answered
+            PromptScreen(title, hint="48213, f120 or 12:30", check=parse_place), answered
         )
 
     def _hold(self, held: SeekWindow | None) -> None:
@@ -104,7 +104,7 @@ class StreamSeek:
 
     async def _seek(self, task_id: str, kind: str, number: int) -> None:
         held = self.current()
-        near = held and (held.at_byte(number) if kind == "byte" else held.at_frame(number))
+        near = None if held is None else _find(held, kind, number)
         if near is not None:
             self._hold(near)
             return
@@ -113,17 +113,18 @@ class StreamSeek:
             if window is not None:
                 self._hold(window)
             return
-        start = self._index.start_before(number)
+        index = self._fold.index if kind == "frame" else self._fold.times_ms
+        start = index.start_before(number)
         for _ in range(_MAX_WINDOWS):
             window = await self._window(task_id, start)
             if window is None:
                 return
-            found = window.at_frame(number)
+            found = _find(window, kind, number)
             if found is not None:
                 self._hold(found)
                 return
             start = window.lines[-1].end
-        self._host.notify(f"Frame {number} is far from any known place.", severity="warning")
+        self._host.notify("That is far from any known place.", severity="warning")
 
     async def _step_out(self, task_id: str, held: SeekWindow, n: int) -> None:
         """Read the window before or after the held one, and hold its nearest event."""
@@ -155,3 +156,14 @@ class StreamSeek:
             self._host.notify(at_end, severity="warning")
             return None
         return SeekWindow(lines, 0)
+
+
+def _find(window: SeekWindow, kind: str, number: int) -> SeekWindow | None:
+    """Return the window at the place, see `parse_place`; None if it is elsewhere."""
+    match kind:
+        case "frame":
+            return window.at_frame(number)
+        case "time":
+            return window.at_time(number)
+        case _:
+            return window.at_byte(number)

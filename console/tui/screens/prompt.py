@@ -1,12 +1,12 @@
-"""Prompt dialogs: one line of text, and a yes/no confirmation."""
+"""Prompt dialog for one line of text."""
 
 from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, Input, Label
+from textual.containers import Vertical
+from textual.widgets import Input, Label
 
 from console.tui.screens.dialog import Dialog
 
@@ -48,31 +48,3 @@ class PromptScreen(Dialog[str | None]):
 
     def action_leave(self) -> None:
         self.dismiss(None)
-
-
-class ConfirmScreen(Dialog[bool]):
-    """Confirmation of an action that cannot be undone."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes"),
-        Binding("n,escape", "answer(False)", "No"),
-    ]
-
-    def __init__(self, question: str, yes: str) -> None:
-        super().__init__()
-        self._question = question
-        self._yes = yes
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog-box"):
-            yield Label(self._question, classes="dialog-title", markup=False)
-            with Horizontal(classes="dialog-buttons"):
-                yield Button(f"{self._yes} (y)", variant="error", id="yes", compact=True)
-                yield Button("No (n)", id="no", compact=True)
-
-    def on_button_pressed(self, message: Button.Pressed) -> None:
-        message.stop()
-        self.dismiss(message.button.id == "yes")
-
-    def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)

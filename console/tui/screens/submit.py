@@ -50,6 +50,8 @@ class SubmitScreen(Dialog[str | None]):
         self._backend = backend
         self._values = _FRESH if request is None else read_body(request)
         self._models: dict[str, ModelResource] = {}
+        self._wrong = Label("", id="submit-wrong", classes="wrong", markup=False)
+        self._steps = Vertical(id="steps")
 
     def compose(self) -> ComposeResult:
         values = self._values
@@ -57,7 +59,7 @@ class SubmitScreen(Dialog[str | None]):
             yield Label("Submit a video", classes="dialog-title")
             with Horizontal(id="submit-panes"):
                 with VerticalScroll(id="submit-form"):
-                    yield Label("", id="submit-wrong", classes="wrong", markup=False)
+                    yield self._wrong
                     yield Field(
                         "video",
                         submit_form.SOURCE,
@@ -100,7 +102,7 @@ class SubmitScreen(Dialog[str | None]):
                     yield Field(
                         "provider hint", submit_form.HINT, values.hint, hint="any", id="hint"
                     )
-                    yield Vertical(id="steps")
+                    yield self._steps
                     with Horizontal(id="add-steps"):
                         yield Label("add step ", classes="field-label")
                         for kind in _KINDS:
@@ -127,10 +129,11 @@ class SubmitScreen(Dialog[str | None]):
         await self._show_steps(self._values.steps)
 
     async def _show_steps(self, steps: tuple[StepValues, ...]) -> None:
-        box = self.query_one("#steps")
-        await box.remove_children()
-        await box.mount_all(StepEditor(i, step, self._models) for i, step in enumerate(steps))
-        self._show_curl()
+        await self._steps.remove_children()
+        if self._steps.is_attached:  # the dialog may have been closed meanwhile
+            editors = [StepEditor(i, step, self._models) for i, step in enumerate(steps)]
+            await self._steps.mount_all(editors)
+            self._show_curl()
 
     def _typed(self) -> FormValues:
         def text(name: str) -> str:
@@ -153,9 +156,9 @@ class SubmitScreen(Dialog[str | None]):
     @on(Field.Edited)
     def _show_curl(self) -> None:
         values = self._typed()
-        upload = self._upload(values.source)
+        url, upload = self._video(values.source)
         video = (
-            {"type": "video_url", "url": values.source.strip()}
+            {"type": "video_url", "url": url}
             if upload is None
             else {"type": "video_base64", "data": ""}
         )
@@ -166,16 +169,17 @@ class SubmitScreen(Dialog[str | None]):
         text = curl(calls.submit(body), self._backend.endpoint.url, upload=upload)
         self.query_one("#submit-curl", Static).update(text)
 
-    def _upload(self, source: str) -> Path | None:
-        """Return the local file that is sent with the request.
+    def _video(self, source: str) -> tuple[str, Path | None]:
+        """Return the video's URL, and the local file that is sent with the request instead.
 
-        None for a URL, and for a file below one of the api's file roots.
+        A file below one of the api's file roots is named by its URL, as `video_input` does.
         """
         word = source.strip()
         path = None if not word or is_url(word) else local_file(word)
-        roots = self._backend.endpoint.file_roots
-        below_root = path is not None and any(path.is_relative_to(root) for root in roots)
-        return None if below_root else path
+        if path is None:
+            return word, None
+        below_root = any(path.is_relative_to(root) for root in self._backend.endpoint.file_roots)
+        return path.as_uri(), None if below_root else path
 
     @work(exclusive=True, group="send")
     async def _send(self) -> None:
@@ -220,7 +224,7 @@ class SubmitScreen(Dialog[str | None]):
             wrong[0].scroll_visible(animate=False)
 
     def _say(self, text: str) -> None:
-        self.query_one("#submit-wrong", Label).update(text)
+        self._wrong.update(text)
 
     @on(Button.Pressed, ".add-step")
     async def _add(self, message: Button.Pressed) -> None:

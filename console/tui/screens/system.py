@@ -5,14 +5,16 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from api.contract.resources import SystemResource, TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
+from console.tui.screens.tab import Tab
 from console.tui.view_models.system import (
     FAILURE_COLUMNS,
     LAG_COLUMNS,
@@ -22,27 +24,26 @@ from console.tui.view_models.system import (
     part_line,
     summary_line,
 )
-from console.tui.widgets.canvas import Lines
+from console.tui.widgets.canvas import Lines, Wrapped
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
 _FAILURES = 20
+_EMPTY = {
+    "workers": "no worker has reported yet",
+    "lag": "no lag data from Kafka",
+    "failures": "No task has failed.",
+}
+"""What a list without rows says once the api has answered."""
 
 
-class SystemTab(Vertical):
+class SystemTab(Tab):
     """System tab; polls the api while it is shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "refresh", "Refresh"),
-        Binding("left_square_bracket", "resize('columns', -4)", "Narrower lag", show=False),
-        Binding("right_square_bracket", "resize('columns', 4)", "Wider lag", show=False),
-        Binding("left_curly_bracket", "resize('rows', -2)", "Fewer workers", show=False),
-        Binding("right_curly_bracket", "resize('rows', 2)", "More workers", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(SYSTEM))
 
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
-        super().__init__(id="system", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "system")
         self._poll_s = poll_s
         self._history = ServiceFold()
         self._hurry = asyncio.Event()
@@ -52,15 +53,17 @@ class SystemTab(Vertical):
         yield Lines(id="system-parts", classes="strip")
         with Vertical(classes="panes"):
             with Vertical(id="system-top"):
-                yield Listing(WORKER_COLUMNS, id="workers", empty="no worker has sent a heartbeat")
+                yield Listing(WORKER_COLUMNS, id="workers", empty="not read yet")
             yield Splitter("system-top", "rows", id="system-rows")
             with Horizontal(id="system-bottom"):
-                yield Listing(LAG_COLUMNS, id="lag", empty="no lag reported by Kafka")
+                yield Listing(LAG_COLUMNS, id="lag", empty="not read yet")
                 yield Splitter("lag", "columns", id="system-columns")
-                yield Listing(FAILURE_COLUMNS, id="failures", empty="No task has failed.")
+                with Vertical(id="failure-pane"):
+                    yield Listing(FAILURE_COLUMNS, id="failures", empty="not read yet")
+                    yield Wrapped(id="failure")
 
     def on_shown(self) -> None:
-        self.query_one("#workers", Listing).focus()
+        self.focus_now(self.query_one("#workers", Listing))
         self._poll()
 
     def on_hidden(self) -> None:
@@ -77,10 +80,21 @@ class SystemTab(Vertical):
             return
         system, failures = self._known
         now = self.backend.clock.now()
+        for name, empty in _EMPTY.items():
+            self.query_one(f"#{name}", Listing).say_empty(empty)
         self.query_one("#system-parts", Lines).show([part_line(system), summary_line(system)])
         self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
         self.query_one("#failures", Listing).show(failure_rows(failures, now))
+        self._draw_failure()
+
+    def _draw_failure(self) -> None:
+        """Draw the chosen failure's whole message: the list shows its beginning."""
+        key = self.query_one("#failures", Listing).key
+        _, failures = self._known or (None, ())
+        task = next((task for task in failures if task.id == key), None)
+        message = task.error.message if task is not None and task.error is not None else ""
+        self.query_one("#failure", Wrapped).show([((message, ""),)] if message else [])
 
     @work(exclusive=True, group="poll")
     async def _poll(self) -> None:
@@ -98,6 +112,10 @@ class SystemTab(Vertical):
                 await asyncio.wait_for(self._hurry.wait(), pause_s)
             except TimeoutError:
                 continue
+
+    @on(Listing.Moved, "#failures")
+    def _failure_moved(self) -> None:
+        self._draw_failure()
 
     @on(Listing.Chosen, "#failures")
     def _failure_chosen(self, message: Listing.Chosen) -> None:

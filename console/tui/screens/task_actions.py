@@ -1,31 +1,32 @@
 """Actions on a task of the list: submit, edit, cancel, re-run, compare, export, copy."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from textual.widget import Widget
 
 from console.client import calls
 from console.client.curl import curl
-from console.client.video_input import typed_path
-from console.comparison.rerun import Change
-from console.comparison.result import Subject
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
-from console.tui.export import encode_rows
+from console.tui.drawing.styled_text import Line
 from console.tui.messages import OpenTask, TaskRead
-from console.tui.screens.compare_with import CompareWithScreen
+from console.tui.screens.compare_with import Asked, CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
-from console.tui.screens.prompt import ConfirmScreen, PromptScreen
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.export_file import ask_export
 from console.tui.screens.submit import SubmitScreen
+from console.tui.view_models.task_list import TaskView
+from console.tui.widgets.task_brief import brief_lines
 from streamproc.contract.masking import is_masked
 
 
 class TaskActions:
-    """Performs actions for `host`, a widget that shows tasks; `requests` are those it has read.
+    """Performs actions for `host`, a tab that shows tasks.
+
+    `view` returns a task that the host has read; `requests` are those that it has read.
 
     The host's workers run them and its notifications tell how they ended; errors of the api are
     never tracebacks. `reload` is called when the list has changed.
@@ -35,54 +36,60 @@ class TaskActions:
         self,
         host: Widget,
         backend: ApiSession,
+        view: Callable[[str], TaskView | None],
         requests: Mapping[str, dict[str, Any]],
         reload: Callable[[], None],
     ) -> None:
         self._host = host
         self._backend = backend
+        self._view = view
         self._requests = requests
         self._reload = reload
 
     def submit(self) -> None:
-        self._host.app.push_screen(SubmitScreen(self._backend), self._submitted)
+        self._open_form()
 
     def edit(self, task_id: str) -> None:
-        """Open the submit form with the task's request."""
-        self._run(self._edit(task_id))
+        """Open the submit form with the task's request: at once, if that was read."""
+        request = self._requests.get(task_id)
+        if request is None:
+            self._run(self._edit(task_id))
+        else:
+            self._open_form(request)
 
     def cancel(self, task_id: str) -> None:
         """Ask for confirmation, then cancel."""
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._run(self._cancel(task_id))
-
-        question = f"Cancel task {short_id(task_id)}? Its results so far are kept."
-        self._host.app.push_screen(ConfirmScreen(question, "Cancel it"), answered)
+        question = "Cancel this task? Its results so far are kept."
+        self._confirm(question, "Cancel it", task_id, self._cancel)
 
     def rerun(self, task_id: str) -> None:
-        """Submit the task's request again."""
-        self._run(self._rerun(task_id))
+        """Ask for confirmation, then submit the task's request again."""
+        request = self._requests.get(task_id)
+        if request is None or self._is_whole(request):
+            question = "Run this task's request again, as a new task?"
+            self._confirm(question, "Run it again", task_id, self._rerun)
 
     def export(self, task_id: str) -> None:
         """Ask for a file, then write the task's tracks to it."""
 
-        def answered(name: str | None) -> None:
-            if name:
-                self._run(self._export(task_id, typed_path(name)))
+        async def tracks() -> Sequence[msgspec.Struct]:
+            return (await self._backend.ask(calls.results(task_id))).tracks
 
-        self._host.app.push_screen(
-            PromptScreen(
-                "Export the task's tracks to a file: .json or .csv",
-                f"{task_id}.json",
-                check=lambda name: encode_rows((), Path(name)),
-            ),
-            answered,
-        )
+        title = "Export the task's tracks to a file: .json or .csv"
+        ask_export(self._host, title, f"{task_id}.json", tracks)
 
     def compare(self, task_id: str) -> None:
         """Ask what the task is to be compared with, and show the comparison."""
-        self._run(self._compare(task_id))
+
+        def answered(asked: Asked | None) -> None:
+            if asked is not None:
+                self._host.app.push_screen(
+                    ComparisonScreen(self._backend, asked.subject, asked.other, self._reload)
+                )
+
+        self._host.app.push_screen(
+            CompareWithScreen(self._backend, task_id, lambda: self._request(task_id)), answered
+        )
 
     def copy_id(self, task_id: str) -> None:
         self._host.app.copy_to_clipboard(task_id)
@@ -92,7 +99,30 @@ class TaskActions:
         """Copy the curl command that submits the task's request."""
         self._run(self._copy_curl(task_id))
 
-    def _run(self, action: Coroutine[Any, Any, None]) -> None:
+    def _confirm(
+        self,
+        question: str,
+        yes: str,
+        task_id: str,
+        action: Callable[[str], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Ask the question about the task as it is now, and as it becomes while the dialog is open.
+
+        The dialog opens at once: one that came later would take keys that were not meant for it.
+        """
+
+        def facts() -> list[Line]:
+            return brief_lines(self._view(task_id), task_id, self._backend.clock.now())
+
+        def answered(confirmed: bool | None) -> None:
+            if confirmed:
+                self._run(action(task_id))
+
+        if task_id not in self._requests:
+            self._run(self._read(task_id))
+        self._host.app.push_screen(ConfirmScreen(question, yes, facts), answered)
+
+    def _run(self, action: Coroutine[Any, Any, object]) -> None:
         self._host.run_worker(action, group="actions")
 
     async def _cancel(self, task_id: str) -> None:
@@ -101,20 +131,13 @@ class TaskActions:
         except ConsoleError as exc:
             self._host.notify(str(exc), title="Not cancelled", severity="error")
             return
-        self._host.notify(f"{short_id(answer.id)} is {answer.status}")
+        ended = answer.status in {"failed", "succeeded"}
+        self._host.notify(f"{short_id(answer.id)} {'' if ended else 'is '}{answer.status}")
         self._reload()
 
     async def _rerun(self, task_id: str) -> None:
         request = await self._request(task_id)
-        if request is None:
-            return
-        if has_masked_url(request):
-            self._host.notify(
-                "Its URL held credentials, which are not kept: press e and give the whole URL"
-                " again.",
-                title="Cannot run it again as it is",
-                severity="warning",
-            )
+        if request is None or not self._is_whole(request):
             return
         try:
             accepted = await self._backend.ask(calls.submit(request))
@@ -123,23 +146,25 @@ class TaskActions:
             return
         self._submitted(accepted.id)
 
-    async def _compare(self, task_id: str) -> None:
-        request = await self._request(task_id)
-        if request is None:
-            return
-        subject = Subject(task_id, request)
-
-        def answered(other: str | Change | None) -> None:
-            if other is not None:
-                screen = ComparisonScreen(self._backend, subject, other, self._reload)
-                self._host.app.push_screen(screen)
-
-        self._host.app.push_screen(CompareWithScreen(self._backend, subject), answered)
+    def _is_whole(self, request: dict[str, Any]) -> bool:
+        """Whether the request can be sent again as it is stored; if not, say why."""
+        if has_masked_url(request):
+            self._host.notify(
+                "Its URL held credentials, which are not kept: press e and give the whole URL"
+                " again.",
+                title="Cannot run it again as it is",
+                severity="warning",
+            )
+            return False
+        return True
 
     async def _edit(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
+            self._open_form(request)
+
+    def _open_form(self, request: dict[str, Any] | None = None) -> None:
+        self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
 
     async def _copy_curl(self, task_id: str) -> None:
         request = await self._request(task_id)
@@ -151,19 +176,12 @@ class TaskActions:
                 "It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command"
             )
 
-    async def _export(self, task_id: str, path: Path) -> None:
-        try:
-            found = await self._backend.ask(calls.results(task_id))
-            await asyncio.to_thread(path.write_bytes, encode_rows(found.tracks, path))
-        except (ConsoleError, OSError, ValueError) as exc:
-            self._host.notify(str(exc), title="Not exported", severity="error")
-            return
-        self._host.notify(f"{len(found.tracks)} tracks in {path}", title="Exported")
-
     async def _request(self, task_id: str) -> dict[str, Any] | None:
         known = self._requests.get(task_id)
-        if known is not None:
-            return known
+        return await self._read(task_id) if known is None else known
+
+    async def _read(self, task_id: str) -> dict[str, Any] | None:
+        """Read the task with its request; the host receives it. None if it cannot be read."""
         try:
             task = await self._backend.ask(calls.task(task_id, include_request=True))
         except ConsoleError as exc:

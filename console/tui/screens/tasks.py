@@ -8,15 +8,17 @@ from cachetools import LRUCache
 from msgspec import structs
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
 from textual.reactive import reactive
 
 from api.contract.resources import TaskPage
 from console.client import calls
 from console.tui.api_session import ApiSession
 from console.tui.drawing.table_layout import LazyRows, Row
+from console.tui.keys import TASKS, bindings
 from console.tui.messages import OpenTask, TaskRead, TasksRead
+from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
 from console.tui.screens.task_reader import TaskReader
 from console.tui.view_models.task_list import (
@@ -38,36 +40,18 @@ PAGE = 50
 _KEPT_REQUESTS = 1024
 
 
-class TasksTab(Vertical):
+class TasksTab(Tab):
     """Tasks tab; polls while it is shown: the first page, and other rows in sight or active.
 
     Filter and order are the api's. `sort` is (key, reversed).
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "submit", "New"),
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("c", "cancel", "Cancel"),
-        Binding("r", "rerun", "Re-run"),
-        Binding("e", "edit", "Edit as new", show=False),
-        Binding("x", "export", "Export"),
-        Binding("equals_sign", "compare", "Compare", key_display="=", show=False),
-        Binding("y", "copy_id", "Copy id"),
-        Binding("Y", "copy_curl", "Copy curl", show=False),
-        Binding("f", "next_status", "Status"),
-        Binding("t", "next_window", "Time", show=False),
-        Binding("s", "next_sort", "Sort"),
-        Binding("S", "reverse", "Reverse", show=False),
-        Binding("escape", "clear_filter", "Clear the filter", show=False),
-        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
-        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(TASKS))
 
     sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))
 
     def __init__(self, backend: ApiSession, poll_s: float) -> None:
-        super().__init__(id="tasks", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "tasks")
         self.tasks = TaskPages()
         self.requests: LRUCache[str, dict[str, Any]] = LRUCache(_KEPT_REQUESTS)
         self._filter = TaskFilterBar()
@@ -81,9 +65,8 @@ class TasksTab(Vertical):
             unread=self._unread,
             poll_s=poll_s,
         )
-        self._actions = TaskActions(self, backend, self.requests, self._reader.hurry)
+        self._actions = TaskActions(self, backend, self._view, self.requests, self._reader.hurry)
         self._end_wanted = False
-        self._selected: str | None = None
 
     def compose(self) -> ComposeResult:
         yield self._filter
@@ -94,16 +77,25 @@ class TasksTab(Vertical):
                 yield Lines(id="task-facts")
 
     def on_mount(self) -> None:
-        self.query_one(Listing).focus()
         self.watch(self._filter, "wanted", self._start_over, init=False)
         self.set_interval(1.0, self.draw)
 
     def on_shown(self) -> None:
-        self.query_one(Listing).focus()
+        self.focus_now(self._listing)
         self._reader.start()
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
+
+    @property
+    def selected(self) -> str | None:
+        """The id of the task at the list's cursor; None where there is none."""
+        key = self._listing.key
+        return None if key == GAP else key
+
+    def _view(self, task_id: str) -> TaskView | None:
+        task = self.tasks.task(task_id)
+        return None if task is None else TaskView(task)
 
     # -- incoming data
 
@@ -182,7 +174,7 @@ class TasksTab(Vertical):
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
-        task = self.tasks.task(self._selected or "")
+        task = self.tasks.task(self.selected or "")
         if task is None:
             facts.show([(("Choose a task to see its request.", "dim"),)])
             return
@@ -191,7 +183,7 @@ class TasksTab(Vertical):
 
     def _empty(self) -> str:
         if not self.tasks.loaded:
-            waiting = "reading …" if self.backend.link.is_fine else "no answer yet"
+            waiting = "reading …" if self.backend.link.is_fine else "not read yet"
             return self._reader.refusal or waiting
         if self._filter.wanted.is_open:
             return "No tasks yet: press n to submit a video."
@@ -201,7 +193,7 @@ class TasksTab(Vertical):
 
     def _unread(self) -> str | None:
         """Return the selected task if it may have attempts, or a request, that were not read."""
-        task = self.tasks.task(self._selected or "")
+        task = self.tasks.task(self.selected or "")
         if task is None or (task.status not in ACTIVE and task.id in self.requests):
             return None
         return task.id
@@ -240,8 +232,7 @@ class TasksTab(Vertical):
     # -- user input
 
     @on(Listing.Moved, "#task-list")
-    def _moved(self, message: Listing.Moved) -> None:
-        self._selected = None if message.key == GAP else message.key
+    def _moved(self) -> None:
         self._draw_details(self.backend.clock.now())
         self._fill_gap()
         if self._unread() is not None:
@@ -272,14 +263,14 @@ class TasksTab(Vertical):
 
     @on(QueryLine.Entered)
     def _query_entered(self) -> None:
-        self.query_one(Listing).focus()
+        self.focus_now(self._listing)
 
     def action_filter(self) -> None:
         self._filter.edit_words()
 
     def action_clear_filter(self) -> None:
         self._filter.clear()
-        self.query_one(Listing).focus()
+        self.focus_now(self._listing)
 
     def action_next_status(self) -> None:
         self._filter.next_status()
@@ -318,8 +309,8 @@ class TasksTab(Vertical):
         self._on_selected(self._actions.copy_curl)
 
     def _on_selected(self, action: Callable[[str], None]) -> None:
-        if self._selected is not None:
-            action(self._selected)
+        if self.selected is not None:
+            action(self.selected)
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

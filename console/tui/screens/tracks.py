@@ -1,26 +1,27 @@
 """The Tracks tab: search over all tasks, details of a track, search by likeness and by words."""
 
 import asyncio
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from msgspec import UNSET
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.reactive import reactive
 
 from api.contract.query.tracks import TRACKS
 from api.contract.resources import TrackPage, TrackResource
-from console.client.video_input import typed_path
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import counts_text
-from console.tui.export import encode_rows
+from console.tui.keys import TRACKS as TRACK_KEYS
+from console.tui.keys import bindings
 from console.tui.messages import OpenTask, SearchFailed, TracksRead
+from console.tui.screens.export_file import ask_export
 from console.tui.screens.prompt import PromptScreen
+from console.tui.screens.tab import Tab
 from console.tui.screens.track_details import TrackDetails
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
@@ -39,34 +40,33 @@ from console.tui.widgets.table import Listing
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 
 
-class TracksTab(Vertical):
+class Listed(NamedTuple):
+    """A list to go back to: its search, its tracks, the next page, and the cursor's row."""
+
+    search: TrackSearch
+    found: list[TrackResource]
+    cursor: str | None
+    key: str | None
+
+
+class TracksTab(Tab):
     """Tracks tab; searches when first shown and when a query is entered; polls while shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/"),
-        Binding("m", "similar", "More like this"),
-        Binding("w", "words", "By words"),
-        Binding("enter", "open", "Open task", show=False),
-        Binding("t", "next_window", "Time"),
-        Binding("x", "export", "Export"),
-        Binding("y", "copy", "Copy id", show=False),
-        Binding("escape", "clear", "Clear"),
-        Binding("left_square_bracket", "resize(-4)", "Narrower list", show=False),
-        Binding("right_square_bracket", "resize(4)", "Wider list", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(TRACK_KEYS))
 
     search: reactive[TrackSearch | None] = reactive(None)
 
     def __init__(
         self, backend: ApiSession, poll_s: float, *, image_widget: type[Any] | None
     ) -> None:
-        super().__init__(id="tracks", classes="tab")
-        self.backend = backend
+        super().__init__(backend, "tracks")
         self._poll_s = poll_s
         self.found: list[TrackResource] = []
         self._details = TrackDetails(backend, image_widget=image_widget)
         self._cursor: str | None = None
         self._more_asked = False
+        self._before: Listed | None = None
+        """What was listed before the search by likeness."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
@@ -89,7 +89,7 @@ class TracksTab(Vertical):
         self.query_one("#track-windows", Chips).show(frozenset({"any time"}))
 
     def on_shown(self) -> None:
-        self.query_one("#track-list", Listing).focus()
+        self.focus_now(self.query_one("#track-list", Listing))
         if self.search is None:
             self.search = TrackSearch()
         elif not self.found:
@@ -101,7 +101,8 @@ class TracksTab(Vertical):
         self.workers.cancel_group(self, "poll")
 
     def search_similar(self, track: str) -> None:
-        """Search for tracks similar to `task:track`, nearest first."""
+        """Search for tracks similar to `task:track`, nearest first; escape goes back."""
+        self._keep_list()
         self._search_like(None)
         self.query_one(QueryLine).set_text(f"like:{track}")
 
@@ -111,6 +112,25 @@ class TracksTab(Vertical):
             now = self.search or TrackSearch()
             self.search = msgspec.structs.replace(now, like_text=words)
 
+    def _keep_list(self) -> None:
+        """Keep the list, for escape, unless it is one by likeness itself."""
+        if self.search is not None and not self.search.is_by_likeness:
+            key = self.query_one("#track-list", Listing).key
+            self._before = Listed(self.search, self.found, self._cursor, key)
+
+    def _go_back(self, before: Listed) -> None:
+        """List what was listed before, with its cursor."""
+        self._before = None
+        self.set_reactive(TracksTab.search, before.search)
+        self.query_one(QueryLine).set_text(before.search.text)
+        self.workers.cancel_group(self, "search")
+        self._show_search(before.search)
+        self.found, self._cursor = before.found, before.cursor
+        self._draw()
+        listing = self.query_one("#track-list", Listing)
+        places = [at for at, row in enumerate(listing.rows) if row.key == before.key]
+        listing.cursor = places[0] if places else 0
+
     # -- incoming data
 
     def watch_search(self, search: TrackSearch | None) -> None:
@@ -118,6 +138,11 @@ class TracksTab(Vertical):
             return
         self.found = []
         self._cursor = None
+        self._show_search(search)
+        self._draw()
+        self._search(search, None)
+
+    def _show_search(self, search: TrackSearch) -> None:
         listing = self.query_one("#track-list", Listing)
         listing.columns = _LIKENESS_FIRST if search.is_by_likeness else COLUMNS
         listing.say_empty("reading …")
@@ -126,9 +151,7 @@ class TracksTab(Vertical):
         like = self.query_one("#track-like", Lines)
         like.set_class(search.like_text is not None, "-shown")
         words = search.like_text or ""
-        like.show([(("like ", "dim"), (words, "accent!"), ("   esc clears", "dim"))])
-        self._draw()
-        self._search(search, None)
+        like.show([(("like ", "dim"), (words, "accent!"), ("   esc goes back", "dim"))])
 
     def on_tracks_read(self, message: TracksRead) -> None:
         if message.search != self.search:
@@ -162,8 +185,11 @@ class TracksTab(Vertical):
 
     def on_search_failed(self, message: SearchFailed) -> None:
         self._more_asked = False
-        self.query_one("#track-list", Listing).say_empty(message.why)
         self.notify(message.why, title="The search failed", severity="error")
+        if self._before is not None and self.search is not None and self.search.is_by_likeness:
+            self._go_back(self._before)  # the track has no vector, for example
+        else:
+            self.query_one("#track-list", Listing).say_empty(message.why)
 
     def _draw(self) -> None:
         now = self.backend.clock.now()
@@ -221,11 +247,13 @@ class TracksTab(Vertical):
 
     @on(QueryLine.Changed)
     def _query_changed(self, message: QueryLine.Changed) -> None:
-        self.search = msgspec.structs.replace(self.search or TrackSearch(), text=message.text)
+        now = self.search or TrackSearch()
+        if message.text != now.text:
+            self.search = msgspec.structs.replace(now, text=message.text)
 
     @on(QueryLine.Entered)
     def _query_entered(self) -> None:
-        self.query_one("#track-list", Listing).focus()
+        self.focus_now(self.query_one("#track-list", Listing))
 
     @on(Chips.Clicked, "#track-windows")
     def _window_clicked(self, message: Chips.Clicked) -> None:
@@ -244,17 +272,30 @@ class TracksTab(Vertical):
         self.query_one(QueryLine).edit()
 
     def action_clear(self) -> None:
-        self.query_one(QueryLine).set_text("")
-        self.search = TrackSearch()
-        self.query_one("#track-list", Listing).focus()
+        if self._before is not None and self.search is not None and self.search.is_by_likeness:
+            self._go_back(self._before)
+        else:
+            self.search = TrackSearch()
+            self.query_one(QueryLine).set_text("")
+        self.focus_now(self.query_one("#track-list", Listing))
 
     def action_similar(self) -> None:
-        if self.selected is not None:
-            self.search_similar(track_key(self.selected))
+        track = self.selected
+        if track is None:
+            return
+        if track.feature_digest is None:
+            self.notify(
+                "It has no feature vector: its task had no feature step.",
+                title="Nothing to compare",
+                severity="warning",
+            )
+            return
+        self.search_similar(track_key(track))
 
     def action_words(self) -> None:
         def answered(words: str | None) -> None:
             if words and words.strip():
+                self._keep_list()
                 line = self.query_one(QueryLine)
                 if TrackSearch(line.text).is_by_likeness:  # only one thing to be like
                     line.set_text("")
@@ -272,27 +313,13 @@ class TracksTab(Vertical):
             self.notify(track_key(self.selected), title="Copied the track")
 
     def action_export(self) -> None:
-        def answered(name: str | None) -> None:
-            if name:
-                self._export(typed_path(name))
+        found = tuple(self.found)
 
-        self.app.push_screen(
-            PromptScreen(
-                f"Export the {len(self.found)} listed tracks to a file: .csv or .json",
-                "tracks.csv",
-                check=lambda name: encode_rows((), Path(name)),
-            ),
-            answered,
-        )
+        async def listed() -> tuple[TrackResource, ...]:
+            return found
 
-    @work(group="export")
-    async def _export(self, path: Path) -> None:
-        try:
-            await asyncio.to_thread(path.write_bytes, encode_rows(self.found, path))
-        except (OSError, ValueError) as exc:
-            self.notify(str(exc), title="Not exported", severity="error")
-            return
-        self.notify(f"{len(self.found)} tracks in {path}", title="Exported")
+        title = f"Export the {len(found)} listed tracks to a file: .csv or .json"
+        ask_export(self, title, "tracks.csv", listed)
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

@@ -1,16 +1,16 @@
 """View model of the Live tab: folds a task's events to one frozen snapshot. No I/O, no UI.
 
 Memory is bounded for a stream of any length: log lines by number and bytes, tracks by number, and
-the frame index by halving its resolution.
+the indexes of frames and times by halving their resolution.
 """
 
-from bisect import bisect_right
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
+from console.tui.view_models.frame_index import FrameIndex
 from streamproc.contract.chunk import Chunk, StreamInfo, Target, decode_chunk
 from streamproc.contract.framing import DONE, Event
 from streamproc.contract.text_vote import Spelling, add_reading, count
@@ -19,13 +19,12 @@ MAX_LINES = 2000
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_TRACKS = 2000
 MAX_SPANS = 24
-MAX_INDEX = 8192
 SERIES_S = 60
-LATENCIES = 120
+GAPS = 120
 
 
 class LogLine(msgspec.Struct, frozen=True, gc=False):
-    """One event of the log, at bytes `[start, end)`; `frame` None for `[DONE]`."""
+    """One event of the log, at bytes `[start, end)`; `frame` and `time_ms` None for `[DONE]`."""
 
     start: int
     end: int
@@ -34,6 +33,7 @@ class LogLine(msgspec.Struct, frozen=True, gc=False):
     elapsed_ms: int
     finish: str | None
     data: bytes
+    time_ms: int | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -64,8 +64,9 @@ class TrackLife(msgspec.Struct, frozen=True, gc=False):
 class LiveSnapshot(msgspec.Struct, frozen=True):
     """State of a stream up to byte `offset`.
 
-    `rates`: chunks per second in the last `SERIES_S` whole seconds, oldest first. `latencies_ms`:
-    processing time between the last chunks. `n_lost_lines`: lines that were dropped from `lines`.
+    `rates`: chunks per second in the last `SERIES_S` whole seconds, oldest first, in the task's own
+    time: a log that was there before is read in an instant. `gaps_ms`: times between the last
+    chunks, for processing and for waiting. `n_lost_lines`: lines that were dropped from `lines`.
     """
 
     offset: int = 0
@@ -85,7 +86,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     first_frame: int = 0
     last_frame: int = 0
     rates: tuple[float, ...] = ()
-    latencies_ms: tuple[float, ...] = ()
+    gaps_ms: tuple[float, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -108,39 +109,19 @@ def _line(event: Event, chunk: Chunk | None) -> LogLine:
         chunk.stream_info.elapsed_ms,
         chunk.finish_reason,
         event.data,
+        time_ms(chunk.stream_info),
     )
+
+
+def time_ms(info: StreamInfo) -> int:
+    """Return the frame's time in the video; logs of older versions have only its index."""
+    if isinstance(info.time_s, float | int):
+        return round(info.time_s * 1000)
+    return round(info.frame_index * 1000 / info.fps) if info.fps > 0 else 0
 
 
 def targets_of(chunk: Chunk) -> tuple[Target, ...]:
     return tuple(target for result in chunk.delta.results for target in result.targets)
-
-
-class FrameIndex:
-    """Sparse index from frames to log offsets: all events at first, later every 2nd, 4th … one."""
-
-    def __init__(self, most: int = MAX_INDEX) -> None:
-        self._most = most
-        self._frames: list[int] = []
-        self._starts: list[int] = []
-        self._every = 1
-        self._n_events = 0
-
-    def add(self, frame: int, start: int) -> None:
-        """Add the next event in log order; ignore one at or before the last indexed one."""
-        if self._starts and start <= self._starts[-1]:
-            return
-        if self._n_events % self._every == 0:
-            self._frames.append(frame)
-            self._starts.append(start)
-            if len(self._frames) > self._most:
-                del self._frames[1::2], self._starts[1::2]
-                self._every *= 2
-        self._n_events += 1
-
-    def start_before(self, frame: int) -> int:
-        """Return the start of the last indexed event whose frame is <= `frame`, else 0."""
-        at = bisect_right(self._frames, frame)
-        return self._starts[at - 1] if at else 0
 
 
 class LiveFold:
@@ -148,6 +129,7 @@ class LiveFold:
 
     def __init__(self, *, max_lines: int = MAX_LINES, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.index = FrameIndex()
+        self.times_ms = FrameIndex()
         self._max_lines = max_lines
         self._max_line_bytes = max_line_bytes
         self._lines: deque[LogLine] = deque()
@@ -158,13 +140,14 @@ class LiveFold:
         self._last: Chunk | None = None
         self._finish: Chunk | None = None
         self._provider: str | None = None
+        self._read_s = 0.0
         self._first_frame: int | None = None
         self._step = 1
         self._tracks: OrderedDict[int, TrackLife] = OrderedDict()
         self._n_tracks = 0
         self._classes: Counter[str] = Counter()
         self._rates: deque[tuple[int, int]] = deque(maxlen=SERIES_S)
-        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._gaps: deque[float] = deque(maxlen=GAPS)
 
     @property
     def offset(self) -> int:
@@ -181,7 +164,8 @@ class LiveFold:
             chunk = None if event.data == DONE else decode_chunk(event.data)
             self._keep(_line(event, chunk))
             if chunk is not None:
-                self._take(chunk, event.start, int(now_s))
+                self._take(chunk, event.start)
+                self._read_s = now_s
 
     def snapshot(self, now_s: float) -> LiveSnapshot:
         last, finish = self._last, self._finish
@@ -206,8 +190,8 @@ class LiveFold:
             classes_ever=dict(self._classes),
             first_frame=self._first_frame or 0,
             last_frame=0 if last is None else last.stream_info.frame_index,
-            rates=self._rate_series(int(now_s)),
-            latencies_ms=tuple(self._latencies),
+            rates=self._rate_series(now_s),
+            gaps_ms=tuple(self._gaps),
         )
 
     def _keep(self, line: LogLine) -> None:
@@ -219,7 +203,7 @@ class LiveFold:
             self._line_bytes -= self._lines.popleft().size_bytes
             self._n_lost += 1
 
-    def _take(self, chunk: Chunk, start: int, second: int) -> None:
+    def _take(self, chunk: Chunk, start: int) -> None:
         if chunk.provider:
             self._provider = chunk.provider
         if chunk.finish_reason is not None:
@@ -229,12 +213,14 @@ class LiveFold:
         if self._last is not None:
             self._step = max(1, frame - self._last.stream_info.frame_index)
             passed_ms = chunk.stream_info.elapsed_ms - self._last.stream_info.elapsed_ms
-            self._latencies.append(float(max(0, passed_ms)))
+            self._gaps.append(float(max(0, passed_ms)))
         if self._first_frame is None:
             self._first_frame = frame
         self.index.add(frame, start)
+        self.times_ms.add(time_ms(chunk.stream_info), start)
         self._n_chunks += 1
         self._last = chunk
+        second = chunk.stream_info.elapsed_ms // 1000
         if self._rates and self._rates[-1][0] == second:
             self._rates[-1] = (second, self._rates[-1][1] + 1)
         else:
@@ -281,14 +267,19 @@ class LiveFold:
             spellings,
         )
 
-    def _rate_series(self, second: int) -> tuple[float, ...]:
-        """Return the rates of the last whole seconds.
+    def _rate_series(self, now_s: float) -> tuple[float, ...]:
+        """Return the rates of the last whole seconds of the task.
 
-        The current second is left out if there are others: it would look like a drop.
+        The running second is left out if there are others: it would look like a drop. A task that
+        has ended has none.
         """
         counts = dict(self._rates)
-        if not counts:
+        if self._last is None or not counts:
             return ()
+        second = self._last.stream_info.elapsed_ms // 1000
+        if self._finish is None:
+            passed_s = max(0.0, now_s - self._read_s)
+            second = int(self._last.stream_info.elapsed_ms / 1000 + passed_s)
         first = max(min(counts), second - SERIES_S)
         whole = tuple(float(counts.get(at, 0)) for at in range(first, second))
         return whole or (float(counts.get(second, 0)),)

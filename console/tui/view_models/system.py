@@ -14,19 +14,10 @@ from api.contract.resources import (
 from console.tui.drawing.formatting import duration, grouped, rate, short_id, size, sparkline
 from console.tui.drawing.styled_text import Line, Span
 from console.tui.drawing.table_layout import Column, Row
+from console.tui.view_models.health import PART_TITLES
 from console.tui.view_models.task_list import parse_time
 
 HISTORY = 60
-PART_TITLES = {
-    "kafka": "Kafka",
-    "s3": "S3",
-    "clickhouse": "ClickHouse",
-    "directory": "keys",
-    "log": "log",
-    "worker": "workers",
-    "archive": "archive",
-    "index": "index",
-}
 ROLES = frozenset({"worker", "archive", "index"})
 """Parts that are shown only if they are not ready or have a detail."""
 LAG_TITLES = {
@@ -57,9 +48,9 @@ LAG_COLUMNS = (
 )
 FAILURE_COLUMNS = (
     Column("age", "AGE", 6, right=True),
-    Column("code", "ERROR", 18),
-    Column("message", "MESSAGE", 12, flex=1, rank=1),
-    Column("task", "TASK", 7),
+    Column("code", "ERROR", 18, rank=1),
+    Column("message", "MESSAGE", 18, flex=1),
+    Column("task", "TASK", 7, rank=2),
 )
 
 
@@ -243,4 +234,5 @@ def _partitions(parts: Sequence[LagResource]) -> Line:
 
 
 def _fault(part: PartResource, title: str) -> list[Span]:
-    return [(" ✖ ", "bad!"), (title, "bad!"), (f" {part.detail or 'not ready'}", "bad")]
+    detail = (part.detail or "not ready").removeprefix(f"{title} ")
+    return [(" ✖ ", "bad!"), (title, "bad!"), (f" {detail}", "bad")]

@@ -7,7 +7,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.tui.drawing.styled_text import Ink, Line
+from console.tui.drawing.styled_text import Ink, Line, wrapped
 
 
 def ink_of(widget: Widget) -> Ink:
@@ -86,6 +86,22 @@ class Lines(Canvas):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         return len(self._shown)
+
+
+class Wrapped(Lines):
+    """Lines that are wrapped to the widget's width; its height is what they need."""
+
+    def show(self, lines: Sequence[Line]) -> None:
+        if lines != self._shown:
+            self._shown = lines
+            self._lines = None
+            self.refresh(layout=True)
+
+    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - cut when drawn
+        return [part for line in self._shown for part in wrapped(line, max(1, width))]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self.draw(width, 0))
 
 
 def _line(lines: Sequence[Line], y: int) -> Line:

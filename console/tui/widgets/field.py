@@ -17,7 +17,7 @@ class Field(Vertical):
         .field-label { width: 17; color: $text-muted; }
         Input { width: 1fr; background: $panel; }
         Select { width: 1fr; }
-        .field-error { color: $error; display: none; padding-left: 17; height: auto; }
+        .field-error { color: $error; display: none; padding-left: 17; height: auto; width: 1fr; }
         &.-wrong .field-error { display: block; }
         &.-wrong .field-label { color: $error; }
     }
@@ -39,6 +39,8 @@ class Field(Vertical):
         super().__init__(id=id)
         self.path = path
         self._label = label
+        self._error = Label("", classes="field-error", markup=False)
+        self._wrong_value: str | None = None
         self._control: Input | Select[str] = (
             Select[str](
                 [(choice, choice) for choice in choices],
@@ -54,7 +56,7 @@ class Field(Vertical):
         with Horizontal():
             yield Label(self._label, classes="field-label", markup=False)
             yield self._control
-        yield Label("", classes="field-error", markup=False)
+        yield self._error
 
     @property
     def value(self) -> str:
@@ -65,8 +67,9 @@ class Field(Vertical):
         self._control.value = value
 
     def say_wrong(self, text: str) -> None:
-        """Show an error message; an empty text removes it."""
-        self.query_one(".field-error", Label).update(text)
+        """Show an error message about the value, until it is changed; an empty text removes it."""
+        self._wrong_value = self.value if text else None
+        self._error.update(text)
         self.set_class(bool(text), "-wrong")
 
     def focus_control(self) -> None:
@@ -74,8 +77,13 @@ class Field(Vertical):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
-        self.post_message(self.Edited())
+        self._changed()
 
     def on_select_changed(self, message: Select.Changed) -> None:
         message.stop()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._wrong_value is not None and self.value != self._wrong_value:
+            self.say_wrong("")
         self.post_message(self.Edited())

@@ -1,6 +1,7 @@
 """Rendering of the Live tab: pure functions from a snapshot to lines and rows."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import overload
 
 from api.contract.resources import TaskResource
@@ -15,7 +16,7 @@ from console.tui.drawing.formatting import (
     short_id,
     sparkline,
 )
-from console.tui.drawing.styled_text import Line, Span, track_tone
+from console.tui.drawing.styled_text import Line, Span, track_tone, wrapped
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife
 from console.tui.view_models.seek_window import SeekWindow
@@ -31,6 +32,11 @@ TARGET_COLUMNS = (
     Column("text", "TEXT", 6, flex=2, rank=4),
     Column("box", "BOX", 15, rank=5),
 )
+HELD_COLUMNS = tuple(
+    column._replace(key="since", title="SINCE") if column.key == "seen" else column
+    for column in TARGET_COLUMNS
+)
+"""With the frame at which a track was first seen: how often it was seen until then is not kept."""
 EVENT_COLUMNS = (
     Column("byte", "BYTE", 9, right=True),
     Column("frame", "FRAME", 6, right=True),
@@ -38,7 +44,6 @@ EVENT_COLUMNS = (
     Column("size", "SIZE", 6, right=True, rank=4),
     Column("data", "DATA", 8, flex=1, rank=1),
 )
-_LABEL_CELLS = 15
 _DATA_BYTES = 400
 
 
@@ -49,12 +54,17 @@ def head_lines(
     held: SeekWindow | None,
     note: Span,
     width: int,
+    now: datetime,
 ) -> list[Line]:
-    """Return the two header lines: the task with its progress, and the position of the view."""
+    """Return the header: the task with its progress, the position of the view, and the error."""
     task = None if view is None else view.task
+    failure = snapshot.error
+    if failure is None and task is not None and task.error is not None:
+        failure = f"{task.error.message} ({task.error.code})"
     return [
-        _task_line(view, task, task_id, snapshot, width),
+        _task_line(view, task, task_id, snapshot, width, now),
         _place_line(snapshot, held, note),
+        *(wrapped(((failure, "bad"),), max(20, width)) if failure else ()),
     ]
 
 
@@ -64,6 +74,7 @@ def _task_line(
     task_id: str,
     snapshot: LiveSnapshot,
     width: int,
+    now: datetime,
 ) -> Line:
     status = "pending" if task is None else task.status
     tone = STATUS_TONES[status]
@@ -77,13 +88,14 @@ def _task_line(
         done, rest = bar(n_frames / expected, 16)
         spans += [("  ", ""), (done, tone), (rest, "faint"), (f" {n_frames / expected:4.0%}", "")]
     spans.append((f"  {grouped(n_frames)} frames", "dim"))
+    eta_s = None if view is None else view.eta_s(now)
+    if eta_s is not None and not snapshot.ended:
+        spans.append((f"  {duration(eta_s)} left", ""))
     if snapshot.processing_ms is not None:
         spans.append((f" in {duration(snapshot.processing_ms / 1000)}", "dim"))
     provider = snapshot.provider or (task.provider if task else None)
     if provider:
         spans.append((f"  {provider}", "dim"))
-    if snapshot.error:
-        spans.append((f"  {snapshot.error}", "bad"))
     return tuple(spans)
 
 
@@ -97,8 +109,11 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
             (f"  {grouped(max(0, behind))} bytes behind, l returns", "dim"),
         ]
     elif snapshot.ended:
-        spans = [("■ END", "good!"), (f" at byte {grouped(snapshot.offset)}", "")]
+        tone = "bad" if snapshot.finish == "error" else "good"
+        spans = [("■ END", f"{tone}!"), (f" at byte {grouped(snapshot.offset)}", "")]
         spans.append((f"  {snapshot.finish}", "bad" if snapshot.finish == "error" else "dim"))
+    elif note[1] != "dim":
+        spans = [("▲ LIVE", f"{note[1]}!"), (f" byte {grouped(snapshot.offset)}", "")]
     else:
         spans = [("● LIVE", "good!"), (f" byte {grouped(snapshot.offset)}", "")]
     if note[0]:
@@ -106,9 +121,14 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
     return tuple(spans)
 
 
-def target_rows(targets: Sequence[Target], tracks: Iterable[TrackLife]) -> list[Row]:
-    """Return the targets' rows, sorted by track; `tracks` gives how often each track was seen."""
-    seen = {track.track_id: track.n_seen for track in tracks}
+def target_rows(
+    targets: Sequence[Target], tracks: Iterable[TrackLife], *, is_held: bool
+) -> list[Row]:
+    """Return the targets' rows, sorted by track, in the order of `TARGET_COLUMNS`.
+
+    `tracks` gives how often each track was seen so far, or, if `is_held`, since which frame.
+    """
+    seen = {track.track_id: track.first_frame if is_held else track.n_seen for track in tracks}
     rows: list[Row] = []
     for i, target in enumerate(sorted(targets, key=lambda t: (t.track_id == 0, t.track_id))):
         tone = track_tone(target.track_id) if target.track_id else "dim"
@@ -121,13 +141,17 @@ def target_rows(targets: Sequence[Target], tracks: Iterable[TrackLife]) -> list[
                     ((f"#{target.track_id}" if target.track_id else "-", f"{tone}!"),),
                     ((target.class_name, tone),),
                     ((f"{target.confidence:.2f}", ""),),
-                    ((str(seen.get(target.track_id, "")), "dim"),),
+                    ((_number(seen.get(target.track_id)), "dim"),),
                     ((text, "!"),),
                     ((f"{roi.left},{roi.top} {roi.width}x{roi.height}", "dim"),),
                 ),
             )
         )
     return rows
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else grouped(number)
 
 
 def event_row(line: LogLine) -> Row:
@@ -175,11 +199,11 @@ class EventRows(Sequence[Row]):
 def figure_lines(
     snapshot: LiveSnapshot, classes_now: dict[str, int], width: int, height: int
 ) -> list[Line]:
-    """Return throughput, latency and counts per class: targets now, and all tracks so far."""
+    """Return throughput, gaps between chunks, and counts per class: targets now, all tracks."""
     spark = max(4, width - 26)
     now = snapshot.rates[-1] if snapshot.rates else None
-    middle = quantile(snapshot.latencies_ms, 0.5)
-    high = quantile(snapshot.latencies_ms, 0.95)
+    middle = quantile(snapshot.gaps_ms, 0.5)
+    high = quantile(snapshot.gaps_ms, 0.95)
     lines: list[Line] = [
         (
             ("chunks/s ", "dim"),
@@ -188,9 +212,9 @@ def figure_lines(
             (f" max {max(snapshot.rates):.0f}" if snapshot.rates else "", "dim"),
         ),
         (
-            ("ms/frame ", "dim"),
+            ("gap, ms  ", "dim"),
             (f"{middle if middle is not None else 0:>6.0f} ", "!"),
-            (f"{sparkline(snapshot.latencies_ms, spark):<{spark}}", "accent"),
+            (f"{sparkline(snapshot.gaps_ms, spark):<{spark}}", "accent"),
             (f" p95 {high:.0f}" if high is not None else "", "dim"),
         ),
     ]
@@ -213,88 +237,3 @@ def figure_lines(
             )
         )
     return lines[:height]
-
-
-def timeline_lines(
-    snapshot: LiveSnapshot, marked_frame: int | None, width: int, height: int
-) -> list[Line]:
-    """Return a timeline of the tracks seen last, oldest on top, with an axis of frames.
-
-    `marked_frame` is the held frame; it is marked with a vertical line.
-    """
-    rows = height - 1
-    cells = width - _LABEL_CELLS
-    if not snapshot.tracks or rows < 1 or cells < 4:
-        text = "No track yet." if not snapshot.ended else "No track in this video."
-        return [((text, "dim"),)]
-    last = max(snapshot.last_frame, snapshot.first_frame + 1)
-    first = snapshot.first_frame
-    marked = None if marked_frame is None else _cell(marked_frame, first, last, cells)
-    recent = sorted(snapshot.tracks, key=lambda track: (-track.last_frame, -track.n_seen))[:rows]
-    lines: list[Line] = []
-    for track in sorted(recent, key=lambda track: (track.first_frame, track.track_id)):
-        tone = track_tone(track.track_id)
-        here = track.last_frame == snapshot.last_frame
-        label = f"#{track.track_id} {track.text or track.class_name}"
-        label_tone = f"{tone}!" if here else tone
-        lines.append(
-            (
-                (f"{cut(label, _LABEL_CELLS - 1):<{_LABEL_CELLS}}", label_tone),
-                *_bar_spans(track, first, last, cells, marked, tone),
-            )
-        )
-    lines += [()] * (rows - len(lines))
-    lines.append(_axis(first, last, cells, marked, marked_frame))
-    return lines
-
-
-def _bar_spans(
-    track: TrackLife, first: int, last: int, cells: int, marked: int | None, tone: str
-) -> list[Span]:
-    row = [" "] * cells
-    for start, end in track.spans:
-        for at in range(_cell(start, first, last, cells), _cell(end, first, last, cells) + 1):
-            row[at] = "━"
-    spans: list[Span] = []
-    for at, mark in enumerate(row):
-        if at == marked:
-            spans.append(("┃" if mark == " " else "╋", "warn!"))
-        elif spans and spans[-1][1] == (tone if mark == "━" else "faint"):
-            spans[-1] = (
-                spans[-1][0] + (mark if mark == "━" else "·" if at % 8 == 0 else " "),
-                spans[-1][1],
-            )
-        else:
-            spans.append(
-                (
-                    mark if mark == "━" else "·" if at % 8 == 0 else " ",
-                    tone if mark == "━" else "faint",
-                )
-            )
-    return spans
-
-
-def _axis(first: int, last: int, cells: int, marked: int | None, marked_frame: int | None) -> Line:
-    left, right = grouped(first), grouped(last)
-    middle = cells - len(left) - len(right)
-    if marked is None or marked_frame is None or middle < 12:
-        return (
-            (f"{'frame':<{_LABEL_CELLS}}", "dim"),
-            (left, "dim"),
-            (" " * max(1, middle), ""),
-            (right, "dim"),
-        )
-    text = grouped(marked_frame)
-    at = max(1, min(middle - len(text) - 1, marked - len(left) - len(text) // 2))
-    return (
-        (f"{'frame':<{_LABEL_CELLS}}", "dim"),
-        (left, "dim"),
-        (" " * at, ""),
-        (text, "warn!"),
-        (" " * (middle - at - len(text)), ""),
-        (right, "dim"),
-    )
-
-
-def _cell(frame: int, first: int, last: int, cells: int) -> int:
-    return max(0, min(cells - 1, (frame - first) * cells // (last - first + 1)))

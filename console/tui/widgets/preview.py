@@ -8,6 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from console.tui.drawing.frame_image import Shown, blocks, with_boxes
+from console.tui.drawing.styled_text import Line
 from console.tui.widgets.canvas import Lines, ink_of
 
 
@@ -70,8 +71,9 @@ class Preview(Container):
 
     DEFAULT_CSS = """
     Preview { align: center middle; background: $surface;
-        & > Lines { display: none; width: auto; max-width: 90%; }
-        &.-empty > Lines { display: block; }
+        & > .preview-note { display: none; width: auto; max-width: 90%; }
+        & > .preview-caption { dock: bottom; width: 1fr; padding: 0 1; }
+        &.-empty > .preview-note { display: block; }
         &.-empty > BlockPicture, &.-empty > PixelPicture { display: none; }
     }
     """
@@ -85,6 +87,7 @@ class Preview(Container):
     def compose(self) -> ComposeResult:
         yield Lines(classes="preview-note")
         yield self._picture
+        yield Lines(classes="preview-caption")
 
     @property
     def shown(self) -> Shown | None:
@@ -104,7 +107,11 @@ class Preview(Container):
         """Show a text instead of an image."""
         self._shown = None
         self._picture.show(None, None)
-        note = self.query_one(Lines)
+        note = self.query_one(".preview-note", Lines)
         note.styles.width = len(text)
         note.show([((text, "dim"),)])
         self.add_class("-empty")
+
+    def say_below(self, line: Line) -> None:
+        """Show a line below the image; an empty one takes no room."""
+        self.query_one(".preview-caption", Lines).show([line] if line else [])

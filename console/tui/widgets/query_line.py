@@ -83,15 +83,23 @@ class QueryLine(Vertical):
         return self._text
 
     def compose(self) -> ComposeResult:
-        yield Input(placeholder=self._hint, id=self._input_id, compact=True, max_length=MAX_LENGTH)
+        yield Input(
+            placeholder=self._hint,
+            id=self._input_id,
+            compact=True,
+            max_length=MAX_LENGTH,
+            disabled=True,
+        )
         yield Chips((), "/ ")
         yield Lines(classes="query-fault")
 
     def edit(self) -> None:
-        """Show the input and focus it."""
+        """Show the input and focus it at once, so that the next key is its first letter."""
         self.add_class("-shown")
         self.remove_class("-chips")
-        self.query_one(Input).focus()
+        field = self.query_one(Input)
+        field.disabled = False
+        self.screen.set_focus(field)
 
     def set_text(self, text: str) -> None:
         """Take a query as if it had been entered; raises `QueryError`."""
@@ -151,6 +159,7 @@ class QueryLine(Vertical):
     def _show_chips(self) -> None:
         names = tuple(render_term(term, self._vocabulary) for term in self._query.terms)
         self.query_one(Chips).rename(names)
+        self.query_one(Input).disabled = True  # a hidden input must not have the focus
         self.set_class(bool(names), "-shown")
         self.add_class("-chips")
 

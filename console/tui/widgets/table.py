@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from console.tui.drawing.styled_text import Line
 from console.tui.drawing.table_layout import Column, Row, column_at, row_keys, row_line, title_line
+from console.tui.keys import LISTS, bindings
 from console.tui.widgets.canvas import ink_of
 
 
@@ -35,15 +36,7 @@ class Listing(ScrollView, can_focus=True):
         & > .listing--hover { background: $foreground 5%; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "edge(-1)", "First", show=False),
-        Binding("end,G", "edge(1)", "Last", show=False),
-        Binding("enter", "choose", "Choose", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(LISTS))
 
     cursor: reactive[int] = reactive(0, repaint=False)
     hovered: reactive[int] = reactive(-1, repaint=False)
@@ -117,13 +110,24 @@ class Listing(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self.columns = tuple(columns)
+        self._columns = tuple(columns)
         self.empty = empty
         self._rows: Sequence[Row] = ()
         self._by_person = False
+        self._placed_by_person = False
         self._sorted_by: tuple[str, bool] | None = None
         self._told: str | None = None
         self._base: Style | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Sequence[Column]) -> None:
+        if tuple(columns) != self._columns:
+            self._columns = tuple(columns)
+            self.refresh()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -139,6 +143,11 @@ class Listing(ScrollView, can_focus=True):
         """The keys of the visible rows."""
         top = self.scroll_offset.y
         return row_keys(self._rows)[top : top + max(0, self.size.height - 1)]
+
+    @property
+    def key_of_person(self) -> str | None:
+        """The key of the cursor's row if the user moved the cursor there, and not `show`."""
+        return self.key if self._placed_by_person else None
 
     def show(
         self,
@@ -159,8 +168,10 @@ class Listing(ScrollView, can_focus=True):
         place = self._place(held) if at is None else at % max(1, len(rows))
         moved = place != self.cursor
         self.set_reactive(Listing.cursor, place)
-        if at is not None and moved:
-            self._reveal()
+        if at is not None:
+            self._placed_by_person = False
+            if moved:
+                self._reveal()
         if old and rows and before == (self.cursor, sorted_by, self.scroll_y):
             self._refresh_changed(old)
         else:
@@ -281,8 +292,9 @@ class Listing(ScrollView, can_focus=True):
 
     def _go(self, place: int) -> None:
         """Move the cursor on behalf of the user."""
-        self._by_person = True
+        before, self._by_person = self.cursor, True
         self.cursor = place
+        self._placed_by_person |= self.cursor != before
         self._by_person = False
 
     def _place(self, key: str | None) -> int:

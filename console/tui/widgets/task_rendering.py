@@ -27,7 +27,7 @@ COLUMNS = (
     Column("status", "STATUS", 11),
     Column("progress", "PROGRESS", 19),
     Column("fps", "FPS", 5, right=True, rank=2),
-    Column("eta", "ETA", 6, right=True, rank=4),
+    Column("eta", "ETA", 6, right=True, rank=2),
     Column("age", "AGE", 6, right=True),
     Column("source", "SOURCE", 18, flex=3),
     Column("steps", "STEPS", 16, flex=2, rank=3),
@@ -88,7 +88,7 @@ def progress_line(view: TaskView, cells: int = _BAR_CELLS) -> Line:
         return ((f"{grouped(n_frames)} frames", "dim"),) if n_frames else (("·", "faint"),)
     done, rest = bar(fraction, cells)
     tone = STATUS_TONES[task.status]
-    percent = f" {fraction:4.0%}" if task.status != "succeeded" else f" {grouped(n_frames)} fr"
+    percent = f" {fraction:4.0%}" if task.status != "succeeded" else f" {grouped(n_frames)} f"
     return ((done, tone), (rest, "faint"), (percent, "dim"))
 
 
@@ -147,6 +147,8 @@ def _facts(view: TaskView, now: datetime) -> Iterator[tuple[str, str | None]]:
     of = f" of {_about(progress)}{grouped(total)}" if total and task.status != "succeeded" else ""
     yield "frames", f"{grouped(progress.processed_frames)}{of}"
     yield "tracks", None if task.tracks is UNSET else grouped(task.tracks)
+    eta = view.eta_s(now)
+    yield "left", duration(eta) if eta is not None else None
     speed = view.rate_fps(now)
     yield "speed", f"{rate(speed)} frames/s" if speed else None
     yield "video", _video(progress)

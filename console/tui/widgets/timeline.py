@@ -3,7 +3,8 @@
 from console.tui.drawing.styled_text import Line
 from console.tui.view_models.live_stream import LiveSnapshot
 from console.tui.widgets.canvas import Canvas
-from console.tui.widgets.live_rendering import figure_lines, timeline_lines
+from console.tui.widgets.live_rendering import figure_lines
+from console.tui.widgets.timeline_rendering import timeline_lines
 
 
 class Timeline(Canvas):

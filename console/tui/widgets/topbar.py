@@ -9,12 +9,13 @@ from textual.reactive import reactive
 
 from console.tui.drawing.styled_text import Line, length
 from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.health import Health
 from console.tui.widgets.canvas import Canvas
 
 TABS = (("tasks", "Tasks"), ("live", "Live"), ("tracks", "Tracks"), ("system", "System"))
 _STATES = {
     "connecting": ("◌", "connecting", "dim"),
-    "online": ("●", "ready", "good"),
+    "online": ("●", "online", "dim"),
     "slow": ("◐", "slow", "warn"),
     "away": ("✖", "away", "bad"),
     "refused": ("✖", "key refused", "bad"),
@@ -28,6 +29,7 @@ class TopBar(Canvas):
     DEFAULT_CSS = "TopBar { height: 1; background: $panel; }"
     active: reactive[str] = reactive("tasks")
     link: reactive[ConnectionState] = reactive(ConnectionState())
+    health: reactive[Health] = reactive(Health())
     project: reactive[str | None] = reactive(None)
     BRAND: ClassVar[Line] = ((" ▞▚ ", "accent!"), ("framewire", "!"), ("  ", ""))
 
@@ -36,18 +38,24 @@ class TopBar(Canvas):
             super().__init__()
             self.tab = tab
 
-    def __init__(self, project: str | None, url: str) -> None:
+    def __init__(self, project: str | None, url: str, *, readonly: bool) -> None:
         super().__init__(id="topbar")
+        self._readonly = readonly
         self._url = url.partition("://")[2] or url
         self.set_reactive(TopBar.project, project)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
-        return [top_line(width, self.active, self.link, self.project, self._url, self.BRAND)]
+        brand: Line = (*self.BRAND, (" read-only ", "warn!")) if self._readonly else self.BRAND
+        state = link_or_health(self.link, self.health)
+        return [top_line(width, self.active, state, self.project, self._url, brand)]
 
     def watch_active(self) -> None:
         self.redraw()
 
     def watch_link(self) -> None:
+        self.redraw()
+
+    def watch_health(self) -> None:
         self.redraw()
 
     def watch_project(self) -> None:
@@ -66,20 +74,30 @@ class TopBar(Canvas):
         return 1
 
 
+def link_or_health(link: ConnectionState, health: Health) -> Line:
+    """Return the worst that is known: the connection's state, else the service's health.
+
+    "Ready" is said only of a service all parts of which have answered.
+    """
+    latency = f" {link.latency_ms} ms" if link.latency_ms is not None else ""
+    mark, word, tone = _STATES[link.state]
+    if link.state == "online" and health.faults:
+        mark, word, tone = "▲", health.words, "bad"
+    elif link.state == "online" and health.is_known:
+        mark, word, tone = "●", "ready", "good"
+    return ((f"{mark} {word}", f"{tone}!"), (latency, "dim"), (" ", ""))
+
+
 def top_line(
-    width: int, active: str, link: ConnectionState, project: str | None, url: str, brand: Line
+    width: int, active: str, state: Line, project: str | None, url: str, brand: Line
 ) -> Line:
     """Return the line; if it is too narrow, the URL is omitted first, then the project."""
     tabs: list[tuple[str, str]] = [*brand]
     for i, (name, title) in enumerate(TABS):
         tabs.append((_tab(i, title), "accent!" if name == active else "dim"))
-    mark, word, tone = _STATES[link.state]
-    latency = f" {link.latency_ms} ms" if link.latency_ms is not None else ""
-    health: Line = ((f"{mark} {word}", f"{tone}!"), (latency, "dim"), (" ", ""))
-    rights: list[Line] = [health]
     where: Line = ((url, "dim"), ("   ", ""))
     whose: Line = ((project or "", "info!"), ("  ", "")) if project else ()
-    rights = [(*whose, *where, *health), (*whose, *health), health, ()]
+    rights: list[Line] = [(*whose, *where, *state), (*whose, *state), state, ()]
     for right in rights:
         space = width - length(tabs) - length(right)
         if space >= 1:

@@ -29,7 +29,7 @@ def tell(**event: object) -> None:
 
 class Teller:
     def child_ready(self, name: str, after_s: float) -> None:
-        tell(ready=name)
+        tell(ready=name, after_s=after_s)
 
     def child_died(self, name: str, code: int, restart_s: float | None, log: list[str]) -> None:
         tell(died=name, code=code, restart_s=restart_s, log=log)

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,15 @@ def gone(pids: Iterable[int]) -> Callable[[], bool]:
 def test_a_killed_child_comes_back_and_its_last_lines_are_told(family: Family) -> None:
     first = family.event("up")["up"]["first"]
     grandchild = family.pids_of("first")[1]
+    killed_s = time.monotonic()
     os.kill(first, signal.SIGKILL)
     died = family.event("died")
     assert (died["died"], died["code"], died["restart_s"]) == ("first", -9, 0.5)
     assert died["log"] == [f"last words of {first}"]
-    assert family.event("ready") == {"ready": "first"}
+    ready = family.event("ready")
+    assert ready["ready"] == "first"
+    # It is counted from its restart, which was after the kill; not from the stack's start.
+    assert ready["after_s"] <= time.monotonic() - killed_s
     assert family.pids_of("first")[0] != first
     until(gone([grandchild]), "the killed child's own child ends with it")
 

@@ -48,6 +48,7 @@ def make_console(
     given = {
         "tasks_s": 0.3,
         "system_s": 0.3,
+        "health_s": 0.3,
         "draw_s": 0.03,
         "tracks_s": 3600.0,
     } | settings

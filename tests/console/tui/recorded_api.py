@@ -56,6 +56,11 @@ class Script:
         """Return the bodies (POST, PATCH) or queries (GET) of the requests to `path`."""
         return [body for m, p, body in self.requests if (m, p) == (method, path)]
 
+    def refuse(self, request: str, status: int, code: str, detail: str, **more: Any) -> None:
+        """Answer `METHOD path` with this problem."""
+        problem = {"type": "about:blank", "title": code, "status": status, "code": code}
+        self.refused[request] = problem | {"detail": detail} | more
+
     def tasks(self) -> list[dict[str, Any]]:
         tasks: list[dict[str, Any]] = self.answers["tasks"]["data"]
         return tasks

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -74,16 +75,22 @@ def test_the_console_runs_in_a_browser(page_url: str, script: Script) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 860})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(page_url)
         page.wait_for_selector(".xterm", state="attached")
         wait_asked(page, script, "/v1/video/tasks")
-        page.locator(".xterm-helper-textarea").focus()
-        page.keyboard.press("4")
+        assert page.title() == "framewire console"
+        page.wait_for_selector(".xterm-helper-textarea:focus", state="attached")
+        page.keyboard.press("4")  # without a click
         wait_asked(page, script, "/v1/system")
         page.keyboard.press("3")
         wait_asked(page, script, "/v1/video/tracks")
         page.wait_for_timeout(500)  # the page draws what the console sent
         png = page.screenshot()
+        own = page_url.partition("://")[2].partition("/")[0]
+        hosts = {urlsplit(url).netloc for url in asked if not url.startswith("data:")}
+        assert hosts == {own}
         browser.close()
     assert_colourful(png)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.tui.view_models.live_stream import FrameIndex, LiveFold, LogLine, read_line
+from console.tui.view_models.frame_index import FrameIndex
+from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
 from console.tui.view_models.seek_window import SeekWindow, hold_last, parse_place
 from streamproc.contract.chunk import (
     CHUNK_OBJECT,
@@ -96,11 +97,29 @@ def test_targets_without_a_track_are_counted_now_and_never_as_tracks() -> None:
 
 def test_rates_leave_the_running_second_out_and_show_silence() -> None:
     fold = LiveFold()
-    datas = list(events(*(chunk(i) for i in range(6))))
-    fold.apply(datas[:4], 100.2)
-    fold.apply(datas[4:], 103.9)
-    assert fold.snapshot(104.0).rates == (4.0, 0.0, 0.0, 2.0)
-    assert fold.snapshot(103.95).rates == (4.0, 0.0, 0.0)
+    # 40 ms apart: frames 0 to 24 in second 0 of the task, then two chunks in second 3
+    datas = list(events(*(chunk(i) for i in (*range(25), 75, 99))))
+    fold.apply(datas, 100.0)  # the last chunk is from 3.96 s
+    assert fold.snapshot(100.03).rates == (25.0, 0.0, 0.0)
+    assert fold.snapshot(100.05).rates == (25.0, 0.0, 0.0, 2.0)
+    assert fold.snapshot(102.05).rates == (25.0, 0.0, 0.0, 2.0, 0.0, 0.0)
+
+
+def test_rates_are_those_of_the_task_however_fast_its_log_is_read() -> None:
+    datas = list(events(*(chunk(i) for i in range(500))))  # 20 s at 25 per second
+    replayed, followed = LiveFold(), LiveFold()
+    replayed.apply(datas, 1000.0)
+    for i, event in enumerate(datas):
+        followed.apply([event], 980.04 + 0.04 * i)
+    assert set(replayed.snapshot(1000.1).rates) == {25.0}
+    assert replayed.snapshot(1000.1).rates == followed.snapshot(1000.1).rates
+    assert set(replayed.snapshot(1000.1).gaps_ms) == {40.0}
+
+
+def test_an_ended_task_keeps_its_last_rates() -> None:
+    fold = LiveFold()
+    fold.apply(events(*(chunk(i) for i in range(100)), chunk(100, reason="stop")), 50.0)
+    assert fold.snapshot(5000.0).rates == fold.snapshot(50.0).rates == (25.0, 25.0, 25.0)
 
 
 def test_memory_is_bounded_whatever_comes() -> None:
@@ -162,16 +181,34 @@ def test_a_byte_and_a_frame_are_found_or_said_to_be_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [("48213", ("byte", 48213)), ("b48 213", ("byte", 48213)), ("f120", ("frame", 120)),
-     ("frame 7", ("frame", 7)), ("Byte 0", ("byte", 0))],
+     ("frame 7", ("frame", 7)), ("Byte 0", ("byte", 0)), ("12:30", ("time", 750_000)),
+     ("1:02:03.5", ("time", 3_723_500)), ("0:00", ("time", 0))],
 )  # fmt: skip
 def test_places_are_read(text: str, place: tuple[str, int]) -> None:
     assert parse_place(text) == place
 
 
-@pytest.mark.parametrize("text", ["", "f", "-3", "1.5", "frame x", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "f", "-3", "1.5", "frame x", "٣", "12:", ":30", "1:2:3:4", "9" * 16, "٣:00"]
+)
 def test_places_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a byte such as"):
         parse_place(text)
+
+
+def test_a_time_is_found_whatever_the_frames_intervals_are() -> None:
+    times_s = [0.0, 0.5, 0.52, 4.0, 4.04, 9.0]
+    infos = [StreamInfo(i, 6, i + 1, 0, 25.0, 0, time_s=t) for i, t in enumerate(times_s)]
+    datas = [
+        encode_chunk(Chunk("mm-pipe-x", CHUNK_OBJECT, info, Delta((Result(0, ()),)), None))
+        for info in infos
+    ]
+    view = SeekWindow(tuple(read_line(event) for event in events(*datas)), 0)
+    for wanted_s in (0.0, 0.4, 0.5, 0.51, 3.0, 4.04, 8.9, 9.0):
+        found = view.at_time(round(wanted_s * 1000))
+        assert found is not None
+        assert found.cursor == next(i for i, t in enumerate(times_s) if t >= wanted_s)
+    assert view.at_time(9001) is None
 
 
 def test_a_line_tells_its_chunk() -> None:

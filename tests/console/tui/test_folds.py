@@ -14,7 +14,7 @@ from console.client.curl import curl
 from console.errors import ApiProblem, UnreachableError
 from console.tui.drawing.formatting import bar, duration, grouped, size, sparkline
 from console.tui.drawing.frame_image import fitting
-from console.tui.drawing.styled_text import fitted, folded, length
+from console.tui.drawing.styled_text import fitted, folded, length, wrapped
 from console.tui.drawing.table_layout import GAP, Column, fit
 from console.tui.export import encode_rows
 from console.tui.view_models.connection import MAX_PAUSE_S, ConnectionState
@@ -218,3 +218,26 @@ def test_an_export_has_every_column_that_any_row_has() -> None:
     assert data.splitlines()[0].startswith(b"task,track_id,class,")
     with pytest.raises(ValueError, match=r"\.json or \.csv"):
         encode_rows((), Path("a.txt"))
+
+
+@given(st.lists(st.text("ab 漢", max_size=30), max_size=4), st.integers(2, 20))
+def test_words_are_wrapped_whole_and_nothing_is_lost(texts: list[str], width: int) -> None:
+    line = tuple((text, "dim") for text in texts)
+    rows = wrapped(line, width)
+    whole = "".join(text for row in rows for text, _ in row)
+    assert whole.replace(" ", "") == "".join(texts).replace(" ", "")
+    for row in rows:
+        shown = "".join(text for text, _ in row).rstrip()
+        assert length(((shown, ""),)) <= width
+
+
+def test_a_word_is_split_only_if_no_line_has_room_for_it() -> None:
+    rows = wrapped((("one two ", "dim"), ("three four", "bad")), 9)
+    assert rows == [(("one ", "dim"), ("two ", "dim")), (("three ", "bad"),), (("four", "bad"),)]
+    rows = wrapped((("a /a/path/that/is/long b", ""),), 8)
+    assert ["".join(text for text, _ in row) for row in rows] == [
+        "a ",
+        "/a/path/",
+        "that/is/",
+        "long b",
+    ]

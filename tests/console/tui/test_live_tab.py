@@ -1,17 +1,20 @@
 """The Live tab: following, holding, seeking, cuts."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from textual.geometry import Region
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.live import LiveTab
+from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.table import Listing
-from streamproc.contract.framing import parse_events
+from streamproc.contract.framing import frame_event, parse_events
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import notes
@@ -165,6 +168,111 @@ async def test_a_place_that_is_none_is_refused_in_the_dialog(
         assert live(console).held is None
 
 
+async def test_a_held_frame_has_its_own_tracks_and_says_since_when(
+    console: ConsoleApp, script: Script
+) -> None:
+    seen: dict[int, list[int]] = {}
+    for event in parse_events(script.log):
+        if event.data == b"[DONE]":
+            continue
+        chunk = json.loads(event.data)
+        for result in chunk["delta"]["results"]:
+            for target in result["targets"]:
+                seen.setdefault(target["track_id"], []).append(chunk["stream_info"]["frame_index"])
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        targets = console.query_one("#targets")
+        title = Region(0, 0, targets.size.width, 1)  # as drawn, not as it would be drawn again
+        last = {track: len(frames) for track, frames in seen.items() if frames[-1] == 118}
+        lines = text_of(targets).splitlines()
+        assert "SEEN" in lines[0]
+        for track, n_seen in last.items():
+            (line,) = (line for line in lines if f"#{track} " in line)
+            assert line.split()[3] == str(n_seen)
+        await pilot.press("space")
+        await until(pilot, lambda: "SINCE" in targets.render_lines(title)[0].text)
+        await pilot.press("l")
+        await until(pilot, lambda: "SEEN" in targets.render_lines(title)[0].text)
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = "f30"
+        await pilot.press("enter")
+        await until(pilot, lambda: live(console).held is not None)
+        await until(pilot, lambda: "SINCE" in text_of(targets))
+        lines = text_of(targets).splitlines()
+        then = {track: frames[0] for track, frames in seen.items() if 30 in frames}
+        assert then
+        for track, first in then.items():
+            (line,) = (line for line in lines if f"#{track} " in line)
+            assert line.split()[3] == str(first)
+            assert f"#{track} " in text_of(console.query_one("#timeline"))
+
+
+async def test_a_picture_that_is_behind_says_its_frame_and_age(
+    console: ConsoleApp, script: Script
+) -> None:
+    times_s = iter(range(1000, 100_000))
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        preview = console.query_one(Preview)
+        caption = preview.query_one(".preview-caption")
+        await until(pilot, lambda: "frame 118" in text_of(caption))
+        assert "old" not in text_of(caption)
+        for frame in range(118):
+            path = f"/v1/video/tasks/{script.log_task}/frames/{frame}.jpg"
+            script.refuse(f"GET {path}", 503, "source_unavailable", "away")
+        console.backend.clock.monotonic_s = lambda: float(next(times_s))  # type: ignore[method-assign] # planted
+        await pilot.press("comma", "comma")
+        held = live(console).held
+        assert held is not None
+        wanted = f"s old; the targets are of frame {held.line.frame}"
+        await until(pilot, lambda: wanted in text_of(caption))
+        assert text_of(caption).strip().startswith("frame 118, ")
+
+
+async def test_a_failed_task_says_its_error_in_red_and_has_no_picture_to_wait_for(
+    console: ConsoleApp, script: Script
+) -> None:
+    failed = next(task for task in script.tasks() if task["status"] == "failed")
+    failed["error"]["message"] = "It went wrong " * 12 + "at the end"
+    usage = {"processed_frames": 0, "processing_time_ms": 5}
+    last = json.loads(list(parse_events(script.log))[-2].data) | {
+        "finish_reason": "error",
+        "error": {"code": "made_up", "message": failed["error"]["message"]},
+        "usage": usage,
+    }
+    script.log = frame_event(json.dumps(last).encode(), 0)
+    async with console.run_test(size=(100, 36)) as pilot:
+        await pilot.press("2")
+        live(console).task_id = failed["id"]
+        await until(pilot, lambda: "■ END" in head(console))
+        assert "at the end (made_up)" in " ".join(head(console).split())
+        lines = console.query_one("#live-head", Lines)._shown
+        assert ("■ END", "bad!") in lines[1]
+        note = console.query_one("#preview .preview-note")
+        await until(pilot, lambda: "ended without a frame" in text_of(note))
+
+
+async def test_a_seek_to_a_time_lands_on_the_first_frame_from_then_on(
+    console: ConsoleApp, script: Script
+) -> None:
+    chunks = [e for e in parse_events(script.log) if e.data != b"[DONE]"]
+    infos = [(json.loads(event.data)["stream_info"], event) for event in chunks]
+    wanted = next(
+        event
+        for info, event in infos
+        if info.get("time_s", info["frame_index"] / info["fps"]) >= 4.7
+    )
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = "0:04.7"
+        await pilot.press("enter")
+        await until(pilot, lambda: live(console).held is not None)
+        held = live(console).held
+        assert held is not None
+        assert held.line.start == wanted.start
+
+
 async def test_a_chosen_line_of_the_log_is_held(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await follow(pilot, console, script)
@@ -270,10 +378,11 @@ async def test_a_task_is_opened_by_its_id_and_cancelled(
         console.screen.query_one("#answer", Input).value = script.log_task
         await pilot.press("enter")
         assert live(console).task_id == script.log_task
+        path = f"/v1/video/tasks/{script.log_task}/cancel"
         await pilot.press("c")
-        await until(
-            pilot, lambda: script.asked("POST", f"/v1/video/tasks/{script.log_task}/cancel")
-        )
+        assert not script.asked("POST", path)
+        await pilot.press("y")
+        await until(pilot, lambda: script.asked("POST", path))
 
 
 async def test_an_unknown_task_is_said_plainly(console: ConsoleApp) -> None:

@@ -28,7 +28,7 @@ async def test_an_api_that_is_away_is_asked_again_and_found(script: Script) -> N
         with recorded_api(script, port=int(url.rpartition(":")[2])):
             await until(pilot, lambda: "vtest.avi" in text_of(console.query_one("#task-list")))
             assert not notice(console)
-            assert "● ready" in text_of(console.query_one("#topbar"))
+            await until(pilot, lambda: "● ready" in text_of(console.query_one("#topbar")))
 
 
 async def test_a_wrong_key_is_said_plainly(url: str) -> None:

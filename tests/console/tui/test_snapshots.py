@@ -33,6 +33,7 @@ async def tasks(pilot: Any, console: ConsoleApp, script: Script) -> None:
         pilot, lambda: text_of(listing).count("vtest.avi") == 4 and "upload" in text_of(listing)
     )
     await until(pilot, lambda: "model" in text_of(console.query_one("#task-facts")))
+    await until(pilot, lambda: "ready" in text_of(console.query_one("#topbar")))
 
 
 async def live(pilot: Any, console: ConsoleApp, script: Script) -> None:
@@ -89,8 +90,16 @@ async def settled(pilot: Any, console: ConsoleApp) -> None:
     raise AssertionError("the picture never stands still")
 
 
+async def asking(pilot: Any, console: ConsoleApp, script: Script) -> None:
+    await tasks(pilot, console, script)
+    await pilot.press("c")
+    await until(pilot, lambda: "vtest.avi" in text_of(console.screen.query_one("#facts")))
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("look", [tasks, live, tracks, system, submit], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "look", [tasks, live, tracks, system, submit, asking], ids=lambda f: f.__name__
+)
 def test_look(
     snap_compare: Any, url: str, script: Script, look: Look, size: tuple[int, int]
 ) -> None:

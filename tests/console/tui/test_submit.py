@@ -2,11 +2,12 @@
 
 import base64
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Select
+from textual.widgets import Input, Select, Static
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.file_picker import PickFileScreen, VideoTree
@@ -15,7 +16,7 @@ from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models import submit_form
 from console.tui.widgets.field import Field
 from console.tui.widgets.step_editor import StepEditor
-from tests.console.tui.conftest import until
+from tests.console.tui.conftest import make_console, until
 from tests.console.tui.recorded_api import Script
 
 SIZE = (140, 50)
@@ -212,6 +213,48 @@ async def test_the_curl_command_is_the_same_request(
         assert b'"pending"' in done.stdout
         by_form, by_curl = script.asked("POST", PATH)
         assert by_curl == by_form
+
+
+async def test_the_curl_command_names_a_file_below_a_root_as_the_request_does(
+    url: str, script: Script, tmp_path: Path
+) -> None:
+    clip = tmp_path / "a clip.mp4"
+    clip.write_bytes(b"bytes of a clip")
+    console = make_console(url)
+    console.backend.endpoint = replace(console.backend.endpoint, file_roots=(tmp_path,))
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, console)
+        field(screen, submit_form.SOURCE).value = str(clip)
+        shown = screen.query_one("#submit-curl", Static)
+        await until(pilot, lambda: "a%20clip.mp4" in str(shown.content))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: script.asked("POST", PATH))
+        (body,) = script.asked("POST", PATH)
+        assert body["input"][0]["url"] == f"file://{tmp_path}/a%20clip.mp4"
+        assert f'"url": "file://{tmp_path}/a%20clip.mp4"' in str(shown.content)
+
+
+async def test_an_error_is_folded_and_goes_when_its_field_is_edited(
+    console: ConsoleApp, script: Script
+) -> None:
+    message = "a word " * 40
+    errors = [
+        {"field": "input[0].range.end", "message": message},
+        {"field": "input[0].range.start", "message": "too late"},
+    ]
+    script.refuse(f"POST {PATH}", 422, "invalid_request", "two errors", errors=errors)
+    async with console.run_test(size=(80, 40)) as pilot:
+        screen = await opened(pilot, console)
+        field(screen, submit_form.SOURCE).value = "https://example.com/gate.mp4"
+        await pilot.press("ctrl+s")
+        end, start = (field(screen, f"input[0].range.{name}") for name in ("end", "start"))
+        await until(pilot, lambda: wrong(screen, end.path))
+        label = end.query_one(".field-error")
+        await until(pilot, lambda: label.size.height > 1)
+        assert label.size.width * label.size.height >= len(message)
+        end.value = "5"
+        await until(pilot, lambda: not wrong(screen, end.path))
+        assert wrong(screen, start.path) == "too late"
 
 
 async def test_a_file_is_picked(console: ConsoleApp, tmp_path: Path, monkeypatch: Any) -> None:

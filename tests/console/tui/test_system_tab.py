@@ -117,6 +117,24 @@ async def test_a_failed_task_is_opened(console: ConsoleApp, script: Script) -> N
         assert console.query_one(LiveTab).task_id == failed[0]
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_whole_message_of_the_chosen_failure_is_shown(
+    console: ConsoleApp, script: Script, size: tuple[int, int]
+) -> None:
+    first, second = (task for task in script.tasks() if task["status"] == "failed")
+    first["error"]["message"] = "The first of them said this at some length, to the very end."
+    second["error"]["message"] = "another"
+    async with console.run_test(size=size) as pilot:
+        await pilot.press("4")
+        failures, message = console.query_one("#failures"), console.query_one("#failure")
+        await until(pilot, lambda: "MESSAGE" in text_of(failures))
+        words = first["error"]["message"].split()
+        await until(pilot, lambda: text_of(message).split() == words)
+        failures.focus()
+        await pilot.press("down")
+        await until(pilot, lambda: text_of(message) == "another")
+
+
 async def test_panes_are_resized_both_ways(console: ConsoleApp) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("4")
@@ -136,10 +154,10 @@ async def test_the_header_names_the_project_that_the_api_tells(url: str, script:
 
 
 async def test_refresh_asks_at_once(url: str, script: Script) -> None:
-    console = make_console(url, system_s=3600.0)
+    console = make_console(url, system_s=3600.0, health_s=3600.0)
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("4")
         await until(pilot, lambda: "worker-1" in text_of(console.query_one("#workers")))
-        assert len(script.asked("GET", "/v1/system")) == 1
+        n_asked = len(script.asked("GET", "/v1/system"))
         await pilot.press("r")
-        await until(pilot, lambda: len(script.asked("GET", "/v1/system")) == 2)
+        await until(pilot, lambda: len(script.asked("GET", "/v1/system")) == n_asked + 1)

@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
+from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tracks import TracksTab
@@ -141,6 +143,10 @@ async def test_words_are_asked_for_and_kept_with_the_query(
         await pilot.press(*"red", "enter")
         await until(pilot, lambda: "like_text" in script.asked("GET", PATH)[-1])
         assert "q" not in script.asked("GET", PATH)[-1]
+        # Back to the list before it, and then to all tracks.
+        await pilot.press("escape")
+        assert console.query_one(QueryLine).text == "class:truck"
+        assert not console.query_one("#track-like").has_class("-shown")
         await pilot.press("escape")
         await until(pilot, lambda: not {"q", "like_text"} & set(script.asked("GET", PATH)[-1]))
 
@@ -155,6 +161,77 @@ async def test_blank_words_ask_for_nothing(console: ConsoleApp, script: Script) 
         await until(pilot, lambda: not isinstance(console.screen, PromptScreen))
         assert tab(console).search is not None
         assert len(script.asked("GET", PATH)) == n_asked
+
+
+async def test_escape_goes_back_from_similar_tracks_to_the_list_and_its_cursor(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("slash", *"ped", "enter")
+        await until(pilot, lambda: script.asked("GET", PATH)[-1].get("q") == ["ped"])
+        await until(pilot, lambda: tab(console).found)
+        await pilot.press("down", "down")
+        chosen, listed = tab(console).selected, list(tab(console).found)
+        n_asked = len(script.asked("GET", PATH))
+        await pilot.press("m")
+        await until(pilot, lambda: "LIKE" in text_of(console.query_one("#track-list")))
+        await pilot.press("escape")
+        assert tab(console).found == listed
+        assert tab(console).selected == chosen
+        assert console.query_one(QueryLine).text == "ped"
+        assert len(script.asked("GET", PATH)) == n_asked + 1  # the similar ones alone
+        await pilot.press("escape")
+        await until(pilot, lambda: "q" not in script.asked("GET", PATH)[-1])
+
+
+async def test_a_search_for_similar_tracks_that_fails_leaves_the_list(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        await pilot.press("down")
+        chosen, listed = tab(console).selected, list(tab(console).found)
+        script.refuse(f"GET {PATH}", 404, "no_vector", "The track has no feature vector.")
+        await pilot.press("m")
+        await until(pilot, lambda: "no feature vector" in notes(console))
+        assert tab(console).found == listed
+        assert tab(console).selected == chosen
+        assert "LIKE" not in text_of(console.query_one("#track-list"))
+
+
+async def test_a_track_without_a_vector_is_not_searched_for(
+    console: ConsoleApp, script: Script
+) -> None:
+    for track in script.answers["tracks"]["data"]:
+        track["feature_digest"] = None
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        n_asked = len(script.asked("GET", PATH))
+        await pilot.press("m")
+        await until(pilot, lambda: "no feature vector" in notes(console))
+        assert len(script.asked("GET", PATH)) == n_asked
+
+
+async def test_an_export_replaces_a_file_only_after_a_yes_and_says_where_it_is(
+    console: ConsoleApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "out.csv"
+    target.write_text("mine")
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console)
+        for answer, replaced in (("enter", False), ("escape", False), ("y", True)):
+            await pilot.press("x")
+            console.screen.query_one("#answer", Input).value = "out.csv"
+            await pilot.press("enter")
+            assert isinstance(console.screen, ConfirmScreen)
+            named = text_of(console.screen.query_one("#facts")).replace("\n", "")
+            assert named.startswith(str(target))
+            await pilot.press(answer)
+            if replaced:
+                await until(pilot, lambda: f"tracks in {target}" in notes(console))
+            assert (target.read_text() != "mine") == replaced
 
 
 async def test_enter_follows_the_tracks_task(console: ConsoleApp, script: Script) -> None:

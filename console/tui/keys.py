@@ -1,0 +1,180 @@
+"""All keys of the console in one table, for the bindings, the help page and docs/console.md."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from textual.binding import Binding
+
+
+class Key(NamedTuple):
+    """One key, or several with the same action; `keys` has Textual's names, separated by commas.
+
+    `name` is the action's name in the footer and the command palette, `does` a line of the help. A
+    key without one shares the line of the key before it. `in_footer`: the footer has room for a few
+    at 80 columns. `changes`: the action asks the api to
+    change something, so it does not exist with --readonly.
+    """
+
+    keys: str
+    action: str
+    name: str
+    does: str = ""
+    in_footer: bool = False
+    changes: bool = False
+
+
+EVERYWHERE = (
+    Key("1", "show('tasks')", "Tasks", "the tabs Tasks, Live, Tracks, System"),
+    Key("2", "show('live')", "Live"),
+    Key("3", "show('tracks')", "Tracks"),
+    Key("4", "show('system')", "System"),
+    Key("tab", "app.focus_next", "Next pane", "next pane, pane before"),
+    Key("shift+tab", "app.focus_previous", "Pane before"),
+    Key("ctrl+p", "command_palette", "Commands", "command palette: every action by its name"),
+    Key("ctrl+t", "next_theme", "Theme", "next theme: dark, light, high contrast"),
+    Key("question_mark", "help", "Help", "all keys", in_footer=True),
+    Key("q", "quit", "Quit", "quit; ctrl+q also while text is typed", in_footer=True),
+    Key("ctrl+q", "quit", "Quit"),
+)
+LISTS = (
+    Key("up,k", "move(-1)", "Up", "one row up, down"),
+    Key("down,j", "move(1)", "Down"),
+    Key("pageup", "page(-1)", "Page up", "one page up, down"),
+    Key("pagedown", "page(1)", "Page down"),
+    Key("home,g", "edge(-1)", "First", "first row, last row"),
+    Key("end,G", "edge(1)", "Last"),
+    Key("enter", "choose", "Choose", "follow the task of the row in Live"),
+)
+TASKS = (
+    Key("n", "submit", "New", "submit a video", in_footer=True, changes=True),
+    Key("slash", "filter", "Filter", "filter by a query or words; enter keeps it", in_footer=True),
+    Key("escape", "clear_filter", "Clear the filter", "clear the filter"),
+    Key("f", "next_status", "Status", "next status"),
+    Key("t", "next_window", "Time", "next time window"),
+    Key("s", "next_sort", "Sort", "next sort key, reverse the order"),
+    Key("S", "reverse", "Reverse"),
+    Key("c", "cancel", "Cancel", "cancel the task; asks", in_footer=True, changes=True),
+    Key("r", "rerun", "Re-run", "run its request again; asks", in_footer=True, changes=True),
+    Key("e", "edit", "Edit as new", "edit its request as a new task", changes=True),
+    Key("x", "export", "Export", "export its tracks as JSON or CSV", in_footer=True),
+    Key(
+        "equals_sign",
+        "compare",
+        "Compare",
+        "compare its tracks with another task's, or with a second run",
+        changes=True,
+    ),
+    Key("y", "copy_id", "Copy id", "copy its id"),
+    Key("Y", "copy_curl", "Copy curl", "copy the curl command of its request"),
+    Key("left_square_bracket", "resize(-4)", "Narrower list", "narrower list, wider list"),
+    Key("right_square_bracket", "resize(4)", "Wider list"),
+)
+LIVE = (
+    Key("space", "hold", "Hold", "hold the picture; again: back to live", in_footer=True),
+    Key("comma", "step(-1)", "Previous", "previous event, next event", in_footer=True),
+    Key("full_stop", "step(1)", "Next", in_footer=True),
+    Key("less_than_sign", "step(-10)", "10 back", "ten events back, ten on"),
+    Key("greater_than_sign", "step(10)", "10 on"),
+    Key(
+        "b", "seek", "Seek", "seek to a byte, a frame or a time: 48213, f120, 12:30", in_footer=True
+    ),
+    Key("l", "live", "Live", "return to live"),
+    Key("c", "cancel", "Cancel", "cancel the task; asks", in_footer=True, changes=True),
+    Key("o", "open", "Open task", "open another task by its id"),
+    Key("p", "preview", "Preview", "turn the preview off and on"),
+    Key("y", "copy_event", "Copy event", "copy the event"),
+    Key("Y", "copy_curl", "Copy curl", "copy the curl command of the stream from here"),
+    Key(
+        "left_square_bracket",
+        "resize('columns', -4)",
+        "Narrower preview",
+        "narrower preview, wider; lower, higher",
+    ),
+    Key("right_square_bracket", "resize('columns', 4)", "Wider preview"),
+    Key("left_curly_bracket", "resize('rows', -2)", "Lower preview"),
+    Key("right_curly_bracket", "resize('rows', 2)", "Higher preview"),
+)
+TRACKS = (
+    Key("slash", "search", "Search", "search by a query or words; enter searches", in_footer=True),
+    Key("escape", "clear", "Back", "back to the list before; clear the search", in_footer=True),
+    Key("m", "similar", "Similar", "where else: similar tracks", in_footer=True),
+    Key("w", "words", "Words", "what looks like this: a few words", in_footer=True),
+    Key("t", "next_window", "Time", "next time window", in_footer=True),
+    Key("x", "export", "Export", "export the list as CSV or JSON", in_footer=True),
+    Key("y", "copy", "Copy id", "copy the track's id"),
+    Key("left_square_bracket", "resize(-4)", "Narrower list", "narrower list, wider list"),
+    Key("right_square_bracket", "resize(4)", "Wider list"),
+)
+SYSTEM = (
+    Key("r", "refresh", "Refresh", "ask now", in_footer=True),
+    Key(
+        "left_square_bracket",
+        "resize('columns', -4)",
+        "Narrower lag",
+        "narrower lag, wider; fewer workers, more",
+    ),
+    Key("right_square_bracket", "resize('columns', 4)", "Wider lag"),
+    Key("left_curly_bracket", "resize('rows', -2)", "Fewer workers"),
+    Key("right_curly_bracket", "resize('rows', 2)", "More workers"),
+)
+KEYS: Mapping[str, tuple[Key, ...]] = {
+    "Everywhere": EVERYWHERE,
+    "Lists": LISTS,
+    "Tasks": TASKS,
+    "Live": LIVE,
+    "Tracks": TRACKS,
+    "System": SYSTEM,
+}
+CHANGES = frozenset(key.action for keys in KEYS.values() for key in keys if key.changes)
+"""Actions that ask the api to change something."""
+_TEXTUALS = frozenset({"tab", "shift+tab", "ctrl+p", "ctrl+q"})  # Textual binds these itself
+_SHOWN = {
+    "question_mark": "?",
+    "equals_sign": "=",
+    "slash": "/",
+    "comma": ",",
+    "full_stop": ".",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "up": "↑",
+    "down": "↓",
+    "escape": "esc",
+}
+
+
+def bindings(keys: Iterable[Key]) -> list[Binding]:
+    """Return Textual's bindings of the keys."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.name,
+            show=key.in_footer,
+            key_display=_SHOWN.get(key.keys),
+            tooltip=f"Key {shown(key)}",
+        )
+        for key in keys
+        if key.keys not in _TEXTUALS
+    ]
+
+
+def shown(key: Key) -> str:
+    """Return the key as a person knows it: `[`, `↑ k`."""
+    return " ".join(_SHOWN.get(name, name) for name in key.keys.split(","))
+
+
+def help_rows(keys: Iterable[Key], *, readonly: bool = False) -> list[tuple[str, str]]:
+    """Return (keys, what they do) for each line of the help."""
+    rows: list[tuple[str, str]] = []
+    for key in keys:
+        if key.changes and readonly:
+            continue
+        if key.does:
+            rows.append((shown(key), key.does))
+        else:
+            rows[-1] = (f"{rows[-1][0]} {shown(key)}", rows[-1][1])
+    return rows

@@ -1,0 +1,71 @@
+"""Header of the Live tab: the task, the position in its log, and why nothing comes."""
+
+from collections.abc import Callable
+
+from textual.reactive import reactive
+
+from console.client.log_stream import is_final
+from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import quantile
+from console.tui.drawing.styled_text import Span
+from console.tui.view_models.health import Health, stall
+from console.tui.view_models.live_stream import LiveSnapshot
+from console.tui.view_models.seek_window import SeekWindow
+from console.tui.view_models.task_list import TaskView
+from console.tui.widgets.canvas import Lines
+from console.tui.widgets.live_rendering import head_lines
+
+
+class LiveHead(Lines):
+    """Shows the followed task, which `view` finds, and the position of its stream."""
+
+    health: reactive[Health] = reactive(Health())
+
+    def __init__(self, backend: ApiSession, view: Callable[[str], TaskView | None]) -> None:
+        super().__init__(id="live-head", classes="strip")
+        self._backend = backend
+        self._view = view
+        self._task_id: str | None = None
+        self._snapshot = LiveSnapshot()
+        self._held: SeekWindow | None = None
+        self._note: Span = ("", "dim")
+        self._moved_s = 0.0
+        """When the stream's last chunk was read."""
+
+    def follow(self, task_id: str) -> None:
+        """Show another task; its stream is waited for from now on."""
+        self._task_id = task_id
+        self._moved_s = self._backend.clock.monotonic_s()
+
+    def show_position(self, snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> None:
+        """Show the newest position, the held one if there is one, and a note on the connection."""
+        if snapshot.offset != self._snapshot.offset:
+            self._moved_s = self._backend.clock.monotonic_s()
+        self._snapshot, self._held, self._note = snapshot, held, note
+        self.draw_time()
+
+    def draw_time(self) -> None:
+        """Draw again what depends on the time: ETA, and for how long nothing came."""
+        if self._task_id is None:
+            self.show([(("No task is followed.", "dim"),)])
+            return
+        view = self._view(self._task_id)
+        note = self._stall(view) or self._note
+        width, now = self.size.width, self._backend.clock.now()
+        self.show(head_lines(view, self._task_id, self._snapshot, self._held, note, width, now))
+
+    def watch_health(self) -> None:
+        if self.is_mounted:
+            self.draw_time()
+
+    def _stall(self, view: TaskView | None) -> Span | None:
+        if self._snapshot.ended or (view is not None and is_final(view.task)):
+            return None
+        gap_ms = quantile(self._snapshot.gaps_ms, 0.95) or 0.0
+        return stall(
+            self._backend.clock.monotonic_s() - self._moved_s,
+            gap_ms / 1000,
+            self.health,
+            self._backend.link,
+            is_pending=view is not None and view.task.status == "pending",
+        )

@@ -1,0 +1,35 @@
+"""Base class of the tabs."""
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from console.tui.api_session import ApiSession
+from console.tui.keys import CHANGES
+from console.tui.widgets.topbar import TABS
+
+
+class Tab(Vertical):
+    """A tab of the console. `on_shown` and `on_hidden` are called when the user changes tabs."""
+
+    def __init__(self, backend: ApiSession, name: str) -> None:
+        super().__init__(id=name, classes="tab")
+        self.backend = backend
+
+    @property
+    def title(self) -> str:
+        """The tab's name, as in the header and in `KEYS`."""
+        return dict(TABS)[self.id or ""]
+
+    def on_shown(self) -> None:
+        """Take the focus, and start to poll."""
+
+    def on_hidden(self) -> None:
+        """Stop to poll."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's signature
+        """Whether the action, and its key, exist: no action that changes something if read-only."""
+        return not (self.backend.readonly and action in CHANGES)
+
+    def focus_now(self, widget: Widget) -> None:
+        """Focus the widget before the next key; `Widget.focus` does it some time later."""
+        self.screen.set_focus(widget)

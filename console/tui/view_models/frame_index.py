@@ -1,0 +1,36 @@
+"""Index of a followed log by frame, or by the frames' times. Bounded for a log of any length."""
+
+from bisect import bisect_right
+
+MAX_INDEX = 8192
+
+
+class FrameIndex:
+    """Sparse index from frames, or their times, to log offsets.
+
+    All events at first, later every 2nd, 4th … one.
+    """
+
+    def __init__(self, most: int = MAX_INDEX) -> None:
+        self._most = most
+        self._frames: list[int] = []
+        self._starts: list[int] = []
+        self._every = 1
+        self._n_events = 0
+
+    def add(self, frame: int, start: int) -> None:
+        """Add the next event in log order; ignore one at or before the last indexed one."""
+        if self._starts and start <= self._starts[-1]:
+            return
+        if self._n_events % self._every == 0:
+            self._frames.append(frame)
+            self._starts.append(start)
+            if len(self._frames) > self._most:
+                del self._frames[1::2], self._starts[1::2]
+                self._every *= 2
+        self._n_events += 1
+
+    def start_before(self, frame: int) -> int:
+        """Return the start of the last indexed event whose frame is <= `frame`, else 0."""
+        at = bisect_right(self._frames, frame)
+        return self._starts[at - 1] if at else 0
