@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 _LINE_BYTES = 64 * 1024
+_REAP_S = 5.0
 _INHERITED = ("PATH", "LANG", "TMPDIR")
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +70,9 @@ class LineChild:
             return
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        with suppress(TimeoutError):  # whatever the loop missed, the api must be able to end
+            async with asyncio.timeout(_REAP_S):
+                await process.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

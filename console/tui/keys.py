@@ -24,7 +24,7 @@ class Key(NamedTuple):
 
 
 EVERYWHERE = (
-    Key("1", "show('tasks')", "Tasks", "the tabs Tasks, Live, Tracks, System"),
+    Key("1", "show('tasks')", "Video Tasks", "the tabs Video Tasks, Live, Tracks, System"),
     Key("2", "show('live')", "Live"),
     Key("3", "show('tracks')", "Tracks"),
     Key("4", "show('system')", "System"),
@@ -120,7 +120,7 @@ SYSTEM = (
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "Everywhere": EVERYWHERE,
     "Lists": LISTS,
-    "Tasks": TASKS,
+    "Video Tasks": TASKS,
     "Live": LIVE,
     "Tracks": TRACKS,
     "System": SYSTEM,

@@ -82,7 +82,7 @@ def test_words_find_what_a_running_stack_has_seen(ask: Ask, tmp_path: Path) -> N
         expected = {key: 1 - float(vector @ wanted) for key, vector in vectors.items()}
         code, said = ask("tracks", "--like-text", word, "--limit", "200", "--json")
         assert code == 0, said
-        found = {(t["task"], t["track_id"]): t["distance"] for t in json.loads(said)["data"]}
+        found = {(t["task"], t["track_id"]): t["distance"] for t in json.loads(said)}
         assert found == pytest.approx(expected, abs=1e-5)
         assert list(found.values()) == sorted(found.values())
     assert ask("tracks", "--like-text", "zebra")[0] == 1

@@ -21,7 +21,7 @@ HISTORY = 60
 ROLES = frozenset({"worker", "archive", "index"})
 """Parts that are shown only if they are not ready or have a detail."""
 LAG_TITLES = {
-    "framewire-worker": "tasks waiting",
+    "framewire-worker": "tasks to do",
     "framewire-archive": "archive behind",
     "framewire-index": "index behind",
 }
@@ -154,7 +154,8 @@ def summary_line(system: SystemResource) -> Line:
     slots = sum(worker.slots for worker in alive)
     busy = sum(worker.busy for worker in alive)
     fps = sum(worker.fps for worker in alive)
-    waiting = sum(part.lag or 0 for part in system.lag if part.group == "framewire-worker")
+    to_do = sum(part.lag or 0 for part in system.lag if part.group == "framewire-worker")
+    waiting = max(0, to_do - busy)  # Kafka counts what is being worked on, too
     workers_tone = "good!" if alive else "bad!"
     return (
         (f" {len(alive)}", workers_tone),
@@ -164,7 +165,7 @@ def summary_line(system: SystemResource) -> Line:
         (rate(fps), "!"),
         (" frames/s   ", "dim"),
         (grouped(waiting), "warn!" if waiting else "!"),
-        (" tasks waiting   ", "dim"),
+        (" task waiting   " if waiting == 1 else " tasks waiting   ", "dim"),
         (", ".join(system.devices) or "no device", ""),
         ("   ", ""),
         (f"{system.partitions or '?'} partitions", "dim"),

@@ -12,7 +12,7 @@ from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health
 from console.tui.widgets.canvas import Canvas
 
-TABS = (("tasks", "Tasks"), ("live", "Live"), ("tracks", "Tracks"), ("system", "System"))
+TABS = (("tasks", "Video Tasks"), ("live", "Live"), ("tracks", "Tracks"), ("system", "System"))
 _STATES = {
     "connecting": ("◌", "connecting", "dim"),
     "online": ("●", "online", "dim"),
@@ -45,9 +45,12 @@ class TopBar(Canvas):
         self.set_reactive(TopBar.project, project)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
-        brand: Line = (*self.BRAND, (" read-only ", "warn!")) if self._readonly else self.BRAND
         state = link_or_health(self.link, self.health)
-        return [top_line(width, self.active, state, self.project, self._url, brand)]
+        return [top_line(width, self.active, state, self.project, self._url, self._brand)]
+
+    @property
+    def _brand(self) -> Line:
+        return (*self.BRAND, (" read-only ", "warn!")) if self._readonly else self.BRAND
 
     def watch_active(self) -> None:
         self.redraw()
@@ -62,7 +65,7 @@ class TopBar(Canvas):
         self.redraw()
 
     def on_click(self, event: events.Click) -> None:
-        left = length(self.BRAND)
+        left = length(self._brand)
         for i, (name, title) in enumerate(TABS):
             right = left + len(_tab(i, title))
             if left <= event.x < right:

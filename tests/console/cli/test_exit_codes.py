@@ -93,12 +93,22 @@ def test_a_missing_operators_key_is_denied(
     assert json.loads(capsys.readouterr().err)["error"]["code"] == "denied"
 
 
+def heed_sigint() -> None:
+    """Heed SIGINT, which what runs the tests in the background may have had them ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.usefixtures("processes")
 def test_ctrl_c_is_interrupted(script: Script) -> None:
     keep_the_task_running(script)
     script.open_log = True
     command = [sys.executable, "-m", "console", "stream", script.log_task]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        env=os.environ,
+        preexec_fn=heed_sigint,  # noqa: PLW1509 - it starts no thread
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline()  # it follows now
         process.send_signal(signal.SIGINT)

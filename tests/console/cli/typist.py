@@ -27,6 +27,8 @@ class Typist:
             cwd=folder,
             start_new_session=True,
         )
+        self._poll = select.poll()  # select() takes no descriptor above 1023
+        self._poll.register(self._master, select.POLLIN)
         self._seen = ""
 
     def __enter__(self) -> Self:
@@ -48,6 +50,6 @@ class Typist:
         while text not in self._seen:
             left_s = deadline_s - time.monotonic()
             assert left_s > 0, self._seen
-            if select.select([self._master], [], [], left_s)[0]:
+            if self._poll.poll(left_s * 1000):
                 data = os.read(self._master, 4096).decode(errors="replace")
                 self._seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\b\x07]", "", data)
