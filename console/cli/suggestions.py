@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 import click
 
@@ -19,6 +20,11 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Return `; did you mean 'start'?`, empty if no name is similar."""
     found = closest(word, names)
     return f"; did you mean {found!r}?" if found is not None else ""
+
+
+HELP_OPTIONS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""Context settings of commands: click keeps the help option of the context that asks first, so
+that a command does not always inherit its group's."""
 
 
 class SuggestingGroup(click.Group):

@@ -11,6 +11,7 @@ import pytest
 
 from console.cli.main import run
 from console.cli.paths import CLIP
+from console.exit_codes import ExitCode
 from console.stack.running import running_stack
 from tests.console.test_stack import told
 from tests.models.text_networks import (
@@ -85,15 +86,15 @@ def test_words_find_what_a_running_stack_has_seen(ask: Ask, tmp_path: Path) -> N
         found = {(t["task"], t["track_id"]): t["distance"] for t in json.loads(said)}
         assert found == pytest.approx(expected, abs=1e-5)
         assert list(found.values()) == sorted(found.values())
-    assert ask("tracks", "--like-text", "zebra")[0] == 1
+    assert ask("tracks", "--like-text", "zebra")[0] == ExitCode.USAGE
 
     # The image tower goes after its words; what it has seen stays, and is not found by words.
     code, said = ask("models", "remove", "clip")
     assert (code, b"clip-words@1 is its text encoder" in said) == (1, True)
     assert ask("models", "remove", "clip-words")[0] == 0
     code, said = ask("tracks", "--like-text", "red")
-    assert (code, b"no text encoder is added" in said) == (1, True)
+    assert (code, b"no text encoder is added" in said) == (ExitCode.USAGE, True)
     assert ask("models", "remove", "clip@1")[0] == 0
     code, said = ask("run", str(CLIP), "--steps", STEPS)
-    assert (code, b"no such model" in said) == (1, True)
+    assert (code, b"no such model" in said) == (ExitCode.USAGE, True)
     assert len(listed(ask("models", "list", "--json")[1])) == 5

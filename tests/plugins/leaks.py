@@ -2,8 +2,8 @@
 
 Python warns about a socket or a coroutine that nobody closed when it collects the object, which
 may happen in any later test of the process: that one failed instead of the culprit. So the rubbish
-of each file is collected at its end. What lives on then is taken out of later collections, which
-have less to look through: they are quick, here and whenever Python collects by itself.
+of each file is collected at its end. What was imported before the first test is taken out of
+collections, which are quick then; nothing else is, since it could never be collected again.
 """
 
 import gc
@@ -30,7 +30,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     yield
     if nextitem is None or nextitem.path != item.path:
         left = collect()
-        gc.freeze()
         if left:
             pytest.fail("left open by a test of this file: " + "; ".join(left), pytrace=False)
 
