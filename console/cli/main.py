@@ -83,7 +83,7 @@ class LazyGroup(SuggestingGroup):
             return None
         module = importlib.import_module(f"console.cli.commands.{entry.module}")
         command: click.Command = getattr(module, entry.attribute)
-        command.context_settings = HELP_OPTIONS | command.context_settings
+        command.context_settings = {**HELP_OPTIONS, **command.context_settings}
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
