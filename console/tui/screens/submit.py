@@ -52,6 +52,7 @@ class SubmitScreen(Dialog[str | None]):
         self._models: dict[str, ModelResource] = {}
         self._wrong = Label("", id="submit-wrong", classes="wrong", markup=False)
         self._steps = Vertical(id="steps")
+        self._curl = Static("", id="submit-curl", markup=False)
 
     def compose(self) -> ComposeResult:
         values = self._values
@@ -108,7 +109,7 @@ class SubmitScreen(Dialog[str | None]):
                         for kind in _KINDS:
                             yield Button(kind, id=f"add-{kind}", compact=True, classes="add-step")
                 with VerticalScroll(id="submit-curl-pane"):
-                    yield Static("", id="submit-curl", markup=False)
+                    yield self._curl
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Submit (ctrl+s)", variant="primary", id="send", compact=True)
                 yield Button("Choose a file (ctrl+o)", id="pick", compact=True)
@@ -130,7 +131,7 @@ class SubmitScreen(Dialog[str | None]):
 
     async def _show_steps(self, steps: tuple[StepValues, ...]) -> None:
         await self._steps.remove_children()
-        if self._steps.is_attached:  # the dialog may have been closed meanwhile
+        if self._steps.is_attached:  # else the dialog was closed meanwhile
             editors = [StepEditor(i, step, self._models) for i, step in enumerate(steps)]
             await self._steps.mount_all(editors)
             self._show_curl()
@@ -155,6 +156,8 @@ class SubmitScreen(Dialog[str | None]):
 
     @on(Field.Edited)
     def _show_curl(self) -> None:
+        if not self._curl.is_attached:
+            return
         values = self._typed()
         url, upload = self._video(values.source)
         video = (
@@ -167,7 +170,7 @@ class SubmitScreen(Dialog[str | None]):
         except FormError:
             return
         text = curl(calls.submit(body), self._backend.endpoint.url, upload=upload)
-        self.query_one("#submit-curl", Static).update(text)
+        self._curl.update(text)
 
     def _video(self, source: str) -> tuple[str, Path | None]:
         """Return the video's URL, and the local file that is sent with the request instead.
@@ -182,8 +185,7 @@ class SubmitScreen(Dialog[str | None]):
         return path.as_uri(), None if below_root else path
 
     @work(exclusive=True, group="send")
-    async def _send(self) -> None:
-        values = self._typed()
+    async def _send(self, values: FormValues) -> None:
         self._clear_errors()
         try:
             video = await asyncio.to_thread(
@@ -238,7 +240,7 @@ class SubmitScreen(Dialog[str | None]):
 
     @on(Button.Pressed, "#send")
     def action_submit(self) -> None:
-        self._send()
+        self._send(self._typed())
 
     @on(Button.Pressed, "#close")
     def action_leave(self) -> None:
@@ -255,5 +257,5 @@ class SubmitScreen(Dialog[str | None]):
         self.app.push_screen(PickFileScreen(Path.cwd() if path is None else path.parent), picked)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(str(self.query_one("#submit-curl", Static).content))
+        self.app.copy_to_clipboard(str(self._curl.content))
         self.notify("It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command")

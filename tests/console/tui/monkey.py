@@ -23,6 +23,7 @@ from console.tui.app import ConsoleApp, ConsoleSettings
 from console.tui.keys import KEYS
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.submit import SubmitScreen
+from console.tui.view_models.submit_form import FormValues
 from tests.console.tui.conftest import StoppedClock
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
@@ -74,9 +75,9 @@ class WatchedConsole(ConsoleApp):
         if isinstance(screen, SubmitScreen):
             send = screen._send
 
-            def sent() -> object:
+            def sent(values: FormValues) -> object:
                 self.confirmed["submit", ""] += 1
-                return send()
+                return send(values)
 
             screen._send = sent  # type: ignore[method-assign,assignment] # counted, then done
         return super().push_screen(screen, answered, **options)
