@@ -42,6 +42,7 @@ async def live(pilot: Any, console: ConsoleApp, script: Script) -> None:
     tab = console.query_one(LiveTab)
     tab.task_id = script.log_task
     await until(pilot, lambda: tab.snapshot.offset == len(script.log))
+    await until(pilot, lambda: tab.view(script.log_task))  # the head shows the task, too
     await pilot.press("space", "comma")
     preview = console.query_one("#preview", Preview)
     held = tab.held

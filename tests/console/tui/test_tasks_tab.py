@@ -84,8 +84,8 @@ async def test_the_details_hold_request_and_error_of_the_selected_task(
         while listing(console).key != failed["id"]:
             await pilot.press("down")
         facts = console.query_one("#task-facts")
-        await until(pilot, lambda: failed["error"]["code"] in text_of(facts))
-        assert '"model": "detect"' in text_of(facts)
+        await until(pilot, lambda: '"model": "detect"' in text_of(facts))
+        assert failed["error"]["code"] in text_of(facts)
 
 
 async def test_the_time_that_is_left_is_in_the_list_the_details_and_live(
