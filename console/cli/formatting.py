@@ -3,6 +3,7 @@
 from msgspec import UNSET
 
 from api.contract.resources import TaskResource
+from console.tui.drawing.formatting import duration
 
 
 def share(value: float | None) -> str | None:
@@ -25,10 +26,4 @@ def frames(task: TaskResource) -> str:
 def age(seconds: float) -> str:
     """Format an age in its two largest units at most: `42s`, `3m07s`, `2h05m`, `4d`."""
     whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400}d"
+    return f"{whole}s" if whole < 10 else duration(whole)

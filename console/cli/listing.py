@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -15,9 +16,10 @@ from console.cli.durations import ago
 from console.cli.terminal import Terminal
 from console.client.calls import Call
 from console.printable import printable
+from console.tui.drawing.formatting import grouped
 
 P = TypeVar("P", TaskPage, TrackPage)
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 PAGE = 200
 """Most rows that the api gives at once."""
@@ -36,54 +38,52 @@ class Extent(NamedTuple):
         return PAGE if self.at_most is None else min(self.at_most, PAGE)
 
 
-def extent_options(default_limit: int) -> Callable[[F], F]:
-    """Decorator: add --from, --since, --to, --limit, --all and --csv."""
+def takes_extent(default_limit: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Decorator: add --from, --since, --to, --limit, --all and --csv; they come as `extent`."""
 
-    def decorated(command: F) -> F:
-        for option in reversed(
-            (
-                click.option(
-                    "--from",
-                    "--since",
-                    "created_from",
-                    metavar="TIME",
-                    help="Created at or after: 2h, a date, RFC 3339 or Unix ms.",
-                ),
-                click.option(
-                    "--to", "created_to", metavar="TIME", help="Created before, as --from."
-                ),
-                click.option(
-                    "--limit",
-                    type=click.IntRange(1),
-                    default=default_limit,
-                    show_default=True,
-                    help="Most rows.",
-                ),
-                click.option("--all", "everything", is_flag=True, help="All rows, page by page."),
-                click.option("--csv", "as_csv", is_flag=True, help="Print CSV."),
+    def decorated(command: Callable[..., R]) -> Callable[..., R]:
+        @wraps(command)
+        def with_extent(
+            *arguments: Any,
+            created_from: str | None,
+            created_to: str | None,
+            limit: int,
+            everything: bool,
+            as_csv: bool,
+            **others: Any,
+        ) -> R:
+            extent = Extent(
+                None if created_from is None else ago(created_from),
+                None if created_to is None else ago(created_to),
+                None if everything else limit,
+                as_csv,
             )
-        ):
-            command = option(command)
-        return command
+            return command(*arguments, extent=extent, **others)
+
+        options = (
+            click.option(
+                "--from",
+                "--since",
+                "created_from",
+                metavar="TIME",
+                help="Created at or after: 2h, a date, RFC 3339 or Unix ms.",
+            ),
+            click.option("--to", "created_to", metavar="TIME", help="Created before, as --from."),
+            click.option(
+                "--limit",
+                type=click.IntRange(1),
+                default=default_limit,
+                show_default=True,
+                help="Most rows.",
+            ),
+            click.option("--all", "everything", is_flag=True, help="All rows, page by page."),
+            click.option("--csv", "as_csv", is_flag=True, help="Print CSV."),
+        )
+        for option in reversed(options):
+            with_extent = option(with_extent)
+        return with_extent
 
     return decorated
-
-
-def extent(
-    *,
-    created_from: str | None,
-    created_to: str | None,
-    limit: int,
-    everything: bool,
-    as_csv: bool,
-) -> Extent:
-    """Return the values of `extent_options`."""
-    return Extent(
-        None if created_from is None else ago(created_from),
-        None if created_to is None else ago(created_to),
-        None if everything else limit,
-        as_csv,
-    )
 
 
 def checked_query(words: Sequence[str], vocabulary: Vocabulary) -> str:
@@ -97,7 +97,33 @@ def checked_query(words: Sequence[str], vocabulary: Vocabulary) -> str:
     return text
 
 
-def rows_of(
+def is_table(terminal: Terminal, extent: Extent) -> bool:
+    """Return whether rows are printed as a table: then they are counted, too."""
+    return not (terminal.as_json or extent.as_csv)
+
+
+def print_rows(
+    terminal: Terminal,
+    call: Call[P],
+    extent: Extent,
+    noun: str,
+    *,
+    csv_columns: Sequence[str],
+    csv_row: Callable[[Any], Sequence[object]],
+    print_table: Callable[[Terminal, list[Any]], None],
+) -> None:
+    """Read as many pages as it takes, and print the rows: as JSON, CSV, or a table with counts."""
+    found, counts = _rows_of(terminal, call, extent.at_most)
+    if terminal.as_json:
+        terminal.show(found)
+    elif extent.as_csv:
+        _print_csv(csv_columns, map(csv_row, found))
+    else:
+        print_table(terminal, found)
+        _note_counts(terminal, len(found), counts, noun)
+
+
+def _rows_of(
     terminal: Terminal, call: Call[P], at_most: int | None
 ) -> tuple[list[Any], Counts | None]:
     """Return the rows of as many pages as it takes, and the counts if the call asks for them."""
@@ -114,7 +140,7 @@ def rows_of(
     return found[:at_most], counts
 
 
-def print_csv(headers: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+def _print_csv(headers: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
     """Print a header and rows; unknown values are empty, control characters are escaped."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -123,12 +149,12 @@ def print_csv(headers: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
     click.echo(text.getvalue(), nl=False)
 
 
-def note_counts(terminal: Terminal, n_shown: int, counts: Counts | None, noun: str) -> None:
+def _note_counts(terminal: Terminal, n_shown: int, counts: Counts | None, noun: str) -> None:
     """Say how many rows match and how many there are, if not all of them are shown."""
     if counts is None:
         return
     more = "+" if counts.is_capped is True else ""
-    matching, total = (f"{n:,}".replace(",", " ") + more for n in (counts.matching, counts.all))
+    matching, total = (grouped(number) + more for number in (counts.matching, counts.all))
     if n_shown < counts.matching:
         of_all = f" (of {total})" if counts.matching < counts.all else ""
         terminal.note(f"{n_shown} of {matching} matching {noun}{of_all}: --all shows the rest")

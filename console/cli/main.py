@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from console.cli.error_output import print_error, print_usage_error, wants_json
-from console.cli.suggestions import HELP_OPTIONS, SuggestingGroup
+from console.cli.suggestions import HELP_OPTIONS, SuggestingGroup, with_help
 from console.errors import ConsoleError
 from console.exit_codes import ExitCode
 
@@ -83,8 +83,7 @@ class LazyGroup(SuggestingGroup):
             return None
         module = importlib.import_module(f"console.cli.commands.{entry.module}")
         command: click.Command = getattr(module, entry.attribute)
-        command.context_settings = {**HELP_OPTIONS, **command.context_settings}
-        return command
+        return with_help(command)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return commands and options that begin so, without importing a command."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from console.errors import ProgramFailedError
 from console.exit_codes import ExitCode, of_process
@@ -20,19 +21,12 @@ def run_program(module: str, arguments: Sequence[str], *, as_json: bool) -> Exit
     if as_json:
         echo(ask_program(module, arguments).decode(errors="replace"), nl=False)
         return ExitCode.DONE
-    command = [sys.executable, "-P", "-m", module, *arguments]
-    return of_process(subprocess.run(command, env=base_environ(os.environ), check=False).returncode)
+    return of_process(_run(module, *arguments).returncode)
 
 
 def ask_program(module: str, arguments: Sequence[str]) -> bytes:
     """Run `python -m MODULE` and return its output; raises `ProgramFailedError`."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", module, *arguments],
-        env=base_environ(os.environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    done = _run(module, *arguments, stdin=subprocess.DEVNULL, capture_output=True)
     code = of_process(done.returncode)
     if code is not ExitCode.DONE:
         raise ProgramFailedError(_last_line(done.stderr, module), code)
@@ -41,14 +35,13 @@ def ask_program(module: str, arguments: Sequence[str]) -> bytes:
 
 def run_maintenance_program(role: str, arguments: Sequence[str]) -> tuple[int, str]:
     """Run a role of the stream processor to its end; return its exit code and its output."""
-    command = [sys.executable, "-P", "-m", "streamproc", role, *arguments]
-    done = subprocess.run(
-        command,
-        env=base_environ(os.environ),
+    done = _run(
+        "streamproc",
+        role,
+        *arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        check=False,
     )
     return done.returncode, done.stdout.decode(errors="replace")
 
@@ -68,6 +61,12 @@ def show_report(output: str, returncode: int, *, key: str, as_json: bool) -> Exi
             return code
     failure = ExitCode.FAILED if code is ExitCode.DONE else code
     raise ProgramFailedError(_last_line(output.encode(), "the program"), failure)
+
+
+def _run(module: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run a module of ours to its end; `options` are those of `subprocess.run`."""
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return subprocess.run(command, env=base_environ(os.environ), check=False, **options)
 
 
 def _is_report(line: str, key: str) -> bool:

@@ -23,12 +23,22 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
 
 HELP_OPTIONS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-"""Context settings of commands: click keeps the help option of the context that asks first, so
-that a command does not always inherit its group's."""
+
+
+def with_help(command: click.Command) -> click.Command:
+    """Let the command know -h by itself.
+
+    It would inherit that from its group's context, but click keeps what the first context says.
+    """
+    command.context_settings = {**HELP_OPTIONS, **command.context_settings}
+    return command
 
 
 class SuggestingGroup(click.Group):
     """Click group whose error for an unknown command names the one that was likely meant."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        super().add_command(with_help(cmd), name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.commands.up import up
 from console.cli.main import COMMANDS
 from console.stack.data_directory import S3Access
 from console.stack.running import Addresses, running_stack
 from streamproc.contract import env
+from tests.console.cli.command_tree import commands
 from tests.contract.documented import ROOT, Command, documented_commands, fenced
 from tests.plugins.missing import find_program, needs_program
 
@@ -99,6 +99,7 @@ def check_target(command: str) -> None:
 def check_options(command: str) -> None:
     """A stack with a fixed port and the reader's own directories: its options are parsed."""
     words = [word for word in shlex.split(command)[2:] if not word.startswith("~/videos")]
+    up = dict(commands())["framewire up"]
     up.make_context("up", [word for word in words if word != "--file-root"]).close()
 
 

@@ -126,9 +126,6 @@ class Query(msgspec.Struct, frozen=True):
         """Return the same query as if it had no text."""
         return Query(tuple(replace(term, position=0) for term in self.terms))
 
-    def names_field(self, field: str) -> bool:
-        return any(field == getattr(term, "field", None) for term in self.terms)
-
 
 _NEEDS_QUOTES = re.compile(r'[\s",:<>~]|^-')
 

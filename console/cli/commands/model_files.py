@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from console.cli.completion import complete_model
 from console.cli.program import run_program
-from console.cli.suggestions import HELP_OPTIONS
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory, default_data_dir
 from console.stack.installed import need_server
@@ -36,7 +35,7 @@ class Whole(click.ParamType):
             self.fail(f"{value!r} is not a list of whole numbers: 8,16,32", param, ctx)
 
 
-@click.command(context_settings=HELP_OPTIONS)
+@click.command
 @click.argument("network", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
@@ -100,7 +99,7 @@ def add(**_options: object) -> ExitCode:
     return _run("add")
 
 
-@click.command(context_settings=HELP_OPTIONS)
+@click.command
 @click.argument("name", shell_complete=complete_model)
 @click.argument(
     "clips", metavar="CLIP...", nargs=-1, required=True, type=click.Path(path_type=Path)

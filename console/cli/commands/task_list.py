@@ -8,14 +8,7 @@ from api.contract.query.tasks import SORT_KEYS, TASKS
 from api.contract.resources import STATUSES, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.formatting import age, frames
-from console.cli.listing import (
-    checked_query,
-    extent,
-    extent_options,
-    note_counts,
-    print_csv,
-    rows_of,
-)
+from console.cli.listing import Extent, checked_query, is_table, print_rows, takes_extent
 from console.cli.terminal import Terminal
 from console.client import calls
 from streamproc.contract.source_label import short_name
@@ -50,19 +43,14 @@ _CSV = (
     metavar="KEY",
     help=f"One of {', '.join(SORT_KEYS)}; with - the largest first. Default: -created.",
 )
-@extent_options(default_limit=20)
+@takes_extent(default_limit=20)
 @asks_api
 def list_tasks(
     terminal: Terminal,
     query: tuple[str, ...],
     statuses: tuple[str, ...],
     sort: str | None,
-    created_from: str | None,
-    created_to: str | None,
-    limit: int,
-    *,
-    everything: bool,
-    as_csv: bool,
+    extent: Extent,
 ) -> None:
     """List tasks, newest first. QUERY narrows the list.
 
@@ -72,31 +60,24 @@ def list_tasks(
     Fields: status, step, source, class, id, model, provider and error with `:`; age, fps,
     progress and frames with < or >. Other words are looked for everywhere; - negates.
     """
-    wanted = extent(
-        created_from=created_from,
-        created_to=created_to,
-        limit=limit,
-        everything=everything,
-        as_csv=as_csv,
-    )
-    is_table = not (terminal.as_json or as_csv)
     call = calls.tasks(
         q=checked_query(query, TASKS),
         status=statuses,
         sort=sort,
-        created_from=wanted.created_from,
-        created_to=wanted.created_to,
-        with_counts=is_table,
-        limit=wanted.page,
+        created_from=extent.created_from,
+        created_to=extent.created_to,
+        with_counts=is_table(terminal, extent),
+        limit=extent.page,
     )
-    found, counts = rows_of(terminal, call, wanted.at_most)
-    if terminal.as_json:
-        terminal.show(found)
-    elif as_csv:
-        print_csv(_CSV, map(_csv_row, found))
-    else:
-        _print_table(terminal, found)
-        note_counts(terminal, len(found), counts, "tasks")
+    print_rows(
+        terminal,
+        call,
+        extent,
+        "tasks",
+        csv_columns=_CSV,
+        csv_row=_csv_row,
+        print_table=_print_table,
+    )
 
 
 def _print_table(terminal: Terminal, found: list[TaskResource]) -> None:

@@ -9,14 +9,7 @@ from api.contract.resources import TrackResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_class, complete_task
 from console.cli.formatting import share
-from console.cli.listing import (
-    checked_query,
-    extent,
-    extent_options,
-    note_counts,
-    print_csv,
-    rows_of,
-)
+from console.cli.listing import Extent, checked_query, is_table, print_rows, takes_extent
 from console.cli.terminal import Terminal
 from console.client import calls
 from streamproc.contract.source_label import short_name
@@ -58,7 +51,7 @@ _HEADERS = (
 @click.option("--similar-to", metavar="TASK:TRACK", help="Nearest by feature vector first.")
 @click.option("--like-text", metavar="WORDS", help="Nearest to these words first: 'red truck'.")
 @click.option("--like-model", metavar="MODEL", help="The feature model for --like-text.")
-@extent_options(default_limit=50)
+@takes_extent(default_limit=50)
 @asks_api
 def tracks(  # one parameter per option
     terminal: Terminal,
@@ -70,12 +63,7 @@ def tracks(  # one parameter per option
     similar_to: str | None,
     like_text: str | None,
     like_model: str | None,
-    created_from: str | None,
-    created_to: str | None,
-    limit: int,
-    *,
-    everything: bool,
-    as_csv: bool,
+    extent: Extent,
 ) -> None:
     """Search the tracks of one task, or of all tasks of the project. QUERY narrows the list.
 
@@ -85,15 +73,7 @@ def tracks(  # one parameter per option
     Fields: class, text, source and task with `:`, dwell, confidence, frames and age with < or >,
     text~PATTERN (RE2). Other words are looked for in class, text and task; - negates.
     """
-    wanted = extent(
-        created_from=created_from,
-        created_to=created_to,
-        limit=limit,
-        everything=everything,
-        as_csv=as_csv,
-    )
     task = query[0] if query and query[0].startswith(TASK_ID_PREFIX) else None
-    is_table = not (terminal.as_json or as_csv)
     call = calls.tracks(
         q=checked_query(query if task is None else query[1:], TRACKS),
         task_id=task,
@@ -104,21 +84,25 @@ def tracks(  # one parameter per option
         similar_to=similar_to,
         like_text=like_text,
         like_model=like_model,
-        created_from=wanted.created_from,
-        created_to=wanted.created_to,
-        with_counts=is_table,
-        limit=wanted.page,
+        created_from=extent.created_from,
+        created_to=extent.created_to,
+        with_counts=is_table(terminal, extent),
+        limit=extent.page,
     )
-    found, counts = rows_of(terminal, call, wanted.at_most)
-    if terminal.as_json:
-        terminal.show(found)
-    elif as_csv:
-        names = TrackResource.__struct_encode_fields__
-        plain = (msgspec.to_builtins(track) for track in found)
-        print_csv(names, ([row.get(name) for name in names] for row in plain))
-    else:
-        _print_table(terminal, found)
-        note_counts(terminal, len(found), counts, "tracks")
+    print_rows(
+        terminal,
+        call,
+        extent,
+        "tracks",
+        csv_columns=TrackResource.__struct_encode_fields__,
+        csv_row=_csv_row,
+        print_table=_print_table,
+    )
+
+
+def _csv_row(track: TrackResource) -> list[object]:
+    plain = msgspec.to_builtins(track)
+    return [plain.get(name) for name in TrackResource.__struct_encode_fields__]
 
 
 def _print_table(terminal: Terminal, found: list[TrackResource]) -> None:

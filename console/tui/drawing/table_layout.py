@@ -1,5 +1,6 @@
 """Table layout: column widths, header line and row lines. Pure."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, overload
 
@@ -15,19 +16,12 @@ class Row(NamedTuple):
     cells: tuple[Line, ...]
 
 
-class LazyRows(Sequence[Row]):
-    """Rows that are made when they are first looked at, so that a long list costs what is seen.
+class MadeRows(Sequence[Row], ABC):
+    """Rows that are made when they are looked at, so that a long list costs what is seen."""
 
-    `keys` are the rows' keys in order; `make` returns the row of a key.
-    """
-
-    def __init__(self, keys: Sequence[str], make: Callable[[str], Row]) -> None:
-        self.keys = keys
-        self._make = make
-        self._made: dict[str, Row] = {}
-
-    def __len__(self) -> int:
-        return len(self.keys)
+    @abstractmethod
+    def make(self, at: int) -> Row:
+        """Return the row at an index from 0 on; `IndexError` beyond the end."""
 
     @overload
     def __getitem__(self, at: int) -> Row: ...
@@ -35,13 +29,29 @@ class LazyRows(Sequence[Row]):
     def __getitem__(self, at: slice) -> list[Row]: ...
     def __getitem__(self, at: int | slice) -> Row | list[Row]:
         if isinstance(at, slice):
-            return [self._row(key) for key in self.keys[at]]
-        return self._row(self.keys[at])
+            return [self.make(i) for i in range(*at.indices(len(self)))]
+        return self.make(at)
 
-    def _row(self, key: str) -> Row:
+
+class LazyRows(MadeRows):
+    """Rows by their keys; a row is made once.
+
+    `keys` are the rows' keys in order; `make_row` returns the row of a key.
+    """
+
+    def __init__(self, keys: Sequence[str], make_row: Callable[[str], Row]) -> None:
+        self.keys = keys
+        self._make_row = make_row
+        self._made: dict[str, Row] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def make(self, at: int) -> Row:
+        key = self.keys[at]
         row = self._made.get(key)
         if row is None:
-            row = self._made[key] = self._make(key)
+            row = self._made[key] = self._make_row(key)
         return row
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import overload
 
 from api.contract.resources import TaskResource
 from console.tui.drawing.formatting import (
@@ -17,7 +16,7 @@ from console.tui.drawing.formatting import (
     sparkline,
 )
 from console.tui.drawing.styled_text import Line, Span, track_tone, wrapped
-from console.tui.drawing.table_layout import Column, Row
+from console.tui.drawing.table_layout import Column, MadeRows, Row
 from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
@@ -177,8 +176,8 @@ def _shown_data(data: bytes) -> Line:
     return ((("…" if at else ""), "dim"), (text, "dim"))
 
 
-class EventRows(Sequence[Row]):
-    """Lazy sequence of rows: a log line becomes a row when it is accessed."""
+class EventRows(MadeRows):
+    """Rows of log lines."""
 
     def __init__(self, lines: Sequence[LogLine]) -> None:
         self._lines = lines
@@ -186,13 +185,7 @@ class EventRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-    def __getitem__(self, at: int | slice) -> Row | list[Row]:
-        if isinstance(at, slice):
-            return [event_row(line) for line in self._lines[at]]
+    def make(self, at: int) -> Row:
         return event_row(self._lines[at])
 
 

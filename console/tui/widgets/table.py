@@ -18,6 +18,18 @@ from console.tui.keys import LISTS, bindings
 from console.tui.widgets.canvas import ink_of
 
 
+class _ListingMessage(Message):
+    """A message of a list, which is its `control`: handlers may name the list."""
+
+    def __init__(self, listing: "Listing") -> None:
+        super().__init__()
+        self.listing = listing
+
+    @property
+    def control(self) -> "Listing":
+        return self.listing
+
+
 class Listing(ScrollView, can_focus=True):
     """Table with a cursor. `show` replaces the rows; the cursor stays at its row's key."""
 
@@ -41,65 +53,36 @@ class Listing(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
     hovered: reactive[int] = reactive(-1, repaint=False)
 
-    class Moved(Message):
+    class Moved(_ListingMessage):
         """The key at the cursor has changed: the cursor or the rows moved.
 
         `by_person`: the user moved the cursor.
         """
 
         def __init__(self, listing: "Listing", key: str | None, *, by_person: bool) -> None:
-            super().__init__()
-            self.listing = listing
+            super().__init__(listing)
             self.key = key
             self.by_person = by_person
 
-        @property
-        def control(self) -> "Listing":
-            return self.listing
-
-    class Chosen(Message):
+    class Chosen(_ListingMessage):
         """A row was chosen, by Enter or a double click."""
 
         def __init__(self, listing: "Listing", key: str) -> None:
-            super().__init__()
-            self.listing = listing
+            super().__init__(listing)
             self.key = key
 
-        @property
-        def control(self) -> "Listing":
-            return self.listing
-
-    class NearEnd(Message):
+    class NearEnd(_ListingMessage):
         """The last rows are visible, or the cursor is near them."""
 
-        def __init__(self, listing: "Listing") -> None:
-            super().__init__()
-            self.listing = listing
-
-        @property
-        def control(self) -> "Listing":
-            return self.listing
-
-    class EndWanted(Message):
+    class EndWanted(_ListingMessage):
         """The user went to the last row with a key; there may be more rows than are loaded."""
 
-        def __init__(self, listing: "Listing") -> None:
-            super().__init__()
-            self.listing = listing
+    class TitleClicked(_ListingMessage):
+        """A column's title was clicked."""
 
-        @property
-        def control(self) -> "Listing":
-            return self.listing
-
-    class TitleClicked(Message):
         def __init__(self, listing: "Listing", column: str) -> None:
-            super().__init__()
-            self.listing = listing
+            super().__init__(listing)
             self.column = column
-
-        @property
-        def control(self) -> "Listing":
-            return self.listing
 
     def __init__(
         self,

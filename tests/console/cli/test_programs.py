@@ -5,20 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.commands.model_files import _typed, add, quantize
+from console.cli.commands.model_files import _typed
 from console.cli.main import run
 from console.cli.program import show_report
 from console.errors import ProgramFailedError
 from console.exit_codes import ExitCode
+from tests.console.cli.command_tree import commands
+
+COMMANDS = dict(commands())
 
 
 def test_what_was_typed_reaches_the_program_and_nothing_else() -> None:
     typed = ["net.onnx", "--mean", "-1", "2.5", "3", "--strides", "8,16", "--kind", "detect"]
-    with add.make_context("add", [*typed, "--json"]) as context:
+    with COMMANDS["framewire models add"].make_context("add", [*typed, "--json"]) as context:
         assert _typed(context) == (
             ["net.onnx"],
             ["--kind", "detect", "--mean", "-1.0", "2.5", "3.0", "--strides", "8", "16", "--json"],
         )
+    quantize = COMMANDS["framewire models quantize"]
     with quantize.make_context("quantize", ["mine", "a.mp4", "b.mp4", "--yes"]) as context:
         assert _typed(context) == (["mine", "a.mp4", "b.mp4"], ["--yes"])
 
