@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from api.contract.query.tasks import NEWEST_FIRST, Sort, TaskFacts
 from api.contract.query.terms import Query
@@ -89,6 +90,12 @@ class TaskQuery(msgspec.Struct, frozen=True):
     to_ms: int | None = None
     as_of_ms: int = 0
     cancelled: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every task of the project matches."""
+        plain = replace(self, sort=NEWEST_FIRST, as_of_ms=0, cancelled=())
+        return plain == TaskQuery()
 
 
 async def list_tasks(

@@ -3,8 +3,9 @@
 import struct
 
 import msgspec
+from msgspec.structs import replace
 
-from api.contract.query.terms import Query
+from api.contract.query.terms import Like, Query
 from api.http.pagination import TrackCursor
 from api.store.clickhouse import Rows, RowsUnavailableError
 from api.store.query_conditions import Bindings
@@ -73,6 +74,13 @@ class TrackQuery(msgspec.Struct, frozen=True):
     def is_by_likeness(self) -> bool:
         """Whether tracks have a distance and come nearest first."""
         return self.similar_to is not None or self.like is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every track of the project matches; likeness only orders them."""
+        filters = tuple(term for term in self.query.terms if not isinstance(term, Like))
+        plain = replace(self, similar_to=None, like=None, query=Query(filters), as_of_ms=0)
+        return plain == TrackQuery()
 
 
 async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:

@@ -94,9 +94,10 @@ class TaskListing:
 
     async def _counts(self, project: str, wanted: TaskQuery, n_fresh: int, n_recent: int) -> Counts:
         """Count the matching and all tasks; the numbers of fresh ones are added."""
-        matching = n_fresh + await count_tasks(self._rows, project, wanted)
         total = n_recent + await count_tasks(self._rows, project, TaskQuery())
-        return counts_of(matching, total)
+        if wanted.is_open:
+            return counts_of(total, total)
+        return counts_of(n_fresh + await count_tasks(self._rows, project, wanted), total)
 
     async def _not_indexed(self, project: str, wanted: TaskQuery) -> Sequence[_Entry]:
         """Return the tasks that this process accepted recently and the index does not have."""

@@ -74,8 +74,10 @@ def public_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _counts(rows: Rows, project: str, query: TrackQuery) -> Counts:
-    matching = await count_tracks(rows, project, query, MAX_COUNTED + 1)
-    return counts_of(matching, await count_tracks(rows, project, TrackQuery(), MAX_COUNTED + 1))
+    total = await count_tracks(rows, project, TrackQuery(), MAX_COUNTED + 1)
+    if query.is_open:
+        return counts_of(total, total)
+    return counts_of(await count_tracks(rows, project, query, MAX_COUNTED + 1), total)
 
 
 def _place(track: IndexedTrack) -> TrackCursor:

@@ -78,8 +78,6 @@ def make_plan(
     clickhouse = options.clickhouse or f"chdb://{root / 'clickhouse'}"
     own_s3 = options.s3_endpoint is None
     shared = _settings(options, directory, store, environ, own_s3=own_s3)
-    if env.MODEL_CACHE not in environ:
-        shared[env.MODEL_CACHE] = str(directory.model_cache)
     environments = Environments(
         environ, shared, _secrets(secrets, store, clickhouse), own_s3=own_s3
     )
@@ -230,6 +228,7 @@ def _settings(
         env.S3_TRIED: "1",  # the bucket one-shot tests the store for all
         env.INDEX_IN_API: "0" if options.clickhouse else "1",
         env.MODELS: environ.get(env.MODELS) or str(directory.models),
+        env.MODEL_CACHE: environ.get(env.MODEL_CACHE, str(directory.model_cache)),
         env.FILE_ROOTS: os.pathsep.join(str(root.resolve()) for root in options.file_roots),
         env.DISK: str(directory.root),
     }
