@@ -46,6 +46,8 @@ class OrderedKeysApp(App[Result]):
         self._marked: Widget | None = None
         """The widget that the marker was sent to."""
         self._is_watched = False
+        self._has_typed = False
+        """Text was sent to an input that may still wait for it in its queue."""
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
@@ -72,9 +74,17 @@ class OrderedKeysApp(App[Result]):
         )
         self._number += 1
         self._sent_s = None if is_text else time.monotonic()
+        if self._has_typed and not is_text:
+            # A key that a dialog takes before its input does would act on half of the text.
+            self._has_typed = False
+            if self._mark(1):
+                self._held_keys.appendleft(event)
+                return
         await super().on_event(event)
         # Text goes to the one queue of its input, in order; only other keys have to be awaited.
-        if not is_text and not self._mark(1):
+        if is_text:
+            self._has_typed = True
+        elif not self._mark(1):
             await self._send_held()
 
     async def _send_held(self) -> None:

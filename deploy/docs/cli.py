@@ -40,7 +40,7 @@ def markdown() -> str:
     """Return the page: exit codes, then all commands in the order of the help."""
     parts = [INTRODUCTION, "## Exit codes\n", "| code | |", "|---|---|"]
     parts += [f"| {int(code)} | {code.meaning} |" for code in ExitCode]
-    found = list(_commands(cli, click.Context(cli, info_name="framewire")))
+    found = list(_commands(cli, cli.make_context("framewire", [], resilient_parsing=True)))
     parts += ["", "## Commands\n", "| command | |", "|---|---|"]
     parts += [
         f"| [`{context.command_path}`](#{_anchor(context.command_path)}) | {_first_line(context)} |"
@@ -56,7 +56,7 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[click.Cont
         command = group.get_command(context, name)
         if command is None:
             continue
-        below = click.Context(command, parent=context, info_name=name)
+        below = command.make_context(name, [], parent=context, resilient_parsing=True)
         if isinstance(command, click.Group):
             yield from _commands(command, below)
         else:

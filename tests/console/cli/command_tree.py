@@ -11,7 +11,7 @@ def commands(
     group: click.Group = cli, prefix: str = "framewire"
 ) -> Iterator[tuple[str, click.Command]]:
     """Yield each command that is not a group, with its whole name."""
-    context = click.Context(group, info_name=prefix)
+    context = group.make_context(prefix, [], resilient_parsing=True)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None, name

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
 from api.contract.version import VERSION
@@ -26,7 +25,7 @@ def ask(*arguments: str) -> int:
 
 
 def test_every_command_of_the_help_exists_and_says_what_it_does() -> None:
-    context = click.Context(cli)
+    context = cli.make_context("framewire", [], resilient_parsing=True)
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None, name

@@ -17,6 +17,7 @@ from console.tui.view_models import submit_form
 from console.tui.widgets.field import Field
 from console.tui.widgets.step_editor import StepEditor
 from tests.console.tui.conftest import make_console, until
+from tests.console.tui.keyboard import post_keys, typed
 from tests.console.tui.recorded_api import Script
 
 SIZE = (140, 50)
@@ -38,6 +39,20 @@ def field(screen: SubmitScreen, path: str) -> Field:
 
 def wrong(screen: SubmitScreen, path: str) -> str:
     return str(field(screen, path).query_one(".field-error").render())
+
+
+async def test_keys_that_follow_text_at_once_are_about_all_of_it(
+    console: ConsoleApp, script: Script
+) -> None:
+    url = "https://example.com/a-gate-with-a-long-name.mp4"
+    async with console.run_test(size=SIZE) as pilot:
+        await opened(pilot, console)
+        await typed(pilot, console, *url, "ctrl+y")
+        assert f'"url": "{url}"' in console.clipboard
+        post_keys(console, *"?a=b", "ctrl+s")
+        await until(pilot, lambda: script.asked("POST", PATH))
+        (asked,) = script.asked("POST", PATH)
+        assert asked["input"][0]["url"] == f"{url}?a=b"
 
 
 async def test_a_url_with_everything_set_is_submitted_and_followed(
