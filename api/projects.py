@@ -1,5 +1,6 @@
 """Projects and API keys: written to Kafka, held in memory; only hashes of keys are stored."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,13 +39,15 @@ class Projects:
         self._directory = directory
         self._publisher = publisher
         self._clock_ms = clock_ms
+        self._changing = asyncio.Lock()
 
     async def create_project(self, request: ProjectRequest) -> ProjectResource:
         """Return the new project; raises ConflictError when its id is taken."""
         project = Project(request.id or new_project_id(), request.name, self._clock_ms())
-        if project.id in self._directory.projects:
-            raise ConflictError("There is a project with this id.", code="project_exists")
-        await self._write(project_key(project.id), project)
+        async with self._changing:
+            if project.id in self._directory.projects:
+                raise ConflictError("There is a project with this id.", code="project_exists")
+            await self._write(project_key(project.id), project)
         return _project(project)
 
     def list_projects(self) -> list[ProjectResource]:
@@ -53,17 +56,18 @@ class Projects:
 
     async def change(self, project_id: str, patch: ProjectPatch) -> ProjectResource:
         """Change the limits that the patch gives; keep the others. Raises NotFoundError."""
-        project = self._directory.projects.get(project_id)
-        if project is None:
-            raise NotFoundError("There is no such project.")
         given = {
             name: value
             for name, value in msgspec.structs.asdict(patch.limits).items()
             if value is not UNSET
         }
-        limits = msgspec.structs.replace(project.limits, **given)
-        changed = msgspec.structs.replace(project, limits=limits)
-        await self._write(project_key(project.id), changed)
+        async with self._changing:  # of two changes at a time, none may undo the other
+            project = self._directory.projects.get(project_id)
+            if project is None:
+                raise NotFoundError("There is no such project.")
+            limits = msgspec.structs.replace(project.limits, **given)
+            changed = msgspec.structs.replace(project, limits=limits)
+            await self._write(project_key(project.id), changed)
         return _project(changed)
 
     async def create_key(self, request: KeyRequest) -> KeyResource:
@@ -163,8 +167,8 @@ class Projects:
     async def _write(self, key: str, record: Project | ProjectKey | KeyEnd) -> None:
         """Write the record to Kafka, then apply it here; other processes read it within 1 s."""
         value = msgspec.msgpack.encode(record)
-        await self._publisher.send(topics.PROJECTS, key, value)
-        self._directory.apply(topics.PROJECTS, key, value)
+        offset = await self._publisher.send(topics.PROJECTS, key, value)
+        self._directory.apply(topics.PROJECTS, key, value, offset=offset if offset >= 0 else None)
 
 
 def _project(project: Project) -> ProjectResource:

@@ -59,7 +59,11 @@ _log = structlog.get_logger("framewire.api.directory")
 
 
 class GlobalTable:
-    """The materialised state of these topics. One thread writes, any thread reads."""
+    """The materialised state of these topics.
+
+    Written by the thread that reads them and by requests that have just written a record; read by
+    any thread.
+    """
 
     def __init__(self) -> None:
         self.projects: dict[str, Project] = {}
@@ -72,16 +76,21 @@ class GlobalTable:
         self._consumers: dict[str, ConsumerBeat] = {}
         self._letters: deque[DeadLetter] = deque(maxlen=MAX_LETTERS)
         self._n_letters: Counter[tuple[str, str]] = Counter()
+        self._project_offsets: dict[str, int] = {}
+        self._writing_projects = threading.Lock()
         self._places: OrderedDict[tuple[str, str, int, int, str], None] = OrderedDict()
         self._prune_at = 4096
 
-    def apply(self, topic: str, key: str, value: bytes | None) -> None:
+    def apply(
+        self, topic: str, key: str, value: bytes | None, *, offset: int | None = None
+    ) -> None:
         """Apply one record; idempotent. Raises msgspec.DecodeError on an invalid one.
 
-        A revoked key stays revoked, even if an older record of it is read later.
+        A revoked key stays revoked, even if an older record of it is read later. An older record
+        of a project is ignored as well: its offset is lower than that of the record known here.
         """
         if topic == topics.PROJECTS:
-            self._apply_project(key, value)
+            self._apply_access(key, value, offset)
         elif topic == topics.CONTROL:
             if value is None:
                 self._cancels.pop(key, None)
@@ -99,6 +108,10 @@ class GlobalTable:
                 self._consumers[key] = _decode_consumer(value)
             else:
                 self._workers[key] = _decode_beat(value)
+
+    def read_again(self) -> None:
+        """Forget the offsets of records: the topics are read from their beginning once more."""
+        self._project_offsets.clear()
 
     def key_of(self, hash_hex: str, now_ms: int) -> ProjectKey | None:
         """Return the key with this SHA-256 if it is valid at `now_ms`, else None."""
@@ -171,13 +184,10 @@ class GlobalTable:
         self._letters.append(letter)
         self._n_letters[letter.role, letter.code] += 1
 
-    def _apply_project(self, key: str, value: bytes | None) -> None:
+    def _apply_access(self, key: str, value: bytes | None, offset: int | None) -> None:
         if key.startswith(_PROJECT):
-            if value is None:
-                self.projects.pop(key.removeprefix(_PROJECT), None)
-            else:
-                project: Project = _decode_project(value)
-                self.projects[project.id] = project
+            project: Project | None = None if value is None else _decode_project(value)
+            self._apply_project(key.removeprefix(_PROJECT), project, offset)
         elif key.startswith(_KEY) and value is not None:
             found: ProjectKey = _decode_key(value)
             known = self.keys.get(found.hash)
@@ -189,6 +199,18 @@ class GlobalTable:
         elif key.startswith(_USE) and value is not None:
             use = _decode_use(value)
             self._uses[use.hash] = max(use.used_ms, self._uses.get(use.hash, 0))
+
+    def _apply_project(self, name: str, project: Project | None, offset: int | None) -> None:
+        """Keep the newest record of a project: a request may have applied one before it is read."""
+        with self._writing_projects:
+            if offset is not None:
+                if offset < self._project_offsets.get(name, 0):
+                    return
+                self._project_offsets[name] = offset
+            if project is None:
+                self.projects.pop(name, None)
+            else:
+                self.projects[name] = project
 
     def _apply_end(self, end: KeyEnd) -> None:
         """Set the end of a key. It can only move to an earlier time, never to a later one."""
@@ -277,6 +299,7 @@ class GlobalTableReader:
         consumer = Consumer(self._config)
         pulse = ConsumerPulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
         try:
+            self._directory.read_again()
             consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
             while not self._stopping.is_set():
                 self._take(consumer.consume(500, timeout=0.1))
@@ -301,7 +324,8 @@ class GlobalTableReader:
             key: bytes | None = message.key()  # type: ignore[attr-defined]
             value: bytes | None = message.value()  # type: ignore[attr-defined]
             try:
-                self._directory.apply(topic, (key or b"").decode(), value)
+                offset: int = message.offset()  # type: ignore[attr-defined] # untyped library
+                self._directory.apply(topic, (key or b"").decode(), value, offset=offset)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.n_skipped += 1
                 _log.warning("record skipped: cannot be decoded", topic=topic)

@@ -1,5 +1,6 @@
 """Limits over HTTP, set by the operator and felt by a project; usage, summed by day."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -38,6 +39,15 @@ async def test_a_project_above_its_rate_is_refused_with_what_it_needs_to_know(
     assert refused.headers["ratelimit-limit"] == "2"
     assert (await limit(admin, project, submissions_per_minute=None)).status_code == 200
     await submit(project)
+
+
+async def test_changes_at_the_same_time_do_not_undo_each_other(
+    admin: httpx.AsyncClient, project: ProjectClient
+) -> None:
+    names = ("submissions_per_minute", "open_streams", "open_tasks", "upload_bytes_per_day")
+    await asyncio.gather(*(limit(admin, project, **{name: 7}) for name in names))
+    limits = (await limit(admin, project)).json()["limits"]
+    assert {name: limits[name] for name in names} == dict.fromkeys(names, 7)
 
 
 async def test_a_stream_that_ends_makes_room_for_another(

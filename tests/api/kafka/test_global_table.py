@@ -58,3 +58,18 @@ def test_the_last_use_is_the_latest_that_was_told(uses: list[int]) -> None:
     directory = fed(*((use_key(HASH), KeyUse(HASH, ms)) for ms in uses))
     assert directory.used_ms(HASH, None) == max(uses)
     assert directory.used_ms("other", None) is None
+
+
+@given(st.permutations(range(5)))
+def test_of_a_project_s_records_the_newest_counts_in_whatever_order_they_come(
+    order: list[int],
+) -> None:
+    directory = GlobalTable()
+    for i in order:
+        record = Project("p", f"name {i}", 1)
+        directory.apply(PROJECTS, project_key("p"), msgspec.msgpack.encode(record), offset=i)
+    assert directory.projects["p"].name == "name 4"
+    directory.read_again()  # a broker that begins anew
+    record = Project("p", "anew", 1)
+    directory.apply(PROJECTS, project_key("p"), msgspec.msgpack.encode(record), offset=0)
+    assert directory.projects["p"].name == "anew"
