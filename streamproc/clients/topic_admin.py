@@ -27,6 +27,7 @@ from streamproc.contract.topics import (
 from streamproc.errors import BrokerError, TopicPolicyError
 
 _TIMEOUT_S = 10.0
+_CREATED_WITHIN_S = 30.0
 _POLL_S = 0.02
 _LASTING_S = 2.0
 
@@ -84,10 +85,10 @@ def ensure_topics(
     existing = _topics(admin)
     missing = [policy for policy in POLICIES if policy.name not in existing]
     made = _create(admin, missing, n_partitions, replication)
-    deadline_s = time.monotonic() + _TIMEOUT_S
+    deadline_s = time.monotonic() + _CREATED_WITHIN_S
     while not existing.keys() >= {policy.name for policy in POLICIES}:
         if time.monotonic() >= deadline_s:
-            raise BrokerError(f"the topics were not there {_TIMEOUT_S:g} s after they were created")
+            raise BrokerError(f"the topics were not there {_CREATED_WITHIN_S:g} s after they were created")
         time.sleep(_POLL_S)
         existing = _topics(admin)
     present = [policy for policy in POLICIES if policy.name not in made]

@@ -23,7 +23,8 @@ from streamproc.contract.chunk import Target
 _BLOCKS: Final = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 _BITS: Final = np.array([1, 2, 4, 8])
 _BRIGHT: Final = 120
-_LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMINANCE: Final = np.array([299, 587, 114], np.int32)
+"""Integers, in thousandths: sums of floats differ in their last bits from run to run."""
 
 
 class Shown(NamedTuple):
@@ -71,7 +72,7 @@ def blocks(
     image = shown.image.resize((2 * width, 2 * height), Image.Resampling.BOX)
     scale_x, scale_y = 2 * width / shown.width_px, 2 * height / shown.height_px
     lines, labels = _draw_boxes(image.size, shown.targets, scale_x, scale_y, colours, chosen)
-    marks, fronts, backs = _two_colours(np.asarray(image, np.float32), lines)
+    marks, fronts, backs = _two_colours(np.asarray(image, np.int32), lines)
     left, above = (cells - width) // 2, (rows - height) // 2
     blank = Strip.blank(cells, base)
     strips = [blank] * above
@@ -146,27 +147,23 @@ def _draw_boxes(
 
 
 def _two_colours(
-    pixels: NDArray[np.float32], lines: NDArray[np.uint8]
+    pixels: NDArray[np.int32], lines: NDArray[np.uint8]
 ) -> tuple[list[list[int]], list[list[list[int]]], list[list[list[int]]]]:
     """Return each cell's block (index of `_BLOCKS`), foreground and background colour."""
     quads, over = _by_cell(pixels), _by_cell(lines)
     bright = quads @ _LUMINANCE
     is_line = over[..., 3] > 0
     has_line = is_line.any(axis=2, keepdims=True)
-    is_front = np.where(has_line, is_line, bright > bright.mean(axis=2, keepdims=True))
+    is_front = np.where(has_line, is_line, 4 * bright > bright.sum(axis=2, keepdims=True))
     coloured = np.where(is_line[..., None], over[..., :3], quads)
     n_front = is_front.sum(axis=2)[..., None]
-    whole = coloured.mean(axis=2)
-    front = (coloured * is_front[..., None]).sum(axis=2) / np.maximum(n_front, 1)
-    back = (coloured * ~is_front[..., None]).sum(axis=2) / np.maximum(4 - n_front, 1)
+    whole = coloured.sum(axis=2) // 4
+    front = (coloured * is_front[..., None]).sum(axis=2) // np.maximum(n_front, 1)
+    back = (coloured * ~is_front[..., None]).sum(axis=2) // np.maximum(4 - n_front, 1)
     front = np.where(n_front == 0, whole, front)
     back = np.where(n_front == 4, whole, back)
     marks = (is_front * _BITS).sum(axis=2)
-    return (
-        marks.tolist(),
-        front.astype(np.uint8).tolist(),
-        back.astype(np.uint8).tolist(),
-    )
+    return marks.tolist(), front.tolist(), back.tolist()
 
 
 def _by_cell(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -208,5 +205,5 @@ def _write(row: list[Segment], label: Label) -> None:
 
 def _on(colour: str) -> str:
     """Return the text colour with the better contrast on `colour`: dark or white."""
-    bright = float(np.dot(ImageColor.getrgb(colour)[:3], _LUMINANCE))
-    return "#101418" if bright > _BRIGHT else "#ffffff"
+    bright = int(np.dot(ImageColor.getrgb(colour)[:3], _LUMINANCE))
+    return "#101418" if bright > 1000 * _BRIGHT else "#ffffff"
