@@ -88,7 +88,9 @@ def ensure_topics(
     deadline_s = time.monotonic() + _CREATED_WITHIN_S
     while not existing.keys() >= {policy.name for policy in POLICIES}:
         if time.monotonic() >= deadline_s:
-            raise BrokerError(f"the topics were not there {_CREATED_WITHIN_S:g} s after they were created")
+            raise BrokerError(
+                f"after {_CREATED_WITHIN_S:g} s the topics created are still not there"
+            )
         time.sleep(_POLL_S)
         existing = _topics(admin)
     present = [policy for policy in POLICIES if policy.name not in made]
