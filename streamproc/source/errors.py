@@ -2,10 +2,14 @@
 
     SourceError
     ├── SourceUnreachableError       source_unreachable        no answer: DNS, refused, reset, TLS
+    │   └── SourceBusyError          source_unreachable        a camera with too many connections
     ├── SourceStatusError            source_http_status        HTTP response is not the video
     │   └── ObjectMissingError       source_http_status        not in Framewire's own bucket
     ├── SourceTimeoutError           source_timeout            connect, stall or total time
     ├── SourceRedirectError          source_too_many_redirects
+    ├── SourceUnauthorizedError      source_unauthorized       a camera refuses the user or password
+    ├── SourceProtocolError          source_protocol           a camera that does not speak RTSP
+    ├── SourceLostError              source_lost               a camera away for longer than allowed
     ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
     ├── SourceNotVideoError          source_not_video          a page, an image, sound only, text
     ├── SourceUnsupportedError       source_unsupported        container or codec not on the list
@@ -36,6 +40,10 @@ class SourceUnreachableError(SourceError):
     code = "source_unreachable"
 
 
+class SourceBusyError(SourceUnreachableError):
+    """The camera has as many connections as it takes."""
+
+
 class SourceStatusError(SourceError):
     code = "source_http_status"
 
@@ -50,6 +58,18 @@ class SourceTimeoutError(SourceError):
 
 class SourceRedirectError(SourceError):
     code = "source_too_many_redirects"
+
+
+class SourceUnauthorizedError(SourceError):
+    code = "source_unauthorized"
+
+
+class SourceProtocolError(SourceError):
+    code = "source_protocol"
+
+
+class SourceLostError(SourceError):
+    code = "source_lost"
 
 
 class SourceForbiddenError(SourceError):
@@ -101,6 +121,9 @@ BY_CODE: dict[str, type[SourceError]] = {
         SourceStatusError,
         SourceTimeoutError,
         SourceRedirectError,
+        SourceUnauthorizedError,
+        SourceProtocolError,
+        SourceLostError,
         SourceForbiddenError,
         SourceNotVideoError,
         SourceUnsupportedError,

@@ -1,0 +1,1 @@
+"""Live sources: cameras by RTSP. The protocols are state machines without I/O."""
