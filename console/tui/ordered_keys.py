@@ -49,6 +49,11 @@ class OrderedKeysApp(App[Result]):
         self._has_typed = False
         """Text was sent to an input that may still wait for it in its queue."""
 
+    @property
+    def is_handling_keys(self) -> bool:
+        """Whether a key is under way or waits for the one before it."""
+        return self._sent_s is not None or bool(self._held_keys)
+
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)

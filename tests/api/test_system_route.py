@@ -64,7 +64,7 @@ async def test_system_shows_workers_parts_and_lag(
     async def seen() -> Any:
         system = (await project.get("/v1/system")).json()
         workers = [found for found in system["workers"] if found["id"] == "w-system"]
-        return (system, workers[0]) if workers else None
+        return (system, workers[0]) if workers and system["lag"] else None
 
     system, found = await until(seen)
     assert found["alive"] is True

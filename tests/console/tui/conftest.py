@@ -25,6 +25,24 @@ class StoppedClock(Clock):
         return 1000.0
 
 
+@pytest.fixture(autouse=True)
+def handled_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `pilot.press` return when the console, which holds keys back, has handled them all."""
+    press = Pilot.press
+
+    async def press_and_wait(self: Pilot[Any], *keys: str) -> None:
+        await press(self, *keys)
+        console = self.app
+        assert isinstance(console, ConsoleApp)
+        deadline_s = time.monotonic() + 20
+        while console.is_handling_keys:
+            assert time.monotonic() < deadline_s, f"never handled: {keys}"
+            await asyncio.sleep(0.005)
+        await self.pause()
+
+    monkeypatch.setattr(Pilot, "press", press_and_wait)
+
+
 @pytest.fixture
 def script(screens: None) -> Script:
     return Script()

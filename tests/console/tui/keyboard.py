@@ -20,4 +20,4 @@ def post_keys(console: ConsoleApp, *keys: str) -> None:
 async def typed(pilot: Any, console: ConsoleApp, *keys: str) -> None:
     """Send the keys in one go, and wait until all of them are handled."""
     post_keys(console, *keys)
-    await until(pilot, lambda: console._sent_s is None and not console._held_keys)
+    await until(pilot, lambda: not console.is_handling_keys)
