@@ -1,9 +1,11 @@
 """The header says the worst that is known, and a stream without chunks says why."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+from textual.widget import Widget
 
 from api.contract.resources import SystemResource
 from console.client.endpoint import Endpoint
@@ -100,6 +102,10 @@ async def test_the_header_says_on_every_tab_what_does_not_work(url: str, script:
             await until(pilot, lambda: "● ready" in text_of(bar))
 
 
+def says_not_read(listing: Widget) -> bool:
+    return "not read yet" in text_of(listing)
+
+
 async def test_nothing_is_called_ready_that_was_not_read(
     console: ConsoleApp, script: Script
 ) -> None:
@@ -110,7 +116,7 @@ async def test_nothing_is_called_ready_that_was_not_read(
         assert "ready" not in text_of(bar)
         for tab, name in (("4", "#workers"), ("4", "#lag"), ("4", "#failures")):
             await pilot.press(tab)
-            assert "not read yet" in text_of(console.query_one(name))
+            await until(pilot, partial(says_not_read, console.query_one(name)))
 
 
 async def test_a_stalled_stream_says_for_how_long_and_why(url: str, script: Script) -> None:
