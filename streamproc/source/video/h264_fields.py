@@ -8,13 +8,15 @@ as no field.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from streamproc.source.video.bits import BitReader, skip_scaling_lists
+
 HEAD_BYTES: Final = 4096
 _SLICES: Final = (1, 5)
 _SPS: Final = 7
 _PPS: Final = 8
 _SLICE_HEAD_BYTES: Final = 64
 _SET_BYTES: Final = 512
-_WITH_CHROMA: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+WITH_CHROMA: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
 class _Sequence(NamedTuple):
@@ -27,34 +29,6 @@ class _Slice(NamedTuple):
     frame_num: int
     is_field: bool
     is_bottom: bool
-
-
-class _Bits:
-    """Bit reader of a NAL unit without emulation prevention. Raises IndexError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data.replace(b"\x00\x00\x03", b"\x00\x00")
-        self._at = 0
-
-    def read(self, n_bits: int) -> int:
-        value = 0
-        for _ in range(n_bits):
-            value = value << 1 | (self._data[self._at >> 3] >> (7 - (self._at & 7)) & 1)
-            self._at += 1
-        return value
-
-    def unsigned(self) -> int:
-        """Read an unsigned Exp-Golomb number."""
-        n_zeros = 0
-        while not self.read(1):
-            n_zeros += 1
-            if n_zeros > 32:
-                raise IndexError
-        return (1 << n_zeros) - 1 + self.read(n_zeros)
-
-    def signed(self) -> int:
-        value = self.unsigned()
-        return (value + 1) // 2 if value & 1 else -(value // 2)
 
 
 class Fields:
@@ -103,7 +77,7 @@ class Fields:
         return None
 
     def _slice(self, unit: bytes) -> _Slice | None:
-        bits = _Bits(unit[1:_SLICE_HEAD_BYTES])
+        bits = BitReader(unit[1:_SLICE_HEAD_BYTES])
         bits.unsigned()
         bits.unsigned()
         sequence = self._sequences.get(self._sequence_of.get(bits.unsigned(), -1))
@@ -144,26 +118,26 @@ class Fields:
             if kind == _SPS:
                 self._read_sequence(unit[1:_SET_BYTES])
             elif kind == _PPS:
-                bits = _Bits(unit[1:_SET_BYTES])
+                bits = BitReader(unit[1:_SET_BYTES])
                 number = bits.unsigned()
                 self._sequence_of[number] = bits.unsigned()
         except IndexError:
             return
 
     def _read_sequence(self, data: bytes) -> None:
-        bits = _Bits(data)
+        bits = BitReader(data)
         profile = bits.read(8)
         bits.read(16)
         number = bits.unsigned()
         separate_planes = False
-        if profile in _WITH_CHROMA:
+        if profile in WITH_CHROMA:
             chroma = bits.unsigned()
             separate_planes = chroma == 3 and bool(bits.read(1))
             bits.unsigned()
             bits.unsigned()
             bits.read(1)
             if bits.read(1):
-                _skip_scaling_lists(bits, 8 if chroma != 3 else 12)
+                skip_scaling_lists(bits, 8 if chroma != 3 else 12)
         frame_num_bits = bits.unsigned() + 4
         order = bits.unsigned()
         if order == 0:
@@ -179,17 +153,6 @@ class Fields:
         bits.unsigned()
         bits.unsigned()
         self._sequences[number] = _Sequence(frame_num_bits, not bits.read(1), separate_planes)
-
-
-def _skip_scaling_lists(bits: _Bits, n_lists: int) -> None:
-    for number in range(n_lists):
-        if not bits.read(1):
-            continue
-        last = following = 8
-        for _ in range(16 if number < 6 else 64):
-            if following:
-                following = (last + bits.signed()) % 256
-            last = following or last
 
 
 def _with_lengths(data: bytes, n_bytes: int) -> Iterator[bytes]:

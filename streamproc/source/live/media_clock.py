@@ -1,0 +1,102 @@
+"""Time of live pictures: the source's own timestamps, tied to when its pictures arrive. Sans-IO.
+
+A picture's time is its timestamp plus an offset. The offset is the smallest difference of arrival
+and timestamp in the last `WINDOW_S` to twice that: the picture with the least delay counts. So the
+delays of a network do not show, and a clock that runs too fast or too slowly is followed. A
+timestamp that is `AHEAD_S` ahead of its arrival, or `BEHIND_S` behind, was a jump or a restart of
+the source's clock, and ties it anew. Time never goes backwards.
+"""
+
+from typing import Final, NamedTuple
+
+from streamproc.source.live.rtp.packet import SenderReport
+
+WINDOW_S: Final = 10.0
+AHEAD_S: Final = 1.0
+BEHIND_S: Final = 10.0
+LEAST_STEP_S: Final = 0.001
+MAX_CLOCK_ERROR_S: Final = 10.0
+"""The wall clock of a source is used while it differs from ours by at most this."""
+
+
+class MediaClock:
+    """Media time of one track, on the monotonic clock of the arrivals."""
+
+    def __init__(self, clock_hz: int) -> None:
+        """`clock_hz`: timestamps per second."""
+        self._clock_hz = clock_hz
+        self._window_end_s = 0.0
+        self._least_s: float | None = None
+        self._least_before_s: float | None = None
+        self._last_s: float | None = None
+        self.n_jumps = 0
+
+    def time_s(self, timestamp: int, arrival_s: float) -> float:
+        """Return when the picture was taken; at least `LEAST_STEP_S` after the last.
+
+        `timestamp` is without wraps; `arrival_s` never goes backwards.
+        """
+        media_s = timestamp / self._clock_hz
+        offset_s = self._offset_s(arrival_s - media_s, arrival_s)
+        found_s = min(media_s + offset_s, arrival_s)
+        if self._last_s is not None:
+            found_s = max(found_s, self._last_s + LEAST_STEP_S)
+        self._last_s = found_s
+        return found_s
+
+    def restart(self) -> None:
+        """Tie the next timestamp anew: the source was connected again. Time still goes on."""
+        self._least_s = self._least_before_s = None
+
+    def _offset_s(self, difference_s: float, arrival_s: float) -> float:
+        known_s = self._known_s()
+        if known_s is None or not -AHEAD_S < difference_s - known_s < BEHIND_S:
+            self.n_jumps += known_s is not None
+            self._least_s, self._least_before_s = difference_s, None
+            self._window_end_s = arrival_s + WINDOW_S
+            return difference_s
+        if arrival_s >= self._window_end_s:
+            self._least_before_s, self._least_s = self._least_s, difference_s
+            self._window_end_s = arrival_s + WINDOW_S
+        elif self._least_s is None or difference_s < self._least_s:
+            self._least_s = difference_s
+        return min(one for one in (self._least_s, self._least_before_s) if one is not None)
+
+    def _known_s(self) -> float | None:
+        known = [one for one in (self._least_s, self._least_before_s) if one is not None]
+        return min(known, default=None)
+
+
+class Captured(NamedTuple):
+    """When a picture was taken, in s since 1970; `is_source`: by the source's own clock."""
+
+    wall_s: float
+    is_source: bool
+
+
+class WallClock:
+    """Wall-clock times from RTCP sender reports, where they are plausible."""
+
+    def __init__(self, clock_hz: int) -> None:
+        self._clock_hz = clock_hz
+        self._report: tuple[float, int] | None = None
+
+    def note(self, report: SenderReport, timestamp: int) -> None:
+        """Take a report; `timestamp` is its RTP timestamp without wraps."""
+        self._report = report.wall_s, timestamp
+
+    def forget(self) -> None:
+        """The source was connected again: its timestamps may have started anew."""
+        self._report = None
+
+    def captured(self, timestamp: int, arrival_wall_s: float) -> Captured:
+        """Return when a picture was taken, by the source's clock if it is near ours, else ours.
+
+        `arrival_wall_s`: when its last byte arrived, in s since 1970.
+        """
+        if self._report is not None:
+            wall_s, at = self._report
+            found_s = wall_s + (timestamp - at) / self._clock_hz
+            if abs(found_s - arrival_wall_s) <= MAX_CLOCK_ERROR_S:
+                return Captured(found_s, is_source=True)
+        return Captured(arrival_wall_s, is_source=False)

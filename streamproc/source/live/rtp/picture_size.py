@@ -1,0 +1,95 @@
+"""Width and height of a picture in pixels, from a sequence parameter set (H.264, H.265)."""
+
+from typing import Final
+
+from streamproc.source.video.bits import BitReader, skip_scaling_lists
+from streamproc.source.video.h264_fields import WITH_CHROMA
+
+MAX_PIXELS_A_SIDE: Final = 65_536
+_SET_BYTES: Final = 1024
+
+Size = tuple[int, int]
+
+
+def h264_size(nal: bytes) -> Size | None:
+    """Return the visible size (H.264, 7.3.2.1.1 and 7.4.2.1.1); None if it cannot be parsed."""
+    try:
+        return _possible(_h264(BitReader(nal[1:_SET_BYTES])))
+    except IndexError:
+        return None
+
+
+def h265_size(nal: bytes) -> Size | None:
+    """Return the visible size (H.265, 7.3.2.2); None if it cannot be parsed."""
+    try:
+        return _possible(_h265(BitReader(nal[2:_SET_BYTES])))
+    except IndexError:
+        return None
+
+
+def _possible(size: Size) -> Size | None:
+    return size if all(0 < side <= MAX_PIXELS_A_SIDE for side in size) else None
+
+
+def _h264(bits: BitReader) -> Size:
+    profile = bits.read(8)
+    bits.read(16)
+    bits.unsigned()
+    chroma, has_planes = 1, False
+    if profile in WITH_CHROMA:
+        chroma = bits.unsigned()
+        has_planes = chroma == 3 and bool(bits.read(1))
+        bits.unsigned()
+        bits.unsigned()
+        bits.read(1)
+        if bits.read(1):
+            skip_scaling_lists(bits, 8 if chroma != 3 else 12)
+    bits.unsigned()
+    order = bits.unsigned()
+    if order == 0:
+        bits.unsigned()
+    elif order == 1:
+        bits.read(1)
+        bits.signed()
+        bits.signed()
+        for _ in range(min(bits.unsigned(), 255)):
+            bits.signed()
+    bits.unsigned()
+    bits.read(1)
+    width = 16 * (bits.unsigned() + 1)
+    rows = bits.unsigned() + 1
+    frames_only = bits.read(1)
+    height = 16 * rows * (2 - frames_only)
+    if not frames_only:
+        bits.read(1)
+    bits.read(1)
+    if bits.read(1):
+        unit_x = 2 if chroma in {1, 2} and not has_planes else 1
+        unit_y = (2 if chroma == 1 and not has_planes else 1) * (2 - frames_only)
+        left, right, top, bottom = (bits.unsigned() for _ in range(4))
+        width -= unit_x * (left + right)
+        height -= unit_y * (top + bottom)
+    return width, height
+
+
+def _h265(bits: BitReader) -> Size:
+    bits.read(4)
+    n_sub_layers = bits.read(3)
+    bits.read(1)
+    bits.read(96)  # general profile, constraints and level
+    present = [(bits.read(1), bits.read(1)) for _ in range(n_sub_layers)]
+    if n_sub_layers:
+        bits.read(2 * (8 - n_sub_layers))
+    for has_profile, has_level in present:
+        bits.read(88 * has_profile + 8 * has_level)
+    bits.unsigned()
+    chroma = bits.unsigned()
+    if chroma == 3:
+        bits.read(1)
+    width, height = bits.unsigned(), bits.unsigned()
+    if bits.read(1):
+        unit_x, unit_y = (2 if chroma in {1, 2} else 1), (2 if chroma == 1 else 1)
+        left, right, top, bottom = (bits.unsigned() for _ in range(4))
+        width -= unit_x * (left + right)
+        height -= unit_y * (top + bottom)
+    return width, height
