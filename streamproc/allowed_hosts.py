@@ -49,6 +49,17 @@ class PrivateHosts:
             return True
         return bool(addresses) and all(self._has(address, port) for address in addresses)
 
+    def plus(self, host: str, port: int) -> "PrivateHosts":
+        """Return a list that allows this host on this port, too."""
+        found = PrivateHosts()
+        found._names = set(self._names)
+        found._networks = list(self._networks)
+        try:
+            found._networks.append((ipaddress.ip_network(host), port))
+        except ValueError:
+            found._names.add((_plain_name(host), port))
+        return found
+
     def may_allow(self, port: int) -> bool:
         """Return whether any host at all is allowed on `port`."""
         entries = [*self._names, *self._networks]

@@ -13,20 +13,25 @@ from console.printable import echo, echo_json
 from console.stack.roles import base_environ
 
 
-def run_program(module: str, arguments: Sequence[str], *, as_json: bool) -> ExitCode:
+def run_program(
+    module: str, arguments: Sequence[str], *, as_json: bool, line: str | None = None
+) -> ExitCode:
     """Run `python -m MODULE` in the caller's environment, with its output and its input.
 
-    With `as_json` it is asked nothing, and a failure raises `ProgramFailedError`.
+    `line` replaces its input: what must not stand in an argument list. With `as_json` it is asked
+    nothing, and a failure raises `ProgramFailedError`.
     """
     if as_json:
-        echo(ask_program(module, arguments).decode(errors="replace"), nl=False)
+        echo(ask_program(module, arguments, line).decode(errors="replace"), nl=False)
         return ExitCode.DONE
-    return of_process(_run(module, *arguments).returncode)
+    given = {} if line is None else {"input": f"{line}\n".encode()}
+    return of_process(_run(module, *arguments, **given).returncode)
 
 
-def ask_program(module: str, arguments: Sequence[str]) -> bytes:
+def ask_program(module: str, arguments: Sequence[str], line: str | None = None) -> bytes:
     """Run `python -m MODULE` and return its output; raises `ProgramFailedError`."""
-    done = _run(module, *arguments, stdin=subprocess.DEVNULL, capture_output=True)
+    given = b"" if line is None else f"{line}\n".encode()
+    done = _run(module, *arguments, input=given, capture_output=True)
     code = of_process(done.returncode)
     if code is not ExitCode.DONE:
         raise ProgramFailedError(_last_line(done.stderr, module), code)

@@ -21,6 +21,7 @@ MODELS = "FRAMEWIRE_MODELS"  # directory of the user's own models
 PROVIDERS = "FRAMEWIRE_PROVIDERS"  # path of providers.toml
 FILE_ROOTS = "FRAMEWIRE_FILE_ROOTS"  # os.pathsep-separated directories that file:// may read
 PRIVATE_HOSTS = "FRAMEWIRE_PRIVATE_HOSTS"  # hosts, networks [:port] exempt from the SSRF guard
+SOURCES = "FRAMEWIRE_SOURCES"  # path of sources.toml: named cameras; read by workers only
 SOURCE_PORTS = "FRAMEWIRE_SOURCE_PORTS"  # allowed ports of public hosts, in addition to 80 and 443
 REQUIRE_SANDBOX = "FRAMEWIRE_REQUIRE_SANDBOX"  # 1: do not decode if the sandbox is incomplete
 SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that encrypt sources' URLs, newest first

@@ -1,7 +1,10 @@
 """Commands whose work another program does: its words, its exit code, its report."""
 
+import io
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,3 +62,34 @@ def test_without_a_report_its_last_line_is_the_error(returncode: int, code: int)
     with pytest.raises(ProgramFailedError, match="the store is away") as failed:
         show_report("began\nthe store is away\n\n", returncode, key="findings", as_json=True)
     assert failed.value.exit_code == code
+
+
+@pytest.mark.usefixtures("processes", "no_settings")
+def test_a_source_reaches_the_program_by_its_input_alone(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "rtsp://u:secret7@127.0.0.1/secret7"
+    assert run(["sources", "check", url, "--json"]) == ExitCode.FAILED
+    output = capfd.readouterr()
+    message = json.loads(output.err)["error"]["message"]
+    assert message.startswith("127.0.0.1 has no address that may be fetched from")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"camera:door\n")))
+    assert run(["sources", "check", "-"]) == ExitCode.USAGE
+    output = capfd.readouterr()
+    assert output.err == "no source is named door; there are: none\n"
+    assert "secret7" not in output.out + output.err + message
+
+
+def test_the_words_of_a_trial_hold_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], bytes]] = []
+
+    def note(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        started.append((command, options["input"]))
+        return subprocess.CompletedProcess(command, 0, b"{}\n", b"")
+
+    monkeypatch.setattr(subprocess, "run", note)
+    url = "rtsp://u:secret7@cam/"
+    assert run(["sources", "check", url, "--transport", "udp", "--json"]) == ExitCode.DONE
+    ((command, given),) = started
+    assert command[-7:] == ["sources", "check", "--seconds", "5", "--transport", "udp", "--json"]
+    assert given == f"{url}\n".encode()

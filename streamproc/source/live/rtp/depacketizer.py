@@ -39,7 +39,7 @@ class Depacketizer:
     """
 
     def __init__(self, track: Track, *, is_udp: bool) -> None:
-        self._track = track
+        self.track = track
         self._order = ReorderBuffer() if is_udp else Sequence()
         self._unwrapped = Unwrapper(TIMESTAMPS)
         self._pictures: NalUnits | JpegPictures
@@ -69,12 +69,12 @@ class Depacketizer:
     @property
     def size(self) -> Size | None:
         """Width and height that the stream announces; None if it has not yet, or unreadably."""
-        return self._jpeg_size if self._track.codec == "mjpeg" else self._read_size()
+        return self._jpeg_size if self.track.codec == "mjpeg" else self._read_size()
 
     def push(self, data: bytes, now_s: float) -> Iterator[AccessUnit]:
         """Yield the pictures that an RTP packet completes; other bytes give none."""
         packet = parse_rtp(data)
-        if packet is not None and packet.payload_type == self._track.payload_type:
+        if packet is not None and packet.payload_type == self.track.payload_type:
             for ordered in self._order.push(packet, now_s):
                 yield from self._add(ordered, now_s)
 
@@ -127,7 +127,7 @@ class Depacketizer:
 
     def _read_size(self) -> Size | None:
         for nal in self.parameter_sets:
-            is_h264 = self._track.codec == "h264"
+            is_h264 = self.track.codec == "h264"
             kind = nal[0] & 31 if is_h264 else nal[0] >> 1 & 63
             if kind == (_H264_SPS if is_h264 else _H265_SPS):
                 if nal != self._sized_by:

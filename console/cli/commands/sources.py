@@ -1,0 +1,60 @@
+"""`framewire sources`: the cameras of FRAMEWIRE_SOURCES, and a trial of one.
+
+The work is done by `python -m streamproc sources`, as a worker on this machine would do it.
+"""
+
+import click
+
+from console.cli.program import run_program
+from console.cli.suggestions import SuggestingGroup
+from console.exit_codes import ExitCode
+from console.stack.installed import need_server
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(cls=SuggestingGroup)
+def sources() -> None:
+    """List the named cameras; try one."""
+
+
+@sources.command("list")
+@_JSON
+def list_sources(*, as_json: bool) -> ExitCode:
+    """List the cameras of FRAMEWIRE_SOURCES: no path and no login is shown."""
+    need_server()
+    options = ["--json"] if as_json else []
+    return run_program("streamproc", ["sources", "list", *options], as_json=as_json)
+
+
+@sources.command("check")
+@click.argument("source")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 600, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="How long to watch it after its first keyframe.",
+)
+@click.option(
+    "--transport",
+    type=click.Choice(["tcp", "udp"]),
+    help="How it sends its video; by default as sources.toml says, else tcp.",
+)
+@_JSON
+def check(source: str, seconds: float, transport: str | None, *, as_json: bool) -> ExitCode:
+    """Connect to a camera and say what it sends: codec, size, rate, keyframe interval, losses.
+
+    SOURCE is a name of FRAMEWIRE_SOURCES (gate or camera:gate), an rtsp or rtsps URL, or - to read
+    either from a line of stdin: other users of this machine can see what stands on a command line.
+    """
+    need_server()
+    line = click.get_text_stream("stdin").readline() if source == "-" else source
+    options = ["--seconds", f"{seconds:g}"]
+    if transport is not None:
+        options += ["--transport", transport]
+    if as_json:
+        options.append("--json")
+    return run_program(
+        "streamproc", ["sources", "check", *options], as_json=as_json, line=line.strip()
+    )

@@ -1,0 +1,329 @@
+"""One connection to a camera: dialled behind the address guard, read until it is lost.
+
+    with open_session(url, credentials, policy, interrupt) as session:
+        while True:
+            for unit in session.receive(): …
+
+Every host, also that of a redirect, is resolved and checked, and the connection goes to the checked
+address. Errors name the host and nothing else of the URL.
+"""
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from streamproc.source.errors import (
+    SourceForbiddenError,
+    SourceProtocolError,
+    SourceRedirectError,
+    SourceTimeoutError,
+    SourceTooLargeError,
+    SourceUnreachableError,
+)
+from streamproc.source.fetch import connection
+from streamproc.source.fetch.address_guard import checked_addresses
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
+from streamproc.source.live.rtp.packet import Bye, SenderReport, is_rtcp, parse_rtcp
+from streamproc.source.live.rtsp.client import Client
+from streamproc.source.live.rtsp.events import (
+    Described,
+    Desynchronised,
+    Ended,
+    Event,
+    Playing,
+    Redirected,
+    RtcpReceived,
+    RtpReceived,
+)
+from streamproc.source.live.rtsp.sdp import Description, Track
+from streamproc.source.live.rtsp.url import PORTS, Credentials, RtspUrl, follow
+from streamproc.source.live.udp_ports import UdpPorts
+
+STALL_S: Final = 5.0
+"""A camera that sends no picture for this long is lost."""
+OPEN_TIMEOUT_S: Final = 20.0
+MAX_BYTES_PER_S: Final = 32 << 20
+_RATE_WINDOW_S: Final = 2.0
+_READ_BYTES: Final = 256 * 1024
+_TICK_S: Final = 0.05
+_MAX_EARLY_BYTES: Final = 16 << 20
+_GOODBYE_S: Final = 0.2
+
+
+class ReceivedReport(NamedTuple):
+    """A sender report, with its RTP timestamp without wraps, and when it came."""
+
+    report: SenderReport
+    timestamp: int
+    arrival_s: float
+
+
+class Session:
+    """A connection that plays; made by `open_session`. Not thread-safe, except `interrupt`."""
+
+    def __init__(
+        self,
+        url: RtspUrl,
+        credentials: Credentials | None,
+        connected: socket.socket,
+        interrupt: Interrupt,
+        *,
+        is_udp: bool,
+        stall_s: float,
+    ) -> None:
+        self.url = url
+        self.description: Description | None = None
+        self.report: ReceivedReport | None = None
+        """The newest sender report."""
+        self.n_bytes = 0
+        """Bytes of RTP."""
+        self._socket = connected
+        self._interrupt = interrupt
+        self._stall_s = stall_s
+        self._udp = UdpPorts(connected) if is_udp else None
+        ports = None if self._udp is None else self._udp.own
+        now_s = time.monotonic()
+        self._client = Client(url, credentials, udp_ports=ports, now_s=now_s)
+        self._depacketizer: Depacketizer | None = None
+        self._is_playing = False
+        self._heard_s = now_s
+        self._rate_since_s, self._rate_bytes = now_s, 0
+        self._early: list[AccessUnit] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def depacketizer(self) -> Depacketizer:
+        """The state of the track: size, parameter sets, lost packets."""
+        if self._depacketizer is None:
+            raise SourceProtocolError(f"{self.url.host} has not described its video")
+        return self._depacketizer
+
+    @property
+    def track(self) -> Track:
+        return self.depacketizer.track
+
+    def start(self) -> str | None:
+        """Play; returns None, or the place that the camera redirects to. Raises a `SourceError`."""
+        deadline_s = time.monotonic() + OPEN_TIMEOUT_S
+        while not self._is_playing:
+            for event in self._turn():
+                if isinstance(event, Redirected):
+                    return event.location
+                self._early += self._units(event)
+            if sum(len(unit.data) for unit in self._early) > _MAX_EARLY_BYTES:
+                raise SourceProtocolError(f"{self.url.host} sends, but never said that it plays")
+            if time.monotonic() > deadline_s:
+                raise SourceTimeoutError(f"{self.url.host} did not play in time")
+        self._heard_s = time.monotonic()
+        return None
+
+    def receive(self) -> list[AccessUnit]:
+        """Wait for the next pictures; the list may be empty. Raises a `SourceError` at a loss."""
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        units: list[AccessUnit] = []
+        for event in self._turn():
+            units += self._units(event)
+        now_s = time.monotonic()
+        units += self.depacketizer.tick(now_s)
+        if units:
+            self._heard_s = now_s
+        elif now_s - self._heard_s >= self._stall_s:
+            raise SourceTimeoutError(f"{self.url.host} has sent no picture for {self._stall_s:g} s")
+        return units
+
+    def close(self) -> None:
+        """End the session and close the sockets; idempotent."""
+        with contextlib.suppress(OSError):
+            self._client.close(time.monotonic())
+            self._socket.settimeout(_GOODBYE_S)
+            self._socket.sendall(self._client.output())
+        self._socket.close()
+        if self._udp is not None:
+            self._udp.close()
+
+    def _turn(self) -> Iterator[Event]:
+        """Send what is due, wait a moment, and yield what came."""
+        self._client.tick(time.monotonic())
+        self._flush()
+        for is_rtcp_port, data in self._datagrams():
+            self._count(len(data))
+            yield RtcpReceived(data) if is_rtcp_port else RtpReceived(data)
+        data = self._read()
+        self._count(len(data))
+        if data:
+            yield from self._client.receive(data, time.monotonic())
+            self._flush()
+
+    def _units(self, event: Event) -> Iterator[AccessUnit]:
+        now_s = time.monotonic()
+        match event:
+            case Described(description):
+                self.description = description
+                self._depacketizer = Depacketizer(description.track, is_udp=self._udp is not None)
+            case Playing(server_ports):
+                self._is_playing = True
+                if self._udp is not None:
+                    self._udp.connect(server_ports)
+            case RtpReceived(data) if not is_rtcp(data):
+                self.n_bytes += len(data)
+                yield from self.depacketizer.push(data, now_s)
+            case RtpReceived(data) | RtcpReceived(data):
+                self._note_reports(data)
+            case Desynchronised():
+                if self._depacketizer is not None:
+                    self._depacketizer.lose()
+            case Ended():
+                raise SourceUnreachableError(f"{self.url.host} ended the session")
+            case Redirected():
+                raise SourceUnreachableError(f"{self.url.host} moved to another place")
+
+    def _note_reports(self, data: bytes) -> None:
+        for one in parse_rtcp(data):
+            if isinstance(one, Bye):
+                raise SourceUnreachableError(f"{self.url.host} ended the stream")
+            timestamp = self.depacketizer.timestamp_near(one.timestamp)
+            self.report = ReceivedReport(one, timestamp, time.monotonic())
+
+    def _flush(self) -> None:
+        data = self._client.output()
+        if not data:
+            return
+        try:
+            self._socket.settimeout(self._stall_s)
+            with self._interrupt.wakes(lambda: connection.hang_up(self._socket)):
+                self._socket.sendall(data)
+        except TimeoutError as exc:
+            self._interrupt.raise_if_set()
+            raise SourceTimeoutError(f"{self.url.host} takes nothing any more") from exc
+        except OSError as exc:
+            self._interrupt.raise_if_set()
+            raise SourceUnreachableError(f"{self.url.host} broke the connection") from exc
+
+    def _read(self) -> bytes:
+        """Return what the connection has, after a short wait; nothing if it is silent."""
+        try:
+            self._socket.settimeout(_TICK_S)
+            with self._interrupt.wakes(lambda: connection.hang_up(self._socket)):
+                if not self._is_ready():
+                    return b""
+                data = self._socket.recv(_READ_BYTES)
+        except (TimeoutError, ssl.SSLWantReadError):
+            data = None
+        except (OSError, ValueError) as exc:
+            self._interrupt.raise_if_set()
+            raise SourceUnreachableError(f"{self.url.host} broke the connection") from exc
+        self._interrupt.raise_if_set()
+        if data == b"":
+            raise SourceUnreachableError(f"{self.url.host} closed the connection")
+        return data or b""
+
+    def _is_ready(self) -> bool:
+        """Wait until the connection has bytes, for `_TICK_S` at most; with UDP, for datagrams."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        for one in () if self._udp is None else self._udp.sockets:
+            waiting.register(one, select.POLLIN)
+        ready = waiting.poll(_TICK_S * 1000)
+        return self._socket.fileno() in {number for number, _ in ready}
+
+    def _datagrams(self) -> Iterator[tuple[bool, bytes]]:
+        if self._udp is not None and self._depacketizer is not None:
+            yield from self._udp.receive()
+
+    def _count(self, n_bytes: int) -> None:
+        """Bound the rate. Raises `SourceTooLargeError`."""
+        now_s = time.monotonic()
+        if now_s - self._rate_since_s >= _RATE_WINDOW_S:
+            self._rate_since_s, self._rate_bytes = now_s, 0
+        self._rate_bytes += n_bytes
+        if self._rate_bytes > MAX_BYTES_PER_S * _RATE_WINDOW_S:
+            raise SourceTooLargeError(
+                f"{self.url.host} sends over {MAX_BYTES_PER_S} bytes per second"
+            )
+
+
+def open_session(
+    url: RtspUrl,
+    credentials: Credentials | None,
+    policy: FetchPolicy,
+    interrupt: Interrupt,
+    *,
+    is_udp: bool = False,
+    stall_s: float = STALL_S,
+) -> Session:
+    """Connect, follow redirects, and play. Raises a `SourceError`; the interrupt ends it."""
+    for _ in range(policy.max_redirects + 1):
+        connected = _dial(url, policy, interrupt)
+        try:
+            session = Session(
+                url, credentials, connected, interrupt, is_udp=is_udp, stall_s=stall_s
+            )
+        except BaseException:
+            connected.close()
+            raise
+        try:
+            location = session.start()
+        except BaseException:
+            session.close()
+            raise
+        if location is None:
+            return session
+        session.close()
+        try:
+            url, credentials = follow(url, credentials, location)
+        except ValueError as exc:
+            raise SourceForbiddenError(f"{url.host} redirects to an invalid URL") from exc
+    raise SourceRedirectError(f"more than {policy.max_redirects} redirects")
+
+
+def _dial(url: RtspUrl, policy: FetchPolicy, interrupt: Interrupt) -> socket.socket:
+    """Connect to a checked address; the default ports of RTSP are allowed besides the policy's."""
+    policy = msgspec.structs.replace(
+        policy, allowed_ports=policy.allowed_ports | set(PORTS.values())
+    )
+    addresses = checked_addresses(
+        url.host, url.port, policy, timeout_s=policy.connect_timeout_s, interrupt=interrupt
+    )
+    try:
+        connected = connection.connect(
+            addresses,
+            url.port,
+            url.host if url.is_tls else None,
+            policy.connect_timeout_s,
+            interrupt,
+            policy.ca_file,
+        )
+    except (OSError, ValueError) as exc:
+        interrupt.raise_if_set()
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            raise SourceUnreachableError(
+                f"{url.host} has a TLS certificate that is not trusted"
+            ) from exc
+        if isinstance(exc, TimeoutError):
+            raise SourceTimeoutError(f"{url.host} did not accept a connection in time") from exc
+        raise SourceUnreachableError(f"{url.host} cannot be reached") from exc
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected

@@ -1,0 +1,171 @@
+"""A trial of a camera: connect, watch it for some seconds, and report what it sends.
+
+No picture is decoded: what is reported is read from the stream's headers.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from streamproc.source.errors import SourceTimeoutError
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.media_clock import MAX_CLOCK_ERROR_S
+from streamproc.source.live.rtp.depacketizer import AccessUnit
+from streamproc.source.live.rtp.keyframe_gate import KeyframeGate
+from streamproc.source.live.rtsp.url import Credentials, RtspUrl
+from streamproc.source.live.session import Session, open_session
+
+KEYFRAME_TIMEOUT_S: Final = 30.0
+"""Longest wait for the first keyframe: some cameras send one in 10 s or more."""
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """What a camera sent during a trial.
+
+    `host`: of the last redirect. `keyframe_interval_s`: None if fewer than two came.
+    `first_picture_s`: from the start to the first keyframe. `clock_offset_s`: by how much the
+    camera's wall clock is ahead of ours, None if it tells none. `n_damaged`: pictures that were
+    damaged, or built on one that was.
+    """
+
+    host: str
+    transport: str
+    is_tls: bool
+    codec: str
+    width: int | None
+    height: int | None
+    fps: float
+    declared_fps: float | None
+    keyframe_interval_s: float | None
+    first_picture_s: float
+    bits_per_s: int
+    watched_s: float
+    n_pictures: int
+    n_lost_packets: int
+    n_damaged: int
+    n_other_tracks: int
+    clock_offset_s: float | None
+
+    @property
+    def has_usable_clock(self) -> bool:
+        """Whether the times of pictures are taken from the camera's own clock."""
+        return self.clock_offset_s is not None and abs(self.clock_offset_s) <= MAX_CLOCK_ERROR_S
+
+
+class _Watched:
+    """Counts of a trial, from its first keyframe on."""
+
+    def __init__(self, clock_hz: int) -> None:
+        self.gate = KeyframeGate()
+        self.n_pictures = 0
+        self.first_s: float | None = None
+        self.last_s = 0.0
+        self.n_bytes = 0
+        self._clock_hz = clock_hz
+        self._span = (0, 0)
+        self._key_span = (0, 0)
+        self._n_keys = 0
+
+    def add(self, unit: AccessUnit) -> None:
+        if not self.gate.admits(unit) and self.first_s is None:
+            return
+        at = unit.timestamp
+        if self.first_s is None:
+            self.first_s, self._span, self._key_span = unit.arrival_s, (at, at), (at, at)
+        self.last_s = unit.arrival_s
+        self.n_pictures += 1
+        self.n_bytes += len(unit.data)
+        self._span = (min(self._span[0], at), max(self._span[1], at))
+        if unit.is_key:
+            self._n_keys += 1
+            self._key_span = (self._key_span[0], at)
+
+    @property
+    def fps(self) -> float:
+        """The rate by the camera's timestamps; by arrivals if those are not plausible."""
+        if self.n_pictures < 2 or self.first_s is None:
+            return 0.0
+        span_s = (self._span[1] - self._span[0]) / self._clock_hz
+        arrived_s = self.last_s - self.first_s
+        is_plausible = span_s > 0 and arrived_s / 2 <= span_s <= 2 * arrived_s + 1
+        counted_s = span_s if is_plausible else max(arrived_s, 1e-3)
+        return round((self.n_pictures - 1) / counted_s, 2)
+
+    @property
+    def keyframe_interval_s(self) -> float | None:
+        if self._n_keys < 2:
+            return None
+        first, last = self._key_span
+        return round((last - first) / self._clock_hz / (self._n_keys - 1), 3)
+
+
+def try_source(
+    url: RtspUrl,
+    credentials: Credentials | None,
+    policy: FetchPolicy,
+    *,
+    is_udp: bool = False,
+    watch_s: float = 5.0,
+    interrupt: Interrupt | None = None,
+    wall_s: Callable[[], float] = time.time,
+) -> TrialReport:
+    """Watch a camera for `watch_s` after its first keyframe. Raises a `SourceError`.
+
+    `policy` is of the source itself (`NamedSource.policy`) or of clients' sources.
+    """
+    started_s = time.monotonic()
+    interrupt = interrupt or Interrupt()
+    with open_session(url, credentials, policy, interrupt, is_udp=is_udp) as session:
+        watched = _watch(session, watch_s)
+        first_s, spent_s = watched.first_s or started_s, watched.last_s - (watched.first_s or 0.0)
+        size = session.depacketizer.size or (None, None)
+        description = session.description
+        track = session.track
+        return TrialReport(
+            host=session.url.host,
+            transport="udp" if is_udp else "tcp",
+            is_tls=session.url.is_tls,
+            codec=track.codec,
+            width=size[0],
+            height=size[1],
+            fps=watched.fps,
+            declared_fps=track.declared_fps,
+            keyframe_interval_s=watched.keyframe_interval_s,
+            first_picture_s=round(first_s - started_s, 3),
+            bits_per_s=round(8 * watched.n_bytes / spent_s) if spent_s > 0 else 0,
+            watched_s=round(spent_s, 3),
+            n_pictures=watched.n_pictures,
+            n_lost_packets=session.depacketizer.n_lost,
+            n_damaged=watched.gate.n_damaged,
+            n_other_tracks=(
+                0 if description is None else description.n_video - 1 + description.n_other
+            ),
+            clock_offset_s=_clock_offset_s(session, wall_s),
+        )
+
+
+def _watch(session: Session, watch_s: float) -> _Watched:
+    watched = _Watched(session.track.clock_hz)
+    started_s = time.monotonic()
+    while True:
+        for unit in session.receive():
+            watched.add(unit)
+        now_s = time.monotonic()
+        if watched.first_s is not None and now_s - watched.first_s >= watch_s:
+            return watched
+        if watched.first_s is None and now_s - started_s >= KEYFRAME_TIMEOUT_S:
+            raise SourceTimeoutError(
+                f"{session.url.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
+            )
+
+
+def _clock_offset_s(session: Session, wall_s: Callable[[], float]) -> float | None:
+    """Compare the newest sender report with our clock, at its arrival."""
+    newest = session.report
+    if newest is None:
+        return None
+    came_s = wall_s() - (time.monotonic() - newest.arrival_s)
+    return round(newest.report.wall_s - came_s, 3) + 0.0  # no minus before a zero

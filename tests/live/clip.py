@@ -1,0 +1,98 @@
+"""Clips of the test camera: pictures that show their number as a barcode, packed by libav."""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import av
+import numpy as np
+
+from streamproc.source.live.rtsp.sdp import CODECS
+
+N_BITS = 8
+N_PICTURES = 1 << N_BITS
+_BLOCK = 16
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg"}
+_NAMES = {codec: name for name, codec in CODECS.items()}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`pictures`: of each, the payloads of its packets in order; the last one has the marker."""
+
+    codec: str
+    size: tuple[int, int]
+    fps: int
+    gop: int
+    pictures: tuple[tuple[bytes, ...], ...]
+
+    @property
+    def payload_type(self) -> int:
+        return 26 if self.codec == "mjpeg" else 96
+
+    def description(self) -> str:
+        """The clip's part of a session description."""
+        number = self.payload_type
+        return (
+            f"m=video 0 RTP/AVP {number}\r\na=rtpmap:{number} {_NAMES[self.codec]}/90000\r\n"
+            f"a=framerate:{self.fps}\r\na=control:trackID=0\r\n"
+        )
+
+
+class _Sink:
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.packets.append(bytes(data))
+        return len(data)
+
+
+@cache
+def clip(
+    codec: str = "h264",
+    size: tuple[int, int] = (192, 112),
+    *,
+    fps: int = 25,
+    gop: int = 25,
+    n_pictures: int = 100,
+) -> Clip:
+    """Make a clip whose picture n shows the number n."""
+    options = {
+        "h264": {"g": str(gop), "bf": "0", "preset": "ultrafast", "sc_threshold": "0"},
+        "hevc": {"preset": "ultrafast", "x265-params": f"log-level=none:bframes=0:keyint={gop}"},
+        "mjpeg": {"huffman": "default"},
+    }[codec]
+    sink = _Sink()
+    with av.open(sink, "w", format="rtp", options={"packetsize": "1200"}) as container:
+        stream: Any = container.add_stream(_ENCODERS[codec], rate=fps, options=options)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.thread_count = 1
+        for number in range(n_pictures):
+            frame = _picture(number, size).reformat(format=stream.pix_fmt)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    packets = [packet for packet in sink.packets if not 192 <= packet[1] <= 223]
+    pictures = [tuple(p[12:] for p in group) for _, group in groupby(packets, lambda p: p[4:8])]
+    assert len(pictures) == n_pictures
+    return Clip(codec, size, fps, gop, tuple(pictures))
+
+
+def read_number(image: np.ndarray) -> int:
+    """Return the number that a picture shows; `image`: (height, width, 3) or luma, of any scale."""
+    luma = image if image.ndim == 2 else image.mean(axis=2)
+    top = luma[:_BLOCK, : N_BITS * _BLOCK]
+    bits = [top[4:-4, n * _BLOCK + 4 : (n + 1) * _BLOCK - 4].mean() > 128 for n in range(N_BITS)]
+    return sum(1 << n for n, bit in enumerate(bits) if bit)
+
+
+def _picture(number: int, size: tuple[int, int]) -> av.VideoFrame:
+    width, height = size
+    image = np.full((height, width, 3), 90, np.uint8)
+    image[_BLOCK:, :, 1] = np.arange(width, dtype=np.uint8)[None, :] + np.uint8(number)
+    for bit in range(N_BITS):
+        image[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = 255 * (number >> bit & 1)
+    return av.VideoFrame.from_ndarray(image, format="rgb24")

@@ -1,0 +1,139 @@
+"""`python -m streamproc sources`: trials of a real camera, and what they say and keep silent."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamproc.contract import env
+from streamproc.source.live import trial
+from streamproc.source.live.commands import main
+from tests.live.camera import camera
+from tests.live.clip import clip
+
+SHORT = clip(fps=50, gop=10)
+
+
+class Ran:
+    """Runs the command in this process, with a line of stdin and an environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str, line: str = "", **variables: str) -> tuple[int, str, str]:
+        for name in (env.SOURCES, env.PRIVATE_HOSTS):
+            self._monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+        self._monkeypatch.setattr("sys.stdin", io.StringIO(line + "\n"))
+        code = main(words)
+        output = self._capsys.readouterr()
+        return code, output.out, output.err
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
+    return Ran(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_trial_says_what_the_camera_sends(ran: Ran, transport: str) -> None:
+    with camera(SHORT) as one:
+        one.clock_offset_s = -2.0
+        words = ("check", "--seconds", "1", "--transport", transport, "--json")
+        code, out, err = ran(*words, line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
+    assert (code, err) == (0, "")
+    report: dict[str, Any] = json.loads(out)
+    assert (report["codec"], report["width"], report["height"]) == ("h264", 192, 112)
+    assert report["fps"] == 50
+    assert report["declared_fps"] == 50
+    assert report["keyframe_interval_s"] == 0.2
+    assert report["n_pictures"] >= 40
+    assert report["n_damaged"] == report["n_lost_packets"] == 0
+    assert report["n_other_tracks"] == 1
+    assert report["transport"] == transport
+    assert report["clock_offset_s"] == pytest.approx(-2.0, abs=0.5)
+    assert 0 < report["first_picture_s"] < 5
+    n_bytes = sum(len(part) for picture in SHORT.pictures for part in picture)
+    assert report["bits_per_s"] == pytest.approx(8 * n_bytes / 2, rel=0.5)
+
+
+def test_the_same_as_text(ran: Ran) -> None:
+    with camera(clip("mjpeg", fps=50)) as one:
+        words = ("check", "--seconds", "0.5")
+        code, out, _ = ran(*words, line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
+    assert code == 0
+    assert "video          JPEG, 192 x 112\n" in out
+    assert "rate           50 pictures/s, declared 50, " in out
+    assert "keyframes      every 0.02 s\n" in out
+    assert "clock          agrees with this machine's\n" in out
+
+
+def test_a_named_source_brings_its_login_and_needs_no_exemption(ran: Ran, tmp_path: Path) -> None:
+    with camera(SHORT, login=("u", "secret7")) as one:
+        file = tmp_path / "sources.toml"
+        file.write_text(
+            f'[[source]]\nname = "gate"\nurl = "{one.url(path="path7")}"\n'
+            'user_env = "GATE_USER"\npassword_env = "GATE_PASSWORD"\nprojects = []\n'
+        )
+        login = {"GATE_USER": "u", "GATE_PASSWORD": "secret7", env.SOURCES: str(file)}
+        words = ("check", "--seconds", "0.2")
+        for name in ("gate", "camera:gate"):
+            code, out, err = ran(*words, line=name, **login)
+            assert (code, err) == (0, "")
+        code, _, err = ran(*words, line="gate", **login | {"GATE_PASSWORD": "secret8"})
+        assert code == 1
+        assert err == "127.0.0.1 refused the user name or the password (source_unauthorized)\n"
+        assert one.n_tries == 3
+        code, _, err = ran(*words, line="door", **login)
+        assert (code, err) == (2, "no source is named door; there are: gate\n")
+        code, out, _ = ran("list", **login)
+        assert code == 0
+        assert out.splitlines()[1].split() == [
+            "gate", f"rtsp://127.0.0.1:{one.port}", "tcp", "yes", "none"
+        ]  # fmt: skip
+        assert "secret7" not in out
+        assert "path7" not in out
+        code, out, _ = ran("list", "--json", **login)
+        assert json.loads(out)[0]["missing_variables"] == []
+
+
+def test_a_login_that_is_not_set_shows_in_the_list(ran: Ran, tmp_path: Path) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text('[[source]]\nname = "gate"\nurl = "rtsp://a/"\nuser_env = "NO_SUCH_USER"\n')
+    code, out, _ = ran("list", FRAMEWIRE_SOURCES=str(file))
+    assert code == 0
+    assert "NO_SUCH_USER not set" in out
+    code, _, err = ran("check", line="gate", FRAMEWIRE_SOURCES=str(file))
+    assert (code, err) == (2, "source gate: NO_SUCH_USER is not set\n")
+    code, out, _ = ran("list")
+    assert out == "no named sources: FRAMEWIRE_SOURCES names no file, or an empty one\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "text"),
+    [
+        ("http://secret7/", 2, "only rtsp and rtsps URLs"),
+        ("rtsp://secret7:0/", 2, "the URL is invalid"),
+        ("rtsp://u:secret7@127.0.0.1/secret7", 1, "source_forbidden); FRAMEWIRE_PRIVATE_HOSTS"),
+        ("rtsp://u:secret7@127.0.0.1:81/", 1, "port 81 is not allowed (source_forbidden)"),
+        ("", 2, "no source was named; there are: none"),
+    ],
+)
+def test_errors_name_the_reason_and_no_secret(ran: Ran, line: str, code: int, text: str) -> None:
+    got, out, err = ran("check", line=line)
+    assert (got, out) == (code, "")
+    assert text in err
+    assert "secret7" not in err
+
+
+def test_a_camera_without_a_keyframe_is_given_up(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "KEYFRAME_TIMEOUT_S", 0.5)
+    with camera(SHORT) as one:
+        one.lose("0.9")
+        code, _, err = ran("check", line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
+    assert code == 1
+    assert "sent no whole keyframe within 0.5 s (source_timeout)" in err
