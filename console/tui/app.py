@@ -25,7 +25,7 @@ from console.tui.clock import Clock
 from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
-from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, SystemRead
+from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, PlaceChanged, SystemRead
 from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
@@ -36,7 +36,9 @@ from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of
+from console.tui.view_models.history import History, Place
 from console.tui.widgets.banner import Notice
+from console.tui.widgets.table import Listing
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
 
@@ -100,6 +102,8 @@ class ConsoleApp(OrderedKeysApp[None]):
             readonly=self.settings.readonly,
         )
         self.shown_url = endpoint.url
+        self.history = History(Place("tasks"))
+        self._is_returning = False
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.settings.theme
@@ -182,6 +186,8 @@ class ConsoleApp(OrderedKeysApp[None]):
             widget.link = link
 
     def watch_active(self, old: str, new: str) -> None:
+        self._note_place(old)
+        self._note_place(new)
         self.query_one(ContentSwitcher).current = new
         self.query_one(TopBar).active = new
         for name, _ in TABS:
@@ -204,6 +210,36 @@ class ConsoleApp(OrderedKeysApp[None]):
     def on_open_similar(self, message: OpenSimilar) -> None:
         self.active = "tracks"
         self.query_one(TracksTab).search_similar(message.track)
+
+    def on_place_changed(self, _: PlaceChanged) -> None:
+        self._note_place(self.active)
+
+    def on_listing_moved(self, message: Listing.Moved) -> None:
+        if message.by_person:
+            self._note_place(self.active)
+
+    def _note_place(self, tab: str) -> None:
+        if not self._is_returning:
+            self.history.note(self.query_one(f"#{tab}", Tab).place())
+
+    def action_go_back(self) -> None:
+        self._note_place(self.active)
+        self._return_to(self.history.back(), "There is no place to go back to.")
+
+    def action_go_forward(self) -> None:
+        self._note_place(self.active)
+        self._return_to(self.history.forward(), "There is no place to go forward to.")
+
+    def _return_to(self, place: Place | None, otherwise: str) -> None:
+        if place is None:
+            self.notify(otherwise, timeout=2)
+            return
+        self._is_returning = True
+        try:
+            self.query_one(f"#{place.tab}", Tab).go(place)
+            self.active = place.tab
+        finally:
+            self._is_returning = False
 
     def action_show(self, tab: str) -> None:
         self.active = tab

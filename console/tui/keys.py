@@ -30,6 +30,8 @@ EVERYWHERE = (
     Key("4", "show('system')", "System"),
     Key("tab", "app.focus_next", "Next pane", "next pane, pane before"),
     Key("shift+tab", "app.focus_previous", "Pane before"),
+    Key("alt+left,backspace", "go_back", "Back", "back to the place before, forward again"),
+    Key("alt+right", "go_forward", "Forward"),
     Key("ctrl+p", "command_palette", "Commands", "command palette: every action by its name"),
     Key("ctrl+t", "next_theme", "Theme", "next theme: dark, light, high contrast"),
     Key("question_mark", "help", "Help", "all keys", in_footer=True),
@@ -143,6 +145,8 @@ _SHOWN = {
     "up": "↑",
     "down": "↓",
     "escape": "esc",
+    "alt+left": "alt+←",
+    "alt+right": "alt+→",
 }
 
 

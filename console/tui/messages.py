@@ -124,6 +124,10 @@ class TrackPathRead(Message):
         self.size_px = size_px
 
 
+class PlaceChanged(Message):
+    """The tab shows another page, or another part of it: `Tab.place` has changed."""
+
+
 class OpenTask(Message):
     """Show this task in the Live tab; with `offset`, hold the event at that byte of its log."""
 

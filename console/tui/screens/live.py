@@ -21,13 +21,14 @@ from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
-from console.tui.messages import FeedMoved, FeedNote, TaskRead
+from console.tui.messages import FeedMoved, FeedNote, PlaceChanged, TaskRead
 from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
+from console.tui.view_models.history import Place
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
@@ -113,6 +114,15 @@ class LiveTab(Tab):
         """Hold the event at byte `offset` of the followed log, which is read if need be."""
         self._seek.go_to_byte(offset)
 
+    def place(self) -> Place:
+        return Place("live", task=self.task_id, anchor=self._seek.anchor, held=self._seek.place)
+
+    def go(self, place: Place) -> None:
+        if place.task is None:  # Live was empty then; what is followed now stays
+            return
+        self.task_id = place.task
+        self._seek.return_to(place.anchor, place.held)
+
     # -- incoming data
 
     def watch_task_id(self, task_id: str | None) -> None:
@@ -127,6 +137,7 @@ class LiveTab(Tab):
         self._follow(task_id)
         self._watch_status(task_id)
         self.draw()
+        self.post_message(PlaceChanged())
 
     def on_feed_moved(self, _: FeedMoved) -> None:
         if self._timer is None:

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
+from console.tui.messages import PlaceChanged
 from console.tui.screens.prompt import PromptScreen
 from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
 from console.tui.view_models.seek_window import WINDOW_BYTES, SeekWindow, hold_last, parse_place
@@ -37,6 +38,21 @@ class StreamSeek:
         self._task_id: str | None = None
         self._fold = LiveFold()
         self._held: SeekWindow | None = None
+        self._anchor: int | None = None
+        self._sought: int | None = None
+        """The byte of a place that is being read."""
+
+    @property
+    def anchor(self) -> int | None:
+        """The byte of the event from which steps started: a jump, or the hold. None: live."""
+        return self._anchor
+
+    @property
+    def place(self) -> int | None:
+        """The byte of the held event, also while it is still being read; None: live."""
+        if self._sought is not None:
+            return self._sought
+        return None if self._held is None else self._held.line.start
 
     @property
     def held(self) -> SeekWindow | None:
@@ -45,6 +61,7 @@ class StreamSeek:
     def follow(self, task_id: str, fold: LiveFold) -> None:
         """Start at the live end of another task's stream; `fold` grows as the host reads it."""
         self._task_id, self._fold, self._held = task_id, fold, None
+        self._anchor = self._sought = None
         self._host.workers.cancel_group(self._host, "seek")
 
     def toggle(self) -> None:
@@ -71,6 +88,14 @@ class StreamSeek:
         if self._task_id is not None:
             self._read(self._seek(self._task_id, "byte", offset))
 
+    def return_to(self, anchor: int | None, byte: int | None) -> None:
+        """Hold the event at `byte` again, to which steps from `anchor` led; None: go to live."""
+        if byte is None or self._task_id is None:
+            self.release()
+            return
+        self._read(self._return(self._task_id, byte))
+        self._anchor, self._sought = anchor, byte
+
     def step(self, n: int) -> None:
         """Hold the event `n` lines after the shown one; beyond the lines, the log is read."""
         held = self.current()
@@ -94,24 +119,40 @@ class StreamSeek:
             PromptScreen(title, hint="48213, f120 or 12:30", check=parse_place), answered
         )
 
-    def _hold(self, held: SeekWindow | None) -> None:
+    def _hold(self, held: SeekWindow | None, *, jumped: bool = False) -> None:
+        self._sought = None
+        if held is None:
+            self._anchor = None
+        elif jumped or self._anchor is None:
+            self._anchor = held.line.start
         if held != self._held:
             self._held = held
             self._changed()
+        self._host.post_message(PlaceChanged())
+
+    async def _return(self, task_id: str, byte: int) -> None:
+        """As `_seek`, without being a jump; live if the place cannot be read."""
+        anchor = self._anchor
+        await self._seek(task_id, "byte", byte)
+        if self._sought is not None:  # nothing was held; the reason was told
+            self._hold(self._held)
+        elif self._held is not None:
+            self._anchor = anchor
 
     def _read(self, move: Coroutine[Any, Any, None]) -> None:
+        self._sought = None
         self._host.run_worker(move, group="seek", exclusive=True)
 
     async def _seek(self, task_id: str, kind: str, number: int) -> None:
         held = self.current()
         near = None if held is None else _find(held, kind, number)
         if near is not None:
-            self._hold(near)
+            self._hold(near, jumped=True)
             return
         if kind == "byte":
             window = await self._window(task_id, number)
             if window is not None:
-                self._hold(window)
+                self._hold(window, jumped=True)
             return
         index = self._fold.index if kind == "frame" else self._fold.times_ms
         start = index.start_before(number)
@@ -121,7 +162,7 @@ class StreamSeek:
                 return
             found = _find(window, kind, number)
             if found is not None:
-                self._hold(found)
+                self._hold(found, jumped=True)
                 return
             start = window.lines[-1].end
         self._host.notify("That is far from any known place.", severity="warning")

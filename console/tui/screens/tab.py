@@ -5,6 +5,7 @@ from textual.widget import Widget
 
 from console.tui.api_session import ApiSession
 from console.tui.keys import CHANGES
+from console.tui.view_models.history import Place
 from console.tui.widgets.topbar import TABS
 
 
@@ -25,6 +26,13 @@ class Tab(Vertical):
 
     def on_hidden(self) -> None:
         """Stop to poll."""
+
+    def place(self) -> Place:
+        """Return what the tab shows, or will show once it is read; `PlaceChanged` tells of it."""
+        return Place(self.id or "")
+
+    def go(self, place: Place) -> None:
+        """Show a place of this tab again; say so if its selection does not exist any more."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's signature
         """Whether the action, and its key, exist: no action that changes something if read-only."""

@@ -15,16 +15,19 @@ from textual.reactive import reactive
 from api.contract.resources import TaskPage
 from console.client import calls
 from console.tui.api_session import ApiSession
+from console.tui.drawing.formatting import grouped, short_id
 from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.keys import TASKS, bindings
-from console.tui.messages import OpenTask, TaskRead, TasksRead
+from console.tui.messages import OpenTask, PlaceChanged, TaskRead, TasksRead
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
 from console.tui.screens.task_reader import TaskReader
+from console.tui.view_models.history import Place
 from console.tui.view_models.task_list import (
     ACTIVE,
     SORT_KEYS,
     SortKey,
+    TaskFilter,
     TaskView,
     api_sort,
 )
@@ -38,6 +41,8 @@ from console.tui.widgets.task_rendering import COLUMNS, details_lines, gap_row, 
 
 PAGE = 50
 _KEPT_REQUESTS = 1024
+_SOUGHT_ROWS = 1000
+"""So many rows are read to find the task that was selected at a place."""
 
 
 class TasksTab(Tab):
@@ -67,6 +72,8 @@ class TasksTab(Tab):
         )
         self._actions = TaskActions(self, backend, self._view, self.requests, self._reader.hurry)
         self._end_wanted = False
+        self._sought: str | None = None
+        """The task to select once its row is read."""
 
     def compose(self) -> ComposeResult:
         yield self._filter
@@ -86,6 +93,24 @@ class TasksTab(Tab):
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
+
+    def place(self) -> Place:
+        wanted = self._filter.wanted
+        return Place(
+            "tasks",
+            wanted.text,
+            wanted.statuses,
+            wanted.window,
+            self.sort,
+            key=self._sought or self.selected,
+        )
+
+    def go(self, place: Place) -> None:
+        self._filter.take(TaskFilter(place.statuses, place.window, place.text))
+        self.sort = place.sort
+        self.focus_now(self._listing)
+        self._sought = place.key
+        self.draw(at=self._place_of_sought())
 
     @property
     def selected(self) -> str | None:
@@ -126,7 +151,23 @@ class TasksTab(Tab):
             return -1
         if message.place == "next" and listing.key == GAP:
             return listing.cursor  # the first row of the page takes the gap's place
-        return None
+        return self._place_of_sought()
+
+    def _place_of_sought(self) -> int | None:
+        """Return where the sought task is; if it is not read, read on, or say that it is gone."""
+        keys = self.tasks.keys
+        if self._sought is None or not self.tasks.loaded:
+            return None
+        if self._sought not in keys:
+            if self.tasks.head_cursor is not None and len(keys) < _SOUGHT_ROWS:
+                self._reader.read_next()
+                return None
+            where = "any more" if self.tasks.head_cursor is None else f"within {grouped(len(keys))}"
+            self.notify(f"{short_id(self._sought)} is not in this list {where}.", timeout=4)
+            self._sought = None
+            return None
+        sought, self._sought = self._sought, None
+        return keys.index(sought)
 
     def on_task_read(self, message: TaskRead) -> None:
         task = message.task
@@ -144,8 +185,11 @@ class TasksTab(Tab):
     def _start_over(self) -> None:
         """Ask for the list anew; the rows stay until its first page is there."""
         self._end_wanted = False
+        self._sought = None
         self._reader.start_over()
         self.draw()
+        if not self._filter.is_edited:
+            self.post_message(PlaceChanged())
 
     # -- drawing
 
@@ -232,7 +276,9 @@ class TasksTab(Tab):
     # -- user input
 
     @on(Listing.Moved, "#task-list")
-    def _moved(self) -> None:
+    def _moved(self, message: Listing.Moved) -> None:
+        if message.by_person:
+            self._sought = None
         self._draw_details(self.backend.clock.now())
         self._fill_gap()
         if self._unread() is not None:
@@ -264,6 +310,7 @@ class TasksTab(Tab):
     @on(QueryLine.Entered)
     def _query_entered(self) -> None:
         self.focus_now(self._listing)
+        self.post_message(PlaceChanged())
 
     def action_filter(self) -> None:
         self._filter.edit_words()

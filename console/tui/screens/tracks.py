@@ -18,11 +18,12 @@ from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import counts_text
 from console.tui.keys import TRACKS as TRACK_KEYS
 from console.tui.keys import bindings
-from console.tui.messages import OpenTask, SearchFailed, TracksRead
+from console.tui.messages import OpenTask, PlaceChanged, SearchFailed, TracksRead
 from console.tui.screens.export_file import ask_export
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.track_details import TrackDetails
+from console.tui.view_models.history import Place
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
     COLUMNS,
@@ -38,6 +39,8 @@ from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
 _LIKENESS_FIRST = (LIKENESS, *COLUMNS)
+_SOUGHT_ROWS = 1000
+"""So many rows are read to find the track that was selected at a place."""
 
 
 class Listed(NamedTuple):
@@ -65,8 +68,12 @@ class TracksTab(Tab):
         self._details = TrackDetails(backend, image_widget=image_widget)
         self._cursor: str | None = None
         self._more_asked = False
+        self._has_answer = False
+        """The first page of the search was read."""
         self._before: Listed | None = None
         """What was listed before the search by likeness."""
+        self._sought: str | None = None
+        """The track to select once its row is read."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="track-fields", classes="strip"):
@@ -100,6 +107,37 @@ class TracksTab(Tab):
         self._details.stop()
         self.workers.cancel_group(self, "poll")
 
+    def place(self) -> Place:
+        search = self.search or TrackSearch()
+        key = self._sought or self.query_one("#track-list", Listing).key
+        return Place(
+            "tracks", search.text, window=search.window, like_text=search.like_text, key=key
+        )
+
+    def go(self, place: Place) -> None:
+        search = TrackSearch(place.text, place.window, place.like_text)
+        self._sought = place.key
+        if search != self.search:
+            self.search = search
+        self.query_one(QueryLine).set_text(place.text)
+        self.focus_now(self.query_one("#track-list", Listing))
+        self._seek()
+
+    def _seek(self) -> None:
+        """Select the sought track; if it is not read, read on, or say that it is gone."""
+        if self._sought is None or not self._has_answer:
+            return
+        listing = self.query_one("#track-list", Listing)
+        places = [at for at, row in enumerate(listing.rows) if row.key == self._sought]
+        if not places and self._cursor is not None and len(listing.rows) < _SOUGHT_ROWS:
+            self._read_on()
+            return
+        if places:
+            listing.cursor = places[0]
+        else:
+            self.notify(f"The track {self._sought} is not in this list any more.", timeout=4)
+        self._sought = None
+
     def search_similar(self, track: str) -> None:
         """Search for tracks similar to `task:track`, nearest first; escape goes back."""
         self._keep_list()
@@ -126,6 +164,8 @@ class TracksTab(Tab):
         self.workers.cancel_group(self, "search")
         self._show_search(before.search)
         self.found, self._cursor = before.found, before.cursor
+        self._has_answer = True
+        self.post_message(PlaceChanged())
         self._draw()
         listing = self.query_one("#track-list", Listing)
         places = [at for at, row in enumerate(listing.rows) if row.key == before.key]
@@ -138,9 +178,11 @@ class TracksTab(Tab):
             return
         self.found = []
         self._cursor = None
+        self._has_answer = False
         self._show_search(search)
         self._draw()
         self._search(search, None)
+        self.post_message(PlaceChanged())
 
     def _show_search(self, search: TrackSearch) -> None:
         listing = self.query_one("#track-list", Listing)
@@ -164,9 +206,11 @@ class TracksTab(Tab):
             self.found = [*(() if message.place == "first" else self.found), *message.page.data]
             self._cursor = message.page.next_cursor
             self._more_asked = False
+            self._has_answer = True
         self._show_count(message.page)
         self.query_one("#track-list", Listing).say_empty("No track fits.")
         self._draw()
+        self._seek()
 
     def _take_newer(self, page: TrackPage) -> bool:
         """Merge a newer first page with the found tracks; return whether anything changed."""
@@ -233,12 +277,18 @@ class TracksTab(Tab):
 
     @on(Listing.NearEnd, "#track-list")
     def _near_end(self) -> None:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read the next page, if there is one."""
         if self._cursor is not None and not self._more_asked and self.search is not None:
             self._more_asked = True
             self._search(self.search, self._cursor)
 
     @on(Listing.Moved, "#track-list")
-    def _moved(self) -> None:
+    def _moved(self, message: Listing.Moved) -> None:
+        if message.by_person:
+            self._sought = None
         self._details.show(self.selected)
 
     @on(Listing.Chosen, "#track-list")

@@ -82,6 +82,11 @@ class QueryLine(Vertical):
         """The text of the current query."""
         return self._text
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether the query is being typed."""
+        return not self.query_one(Input).disabled
+
     def compose(self) -> ComposeResult:
         yield Input(
             placeholder=self._hint,

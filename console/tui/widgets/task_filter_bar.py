@@ -59,6 +59,16 @@ class TaskFilterBar(Vertical):
         self.query_one(QueryLine).set_text("")
         self.wanted = TaskFilter()
 
+    def take(self, wanted: TaskFilter) -> None:
+        """Take a whole filter as if it had been entered; raises `QueryError`."""
+        self.query_one(QueryLine).set_text(wanted.text)
+        self.wanted = wanted
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the query is being typed."""
+        return self.query_one(QueryLine).is_edited
+
     def next_status(self) -> None:
         at = _CYCLE.index(self.wanted.statuses) if self.wanted.statuses in _CYCLE else -1
         self.wanted = replace(self.wanted, statuses=_CYCLE[(at + 1) % len(_CYCLE)])
