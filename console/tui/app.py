@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,11 +22,19 @@ from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
 from console.printable import printable
 from console.tui.api_session import ApiSession
+from console.tui.clipboard import plan_copy, run_program, said
 from console.tui.clock import Clock
 from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
-from console.tui.messages import LinkChanged, OpenSimilar, OpenTask, PlaceChanged, SystemRead
+from console.tui.messages import (
+    CopyText,
+    LinkChanged,
+    OpenSimilar,
+    OpenTask,
+    PlaceChanged,
+    SystemRead,
+)
 from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
@@ -61,6 +70,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     theme: str = "framewire-dark"
     readonly: bool = False
     """Nothing is changed: submit, cancel and the like do not exist, and are not sent."""
+    environ: Mapping[str, str] = {}
+    """See `terminal_environment`."""
     own_process: bool = False
     """The process runs only the console: objects of the first draw are excluded from the GC."""
 
@@ -153,6 +164,35 @@ class ConsoleApp(OrderedKeysApp[None]):
         """Show the message without markup: an api's text may contain brackets."""
         message, title = printable(message, "\n"), printable(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy without a toast: Textual calls it for text that is selected by the mouse."""
+        self._copy(CopyText(text, ""))
+
+    def on_copy_text(self, message: CopyText) -> None:
+        self._copy(message)
+
+    def _copy(self, wanted: CopyText) -> None:
+        environ, in_browser = self.settings.environ, self.is_web
+        plan = plan_copy(wanted.text, environ, shutil.which, in_browser=in_browser)
+        if plan.why:
+            self.notify(plan.why, title="Not copied", severity="error")
+            return
+        self._clipboard = wanted.text
+        if plan.sequence and self._driver is not None:
+            self._driver.write(plan.sequence)
+
+        async def finish() -> None:
+            took = bool(plan.command) and await run_program(plan.command, wanted.text)
+            if not plan.sequence and not took:
+                why = said(plan, environ, took=False)
+                self.notify(why, title="Not copied", severity="error")
+            elif wanted.title:
+                how = said(plan, environ, took=took, in_browser=in_browser)
+                about = f"{wanted.about}\n" if wanted.about else ""
+                self.notify(f"{about}{how}", title=wanted.title)
+
+        self.run_worker(finish(), group="copy")
 
     @work(group="health")
     async def _watch_health(self) -> None:

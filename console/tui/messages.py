@@ -137,6 +137,16 @@ class OpenTask(Message):
         self.offset = offset
 
 
+class CopyText(Message):
+    """Copy `text`; the toast has `title`, how it was copied, and `about`, what the text is."""
+
+    def __init__(self, text: str, title: str, about: str = "") -> None:
+        super().__init__()
+        self.text = text
+        self.title = title
+        self.about = about
+
+
 class OpenSimilar(Message):
     """Search for tracks that look like this one: `task:track`."""
 

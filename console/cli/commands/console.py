@@ -65,11 +65,16 @@ def console(
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConsoleError("the console needs a terminal; for a browser there is --serve")
     from console.tui.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
+    from console.tui.terminal_environment import terminal_environment  # noqa: PLC0415 - as above
 
     has_pixels = not no_graphics and not in_browser
     image_widget = _image_widget() if has_pixels else None
     settings = ConsoleSettings(
-        theme=theme, image_widget=image_widget, readonly=readonly, own_process=True
+        theme=theme,
+        image_widget=image_widget,
+        readonly=readonly,
+        environ=terminal_environment(os.environ),
+        own_process=True,
     )
     ConsoleApp(endpoint, settings).run()
 

@@ -21,7 +21,7 @@ from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
-from console.tui.messages import FeedMoved, FeedNote, PlaceChanged, TaskRead
+from console.tui.messages import CopyText, FeedMoved, FeedNote, PlaceChanged, TaskRead
 from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
@@ -290,18 +290,17 @@ class LiveTab(Tab):
         self._hold_cursor()
         held = self._seek.current()
         if held is not None:
-            self.app.copy_to_clipboard(held.line.data.decode())
-            self.notify(f"The event at byte {grouped(held.line.start)}", title="Copied")
+            about = f"The event at byte {grouped(held.line.start)}"
+            self.post_message(CopyText(held.line.data.decode(), "Copied", about))
 
     def action_copy_curl(self) -> None:
         self._hold_cursor()
         if self.task_id is not None:
             offset = self.held.line.start if self.held else self.snapshot.offset
             call = calls.stream(self.task_id, offset)
-            self.app.copy_to_clipboard(curl(call, self.backend.endpoint.url, stream=True))
-            self.notify(
-                f"The stream from byte {grouped(offset)} on", title="Copied the curl command"
-            )
+            command = curl(call, self.backend.endpoint.url, stream=True)
+            about = f"The stream from byte {grouped(offset)} on"
+            self.post_message(CopyText(command, "Copied the curl command", about))
 
     def action_open(self) -> None:
         def answered(task_id: str | None) -> None:

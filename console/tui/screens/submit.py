@@ -17,6 +17,7 @@ from console.client.curl import curl
 from console.client.video_input import is_url, local_file, video_input
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
+from console.tui.messages import CopyText
 from console.tui.screens.dialog import Dialog
 from console.tui.screens.file_picker import PickFileScreen
 from console.tui.view_models import submit_form
@@ -257,5 +258,5 @@ class SubmitScreen(Dialog[str | None]):
         self.app.push_screen(PickFileScreen(Path.cwd() if path is None else path.parent), picked)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(str(self._curl.content))
-        self.notify("It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command")
+        about = "It reads the key from $FRAMEWIRE_KEY."
+        self.post_message(CopyText(str(self._curl.content), "Copied the curl command", about))

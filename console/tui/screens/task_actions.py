@@ -12,7 +12,7 @@ from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
 from console.tui.drawing.styled_text import Line
-from console.tui.messages import OpenTask, TaskRead
+from console.tui.messages import CopyText, OpenTask, TaskRead
 from console.tui.screens.compare_with import Asked, CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.confirm import ConfirmScreen
@@ -92,8 +92,7 @@ class TaskActions:
         )
 
     def copy_id(self, task_id: str) -> None:
-        self._host.app.copy_to_clipboard(task_id)
-        self._host.notify(task_id, title="Copied the id")
+        self._host.post_message(CopyText(task_id, "Copied the id", task_id))
 
     def copy_curl(self, task_id: str) -> None:
         """Copy the curl command that submits the task's request."""
@@ -169,12 +168,9 @@ class TaskActions:
     async def _copy_curl(self, task_id: str) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self._host.app.copy_to_clipboard(
-                curl(calls.submit(request), self._backend.endpoint.url)
-            )
-            self._host.notify(
-                "It reads the key from $FRAMEWIRE_KEY.", title="Copied the curl command"
-            )
+            command = curl(calls.submit(request), self._backend.endpoint.url)
+            about = "It reads the key from $FRAMEWIRE_KEY."
+            self._host.post_message(CopyText(command, "Copied the curl command", about))
 
     async def _request(self, task_id: str) -> dict[str, Any] | None:
         known = self._requests.get(task_id)

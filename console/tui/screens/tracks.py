@@ -18,7 +18,7 @@ from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import counts_text
 from console.tui.keys import TRACKS as TRACK_KEYS
 from console.tui.keys import bindings
-from console.tui.messages import OpenTask, PlaceChanged, SearchFailed, TracksRead
+from console.tui.messages import CopyText, OpenTask, PlaceChanged, SearchFailed, TracksRead
 from console.tui.screens.export_file import ask_export
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
@@ -359,8 +359,8 @@ class TracksTab(Tab):
 
     def action_copy(self) -> None:
         if self.selected is not None:
-            self.app.copy_to_clipboard(track_key(self.selected))
-            self.notify(track_key(self.selected), title="Copied the track")
+            key = track_key(self.selected)
+            self.post_message(CopyText(key, "Copied the track", key))
 
     def action_export(self) -> None:
         found = tuple(self.found)
