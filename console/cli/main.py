@@ -38,7 +38,7 @@ COMMANDS = {
     "stream": Entry("stream", "stream", "Write a task's log, from any byte offset."),
     "results": Entry("tasks", "results", "Show a task's tracks."),
     "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),
-    "cancel": Entry("tasks", "cancel", "Cancel a task."),
+    "cancel": Entry("cancel", "cancel", "Cancel tasks."),
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
     "diff": Entry("diff", "diff", "Run a task again with another model, and compare the tracks."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),

@@ -1,4 +1,4 @@
-"""`framewire status`, `results`, `cancel`, `wait`: commands on tasks."""
+"""`framewire status`, `results`, `wait`: commands on tasks."""
 
 import itertools
 import time
@@ -45,18 +45,6 @@ def results(terminal: Terminal, task: str) -> None:
     terminal.preview(call)
     with terminal.client() as client:
         print_results(terminal, fetch_results(client, task))
-
-
-@click.command
-@click.argument("task", shell_complete=complete_open_task)
-@asks_api
-def cancel(terminal: Terminal, task: str) -> None:
-    """Cancel a task. Its log so far remains readable."""
-    answer = terminal.send(calls.cancel(task))
-    if terminal.as_json:
-        terminal.show(answer)
-    else:
-        echo(f"{answer.id}  {answer.status}")
 
 
 @click.command

@@ -14,6 +14,7 @@ class Row(NamedTuple):
 
     key: str
     cells: tuple[Line, ...]
+    is_marked: bool = False
 
 
 class MadeRows(Sequence[Row], ABC):

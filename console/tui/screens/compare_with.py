@@ -48,12 +48,17 @@ class CompareWithScreen(Dialog[Asked | None]):
         backend: ApiSession,
         task_id: str,
         read_request: Callable[[], Awaitable[dict[str, Any] | None]],
+        other: str | None = None,
     ) -> None:
-        """`read_request` says itself why it returns None."""
+        """`read_request` says itself why it returns None.
+
+        With the id of an `other` task nothing is asked: the dialog closes once the request is read.
+        """
         super().__init__()
         self._backend = backend
         self._task_id = task_id
         self._read_request = read_request
+        self._other = other
         self._subject: Subject | None = None
         self._choices: list[Choice] = []
 
@@ -62,6 +67,7 @@ class CompareWithScreen(Dialog[Asked | None]):
         with Vertical(classes="dialog-box -wide"):
             yield Label(title, classes="dialog-title", markup=False)
             yield Input(
+                self._other or "",
                 placeholder='a task, a model, a precision, or parameters: {"detail": "fine"}',
                 id="other",
                 compact=True,
@@ -80,6 +86,9 @@ class CompareWithScreen(Dialog[Asked | None]):
             self.dismiss(None)
             return
         self._subject = Subject(self._task_id, request)
+        if self._other is not None:
+            self._answer(self._other)
+            return
         models: list[ModelResource] = []
         try:
             models = (await self._backend.ask(calls.models())).data

@@ -78,8 +78,8 @@ class TaskActions:
         title = "Export the task's tracks to a file: .json or .csv"
         ask_export(self._host, title, f"{task_id}.json", tracks)
 
-    def compare(self, task_id: str) -> None:
-        """Ask what the task is to be compared with, and show the comparison."""
+    def compare(self, task_id: str, other: str | None = None) -> None:
+        """Show the comparison with the task `other`; without one, ask what to compare with."""
 
         def answered(asked: Asked | None) -> None:
             if asked is not None:
@@ -88,7 +88,8 @@ class TaskActions:
                 )
 
         self._host.app.push_screen(
-            CompareWithScreen(self._backend, task_id, lambda: self._request(task_id)), answered
+            CompareWithScreen(self._backend, task_id, lambda: self._request(task_id), other),
+            answered,
         )
 
     def copy_id(self, task_id: str) -> None:

@@ -19,10 +19,13 @@ from console.tui.drawing.formatting import grouped, short_id
 from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.keys import TASKS, bindings
 from console.tui.messages import OpenTask, PlaceChanged, TaskRead, TasksRead
+from console.tui.screens.bulk_actions import BulkActions
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
+from console.tui.screens.task_marks import TaskMarking
 from console.tui.screens.task_reader import TaskReader
 from console.tui.view_models.history import Place
+from console.tui.view_models.marks import Marks
 from console.tui.view_models.task_list import (
     ACTIVE,
     SORT_KEYS,
@@ -60,7 +63,7 @@ class TasksTab(Tab):
         self.tasks = TaskPages()
         self.requests: LRUCache[str, dict[str, Any]] = LRUCache(_KEPT_REQUESTS)
         self._filter = TaskFilterBar()
-        self._listing = Listing(COLUMNS, id="task-list", empty="reading …")
+        self._listing = Listing(COLUMNS, id="task-list", empty="reading …", with_marks=True)
         self._reader = TaskReader(
             self,
             backend,
@@ -71,6 +74,15 @@ class TasksTab(Tab):
             poll_s=poll_s,
         )
         self._actions = TaskActions(self, backend, self._view, self.requests, self._reader.hurry)
+        self._marking = TaskMarking(self, backend, self.tasks, self._call, self.draw)
+        self._bulk = BulkActions(
+            self,
+            backend,
+            self._marking.marks,
+            self.requests,
+            reload=self._reader.hurry,
+            changed=self.draw,
+        )
         self._end_wanted = False
         self._sought: str | None = None
         """The task to select once its row is read."""
@@ -119,8 +131,12 @@ class TasksTab(Tab):
         return None if key == GAP else key
 
     def _view(self, task_id: str) -> TaskView | None:
-        task = self.tasks.task(task_id)
+        task = self.tasks.task(task_id) or self.marks.task(task_id)
         return None if task is None else TaskView(task)
+
+    @property
+    def marks(self) -> Marks:
+        return self._marking.marks
 
     # -- incoming data
 
@@ -139,6 +155,7 @@ class TasksTab(Tab):
                 self.tasks.show_end(page)
             case "before":
                 self.tasks.extend_tail(page)
+        self.marks.update(page.data)
         if message.place in {"next", "last", "before"}:
             self._reader.page_taken()
         self.draw(at=self._place_after(message))
@@ -176,6 +193,7 @@ class TasksTab(Tab):
         listed = self.tasks.task(task.id)
         if listed is not None:  # only lists have the number of tracks
             self.tasks.update([structs.replace(task, tracks=listed.tracks)])
+        self.marks.update([task])
         self.draw()
 
     def watch_sort(self) -> None:
@@ -209,12 +227,19 @@ class TasksTab(Tab):
                 y=listing.cursor - cursor, animate=False, force=True, immediate=True
             )
         self._filter.show_count(self.tasks.counts if self.tasks.loaded else None)
+        self._filter.show_marks(
+            len(self.marks),
+            self.marks.n_elsewhere(self.tasks.keys),
+            is_reading=self._marking.is_reading,
+        )
         self._draw_details(now)
         self._fill_gap()
 
     def _row(self, key: str, now: datetime) -> Row:
         task = self.tasks.task(key)
-        return gap_row(self.tasks.n_missing) if task is None else task_row(TaskView(task), now)
+        if task is None:
+            return gap_row(self.tasks.n_missing)
+        return task_row(TaskView(task), now, is_marked=key in self.marks)
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)
@@ -290,6 +315,10 @@ class TasksTab(Tab):
         if message.key != GAP:
             self.post_message(OpenTask(message.key))
 
+    @on(Listing.MarkClicked, "#task-list")
+    def _mark_clicked(self, message: Listing.MarkClicked) -> None:
+        self._marking.toggle(message.key)
+
     @on(Listing.NearEnd, "#task-list")
     def _near_end(self) -> None:
         if not self.tasks.has_gap:
@@ -337,23 +366,61 @@ class TasksTab(Tab):
     def action_edit(self) -> None:
         self._on_selected(self._actions.edit)
 
+    def action_mark(self) -> None:
+        self._marking.toggle(self.selected)
+        self._listing.action_move(1)
+
+    def action_mark_range(self) -> None:
+        self._marking.mark_range(self.selected)
+
+    def action_mark_all(self) -> None:
+        self._marking.mark_all()
+
+    def action_unmark(self) -> None:
+        self._marking.clear()
+
     def action_cancel(self) -> None:
-        self._on_selected(self._actions.cancel)
+        self._on_marked(self._bulk.cancel, self._actions.cancel)
 
     def action_rerun(self) -> None:
-        self._on_selected(self._actions.rerun)
+        self._on_marked(self._bulk.rerun, self._actions.rerun)
 
     def action_export(self) -> None:
-        self._on_selected(self._actions.export)
+        self._on_marked(self._bulk.export, self._actions.export)
 
     def action_compare(self) -> None:
-        self._on_selected(self._actions.compare)
+        if len(self.marks) < 2:
+            self._on_selected(self._actions.compare)
+        elif len(self.marks) == 2:
+            self._actions.compare(*self.marks)
+        else:
+            self.notify(
+                f"{len(self.marks)} tasks are marked: mark two, or none.",
+                title="Only two tasks are compared",
+                severity="warning",
+            )
 
     def action_copy_id(self) -> None:
-        self._on_selected(self._actions.copy_id)
+        self._on_marked(self._bulk.copy_ids, self._actions.copy_id)
 
     def action_copy_curl(self) -> None:
-        self._on_selected(self._actions.copy_curl)
+        self._on_marked(self._bulk.copy_curls, self._actions.copy_curl)
+
+    def _on_marked(self, many: Callable[[], None], one: Callable[[str], None]) -> None:
+        """Act on the marked tasks if there are any, else on the selected one."""
+        if self._marking.is_reading:
+            self._say_reading()
+        elif self.marks:
+            many()
+        else:
+            self._on_selected(one)
+
+    def _say_reading(self) -> None:
+        self.notify(
+            "All that fit are still being read. Press the key again once they are marked.",
+            title="Nothing was done",
+            severity="warning",
+        )
 
     def _on_selected(self, action: Callable[[str], None]) -> None:
         if self.selected is not None:

@@ -17,6 +17,8 @@ from console.tui.drawing.table_layout import Column, Row, column_at, row_keys, r
 from console.tui.keys import LISTS, bindings
 from console.tui.widgets.canvas import ink_of
 
+MARK = "▌"
+
 
 class _ListingMessage(Message):
     """A message of a list, which is its `control`: handlers may name the list."""
@@ -38,14 +40,17 @@ class Listing(ScrollView, can_focus=True):
         "listing--cursor",
         "listing--cursor-blurred",
         "listing--hover",
+        "listing--marked",
     }
     DEFAULT_CSS = """
     Listing {
         height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; overflow-x: hidden;
+        &.-marks { padding: 0 1 0 0; }
         & > .listing--header { background: $panel; text-style: bold; }
         & > .listing--cursor { background: $primary 30%; }
         & > .listing--cursor-blurred { background: $primary 13%; }
         & > .listing--hover { background: $foreground 5%; }
+        & > .listing--marked { background: $accent 14%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(LISTS))
@@ -71,6 +76,13 @@ class Listing(ScrollView, can_focus=True):
             super().__init__(listing)
             self.key = key
 
+    class MarkClicked(_ListingMessage):
+        """A row was clicked where its mark is, or with ctrl."""
+
+        def __init__(self, listing: "Listing", key: str) -> None:
+            super().__init__(listing)
+            self.key = key
+
     class NearEnd(_ListingMessage):
         """The last rows are visible, or the cursor is near them."""
 
@@ -89,10 +101,14 @@ class Listing(ScrollView, can_focus=True):
         columns: Sequence[Column],
         *,
         empty: str = "",
+        with_marks: bool = False,
         id: str | None = None,  # noqa: A002 - Textual's name
         classes: str | None = None,
     ) -> None:
+        """`with_marks`: rows can be marked, and the first cell of each is for that."""
         super().__init__(id=id, classes=classes)
+        self._gutter = 1 if with_marks else 0
+        self.set_class(with_marks, "-marks")
         self._columns = tuple(columns)
         self.empty = empty
         self._rows: Sequence[Row] = ()
@@ -200,8 +216,8 @@ class Listing(ScrollView, can_focus=True):
         if at is None:
             return
         if at.y == 0:
-            width = self.scrollable_content_region.width
-            column = column_at(self.columns, width, at.x)
+            width = self.scrollable_content_region.width - self._gutter
+            column = column_at(self.columns, width, at.x - self._gutter)
             if column is not None:
                 self.post_message(self.TitleClicked(self, column))
             return
@@ -209,7 +225,9 @@ class Listing(ScrollView, can_focus=True):
         if row < len(self._rows):
             same = row == self.cursor
             self._go(row)
-            if same and event.chain > 1:
+            if self._gutter and (at.x < self._gutter or event.ctrl):
+                self.post_message(self.MarkClicked(self, self._rows[row].key))
+            elif same and event.chain > 1:
                 self.action_choose()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
@@ -229,8 +247,9 @@ class Listing(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         ink = ink_of(self)
+        gutter: Line = ((" " * self._gutter, ""),)
         if y == 0:
-            titles = title_line(self.columns, width, self._sorted_by)
+            titles = gutter + title_line(self.columns, width - self._gutter, self._sorted_by)
             return ink.strip(titles, width, self.get_component_rich_style("listing--header"))
         at = y - 1 + self.scroll_offset.y
         if at >= len(self._rows):
@@ -242,12 +261,17 @@ class Listing(ScrollView, can_focus=True):
                 )
             return ink.strip(line, width, self._base_style())
         base = self._base_style()
+        row = self._rows[at]
+        if row.is_marked:
+            gutter = ((MARK, "accent!"),)
+            base += self.get_component_rich_style("listing--marked")
         if at == self.cursor:
             name = "listing--cursor" if self.has_focus else "listing--cursor-blurred"
             base += self.get_component_rich_style(name)
         elif at == self.hovered:
             base += self.get_component_rich_style("listing--hover")
-        return ink.strip(row_line(self.columns, width, self._rows[at]), width, base)
+        cells = row_line(self.columns, width - self._gutter, row)
+        return ink.strip(gutter + cells, width, base)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

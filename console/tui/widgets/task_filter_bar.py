@@ -8,7 +8,7 @@ from textual.reactive import reactive
 
 from api.contract.query.tasks import TASKS
 from api.contract.resources import STATUSES, Counts, Status
-from console.tui.drawing.formatting import counts_text
+from console.tui.drawing.formatting import counts_text, grouped
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.chips import Chips
@@ -40,6 +40,7 @@ class TaskFilterBar(Vertical):
             input_id="words",
             id="task-query",
         )
+        yield Lines(id="task-marks", classes="strip")
 
     def on_mount(self) -> None:
         self._show_chips()
@@ -51,6 +52,18 @@ class TaskFilterBar(Vertical):
         if counts is not None and len(text) > shown.content_size.width:
             text = counts_text(counts)
         shown.show([((text, "dim"),)])
+
+    def show_marks(self, n_marked: int, n_elsewhere: int, *, is_reading: bool) -> None:
+        """Show how many tasks are marked, and how many of them are not in the list as it is."""
+        shown = self.query_one("#task-marks", Lines)
+        shown.display = is_reading or n_marked > 0
+        spans = [(f"▌ {grouped(n_marked)} marked", "accent!")]
+        if n_elsewhere:
+            spans.append((f", {grouped(n_elsewhere)} not in the rows below", "accent"))
+        if is_reading:
+            spans.append(("  reading all that fit …", "info"))
+        spans.append(("   c r x y Y act on them, u unmarks", "dim"))
+        shown.show([tuple(spans)])
 
     def edit_words(self) -> None:
         self.query_one(QueryLine).edit()

@@ -34,6 +34,13 @@ COLUMNS = (
     Column("provider", "PROVIDER", 9, rank=6),
     Column("task", "TASK", 7, rank=5),
 )
+BRIEF_COLUMNS = (
+    Column("status", "STATUS", 12),
+    Column("progress", "PROGRESS", 15),
+    Column("age", "AGE", 6, right=True, rank=1),
+    Column("source", "SOURCE", 16, flex=1),
+    Column("task", "TASK", 7),
+)
 _BAR_CELLS = 9
 _KEY_CELLS = 14  # approximate width of a key before its value
 _TOKEN = re.compile(
@@ -43,7 +50,7 @@ _TOKEN = re.compile(
 _TOKEN_TONES = {"key": "info", "text": "good", "number": "accent", "word": "accent", "mark": "dim"}
 
 
-def task_row(view: TaskView, now: datetime) -> Row:
+def task_row(view: TaskView, now: datetime, *, is_marked: bool = False) -> Row:
     """Return the task's row, in the order of `COLUMNS`."""
     task = view.task
     tone = STATUS_TONES[task.status]
@@ -64,7 +71,14 @@ def task_row(view: TaskView, now: datetime) -> Row:
             ((task.provider, "dim"),) if task.provider else unknown,
             ((short_id(task.id), "dim"),),
         ),
+        is_marked,
     )
+
+
+def brief_row(view: TaskView, now: datetime) -> Row:
+    """Return the task's row, in the order of `BRIEF_COLUMNS`."""
+    cells = dict(zip((column.key for column in COLUMNS), task_row(view, now).cells, strict=True))
+    return Row(view.task.id, tuple(cells[column.key] for column in BRIEF_COLUMNS))
 
 
 def gap_row(n_missing: int | None) -> Row:

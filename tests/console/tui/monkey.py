@@ -22,8 +22,10 @@ from console.tui import app
 from console.tui.app import ConsoleApp, ConsoleSettings
 from console.tui.keys import KEYS
 from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.confirm_many import ConfirmManyScreen
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models.submit_form import FormValues
+from console.tui.widgets.table import Listing
 from tests.console.tui.conftest import StoppedClock
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
@@ -43,6 +45,10 @@ _CHORDS = (
     ("c", "enter"),
     ("r", "enter"),
     ("/", "c", "r", "y"),
+    ("space", "c", "y"),
+    ("space", "down", "v", "r", "y"),
+    ("asterisk", "c", "y"),
+    ("u", "r", "n"),
     ("e", "ctrl+s"),
     ("escape", "escape", "1"),
 )
@@ -67,7 +73,7 @@ class WatchedConsole(ConsoleApp):
     ) -> Any:
         def answered(answer: Any) -> None:
             if answer and isinstance(screen, ConfirmScreen):
-                self.confirmed[_named(screen)] += 1
+                self.confirmed.update(_named(screen))
             if callback is not None:
                 callback(answer)
 
@@ -115,11 +121,16 @@ def _keys(rng: random.Random) -> tuple[str, ...]:
     return (rng.choice(rng.choice((ALPHABET, _LETTERS, _EDITS))),)
 
 
-def _named(screen: ConfirmScreen) -> tuple[str, str]:
-    """Return what the dialog said: (Cancel, Run or Replace; the task's id)."""
+def _named(screen: ConfirmScreen) -> list[tuple[str, str]]:
+    """Return what the dialog said: (Cancel, Run or Replace; the task's id) for each task."""
+    what = screen._question.split()[0]
+    if isinstance(screen, ConfirmManyScreen):
+        rows = screen.query_one(Listing).rows
+        assert f" {len(rows)} task" in screen._question
+        return [(what, row.key) for row in rows]
     lines = () if screen._facts is None else screen._facts()
     said = {line[0][0].strip(): "".join(text for text, _ in line[1:]) for line in lines if line}
-    return (screen._question.split()[0], said.get("task", ""))
+    return [(what, said.get("task", ""))]
 
 
 def _check(console: WatchedConsole, script: Script, burst: list[str]) -> None:

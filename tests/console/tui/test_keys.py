@@ -17,6 +17,7 @@ from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.submit import SubmitScreen
+from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
@@ -77,8 +78,10 @@ def dialog_text(console: ConsoleApp) -> str:
     return f"{console.screen.query_one('.dialog-title').render()}\n{text_of(facts)}"
 
 
-@pytest.mark.parametrize("action", ["c", "r", "e", "x", "y", "Y", "equals_sign", "enter"])
-async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(
+@pytest.mark.parametrize(
+    "action", ["c", "r", "e", "x", "y", "Y", "equals_sign", "space", "v", "enter"]
+)
+async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(  # noqa: C901 - a case for each action
     console: ConsoleApp, script: Script, action: str
 ) -> None:
     requests = distinct_requests(script)
@@ -86,13 +89,18 @@ async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
         listing = console.query_one("#task-list", Listing)
+        marks = console.query_one(TasksTab).marks
         for move in MOVES:
             console.copy_to_clipboard("")
             listing.cursor = START
             await pilot.pause()
             wanted = ids[place_after(move, len(ids), listing)]
             await typed(pilot, console, move, action)
-            assert listing.key == wanted
+            if action == "space":  # it goes on to the next row
+                wanted_row = min(len(ids) - 1, ids.index(wanted) + 1)
+                assert (list(marks), listing.cursor) == ([wanted], wanted_row)
+            else:
+                assert listing.key == wanted
             match action:
                 case "c" | "r":
                     assert isinstance(console.screen, ConfirmScreen)
@@ -118,21 +126,25 @@ async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(
                 case "Y":
                     command = curl(calls.submit(requests[wanted]), console.backend.endpoint.url)
                     await until(pilot, partial(copied, console, command))
+                case "v":
+                    assert list(marks) == [wanted]
                 case "enter":
                     assert console.query_one(LiveTab).task_id == wanted
                     assert console.active == "live"
                     await typed(pilot, console, "1")
+            await typed(pilot, console, "u")
+            assert not marks
         assert not changing_requests(script)
 
 
 def test_every_action_on_a_task_is_tried_after_every_move() -> None:
-    elsewhere = {"submit", "filter", "clear_filter", "reverse"}
+    elsewhere = {"submit", "filter", "clear_filter", "reverse", "mark_all", "unmark"}
     about_a_task = {
         key.keys
         for key in TASKS
         if key.action not in elsewhere and not key.action.startswith(("next_", "resize("))
     }
-    assert about_a_task == {"c", "r", "e", "x", "y", "Y", "equals_sign"}
+    assert about_a_task == {"c", "r", "e", "x", "y", "Y", "equals_sign", "space", "v"}
 
 
 @pytest.mark.parametrize("action", ["m", "y", "enter"])
