@@ -16,11 +16,12 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer
 
-from api.contract.resources import SystemResource
+from api.contract.resources import SystemResource, TaskResource
 from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
 from console.printable import printable
+from console.tui.alert_desk import AlertDesk
 from console.tui.api_session import ApiSession
 from console.tui.clipboard import plan_copy, run_program, said
 from console.tui.clock import Clock
@@ -33,16 +34,19 @@ from console.tui.messages import (
     OpenSimilar,
     OpenTask,
     PlaceChanged,
+    StallChanged,
     SystemRead,
 )
 from console.tui.ordered_keys import OrderedKeysApp
+from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
-from console.tui.screens.system import SystemTab
+from console.tui.screens.system import FAILURES, SystemTab
 from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
+from console.tui.view_models.alerts import Alert
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of
 from console.tui.view_models.history import History, Place
@@ -72,6 +76,8 @@ class ConsoleSettings(msgspec.Struct, frozen=True):
     """Nothing is changed: submit, cancel and the like do not exist, and are not sent."""
     environ: Mapping[str, str] = {}
     """See `terminal_environment`."""
+    bell: bool = False
+    """Alerts ring the terminal's bell, and are shown as its notification (OSC 9)."""
     own_process: bool = False
     """The process runs only the console: objects of the first draw are excluded from the GC."""
 
@@ -111,6 +117,12 @@ class ConsoleApp(OrderedKeysApp[None]):
             lambda link: self.post_message(LinkChanged(link)),
             clock or Clock(),
             readonly=self.settings.readonly,
+        )
+        self.alerts = AlertDesk(
+            self.backend.clock,
+            say=lambda text: self.notify(text, title="Alert (! lists all)", severity="warning"),
+            changed=self._count_alerts,
+            ring=self._ring if self.settings.bell else None,
         )
         self.shown_url = endpoint.url
         self.history = History(Place("tasks"))
@@ -200,16 +212,22 @@ class ConsoleApp(OrderedKeysApp[None]):
         while True:
             if self.active != "system":  # that tab reads it more often, and posts it
                 try:
-                    self._take_system(await self.backend.ask(calls.system()))
+                    system = await self.backend.ask(calls.system())
+                    failed = await self.backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
+                    self._take_system(system, failed.data)
                 except ConsoleError:
                     self.health = Health()
             await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
 
     def on_system_read(self, message: SystemRead) -> None:
-        self._take_system(message.system)
+        self._take_system(message.system, message.failures)
 
-    def _take_system(self, system: SystemResource) -> None:
+    def on_stall_changed(self, message: StallChanged) -> None:
+        self.alerts.take_stall(message.task_id, message.why)
+
+    def _take_system(self, system: SystemResource, failures: Sequence[TaskResource]) -> None:
         self.health = health_of(system)
+        self.alerts.take(system, failures)
         for bar in self.query(TopBar):  # there is none during shutdown
             if self.backend.endpoint.project is None:
                 bar.project = system.project
@@ -217,6 +235,31 @@ class ConsoleApp(OrderedKeysApp[None]):
     def watch_health(self, health: Health) -> None:
         for widget in (*self.query(TopBar), *self.query(LiveHead)):
             widget.health = health
+
+    def _count_alerts(self) -> None:
+        for bar in (
+            self.screen_stack[0].query(TopBar) if self.screen_stack else ()
+        ):  # dialogs have none
+            bar.n_unseen = self.alerts.book.n_unseen
+
+    def _ring(self, text: str) -> None:
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(text)
+
+    def action_alerts(self) -> None:
+        """List the alerts, and go to the one that is chosen."""
+        self.push_screen(AlertsScreen(self.alerts, self.backend.clock), self._go_to)
+
+    def _go_to(self, alert: Alert | None) -> None:
+        if alert is None:
+            return
+        kind, subject = alert.condition.kind, alert.condition.subject
+        if kind in {"task", "stream"}:
+            self.post_message(OpenTask(subject))
+            return
+        self.active = "system"
+        if kind in {"worker", "lag"}:
+            self.query_one(SystemTab).go_to("workers" if kind == "worker" else "lag", subject)
 
     def on_link_changed(self, message: LinkChanged) -> None:
         self.link = message.link

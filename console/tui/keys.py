@@ -32,6 +32,12 @@ EVERYWHERE = (
     Key("shift+tab", "app.focus_previous", "Pane before"),
     Key("alt+left,backspace", "go_back", "Back", "back to the place before, forward again"),
     Key("alt+right", "go_forward", "Forward"),
+    Key(
+        "exclamation_mark",
+        "alerts",
+        "Alerts",
+        "alerts: what failed or does not work; enter goes to it",
+    ),
     Key("ctrl+p", "command_palette", "Commands", "command palette: every action by its name"),
     Key("ctrl+t", "next_theme", "Theme", "next theme: dark, light, high contrast"),
     Key("question_mark", "help", "Help", "all keys", in_footer=True),
@@ -157,6 +163,7 @@ _TEXTUALS = frozenset({"tab", "shift+tab", "ctrl+p", "ctrl+q"})  # Textual binds
 _SHOWN = {
     "question_mark": "?",
     "asterisk": "*",
+    "exclamation_mark": "!",
     "equals_sign": "=",
     "slash": "/",
     "comma": ",",

@@ -82,6 +82,15 @@ class SystemRead(Message):
         self.failures = failures
 
 
+class StallChanged(Message):
+    """The followed stream is stalled, for the reason `why`; None: it moves again."""
+
+    def __init__(self, task_id: str, why: str | None) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self.why = why
+
+
 class FeedMoved(Message):
     """The followed stream has new data. Waiting messages are merged to one."""
 

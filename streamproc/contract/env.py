@@ -61,5 +61,6 @@ READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here
 URL = "FRAMEWIRE_URL"
 KEY = "FRAMEWIRE_KEY"
 READONLY = "FRAMEWIRE_READONLY"  # 1: the console submits and cancels nothing
+BELL = "FRAMEWIRE_BELL"  # 1: the console rings for alerts
 DATA = "FRAMEWIRE_DATA"  # data directory of the embedded stack
 WORKERS = "FRAMEWIRE_WORKERS"  # workers of the embedded stack

@@ -37,6 +37,12 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     envvar=env.READONLY,
     help=f"Nothing can be submitted or cancelled. Also {env.READONLY}=1.",
 )
+@click.option(
+    "--bell",
+    is_flag=True,
+    envvar=env.BELL,
+    help=f"Alerts ring the bell and notify by the terminal (OSC 9). Also {env.BELL}=1.",
+)
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
 def console(
     host: str,
@@ -46,6 +52,7 @@ def console(
     *,
     serve: bool,
     readonly: bool,
+    bell: bool,
     no_graphics: bool,
 ) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
@@ -73,6 +80,7 @@ def console(
         theme=theme,
         image_widget=image_widget,
         readonly=readonly,
+        bell=bell,
         environ=terminal_environment(os.environ),
         own_process=True,
     )

@@ -8,6 +8,7 @@ from console.client.log_stream import is_final
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import quantile
 from console.tui.drawing.styled_text import Span
+from console.tui.messages import StallChanged
 from console.tui.view_models.health import Health, stall
 from console.tui.view_models.live_stream import LiveSnapshot
 from console.tui.view_models.seek_window import SeekWindow
@@ -31,6 +32,8 @@ class LiveHead(Lines):
         self._note: Span = ("", "dim")
         self._moved_s = 0.0
         """When the stream's last chunk was read."""
+        self._stalled: str | None = None
+        """The task that was last said to be stalled."""
 
     def follow(self, task_id: str) -> None:
         """Show another task; its stream is waited for from now on."""
@@ -50,9 +53,20 @@ class LiveHead(Lines):
             self.show([(("No task is followed.", "dim"),)])
             return
         view = self._view(self._task_id)
-        note = self._stall(view) or self._note
+        stalled = self._stall(view)
+        self._tell_stall(stalled, view)
+        note = stalled or self._note
         width, now = self.size.width, self._backend.clock.now()
         self.show(head_lines(view, self._task_id, self._snapshot, self._held, note, width, now))
+
+    def _tell_stall(self, stalled: Span | None, view: TaskView | None) -> None:
+        """Post whether a stream that has begun is stalled, when that changes."""
+        is_pending = view is not None and view.task.status == "pending"
+        task_id = None if stalled is None or is_pending else self._task_id
+        if task_id != self._stalled:
+            self._stalled = task_id
+            why = None if stalled is None or task_id is None else stalled[0].partition(": ")[2]
+            self.post_message(StallChanged(self._task_id or "", why))
 
     def watch_health(self) -> None:
         if self.is_mounted:

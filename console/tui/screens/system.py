@@ -28,7 +28,8 @@ from console.tui.widgets.canvas import Lines, Wrapped
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
-_FAILURES = 20
+FAILURES = 50
+"""The latest failed tasks that are read."""
 _EMPTY = {
     "workers": "no worker has reported yet",
     "lag": "no lag data from Kafka",
@@ -47,6 +48,8 @@ class SystemTab(Tab):
         self._poll_s = poll_s
         self._history = ServiceFold()
         self._hurry = asyncio.Event()
+        self._wanted: tuple[str, str] | None = None
+        """The list and the row that the cursor goes to once they were read."""
         self._known: tuple[SystemResource, tuple[TaskResource, ...]] | None = None
 
     def compose(self) -> ComposeResult:
@@ -74,6 +77,12 @@ class SystemTab(Tab):
         self._known = (message.system, message.failures)
         self.draw()
 
+    def go_to(self, listing: str, key: str) -> None:
+        """Focus a list (`workers`, `lag`) and move its cursor to a row, once that is read."""
+        self._wanted = listing, key
+        self.focus_now(self.query_one(f"#{listing}", Listing))
+        self.draw()
+
     def draw(self) -> None:
         """Draw the last answer."""
         if self._known is None:
@@ -87,6 +96,10 @@ class SystemTab(Tab):
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
         self.query_one("#failures", Listing).show(failure_rows(failures, now))
         self._draw_failure()
+        if self._wanted is not None:
+            listing, key = self._wanted
+            self._wanted = None
+            self.query_one(f"#{listing}", Listing).move_to(key)
 
     def _draw_failure(self) -> None:
         """Draw the chosen failure's whole message: the list shows its beginning."""
@@ -103,7 +116,7 @@ class SystemTab(Tab):
             pause_s = self._poll_s
             try:
                 system = await self.backend.ask(calls.system())
-                failed = await self.backend.ask(calls.tasks(status=["failed"], limit=_FAILURES))
+                failed = await self.backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
             except ConsoleError:
                 pause_s = max(pause_s, self.backend.link.pause_s)
             else:

@@ -177,6 +177,14 @@ class Listing(ScrollView, can_focus=True):
             self.refresh()
         self._tell()
 
+    def move_to(self, key: str) -> bool:
+        """Move the cursor to the row with `key` on behalf of the user; False if there is none."""
+        keys = row_keys(self._rows)
+        if key not in keys:
+            return False
+        self._go(keys.index(key))
+        return True
+
     def say_empty(self, text: str) -> None:
         """Set the text that is shown while there are no rows."""
         if text != self.empty:

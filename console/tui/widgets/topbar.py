@@ -7,7 +7,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 
-from console.tui.drawing.styled_text import Line, length
+from console.tui.drawing.styled_text import Line, fitted, length
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health
 from console.tui.widgets.canvas import Canvas
@@ -31,6 +31,8 @@ class TopBar(Canvas):
     link: reactive[ConnectionState] = reactive(ConnectionState())
     health: reactive[Health] = reactive(Health())
     project: reactive[str | None] = reactive(None)
+    n_unseen: reactive[int] = reactive(0)
+    """Alerts that were not looked at."""
     BRAND: ClassVar[Line] = ((" ▞▚ ", "accent!"), ("framewire", "!"), ("  ", ""))
 
     class TabClicked(Message):
@@ -46,6 +48,8 @@ class TopBar(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
         state = link_or_health(self.link, self.health)
+        if self.n_unseen:
+            state = ((f"!{min(self.n_unseen, 99)} ", "warn!"), *state)
         return [top_line(width, self.active, state, self.project, self._url, self._brand)]
 
     @property
@@ -59,6 +63,9 @@ class TopBar(Canvas):
         self.redraw()
 
     def watch_health(self) -> None:
+        self.redraw()
+
+    def watch_n_unseen(self) -> None:
         self.redraw()
 
     def watch_project(self) -> None:
@@ -94,18 +101,23 @@ def link_or_health(link: ConnectionState, health: Health) -> Line:
 def top_line(
     width: int, active: str, state: Line, project: str | None, url: str, brand: Line
 ) -> Line:
-    """Return the line; if it is too narrow, the URL is omitted first, then the project."""
+    """Return the line.
+
+    If it is too narrow, the URL is omitted first, then the project, the latency, and at last the
+    end of the state.
+    """
     tabs: list[tuple[str, str]] = [*brand]
     for i, (name, title) in enumerate(TABS):
         tabs.append((_tab(i, title), "accent!" if name == active else "dim"))
     where: Line = ((url, "dim"), ("   ", ""))
     whose: Line = ((project or "", "info!"), ("  ", "")) if project else ()
-    rights: list[Line] = [(*whose, *where, *state), (*whose, *state), state, ()]
+    no_latency: Line = (*state[:-2], (" ", ""))
+    rights: list[Line] = [(*whose, *where, *state), (*whose, *state), state, no_latency]
     for right in rights:
         space = width - length(tabs) - length(right)
         if space >= 1:
             return (*tabs, (" " * space, ""), *right)
-    return tuple(tabs)
+    return (*tabs, *fitted(no_latency, max(0, width - length(tabs))))
 
 
 def _tab(place: int, title: str) -> str:

@@ -20,6 +20,18 @@ def test_a_console_is_read_only_by_option_or_variable(monkeypatch: pytest.Monkey
         assert is_readonly() == expected
 
 
+def test_the_bell_is_off_unless_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(env.BELL, raising=False)
+    for arguments, value, expected in (
+        ([], None, False),
+        (["--bell"], None, True),
+        ([], "1", True),
+    ):
+        if value is not None:
+            monkeypatch.setenv(env.BELL, value)
+        assert console.make_context("console", list(arguments)).params["bell"] == expected
+
+
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_visitors_console_is_read_only_as_the_served_one_is(
     monkeypatch: pytest.MonkeyPatch, *, readonly: bool

@@ -1,0 +1,201 @@
+"""Alerts: what happened, or goes on, that an operator should know. Pure.
+
+A reading of the service yields conditions, which hold as long as readings repeat them. A failed
+task is an event: it does not end by itself.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from api.contract.resources import SystemResource, TaskResource
+from console.tui.drawing.formatting import duration, grouped, short_id
+from console.tui.drawing.table_layout import Column, Row
+from console.tui.view_models.health import PART_TITLES
+from console.tui.view_models.lag_watch import Backlog
+from streamproc.contract.source_label import short_name
+
+MAX_ALERTS = 200
+"""Ended ones are dropped first, then the oldest."""
+MAX_TOLD = 3
+"""More alerts at once than these are told in one line."""
+MAX_BASELINE = 2000
+"""Failed tasks that are remembered as known, the latest ones."""
+Kind = Literal["task", "worker", "part", "lag", "stream"]
+ALERT_COLUMNS = (
+    Column("age", "AGE", 6, right=True),
+    Column("state", "STATE", 9),
+    Column("title", "ALERT", 24, flex=1),
+    Column("detail", "DETAIL", 18, flex=2, rank=1),
+)
+
+
+class Condition(NamedTuple):
+    """Something that is wrong now; `subject` identifies the task, worker, part, group/topic."""
+
+    kind: Kind
+    subject: str
+    title: str
+    detail: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.subject}"
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert; `ended` is None while its condition holds, and for events."""
+
+    condition: Condition
+    raised: datetime
+    ended: datetime | None = None
+    seen: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.condition.key
+
+
+class AlertBook:
+    """All alerts, newest first; at most `MAX_ALERTS`."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, Alert] = {}
+        self._known_failures: dict[str, None] | None = None
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        return sorted(self._alerts.values(), key=lambda one: one.raised, reverse=True)
+
+    @property
+    def n_unseen(self) -> int:
+        return sum(not one.seen for one in self._alerts.values())
+
+    def get(self, key: str) -> Alert | None:
+        return self._alerts.get(key)
+
+    def observe(
+        self, kinds: Collection[Kind], conditions: Iterable[Condition], now: datetime
+    ) -> tuple[Alert, ...]:
+        """Take all conditions of some kinds as they are now; return the alerts that are new.
+
+        A condition that was there before goes on, with its newest words. One that is not there any
+        more has ended; if it comes back, that is a new alert.
+        """
+        current = {condition.key: condition for condition in conditions}
+        for key, alert in self._alerts.items():
+            if alert.condition.kind in kinds and alert.ended is None and key not in current:
+                self._alerts[key] = msgspec.structs.replace(alert, ended=now)
+        return self._raise(current.values(), now)
+
+    def take_failures(self, tasks: Sequence[TaskResource], now: datetime) -> tuple[Alert, ...]:
+        """Take the latest failed tasks; those of the first reading failed before, unwatched."""
+        known = self._known_failures
+        is_first = known is None
+        if known is None:
+            known = self._known_failures = {}
+        fresh = [task for task in tasks if task.id not in known]
+        known.update(dict.fromkeys(task.id for task in fresh))
+        for task_id in list(known)[: max(0, len(known) - MAX_BASELINE)]:
+            del known[task_id]
+        return () if is_first else self._raise((_failed(task) for task in fresh), now)
+
+    def see_all(self) -> None:
+        """Mark all as seen: the list was opened."""
+        for key, alert in self._alerts.items():
+            self._alerts[key] = msgspec.structs.replace(alert, seen=True)
+
+    def clear_ended(self) -> None:
+        """Remove seen events, and alerts whose condition has ended."""
+        for alert in self.alerts:
+            if alert.ended is not None or (alert.condition.kind == "task" and alert.seen):
+                del self._alerts[alert.key]
+
+    def _raise(self, conditions: Iterable[Condition], now: datetime) -> tuple[Alert, ...]:
+        raised: list[Alert] = []
+        for condition in conditions:
+            before = self._alerts.get(condition.key)
+            if before is None or before.ended is not None:
+                alert = Alert(condition, now)
+                raised.append(alert)
+            else:
+                alert = msgspec.structs.replace(before, condition=condition)
+            self._alerts[condition.key] = alert
+        by_worth = sorted(
+            self.alerts, key=lambda one: one.ended is not None
+        )  # stable: newest first
+        for alert in by_worth[MAX_ALERTS:]:
+            del self._alerts[alert.key]
+        return tuple(raised)
+
+
+def service_conditions(system: SystemResource, backlogs: Iterable[Backlog]) -> list[Condition]:
+    """Return what is wrong with parts, workers and lag (kinds `part`, `worker` and `lag`)."""
+    found = [
+        Condition(
+            "part",
+            part.name,
+            f"{PART_TITLES.get(part.name, part.name)} does not work",
+            part.detail or "",
+        )
+        for part in system.parts
+        if not part.ready
+    ]
+    for worker in system.workers:
+        if not worker.alive:
+            said = f"last heartbeat {worker.seen_at}"
+            found.append(Condition("worker", worker.id, f"worker {worker.id} is gone", said))
+        elif worker.device_fault is not None:
+            title = f"worker {worker.id} takes no tasks"
+            found.append(Condition("worker", worker.id, title, worker.device_fault))
+    for log in backlogs:
+        what = "tasks wait for a worker" if log.is_waiting else f"{log.title}, and grows"
+        detail = f"{grouped(log.messages)} for {log.since_s:.0f} s"
+        found.append(Condition("lag", log.key, what, detail))
+    return found
+
+
+def told(alerts: Sequence[Alert]) -> list[str]:
+    """Return the texts of toasts for new alerts: at most `MAX_TOLD`, the last one for the rest."""
+    lines = [": ".join(filter(None, one.condition[2:4])) for one in alerts]
+    if len(lines) <= MAX_TOLD:
+        return lines
+    shown = lines[: MAX_TOLD - 1]
+    return [*shown, f"{len(lines) - len(shown)} more alerts"]
+
+
+def alert_rows(alerts: Sequence[Alert], now: datetime) -> list[Row]:
+    rows: list[Row] = []
+    for alert in alerts:
+        age = duration((now - alert.raised).total_seconds())
+        title_tone = "" if alert.ended is None else "dim"
+        rows.append(
+            Row(
+                alert.key,
+                (
+                    ((age, "dim"),),
+                    _state(alert, now),
+                    ((alert.condition.title, title_tone if alert.seen else f"{title_tone}!"),),
+                    ((alert.condition.detail, "dim"),),
+                ),
+            )
+        )
+    return rows
+
+
+def _state(alert: Alert, now: datetime) -> tuple[tuple[str, str]]:
+    if alert.condition.kind == "task":
+        return (("✖ failed", "bad"),)
+    if alert.ended is None:
+        return (("▲ now", "bad!"),)
+    return ((f"✔ {duration((now - alert.ended).total_seconds())}", "good"),)
+
+
+def _failed(task: TaskResource) -> Condition:
+    error = task.error
+    detail = f"{error.code}: {error.message}" if error is not None else ""
+    return Condition(
+        "task", task.id, f"{short_name(task.source)} {short_id(task.id)} failed", detail
+    )

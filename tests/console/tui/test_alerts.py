@@ -1,0 +1,224 @@
+"""Alerts: raised once, ended, seen; told by a toast and on wish the bell; each with its jump."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.contract.resources import SystemResource, TaskResource
+from console.tui.alert_desk import AlertDesk, notification
+from console.tui.app import ConsoleApp
+from console.tui.screens.alerts import AlertsScreen
+from console.tui.screens.live import LiveTab
+from console.tui.view_models.alerts import MAX_ALERTS, AlertBook, Condition, told
+from console.tui.view_models.lag_watch import LagWatch
+from console.tui.widgets.table import Listing
+from tests.console.tui.conftest import StoppedClock, make_console, text_of, until
+from tests.console.tui.keyboard import typed
+from tests.console.tui.recorded_api import NOW, Script
+
+SIZE = (120, 36)
+
+
+def service(script: Script) -> SystemResource:
+    return msgspec.convert(script.answers["system"], SystemResource)
+
+
+def failed_tasks(script: Script) -> list[TaskResource]:
+    found = [task for task in script.tasks() if task["status"] == "failed"]
+    return msgspec.convert(found, list[TaskResource])
+
+
+def with_lag(script: Script, *, tasks: int, archive: int, busy: int) -> SystemResource:
+    script.answers["system"]["workers"][0]["busy"] = busy
+    script.answers["system"]["lag"] = [
+        {"group": "framewire-worker", "topic": "video.tasks", "partition": 0, "lag": tasks},
+        {"group": "framewire-archive", "topic": "video.chunks", "partition": 0, "lag": archive},
+        {"group": "framewire-archive", "topic": "video.chunks", "partition": 1, "lag": None},
+    ]
+    return service(script)
+
+
+def test_a_condition_is_raised_once_ends_and_is_a_new_alert_when_it_comes_back() -> None:
+    book, away = AlertBook(), Condition("part", "s3", "S3 does not work", "no answer")
+    (alert,) = book.observe({"part"}, [away], NOW)
+    assert (alert.raised, alert.ended, book.n_unseen) == (NOW, None, 1)
+    later = away._replace(detail="refused")
+    assert book.observe({"part"}, [later], NOW + timedelta(seconds=5)) == ()
+    assert book.alerts[0].condition.detail == "refused"
+    assert book.alerts[0].raised == NOW
+    book.see_all()
+    assert book.n_unseen == 0
+    assert book.observe({"worker"}, [], NOW) == ()  # says nothing about parts
+    assert book.alerts[0].ended is None
+    ended = NOW + timedelta(seconds=9)
+    assert book.observe({"part"}, [], ended) == ()
+    assert book.alerts[0].ended == ended
+    (again,) = book.observe({"part"}, [away], NOW + timedelta(seconds=20))
+    assert (again.seen, again.ended, len(book.alerts), book.n_unseen) == (False, None, 1, 1)
+
+
+def test_only_tasks_that_fail_from_now_on_are_told(script: Script) -> None:
+    book = AlertBook()
+    first, second = failed_tasks(script)
+    assert book.take_failures([second], NOW) == ()
+    (alert,) = book.take_failures([first, second], NOW)
+    assert alert.condition.subject == first.id
+    assert book.take_failures([first, second], NOW) == ()
+    book.clear_ended()
+    assert len(book.alerts) == 1  # not seen yet
+    book.see_all()
+    book.clear_ended()
+    assert book.alerts == []
+    assert book.take_failures([first, second], NOW) == ()
+
+
+def test_the_alerts_are_bounded_and_what_goes_on_is_kept() -> None:
+    book = AlertBook()
+    book.observe({"part"}, [Condition("part", "s3", "S3 does not work")], NOW)
+    for i in range(3 * MAX_ALERTS):
+        at = NOW + timedelta(seconds=i + 1)
+        book.observe({"worker"}, [Condition("worker", f"w{i}", "is gone")], at)
+    assert len(book.alerts) == MAX_ALERTS
+    assert book.get("part:s3") is not None
+    assert told([*book.alerts[:3]])[2] == book.alerts[2].condition.title
+    assert told(book.alerts)[2] == f"{MAX_ALERTS - 2} more alerts"
+
+
+def test_tasks_that_wait_for_thirty_seconds_are_an_alert_and_those_at_work_are_not(
+    script: Script,
+) -> None:
+    watch = LagWatch()
+    for at_s in range(0, 100, 2):
+        assert watch.take(with_lag(script, tasks=2, archive=9, busy=2), at_s) == []
+    found: list[float] = []
+    for at_s in range(100, 140, 2):
+        backlogs = watch.take(with_lag(script, tasks=7, archive=9, busy=2), at_s)
+        if backlogs:
+            ((key, _, messages, since_s, is_waiting),) = backlogs
+            assert (key, messages, is_waiting) == ("framewire-worker/video.tasks", 5, True)
+            assert since_s == at_s - 100
+            found.append(at_s)
+    assert found[0] == 130
+    assert watch.take(with_lag(script, tasks=2, archive=9, busy=2), 140) == []
+    assert watch.take(with_lag(script, tasks=7, archive=9, busy=2), 142) == []
+
+
+@pytest.mark.parametrize("lags", [[0] * 40, [27] * 40, [0, 40, 80] * 20, list(range(400, 0, -10))])
+def test_a_consumer_that_keeps_up_is_no_alert(script: Script, lags: list[int]) -> None:
+    watch = LagWatch()
+    for i, lag in enumerate(lags):
+        assert watch.take(with_lag(script, tasks=0, archive=lag, busy=0), 2.0 * i) == []
+
+
+def test_a_consumer_that_falls_behind_is_an_alert_until_it_has_caught_up(script: Script) -> None:
+    watch = LagWatch()
+    lags = [*range(0, 300, 10), *range(300, 0, -10)]
+    told_at = [
+        2 * i
+        for i, lag in enumerate(lags)
+        if watch.take(with_lag(script, tasks=0, archive=lag, busy=0), 2.0 * i)
+    ]
+    assert told_at[0] == 30
+    assert told_at == list(range(30, told_at[-1] + 2, 2))
+    assert lags[told_at[-1] // 2] >= 70 > lags[told_at[-1] // 2 + 1]  # as it was half of 30 s in
+
+
+def test_a_terminals_notification_has_no_control_characters_of_others() -> None:
+    said = notification(["a\x1b]52;c;AAAA\x07b", "c" * 500])
+    assert said.startswith("\a\x1b]9;framewire: a\\x1b]52;c;AAAA\\x07b · ccc")
+    assert said.endswith("c\x1b\\")
+    assert said[1:-2].count("\x1b") == 1
+    assert "\a" not in said[1:]
+    assert len(said) < 250
+
+
+@pytest.mark.parametrize("wished", [True, False])
+def test_the_bell_rings_once_for_a_reading_and_only_on_wish(
+    script: Script, *, wished: bool
+) -> None:
+    rung: list[str] = []
+    said: list[str] = []
+    desk = AlertDesk(StoppedClock(), said.append, lambda: None, rung.append if wished else None)
+    desk.take(service(script), failed_tasks(script))
+    assert (said, rung) == ([], [])
+    script.answers["system"]["workers"][0]["alive"] = False
+    script.answers["system"]["parts"][1] |= {"ready": False, "detail": "no answer"}
+    desk.take(service(script), failed_tasks(script))
+    desk.take(service(script), failed_tasks(script))
+    assert len(said) == 2
+    assert said[0] == "S3 does not work: no answer"
+    assert len(rung) == wished
+    desk.take_stall("vt_1", "no worker alive")
+    desk.take_stall("vt_1", None)
+    assert said[2] == "stream is stalled: no worker alive"
+    assert len(rung) == 2 * wished
+
+
+def fail_one(script: Script) -> str:
+    task = next(task for task in script.tasks() if task["status"] == "running")
+    task["status"] = "failed"
+    task["error"] = {"code": "decode_failed", "message": "The video ends within a frame."}
+    return str(task["id"])
+
+
+async def test_a_failed_task_is_told_on_every_tab_and_the_list_goes_to_it(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        bar = console.query_one("#topbar")
+        await pilot.press("3")
+        await until(pilot, lambda: "ready" in text_of(bar))
+        failed = fail_one(script)
+        await until(pilot, lambda: "!1 " in text_of(bar))
+        (toast,) = console._notifications
+        assert toast.message.endswith("failed: decode_failed: The video ends within a frame.")
+        await typed(pilot, console, "!", "enter")
+        await until(pilot, lambda: console.active == "live")
+        assert console.query_one(LiveTab).task_id == failed
+        await until(pilot, lambda: "!1 " not in text_of(bar))
+
+
+async def test_a_dead_worker_is_listed_with_its_end_and_the_jump_is_its_row(
+    console: ConsoleApp, script: Script
+) -> None:
+    system = script.answers["system"]
+    other = json.loads(json.dumps(system["workers"][0])) | {"id": "worker-0"}
+    system["workers"].append(other)
+    async with console.run_test(size=SIZE) as pilot:
+        bar = console.query_one("#topbar")
+        await until(pilot, lambda: "ready" in text_of(bar))
+        system["workers"][0]["alive"] = False
+        await until(pilot, lambda: "!1 " in text_of(bar))
+        await typed(pilot, console, "!")
+        assert isinstance(console.screen, AlertsScreen)
+        listing = console.screen.query_one("#alerts", Listing)
+        await until(pilot, lambda: "▲ now" in text_of(listing))
+        assert "worker worker-1 is gone" in text_of(listing)
+        await pilot.press("enter")
+        workers = console.query_one("#workers", Listing)
+        await until(pilot, lambda: workers.key == "worker-1")
+        assert console.active == "system"
+        assert console.focused is workers
+        assert workers.cursor == 1  # the living one is first
+        system["workers"][0]["alive"] = True
+        await typed(pilot, console, "!")
+        listing = console.screen.query_one("#alerts", Listing)
+        await until(pilot, lambda: "✔" in text_of(listing))
+        await pilot.press("x")
+        await until(pilot, lambda: "Nothing happened" in text_of(listing))
+        await pilot.press("escape")
+        assert console.screen is console.screen_stack[0]
+
+
+async def test_the_header_has_the_worst_and_the_alerts_at_eighty_columns(
+    url: str, script: Script
+) -> None:
+    script.answers["system"]["workers"][0]["alive"] = False
+    script.answers["system"]["parts"][1]["ready"] = False
+    console = make_console(url)
+    async with console.run_test(size=(80, 24)) as pilot:
+        bar: Any = console.query_one("#topbar")
+        await until(pilot, lambda: "!2 ▲ no worker" in text_of(bar))
