@@ -22,7 +22,6 @@ class AlertsScreen(Dialog[Alert | None]):
     """The alerts as they are; answers the one to jump to. Those that are shown count as seen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "jump", "Go to it"),
         Binding("x", "clear", "Remove what has ended"),
         Binding("escape,q,exclamation_mark", "leave", "Close", key_display="esc"),
     ]
@@ -34,7 +33,7 @@ class AlertsScreen(Dialog[Alert | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="alerts-box", classes="dialog-box -wide"):
-            yield Label("Alerts", classes="dialog-title")
+            yield Label("Alerts: enter goes to it", classes="dialog-title")
             yield Listing(ALERT_COLUMNS, id="alerts", empty="Nothing happened since the start.")
             yield Wrapped(id="alert-text")
         yield Footer()
@@ -70,10 +69,6 @@ class AlertsScreen(Dialog[Alert | None]):
     def _listing_chosen(self, message: Listing.Chosen) -> None:
         message.stop()
         self.dismiss(self._desk.book.get(message.key))
-
-    def action_jump(self) -> None:
-        if (chosen := self._chosen) is not None:
-            self.dismiss(chosen)
 
     def action_clear(self) -> None:
         self._desk.book.clear_ended()
