@@ -52,7 +52,7 @@ COMMANDS = {
     "usage": Entry("usage", "usage", "Show what each project used on each day."),
     "audit": Entry("audit", "audit", "Show who did what."),
     "sql": Entry("sql", "sql", "Ask ClickHouse through the api, read-only."),
-    "sources": Entry("sources", "sources", "List the named cameras; try one."),
+    "sources": Entry("sources", "sources", "List the named cameras; look at one."),
     "system": Entry("system", "system", "Show workers, parts and lag."),
     "console": Entry("console", "console", "Open the operator console in this terminal."),
     "reindex": Entry("maintenance", "reindex", "Rebuild ClickHouse's rows from the archive."),

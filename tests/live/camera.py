@@ -65,6 +65,7 @@ class Camera:
         self.requests: list[str] = []
         self.n_tries = 0  # descriptions asked for with credentials
         self.n_accepted = 0
+        self.n_sent = 0  # pictures, to all clients
         self.loss = 0.0
         self.clock_offset_s = 0.0
         self.location: str | None = None
@@ -360,6 +361,7 @@ class _Conversation:
                 sequence = (sequence + 1) % (1 << 16)
                 yield 0, head + payload
             shown += 1
+            camera.note(lambda: setattr(camera, "n_sent", camera.n_sent + 1))
             due_s = begun_s + shown / (one.fps * camera.speed)
             if due_s < time.monotonic() - 1:  # after a stall: on, not the missed pictures at once
                 begun_s = time.monotonic() - shown / (one.fps * camera.speed)

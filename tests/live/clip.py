@@ -1,6 +1,6 @@
 """Clips of the test camera: pictures that show their number as a barcode, packed by libav."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -38,6 +38,11 @@ class Clip:
             f"m=video 0 RTP/AVP {number}\r\na=rtpmap:{number} {_NAMES[self.codec]}/90000\r\n"
             f"a=framerate:{self.fps}\r\na=control:trackID=0\r\n"
         )
+
+    def without_keyframes(self) -> "Clip":
+        """Return the clip with all pictures but those that decoding can begin at."""
+        kept = [one for number, one in enumerate(self.pictures) if number % self.gop]
+        return replace(self, pictures=tuple(kept))
 
 
 class _Sink:

@@ -1,6 +1,6 @@
-"""`python -m streamproc sources list | check`: the named sources, and a trial of one camera.
+"""`python -m streamproc sources list | check | watch`: the named sources, and a look at one camera.
 
-check reads the source from stdin, one line: a name of `FRAMEWIRE_SOURCES`, with or without
+check and watch read the source from stdin, one line: a name of `FRAMEWIRE_SOURCES`, with or without
 `camera:`, or an rtsp or rtsps URL. So a URL never appears in an argument list. Exit codes: 0 done,
 1 the camera cannot be used, 2 wrong usage or settings.
 """
@@ -9,8 +9,12 @@ import argparse
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from random import SystemRandom
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,12 +23,18 @@ from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.settings import read_source_settings
 from streamproc.source.errors import SourceError, SourceForbiddenError
+from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.named_sources import SCHEME, NamedSource, load_sources
-from streamproc.source.live.rtsp.url import MAX_CHARACTERS, is_rtsp, parse
+from streamproc.source.live.reconnect import Reconnects
+from streamproc.source.live.rtsp.url import MAX_CHARACTERS, Credentials, RtspUrl, is_rtsp, parse
+from streamproc.source.live.session import open_session
+from streamproc.source.live.stream import LiveStream
 from streamproc.source.live.trial import TrialReport, try_source
+from streamproc.source.live.watch import watched_lines
 
-MAX_WATCH_S: Final = 600.0
+MAX_CHECK_S: Final = 600.0
+MAX_WATCH_S: Final = 30 * 86_400.0
 _SAME_S: Final = 0.05
 _CODECS: Final = {"h264": "H.264", "hevc": "H.265", "mjpeg": "JPEG"}
 
@@ -32,6 +42,15 @@ _CODECS: Final = {"h264": "H.264", "hevc": "H.265", "mjpeg": "JPEG"}
 _HINTS: Final[dict[type[SourceError], str]] = {
     SourceForbiddenError: f"; {env.PRIVATE_HOSTS} and {env.SOURCE_PORTS} say what is allowed",
 }
+
+
+class _Asked(NamedTuple):
+    """A camera to look at, with the policy for it."""
+
+    url: RtspUrl
+    credentials: Credentials | None
+    policy: FetchPolicy
+    is_udp: bool
 
 
 class UsageError(ValueError):
@@ -47,7 +66,10 @@ def main(argv: Sequence[str]) -> int:
             output = _listed(sources, os.environ, as_json=arguments.json)
         else:
             line = sys.stdin.readline(MAX_CHARACTERS + 1)
-            output = _checked(line.strip(), sources, os.environ, arguments)
+            asked = _asked(line.strip(), sources, os.environ, arguments.transport)
+            if arguments.command == "watch":
+                return _watch(asked, arguments.seconds, as_json=arguments.json)
+            output = _checked(asked, arguments.seconds, as_json=arguments.json)
     except (SettingError, UsageError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
@@ -95,33 +117,63 @@ def _row(source: NamedSource, environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _checked(
-    asked: str,
+def _asked(
+    line: str,
     sources: Mapping[str, NamedSource],
     environ: Mapping[str, str],
-    arguments: argparse.Namespace,
-) -> str:
+    transport: str | None,
+) -> _Asked:
+    """Return the camera that a URL or a name means. Raises `UsageError` or `SettingError`."""
     policy = FetchPolicy.of(read_source_settings(environ))
-    transport = arguments.transport
-    if "://" in asked:
-        if not is_rtsp(asked):
-            raise UsageError("only rtsp and rtsps URLs, and named sources, can be checked")
+    if "://" in line:
+        if not is_rtsp(line):
+            raise UsageError("only rtsp and rtsps URLs, and named sources, can be looked at")
         try:
-            url, credentials = parse(asked)
+            url, credentials = parse(line)
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
-    else:
-        source = sources.get(asked.removeprefix(SCHEME))
-        if source is None:
-            raise UsageError(_unknown(asked, sources))
-        url, credentials = source.address, source.credentials(environ)
-        policy, transport = source.policy(policy), transport or source.transport
+        return _Asked(url, credentials, policy, transport == "udp")
+    source = sources.get(line.removeprefix(SCHEME))
+    if source is None:
+        raise UsageError(_unknown(line, sources))
+    is_udp = (transport or source.transport) == "udp"
+    login = source.credentials(environ)
+    return _Asked(source.address, login, source.policy(policy), is_udp)
+
+
+def _checked(asked: _Asked, seconds: float, *, as_json: bool) -> str:
     report = try_source(
-        url, credentials, policy, is_udp=transport == "udp", watch_s=arguments.seconds
+        asked.url, asked.credentials, asked.policy, is_udp=asked.is_udp, watch_s=seconds
     )
-    if arguments.json:
+    if as_json:
         return msgspec.json.encode(report).decode() + "\n"
     return _shown(report)
+
+
+def _watch(asked: _Asked, seconds: float, *, as_json: bool) -> int:
+    """Print lines until the time is over. Return 1 if the source ended before."""
+    interrupt = Interrupt()
+    over = threading.Timer(seconds, interrupt.set)
+    over.daemon = True
+    started_s = time.monotonic()
+    stream = LiveStream(
+        lambda: open_session(
+            asked.url, asked.credentials, asked.policy, interrupt, is_udp=asked.is_udp
+        ),
+        Reconnects(started_s, give_up_s=None, random=SystemRandom().random),
+        interrupt,
+    )
+    over.start()
+    try:
+        for line in watched_lines(stream, started_s + seconds):
+            now_s = time.time()
+            sys.stdout.write((line.as_json(now_s) if as_json else line.shown(now_s)) + "\n")
+            sys.stdout.flush()
+    except SourceError:
+        return 1
+    finally:
+        over.cancel()
+    return 0
 
 
 def _unknown(asked: str, sources: Mapping[str, NamedSource]) -> str:
@@ -171,15 +223,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list")
     check = commands.add_parser("check")
-    for command in (listing, check):
+    watch = commands.add_parser("watch")
+    for command in (listing, check, watch):
         command.add_argument("--json", action="store_true")
-    check.add_argument("--seconds", type=_seconds, default=5.0)
-    check.add_argument("--transport", choices=["tcp", "udp"])
+    for command in (check, watch):
+        command.add_argument("--transport", choices=["tcp", "udp"])
+    check.add_argument("--seconds", type=partial(_seconds, MAX_CHECK_S), default=5.0)
+    watch.add_argument("--seconds", type=partial(_seconds, MAX_WATCH_S), default=MAX_WATCH_S)
     return parser
 
 
-def _seconds(text: str) -> float:
+def _seconds(most_s: float, text: str) -> float:
     value = float(text)
-    if not 0 < value <= MAX_WATCH_S:
-        raise argparse.ArgumentTypeError(f"between 0 and {MAX_WATCH_S:g}")
+    if not 0 < value <= most_s:
+        raise argparse.ArgumentTypeError(f"between 0 and {most_s:g}")
     return value

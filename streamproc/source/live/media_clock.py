@@ -44,8 +44,9 @@ class MediaClock:
         self._last_s = found_s
         return found_s
 
-    def restart(self) -> None:
+    def restart(self, clock_hz: int) -> None:
         """Tie the next timestamp anew: the source was connected again. Time still goes on."""
+        self._clock_hz = clock_hz
         self._least_s = self._least_before_s = None
 
     def _offset_s(self, difference_s: float, arrival_s: float) -> float:

@@ -93,3 +93,7 @@ def test_the_words_of_a_trial_hold_no_url(monkeypatch: pytest.MonkeyPatch) -> No
     ((command, given),) = started
     assert command[-7:] == ["sources", "check", "--seconds", "5", "--transport", "udp", "--json"]
     assert given == f"{url}\n".encode()
+    assert run(["sources", "watch", "gate", "--for", "15m", "--json"]) == ExitCode.DONE
+    command, given = started[1]
+    assert command[-5:] == ["sources", "watch", "--json", "--seconds", "900"]
+    assert given == b"gate\n"

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +134,47 @@ def test_errors_name_the_reason_and_no_secret(ran: Ran, line: str, code: int, te
 
 def test_a_camera_without_a_keyframe_is_given_up(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "KEYFRAME_TIMEOUT_S", 0.5)
-    with camera(SHORT) as one:
-        one.lose("0.9")
+    with camera(SHORT.without_keyframes()) as one:
         code, _, err = ran("check", line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
     assert code == 1
     assert "sent no whole keyframe within 0.5 s (source_timeout)" in err
+
+
+def test_watching_tells_of_losses_returns_and_changes(ran: Ran) -> None:
+    larger = clip(size=(320, 176), fps=50, gop=10)
+    with camera(SHORT) as one:
+
+        def disturb() -> None:
+            one.wait(lambda: one.n_sent >= 15)
+            one.clip = larger
+            one.wait(lambda: one.n_sent >= 45)
+            one.kill()
+            one.revive()
+
+        disturbing = threading.Thread(target=disturb)
+        disturbing.start()
+        started_s = time.monotonic()
+        words = ("watch", "--seconds", "5", "--json")
+        code, out, err = ran(*words, line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
+        disturbing.join()
+    assert (code, err) == (0, "")
+    assert 4.9 < time.monotonic() - started_s < 8
+    lines = [json.loads(line) for line in out.splitlines()]
+    events = [line["event"] for line in lines]
+    assert [event for event in events if event != "lost"] == [
+        "connected", "size", "clock", "size", "connected", "back",
+    ]  # fmt: skip
+    assert [line["size"] for line in lines if line["event"] == "size"] == [[192, 112], [320, 176]]
+    lost = [line for line in lines if line["event"] == "lost"]
+    assert lost[0]["code"] == "source_unreachable"
+    assert [line["attempts"] for line in lost] == list(range(1, len(lost) + 1))
+    assert 0 < next(line["gap_s"] for line in lines if line["event"] == "back") < 4
+
+
+def test_a_source_that_ends_while_it_is_watched(ran: Ran) -> None:
+    with camera(SHORT, login=("u", "p")) as one:
+        url = one.url("u:secret7")
+        code, out, err = ran("watch", line=url, FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
+    assert (code, err) == (1, "")
+    assert out.endswith(" 127.0.0.1 refused the user name or the password (source_unauthorized)\n")
+    assert "secret7" not in out

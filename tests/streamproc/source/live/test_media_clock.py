@@ -44,7 +44,7 @@ def test_any_timestamps_give_rising_times_near_their_arrival(
 
 
 @given(
-    st.lists(st.floats(0, 0.9), min_size=30, max_size=200),
+    st.lists(st.floats(0, 0.9), min_size=30, max_size=60),
     st.integers(-(2**31), 2**31),
     st.sampled_from([5, 15, 25, 30]),
 )
@@ -90,7 +90,7 @@ def test_a_burst_after_a_stall_keeps_the_distances_of_the_source() -> None:
 def test_after_a_reconnect_time_goes_on_from_the_arrival() -> None:
     clock = MediaClock(HZ)
     assert clock.time_s(900_000, 100.0) == 100.0
-    clock.restart()
+    clock.restart(HZ)
     assert clock.time_s(5, 105.0) == 105.0
     assert clock.n_jumps == 0
     assert clock.time_s(5 + int((AHEAD_S + 0.5) * HZ), 105.1) == 105.1

@@ -1,0 +1,150 @@
+"""A camera as a stream without an end: sessions one after the other, with their times and gaps.
+
+    for event in LiveStream(opens, reconnects, interrupt).events(): …
+
+Whatever ends a session is a loss, and the next one is opened when `Reconnects` says so. The
+iterator ends by the error that ends the source. Not thread-safe: one thread reads it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from streamproc.source.errors import SourceError, SourceTimeoutError
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.live.media_clock import Captured, MediaClock, WallClock
+from streamproc.source.live.reconnect import Reconnects
+from streamproc.source.live.rtp.depacketizer import AccessUnit
+from streamproc.source.live.rtp.keyframe_gate import KeyframeGate, OnLoss
+from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.rtsp.sdp import Track
+from streamproc.source.live.session import Session
+
+KEYFRAME_TIMEOUT_S: Final = 30.0
+"""A session that sends pictures, but none that can be decoded for this long, is lost."""
+
+
+class Connected(NamedTuple):
+    """A session plays. `host`: of the last redirect."""
+
+    host: str
+    track: Track
+
+
+class Arrived(NamedTuple):
+    """A picture to decode.
+
+    `time_s`: media time on the monotonic clock, always rising, also over sessions. `size`: as the
+    stream announces it. `gap_s`: time without pictures before it, if a loss ended with it.
+    """
+
+    unit: AccessUnit
+    time_s: float
+    captured: Captured
+    size: Size | None
+    gap_s: float | None
+
+
+class Lost(NamedTuple):
+    """A session ended, or could not be opened.
+
+    `away_s`: since the last picture, or the start. `n_failed`: attempts since then. `wait_s`: until
+    the next one.
+    """
+
+    failure: SourceError
+    away_s: float
+    n_failed: int
+    wait_s: float
+
+
+Event = Connected | Arrived | Lost
+
+
+class LiveStream:
+    """One camera, for as long as it is wanted."""
+
+    def __init__(
+        self,
+        opens: Callable[[], Session],
+        reconnects: Reconnects,
+        interrupt: Interrupt,
+        *,
+        on_loss: OnLoss = OnLoss.SKIP,
+    ) -> None:
+        """`opens` connects and plays, or raises a `SourceError`."""
+        self.gate = KeyframeGate(on_loss)
+        """Counts what it leaves out, over all sessions."""
+        self.n_sessions = 0
+        self.n_lost_packets = 0
+        """In sessions that are over."""
+        self._opens = opens
+        self._reconnects = reconnects
+        self._interrupt = interrupt
+        self._clock: MediaClock | None = None
+        self._seen_s = time.monotonic()
+        self._was_lost = self._has_worked = False
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happens. Raises the `SourceError` that ends the source, or the interrupt's."""
+        while True:
+            try:
+                yield from self._session()
+            except SourceError as exc:
+                self._interrupt.raise_if_set()
+                now_s = time.monotonic()
+                wait_s = self._reconnects.wait_s(exc, now_s)
+                self._was_lost = True
+                yield Lost(exc, now_s - self._seen_s, self._reconnects.n_failed, wait_s)
+                self._interrupt.wait(wait_s)
+                self._interrupt.raise_if_set()
+
+    def _session(self) -> Iterator[Event]:
+        with self._opens() as session:
+            self.n_sessions += 1
+            clock = self._tied_clock(session.track.clock_hz)
+            wall = WallClock(session.track.clock_hz)
+            self.gate.restart()
+            try:
+                yield Connected(session.url.host, session.track)
+                yield from self._pictures(session, clock, wall)
+            finally:
+                self.n_lost_packets += session.depacketizer.n_lost
+
+    def _pictures(self, session: Session, clock: MediaClock, wall: WallClock) -> Iterator[Event]:
+        admitted_s = time.monotonic()
+        while True:
+            for unit in session.receive():
+                if self.gate.admits(unit):
+                    admitted_s = unit.arrival_s
+                    yield self._arrived(session, unit, clock, wall)
+            if time.monotonic() - admitted_s >= KEYFRAME_TIMEOUT_S:
+                raise SourceTimeoutError(
+                    f"{session.url.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
+                )
+
+    def _arrived(
+        self, session: Session, unit: AccessUnit, clock: MediaClock, wall: WallClock
+    ) -> Arrived:
+        if session.report is not None:
+            wall.note(session.report.report, session.report.timestamp)
+        gap_s = unit.arrival_s - self._seen_s if self._was_lost and self._has_worked else None
+        self._was_lost, self._has_worked = False, True
+        self._seen_s = unit.arrival_s
+        self._reconnects.seen(unit.arrival_s)
+        arrival_wall_s = time.time() - (time.monotonic() - unit.arrival_s)
+        return Arrived(
+            unit=unit,
+            time_s=clock.time_s(unit.timestamp, unit.arrival_s),
+            captured=wall.captured(unit.timestamp, arrival_wall_s),
+            size=session.depacketizer.size,
+            gap_s=gap_s,
+        )
+
+    def _tied_clock(self, clock_hz: int) -> MediaClock:
+        """Return the clock of all sessions, tied anew; another rate of timestamps is adopted."""
+        if self._clock is None:
+            self._clock = MediaClock(clock_hz)
+        else:
+            self._clock.restart(clock_hz)
+        return self._clock

@@ -1,0 +1,200 @@
+"""A camera over many sessions: losses, gaps, times that only rise, and what ends it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+
+from streamproc.allowed_hosts import PrivateHosts
+from streamproc.source.errors import (
+    SourceClosedError,
+    SourceLostError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live import reconnect
+from streamproc.source.live import stream as streams
+from streamproc.source.live.reconnect import Reconnects
+from streamproc.source.live.rtsp.url import parse
+from streamproc.source.live.session import open_session
+from streamproc.source.live.stream import Arrived, Connected, Event, LiveStream, Lost
+from tests.live.camera import Camera, camera
+from tests.live.clip import clip
+
+SHORT = clip(fps=50, gop=10)
+LOCAL = FetchPolicy(allowed_private_hosts=PrivateHosts("127.0.0.1"))
+
+
+class Reading:
+    """A stream read by this thread, event by event."""
+
+    def __init__(self, one: Camera, login: str, give_up_s: float | None, stall_s: float) -> None:
+        url, credentials = parse(one.url(login))
+        self.interrupt = Interrupt()
+        reconnects = Reconnects(time.monotonic(), give_up_s=give_up_s, random=lambda: 0.5)
+        self.stream = LiveStream(
+            lambda: open_session(url, credentials, LOCAL, self.interrupt, stall_s=stall_s),
+            reconnects,
+            self.interrupt,
+        )
+        self._events = self.stream.events()
+        self.seen: list[Event] = []
+
+    def until(self, condition: Callable[[Event], bool]) -> Event:
+        for event in self._events:
+            self.seen.append(event)
+            if condition(event):
+                return event
+        raise AssertionError("a stream has no end")
+
+    def pictures(self, n: int) -> list[Arrived]:
+        found: list[Arrived] = []
+        while len(found) < n:
+            event = self.until(lambda event: isinstance(event, Arrived))
+            assert isinstance(event, Arrived)
+            found.append(event)
+        return found
+
+    def lost(self) -> Lost:
+        event = self.until(lambda event: isinstance(event, Lost))
+        assert isinstance(event, Lost)
+        return event
+
+    def check_times(self) -> None:
+        times = [event.time_s for event in self.seen if isinstance(event, Arrived)]
+        assert all(a < b for a, b in pairwise(times))
+
+
+@contextmanager
+def reading(
+    one: Camera, login: str = "", *, give_up_s: float | None = None, stall_s: float = 0.5
+) -> Iterator[Reading]:
+    found = Reading(one, login, give_up_s, stall_s)
+    try:
+        yield found
+    finally:
+        found._events.close()  # type: ignore[attr-defined]
+
+
+def test_a_camera_that_comes_back_ends_the_gap_with_a_keyframe() -> None:
+    with camera(SHORT) as one, reading(one) as stream:
+        before = stream.pictures(5)[-1]
+        one.kill()
+        lost = stream.lost()
+        assert isinstance(lost.failure, SourceUnreachableError)
+        assert lost.wait_s == 0.2
+        assert stream.lost().n_failed == 2
+        one.revive()
+        (after,) = stream.pictures(1)
+        assert after.unit.is_key
+        assert after.gap_s == pytest.approx(after.unit.arrival_s - before.unit.arrival_s)
+        assert after.gap_s is not None
+        assert after.gap_s > 0.2
+        assert {event.gap_s for event in stream.pictures(10)} == {None}
+        stream.check_times()
+        assert [type(event) for event in stream.seen if not isinstance(event, Arrived)] == [
+            Connected, *[Lost] * (len(stream.seen) - 18), Connected
+        ]  # fmt: skip
+        assert stream.stream.n_sessions == 2
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang_up"])
+def test_nothing_old_comes_out_after_a_loss(fault: str) -> None:
+    with camera(SHORT) as one, reading(one) as stream:
+        stream.pictures(5)
+        getattr(one, fault)()
+        stream.lost()
+        one.resume()
+        started_s = time.monotonic()
+        for event in stream.pictures(20):
+            assert event.captured.is_source
+            assert event.unit.arrival_s >= started_s - 0.5
+            assert time.time() - event.captured.wall_s < 1.0
+        stream.check_times()
+
+
+@pytest.mark.parametrize("fault", ["reset", "wrap"])
+def test_new_timestamps_do_not_turn_time_back(fault: str) -> None:
+    with camera(SHORT) as one, reading(one) as stream:
+        stream.pictures(20)
+        getattr(one, fault)()
+        stream.pictures(40)
+        one.jump("3600")
+        stream.pictures(40)
+        one.jump("-7200")
+        stream.pictures(40)
+        stream.check_times()
+        times = [event.time_s for event in stream.seen if isinstance(event, Arrived)]
+        assert times[-1] - times[0] < 30
+        assert not any(isinstance(event, Lost) for event in stream.seen)
+
+
+def test_a_camera_that_starts_late_is_waited_for_and_has_no_gap() -> None:
+    with camera(SHORT) as one:
+        one.kill()
+        with reading(one) as stream:
+            stream.lost()
+            stream.lost()
+            one.revive()
+            (first,) = stream.pictures(1)
+            assert first.gap_s is None
+
+
+def test_a_wrong_password_ends_the_source_after_one_try() -> None:
+    with camera(SHORT, login=("u", "p")) as one, reading(one, "u:wrong") as stream:
+        with pytest.raises(SourceUnauthorizedError):
+            stream.pictures(1)
+        assert one.n_tries == 1
+        assert stream.seen == []
+
+
+def test_a_password_that_is_refused_later_is_tried_a_minute_later() -> None:
+    with camera(SHORT, login=("u", "p")) as one, reading(one, "u:p") as stream:
+        stream.pictures(3)
+        one.refuse()
+        one.hang_up()
+        waits = [stream.lost().wait_s]
+        while waits[-1] < 60:
+            waits.append(stream.lost().wait_s)
+            stream.interrupt.set() if waits[-1] >= 60 else None
+        assert waits == [0.2, 60]
+        assert one.n_tries == 2
+
+
+def test_a_camera_is_given_up_when_that_was_asked_for() -> None:
+    with camera(SHORT) as one, reading(one, give_up_s=1.0) as stream:
+        stream.pictures(3)
+        one.kill()
+        started_s = time.monotonic()
+        with pytest.raises(SourceLostError, match="no picture for 1 s"):
+            stream.pictures(1)
+        assert 0.8 < time.monotonic() - started_s < 3.0
+
+
+def test_pictures_that_cannot_be_decoded_are_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEYFRAME_TIMEOUT_S", 0.4)
+    with camera(SHORT) as one, reading(one, stall_s=20.0) as stream:
+        stream.pictures(3)
+        one.clip = SHORT.without_keyframes()
+        one.hang_up()
+        assert isinstance(stream.lost().failure, SourceUnreachableError)
+        lost = stream.lost()
+        assert "no whole keyframe within 0.4 s" in str(lost.failure)
+
+
+def test_an_interrupt_ends_the_wait_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "QUICK_S", (60.0,))
+    with camera(SHORT) as one, reading(one) as stream:
+        stream.pictures(1)
+        one.kill()
+        assert stream.lost().wait_s == 60
+        timer = threading.Timer(0.2, stream.interrupt.set)
+        timer.start()
+        with pytest.raises(SourceClosedError):
+            stream.pictures(1)
+        timer.join()
