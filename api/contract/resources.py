@@ -480,7 +480,8 @@ class WorkerResource(msgspec.Struct, frozen=True):
     """A worker as its last heartbeat reported it; `alive` if the heartbeat is recent.
 
     `fps`: frames per second over about ten seconds. `device` is the one that computes;
-    `device_fault` says why it computes nothing.
+    `device_fault` says why it computes nothing. `cpu_percent`: CPU time of its process over about
+    two seconds, 100 is one core; null of a worker of an older version.
     """
 
     id: str
@@ -500,6 +501,39 @@ class WorkerResource(msgspec.Struct, frozen=True):
     rss_bytes: int
     sandbox: SandboxResource | None = None
     device_fault: str | None = None
+    cpu_percent: float | None = None
+
+
+class WorkerSampleResource(msgspec.Struct, frozen=True):
+    """A worker in one step of time from `at` on.
+
+    `fps`, `cpu_percent` (100 is one core; null if unknown) and `busy` are means, `rss_bytes` and
+    `slots` maxima, `processed_frames` is the last count.
+    """
+
+    at: str
+    fps: float
+    cpu_percent: float | None
+    rss_bytes: int
+    busy: float
+    slots: int
+    processed_frames: int
+
+
+class WorkerHistoryResource(msgspec.Struct, frozen=True):
+    """A worker's history, oldest first; steps without a heartbeat are left out."""
+
+    id: str
+    samples: list[WorkerSampleResource]
+
+
+class SystemHistory(msgspec.Struct, frozen=True):
+    """History of the workers in `[from, to)`, in steps of `step_s` seconds."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    step_s: int
+    workers: list[WorkerHistoryResource]
 
 
 class LagResource(msgspec.Struct, frozen=True):

@@ -1,19 +1,40 @@
 """Service state routes: workers, consumer lag, dependencies, health probes, metrics."""
 
+from typing import Annotated
+
 from litestar import MediaType, Response, get
+from litestar.params import QueryParameter
 
 from api.contract import paths
-from api.contract.resources import HealthResource, SandboxResource, SystemResource, WorkerResource
+from api.contract.resources import (
+    HealthResource,
+    SandboxResource,
+    SystemHistory,
+    SystemResource,
+    WorkerHistoryResource,
+    WorkerResource,
+    WorkerSampleResource,
+)
 from api.contract.version import VERSION
+from api.errors import InvalidRequestError
 from api.kafka.consumer_health import consumer_resource, letter_resources
 from api.kafka.global_table import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import ThePrincipal, TheServices
+from api.routes.listing import From, To
 from api.routes.openapi import PUBLIC, problems
+from api.store.worker_history_queries import WorkerPoint, list_worker_points
 from api.tasks.submission import now_ms
-from api.timestamps import rfc3339
+from api.timestamps import parse_time_ms, rfc3339
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import Sandbox
+from streamproc.contract.worker_history import KEEP_DAYS, SAMPLE_S
+
+HOUR_S = 3600
+MAX_RANGE_S = KEEP_DAYS * 86400
+MAX_POINTS = 240
+MAX_HISTORY_POINTS = 20_000
+"""Of all workers together; those whose names come last are cut."""
 
 
 @get(paths.SYSTEM, operation_id="getSystem", responses=problems())
@@ -33,6 +54,44 @@ async def get_system(services: TheServices, principal: ThePrincipal) -> SystemRe
         consumers=[consumer_resource(beat, now) for beat in services.directory.consumers(now)],
         dead_letters=letter_resources(services.directory.letters(), principal.project),
     )
+
+
+@get(paths.SYSTEM_HISTORY, operation_id="getSystemHistory", responses=problems(400, 422, 503))
+async def get_system_history(
+    services: TheServices,
+    principal: ThePrincipal,  # noqa: ARG001 - every key may read it, as the state of the service
+    since: From = None,
+    until: To = None,
+    points: Annotated[
+        int, QueryParameter(ge=1, le=MAX_POINTS, required=False, description="steps of time")
+    ] = 60,
+    worker: Annotated[
+        str | None, QueryParameter(required=False, min_length=1, max_length=256)
+    ] = None,
+) -> SystemHistory:
+    """Return each worker's CPU, memory, tasks at work and rate over the last hour, or `from`-`to`.
+
+    A step of time has at least one heartbeat's sample (10 s). Samples are kept for seven days.
+    """
+    to_s = (now_ms() if until is None else parse_time_ms(until, "to")) // 1000
+    from_s = to_s - HOUR_S if since is None else parse_time_ms(since, "from") // 1000
+    if not 0 < to_s - from_s <= MAX_RANGE_S:
+        message = f"must be before `to`, by at most {MAX_RANGE_S} s"
+        raise InvalidRequestError.at("from", message)
+    step_s = max(SAMPLE_S, -(-(to_s - from_s) // points))
+    found = await list_worker_points(
+        services.rows,
+        worker=worker,
+        from_s=from_s,
+        to_s=to_s,
+        step_s=step_s,
+        limit=MAX_HISTORY_POINTS,
+    )
+    by_worker: dict[str, list[WorkerSampleResource]] = {}
+    for point in found:
+        by_worker.setdefault(point.worker, []).append(_sample(point))
+    workers = [WorkerHistoryResource(name, samples) for name, samples in by_worker.items()]
+    return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), step_s, workers)
 
 
 @get("/health/live", operation_id="live", security=PUBLIC)
@@ -62,6 +121,18 @@ async def metrics(services: TheServices) -> Response[bytes]:
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 
 
+def _sample(point: WorkerPoint) -> WorkerSampleResource:
+    return WorkerSampleResource(
+        at=rfc3339(point.at_s * 1000),
+        fps=round(point.fps, 2),
+        cpu_percent=None if point.cpu_percent is None else round(point.cpu_percent, 1),
+        rss_bytes=point.rss_bytes,
+        busy=round(point.busy, 2),
+        slots=point.slots,
+        processed_frames=point.processed_frames,
+    )
+
+
 def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
     return WorkerResource(
         id=beat.worker,
@@ -81,6 +152,7 @@ def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
         rss_bytes=beat.rss_bytes,
         sandbox=None if beat.sandbox is None else _sandbox(beat.sandbox),
         device_fault=beat.device_fault,
+        cpu_percent=beat.cpu_percent,
     )
 
 
@@ -88,4 +160,4 @@ def _sandbox(sandbox: Sandbox) -> SandboxResource:
     return SandboxResource(sandbox.level, list(sandbox.missing))
 
 
-HANDLERS = [get_system, live, ready, metrics]
+HANDLERS = [get_system, get_system_history, live, ready, metrics]

@@ -199,6 +199,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     `standing` and `waiting_for` are as in `ConsumerBeat`, but for video.tasks.
     `waiting_for_store`: number of tasks that wait outside of the slots because S3 is unavailable.
     `device` is the one that computes. `device_fault`: why the worker computes nothing.
+    `cpu_percent`: CPU time of the worker's process since the heartbeat before, 100 is one core.
     """
 
     worker: str
@@ -220,6 +221,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     waiting_for: str | None = None
     waiting_for_store: int = 0
     device_fault: str | None = None
+    cpu_percent: float | None = None
 
 
 CONSUMER_KEY = "consumer/"

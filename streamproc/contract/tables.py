@@ -6,7 +6,8 @@ read its view, which does so. Partitions follow the month in the task id, never 
 
 Write order of one batch: detections, embeddings, tracks, tasks. Therefore all other rows of the
 bytes that `tasks.log_length` counts exist. The audit trail (`contract.audit`) is in the same
-database: it comes only from video.audit, and `reindex` does not change it.
+database: it comes only from video.audit, and `reindex` does not change it. So are the samples of
+workers' heartbeats (`contract.worker_history`), which are kept for days.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from streamproc.contract import audit
+from streamproc.contract import audit, worker_history
 
 TASKS = "tasks"
 TRACKS = "tracks"
@@ -327,7 +328,7 @@ FROM {TASKS} FINAL
 GROUP BY project, day""",
 )
 
-DDL = (*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS, *audit.DDL)
+DDL = (*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS, *audit.DDL, *worker_history.DDL)
 """Statements that migrate a database to this schema, in order; each one is idempotent."""
 
 

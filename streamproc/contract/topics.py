@@ -16,6 +16,7 @@ WORKER_GROUP = "framewire-worker"
 ARCHIVE_GROUP = "framewire-archive"
 INDEX_GROUP = "framewire-index"
 AUDIT_GROUP = "framewire-audit"
+HISTORY_GROUP = "framewire-history"
 
 DEFAULT_PARTITIONS = 8
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024

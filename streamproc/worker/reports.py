@@ -39,6 +39,7 @@ class Reports:
         self._dispatch, self._frames = dispatch, frames
         self._rate = FrameRate(time.monotonic())
         self._process = psutil.Process()
+        self._process.cpu_percent(None)  # the first call only begins to count
         self._device = "none", ""
         self._consumer: ConsumerBeat | None = None
 
@@ -77,6 +78,7 @@ class Reports:
             waiting_for=consumer.waiting_for if consumer else None,
             waiting_for_store=self._dispatch.n_waiting_for_store,
             device_fault=device_fault,
+            cpu_percent=round(self._process.cpu_percent(None), 1),
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -17,7 +17,7 @@ import pytest
 
 from api.log import stream_token
 from models.manifest import load_manifest
-from streamproc.contract import audit, env, object_keys, tables, topics
+from streamproc.contract import audit, env, object_keys, tables, topics, worker_history
 from streamproc.contract.providers import load_providers
 from streamproc.contract.records import Claim
 from streamproc.contract.sealing import SealBrokenError, Sealer
@@ -167,7 +167,8 @@ def names() -> dict[str, Any]:
             object_keys.vectors_key("p", "t", 1234),
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
-        | {audit.AUDIT: list(audit.COLUMNS)},
+        | {audit.AUDIT: list(audit.COLUMNS)}
+        | {worker_history.WORKER_SAMPLES: list(worker_history.COLUMNS)},
         "views": sorted(tables.VIEWS),
         "variables": sorted(
             value for name, value in vars(env).items() if re.fullmatch(r"[A-Z0-9_]+", name)

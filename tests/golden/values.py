@@ -132,6 +132,7 @@ WORKER_BEAT = WorkerBeat(
     waiting_for="kafka",
     waiting_for_store=1,
     device_fault="GPU: nanodet-g@1.1.0/network gives values that are not finite",
+    cpu_percent=187.5,
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",

@@ -44,6 +44,7 @@ from streamproc.sinks.index.audit import start_audit
 from streamproc.sinks.index.indexer import Indexer
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
+from streamproc.sinks.index.worker_history import start_worker_history
 from streamproc.sinks.settings import IndexSettings
 from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
@@ -52,7 +53,7 @@ _log = structlog.get_logger("framewire.index")
 BATCH_RECORDS = 2000
 BATCH_S = 1.0
 KAFKA_TIMEOUT_S = 10.0
-AUDIT_LEAVES_S = 3.0
+COPIES_LEAVE_S = 3.0
 BACKOFF_S = (0.1, 5.0)
 
 
@@ -80,9 +81,9 @@ def run_index(
     stop: threading.Event,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Index until `stop` is set, with the audit trail in a second thread.
+    """Index until `stop` is set, with the audit trail and the workers' history in threads.
 
-    `connect` opens a clickhouse-connect client; each of the two threads has its own.
+    `connect` opens a clickhouse-connect client; each of the threads has its own.
     Runs in a thread of the process that owns chDB, or in its own process (`main`).
     `on_ready` is called once partitions are assigned; without it, the ready file is written then.
     """
@@ -109,11 +110,13 @@ def run_index(
 
     ended = threading.Event()
     audit = start_audit(settings.kafka, settings.audit_days, connect, ended)
+    history = start_worker_history(settings.kafka, connect, ended)
     try:
         run_with_restarts(new_role, stop, watch, _log)
     finally:
         ended.set()
-        audit.join(AUDIT_LEAVES_S)
+        audit.join(COPIES_LEAVE_S)
+        history.join(COPIES_LEAVE_S)
         outbox.close()
         tables.close()
 

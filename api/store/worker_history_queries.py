@@ -1,0 +1,45 @@
+"""ClickHouse queries on the samples of workers' heartbeats."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from api.store.clickhouse import Rows
+from streamproc.contract.worker_history import WORKER_SAMPLES
+
+_COLUMNS = """worker, {from:Int64} + intDiv(toUnixTimestamp(at) - {from:Int64}, {step:Int64})
+    * {step:Int64} AS at_s, avg(fps), avg(cpu_percent), max(rss_bytes), avg(busy), max(slots),
+    argMax(processed_frames, at)"""
+
+
+class WorkerPoint(msgspec.Struct, frozen=True):
+    """One worker in one step of time from `at_s` (Unix seconds) on.
+
+    Rates and `busy` are means, memory and `slots` maxima, `processed_frames` the last count.
+    """
+
+    worker: str
+    at_s: int
+    fps: float
+    cpu_percent: float | None
+    rss_bytes: int
+    busy: float
+    slots: int
+    processed_frames: int
+
+
+async def list_worker_points(
+    rows: Rows, *, worker: str | None, from_s: int, to_s: int, step_s: int, limit: int
+) -> Sequence[WorkerPoint]:
+    """Return the points in `[from_s, to_s)`, by worker and time; steps count from `from_s`."""
+    parameters: dict[str, object] = {"from": from_s, "to": to_s, "step": step_s, "limit": limit}
+    condition = "at >= toDateTime({from:Int64}, 'UTC') AND at < toDateTime({to:Int64}, 'UTC')"
+    if worker is not None:
+        condition += " AND worker = {worker:String}"
+        parameters["worker"] = worker
+    found = await rows.query(
+        f"SELECT {_COLUMNS} FROM {WORKER_SAMPLES} FINAL WHERE {condition}"  # noqa: S608 - constants
+        " GROUP BY worker, at_s ORDER BY worker, at_s LIMIT {limit:UInt32}",
+        parameters,
+    )
+    return [WorkerPoint(*row) for row in found]
