@@ -33,6 +33,7 @@ from console.tui.messages import (
     LinkChanged,
     OpenSimilar,
     OpenTask,
+    OpenWall,
     PlaceChanged,
     StallChanged,
     SystemRead,
@@ -46,6 +47,7 @@ from console.tui.screens.system import FAILURES, SystemTab
 from console.tui.screens.tab import Tab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
+from console.tui.screens.wall import WallScreen
 from console.tui.view_models.alerts import Alert
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of
@@ -289,6 +291,17 @@ class ConsoleApp(OrderedKeysApp[None]):
         if message.offset is not None:
             live.hold_at(message.offset)
         self.active = "live"
+
+    def on_open_wall(self, message: OpenWall) -> None:
+        self.push_screen(
+            WallScreen(
+                self.backend,
+                message.task_ids,
+                health=lambda: self.health,
+                poll_s=self.settings.tasks_s,
+                image_widget=self.settings.image_widget,
+            )
+        )
 
     def on_open_similar(self, message: OpenSimilar) -> None:
         self.active = "tracks"

@@ -65,6 +65,7 @@ TASKS = (
     Key("v", "mark_range", "Mark a range", "mark all from the last mark to the cursor"),
     Key("asterisk", "mark_all", "Mark all that fit", "mark all tasks that fit the filter"),
     Key("u", "unmark", "Unmark all", "remove all marks"),
+    Key("w", "wall", "Wall", "the marked tasks, or all that run, side by side"),
     Key(
         "c",
         "cancel",
@@ -100,6 +101,25 @@ TASKS = (
     Key("Y", "copy_curl", "Copy curl", "copy the curl command of its request, or of all marked"),
     Key("left_square_bracket", "resize(-4)", "Narrower list", "narrower list, wider list"),
     Key("right_square_bracket", "resize(4)", "Wider list"),
+)
+WALL = (
+    Key("plus", "resize(1)", "More panes", "more panes, fewer: 2x2, 3x3, 4x4", in_footer=True),
+    Key("minus", "resize(-1)", "Fewer panes", in_footer=True),
+    *(
+        Key(
+            str(number),
+            f"open({number})",
+            f"Pane {number}",
+            "follow the task of a pane in Live" if number == 1 else "",
+        )
+        for number in range(1, 10)
+    ),
+    Key("enter", "open", "Open in Live", in_footer=True),
+    Key("left", "go(-1, 0)", "Pane to the left", "another pane"),
+    Key("right", "go(1, 0)", "Pane to the right"),
+    Key("up", "go(0, -1)", "Pane above"),
+    Key("down", "go(0, 1)", "Pane below"),
+    Key("escape,w", "leave", "Close", "close the wall", in_footer=True),
 )
 LIVE = (
     Key("space", "hold", "Hold", "hold the picture; again: back to live", in_footer=True),
@@ -153,6 +173,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
     "Everywhere": EVERYWHERE,
     "Lists": LISTS,
     "Video Tasks": TASKS,
+    "Wall": WALL,
     "Live": LIVE,
     "Tracks": TRACKS,
     "System": SYSTEM,
@@ -164,6 +185,10 @@ _SHOWN = {
     "question_mark": "?",
     "asterisk": "*",
     "exclamation_mark": "!",
+    "plus": "+",
+    "minus": "-",
+    "left": "←",
+    "right": "→",
     "equals_sign": "=",
     "slash": "/",
     "comma": ",",

@@ -156,6 +156,14 @@ class CopyText(Message):
         self.about = about
 
 
+class OpenWall(Message):
+    """Show these tasks on the wall; without any, all that run."""
+
+    def __init__(self, task_ids: tuple[str, ...]) -> None:
+        super().__init__()
+        self.task_ids = task_ids
+
+
 class OpenSimilar(Message):
     """Search for tracks that look like this one: `task:track`."""
 

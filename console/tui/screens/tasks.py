@@ -1,6 +1,6 @@
 """The Tasks tab: all tasks of the project, details of the selected one, and actions on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,12 +20,11 @@ from console.tui.drawing.table_layout import LazyRows, Row
 from console.tui.keys import TASKS, bindings
 from console.tui.messages import OpenTask, PlaceChanged, TaskRead, TasksRead
 from console.tui.screens.bulk_actions import BulkActions
-from console.tui.screens.tab import Tab
+from console.tui.screens.marked_tasks import MarkedTasks
 from console.tui.screens.task_actions import TaskActions
 from console.tui.screens.task_marks import TaskMarking
 from console.tui.screens.task_reader import TaskReader
 from console.tui.view_models.history import Place
-from console.tui.view_models.marks import Marks
 from console.tui.view_models.task_list import (
     ACTIVE,
     SORT_KEYS,
@@ -48,7 +47,7 @@ _SOUGHT_ROWS = 1000
 """So many rows are read to find the task that was selected at a place."""
 
 
-class TasksTab(Tab):
+class TasksTab(MarkedTasks):
     """Tasks tab; polls while it is shown: the first page, and other rows in sight or active.
 
     Filter and order are the api's. `sort` is (key, reversed).
@@ -73,12 +72,12 @@ class TasksTab(Tab):
             unread=self._unread,
             poll_s=poll_s,
         )
-        self._actions = TaskActions(self, backend, self._view, self.requests, self._reader.hurry)
-        self._marking = TaskMarking(self, backend, self.tasks, self._call, self.draw)
-        self._bulk = BulkActions(
+        self.actions = TaskActions(self, backend, self._view, self.requests, self._reader.hurry)
+        self.marking = TaskMarking(self, backend, self.tasks, self._call, self.draw)
+        self.bulk = BulkActions(
             self,
             backend,
-            self._marking.marks,
+            self.marking.marks,
             self.requests,
             reload=self._reader.hurry,
             changed=self.draw,
@@ -133,10 +132,6 @@ class TasksTab(Tab):
     def _view(self, task_id: str) -> TaskView | None:
         task = self.tasks.task(task_id) or self.marks.task(task_id)
         return None if task is None else TaskView(task)
-
-    @property
-    def marks(self) -> Marks:
-        return self._marking.marks
 
     # -- incoming data
 
@@ -230,7 +225,7 @@ class TasksTab(Tab):
         self._filter.show_marks(
             len(self.marks),
             self.marks.n_elsewhere(self.tasks.keys),
-            is_reading=self._marking.is_reading,
+            is_reading=self.marking.is_reading,
         )
         self._draw_details(now)
         self._fill_gap()
@@ -315,10 +310,6 @@ class TasksTab(Tab):
         if message.key != GAP:
             self.post_message(OpenTask(message.key))
 
-    @on(Listing.MarkClicked, "#task-list")
-    def _mark_clicked(self, message: Listing.MarkClicked) -> None:
-        self._marking.toggle(message.key)
-
     @on(Listing.NearEnd, "#task-list")
     def _near_end(self) -> None:
         if not self.tasks.has_gap:
@@ -361,70 +352,7 @@ class TasksTab(Tab):
         self.sort = (self.sort[0], not self.sort[1])
 
     def action_submit(self) -> None:
-        self._actions.submit()
-
-    def action_edit(self) -> None:
-        self._on_selected(self._actions.edit)
-
-    def action_mark(self) -> None:
-        self._marking.toggle(self.selected)
-        self._listing.action_move(1)
-
-    def action_mark_range(self) -> None:
-        self._marking.mark_range(self.selected)
-
-    def action_mark_all(self) -> None:
-        self._marking.mark_all()
-
-    def action_unmark(self) -> None:
-        self._marking.clear()
-
-    def action_cancel(self) -> None:
-        self._on_marked(self._bulk.cancel, self._actions.cancel)
-
-    def action_rerun(self) -> None:
-        self._on_marked(self._bulk.rerun, self._actions.rerun)
-
-    def action_export(self) -> None:
-        self._on_marked(self._bulk.export, self._actions.export)
-
-    def action_compare(self) -> None:
-        if len(self.marks) < 2:
-            self._on_selected(self._actions.compare)
-        elif len(self.marks) == 2:
-            self._actions.compare(*self.marks)
-        else:
-            self.notify(
-                f"{len(self.marks)} tasks are marked: mark two, or none.",
-                title="Only two tasks are compared",
-                severity="warning",
-            )
-
-    def action_copy_id(self) -> None:
-        self._on_marked(self._bulk.copy_ids, self._actions.copy_id)
-
-    def action_copy_curl(self) -> None:
-        self._on_marked(self._bulk.copy_curls, self._actions.copy_curl)
-
-    def _on_marked(self, many: Callable[[], None], one: Callable[[str], None]) -> None:
-        """Act on the marked tasks if there are any, else on the selected one."""
-        if self._marking.is_reading:
-            self._say_reading()
-        elif self.marks:
-            many()
-        else:
-            self._on_selected(one)
-
-    def _say_reading(self) -> None:
-        self.notify(
-            "All that fit are still being read. Press the key again once they are marked.",
-            title="Nothing was done",
-            severity="warning",
-        )
-
-    def _on_selected(self, action: Callable[[str], None]) -> None:
-        if self.selected is not None:
-            action(self.selected)
+        self.actions.submit()
 
     def action_resize(self, n: int) -> None:
         self.query_one(Splitter).move(n)

@@ -80,14 +80,16 @@ class Preview(Container):
 
     def __init__(self, *, image_widget: type[Any] | None, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes="-empty")
+        self._note = Lines(classes="preview-note")
+        self._caption = Lines(classes="preview-caption")
         self._picture = BlockPicture() if image_widget is None else PixelPicture(image_widget)
         self._shown: Shown | None = None
         self._chosen: int | None = None
 
     def compose(self) -> ComposeResult:
-        yield Lines(classes="preview-note")
+        yield self._note
         yield self._picture
-        yield Lines(classes="preview-caption")
+        yield self._caption
 
     @property
     def shown(self) -> Shown | None:
@@ -107,11 +109,10 @@ class Preview(Container):
         """Show a text instead of an image."""
         self._shown = None
         self._picture.show(None, None)
-        note = self.query_one(".preview-note", Lines)
-        note.styles.width = len(text)
-        note.show([((text, "dim"),)])
+        self._note.styles.width = len(text)
+        self._note.show([((text, "dim"),)])
         self.add_class("-empty")
 
     def say_below(self, line: Line) -> None:
         """Show a line below the image; an empty one takes no room."""
-        self.query_one(".preview-caption", Lines).show([line] if line else [])
+        self._caption.show([line] if line else [])

@@ -49,6 +49,9 @@ _CHORDS = (
     ("space", "down", "v", "r", "y"),
     ("asterisk", "c", "y"),
     ("u", "r", "n"),
+    ("w", "enter", "c", "y"),
+    ("w", "plus", "2", "1"),
+    ("escape", "escape", "escape"),
     ("e", "ctrl+s"),
     ("escape", "escape", "1"),
 )

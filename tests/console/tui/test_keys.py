@@ -138,7 +138,7 @@ async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(  # 
 
 
 def test_every_action_on_a_task_is_tried_after_every_move() -> None:
-    elsewhere = {"submit", "filter", "clear_filter", "reverse", "mark_all", "unmark"}
+    elsewhere = {"submit", "filter", "clear_filter", "reverse", "mark_all", "unmark", "wall"}
     about_a_task = {
         key.keys
         for key in TASKS
