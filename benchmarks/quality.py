@@ -1,9 +1,11 @@
 """How well the models see, against truth: `python -m benchmarks.quality [--data DIR] [--record]`.
 
-With the repository alone: strings of the clip of signs that are read, and exact reads of 192 lines
-that are pasted into frames (`benchmarks.pasted_text`). With DIR (or FRAMEWIRE_EVAL_DATA), which has
-clips/vtest.avi and gt/PETS09-S2L1.gt.txt: average precision of people at IoU .5, MOTA and IDF1 with
-and without features, and how well features tell people apart (AUC).
+With the repository alone: strings of the clip of signs that are read, exact reads of 192 lines
+that are pasted into frames (`benchmarks.pasted_text`), and average precision of people at IoU .5,
+MOTA and IDF1, with and without features, of people who are pasted into frames
+(`benchmarks.pasted_people`). With DIR (or FRAMEWIRE_EVAL_DATA), which has clips/vtest.avi and
+gt/PETS09-S2L1.gt.txt: the same figures of people for that clip, and how well features tell people
+apart (AUC).
 
 For each model and precision, one line a figure, beside the recorded one (`quality.json`). Exits 1
 if a figure is lower than recorded by more than `TOLERANCE`; `--record` writes the figures: a lower
@@ -23,6 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import pasted_people
 from benchmarks.ocr import TEXT_SIGNS, plain
 from benchmarks.pasted_text import pictures
 from benchmarks.report import not_measured
@@ -38,7 +41,8 @@ from models.types import Image
 from streamproc.stages.tracking.parameters import TrackParameters
 from streamproc.stages.tracking.tracker import Tracker
 
-SIGNS = Path(__file__).parents[1] / "tests" / "data" / "text_signs.mp4"
+STILLS = Path(__file__).parents[1] / "tests" / "data"
+SIGNS = STILLS / "text_signs.mp4"
 RECORDED = Path(__file__).with_name("quality.json")
 TOLERANCE = 0.005
 """Processors of another kind round otherwise in floats; 8-bit figures do not differ."""
@@ -48,6 +52,8 @@ DETECTORS = (("nanodet-g@1.0.0", "bf16"), ("nanodet-g@1.1.0", "bf16"), ("nanodet
 READERS = (("ppocr@4.6.0", "bf16"), ("ppocr@6.0.0", "bf16"), ("ppocr@6.0.0", "i8-bf16"))
 
 Figures = dict[str, float]
+Truth = tuple[int, Image, npt.NDArray[np.float64]]
+"""A frame's index, its picture, and rows of id, left, top, right, bottom in pixels."""
 
 
 def main() -> int:
@@ -63,14 +69,16 @@ def main() -> int:
         if precision in has:
             figures |= reading(ref, precision)
     data = arguments.data
+    detectors = [one for one in DETECTORS if one[1] in has]
+    for ref, precision in detectors[-1:] if arguments.short else detectors:
+        figures |= people(ref, precision, pasted_people.frames(CLIP, STILLS), "pasted people: ")
     if data is None or not (data / "gt").is_dir():
-        not_measured("detection, tracking and features", "set FRAMEWIRE_EVAL_DATA")
+        not_measured("people in a filmed clip", "set FRAMEWIRE_EVAL_DATA")
     elif arguments.every != 1 and arguments.record:
         parser.error("only figures of every frame are recorded")
     else:
-        for ref, precision in DETECTORS[-1:] if arguments.short else DETECTORS:
-            if precision in has:
-                figures |= people(ref, precision, data, arguments.every)
+        for ref, precision in detectors[-1:] if arguments.short else detectors:
+            figures |= people(ref, precision, filmed(data, arguments.every))
     recorded: Figures = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
     if arguments.record:
         RECORDED.write_text(json.dumps(recorded | figures, indent=1, sort_keys=True) + "\n")
@@ -107,15 +115,22 @@ def reading(ref: str, precision: Any) -> Figures:
     return _told({f"{named} signs": strings, f"{named} pasted lines": n_exact / n_lines})
 
 
-def people(ref: str, precision: Any, data: Path, every: int) -> Figures:
-    """Return AP, MOTA, IDF1 and the features' AUC on vtest.avi."""
+def filmed(data: Path, every: int) -> Iterator[Truth]:
+    """Yield every n-th frame of vtest.avi with its people."""
+    real = truth(data / "gt" / "PETS09-S2L1.gt.txt")
+    for index, image in _frames(data / "clips" / "vtest.avi"):
+        if index % every == 0:
+            yield index, image, real.get(index, np.empty((0, 5)))
+
+
+def people(ref: str, precision: Any, frames: Iterator[Truth], clip: str = "") -> Figures:
+    """Return AP, MOTA and IDF1 of people; of a filmed clip the features' AUC, too."""
     runtime, registry = Runtime("CPU", precision), Registry()
     detector = Detector(runtime, registry.resolve(ref))
     extractor = FeatureExtractor(runtime, registry.resolve("feature"))
     everything = validate_parameters(
         detector.manifest, {"classes": ["person"], "threshold": 0.05, "low_threshold": 0.01}
     )
-    real = truth(data / "gt" / "PETS09-S2L1.gt.txt")
     trackers = {
         name: Tracker(TrackParameters.for_detector(THRESHOLD, LOW))
         for name in ("plain", "features")
@@ -123,13 +138,10 @@ def people(ref: str, precision: Any, data: Path, every: int) -> Figures:
     tracked: dict[str, list[Any]] = {name: [] for name in trackers}
     matches: list[tuple[float, bool]] = []
     crops: dict[int, list[npt.NDArray[np.float32]]] = {}
-    n_real = 0
-    for index, image in _frames(data / "clips" / "vtest.avi"):
-        if index % every:
-            continue
+    real: dict[int, npt.NDArray[np.float64]] = {}
+    for index, image, boxes in frames:
+        real[index] = boxes
         found = detector.detect(image, everything)
-        boxes = real.get(index, np.empty((0, 5)))
-        n_real += len(boxes)
         matches += _matched(found.boxes_px, found.scores, boxes[:, 1:])
         keep = found.scores >= LOW
         kept, scores = found.boxes_px[keep], found.scores[keep]
@@ -147,22 +159,22 @@ def people(ref: str, precision: Any, data: Path, every: int) -> Figures:
                 size,
             )
             tracked[name].append((index, ids[ids > 0], kept[ids > 0]))
-        if index % 20 == 0 and len(boxes):
+        if index % 20 == 0 and len(boxes) and not clip:
             vectors = extractor.extract(image, boxes[:, 1:].astype(np.float32))
             for person, vector in zip(boxes[:, 0].astype(int).tolist(), vectors, strict=True):
                 crops.setdefault(person, []).append(vector)
     plain_figures, with_features = (score(tracked[name], real) for name in trackers)
-    named = f"{ref} {precision}"
-    return _told(
-        {
-            f"{named} AP": average_precision(matches, n_real),
-            f"{named} MOTA": plain_figures["mota"],
-            f"{named} IDF1": plain_figures["idf1"],
-            f"{named} MOTA with features": with_features["mota"],
-            f"{named} IDF1 with features": with_features["idf1"],
-            f"features {precision} AUC": same_or_not(crops),
-        }
-    )
+    named = f"{clip}{ref} {precision}"
+    figures = {
+        f"{named} AP": average_precision(matches, sum(len(boxes) for boxes in real.values())),
+        f"{named} MOTA": plain_figures["mota"],
+        f"{named} IDF1": plain_figures["idf1"],
+        f"{named} MOTA with features": with_features["mota"],
+        f"{named} IDF1 with features": with_features["idf1"],
+    }
+    if crops:
+        figures[f"features {precision} AUC"] = same_or_not(crops)
+    return _told(figures)
 
 
 def average_precision(matches: list[tuple[float, bool]], n_real: int) -> float:
