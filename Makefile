@@ -13,6 +13,9 @@ PATHS := $(PACKAGES) tests benchmarks examples docs deploy
 # Two processes more than there are cores: some always wait. JOBS=0 runs all in one.
 JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 2)))
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# What most processes import is compiled once; else each of those that start together compiles it.
+COMPILED := PIL _pytest aiokafka anyio av boto3 botocore click clickhouse_connect confluent_kafka faust httpcore httpx \
+	hypothesis litestar mode msgspec numpy openvino polyfactory pydantic rich structlog textual uvicorn
 UNIT := -m "not (chaos or stack or process or screen)"
 
 install: $(STAMP) ## Make .venv from the hash-pinned locks; at once when nothing changed
@@ -25,6 +28,8 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(PACKAGES)
+	@python=$$PWD/$(BIN)/python; cd .venv/lib/python3*/site-packages && "$$python" -m compileall -q -j 0 $(COMPILED)
 	@touch $@
 
 demo: install ## Process the bundled clip on an embedded stack and show its tracks

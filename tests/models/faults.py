@@ -19,6 +19,14 @@ def plant(network: Network, change: Change) -> None:
         network._free.put(request)
 
 
+def repair(network: Network) -> None:
+    """Undo `plant`."""
+    requests = [network._free.get() for _ in range(network.n_requests)]
+    for request in requests:
+        del request.outputs
+        network._free.put(request)
+
+
 def hang(network: Network, wait: Callable[[], object]) -> None:
     """Make all requests of the network call `wait` before they run."""
     requests = [network._free.get() for _ in range(network.n_requests)]

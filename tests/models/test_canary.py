@@ -1,7 +1,9 @@
 """The canary finds a device that computes wrongly, and no right one is suspected."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +40,18 @@ def reference(registry: Registry) -> Iterator[Runtime]:
     del kept
 
 
+@pytest.fixture(scope="module")
+def device(registry: Registry) -> Callable[[str], tuple[Runtime, Manifest, Any]]:
+    """Return a runtime with one model in it; each is loaded once."""
+
+    @cache
+    def with_model(ref: str) -> tuple[Runtime, Manifest, Any]:
+        runtime, manifest = Runtime("CPU"), registry.resolve(ref)
+        return runtime, manifest, load(runtime, manifest)
+
+    return with_model
+
+
 def load(runtime: Runtime, manifest: Manifest) -> Detector | TextReader | FeatureExtractor:
     if manifest.kind == "detect":
         return Detector(runtime, manifest)
@@ -71,20 +85,21 @@ def test_what_ships_is_within_half_of_the_band(
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("ref", ["detect", "ocr", "feature"])
 def test_a_faulty_device_is_found_at_the_start_and_later(
-    registry: Registry, reference: Runtime, name: str, ref: str
+    device: Callable[[str], tuple[Runtime, Manifest, Any]], reference: Runtime, name: str, ref: str
 ) -> None:
-    runtime = Runtime("CPU")
-    manifest = registry.resolve(ref)
-    model = load(runtime, manifest)
+    runtime, manifest, _ = device(ref)
     later, first = (Canary(runtime, lambda: reference) for _ in range(2))
     assert later.check() == []
     network = victim(runtime)
     faults.plant(network, FAULTS[name]())
-    for canary in (first, later, first, later):  # it is not forgotten either
-        (finding,) = canary.check()
-        assert (finding.ref, finding.cause) == (model.manifest.ref, "device")
-        assert network.name in str(finding)
-        assert ("not finite" in str(finding)) == (name == "not_finite")
+    try:
+        for canary in (first, later, first, later):  # it is not forgotten either
+            (finding,) = canary.check()
+            assert (finding.ref, finding.cause) == (manifest.ref, "device")
+            assert network.name in str(finding)
+            assert ("not finite" in str(finding)) == (name == "not_finite")
+    finally:
+        faults.repair(network)
 
 
 def victim(runtime: Runtime) -> Network:
