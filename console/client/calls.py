@@ -19,6 +19,7 @@ from api.contract.resources import (
     ProjectPage,
     ProjectResource,
     ResultResource,
+    SystemHistory,
     SystemResource,
     TaskPage,
     TaskResource,
@@ -190,6 +191,18 @@ def model_tasks(model: str) -> Call[ModelTaskPage]:
 
 def system() -> Call[SystemResource]:
     return Call(SystemResource, "GET", paths.SYSTEM)
+
+
+def system_history(
+    *,
+    worker: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    points: int | None = None,
+) -> Call[SystemHistory]:
+    """CPU, memory, tasks at work and rate of the workers; the last hour unless told."""
+    query = _given(("worker", worker), ("from", start), ("to", end), ("points", points))
+    return Call(SystemHistory, "GET", paths.SYSTEM_HISTORY, tuple(query))
 
 
 def create_project(name: str, *, project_id: str | None = None) -> Call[ProjectResource]:

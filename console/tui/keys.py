@@ -51,7 +51,7 @@ LISTS = (
     Key("pagedown", "page(1)", "Page down"),
     Key("home,g", "edge(-1)", "First", "first row, last row"),
     Key("end,G", "edge(1)", "Last"),
-    Key("enter", "choose", "Choose", "follow the task of the row in Live"),
+    Key("enter", "choose", "Choose", "follow the task of the row in Live; a worker: its page"),
 )
 TASKS = (
     Key("n", "submit", "New", "submit a video", in_footer=True, changes=True),

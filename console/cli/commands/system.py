@@ -25,7 +25,18 @@ def system(terminal: Terminal) -> None:
     )
     echo()
     terminal.table(
-        ("WORKER", "ALIVE", "DEVICE", "PRECISION", "BUSY", "FPS", "FRAMES", "MIB", "SANDBOX"),
+        (
+            "WORKER",
+            "ALIVE",
+            "DEVICE",
+            "PRECISION",
+            "BUSY",
+            "FPS",
+            "FRAMES",
+            "CPU %",
+            "MIB",
+            "SANDBOX",
+        ),
         [
             (
                 worker.id,
@@ -35,6 +46,7 @@ def system(terminal: Terminal) -> None:
                 f"{worker.busy}/{worker.slots}",
                 round(worker.fps, 1),
                 worker.processed_frames,
+                None if worker.cpu_percent is None else round(worker.cpu_percent),
                 worker.rss_bytes // 2**20,
                 sandbox_words(worker.sandbox),
             )

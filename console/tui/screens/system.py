@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from api.contract.resources import SystemResource, TaskResource
+from api.contract.resources import SystemResource, TaskResource, WorkerResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
 from console.tui.screens.tab import Tab
+from console.tui.screens.worker import WorkerScreen
 from console.tui.view_models.system import (
     FAILURE_COLUMNS,
     LAG_COLUMNS,
@@ -129,6 +130,16 @@ class SystemTab(Tab):
     @on(Listing.Moved, "#failures")
     def _failure_moved(self) -> None:
         self._draw_failure()
+
+    @on(Listing.Chosen, "#workers")
+    def _worker_chosen(self, message: Listing.Chosen) -> None:
+        worker_id = message.key
+
+        def find() -> WorkerResource | None:
+            workers = self._known[0].workers if self._known is not None else []
+            return next((one for one in workers if one.id == worker_id), None)
+
+        self.app.push_screen(WorkerScreen(self.backend, worker_id, find))
 
     @on(Listing.Chosen, "#failures")
     def _failure_chosen(self, message: Listing.Chosen) -> None:

@@ -190,6 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(made | body)
             case ["v1", "admin", "usage"]:
                 self._json(script.answers["usage"])
+            case ["v1", "system", "history"]:
+                now = NOW.isoformat()
+                empty = {"from": now, "to": now, "step_s": 60, "workers": []}
+                self._json(script.answers.get("history", empty))
             case ["v1", "models" | "system" | "sql" as name]:
                 self._json(script.answers[name])
             case _:

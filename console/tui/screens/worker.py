@@ -1,0 +1,99 @@
+"""A worker's page: its facts, and CPU, memory, tasks at work and frames/s over the last hour."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Footer, Label
+
+from api.contract.resources import SystemHistory, WorkerResource
+from console.client import calls
+from console.errors import ConsoleError
+from console.tui.api_session import ApiSession
+from console.tui.drawing.styled_text import Line
+from console.tui.screens.dialog import Dialog
+from console.tui.view_models.worker_history import curve_lines, curves, worker_lines
+from console.tui.widgets.canvas import Canvas, Wrapped
+
+_POLL_S = 10.0
+_REDRAW_S = 1.0
+_POINTS = (30, 240)
+
+
+class Curves(Canvas):
+    """The curves of one worker, as high as there is room."""
+
+    DEFAULT_CSS = "Curves { height: 1fr; width: 1fr; }"
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(id="worker-curves")
+        self._worker = worker
+        self._history: SystemHistory | None = None
+        self._why = "reading …"
+
+    def show(self, history: SystemHistory | None, why: str = "") -> None:
+        """Show a history; None: none was read, for the reason `why`, and an earlier one stays."""
+        self._history, self._why = history or self._history, why
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Line]:
+        if self._history is None:
+            return [((self._why, "dim"),)]
+        return curve_lines(curves(self._history, self._worker), width, height)
+
+
+class WorkerScreen(Dialog[None]):
+    """The page of the worker `worker_id`; `find` returns its newest state, None if it is gone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "leave", "Close", key_display="esc")
+    ]
+
+    def __init__(
+        self, backend: ApiSession, worker_id: str, find: Callable[[], WorkerResource | None]
+    ) -> None:
+        super().__init__()
+        self._backend = backend
+        self._worker_id = worker_id
+        self._find = find
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="worker-box", classes="dialog-box"):
+            yield Label(
+                f"Worker {self._worker_id}: the last hour", classes="dialog-title", markup=False
+            )
+            yield Wrapped(id="worker-facts")
+            yield Curves(self._worker_id)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._draw_facts()
+        self.set_interval(_REDRAW_S, self._draw_facts)
+        self._poll()
+
+    def _draw_facts(self) -> None:
+        worker = self._find()
+        if worker is not None:
+            now = self._backend.clock.now()
+            self.query_one("#worker-facts", Wrapped).show(worker_lines(worker, now))
+
+    @work(exclusive=True, group="history")
+    async def _poll(self) -> None:
+        shown = self.query_one(Curves)
+        least, most = _POINTS
+        while True:
+            points = max(least, min(most, shown.size.width or least))
+            try:
+                call = calls.system_history(worker=self._worker_id, points=points)
+                found = await self._backend.ask(call)
+                shown.show(found)
+            except ConsoleError as exc:
+                shown.show(None, str(exc))
+            await asyncio.sleep(max(_POLL_S, self._backend.link.pause_s))
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
