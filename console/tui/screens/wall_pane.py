@@ -104,7 +104,7 @@ class WallPane(Vertical, can_focus=True):
         if self._fold.offset != self.snapshot.offset:
             self._moved_s = now_s
         self.snapshot = snapshot = self._fold.snapshot(now_s)
-        self._head.show([pane_head(self.number, self.task_id, self._view)])
+        self._head.show([pane_head(self.number, self.task_id, self._view, self.size.width)])
         shown = self._preview.shown
         self._foot.show(
             pane_foot(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from console.tui.drawing.formatting import STATUS_MARKS, duration, grouped, rate, short_id
-from console.tui.drawing.styled_text import Line, Span
+from console.tui.drawing.styled_text import Line, Span, length
 from console.tui.view_models.live_stream import LiveSnapshot
 from console.tui.view_models.task_list import TaskView
 from console.tui.view_models.wall import rate_fps
@@ -12,6 +12,7 @@ from console.tui.widgets.task_rendering import STATUS_TONES
 _OLD_S = 5.0
 """A picture of an earlier frame is that old before it is pointed out."""
 _WIDE = 34
+_USUAL = 24
 
 
 def wall_line(side: int, n_shown: int, n_without: int, *, is_marked: bool) -> Line:
@@ -23,17 +24,19 @@ def wall_line(side: int, n_shown: int, n_without: int, *, is_marked: bool) -> Li
     return tuple(spans)
 
 
-def pane_head(number: int, task_id: str, view: TaskView | None) -> Line:
-    """Return number, status, source and id of a pane's task."""
+def pane_head(number: int, task_id: str, view: TaskView | None, width: int) -> Line:
+    """Return number, status, source and, if there is room, the id of a pane's task."""
     status = "pending" if view is None else view.task.status
     tone = STATUS_TONES[status]
     source = "" if view is None else view.source
-    return (
+    line: Line = (
         (f"{number} ", "accent!"),
         (f"{STATUS_MARKS[status]} ", f"{tone}!"),
-        (f"{source} " if source else "", ""),
-        (short_id(task_id), "dim"),
+        (source, ""),
     )
+    shown_id = f" {short_id(task_id)}" if source else short_id(task_id)
+    has_room = not source or length(line) + len(shown_id) <= width
+    return (*line, (shown_id, "dim")) if has_room else line
 
 
 def pane_foot(
@@ -82,12 +85,13 @@ def _figures(
         return ((snapshot.error, "bad"),)
     if not snapshot.n_chunks:
         return (("no frame yet", "dim"),)
+    gap = "  " if width >= _USUAL else " "
     spans: list[Span] = [(f"{rate(rate_fps(snapshot))} fps", "info")]
     expected = None if view is None else view.expected_frames
     if expected and not snapshot.ended:
-        spans.append((f"  {min(1.0, snapshot.n_chunks / expected):.0%}", ""))
+        spans.append((f"{gap}{min(1.0, snapshot.n_chunks / expected):.0%}", ""))
     if picture_age_s is not None:
-        what = "  picture" if width >= _WIDE else " "
-        age = f"{what} {duration(round(picture_age_s))} old"
+        what = "picture " if width >= _WIDE else ""
+        age = f"{gap}{what}{duration(round(picture_age_s))} old"
         spans.append((age.replace(".0s", "s"), "warn" if is_old else "dim"))
     return tuple(spans)

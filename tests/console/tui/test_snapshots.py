@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.live import LiveTab
+from console.tui.screens.wall import WallScreen
 from console.tui.widgets.preview import Preview
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.recorded_api import Script
@@ -97,9 +98,28 @@ async def asking(pilot: Any, console: ConsoleApp, script: Script) -> None:
     await until(pilot, lambda: "vtest.avi" in text_of(console.screen.query_one("#facts")))
 
 
+async def asking_many(pilot: Any, console: ConsoleApp, script: Script) -> None:
+    await tasks(pilot, console, script)
+    await pilot.press("space", "space", "space", "r")
+    await until(pilot, lambda: "vtest.avi" in text_of(console.screen.query_one("#asked-about")))
+
+
+async def wall(pilot: Any, console: ConsoleApp, script: Script) -> None:
+    await tasks(pilot, console, script)
+    await pilot.press("space", "space", "space", "w")
+    screen = console.screen
+    assert isinstance(screen, WallScreen)
+    for pane in screen.panes[:3]:
+        await until(pilot, lambda pane=pane: pane.query_one(Preview).shown is not None)  # type: ignore[misc]
+        foot = pane.query_one(".pane-foot")
+        await until(pilot, lambda foot=foot: "pedestrian" in text_of(foot))  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize(
-    "look", [tasks, live, tracks, system, submit, asking], ids=lambda f: f.__name__
+    "look",
+    [tasks, live, tracks, system, submit, asking, asking_many, wall],
+    ids=lambda f: f.__name__,
 )
 def test_look(
     snap_compare: Any, url: str, script: Script, look: Look, size: tuple[int, int]

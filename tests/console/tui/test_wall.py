@@ -13,9 +13,9 @@ from console.tui.app import ConsoleApp
 from console.tui.screens.live import LiveTab
 from console.tui.screens.wall import WallScreen
 from console.tui.screens.wall_pane import WallPane
-from console.tui.view_models.wall import WallPlaces
+from console.tui.view_models.wall import RATE_S, WallPlaces
 from console.tui.widgets.preview import Preview
-from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.framing import DONE, frame_event, parse_events
 from tests.console.tui.conftest import text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
@@ -45,6 +45,7 @@ class Truth:
         self.ever = Counter(first.values())
         self.last_frame = self.frames[-1]["stream_info"]["frame_index"]
         times_ms = [one["stream_info"]["elapsed_ms"] for one in self.frames]
+        self.duration_s = times_ms[-1] / 1000
         seconds = Counter(time_ms // 1000 for time_ms in times_ms)
         now = times_ms[-1] // 1000  # this second is not over
         whole = [seconds[at] for at in range(times_ms[0] // 1000, now)][-10:]
@@ -59,6 +60,16 @@ class Truth:
 def without_end(log: bytes, n_events: int) -> bytes:
     """Return the log of a task that still runs: its first events."""
     return log[: list(parse_events(log))[n_events - 1].end]
+
+
+def slowing(log: bytes) -> bytes:
+    """Return the log as that of a task which becomes slower: over 20 s, at another rate in each."""
+    out = b""
+    for place, event in enumerate(parse_events(log)):
+        chunk = json.loads(event.data)
+        chunk["stream_info"]["elapsed_ms"] = 12 * place * place
+        out += frame_event(json.dumps(chunk).encode(), len(out))
+    return out
 
 
 def many_running(script: Script, n_tasks: int) -> list[str]:
@@ -127,11 +138,13 @@ async def test_what_runs_is_on_the_wall_and_its_figures_are_those_of_the_logs(
     console: ConsoleApp, script: Script
 ) -> None:
     ids = many_running(script, 3)
+    script.logs |= {one: slowing(log) for one, log in script.logs.items()}
     async with console.run_test(size=SIZE) as pilot:
         screen = await wall(pilot, console, script)
         await until(pilot, lambda: tasks_of(screen) == [*ids, None])
         for pane, one in zip(screen.panes, ids, strict=False):
             truth = Truth(script.logs[one])
+            assert truth.duration_s > 2 * RATE_S
             await until(pilot, partial(says, pane, truth.counts))
             assert f"{truth.fps:.1f} fps" in foot(pane)
             await until(pilot, partial(shows, pane, truth.last_frame))
