@@ -527,6 +527,25 @@ class WorkerHistoryResource(msgspec.Struct, frozen=True):
     samples: list[WorkerSampleResource]
 
 
+class FailureGroup(msgspec.Struct, frozen=True):
+    """The number of a project's failed tasks with one error `code` and one source (its name).
+
+    `last_at` is the end of the latest of them, `last_task`.
+    """
+
+    code: str
+    source: str
+    tasks: int
+    last_at: str
+    last_task: str
+
+
+class FailureGroups(msgspec.Struct, frozen=True):
+    """Failed tasks by code and source, the largest group first, 100 at most."""
+
+    data: list[FailureGroup]
+
+
 class SystemHistory(msgspec.Struct, frozen=True):
     """History of the workers in `[from, to)`, in steps of `step_s` seconds."""
 

@@ -7,6 +7,8 @@ from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import (
+    FailureGroup,
+    FailureGroups,
     HealthResource,
     SandboxResource,
     SystemHistory,
@@ -20,9 +22,10 @@ from api.errors import InvalidRequestError
 from api.kafka.consumer_health import consumer_resource, letter_resources
 from api.kafka.global_table import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
-from api.routes.dependencies import ThePrincipal, TheServices
+from api.routes.dependencies import ThePrincipal, TheProject, TheServices
 from api.routes.listing import From, To
 from api.routes.openapi import PUBLIC, problems
+from api.store.failure_queries import list_failures
 from api.store.worker_history_queries import WorkerPoint, list_worker_points
 from api.tasks.submission import now_ms
 from api.timestamps import parse_time_ms, rfc3339
@@ -33,6 +36,7 @@ from streamproc.contract.worker_history import KEEP_DAYS, SAMPLE_S
 HOUR_S = 3600
 MAX_RANGE_S = KEEP_DAYS * 86400
 MAX_POINTS = 240
+MAX_GROUPS = 100
 MAX_HISTORY_POINTS = 20_000
 """Of all workers together; those whose names come last are cut."""
 
@@ -92,6 +96,25 @@ async def get_system_history(
         by_worker.setdefault(point.worker, []).append(_sample(point))
     workers = [WorkerHistoryResource(name, samples) for name, samples in by_worker.items()]
     return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), step_s, workers)
+
+
+@get(paths.SYSTEM_FAILURES, operation_id="listFailures", responses=problems(400, 403, 422, 503))
+async def get_failures(
+    services: TheServices, project: TheProject, created_from: From = None, created_to: To = None
+) -> FailureGroups:
+    """Count the project's failed tasks by error code and source; the largest 100 groups."""
+    found = await list_failures(
+        services.rows,
+        project,
+        None if created_from is None else parse_time_ms(created_from, "from"),
+        None if created_to is None else parse_time_ms(created_to, "to"),
+        MAX_GROUPS,
+    )
+    groups = [
+        FailureGroup(one.code, one.source, one.tasks, rfc3339(one.last_ms), one.last_task)
+        for one in found
+    ]
+    return FailureGroups(groups)
 
 
 @get("/health/live", operation_id="live", security=PUBLIC)
@@ -160,4 +183,4 @@ def _sandbox(sandbox: Sandbox) -> SandboxResource:
     return SandboxResource(sandbox.level, list(sandbox.missing))
 
 
-HANDLERS = [get_system, get_system_history, live, ready, metrics]
+HANDLERS = [get_system, get_system_history, get_failures, live, ready, metrics]

@@ -17,7 +17,7 @@ _MODELS = "arrayConcat([ifNull(model, '')], arrayMap(m -> toString(m), models))"
 _STEPS = "arrayMap(s -> toString(s), steps)"
 _PROVIDER = "[ifNull(toString(provider), '')]"
 _ERRORS = "[ifNull(toString(error_code), ''), ifNull(error_message, '')]"
-_SHOWN_NAME = "if(source_name = '', source, source_name)"
+SHOWN_NAME = "if(source_name = '', source, source_name)"
 _PROGRESS = """multiIf(status = 'succeeded', 1.,
     ifNull(expected_frames, 0) = 0, NULL,
     least(1., processed_frames / expected_frames))"""
@@ -46,7 +46,7 @@ def sort_expression(
         case "frames":
             return "toInt64(processed_frames)", "Int64"
         case "source":
-            return f"lower({_SHOWN_NAME})", "String"
+            return f"lower({SHOWN_NAME})", "String"
         case "status":
             ranks = " ".join(f"WHEN '{status}' THEN {n}" for status, n in STATUS_RANK.items())
             status = _status(bindings, cancelled)

@@ -12,6 +12,7 @@ from api.contract.resources import (
     Accepted,
     AuditPage,
     CancelAccepted,
+    FailureGroups,
     KeyPage,
     KeyResource,
     ModelPage,
@@ -203,6 +204,11 @@ def system_history(
     """CPU, memory, tasks at work and rate of the workers; the last hour unless told."""
     query = _given(("worker", worker), ("from", start), ("to", end), ("points", points))
     return Call(SystemHistory, "GET", paths.SYSTEM_HISTORY, tuple(query))
+
+
+def failures(*, created_from: str | None = None) -> Call[FailureGroups]:
+    """The project's failed tasks by error code and source."""
+    return Call(FailureGroups, "GET", paths.SYSTEM_FAILURES, tuple(_given(("from", created_from))))
 
 
 def create_project(name: str, *, project_id: str | None = None) -> Call[ProjectResource]:

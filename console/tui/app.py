@@ -33,6 +33,7 @@ from console.tui.messages import (
     LinkChanged,
     OpenSimilar,
     OpenTask,
+    OpenTasks,
     OpenWall,
     PlaceChanged,
     StallChanged,
@@ -302,6 +303,10 @@ class ConsoleApp(OrderedKeysApp[None]):
                 image_widget=self.settings.image_widget,
             )
         )
+
+    def on_open_tasks(self, message: OpenTasks) -> None:
+        self.query_one(TasksTab).show_query(message.query)
+        self.active = "tasks"
 
     def on_open_similar(self, message: OpenSimilar) -> None:
         self.active = "tracks"

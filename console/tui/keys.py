@@ -159,6 +159,7 @@ TRACKS = (
 )
 SYSTEM = (
     Key("r", "refresh", "Refresh", "ask now", in_footer=True),
+    Key("f", "failures", "Failures", "failed tasks by error and source", in_footer=True),
     Key(
         "left_square_bracket",
         "resize('columns', -4)",

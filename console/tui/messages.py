@@ -164,6 +164,14 @@ class OpenWall(Message):
         self.task_ids = task_ids
 
 
+class OpenTasks(Message):
+    """Show the tasks of this query in the Video Tasks tab."""
+
+    def __init__(self, query: str) -> None:
+        super().__init__()
+        self.query = query
+
+
 class OpenSimilar(Message):
     """Search for tracks that look like this one: `task:track`."""
 

@@ -14,6 +14,7 @@ from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
+from console.tui.screens.failures import FailuresScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.worker import WorkerScreen
 from console.tui.view_models.system import (
@@ -144,6 +145,9 @@ class SystemTab(Tab):
     @on(Listing.Chosen, "#failures")
     def _failure_chosen(self, message: Listing.Chosen) -> None:
         self.post_message(OpenTask(message.key))
+
+    def action_failures(self) -> None:
+        self.app.push_screen(FailuresScreen(self.backend))
 
     def action_refresh(self) -> None:
         self._hurry.set()

@@ -56,7 +56,9 @@ class TaskReader:
     def start(self) -> None:
         """Poll from now on, until the host's worker group `poll` is cancelled."""
         self._hurry.set()
-        self._run(self._poll(), "poll", exclusive=True)
+        # As a function: another start may come before this one's worker has begun.
+        poll: Callable[[], Coroutine[None, None, Any]] = self._poll
+        self._host.run_worker(poll, group="poll", exclusive=True)
 
     def start_over(self) -> None:
         """Read another list: the filter or the order has changed."""

@@ -123,6 +123,10 @@ class TasksTab(MarkedTasks):
         self._sought = place.key
         self.draw(at=self._place_of_sought())
 
+    def show_query(self, text: str) -> None:
+        """Filter by a query alone; raises `QueryError`."""
+        self._filter.take(TaskFilter(text=text))
+
     @property
     def selected(self) -> str | None:
         """The id of the task at the list's cursor; None where there is none."""

@@ -190,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(made | body)
             case ["v1", "admin", "usage"]:
                 self._json(script.answers["usage"])
+            case ["v1", "system", "failures"]:
+                self._json({"data": script.answers.get("failures", [])})
             case ["v1", "system", "history"]:
                 now = NOW.isoformat()
                 empty = {"from": now, "to": now, "step_s": 60, "workers": []}
