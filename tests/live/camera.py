@@ -65,6 +65,7 @@ class Camera:
         self.requests: list[str] = []
         self.n_tries = 0  # descriptions asked for with credentials
         self.n_accepted = 0
+        self.reports: list[bytes] = []  # RTCP of the clients
         self.n_sent = 0  # pictures, to all clients
         self.loss = 0.0
         self.clock_offset_s = 0.0
@@ -222,14 +223,26 @@ class _Conversation:
     def run(self) -> None:
         held = b""
         while True:
+            held = self._without_rtcp(held)
             while b"\r\n\r\n" not in held:
                 part = self._socket.recv(65536)
                 if not part:
                     return
-                held += part
+                held = self._without_rtcp(held + part)
             head, _, held = held.partition(b"\r\n\r\n")
             if not self._answer(head.decode()):
                 return
+
+    def _without_rtcp(self, held: bytes) -> bytes:
+        """Take the interleaved packets from the start of what was received."""
+        while held[:1] == b"$" and len(held) >= 4 + int.from_bytes(held[2:4], "big"):
+            size = 4 + int.from_bytes(held[2:4], "big")
+            self._note_rtcp(held[4:size])
+            held = held[size:]
+        return held
+
+    def _note_rtcp(self, data: bytes) -> None:
+        self._camera.note(lambda: self._camera.reports.append(data))
 
     def _answer(self, head: str) -> bool:
         """Answer a request; return whether the client stays."""
@@ -330,6 +343,8 @@ class _Conversation:
                 if self._udp:
                     with suppress(ConnectionRefusedError):
                         self._udp[channel].send(packet)
+                    with suppress(BlockingIOError, ConnectionRefusedError):
+                        self._note_rtcp(self._udp[1].recv(2048, socket.MSG_DONTWAIT))
                 else:
                     self._send(b"$" + bytes([channel]) + struct.pack(">H", len(packet)) + packet)
 

@@ -165,6 +165,7 @@ class Session:
     def _turn(self) -> Iterator[Event]:
         """Send what is due, wait a moment, and yield what came."""
         self._client.tick(time.monotonic())
+        self._report(time.monotonic())
         self._flush()
         for is_rtcp_port, data in self._datagrams():
             self._count(len(data))
@@ -202,8 +203,19 @@ class Session:
         for one in parse_rtcp(data):
             if isinstance(one, Bye):
                 raise SourceUnreachableError(f"{self.url.host} ended the stream")
-            timestamp = self.depacketizer.timestamp_near(one.timestamp)
-            self.report = ReceivedReport(one, timestamp, time.monotonic())
+            timestamp, now_s = self.depacketizer.timestamp_near(one.timestamp), time.monotonic()
+            self.report = ReceivedReport(one, timestamp, now_s)
+            self.depacketizer.receiver_reports.note_report(one, now_s)
+
+    def _report(self, now_s: float) -> None:
+        """Send a receiver report when it is time."""
+        if self._depacketizer is None or not self._is_playing:
+            return
+        data = self._depacketizer.receiver_reports.due(now_s)
+        if data is not None and self._udp is not None:
+            self._udp.send_rtcp(data)
+        elif data is not None:
+            self._client.send_rtcp(data)
 
     def _flush(self) -> None:
         data = self._client.output()

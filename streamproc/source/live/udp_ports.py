@@ -39,6 +39,11 @@ class UdpPorts:
                 one.connect((self._peer, port))
                 one.send(_PUNCH)
 
+    def send_rtcp(self, data: bytes) -> None:
+        """Send an RTCP packet to the camera's port; lost if it never named one."""
+        with contextlib.suppress(OSError):
+            self.sockets[1].send(data)
+
     def receive(self) -> Iterator[tuple[bool, bytes]]:
         """Yield what has come, each with whether it came on the port of RTCP."""
         for is_rtcp, one in enumerate(self.sockets):

@@ -9,6 +9,7 @@ from streamproc.source.live.rtp.nal_units import NalUnits
 from streamproc.source.live.rtp.order import Ordered, ReorderBuffer, Sequence
 from streamproc.source.live.rtp.packet import TIMESTAMPS, Unwrapper, parse_rtp
 from streamproc.source.live.rtp.picture_size import Size, h264_size, h265_size
+from streamproc.source.live.rtp.receiver_reports import ReceiverReports
 from streamproc.source.live.rtsp.sdp import Track
 
 _H264_SPS: Final = 7
@@ -40,6 +41,7 @@ class Depacketizer:
 
     def __init__(self, track: Track, *, is_udp: bool) -> None:
         self.track = track
+        self.receiver_reports = ReceiverReports(track.clock_hz)
         self._order = ReorderBuffer() if is_udp else Sequence()
         self._unwrapped = Unwrapper(TIMESTAMPS)
         self._pictures: NalUnits | JpegPictures
@@ -75,6 +77,7 @@ class Depacketizer:
         """Yield the pictures that an RTP packet completes; other bytes give none."""
         packet = parse_rtp(data)
         if packet is not None and packet.payload_type == self.track.payload_type:
+            self.receiver_reports.note(packet, now_s)
             for ordered in self._order.push(packet, now_s):
                 yield from self._add(ordered, now_s)
 

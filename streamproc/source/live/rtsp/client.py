@@ -124,6 +124,12 @@ class Client:
         self._output.clear()
         return taken
 
+    def send_rtcp(self, data: bytes) -> None:
+        """Send an RTCP packet within the connection; without RTP in it, nothing is sent."""
+        if self._state is _State.PLAYING and self._udp_ports is None:
+            head = bytes([0x24, self._channels.rtcp]) + len(data).to_bytes(2, "big")
+            self._output += head + data
+
     def receive(self, data: bytes, now_s: float) -> Iterator[Event]:
         """Yield what the server's bytes mean. Raises a `SourceError`."""
         try:

@@ -237,6 +237,18 @@ def test_one_in_a_hundred_datagrams_lost_gives_no_wrong_picture() -> None:
     assert shown == sorted(shown)
 
 
+@pytest.mark.parametrize("is_udp", [False, True])
+def test_the_camera_gets_receiver_reports(monkeypatch: pytest.MonkeyPatch, *, is_udp: bool) -> None:
+    monkeypatch.setattr("streamproc.source.live.rtp.receiver_reports.INTERVAL_S", 0.1)
+    with camera(QUICK) as one, opened(one, is_udp=is_udp) as session:
+        while not any(report[1] == 201 for report in list(one.reports)):
+            received(session, 1)
+        report = next(report for report in one.reports if report[1] == 201)
+        assert int.from_bytes(report[8:12], "big") == 9
+        assert report[12:16] == bytes(4)
+        received(session, 5)
+
+
 def test_a_camera_without_udp_says_so() -> None:
     with camera(QUICK) as one:
         one.allows_udp = False

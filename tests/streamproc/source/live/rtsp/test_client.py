@@ -116,6 +116,15 @@ def test_udp_names_our_ports_and_learns_those_of_the_server() -> None:
     assert talk.events[-1] == Playing(Channels(9, 10))
 
 
+def test_rtcp_goes_within_the_connection_while_it_plays() -> None:
+    talk = playing()
+    talk.client.send_rtcp(b"report")
+    assert talk.client.output() == b"$\x01\x00\x06report"
+    fresh = Dialogue()
+    fresh.client.send_rtcp(b"report")
+    assert fresh.client.output() == b""
+
+
 def test_keep_alives_come_at_half_the_timeout_and_need_no_answer() -> None:
     talk = playing()
     assert talk.client.due_s == 10.0
