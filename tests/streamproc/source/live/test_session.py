@@ -176,14 +176,14 @@ def test_a_camera_that_goes_away_is_lost_at_once(*, is_udp: bool) -> None:
         started_s = time.monotonic()
         with pytest.raises(SourceUnreachableError):
             received(session, 10_000)
-        assert time.monotonic() - started_s < 2.0
+        assert time.monotonic() - started_s < 4.0
 
 
 def test_a_camera_that_answers_but_sends_no_picture_is_lost() -> None:
-    with camera(QUICK) as one, opened(one, stall_s=0.4) as session:
+    with camera(QUICK) as one, opened(one, stall_s=1.0) as session:
         received(session, 3)
         one.stall()
-        with pytest.raises(SourceTimeoutError, match=r"127.0.0.1 has sent no picture for 0.4 s"):
+        with pytest.raises(SourceTimeoutError, match=r"127.0.0.1 has sent no picture for 1 s"):
             received(session, 10_000)
         one.resume()
 
@@ -269,7 +269,7 @@ def test_an_interrupt_ends_it_while_it_waits() -> None:
         started_s = time.monotonic()
         with pytest.raises(SourceClosedError):
             received(session, 10_000)
-        assert time.monotonic() - started_s < 2.0
+        assert time.monotonic() - started_s < 4.0
         timer.join()
         one.resume()
 
