@@ -3,6 +3,7 @@
 ConsoleError                   exit code 1
 ├── ApiProblem                 the api answered with problem+json: status, code, detail, errors
 ├── UnreachableError           exit code 3: no api answers, or none is known
+├── ContextError               there is no such context, or its key cannot be had
 ├── ComparisonError            two tasks cannot be compared
 ├── DeniedError                exit code 4: a key is missing that the command needs
 ├── StillRunningError          exit code 6: a task has not ended in the time that was given
@@ -85,6 +86,12 @@ class ProgramFailedError(ConsoleError):
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(printable(message))
         self.exit_code = exit_code
+
+
+class ContextError(ConsoleError):
+    """`console.toml` has no such context, or the context's key cannot be had."""
+
+    code = "context"
 
 
 class ComparisonError(ConsoleError):

@@ -23,7 +23,8 @@ from textual.pilot import Pilot
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from console.stack.discovery import discover
-from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.app import ConsoleApp
+from console.tui.console_settings import ConsoleSettings
 from console.tui.screens.compare_with import CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.live import LiveTab

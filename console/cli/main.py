@@ -18,6 +18,7 @@ from console.cli.error_output import print_error, print_usage_error, wants_json
 from console.cli.suggestions import HELP_OPTIONS, SuggestingGroup, with_help
 from console.errors import ConsoleError
 from console.exit_codes import ExitCode
+from streamproc.contract import env
 
 COMPLETE_VARIABLE = "_FRAMEWIRE_COMPLETE"  # click's name for it
 
@@ -120,7 +121,20 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         ctx.exit()
 
 
+def _use_context(ctx: click.Context, _parameter: click.Parameter, name: str | None) -> None:
+    """Let this command, and what it starts, use the context: as if the variable were set."""
+    if name is not None and not ctx.resilient_parsing:
+        os.environ[env.CONTEXT] = name
+
+
 @click.group(cls=LazyGroup, context_settings=HELP_OPTIONS)
+@click.option(
+    "--context",
+    metavar="NAME",
+    expose_value=False,
+    callback=_use_context,
+    help=f"The api to use: a context of console.toml. Also {env.CONTEXT}.",
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -132,8 +146,8 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 def cli() -> None:
     """Framewire: a Video API whose result stream is a durable log.
 
-    Uses the api at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running local stack
-    (`framewire up`).
+    Uses the api of --context, else that at FRAMEWIRE_URL with FRAMEWIRE_KEY, else the running
+    local stack (`framewire up`).
     """
 
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from console.cli.suggestions import did_you_mean
 from console.errors import ApiProblem
 from console.printable import printable
+from console.similar_names import did_you_mean
 
 _MAX_LISTED = 12  # names; a longer list hides what is wrong
 _STEP = re.compile(r"\[(?P<index>\d{1,6})\]|\.?(?P<name>[^.\[\]]+)")

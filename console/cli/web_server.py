@@ -125,7 +125,7 @@ def serve_console(
     *,
     host: str,
     port: int,
-    theme: str,
+    theme: str | None,
     public_url: str | None = None,
     readonly: bool = False,
 ) -> None:
@@ -134,16 +134,18 @@ def serve_console(
     The key is passed to the consoles in their environment, never as an argument or in the page.
     """
     os.environ.update(base_environ(os.environ))
+    os.environ.pop(env.CONTEXT, None)
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
     command = shlex.join(console_command(theme, readonly=readonly))
     GuardedServer(command, host=host, port=port, public_url=public_url).serve()
 
 
-def console_command(theme: str, *, readonly: bool) -> list[str]:
+def console_command(theme: str | None, *, readonly: bool) -> list[str]:
     """Return the command of one visitor's console."""
-    command = [sys.executable, "-P", "-m", "console", "console", "--theme", theme]
-    return [*command, *(["--readonly"] if readonly else [])]
+    command = [sys.executable, "-P", "-m", "console", "console"]
+    options = [] if theme is None else ["--theme", theme]
+    return [*command, *options, *(["--readonly"] if readonly else [])]
 
 
 def _origins(url: str) -> frozenset[str]:

@@ -4,16 +4,17 @@ import asyncio
 import gc
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import msgspec
 from textual import work
-from textual.app import ComposeResult, SystemCommand
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
+from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer
 
 from api.contract.resources import SystemResource, TaskResource
@@ -25,9 +26,11 @@ from console.tui.alert_desk import AlertDesk
 from console.tui.api_session import ApiSession
 from console.tui.clipboard import plan_copy, run_program, said
 from console.tui.clock import Clock
+from console.tui.commanded_app import CommandedApp
+from console.tui.console_settings import ConsoleSettings
 from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
-from console.tui.keys import EVERYWHERE, KEYS, bindings, shown
+from console.tui.keys import EVERYWHERE, bindings, remapped, shown, without_conflicts
 from console.tui.messages import (
     CopyText,
     LinkChanged,
@@ -35,17 +38,17 @@ from console.tui.messages import (
     OpenTask,
     OpenTasks,
     OpenWall,
-    PlaceChanged,
     StallChanged,
     SystemRead,
 )
-from console.tui.ordered_keys import OrderedKeysApp
+from console.tui.remembered import Start
 from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
 from console.tui.screens.system import FAILURES, SystemTab
 from console.tui.screens.tab import Tab
+from console.tui.screens.task_jumps import TaskJumps
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.screens.wall import WallScreen
@@ -54,38 +57,14 @@ from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of
 from console.tui.view_models.history import History, Place
 from console.tui.widgets.banner import Notice
-from console.tui.widgets.table import Listing
+from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
 
 _NEAREST = NearestOf256()
 
 
-class ConsoleSettings(msgspec.Struct, frozen=True):
-    """Settings of the console. Fields with `_s` are intervals in seconds."""
-
-    tasks_s: float = 1.0
-    """Poll interval while tasks run; three times as long if none runs."""
-    system_s: float = 2.0
-    health_s: float = 5.0
-    """Poll interval of the service's health, for the header, while System is not shown."""
-    tracks_s: float = 5.0
-    draw_s: float = 0.1
-    """Minimum time between two redraws of a followed stream."""
-    image_widget: type[Any] | None = None
-    """Widget for the terminal's graphics protocol (`terminal_graphics`); None: block characters."""
-    theme: str = "framewire-dark"
-    readonly: bool = False
-    """Nothing is changed: submit, cancel and the like do not exist, and are not sent."""
-    environ: Mapping[str, str] = {}
-    """See `terminal_environment`."""
-    bell: bool = False
-    """Alerts ring the terminal's bell, and are shown as its notification (OSC 9)."""
-    own_process: bool = False
-    """The process runs only the console: objects of the first draw are excluded from the GC."""
-
-
-class ConsoleApp(OrderedKeysApp[None]):
+class ConsoleApp(CommandedApp):
     """Application with tabs for one api and one key."""
 
     CSS_PATH = "console.tcss"
@@ -102,10 +81,10 @@ class ConsoleApp(OrderedKeysApp[None]):
     ]
     AUTO_FOCUS = "#task-list"
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
+    COMMANDS = App.COMMANDS | {TaskJumps}
 
     link: reactive[ConnectionState] = reactive(ConnectionState(), init=False)
     health: reactive[Health] = reactive(Health(), init=False)
-    active: reactive[str] = reactive("tasks", init=False)
 
     def __init__(
         self,
@@ -113,45 +92,76 @@ class ConsoleApp(OrderedKeysApp[None]):
         settings: ConsoleSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__()
-        self.settings = settings or ConsoleSettings()
-        self.backend = ApiSession(
-            endpoint,
-            lambda link: self.post_message(LinkChanged(link)),
-            clock or Clock(),
-            readonly=self.settings.readonly,
-        )
-        self.alerts = AlertDesk(
-            self.backend.clock,
+        super().__init__(settings or ConsoleSettings())
+        self._clock = clock or Clock()
+        self.backend = self._session(endpoint)
+        self.alerts = self._alert_desk()
+        self.shown_url = endpoint.url
+        for theme in THEMES:
+            self.register_theme(theme)
+        config = self.settings.config
+        wanted = self.settings.theme or self.memory.theme
+        self.theme = wanted if wanted in self.available_themes else THEMES[0].name
+        keymap, conflicts = without_conflicts(config.keys)
+        self.keys = remapped(keymap)
+        self._keymap = dict(keymap)
+        self._faults = (*config.faults, *conflicts, *self.memory.faults)
+
+    def _session(self, endpoint: Endpoint) -> ApiSession:
+        def tell(link: ConnectionState) -> None:
+            if self.backend is session:
+                self.post_message(LinkChanged(link))
+
+        session = ApiSession(endpoint, tell, self._clock, readonly=self.settings.readonly)
+        return session
+
+    def _alert_desk(self) -> AlertDesk:
+        return AlertDesk(
+            self._clock,
             say=lambda text: self.notify(text, title="Alert (! lists all)", severity="warning"),
             changed=self._count_alerts,
             ring=self._ring if self.settings.bell else None,
         )
-        self.shown_url = endpoint.url
-        self.history = History(Place("tasks"))
-        self._is_returning = False
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = self.settings.theme
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.backend.endpoint.project, self.shown_url, readonly=self.settings.readonly)
         yield Notice(id="notice")
         with ContentSwitcher(initial="tasks", id="tabs"):
-            yield TasksTab(self.backend, self.settings.tasks_s)
-            yield LiveTab(
-                self.backend, draw_s=self.settings.draw_s, image_widget=self.settings.image_widget
-            )
-            yield TracksTab(
-                self.backend, self.settings.tracks_s, image_widget=self.settings.image_widget
-            )
-            yield SystemTab(self.backend, self.settings.system_s)
+            yield from self._tabs(self.memory.columns)
         yield Footer(show_command_palette=True)
+
+    def _tabs(self, columns: Mapping[str, tuple[str, ...]]) -> list[Tab]:
+        settings, image_widget = self.settings, self.settings.image_widget
+        return [
+            TasksTab(self.backend, settings.tasks_s, columns.get("tasks", ())),
+            LiveTab(self.backend, draw_s=settings.draw_s, image_widget=image_widget),
+            TracksTab(
+                self.backend,
+                settings.tracks_s,
+                image_widget=image_widget,
+                columns=columns.get("tracks", ()),
+            ),
+            SystemTab(self.backend, settings.system_s),
+        ]
 
     def on_mount(self) -> None:
         paint_behind_toasts(self.screen)
-        self.query_one(TasksTab).on_shown()
+        for splitter in self.query(Splitter):
+            splitter.share = self.memory.share(splitter.id)
         self._watch_health()
+        for fault in self._faults:
+            self.notify(fault, title="Settings", severity="warning", timeout=15)
+        self._start(self.settings.start)
+
+    def _start(self, start: Start) -> None:
+        """Show what was asked for, else the tab that was shown last."""
+        tab = start.tab or self.memory.tab or "tasks"
+        if start.task is not None:
+            self.query_one(LiveTab).task_id = start.task
+            tab = "live"
+        elif start.view is not None:
+            tab = self._take_view(start.view) or "tasks"
+        self.begin_at(tab)
 
     def on_ready(self) -> None:
         if self.settings.own_process:
@@ -163,6 +173,49 @@ class ConsoleApp(OrderedKeysApp[None]):
         """Return the filters of drawn lines: in a terminal of 256 colours, their choice."""
         own = [_NEAREST] if self.console.color_system == "256" else []
         return [*super().get_line_filters(), *own]
+
+    async def switch_to(self, endpoint: Endpoint, name: str) -> None:
+        """Leave this api for another: its requests and streams end before the other's begin."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        columns = {str(tab.id): tab.columns for tab in self.query(Tab)}
+        shares = {splitter.id: splitter.share for splitter in self.query(Splitter)}
+        self.workers.cancel_group(self, "health")
+        old, self.backend = self.backend, self._session(endpoint)
+        await old.close()
+        switcher = self.query_one(ContentSwitcher)
+        await switcher.remove_children()
+        tabs = self._tabs(columns)
+        for tab in tabs:
+            tab.display = tab.id == "tasks"
+        self.set_reactive(ConsoleApp.active, "tasks")
+        switcher.set_reactive(ContentSwitcher.current, "tasks")
+        await switcher.mount_all(tabs)
+        for splitter in self.query(Splitter):
+            splitter.share = shares.get(splitter.id)
+        self.history = History(Place("tasks"))
+        self.link, self.health = self.backend.link, Health()
+        self.alerts = self._alert_desk()
+        self._count_alerts()
+        bar = self.query_one(TopBar)
+        bar.active, bar.project = "tasks", endpoint.project
+        bar.set_url(endpoint.url)
+        self.query_one(TasksTab).on_shown()
+        self._watch_health()
+        self.notify(f"{name}: {endpoint.url}", title="Context")
+
+    def keep_state(self) -> None:
+        """Keep what the next start is to restore."""
+        shares = {s.id: s.share for s in self.query(Splitter) if s.id and s.share is not None}
+        columns = {str(tab.id): tab.columns for tab in self.query(Tab) if tab.columns}
+        try:
+            self.memory.keep(theme=self.theme, tab=self.active, splits=shares, columns=columns)
+        except OSError as exc:
+            self.notify(str(exc), title="The state is not kept", severity="warning")
+
+    async def action_quit(self) -> None:
+        self.keep_state()
+        await super().action_quit()
 
     async def on_unmount(self) -> None:
         await self.backend.close()
@@ -223,9 +276,12 @@ class ConsoleApp(OrderedKeysApp[None]):
             await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
 
     def on_system_read(self, message: SystemRead) -> None:
-        self._take_system(message.system, message.failures)
+        if _is_shown(message):
+            self._take_system(message.system, message.failures)
 
     def on_stall_changed(self, message: StallChanged) -> None:
+        if not _is_shown(message):
+            return
         self.alerts.take_stall(message.task_id, message.why)
 
     def _take_system(self, system: SystemResource, failures: Sequence[TaskResource]) -> None:
@@ -287,6 +343,8 @@ class ConsoleApp(OrderedKeysApp[None]):
         self.active = message.tab
 
     def on_open_task(self, message: OpenTask) -> None:
+        if not _is_shown(message):
+            return
         live = self.query_one(LiveTab)
         live.task_id = message.task_id
         if message.offset is not None:
@@ -294,6 +352,8 @@ class ConsoleApp(OrderedKeysApp[None]):
         self.active = "live"
 
     def on_open_wall(self, message: OpenWall) -> None:
+        if not _is_shown(message):
+            return
         self.push_screen(
             WallScreen(
                 self.backend,
@@ -309,53 +369,17 @@ class ConsoleApp(OrderedKeysApp[None]):
         self.active = "tasks"
 
     def on_open_similar(self, message: OpenSimilar) -> None:
+        if not _is_shown(message):
+            return
         self.active = "tracks"
         self.query_one(TracksTab).search_similar(message.track)
-
-    def on_place_changed(self, _: PlaceChanged) -> None:
-        self._note_place(self.active)
-
-    def on_listing_moved(self, message: Listing.Moved) -> None:
-        if message.by_person:
-            self._note_place(self.active)
-
-    def _note_place(self, tab: str) -> None:
-        if not self._is_returning:
-            self.history.note(self.query_one(f"#{tab}", Tab).place())
-
-    def action_go_back(self) -> None:
-        self._note_place(self.active)
-        self._return_to(self.history.back(), "There is no place to go back to.")
-
-    def action_go_forward(self) -> None:
-        self._note_place(self.active)
-        self._return_to(self.history.forward(), "There is no place to go forward to.")
-
-    def _return_to(self, place: Place | None, otherwise: str) -> None:
-        if place is None:
-            self.notify(otherwise, timeout=2)
-            return
-        self._is_returning = True
-        try:
-            self.query_one(f"#{place.tab}", Tab).go(place)
-            self.active = place.tab
-        finally:
-            self._is_returning = False
-
-    def action_show(self, tab: str) -> None:
-        self.active = tab
-
-    def action_next_theme(self) -> None:
-        names = [theme.name for theme in THEMES]
-        at = names.index(self.theme) if self.theme in names else -1
-        self.theme = names[(at + 1) % len(names)]
 
     def action_help_quit(self) -> None:
         """Say how to quit: Textual runs this on ctrl+c."""
         self.notify("Press q to quit, or ctrl+q while text is typed.", title="Quit?")
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen(readonly=self.settings.readonly))
+        self.push_screen(HelpScreen(readonly=self.settings.readonly, keys=self.keys))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield commands for the tabs and for every action of the shown tab."""
@@ -364,7 +388,7 @@ class ConsoleApp(OrderedKeysApp[None]):
                 f"Go to {title}", f"Show the {title} tab", lambda name=name: self.action_show(name)
             )
         tab = self.query_one(f"#{self.active}", Tab)
-        for key in KEYS[tab.title]:
+        for key in self.keys[tab.title]:
             if tab.check_action(key.action.partition("(")[0], ()):
                 yield SystemCommand(
                     key.name,
@@ -372,3 +396,9 @@ class ConsoleApp(OrderedKeysApp[None]):
                     lambda key=key, tab=tab: self.call_later(tab.run_action, key.action),
                 )
         yield from super().get_system_commands(screen)
+
+
+def _is_shown(message: Message) -> bool:
+    """Whether the message's sender is there: one of the api that was left is not."""
+    sender = message._sender  # noqa: SLF001 - Textual has no other name for it
+    return sender is None or not isinstance(sender, Widget) or sender.is_attached

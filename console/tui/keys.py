@@ -1,5 +1,6 @@
 """All keys of the console in one table, for the bindings, the help page and docs/console.md."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ EVERYWHERE = (
         "Alerts",
         "alerts: what failed or does not work; enter goes to it",
     ),
+    Key("colon", "command_line", "Command", "command line: :ctx, :view, :save, :task, :columns …"),
     Key("ctrl+p", "command_palette", "Commands", "command palette: every action by its name"),
     Key("ctrl+t", "next_theme", "Theme", "next theme: dark, light, high contrast"),
     Key("question_mark", "help", "Help", "all keys", in_footer=True),
@@ -182,6 +184,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
 CHANGES = frozenset(key.action for keys in KEYS.values() for key in keys if key.changes)
 """Actions that ask the api to change something."""
 _TEXTUALS = frozenset({"tab", "shift+tab", "ctrl+p", "ctrl+q"})  # Textual binds these itself
+_WHERE = {"Everywhere": "console", "Video Tasks": "tasks"}
 _SHOWN = {
     "question_mark": "?",
     "asterisk": "*",
@@ -190,6 +193,7 @@ _SHOWN = {
     "minus": "-",
     "left": "←",
     "right": "→",
+    "colon": ":",
     "equals_sign": "=",
     "slash": "/",
     "comma": ",",
@@ -208,8 +212,66 @@ _SHOWN = {
 }
 
 
+def key_id(where: str, key: Key) -> str:
+    """Return the name by which `console.toml` gives an action of a table other keys."""
+    return f"{_WHERE.get(where, where.lower())}.{key.name.lower().replace(' ', '-')}"
+
+
+ACTIONS: Mapping[str, str] = {
+    key_id(where, key): key.keys
+    for where, keys in KEYS.items()
+    for key in keys
+    if key.keys not in _TEXTUALS
+}
+"""The keys of each action by its id (`key_id`), without those that Textual binds itself."""
+
+
+def without_conflicts(keymap: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the keymap without entries that give a key two actions in one tab, and why."""
+    kept, faults = dict(keymap), []
+    while (conflict := _conflict(kept)) is not None:
+        key, ids = conflict
+        dropped = next(one for one in reversed(ids) if one in kept)
+        del kept[dropped]
+        others = " and ".join(one for one in ids if one != dropped)
+        faults.append(f"[keys] {dropped}: {key} is that of {others} already; it is ignored")
+    return kept, faults
+
+
+def _conflict(keymap: Mapping[str, str]) -> tuple[str, list[str]] | None:
+    """Return a key that has several actions in one tab, with their ids; None if there is none."""
+    for where in KEYS:
+        ids = defaultdict[str, list[str]](list)
+        for table in dict.fromkeys((where, "Lists", "Everywhere")):
+            for key in KEYS[table]:
+                name = key_id(table, key)
+                for one in remapped_key(table, key, keymap).keys.split(","):
+                    if name not in ids[one]:
+                        ids[one].append(name)
+        for one, names in ids.items():
+            if len(names) > 1 and any(name in keymap for name in names):
+                return one, names
+    return None
+
+
+def remapped_key(where: str, key: Key, keymap: Mapping[str, str]) -> Key:
+    """Return the key as the keymap has it."""
+    if key.keys in _TEXTUALS:
+        return key
+    return key._replace(keys=keymap.get(key_id(where, key), key.keys))
+
+
+def remapped(keymap: Mapping[str, str]) -> Mapping[str, tuple[Key, ...]]:
+    """Return the table of keys as the keymap has it."""
+    return {
+        where: tuple(remapped_key(where, key, keymap) for key in keys)
+        for where, keys in KEYS.items()
+    }
+
+
 def bindings(keys: Iterable[Key]) -> list[Binding]:
-    """Return Textual's bindings of the keys."""
+    """Return Textual's bindings of the keys, with their ids if they are a table of `KEYS`."""
+    where = next((title for title, table in KEYS.items() if table is keys), None)
     return [
         Binding(
             key.keys,
@@ -217,7 +279,8 @@ def bindings(keys: Iterable[Key]) -> list[Binding]:
             key.name,
             show=key.in_footer,
             key_display=_SHOWN.get(key.keys),
-            tooltip=f"Key {shown(key)}",
+            tooltip=key.does or key.name,
+            id=None if where is None else key_id(where, key),
         )
         for key in keys
         if key.keys not in _TEXTUALS

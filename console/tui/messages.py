@@ -7,6 +7,7 @@ from textual.message import Message
 from api.contract.resources import SystemResource, TaskPage, TaskResource, TrackPage
 from console.tui.drawing.frame_image import Shown
 from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.history import Place
 from console.tui.view_models.track_search import TrackSearch
 from console.tui.view_models.trajectories import TrackPath
 
@@ -135,6 +136,14 @@ class TrackPathRead(Message):
 
 class PlaceChanged(Message):
     """The tab shows another page, or another part of it: `Tab.place` has changed."""
+
+
+class OpenPlace(Message):
+    """Show this place, which comes after the current one in the history."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
 
 
 class OpenTask(Message):

@@ -60,6 +60,7 @@ READY_FILE = "FRAMEWIRE_READY_FILE"  # a role without a port writes its pid here
 # console
 URL = "FRAMEWIRE_URL"
 KEY = "FRAMEWIRE_KEY"
+CONTEXT = "FRAMEWIRE_CONTEXT"  # a context of console.toml: which api commands use
 READONLY = "FRAMEWIRE_READONLY"  # 1: the console submits and cancels nothing
 BELL = "FRAMEWIRE_BELL"  # 1: the console rings for alerts
 DATA = "FRAMEWIRE_DATA"  # data directory of the embedded stack

@@ -11,6 +11,9 @@ import pytest
 
 from api.settings import MIB, Settings
 from console.cli.main import COMMANDS
+from console.config.reader import read_config
+from console.tui.keys import without_conflicts
+from console.tui.known_names import KNOWN
 from streamproc.clients.kafka import KafkaSettings
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
@@ -179,3 +182,12 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
                 if place in text and re.search(rf"(?<![\w.~}}$]){place}", text)
             ]
     assert found == []
+
+
+def test_the_settings_of_the_console_can_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "console.toml"
+    path.write_text(fenced("docs/console.md", "toml"))
+    config = read_config(path, KNOWN)
+    assert config.faults == ()
+    assert (set(config.views), set(config.contexts)) == ({"gate"}, {"prod"})
+    assert without_conflicts(config.keys) == (config.keys, [])

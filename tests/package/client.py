@@ -57,7 +57,8 @@ def step(words: list[str], code: ExitCode, text: str) -> None:
 
 async def open_console() -> None:
     """Open the console without a terminal, and wait until it shows the api's tasks."""
-    from console.tui.app import ConsoleApp, ConsoleSettings
+    from console.tui.app import ConsoleApp
+    from console.tui.console_settings import ConsoleSettings
 
     endpoint = Endpoint(os.environ["FRAMEWIRE_URL"], os.environ["FRAMEWIRE_KEY"])
     app = ConsoleApp(endpoint, ConsoleSettings(tasks_s=0.3, system_s=0.3, draw_s=0.03))

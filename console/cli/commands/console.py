@@ -5,15 +5,23 @@ import sys
 from typing import Any
 
 import click
+import msgspec
 
+from console.config.reader import config_path, read_config
+from console.config.state import state_path
+from console.config.values import Config
 from console.errors import ConsoleError
 from console.stack.discovery import discover
 from streamproc.contract import env
 
+_TABS = ("tasks", "live", "tracks", "system")
 _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 
 
 @click.command
+@click.argument("task", required=False)
+@click.option("--tab", type=click.Choice(_TABS), help="The tab to begin with, else the last one.")
+@click.option("--view", help="A saved view to begin with.")
 @click.option("--serve", is_flag=True, help="Serve the console to browsers instead.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of --serve.")
 @click.option(
@@ -27,9 +35,7 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
 @click.option(
     "--theme",
     type=click.Choice(_THEMES),
-    default=_THEMES[0],
-    show_default=True,
-    help="Colours: dark, light, or of high contrast.",
+    help="Colours: dark, light, or of high contrast. Else console.toml's, else the last ones.",
 )
 @click.option(
     "--readonly",
@@ -48,7 +54,10 @@ def console(
     host: str,
     port: int,
     url: str | None,
-    theme: str,
+    theme: str | None,
+    task: str | None,
+    tab: str | None,
+    view: str | None,
     *,
     serve: bool,
     readonly: bool,
@@ -57,9 +66,13 @@ def console(
 ) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
 
+    With TASK, its id, the console begins with its stream in Live.
+
     With --serve, everyone who has the printed URL can see what this key may see. Each start
     prints another URL. At most 8 consoles are open at once.
     """
+    if sum(map(bool, (task, tab, view))) > 1:
+        raise click.UsageError("one of TASK, --tab and --view is enough")
     endpoint = discover(os.environ)
     if serve:
         from console.cli.web_server import serve_console  # noqa: PLC0415 - brings a web server
@@ -71,20 +84,33 @@ def console(
     in_browser = "TEXTUAL_DRIVER" in os.environ
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConsoleError("the console needs a terminal; for a browser there is --serve")
-    from console.tui.app import ConsoleApp, ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
+    from console.tui.app import ConsoleApp  # noqa: PLC0415 - Textual is slow to import
+    from console.tui.console_settings import ConsoleSettings  # noqa: PLC0415 - Textual is slow to import
+    from console.tui.known_names import KNOWN  # noqa: PLC0415 - as above
+    from console.tui.remembered import Start  # noqa: PLC0415 - as above
     from console.tui.terminal_environment import terminal_environment  # noqa: PLC0415 - as above
 
     has_pixels = not no_graphics and not in_browser
     image_widget = _image_widget() if has_pixels else None
+    config = read_config(config_path(os.environ), KNOWN)
     settings = ConsoleSettings(
         theme=theme,
         image_widget=image_widget,
         readonly=readonly,
         bell=bell,
         environ=terminal_environment(os.environ),
+        config=_without_contexts(config) if in_browser else config,
+        key_environ=dict(os.environ),
+        state_path=None if in_browser else state_path(os.environ),
+        start=Start(task=task, tab=tab, view=view),
         own_process=True,
     )
     ConsoleApp(endpoint, settings).run()
+
+
+def _without_contexts(config: Config) -> Config:
+    """Return the settings for a browser, whose visitor may use one api only."""
+    return msgspec.structs.replace(config, contexts={})
 
 
 def _image_widget() -> type[Any] | None:

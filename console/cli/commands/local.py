@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from console.cli.suggestions import did_you_mean
 from console.cli.terminal import Terminal
 from console.errors import StackError, UnreachableError
 from console.printable import echo, echo_json
+from console.similar_names import did_you_mean
 from console.stack.data_directory import DataDirectory, default_data_dir
 from console.stack.log_tail import LogTail, appended, log_names
 from streamproc.contract import env

@@ -1,5 +1,6 @@
 """Help dialog: all keys on one page."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -7,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from console.tui.drawing.styled_text import Line
-from console.tui.keys import KEYS, help_rows
+from console.tui.keys import KEYS, Key, help_rows
 from console.tui.screens.dialog import Dialog
 from console.tui.widgets.canvas import Lines
 
@@ -19,8 +20,12 @@ class HelpScreen(Dialog[None]):
         Binding("escape,q,question_mark", "leave", "Close", key_display="esc")
     ]
 
-    def __init__(self, *, readonly: bool) -> None:
+    def __init__(
+        self, *, readonly: bool, keys: Mapping[str, tuple[Key, ...]] | None = None
+    ) -> None:
+        """`keys` is the table as the keymap has it."""
         super().__init__()
+        self._keys = KEYS if keys is None else keys
         self._readonly = readonly
 
     def compose(self) -> ComposeResult:
@@ -28,16 +33,16 @@ class HelpScreen(Dialog[None]):
             yield Lines(id="help-lines")
 
     def on_mount(self) -> None:
-        self.query_one(Lines).show(help_lines(readonly=self._readonly))
+        self.query_one(Lines).show(help_lines(self._keys, readonly=self._readonly))
 
     def action_leave(self) -> None:
         self.dismiss(None)
 
 
-def help_lines(*, readonly: bool) -> list[Line]:
+def help_lines(keys_by_tab: Mapping[str, tuple[Key, ...]], *, readonly: bool) -> list[Line]:
     """Return the keys by tab; if `readonly`, without those that change something."""
     lines: list[Line] = []
-    for title, keys in KEYS.items():
+    for title, keys in keys_by_tab.items():
         if lines:
             lines.append(())
         lines.append(((title, "accent!"),))

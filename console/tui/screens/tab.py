@@ -1,5 +1,7 @@
 """Base class of the tabs."""
 
+from collections.abc import Sequence
+
 from textual.containers import Vertical
 from textual.widget import Widget
 
@@ -33,6 +35,14 @@ class Tab(Vertical):
 
     def go(self, place: Place) -> None:
         """Show a place of this tab again; say so if its selection does not exist any more."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of the list's columns; empty if the tab has no list whose columns are chosen."""
+        return ()
+
+    def choose_columns(self, names: Sequence[str]) -> None:
+        """Show these columns of the list; all of them for no names."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's signature
         """Whether the action, and its key, exist: no action that changes something if read-only."""

@@ -24,6 +24,7 @@ from console.tui.screens.marked_tasks import MarkedTasks
 from console.tui.screens.task_actions import TaskActions
 from console.tui.screens.task_marks import TaskMarking
 from console.tui.screens.task_reader import TaskReader
+from console.tui.view_models.column_choice import ColumnChoice
 from console.tui.view_models.history import Place
 from console.tui.view_models.task_list import (
     ACTIVE,
@@ -57,12 +58,16 @@ class TasksTab(MarkedTasks):
 
     sort: reactive[tuple[SortKey, bool]] = reactive(("age", False))
 
-    def __init__(self, backend: ApiSession, poll_s: float) -> None:
+    def __init__(self, backend: ApiSession, poll_s: float, columns: Sequence[str] = ()) -> None:
+        """`columns` are the keys of the list's columns; all of them if empty."""
         super().__init__(backend, "tasks")
+        self._columns = ColumnChoice(COLUMNS, columns)
         self.tasks = TaskPages()
         self.requests: LRUCache[str, dict[str, Any]] = LRUCache(_KEPT_REQUESTS)
         self._filter = TaskFilterBar()
-        self._listing = Listing(COLUMNS, id="task-list", empty="reading …", with_marks=True)
+        self._listing = Listing(
+            self._columns.columns, id="task-list", empty="reading …", with_marks=True
+        )
         self._reader = TaskReader(
             self,
             backend,
@@ -104,6 +109,15 @@ class TasksTab(MarkedTasks):
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self._columns.names
+
+    def choose_columns(self, names: Sequence[str]) -> None:
+        self._columns = ColumnChoice(COLUMNS, names)
+        self._listing.columns = self._columns.columns
+        self.draw()
 
     def place(self) -> Place:
         wanted = self._filter.wanted
@@ -237,8 +251,8 @@ class TasksTab(MarkedTasks):
     def _row(self, key: str, now: datetime) -> Row:
         task = self.tasks.task(key)
         if task is None:
-            return gap_row(self.tasks.n_missing)
-        return task_row(TaskView(task), now, is_marked=key in self.marks)
+            return self._columns.of(gap_row(self.tasks.n_missing))
+        return self._columns.of(task_row(TaskView(task), now, is_marked=key in self.marks))
 
     def _draw_details(self, now: datetime) -> None:
         facts = self.query_one("#task-facts", Lines)

@@ -1,6 +1,7 @@
 """The Tracks tab: search over all tasks, details of a track, search by likeness and by words."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from console.tui.screens.export_file import ask_export
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.track_details import TrackDetails
+from console.tui.view_models.column_choice import ColumnChoice
 from console.tui.view_models.history import Place
 from console.tui.view_models.task_list import WINDOWS
 from console.tui.view_models.track_search import (
@@ -38,7 +40,6 @@ from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
-_LIKENESS_FIRST = (LIKENESS, *COLUMNS)
 _SOUGHT_ROWS = 1000
 """So many rows are read to find the track that was selected at a place."""
 
@@ -60,9 +61,16 @@ class TracksTab(Tab):
     search: reactive[TrackSearch | None] = reactive(None)
 
     def __init__(
-        self, backend: ApiSession, poll_s: float, *, image_widget: type[Any] | None
+        self,
+        backend: ApiSession,
+        poll_s: float,
+        *,
+        image_widget: type[Any] | None,
+        columns: Sequence[str] = (),
     ) -> None:
+        """`columns` are the keys of the list's columns; all of them if empty."""
         super().__init__(backend, "tracks")
+        self._columns = ColumnChoice(COLUMNS, columns)
         self._poll_s = poll_s
         self.found: list[TrackResource] = []
         self._details = TrackDetails(backend, image_widget=image_widget)
@@ -88,7 +96,7 @@ class TracksTab(Tab):
         )
         yield Lines(id="track-like", classes="strip")
         with Horizontal(id="track-panes", classes="panes"):
-            yield Listing(COLUMNS, id="track-list", empty="reading …")
+            yield Listing(self._columns.columns, id="track-list", empty="reading …")
             yield Splitter("track-list", "columns", id="track-splitter")
             yield self._details
 
@@ -186,7 +194,7 @@ class TracksTab(Tab):
 
     def _show_search(self, search: TrackSearch) -> None:
         listing = self.query_one("#track-list", Listing)
-        listing.columns = _LIKENESS_FIRST if search.is_by_likeness else COLUMNS
+        self._show_columns(search)
         listing.say_empty("reading …")
         self.query_one("#track-windows", Chips).show(frozenset({search.window}))
         self.query_one("#track-count", Lines).show([])
@@ -194,6 +202,20 @@ class TracksTab(Tab):
         like.set_class(search.like_text is not None, "-shown")
         words = search.like_text or ""
         like.show([(("like ", "dim"), (words, "accent!"), ("   esc goes back", "dim"))])
+
+    def _show_columns(self, search: TrackSearch) -> None:
+        likeness = (LIKENESS,) if search.is_by_likeness else ()
+        listing = self.query_one("#track-list", Listing)
+        listing.columns = (*likeness, *self._columns.columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self._columns.names
+
+    def choose_columns(self, names: Sequence[str]) -> None:
+        self._columns = ColumnChoice(COLUMNS, names)
+        self._show_columns(self.search or TrackSearch())
+        self._draw()
 
     def on_tracks_read(self, message: TracksRead) -> None:
         if message.search != self.search:
@@ -238,9 +260,11 @@ class TracksTab(Tab):
     def _draw(self) -> None:
         now = self.backend.clock.now()
         by_likeness = self.search is not None and self.search.is_by_likeness
-        rows = [track_row(track, now) for track in self.found]
-        if by_likeness:
-            rows = [row._replace(cells=(row.cells[-1], *row.cells[:-1])) for row in rows]
+        rows = []
+        for track in self.found:
+            row = track_row(track, now)
+            likeness = row.cells[-1:] if by_likeness else ()
+            rows.append(row._replace(cells=(*likeness, *self._columns.of(row).cells)))
         self.query_one("#track-list", Listing).show(rows)
 
     @property

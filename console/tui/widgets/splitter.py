@@ -34,37 +34,48 @@ class Splitter(Widget):
         self._pane_id = pane
         self._across = across
         self._dragging = False
+        self.share: float | None = None
+        """The share of the pane before it in percent, if it was moved; it is kept."""
 
     def move(self, n: int) -> None:
         """Enlarge the pane before it by `n` cells; a negative `n` shrinks it."""
         pane, whole = self._pane(), self._whole()
-        self._resize(
-            pane.outer_size.width + n if self._columns else pane.outer_size.height + n, whole
-        )
+        if pane is not None:
+            size = pane.outer_size
+            self._resize((size.width if self._columns else size.height) + n, whole)
 
     @property
     def _columns(self) -> bool:
         return self._across == "columns"
 
-    def _pane(self) -> Widget:
-        pane: Widget = self.parent.query_one(f"#{self._pane_id}")  # type: ignore[union-attr]
-        return pane
+    def _pane(self) -> Widget | None:
+        """Return the pane before it; None while both are being removed."""
+        siblings = () if self.parent is None else self.parent.query(f"#{self._pane_id}")
+        return next(iter(siblings), None)
 
     def _whole(self) -> int:
         size = self.parent.size  # type: ignore[union-attr]
         return int(size.width if self._columns else size.height)
 
     def _resize(self, cells: int, whole: int) -> None:
-        share = max(LEAST, min(whole - LEAST - 1, cells)) * 100 / max(1, whole)
+        self.share = max(LEAST, min(whole - LEAST - 1, cells)) * 100 / max(1, whole)
+        self.on_show()
+
+    def on_show(self) -> None:
+        """Give the pane its size again, if the splitter was moved before it was hidden."""
         pane = self._pane()
+        if pane is None or self.share is None:
+            return
         if self._columns:
-            pane.styles.width = f"{share:.2f}%"
+            pane.styles.width = f"{self.share:.2f}%"
         else:
-            pane.styles.height = f"{share:.2f}%"
+            pane.styles.height = f"{self.share:.2f}%"
 
     def on_hide(self) -> None:
         """Reset the pane's size, because a narrow layout has its own sizes."""
         pane = self._pane()
+        if pane is None:
+            return
         if self._columns:
             pane.styles.width = None
         else:
@@ -81,9 +92,10 @@ class Splitter(Widget):
         event.stop()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if not self._dragging:
+        pane = self._pane()
+        if not self._dragging or pane is None:
             return
-        region = self._pane().region
+        region = pane.region
         at = event.screen_x - region.x if self._columns else event.screen_y - region.y
         self._resize(int(at), self._whole())
 

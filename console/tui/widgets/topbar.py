@@ -43,8 +43,13 @@ class TopBar(Canvas):
     def __init__(self, project: str | None, url: str, *, readonly: bool) -> None:
         super().__init__(id="topbar")
         self._readonly = readonly
-        self._url = url.partition("://")[2] or url
+        self.set_url(url)
         self.set_reactive(TopBar.project, project)
+
+    def set_url(self, url: str) -> None:
+        self._url = url.partition("://")[2] or url
+        if self.is_mounted:
+            self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002 - one line
         state = link_or_health(self.link, self.health)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from console.cli.main import COMMANDS, run
-from console.cli.suggestions import closest, did_you_mean
+from console.similar_names import closest, did_you_mean
 
 
 @pytest.mark.parametrize(

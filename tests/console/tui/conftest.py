@@ -10,8 +10,9 @@ import pytest
 from textual.pilot import Pilot
 
 from console.client.endpoint import Endpoint
-from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.app import ConsoleApp
 from console.tui.clock import Clock
+from console.tui.console_settings import ConsoleSettings
 from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 
 

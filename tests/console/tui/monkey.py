@@ -19,7 +19,8 @@ from urllib.parse import unquote
 
 from console.client.endpoint import Endpoint
 from console.tui import app
-from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.app import ConsoleApp
+from console.tui.console_settings import ConsoleSettings
 from console.tui.keys import KEYS
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.confirm_many import ConfirmManyScreen

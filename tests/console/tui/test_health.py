@@ -9,8 +9,9 @@ from textual.widget import Widget
 
 from api.contract.resources import SystemResource
 from console.client.endpoint import Endpoint
-from console.tui.app import ConsoleApp, ConsoleSettings
+from console.tui.app import ConsoleApp
 from console.tui.clock import Clock
+from console.tui.console_settings import ConsoleSettings
 from console.tui.screens.live import LiveTab
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of, stall

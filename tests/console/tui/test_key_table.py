@@ -32,6 +32,6 @@ def test_no_key_of_a_tab_has_two_actions() -> None:
 
 def test_keys_are_shown_as_they_are_typed() -> None:
     (bound,) = bindings([Key("left_square_bracket", "resize(-4)", "Narrower", "narrower")])
-    assert (bound.key_display, bound.tooltip) == ("[", "Key [")
+    assert (bound.key_display, bound.tooltip) == ("[", "narrower")
     rows = help_rows([Key("up,k", "a", "Up", "up, down"), Key("down,j", "b", "Down")])
     assert rows == [("↑ k ↓ j", "up, down")]

@@ -1,0 +1,1 @@
+"""Files of the terminal client: what a person writes, and what the console keeps."""
