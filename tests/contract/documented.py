@@ -28,10 +28,11 @@ def documented_commands(documents: Sequence[str] = DOCUMENTS) -> list[Command]:
     ]
 
 
-def fenced(document: str, language: str) -> str:
-    """Return the document's one block of this language."""
+def fenced(document: str, language: str, start: str = "") -> str:
+    """Return the document's one block of this language that begins so."""
     text = (ROOT / document).read_text()
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in blocks if block.startswith(start))
     return str(block)
 
 

@@ -19,6 +19,7 @@ from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.contract.topics import DAY_MS, DEFAULT_PARTITIONS, POLICIES
 from streamproc.settings import WorkerSettings
+from streamproc.source.live.named_sources import load_sources
 from tests.contract.documented import ROOT, fenced
 
 PACKAGES = ("api", "console", "models", "streamproc")
@@ -137,8 +138,15 @@ def test_the_defaults_of_configuration_are_those_of_the_code() -> None:
 
 def test_the_provider_list_of_configuration_can_be_used(tmp_path: Path) -> None:
     path = tmp_path / "providers.toml"
-    path.write_text(fenced("docs/configuration.md", "toml"))
+    path.write_text(fenced("docs/configuration.md", "toml", "[[provider]]"))
     assert [provider.name for provider in load_providers(path)] == ["local", "cloud"]
+
+
+def test_the_source_list_of_configuration_can_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "sources.toml"
+    path.write_text(fenced("docs/configuration.md", "toml", "[[source]]"))
+    (source,) = load_sources(path).values()
+    assert (source.name, source.projects) == ("gate", ("shop",))
 
 
 def test_the_topics_of_the_architecture_are_those_that_are_made() -> None:
