@@ -31,8 +31,8 @@ def listing(console: ConsoleApp) -> Listing:
     return console.query_one("#task-list", Listing)
 
 
-def has_one_option(found: OptionList) -> bool:
-    return found.option_count == 1
+def is_first(found: OptionList, words: str) -> bool:
+    return bool(found.option_count) and words in str(found.get_option_at_index(0).prompt).lower()
 
 
 def keys(console: ConsoleApp) -> list[str]:
@@ -470,7 +470,7 @@ async def test_the_command_palette_finds_actions_by_name_and_does_them(
             await until(pilot, lambda: isinstance(console.screen, CommandPalette))
             await pilot.press(*words)
             found = console.screen.query_one(OptionList)
-            await until(pilot, partial(has_one_option, found))
+            await until(pilot, partial(is_first, found, words))
             await pilot.press("enter")
             await until(pilot, done)
 
