@@ -4,10 +4,12 @@ import asyncio
 import gc
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, ComposeResult, SuspendNotSupported, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
 from textual.message import Message
@@ -37,10 +39,13 @@ from console.tui.messages import (
     OpenSimilar,
     OpenTask,
     OpenTasks,
+    OpenTrack,
     OpenWall,
+    PageText,
     StallChanged,
     SystemRead,
 )
+from console.tui.own_programs import NoProgramError, pager_command, run_on_file
 from console.tui.remembered import Start
 from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
@@ -367,6 +372,27 @@ class ConsoleApp(CommandedApp):
     def on_open_tasks(self, message: OpenTasks) -> None:
         self.query_one(TasksTab).show_query(message.query)
         self.active = "tasks"
+
+    def on_open_track(self, message: OpenTrack) -> None:
+        self.active = "tracks"
+        key = f"{message.task_id}:{message.track_id}"
+        self.query_one(TracksTab).go(Place("tracks", f"task:{message.task_id}", key=key))
+
+    def on_page_text(self, message: PageText) -> None:
+        """Show the text in the user's pager; the console waits, and is drawn again afterwards."""
+        try:
+            command = pager_command(self.settings.environ, shutil.which)
+            with TemporaryDirectory(prefix="framewire-") as folder:
+                path = Path(folder) / message.name
+                path.write_text(message.text, "utf-8")
+                with self.suspend():
+                    failure = run_on_file(command, str(path))
+        except (NoProgramError, OSError) as exc:
+            failure = str(exc)
+        except SuspendNotSupported:
+            failure = "from a browser there is none"
+        if failure:
+            self.notify(failure, title="No pager", severity="error")
 
     def on_open_similar(self, message: OpenSimilar) -> None:
         if not _is_shown(message):

@@ -181,6 +181,24 @@ class OpenTasks(Message):
         self.query = query
 
 
+class PageText(Message):
+    """Open `text` in the user's pager, as a file of this `name`."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__()
+        self.text = text
+        self.name = name
+
+
+class OpenTrack(Message):
+    """Show this track of a task in the Tracks tab."""
+
+    def __init__(self, task_id: str, track_id: int) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self.track_id = track_id
+
+
 class OpenSimilar(Message):
     """Search for tracks that look like this one: `task:track`."""
 

@@ -50,6 +50,15 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d"
 
 
+def media_time(ms: int, *, tenths: bool = False) -> str:
+    """Return a time in a video as players write it: `0:12`, `1:02:03`, with tenths `0:12.5`."""
+    seconds, rest = divmod(max(0, ms), 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{rest // 100}" if tenths else text
+
+
 def rate(fps: float | None) -> str:
     if fps is None:
         return "-"

@@ -89,6 +89,37 @@ def blocks(
     return strips + [blank] * (rows - len(strips))
 
 
+def source_point(
+    size_px: tuple[int, int], cells: tuple[int, int], at: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Return the source pixel in the middle of the cell `at` of an image that fits `cells`.
+
+    None for a cell beside the image.
+    """
+    width, height = fitting(*size_px, *cells)
+    x, y = at[0] - (cells[0] - width) // 2, at[1] - (cells[1] - height) // 2
+    if not (0 <= x < width and 0 <= y < height):
+        return None
+    return (x + 0.5) * size_px[0] / width, (y + 0.5) * size_px[1] / height
+
+
+def target_at(
+    targets: Sequence[Target], x_px: float, y_px: float, slack_px: float
+) -> Target | None:
+    """Return the tracked target whose box has the point: the smallest; None if none has it.
+
+    `slack_px`: how far outside of its box a target is met, since a cell has many pixels.
+    """
+    met = [
+        target
+        for target in targets
+        if target.track_id > 0
+        and target.roi.left - slack_px <= x_px < target.roi.left + target.roi.width + slack_px
+        and target.roi.top - slack_px <= y_px < target.roi.top + target.roi.height + slack_px
+    ]
+    return min(met, key=lambda target: target.roi.width * target.roi.height, default=None)
+
+
 def with_boxes(shown: Shown, colours: Sequence[str], chosen: int | None) -> Image.Image:
     """Return a copy of the image with boxes and ids, for a terminal that shows pixels."""
     image = shown.image.copy()

@@ -17,11 +17,12 @@ from console.client.curl import curl
 from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import grouped
+from console.tui.drawing.formatting import grouped, media_time
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
-from console.tui.messages import CopyText, FeedMoved, FeedNote, PlaceChanged, TaskRead
+from console.tui.messages import CopyText, FeedMoved, FeedNote, OpenTrack, PlaceChanged, TaskRead
+from console.tui.screens.event import EventScreen
 from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
 from console.tui.screens.live_seek import StreamSeek
@@ -30,6 +31,7 @@ from console.tui.screens.tab import Tab
 from console.tui.screens.task_actions import TaskActions
 from console.tui.view_models.history import Place
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
+from console.tui.view_models.log_search import find_match
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.live_rendering import (
@@ -39,6 +41,7 @@ from console.tui.widgets.live_rendering import (
     EventRows,
     target_rows,
 )
+from console.tui.widgets.preview import Preview
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.timeline import Figures, Timeline
@@ -74,6 +77,9 @@ class LiveTab(Tab):
         self._timer: Timer | None = None
         self._drawing_s = 0.0
         self._visible = False
+        self._sought_text = ""
+        self._match: tuple[int, Span] | None = None
+        """The byte of the event that a search found, and what is said about it."""
         self._head = LiveHead(backend, self.view)
 
     def compose(self) -> ComposeResult:
@@ -134,6 +140,8 @@ class LiveTab(Tab):
         self._head.follow(task_id)
         self.note = ("", "dim")
         self._preview.follow(task_id)
+        self.query_one(Timeline).start_over()
+        self._match = None
         self._follow(task_id)
         self._watch_status(task_id)
         self.draw()
@@ -184,7 +192,8 @@ class LiveTab(Tab):
         listing.columns = TARGET_COLUMNS if held is None else HELD_COLUMNS
         listing.show(target_rows(targets, snapshot.tracks, is_held=held is not None))
         self.query_one(Figures).show(snapshot, counts)
-        self.query_one(Timeline).show(snapshot, frame if held is not None else None)
+        marked = frame if held is not None else None
+        self.query_one(Timeline).show(snapshot, marked, self.fold.time_ms)
         events = self.query_one("#events", Listing)
         if held is None:
             events.show(EventRows(snapshot.lines), at=-1)
@@ -203,7 +212,10 @@ class LiveTab(Tab):
         return ((), None) if chunk is None else (targets_of(chunk), held.line.frame)
 
     def _draw_head(self) -> None:
-        self._head.show_position(self.snapshot, self.held, self.note)
+        held, note = self.held, self.note
+        if held is not None and self._match is not None and held.line.start == self._match[0]:
+            note = self._match[1]
+        self._head.show_position(self.snapshot, held, note)
 
     def view(self, task_id: str) -> TaskView | None:
         """Return the task if it is the followed one, and was read."""
@@ -263,6 +275,31 @@ class LiveTab(Tab):
         track = int(message.key) if message.key and listing.has_focus else 0
         self._preview.choose(track if track > 0 else None)
 
+    @on(Listing.Chosen, "#targets")
+    def _target_opened(self, message: Listing.Chosen) -> None:
+        track = int(message.key)
+        if track <= 0 or self.task_id is None:
+            self.notify("It has no track.", severity="warning")
+        elif not self.snapshot.ended:
+            self.notify("Tracks are listed when the task has ended.", severity="warning")
+        else:
+            self.post_message(OpenTrack(self.task_id, track))
+
+    @on(Preview.TargetClicked)
+    def _box_clicked(self, message: Preview.TargetClicked) -> None:
+        """Choose the box's target; if the newest frame has it no more, hold the picture's frame."""
+        listing = self.query_one("#targets", Listing)
+        self.focus_now(listing)
+        key = str(message.track_id)
+        if not any(row.key == key for row in listing.rows):
+            self._seek.go_to_frame(message.frame)
+        if listing.move_to(key):
+            self._preview.choose(message.track_id)
+
+    @on(Timeline.FrameWanted)
+    def _frame_clicked(self, message: Timeline.FrameWanted) -> None:
+        self._seek.go_to_frame(message.frame)
+
     def _hold_cursor(self) -> None:
         """Hold the event that the user moved to: the list's message about it may be on its way."""
         key = self.query_one("#events", Listing).key_of_person
@@ -282,6 +319,63 @@ class LiveTab(Tab):
 
     def action_seek(self) -> None:
         self._seek.ask(self.snapshot.offset)
+
+    def action_beside(self, n: int) -> None:
+        """Hold the frame `n` columns of the timeline after the shown one."""
+        self._hold_cursor()
+        snapshot, aim = self.snapshot, self._seek.aim
+        if snapshot.n_chunks:
+            frame = snapshot.last_frame if aim is None else aim
+            self._seek.go_to_frame(self.query_one(Timeline).frame_beside(frame, n))
+            if n < 0 and self._seek.aim == frame:  # no event is that near to it
+                self._seek.step(-1)
+
+    def action_zoom(self, n: int) -> None:
+        self.query_one(Timeline).zoom(n)
+
+    def action_scroll_timeline(self, n: int) -> None:
+        self.query_one(Timeline).scroll_parts(n)
+
+    def action_search(self) -> None:
+        self._hold_cursor()
+
+        def answered(text: str | None) -> None:
+            if text:
+                self._sought_text = text
+                self.action_match(1)
+
+        self.app.push_screen(
+            PromptScreen("Search the events for", self._sought_text, hint="pedestrian"), answered
+        )
+
+    def action_match(self, n: int) -> None:
+        """Hold the next event with the text, from the held one or the newest on."""
+        self._hold_cursor()
+        held = self._seek.current()
+        if held is None or not self._sought_text:
+            return
+        found = find_match(held.lines, self._sought_text, held.cursor, n)
+        among = f"the {grouped(len(held.lines))} events here"
+        if found is None:
+            text = f"None of {among} has {self._sought_text!r}."
+            self.notify(text, severity="warning")
+            return
+        start = held.lines[found.at].start
+        note = f"{found.number} of {found.n_found} matches in {among}"
+        self._match = (start, (note, "info"))
+        self._seek.hold_byte(start)
+        self._draw_head()
+
+    def action_view(self) -> None:
+        """Show the whole event as JSON."""
+        self._hold_cursor()
+        held = self._seek.current()
+        if held is not None:
+            line = held.line
+            time = "" if line.time_ms is None else f", {media_time(line.time_ms, tenths=True)}"
+            frame = "" if line.frame is None else f", frame {grouped(line.frame)}"
+            title = f"Event at byte {grouped(line.start)}{frame}{time}"
+            self.app.push_screen(EventScreen(title, line.data))
 
     def action_preview(self) -> None:
         self._preview.toggle()

@@ -39,6 +39,7 @@ class StreamSeek:
         self._fold = LiveFold()
         self._held: SeekWindow | None = None
         self._anchor: int | None = None
+        self._aim: int | None = None
         self._sought: int | None = None
         """The byte of a place that is being read."""
 
@@ -61,7 +62,7 @@ class StreamSeek:
     def follow(self, task_id: str, fold: LiveFold) -> None:
         """Start at the live end of another task's stream; `fold` grows as the host reads it."""
         self._task_id, self._fold, self._held = task_id, fold, None
-        self._anchor = self._sought = None
+        self._anchor = self._sought = self._aim = None
         self._host.workers.cancel_group(self._host, "seek")
 
     def toggle(self) -> None:
@@ -96,6 +97,24 @@ class StreamSeek:
         self._read(self._return(self._task_id, byte))
         self._anchor, self._sought = anchor, byte
 
+    @property
+    def aim(self) -> int | None:
+        """The frame that is being read, else the held one."""
+        if self._aim is not None:
+            return self._aim
+        return None if self._held is None else self._held.line.frame
+
+    def go_to_frame(self, frame: int) -> None:
+        """Hold the first event from `frame` on; its part of the log is read if need be."""
+        held = self.current()
+        near = None if held is None else held.at_frame(frame)
+        if near is not None:
+            self._host.workers.cancel_group(self._host, "seek")
+            self._hold(near, jumped=True)
+        elif self._task_id is not None:
+            self._read(self._seek(self._task_id, "frame", frame))
+            self._aim = frame
+
     def step(self, n: int) -> None:
         """Hold the event `n` lines after the shown one; beyond the lines, the log is read."""
         held = self.current()
@@ -120,7 +139,7 @@ class StreamSeek:
         )
 
     def _hold(self, held: SeekWindow | None, *, jumped: bool = False) -> None:
-        self._sought = None
+        self._sought = self._aim = None
         if held is None:
             self._anchor = None
         elif jumped or self._anchor is None:
@@ -140,7 +159,7 @@ class StreamSeek:
             self._anchor = anchor
 
     def _read(self, move: Coroutine[Any, Any, None]) -> None:
-        self._sought = None
+        self._sought = self._aim = None
         self._host.run_worker(move, group="seek", exclusive=True)
 
     async def _seek(self, task_id: str, kind: str, number: int) -> None:

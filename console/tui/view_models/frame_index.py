@@ -34,3 +34,15 @@ class FrameIndex:
         """Return the start of the last indexed event whose frame is <= `frame`, else 0."""
         at = bisect_right(self._frames, frame)
         return self._starts[at - 1] if at else 0
+
+    def interpolated(self, frame: int) -> int:
+        """Return the value at `frame`, between those of the indexed frames next to it; else 0.
+
+        After the last of them, what their last two would lead to.
+        """
+        if len(self._frames) < 2:
+            return self._starts[0] if self._starts else 0
+        at = min(max(1, bisect_right(self._frames, frame)), len(self._frames) - 1)
+        before, after = self._frames[at - 1], self._frames[at]
+        low, high = self._starts[at - 1], self._starts[at]
+        return max(0, low + round((frame - before) * (high - low) / max(1, after - before)))

@@ -130,6 +130,7 @@ class LiveFold:
     def __init__(self, *, max_lines: int = MAX_LINES, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.index = FrameIndex()
         self.times_ms = FrameIndex()
+        self._frame_times = FrameIndex()
         self._max_lines = max_lines
         self._max_line_bytes = max_line_bytes
         self._lines: deque[LogLine] = deque()
@@ -153,6 +154,10 @@ class LiveFold:
     def offset(self) -> int:
         """The offset after the last complete event."""
         return self._offset
+
+    def time_ms(self, frame: int) -> int:
+        """Return the frame's time in the video in milliseconds, as its neighbours' times say."""
+        return self._frame_times.interpolated(frame)
 
     def apply(self, events: Iterable[Event], now_s: float) -> None:
         """Apply the next events, read at the monotonic time `now_s`.
@@ -218,6 +223,7 @@ class LiveFold:
             self._first_frame = frame
         self.index.add(frame, start)
         self.times_ms.add(time_ms(chunk.stream_info), start)
+        self._frame_times.add(frame, time_ms(chunk.stream_info))
         self._n_chunks += 1
         self._last = chunk
         second = chunk.stream_info.elapsed_ms // 1000

@@ -10,6 +10,7 @@ from console.tui.drawing.formatting import (
     cut,
     duration,
     grouped,
+    media_time,
     quantile,
     rate,
     short_id,
@@ -17,7 +18,7 @@ from console.tui.drawing.formatting import (
 )
 from console.tui.drawing.styled_text import Line, Span, track_tone, wrapped
 from console.tui.drawing.table_layout import Column, MadeRows, Row
-from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife
+from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife, time_ms
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.task_rendering import STATUS_TONES
@@ -102,6 +103,8 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
     if held is not None:
         behind = snapshot.offset - held.line.end
         where = f" frame {grouped(held.line.frame)}" if held.line.frame is not None else ""
+        if held.line.time_ms is not None:
+            where += f" {media_time(held.line.time_ms, tenths=True)}"
         spans: list[Span] = [
             ("‖ HELD", "warn!"),
             (f" at byte {grouped(held.line.start)}{where}", "warn"),
@@ -115,6 +118,9 @@ def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> 
         spans = [("▲ LIVE", f"{note[1]}!"), (f" byte {grouped(snapshot.offset)}", "")]
     else:
         spans = [("● LIVE", "good!"), (f" byte {grouped(snapshot.offset)}", "")]
+        if snapshot.n_chunks and snapshot.info is not None:
+            place = f" frame {grouped(snapshot.last_frame)} {media_time(time_ms(snapshot.info))}"
+            spans.append((place, "dim"))
     if note[0]:
         spans += [("  ·  ", "faint"), note]
     return tuple(spans)

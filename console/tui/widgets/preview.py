@@ -2,14 +2,26 @@
 
 from typing import Any
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.geometry import Offset, Size
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.tui.drawing.frame_image import Shown, blocks, with_boxes
+from console.tui.drawing.frame_image import (
+    Shown,
+    blocks,
+    fitting,
+    source_point,
+    target_at,
+    with_boxes,
+)
 from console.tui.drawing.styled_text import Line
 from console.tui.widgets.canvas import Lines, ink_of
+
+ClickPlace = tuple[Size, Offset]
 
 
 class BlockPicture(Widget):
@@ -26,6 +38,11 @@ class BlockPicture(Widget):
     def show(self, shown: Shown | None, chosen: int | None) -> None:
         self._shown, self._chosen, self._strips = shown, chosen, None
         self.refresh()
+
+    def place_of(self, event: events.Click) -> ClickPlace | None:
+        """Return the image's room in cells, and the clicked cell in it; None beside it."""
+        at = event.get_content_offset(self)
+        return None if at is None else (self.size, at)
 
     def on_resize(self) -> None:
         self._strips = None
@@ -61,6 +78,11 @@ class PixelPicture(Container):
     def compose(self) -> ComposeResult:
         yield self._image
 
+    def place_of(self, event: events.Click) -> ClickPlace | None:
+        """As of `BlockPicture`; the image's widget has exactly the image's size."""
+        at = event.get_content_offset(self._image)
+        return None if at is None else (self._image.content_size, at)
+
     def show(self, shown: Shown | None, chosen: int | None) -> None:
         colours = ink_of(self).track_colours
         self._image.image = None if shown is None else with_boxes(shown, colours, chosen)
@@ -77,6 +99,14 @@ class Preview(Container):
         &.-empty > BlockPicture, &.-empty > PixelPicture { display: none; }
     }
     """
+
+    class TargetClicked(Message):
+        """The box of a track was clicked, in the picture of `frame`."""
+
+        def __init__(self, frame: int, track_id: int) -> None:
+            super().__init__()
+            self.frame = frame
+            self.track_id = track_id
 
     def __init__(self, *, image_widget: type[Any] | None, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes="-empty")
@@ -100,6 +130,22 @@ class Preview(Container):
         self._shown, self._chosen = shown, chosen
         self.remove_class("-empty")
         self._picture.show(shown, chosen)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which target's box was clicked."""
+        shown = self._shown
+        place = None if shown is None else self._picture.place_of(event)
+        if shown is None or place is None:
+            return
+        cells, at = place
+        point = source_point((shown.width_px, shown.height_px), cells, at)
+        if point is None:
+            return
+        width, _ = fitting(shown.width_px, shown.height_px, *cells)
+        target = target_at(shown.targets, *point, slack_px=shown.width_px / width / 2)
+        if target is not None:
+            event.stop()
+            self.post_message(self.TargetClicked(shown.frame, target.track_id))
 
     def choose(self, track: int | None) -> None:
         if self._shown is not None and track != self._chosen:

@@ -1,45 +1,71 @@
 """Rendering of the timeline of tracks: pure functions from a snapshot to lines."""
 
-from console.tui.drawing.formatting import cut, grouped
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from console.tui.drawing.formatting import cut, grouped, media_time
 from console.tui.drawing.styled_text import Line, Span, track_tone
 from console.tui.view_models.live_stream import LiveSnapshot, TrackLife
+from console.tui.view_models.timeline import TimelineWindow, TimeScale
 
-_LABEL_CELLS = 15
+LABEL_CELLS = 15
+_TALL = 5
+"""Lines from which on the axis has a second line, with times."""
+_TENTHS_MS = 20_000
+"""A window that is shorter has tenths of seconds."""
 
 
 def timeline_lines(
-    snapshot: LiveSnapshot, marked_frame: int | None, width: int, height: int
+    snapshot: LiveSnapshot,
+    window: TimelineWindow,
+    marked_frame: int | None,
+    width: int,
+    height: int,
+    time_of: Callable[[int], int],
 ) -> list[Line]:
-    """Return a timeline of the tracks, oldest on top, with an axis of frames.
+    """Return a timeline of the tracks, oldest on top, with an axis of frames and times.
 
     If not all have room: those in the shown frame, then those that were seen nearest to it.
-    `marked_frame` is the held frame; it is marked with a vertical line.
+    `marked_frame` is the held frame; it is marked with a vertical line. `time_of` returns a frame's
+    time in the video in milliseconds.
     """
-    rows = height - 1
-    cells = width - _LABEL_CELLS
+    n_axes = 2 if height >= _TALL else 1
+    rows, cells = height - n_axes, width - LABEL_CELLS
     if not snapshot.tracks or rows < 1 or cells < 4:
         text = "No track yet." if not snapshot.ended else "No track in this video."
         return [((text, "dim"),)]
-    last = max(snapshot.last_frame, snapshot.first_frame + 1)
-    first = snapshot.first_frame
-    marked = None if marked_frame is None else _cell(marked_frame, first, last, cells)
+    scale = window.scale(cells)
     shown_frame = snapshot.last_frame if marked_frame is None else marked_frame
-    nearest = sorted(snapshot.tracks, key=lambda track: _distance(track, shown_frame))[:rows]
+    centre = min(max(shown_frame, scale.left), scale.right)
+    tracks = [track for track in snapshot.tracks if _is_in(track, scale)]
+    nearest = sorted(tracks, key=lambda track: _distance(track, centre))[:rows]
+    marked = None if marked_frame is None else scale.column_of(marked_frame)
     lines: list[Line] = []
     for track in sorted(nearest, key=lambda track: (track.first_frame, track.track_id)):
         tone = track_tone(track.track_id)
         here = any(start <= shown_frame <= end for start, end in track.spans)
         label = f"#{track.track_id} {track.text or track.class_name}"
-        label_tone = f"{tone}!" if here else tone
         lines.append(
             (
-                (f"{cut(label, _LABEL_CELLS - 1):<{_LABEL_CELLS}}", label_tone),
-                *_bar_spans(track, first, last, cells, marked, tone),
+                (f"{cut(label, LABEL_CELLS - 1):<{LABEL_CELLS}}", f"{tone}!" if here else tone),
+                *_bar_spans(track, scale, marked, tone),
             )
         )
     lines += [()] * (rows - len(lines))
-    lines.append(_axis(first, last, cells, marked, marked_frame))
+    zoom = f" x{window.zoom:.0f}" if window.span is not None else ""
+    columns = _label_columns(scale, marked_frame, time_of)
+    lines.append(_axis(f"frame{zoom}", columns, cells, [grouped(f) for _, f, _ in columns]))
+    if n_axes > 1:
+        tenths = time_of(scale.right) - time_of(scale.left) < _TENTHS_MS
+        times = [media_time(time_of(frame), tenths=tenths) for _, frame, _ in columns]
+        n_hidden = len(tracks) - len(nearest)
+        hidden = f"+{n_hidden} track{'s' * (n_hidden > 1)}"
+        lines.append(_axis(hidden if n_hidden else "time", columns, cells, times))
     return lines
+
+
+def _is_in(track: TrackLife, scale: TimeScale) -> bool:
+    return track.first_frame <= scale.right and track.last_frame >= scale.left
 
 
 def _distance(track: TrackLife, frame: int) -> tuple[int, int, int]:
@@ -48,53 +74,48 @@ def _distance(track: TrackLife, frame: int) -> tuple[int, int, int]:
     return away, -track.last_frame, -track.n_seen
 
 
-def _bar_spans(
-    track: TrackLife, first: int, last: int, cells: int, marked: int | None, tone: str
-) -> list[Span]:
-    row = [" "] * cells
+def _bar_spans(track: TrackLife, scale: TimeScale, marked: int | None, tone: str) -> list[Span]:
+    row = ["·" if at % 8 == 0 else " " for at in range(scale.cells)]
+    tones = ["faint"] * scale.cells
     for start, end in track.spans:
-        for at in range(_cell(start, first, last, cells), _cell(end, first, last, cells) + 1):
-            row[at] = "━"
-    spans: list[Span] = []
-    for at, mark in enumerate(row):
-        if at == marked:
-            spans.append(("┃" if mark == " " else "╋", "warn!"))
-        elif spans and spans[-1][1] == (tone if mark == "━" else "faint"):
-            spans[-1] = (
-                spans[-1][0] + (mark if mark == "━" else "·" if at % 8 == 0 else " "),
-                spans[-1][1],
-            )
-        else:
-            spans.append(
-                (
-                    mark if mark == "━" else "·" if at % 8 == 0 else " ",
-                    tone if mark == "━" else "faint",
-                )
-            )
-    return spans
+        first = max(0, scale.column_of(start))
+        for at in range(first, min(scale.cells - 1, scale.last_column_of(end)) + 1):
+            row[at], tones[at] = "━", tone
+    if marked is not None and 0 <= marked < scale.cells:
+        row[marked] = "╋" if row[marked] == "━" else "┃"
+        tones[marked] = "warn!"
+    return [
+        ("".join(mark for mark, _ in cells), name)
+        for name, cells in groupby(zip(row, tones, strict=True), key=lambda cell: cell[1])
+    ]
 
 
-def _axis(first: int, last: int, cells: int, marked: int | None, marked_frame: int | None) -> Line:
-    left, right = grouped(first), grouped(last)
-    middle = cells - len(left) - len(right)
-    if marked is None or marked_frame is None or middle < 12:
-        return (
-            (f"{'frame':<{_LABEL_CELLS}}", "dim"),
-            (left, "dim"),
-            (" " * max(1, middle), ""),
-            (right, "dim"),
-        )
-    text = grouped(marked_frame)
-    at = max(1, min(middle - len(text) - 1, marked - len(left) - len(text) // 2))
-    return (
-        (f"{'frame':<{_LABEL_CELLS}}", "dim"),
-        (left, "dim"),
-        (" " * at, ""),
-        (text, "warn!"),
-        (" " * (middle - at - len(text)), ""),
-        (right, "dim"),
-    )
+def _label_columns(
+    scale: TimeScale, marked_frame: int | None, time_of: Callable[[int], int]
+) -> list[tuple[int, int, str]]:
+    """Return (column, frame, tone) of the axis's labels: the held frame, the ends, and between."""
+    most = max(len(grouped(scale.right)), len(media_time(time_of(scale.right), tenths=True)))
+    room = most + most // 2 + 2
+    wanted = [(0, scale.left, "dim"), (scale.cells - 1, scale.right, "dim")]
+    columns = range(room, scale.cells - room, room)
+    wanted += [(column, scale.frame_at(column), "dim") for column in columns]
+    if marked_frame is not None and scale.left <= marked_frame <= scale.right:
+        wanted.insert(0, (scale.column_of(marked_frame), marked_frame, "warn!"))
+    taken: list[tuple[int, int, str]] = []
+    for label in wanted:
+        if all(abs(label[0] - column) >= room for column, _, _ in taken):
+            taken.append(label)
+    return sorted(taken)
 
 
-def _cell(frame: int, first: int, last: int, cells: int) -> int:
-    return max(0, min(cells - 1, (frame - first) * cells // (last - first + 1)))
+def _axis(
+    name: str, columns: Sequence[tuple[int, int, str]], cells: int, texts: Sequence[str]
+) -> Line:
+    """Return a line with each text around its column, within the `cells` columns."""
+    spans: list[Span] = [(f"{name:<{LABEL_CELLS}}", "dim")]
+    end = 0
+    for (column, _, tone), text in zip(columns, texts, strict=True):
+        start = max(end, min(cells - len(text), column - len(text) // 2))
+        spans += [(" " * (start - end), ""), (text, tone)]
+        end = start + len(text)
+    return tuple(spans)

@@ -10,12 +10,19 @@ from textual.geometry import Region
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
+from console.tui.drawing.formatting import media_time
+from console.tui.drawing.frame_image import fitting
 from console.tui.screens.live import LiveTab
+from console.tui.screens.tracks import TracksTab
+from console.tui.view_models.live_stream import read_line
 from console.tui.widgets.canvas import Lines
-from console.tui.widgets.preview import Preview
+from console.tui.widgets.preview import BlockPicture, Preview
 from console.tui.widgets.table import Listing
+from console.tui.widgets.timeline import Timeline
+from console.tui.widgets.timeline_rendering import LABEL_CELLS
 from streamproc.contract.framing import frame_event, parse_events
 from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import notes
 
@@ -419,3 +426,117 @@ async def test_no_task_says_what_to_do(url: str) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("2")
         await until(pilot, lambda: "press o" in text_of(console.query_one("#preview Lines")))
+
+
+async def test_the_timeline_seeks_by_click_and_by_key_and_zooms(
+    console: ConsoleApp, script: Script
+) -> None:
+    frames = [line.frame for line in map(read_line, parse_events(script.log)) if line.frame]
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        timeline = console.query_one(Timeline)
+        await typed(pilot, console, "left", "left", "left")
+        columns = timeline.size.width - LABEL_CELLS
+        step = max(1, timeline.window.scale(columns).span // columns)
+        held = live(console).held
+        assert held is not None
+        wanted = 118
+        for _ in range(3):  # a column, or an event where that is more
+            before = [f for f in frames if f < wanted]
+            wanted = min([f for f in before if f >= wanted - step], default=before[-1])
+        assert held.line.frame == wanted
+        await pilot.press("l", "plus", "plus")
+        assert "frame x4" in text_of(timeline)
+        scale = timeline.window.scale(columns)
+        assert scale.span == timeline.window.n_frames // 4
+        assert scale.right == timeline.window.last  # the newest frame is followed
+        await typed(pilot, console, "shift+left", "shift+left")
+        scale = timeline.window.scale(columns)
+        assert scale.right < timeline.window.last
+        column = columns // 2
+        await pilot.click(timeline, offset=(1 + LABEL_CELLS + column, 0))
+        held = live(console).held
+        assert held is not None
+        assert held.line.frame == min(f for f in frames if f >= scale.frame_at(column))
+        assert timeline.window.scale(columns) == scale  # what was in sight stays
+        *_, axis, times = text_of(timeline).splitlines()
+        assert str(held.line.frame) in axis
+        assert media_time(held.line.time_ms or 0, tenths=True) in times
+        await typed(pilot, console, "minus", "minus", "minus")
+        assert timeline.window.span is None
+
+
+async def test_the_log_is_searched_forwards_and_back(console: ConsoleApp, script: Script) -> None:
+    lines = [read_line(event) for event in parse_events(script.log)]
+    wanted = '"FRAME_INDEX":4'
+    places = [i for i, line in enumerate(lines) if wanted.lower().encode() in line.data]
+    assert len(places) > 2
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await typed(pilot, console, "slash", *wanted, "enter")
+        for keys, number in ((), 1), (("n",), 2), (("N", "N"), len(places)), (("n",) * 3, 3):
+            await typed(pilot, console, *keys) if keys else await pilot.pause()
+            held = live(console).held
+            assert held is not None
+            assert held.line == lines[places[number - 1]]
+            assert f"{number} of {len(places)} matches in the {len(lines)} events" in head(console)
+        await typed(pilot, console, "slash", *["backspace"] * 20, *"no such", "enter")
+        await until(pilot, lambda: "has 'no such'" in notes(console))
+
+
+async def test_an_event_is_shown_as_formatted_json_and_copied(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        await typed(pilot, console, "comma", "v")
+        held = live(console).held
+        assert held is not None
+        shown = text_of(console.screen.query_one("#event-lines"))
+        assert json.loads(shown) == json.loads(held.line.data)
+        assert f"frame {held.line.frame}, 0:11." in str(
+            console.screen.query_one(".dialog-title").render()
+        )
+        await typed(pilot, console, "y", "escape")
+        assert console.clipboard == shown
+        await typed(pilot, console, "G", "v")
+        assert text_of(console.screen.query_one("#event-lines")) == "[DONE]"
+
+
+async def test_a_click_on_a_box_chooses_its_target_and_enter_opens_its_track(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await follow(pilot, console, script)
+        preview = console.query_one(Preview)
+        await until(pilot, lambda: preview.shown is not None)
+        shown = preview.shown
+        assert shown is not None
+        picture = preview.query_one(BlockPicture)
+        width, height = fitting(shown.width_px, shown.height_px, *picture.size)
+        left, top = (picture.size.width - width) // 2, (picture.size.height - height) // 2
+        listing = console.query_one("#targets", Listing)
+        for target in shown.targets:
+            x_px = target.roi.left + target.roi.width / 2
+            y_px = target.roi.top + target.roi.height / 2
+            around = [
+                one
+                for one in shown.targets
+                if one.roi.left <= x_px < one.roi.left + one.roi.width
+                and one.roi.top <= y_px < one.roi.top + one.roi.height
+            ]
+            if len(around) > 1:  # the smallest is met
+                continue
+            cell = (
+                left + int(x_px * width / shown.width_px),
+                top + int(y_px * height / shown.height_px),
+            )
+            await pilot.click(picture, offset=cell)
+            assert listing.key == str(target.track_id)
+            assert listing.has_focus
+        chosen = listing.key
+        await typed(pilot, console, "enter")
+        assert console.active == "tracks"
+        tracks = console.query_one(TracksTab)
+        assert tracks.place().text == f"task:{script.log_task}"
+        assert tracks.place().key in {f"{script.log_task}:{chosen}", None} or tracks.found
