@@ -35,6 +35,7 @@ from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, bindings, remapped, shown, without_conflicts
 from console.tui.messages import (
     CopyText,
+    EditText,
     LinkChanged,
     OpenSimilar,
     OpenTask,
@@ -45,7 +46,13 @@ from console.tui.messages import (
     StallChanged,
     SystemRead,
 )
-from console.tui.own_programs import NoProgramError, pager_command, run_on_file
+from console.tui.own_programs import (
+    NoProgramError,
+    editor_command,
+    pager_command,
+    read_bounded,
+    run_on_file,
+)
 from console.tui.remembered import Start
 from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
@@ -382,17 +389,40 @@ class ConsoleApp(CommandedApp):
         """Show the text in the user's pager; the console waits, and is drawn again afterwards."""
         try:
             command = pager_command(self.settings.environ, shutil.which)
+        except NoProgramError as exc:
+            self.notify(str(exc), title="No pager", severity="error")
+        else:
+            self._run_on_text(command, message.text, message.name)
+
+    def on_edit_text(self, message: EditText) -> None:
+        """Let the user edit the text in their editor, and hand it on."""
+        try:
+            command = editor_command(self.settings.environ)
+        except NoProgramError as exc:
+            self.notify(str(exc), title="No editor", severity="error")
+            return
+        text = self._run_on_text(command, message.text, message.name)
+        if text is not None:
+            message.edited(text)
+
+    def _run_on_text(self, command: list[str], text: str, name: str) -> str | None:
+        """Return what the file with the text has after the program; None if that failed."""
+        after: str | None = None
+        try:
             with TemporaryDirectory(prefix="framewire-") as folder:
-                path = Path(folder) / message.name
-                path.write_text(message.text, "utf-8")
+                path = Path(folder) / name
+                path.write_text(text, "utf-8")
                 with self.suspend():
                     failure = run_on_file(command, str(path))
-        except (NoProgramError, OSError) as exc:
+                if not failure:
+                    after = read_bounded(path)
+        except (OSError, ValueError) as exc:
             failure = str(exc)
         except SuspendNotSupported:
-            failure = "from a browser there is none"
+            failure = "from a browser no program can be started"
         if failure:
-            self.notify(failure, title="No pager", severity="error")
+            self.notify(failure, title="Not opened", severity="error")
+        return after
 
     def on_open_similar(self, message: OpenSimilar) -> None:
         if not _is_shown(message):

@@ -1,5 +1,6 @@
 """Textual messages: workers and widgets post them, handlers assign state, watchers draw it."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from textual.message import Message
@@ -188,6 +189,19 @@ class PageText(Message):
         super().__init__()
         self.text = text
         self.name = name
+
+
+class EditText(Message):
+    """Open `text` in the user's editor, as a file of this `name`.
+
+    `edited` receives what the file has afterwards; it is not called if no editor could be run.
+    """
+
+    def __init__(self, text: str, name: str, edited: Callable[[str], object]) -> None:
+        super().__init__()
+        self.text = text
+        self.name = name
+        self.edited = edited
 
 
 class OpenTrack(Message):

@@ -3,8 +3,10 @@
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
+MAX_BYTES: Final = 64 * 1024 * 1024
 _PAGERS: Final = ("less", "more")
 
 
@@ -40,6 +42,13 @@ def run_on_file(command: list[str], path: str) -> str:
     if done.returncode:
         return f"{command[0]} ended with status {done.returncode}"
     return ""
+
+
+def read_bounded(path: Path) -> str:
+    """Return the file's text; raises ValueError if it is longer than `MAX_BYTES`."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"the file has more than {MAX_BYTES} bytes")
+    return path.read_text("utf-8", "replace")
 
 
 def _words(name: str, value: str) -> list[str]:

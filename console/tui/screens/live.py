@@ -21,7 +21,15 @@ from console.tui.drawing.formatting import grouped, media_time
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
-from console.tui.messages import CopyText, FeedMoved, FeedNote, OpenTrack, PlaceChanged, TaskRead
+from console.tui.messages import (
+    CopyText,
+    FeedMoved,
+    FeedNote,
+    OpenTrack,
+    PageText,
+    PlaceChanged,
+    TaskRead,
+)
 from console.tui.screens.event import EventScreen
 from console.tui.screens.live_head import LiveHead
 from console.tui.screens.live_preview import LivePreview, Position
@@ -365,6 +373,14 @@ class LiveTab(Tab):
         self._match = (start, (note, "info"))
         self._seek.hold_byte(start)
         self._draw_head()
+
+    def action_page(self) -> None:
+        """Open the loaded events in the user's pager, a line of JSON each."""
+        self._hold_cursor()
+        held = self._seek.current()
+        if held is not None:
+            text = "\n".join(line.data.decode("utf-8", "replace") for line in held.lines)
+            self.post_message(PageText(text + "\n", f"{self.task_id}.jsonl"))
 
     def action_view(self) -> None:
         """Show the whole event as JSON."""

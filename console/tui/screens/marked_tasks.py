@@ -37,6 +37,9 @@ class MarkedTasks(Tab):
     def action_edit(self) -> None:
         self._on_selected(self.actions.edit)
 
+    def action_edit_text(self) -> None:
+        self._on_selected(lambda task_id: self.actions.edit(task_id, as_text=True))
+
     def action_mark(self) -> None:
         self.marking.toggle(self.selected)
         self.query_one(Listing).action_move(1)

@@ -17,10 +17,15 @@ from console.client.curl import curl
 from console.client.video_input import is_url, local_file, video_input
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.messages import CopyText
+from console.tui.messages import CopyText, EditText
 from console.tui.screens.dialog import Dialog
 from console.tui.screens.file_picker import PickFileScreen
 from console.tui.view_models import submit_form
+from console.tui.view_models.request_text import (
+    RequestTextError,
+    parse_request,
+    request_text,
+)
 from console.tui.view_models.submit_form import (
     FormError,
     FormValues,
@@ -33,6 +38,7 @@ from console.tui.widgets.field import Field
 from console.tui.widgets.step_editor import StepEditor
 
 _FRESH = FormValues(steps=(StepValues("detect"), StepValues("feature")))
+FILE_NAME = "request.json"
 _KINDS = ("detect", "ocr", "feature")
 
 
@@ -43,11 +49,21 @@ class SubmitScreen(Dialog[str | None]):
         Binding("ctrl+s", "submit", "Submit", priority=True),
         Binding("ctrl+o", "pick", "Choose a file", priority=True),
         Binding("ctrl+y", "copy", "Copy curl", priority=True),
+        Binding("ctrl+e", "edit_text", "Edit as JSON", priority=True),
         Binding("escape", "leave", "Close"),
     ]
 
-    def __init__(self, backend: ApiSession, request: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        backend: ApiSession,
+        request: Mapping[str, Any] | None = None,
+        *,
+        as_text: bool = False,
+    ) -> None:
+        """`as_text`: the request is opened in the user's editor at once."""
         super().__init__()
+        self._text = request_text(request) if as_text and request is not None else None
+        """A text to edit: the whole request, or one that was edited and is no request."""
         self._backend = backend
         self._values = _FRESH if request is None else read_body(request)
         self._models: dict[str, ModelResource] = {}
@@ -120,6 +136,8 @@ class SubmitScreen(Dialog[str | None]):
     def on_mount(self) -> None:
         self._read_models()
         self.query_one("#source", Field).focus_control()
+        if self._text is not None:
+            self.post_message(EditText(self._text, FILE_NAME, self._take_text))
 
     @work(exclusive=True, group="models")
     async def _read_models(self) -> None:
@@ -256,6 +274,50 @@ class SubmitScreen(Dialog[str | None]):
         source = self.query_one("#source", Field).value
         path = None if is_url(source) else local_file(source)
         self.app.push_screen(PickFileScreen(Path.cwd() if path is None else path.parent), picked)
+
+    def action_edit_text(self) -> None:
+        """Edit the request as JSON in the user's editor; the form takes what comes back."""
+        text = self._text
+        if text is None:
+            if not self._models:  # their schemas tell numbers from words
+                self._say("The models are not read yet.")
+                return
+            values = self._typed()
+            url, _ = self._video(values.source)
+            try:
+                body = build_body(values, {"type": "video_url", "url": url}, self._models)
+            except FormError as exc:
+                self._place(exc.errors)
+                return
+            text = request_text(body)
+        self.post_message(EditText(text, FILE_NAME, self._take_text))
+
+    async def _take(self, values: FormValues) -> None:
+        """Show these values in the form."""
+        self._values = values
+        self._clear_errors()
+        for name, value in (
+            ("source", values.source),
+            ("mode", values.mode),
+            ("value", values.value),
+            ("start", values.start),
+            ("end", values.end),
+            ("unit", values.unit),
+            ("most", values.max_frames),
+            ("hint", values.hint),
+        ):
+            self.query_one(f"#{name}", Field).value = value
+        await self._show_steps(values.steps)
+
+    def _take_text(self, text: str) -> None:
+        try:
+            values = read_body(parse_request(text))
+        except RequestTextError as exc:
+            self._text = text
+            self._say(f"{exc}; ctrl+e opens the text again.")
+            return
+        self._text = None
+        self.call_later(self._take, values)
 
     def action_copy(self) -> None:
         about = "It reads the key from $FRAMEWIRE_KEY."

@@ -49,13 +49,16 @@ class TaskActions:
     def submit(self) -> None:
         self._open_form()
 
-    def edit(self, task_id: str) -> None:
-        """Open the submit form with the task's request: at once, if that was read."""
+    def edit(self, task_id: str, *, as_text: bool = False) -> None:
+        """Open the submit form with the task's request: at once, if that was read.
+
+        `as_text`: in the user's editor, as JSON, before the form.
+        """
         request = self._requests.get(task_id)
         if request is None:
-            self._run(self._edit(task_id))
+            self._run(self._edit(task_id, as_text=as_text))
         else:
-            self._open_form(request)
+            self._open_form(request, as_text=as_text)
 
     def cancel(self, task_id: str) -> None:
         """Ask for confirmation, then cancel."""
@@ -158,13 +161,15 @@ class TaskActions:
             return False
         return True
 
-    async def _edit(self, task_id: str) -> None:
+    async def _edit(self, task_id: str, *, as_text: bool) -> None:
         request = await self._request(task_id)
         if request is not None:
-            self._open_form(request)
+            self._open_form(request, as_text=as_text)
 
-    def _open_form(self, request: dict[str, Any] | None = None) -> None:
-        self._host.app.push_screen(SubmitScreen(self._backend, request), self._submitted)
+    def _open_form(self, request: dict[str, Any] | None = None, *, as_text: bool = False) -> None:
+        self._host.app.push_screen(
+            SubmitScreen(self._backend, request, as_text=as_text), self._submitted
+        )
 
     async def _copy_curl(self, task_id: str) -> None:
         request = await self._request(task_id)

@@ -79,7 +79,7 @@ def dialog_text(console: ConsoleApp) -> str:
 
 
 @pytest.mark.parametrize(
-    "action", ["c", "r", "e", "x", "y", "Y", "equals_sign", "space", "v", "enter"]
+    "action", ["c", "r", "e", "E", "x", "y", "Y", "equals_sign", "space", "v", "enter"]
 )
 async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(  # noqa: C901 - a case for each action
     console: ConsoleApp, script: Script, action: str
@@ -107,7 +107,7 @@ async def test_an_action_after_a_move_is_about_the_row_that_the_move_led_to(  # 
                     assert wanted in dialog_text(console)
                     assert ("Cancel" if action == "c" else "again") in dialog_text(console)
                     await pilot.press("escape")
-                case "e":
+                case "e" | "E":  # no editor is set, which is said
                     await until(pilot, lambda: isinstance(console.screen, SubmitScreen))
                     source = console.screen.query_one("#source Input", Input).value
                     assert source == requests[wanted]["input"][0]["url"]
@@ -144,7 +144,7 @@ def test_every_action_on_a_task_is_tried_after_every_move() -> None:
         for key in TASKS
         if key.action not in elsewhere and not key.action.startswith(("next_", "resize("))
     }
-    assert about_a_task == {"c", "r", "e", "x", "y", "Y", "equals_sign", "space", "v"}
+    assert about_a_task == {"c", "r", "e", "E", "x", "y", "Y", "equals_sign", "space", "v"}
 
 
 @pytest.mark.parametrize("action", ["m", "y", "enter"])
@@ -176,7 +176,7 @@ async def test_an_action_after_a_move_is_about_that_track(
                     await typed(pilot, console, "3")
 
 
-@pytest.mark.parametrize("action", ["y", "Y", "space", "comma"])
+@pytest.mark.parametrize("action", ["y", "Y", "v", "space", "comma"])
 async def test_an_action_after_a_move_in_the_log_is_about_that_event(
     console: ConsoleApp, script: Script, action: str
 ) -> None:
@@ -198,6 +198,10 @@ async def test_an_action_after_a_move_in_the_log_is_about_that_event(
                     assert f"offset={events[place].start}&" in f"{console.clipboard}&".replace(
                         "'", "&"
                     )
+                case "v":
+                    title = str(console.screen.query_one(".dialog-title").render())
+                    assert f"at byte {events[place].start:,}".replace(",", " ") in title
+                    await pilot.press("escape")
                 case "space":  # the move held the event, and space returns to live
                     assert held is None
                 case "comma":
@@ -361,7 +365,7 @@ async def test_a_read_only_console_changes_nothing_and_says_so(url: str, script:
         await shown(pilot, console, script)
         assert "read-only" in text_of(console.query_one("#topbar"))
         names = {key.keys for keys in KEYS.values() for key in keys if key.changes}
-        assert names == {"n", "c", "r", "e", "equals_sign"}
+        assert names == {"n", "c", "r", "e", "E", "equals_sign"}
         for tab in "1234":
             for key in sorted(names):
                 await typed(pilot, console, tab, key, "y")
