@@ -90,7 +90,7 @@ async def tracks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await pilot.press(*["down"] * 3)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
     await pilot.press("m")
-    await until(pilot, lambda: tab.search is not None and tab.search.is_similarity and tab.found)
+    await until(pilot, lambda: tab.search is not None and tab.search.is_by_likeness and tab.found)
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
 
 
