@@ -143,3 +143,13 @@ async def test_a_stalled_stream_says_for_how_long_and_why(url: str, script: Scri
         assert "stalled 20 s: no chunk from its worker" in text_of(head)
         script.answers["system"]["workers"][0]["alive"] = False
         await until(pilot, lambda: "stalled 20 s: no worker alive" in text_of(head))
+
+
+async def test_the_header_below_a_dialog_goes_on(console: ConsoleApp, script: Script) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        bar = console.query_one("#topbar")
+        await until(pilot, lambda: "ready" in text_of(bar))
+        await pilot.press("question_mark")
+        assert len(console.screen_stack) == 2
+        script.answers["system"]["workers"][0]["alive"] = False
+        await until(pilot, lambda: "no worker" in text_of(bar))
