@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -75,11 +76,12 @@ class WatchedConsole(ConsoleApp):
     def push_screen(  # type: ignore[override] # one of its overloads
         self, screen: Any, callback: Callable[[Any], object] | None = None, **options: Any
     ) -> Any:
-        def answered(answer: Any) -> None:
+        async def answered(answer: Any) -> None:
             if answer and isinstance(screen, ConfirmScreen):
                 self.confirmed.update(_named(screen))
-            if callback is not None:
-                callback(answer)
+            done = None if callback is None else callback(answer)
+            if isawaitable(done):
+                await done
 
         if isinstance(screen, SubmitScreen):
             send = screen._send
