@@ -23,6 +23,7 @@ ROLES = frozenset({"worker", "archive", "index"})
 LAG_TITLES = {
     "framewire-worker": "tasks to do",
     "framewire-archive": "archive behind",
+    "framewire-audit": "audit behind",
     "framewire-index": "index behind",
 }
 WORKER_COLUMNS = (
