@@ -8,7 +8,8 @@ as no field.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from streamproc.source.video.bits import BitReader, skip_scaling_lists
+from streamproc.source.video.bits import BitReader
+from streamproc.source.video.h264_sequence import read_head
 
 HEAD_BYTES: Final = 4096
 _SLICES: Final = (1, 5)
@@ -16,7 +17,6 @@ _SPS: Final = 7
 _PPS: Final = 8
 _SLICE_HEAD_BYTES: Final = 64
 _SET_BYTES: Final = 512
-WITH_CHROMA: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
 class _Sequence(NamedTuple):
@@ -125,34 +125,10 @@ class Fields:
             return
 
     def _read_sequence(self, data: bytes) -> None:
-        bits = BitReader(data)
-        profile = bits.read(8)
-        bits.read(16)
-        number = bits.unsigned()
-        separate_planes = False
-        if profile in WITH_CHROMA:
-            chroma = bits.unsigned()
-            separate_planes = chroma == 3 and bool(bits.read(1))
-            bits.unsigned()
-            bits.unsigned()
-            bits.read(1)
-            if bits.read(1):
-                skip_scaling_lists(bits, 8 if chroma != 3 else 12)
-        frame_num_bits = bits.unsigned() + 4
-        order = bits.unsigned()
-        if order == 0:
-            bits.unsigned()
-        elif order == 1:
-            bits.read(1)
-            bits.signed()
-            bits.signed()
-            for _ in range(min(bits.unsigned(), 255)):
-                bits.signed()
-        bits.unsigned()
-        bits.read(1)
-        bits.unsigned()
-        bits.unsigned()
-        self._sequences[number] = _Sequence(frame_num_bits, not bits.read(1), separate_planes)
+        head = read_head(BitReader(data))
+        self._sequences[head.number] = _Sequence(
+            head.frame_num_bits, not head.is_frames_only, head.has_separate_planes
+        )
 
 
 def _with_lengths(data: bytes, n_bytes: int) -> Iterator[bytes]:

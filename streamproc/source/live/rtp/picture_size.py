@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from streamproc.source.video.bits import BitReader, skip_scaling_lists
-from streamproc.source.video.h264_fields import WITH_CHROMA
+from streamproc.source.video.bits import BitReader
+from streamproc.source.video.h264_sequence import read_head
 
 MAX_PIXELS_A_SIDE: Final = 65_536
 _SET_BYTES: Final = 1024
@@ -32,40 +32,15 @@ def _possible(size: Size) -> Size | None:
 
 
 def _h264(bits: BitReader) -> Size:
-    profile = bits.read(8)
-    bits.read(16)
-    bits.unsigned()
-    chroma, has_planes = 1, False
-    if profile in WITH_CHROMA:
-        chroma = bits.unsigned()
-        has_planes = chroma == 3 and bool(bits.read(1))
-        bits.unsigned()
-        bits.unsigned()
-        bits.read(1)
-        if bits.read(1):
-            skip_scaling_lists(bits, 8 if chroma != 3 else 12)
-    bits.unsigned()
-    order = bits.unsigned()
-    if order == 0:
-        bits.unsigned()
-    elif order == 1:
-        bits.read(1)
-        bits.signed()
-        bits.signed()
-        for _ in range(min(bits.unsigned(), 255)):
-            bits.signed()
-    bits.unsigned()
-    bits.read(1)
-    width = 16 * (bits.unsigned() + 1)
-    rows = bits.unsigned() + 1
-    frames_only = bits.read(1)
-    height = 16 * rows * (2 - frames_only)
-    if not frames_only:
+    head = read_head(bits)
+    n_fields = 1 if head.is_frames_only else 2
+    width, height = 16 * head.width, 16 * head.rows * n_fields
+    if not head.is_frames_only:
         bits.read(1)
     bits.read(1)
     if bits.read(1):
-        unit_x = 2 if chroma in {1, 2} and not has_planes else 1
-        unit_y = (2 if chroma == 1 and not has_planes else 1) * (2 - frames_only)
+        unit_x = 2 if head.chroma in {1, 2} and not head.has_separate_planes else 1
+        unit_y = (2 if head.chroma == 1 and not head.has_separate_planes else 1) * n_fields
         left, right, top, bottom = (bits.unsigned() for _ in range(4))
         width -= unit_x * (left + right)
         height -= unit_y * (top + bottom)
