@@ -22,7 +22,12 @@ class Piece(NamedTuple):
 
 
 class NalCodec(Protocol):
-    """What differs between the two codecs. `nal` is a NAL unit of at least three bytes."""
+    """What differs between the two codecs. `nal` is a NAL unit of at least three bytes.
+
+    `needed_sets`: the types of the parameter sets without which nothing can be decoded.
+    """
+
+    needed_sets: frozenset[int]
 
     def unpack(self, payload: memoryview) -> Iterator[Piece]:
         """Yield the pieces of a payload. Raises `ValueError` if it is malformed."""
@@ -40,6 +45,8 @@ class NalCodec(Protocol):
 
 
 class H264:
+    needed_sets = frozenset({7, 8})
+
     def unpack(self, payload: memoryview) -> Iterator[Piece]:
         kind = payload[0] & 31
         if 1 <= kind <= 23:
@@ -65,10 +72,12 @@ class H264:
 
     def set_kind(self, nal: bytes) -> int | None:
         kind = nal[0] & 31
-        return kind if kind in {7, 8} else None
+        return kind if kind in self.needed_sets else None
 
 
 class H265:
+    needed_sets = frozenset({32, 33, 34})
+
     def unpack(self, payload: memoryview) -> Iterator[Piece]:
         if len(payload) < 3:
             raise ValueError("a payload without content")
@@ -94,7 +103,7 @@ class H265:
 
     def set_kind(self, nal: bytes) -> int | None:
         kind = nal[0] >> 1 & 63
-        return kind if kind in {32, 33, 34} else None
+        return kind if kind in self.needed_sets else None
 
 
 def _aggregated(payload: memoryview, at: int) -> Iterator[Piece]:

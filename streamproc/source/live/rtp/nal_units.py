@@ -22,7 +22,8 @@ class NalUnits:
     """Collects the packets of one picture after the other; at most `MAX_BYTES` of one.
 
     A keyframe without parameter sets gets the newest ones: of the session description, or those
-    that came between the pictures.
+    that came between the pictures. While there are none, decoding cannot begin at it: it is no
+    keyframe.
     """
 
     def __init__(self, codec: NalCodec, parameter_sets: tuple[bytes, ...]) -> None:
@@ -71,11 +72,12 @@ class NalUnits:
             self._damage()
         missing = self._take_sets()
         head = b""
-        if self._is_key:
+        is_key = self._is_key and self._codec.needed_sets <= self._sets.keys()
+        if is_key:
             head = b"".join(_START_CODE + nal for kind in missing for nal in self._sets[kind])
         found = None
         if self._has_picture or self._is_damaged:
-            found = Picture(head + bytes(self._data), self._is_key, self._is_damaged)
+            found = Picture(head + bytes(self._data), is_key, self._is_damaged)
         self._follows_loss = self._follows_loss and found is None
         self._data = bytearray()
         self._has_picture = self._is_key = self._is_damaged = False

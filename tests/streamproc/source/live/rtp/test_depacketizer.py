@@ -106,6 +106,15 @@ def test_lost_packets_never_give_a_wrong_picture(codec: str, seed: int, rate: fl
     assert all(picture in good for picture in decoded(codec, coded(units)))
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_keyframe_whose_parameter_sets_never_came_is_none(codec: str) -> None:
+    source = muxed(codec)
+    packets = rtp_only(source)
+    sets = next(n for n, packet in enumerate(packets) if not packet[1] & 128)
+    units = admitted(depacketized(source.track, packets[sets + 1 :]))
+    assert tuple(decoded(codec, coded(units))) == source.pictures[GOP:]
+
+
 def test_a_loss_between_pictures_spares_the_keyframe_after_it() -> None:
     """Only whole pictures are missing: decoding goes on with the keyframe, not a GOP later."""
     source = muxed("h264")
