@@ -19,8 +19,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer
 
-from api.contract.resources import SystemResource, TaskResource
-from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
 from console.printable import printable
@@ -58,7 +56,7 @@ from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
-from console.tui.screens.system import FAILURES, SystemTab
+from console.tui.screens.system import SystemTab, read_service
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_jumps import TaskJumps
 from console.tui.screens.tasks import TasksTab
@@ -280,25 +278,24 @@ class ConsoleApp(CommandedApp):
         while True:
             if self.active != "system":  # that tab reads it more often, and posts it
                 try:
-                    system = await self.backend.ask(calls.system())
-                    failed = await self.backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
-                    self._take_system(system, failed.data)
+                    self._take_service(await read_service(self.backend))
                 except ConsoleError:
                     self.health = Health()
             await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
 
     def on_system_read(self, message: SystemRead) -> None:
         if _is_shown(message):
-            self._take_system(message.system, message.failures)
+            self._take_service(message)
 
     def on_stall_changed(self, message: StallChanged) -> None:
         if not _is_shown(message):
             return
         self.alerts.take_stall(message.task_id, message.why)
 
-    def _take_system(self, system: SystemResource, failures: Sequence[TaskResource]) -> None:
+    def _take_service(self, read: SystemRead) -> None:
+        system = read.system
         self.health = health_of(system)
-        self.alerts.take(system, failures)
+        self.alerts.take(system, read.failures)
         for bar in self.query(TopBar):  # there is none during shutdown
             if self.backend.endpoint.project is None:
                 bar.project = system.project
@@ -308,9 +305,7 @@ class ConsoleApp(CommandedApp):
             widget.health = health
 
     def _count_alerts(self) -> None:
-        for bar in (
-            self.screen_stack[0].query(TopBar) if self.screen_stack else ()
-        ):  # dialogs have none
+        for bar in self.query(TopBar):  # there is none during shutdown
             bar.n_unseen = self.alerts.book.n_unseen
 
     def _ring(self, text: str) -> None:

@@ -40,6 +40,13 @@ _EMPTY = {
 """What a list without rows says once the api has answered."""
 
 
+async def read_service(backend: ApiSession) -> SystemRead:
+    """Read the service's state and the latest failed tasks; raises ConsoleError."""
+    system = await backend.ask(calls.system())
+    failed = await backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
+    return SystemRead(system, tuple(failed.data))
+
+
 class SystemTab(Tab):
     """System tab; polls the api while it is shown."""
 
@@ -117,12 +124,9 @@ class SystemTab(Tab):
             self._hurry.clear()
             pause_s = self._poll_s
             try:
-                system = await self.backend.ask(calls.system())
-                failed = await self.backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
+                self.post_message(await read_service(self.backend))
             except ConsoleError:
                 pause_s = max(pause_s, self.backend.link.pause_s)
-            else:
-                self.post_message(SystemRead(system, tuple(failed.data)))
             try:
                 await asyncio.wait_for(self._hurry.wait(), pause_s)
             except TimeoutError:
