@@ -13,6 +13,7 @@ import time
 from functools import cache
 from typing import Any, Final
 
+from streamproc.source.errors import SourceTimeoutError, SourceUnreachableError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.transfer_rate import Pace
 
@@ -119,6 +120,30 @@ def connect(
         except (OSError, ValueError) as exc:
             failure = exc
     raise failure
+
+
+def dial(
+    host: str,
+    addresses: list[str],
+    port: int,
+    timeout_s: float,
+    interrupt: Interrupt,
+    *,
+    is_tls: bool,
+    ca_file: str | None = None,
+) -> socket.socket:
+    """Connect to a host at one of its addresses, with errors that name it.
+
+    Raises `SourceTimeoutError`, `SourceUnreachableError` (its cause tells more), or the interrupt's
+    error.
+    """
+    try:
+        return connect(addresses, port, host if is_tls else None, timeout_s, interrupt, ca_file)
+    except (OSError, ValueError) as exc:
+        interrupt.raise_if_set()
+        if isinstance(exc, TimeoutError):
+            raise SourceTimeoutError(f"{host} did not accept a connection in time") from exc
+        raise SourceUnreachableError(f"{host} cannot be reached") from exc
 
 
 def hang_up(one: socket.socket) -> None:

@@ -123,28 +123,21 @@ class Fetcher:
             timeout_s=min(policy.connect_timeout_s, self.remaining_s()),
             interrupt=self.interrupt,
         )
-        tls_name = host if parts.scheme == "https" else None
-        connected = self._connect(host, port, tls_name, addresses)
+        is_tls = parts.scheme == "https"
+        connected = self._connect(host, port, addresses, is_tls=is_tls)
         answer = Answer(self, connected, host)
-        default_port = 443 if tls_name else 80
+        default_port = 443 if is_tls else 80
         login = basic_authorization(parts)
         headers = headers if login is None else {**headers, "Authorization": login}
         answer.request(port, default_port, request_target(parts), headers)
         return answer
 
-    def _connect(
-        self, host: str, port: int, tls_name: str | None, addresses: list[str]
-    ) -> Connection:
+    def _connect(self, host: str, port: int, addresses: list[str], *, is_tls: bool) -> Connection:
         timeout_s = min(self._policy.connect_timeout_s, self.remaining_s())
-        try:
-            plain = connection.connect(
-                addresses, port, tls_name, timeout_s, self.interrupt, self._policy.ca_file
-            )
-        except (OSError, ValueError) as exc:
-            self.interrupt.raise_if_set()
-            if isinstance(exc, TimeoutError):
-                raise SourceTimeoutError(f"{host} did not accept a connection in time") from exc
-            raise SourceUnreachableError(f"{host} cannot be reached") from exc
+        ca_file = self._policy.ca_file
+        plain = connection.dial(
+            host, addresses, port, timeout_s, self.interrupt, is_tls=is_tls, ca_file=ca_file
+        )
         return Connection(plain, self._pace)
 
     def header_timeout_s(self) -> float:

@@ -320,22 +320,19 @@ def _dial(url: RtspUrl, policy: FetchPolicy, interrupt: Interrupt) -> socket.soc
         url.host, url.port, policy, timeout_s=policy.connect_timeout_s, interrupt=interrupt
     )
     try:
-        connected = connection.connect(
+        connected = connection.dial(
+            url.host,
             addresses,
             url.port,
-            url.host if url.is_tls else None,
             policy.connect_timeout_s,
             interrupt,
-            policy.ca_file,
+            is_tls=url.is_tls,
+            ca_file=policy.ca_file,
         )
-    except (OSError, ValueError) as exc:
-        interrupt.raise_if_set()
-        if isinstance(exc, ssl.SSLCertVerificationError):
-            raise SourceUnreachableError(
-                f"{url.host} has a TLS certificate that is not trusted"
-            ) from exc
-        if isinstance(exc, TimeoutError):
-            raise SourceTimeoutError(f"{url.host} did not accept a connection in time") from exc
-        raise SourceUnreachableError(f"{url.host} cannot be reached") from exc
+    except SourceUnreachableError as exc:
+        if isinstance(exc.__cause__, ssl.SSLCertVerificationError):
+            why = f"{url.host} has a TLS certificate that is not trusted"
+            raise SourceUnreachableError(why) from exc.__cause__
+        raise
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected

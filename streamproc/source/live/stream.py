@@ -8,20 +8,17 @@ iterator ends by the error that ends the source. Not thread-safe: one thread rea
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from streamproc.source.errors import SourceError, SourceTimeoutError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.live.media_clock import Captured, MediaClock, WallClock
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.rtp.depacketizer import AccessUnit
-from streamproc.source.live.rtp.keyframe_gate import KeyframeGate, OnLoss
+from streamproc.source.live.rtp.keyframe_gate import KEYFRAME_TIMEOUT_S, KeyframeGate, OnLoss
 from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.rtsp.sdp import Track
 from streamproc.source.live.session import Session
-
-KEYFRAME_TIMEOUT_S: Final = 30.0
-"""A session that sends pictures, but none that can be decoded for this long, is lost."""
 
 
 class Connected(NamedTuple):

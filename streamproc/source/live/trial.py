@@ -5,7 +5,6 @@ No picture is decoded: what is reported is read from the stream's headers.
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
@@ -14,12 +13,9 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.media_clock import MAX_CLOCK_ERROR_S
 from streamproc.source.live.rtp.depacketizer import AccessUnit
-from streamproc.source.live.rtp.keyframe_gate import KeyframeGate
+from streamproc.source.live.rtp.keyframe_gate import KEYFRAME_TIMEOUT_S, KeyframeGate
 from streamproc.source.live.rtsp.url import Credentials, RtspUrl
 from streamproc.source.live.session import Session, open_session
-
-KEYFRAME_TIMEOUT_S: Final = 30.0
-"""Longest wait for the first keyframe: some cameras send one in 10 s or more."""
 
 
 class TrialReport(msgspec.Struct, frozen=True):

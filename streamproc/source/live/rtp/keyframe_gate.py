@@ -1,8 +1,12 @@
 """Which pictures a decoder gets: from a keyframe on, and none that builds on a missing one."""
 
 from enum import Enum
+from typing import Final
 
 from streamproc.source.live.rtp.depacketizer import AccessUnit
+
+KEYFRAME_TIMEOUT_S: Final = 30.0
+"""Longest wait for a keyframe that can be decoded: some cameras send one in 10 s or more."""
 
 
 class OnLoss(Enum):
