@@ -3,17 +3,16 @@
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
-from typing import Any
 
 import av
 import numpy as np
 
 from streamproc.source.live.rtsp.sdp import CODECS
+from tests.live.muxer import rtp_muxer
 
 N_BITS = 8
 N_PICTURES = 1 << N_BITS
 _BLOCK = 16
-_ENCODERS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg"}
 _NAMES = {codec: name for name, codec in CODECS.items()}
 
 
@@ -45,15 +44,6 @@ class Clip:
         return replace(self, pictures=tuple(kept))
 
 
-class _Sink:
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.packets.append(bytes(data))
-        return len(data)
-
-
 @cache
 def clip(
     codec: str = "h264",
@@ -64,23 +54,13 @@ def clip(
     n_pictures: int = 100,
 ) -> Clip:
     """Make a clip whose picture n shows the number n."""
-    options = {
-        "h264": {"g": str(gop), "bf": "0", "preset": "ultrafast", "sc_threshold": "0"},
-        "hevc": {"preset": "ultrafast", "x265-params": f"log-level=none:bframes=0:keyint={gop}"},
-        "mjpeg": {"huffman": "default"},
-    }[codec]
-    sink = _Sink()
-    with av.open(sink, "w", format="rtp", options={"packetsize": "1200"}) as container:
-        stream: Any = container.add_stream(_ENCODERS[codec], rate=fps, options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.thread_count = 1
+    with rtp_muxer(codec, size, fps=fps, gop=gop, packet_bytes=1200) as (sent, container, stream):
         for number in range(n_pictures):
             frame = _picture(number, size).reformat(format=stream.pix_fmt)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    packets = [packet for packet in sink.packets if not 192 <= packet[1] <= 223]
+    packets = [packet for packet in sent if not 192 <= packet[1] <= 223]
     pictures = [tuple(p[12:] for p in group) for _, group in groupby(packets, lambda p: p[4:8])]
     assert len(pictures) == n_pictures
     return Clip(codec, size, fps, gop, tuple(pictures))

@@ -87,6 +87,11 @@ def test_completions_keep_what_was_typed() -> None:
     assert completed("zz", NAMES) == "zz"
 
 
+def line(text: str) -> tuple[str, ...]:
+    """Return the keys that run a command of the command line."""
+    return (":", *text, "enter")
+
+
 def said(console: ConsoleApp) -> list[str]:
     return [note.message for note in console._notifications]
 
@@ -101,28 +106,15 @@ async def test_a_command_after_another_holds_when_they_are_typed_in_one_go(
     console = keeping(url, tmp_path)
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await typed(
-            pilot,
-            console,
-            ":",
-            *"tracks",
-            "enter",
-            ":",
-            *"columns",
-            " ",
-            *"class",
-            "enter",
-            "1",
-            "y",
-        )
+        await typed(pilot, console, *line("tracks"), *line("columns class"), "1", "y")
         assert console.query_one(TracksTab).columns == ("class",)
         assert console.clipboard == listed(console)[0]
-        await typed(pilot, console, ":", *"themw", "enter")
+        await typed(pilot, console, *line("themw"))
         assert isinstance(console.screen, CommandScreen)
         assert "did you mean 'theme'" in str(console.screen.query_one("#wrong").render())
         await typed(pilot, console, "escape", ":", *"the", "tab", *"framewire-l", "tab", "enter")
         assert console.theme == "framewire-light"
-        await typed(pilot, console, ":", *"help", "enter", "escape", "3", ":", "escape", "1", "y")
+        await typed(pilot, console, *line("help"), "escape", "3", ":", "escape", "1", "y")
         assert console.clipboard == listed(console)[0]
 
 
@@ -132,28 +124,14 @@ async def test_a_view_is_saved_shown_and_kept_for_the_next_start(
     console = keeping(url, tmp_path)
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await typed(
-            pilot,
-            console,
-            "/",
-            *"vtest",
-            "enter",
-            "s",
-            "S",
-            "f",
-            ":",
-            *"save",
-            " ",
-            *"mine",
-            "enter",
-        )
-        await typed(pilot, console, "escape", "3", ":", *"view", " ", *"mine", "enter")
+        await typed(pilot, console, "/", *"vtest", "enter", "s", "S", "f", *line("save mine"))
+        await typed(pilot, console, "escape", "3", *line("view mine"))
         assert console.active == "tasks"
         place = console.query_one(TasksTab).place()
         assert (place.text, place.sort, len(place.statuses)) == ("vtest", ("status", True), 3)
         await typed(pilot, console, "backspace")
         assert console.active == "tracks"
-        await typed(pilot, console, ":", *"save", " ", *"mine", "enter", ":", *"view mine", "enter")
+        await typed(pilot, console, *line("save mine"), *line("view mine"))
         assert console.active == "tracks"  # it was saved anew, as one of Tracks
     again = keeping(url, tmp_path)
     assert again.memory.view("mine") == View(tab="tracks")
@@ -166,7 +144,7 @@ async def test_what_is_left_is_restored_and_what_a_person_wrote_comes_first(
     console = keeping(url, tmp_path)
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await typed(pilot, console, "]", "]", ":", *"columns source status", "enter", "ctrl+t", "3")
+        await typed(pilot, console, "]", "]", *line("columns source status"), "ctrl+t", "3")
         post_keys(console, "q")
         await until(pilot, lambda: console._exit)
     theme = console.theme
@@ -236,7 +214,7 @@ async def test_the_last_letters_of_an_id_are_enough(console: ConsoleApp, script:
         wanted = listed(console)[3]
         await typed(pilot, console, ":", *"task ", *wanted[-6:], "enter")
         assert console.query_one(LiveTab).task_id == wanted
-        await typed(pilot, console, ":", *"task QQQQQQ", "enter")
+        await typed(pilot, console, *line("task QQQQQQ"))
         await until(pilot, lambda: "no task ends with 'QQQQQQ'" in said(console))
 
 
@@ -273,7 +251,7 @@ async def test_a_context_is_another_api_and_no_request_is_about_the_old_ones_tas
         await until(pilot, lambda: live.snapshot.offset == len(script.log))
         old_backend = console.backend
         # Keys that are typed in one go with the switch are about the new api.
-        await typed(pilot, console, "1", "down", ":", *"ctx prod", "enter", "2", "1")
+        await typed(pilot, console, "1", "down", *line("ctx prod"), "2", "1")
         n_old = len(script.requests)
         await until(pilot, lambda: len(listed(console)) == len(there.tasks()))
         second = there.tasks()[1]["id"]
@@ -303,7 +281,7 @@ async def test_a_request_on_its_way_while_the_context_changes_is_not_shown(
         script.hold = threading.Event()
         n_asked = len(script.requests)
         await until(pilot, lambda: len(script.requests) > n_asked)
-        await typed(pilot, console, ":", *"ctx prod", "enter")
+        await typed(pilot, console, *line("ctx prod"))
         script.hold.set()
         await until(pilot, lambda: len(listed(console)) == len(there.tasks()))
         await pilot.pause()
@@ -316,11 +294,11 @@ async def test_a_context_without_its_key_changes_nothing(
     console = with_context(url, other[1])
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await typed(pilot, console, ":", *"ctx broken", "enter", "down", "y")
+        await typed(pilot, console, *line("ctx broken"), "down", "y")
         assert console.clipboard == listed(console)[1]
         (note,) = [n for n in console._notifications if n.severity == "error"]
         assert note.message == "context broken: NO_SUCH_KEY is not set"
-        await typed(pilot, console, ":", *"ctx", "enter")
+        await typed(pilot, console, *line("ctx"))
         assert "broken, prod" in said(console)
         assert not other[0].requests
 
@@ -334,7 +312,7 @@ async def test_the_monkeys_keys_around_a_switch_reach_no_wrong_api(
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
         first = listed(console)[0]
-        post_keys(console, "c", "y", ":", *"ctx prod", "enter", "c", "y", "enter", "c")
+        post_keys(console, "c", "y", *line("ctx prod"), "c", "y", "enter", "c")
         await until(pilot, lambda: console._sent_s is None and not console._held_keys)
         await until(pilot, lambda: len(listed(console)) == len(there.tasks()))
         changed = [path for method, path, _ in script.requests if method != "GET"]

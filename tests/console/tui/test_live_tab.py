@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import media_time
-from console.tui.drawing.frame_image import fitting
+from console.tui.drawing.frame_image import Shown, fitting
 from console.tui.screens.live import LiveTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.live_stream import read_line
@@ -59,15 +59,20 @@ async def test_a_followed_task_is_shown_whole(console: ConsoleApp, script: Scrip
         assert "[DONE]" in events
 
 
+async def pictured(pilot: Any, console: ConsoleApp) -> tuple[Preview, Shown]:
+    """Return the preview, and what it shows once it does."""
+    preview = console.query_one(Preview)
+    await until(pilot, lambda: preview.shown is not None)
+    assert preview.shown is not None
+    return preview, preview.shown
+
+
 async def test_the_preview_shows_the_frame_with_boxes_and_ids(
     console: ConsoleApp, script: Script
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await follow(pilot, console, script)
-        preview = console.query_one(Preview)
-        await until(pilot, lambda: preview.shown is not None)
-        shown = preview.shown
-        assert shown is not None
+        preview, shown = await pictured(pilot, console)
         assert [target.track_id for target in shown.targets]
         picture = preview.query_one("BlockPicture")
         ids = [str(target.track_id) for target in shown.targets]
@@ -402,8 +407,7 @@ async def test_an_unknown_task_is_said_plainly(console: ConsoleApp) -> None:
 async def test_targets_light_up_their_box(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await follow(pilot, console, script)
-        preview = console.query_one(Preview)
-        await until(pilot, lambda: preview.shown is not None)
+        preview, _ = await pictured(pilot, console)
         console.query_one("#targets", Listing).focus()
         await pilot.press("down")
         await until(pilot, lambda: preview._chosen is not None)
@@ -508,10 +512,7 @@ async def test_a_click_on_a_box_chooses_its_target_and_enter_opens_its_track(
 ) -> None:
     async with console.run_test(size=SIZE) as pilot:
         await follow(pilot, console, script)
-        preview = console.query_one(Preview)
-        await until(pilot, lambda: preview.shown is not None)
-        shown = preview.shown
-        assert shown is not None
+        preview, shown = await pictured(pilot, console)
         picture = preview.query_one(BlockPicture)
         width, height = fitting(shown.width_px, shown.height_px, *picture.size)
         left, top = (picture.size.width - width) // 2, (picture.size.height - height) // 2

@@ -11,15 +11,10 @@ import numpy as np
 
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtsp.sdp import CODECS, Track
+from tests.live.muxer import rtp_muxer
 
 GOP = 10
 FPS = 15
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg"}
-_OPTIONS = {
-    "h264": {"g": str(GOP), "bf": "0", "preset": "ultrafast", "sc_threshold": "0"},
-    "hevc": {"preset": "ultrafast", "x265-params": f"log-level=none:bframes=0:keyint={GOP}"},
-    "mjpeg": {"huffman": "default"},
-}
 
 
 @dataclass(frozen=True)
@@ -33,17 +28,6 @@ class Muxed:
     slices: int = 1
 
 
-class _Sink:
-    """What the muxer writes, packet by packet."""
-
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.packets.append(bytes(data))
-        return len(data)
-
-
 @cache
 def muxed(
     codec: str,
@@ -54,14 +38,11 @@ def muxed(
     options: tuple[tuple[str, str], ...] = (),
 ) -> Muxed:
     """Encode moving noise and pack it; `is_global`: parameter sets are in the track only."""
-    sink = _Sink()
-    with av.open(sink, "w", format="rtp", options={"packetsize": "300"}) as container:
-        stream: Any = container.add_stream(
-            ENCODERS[codec], rate=FPS, options={**_OPTIONS[codec], **dict(options)}
-        )
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.thread_count = 1
+    with rtp_muxer(codec, size, fps=FPS, gop=GOP, packet_bytes=300, options=dict(options)) as (
+        packets,
+        container,
+        stream,
+    ):
         if is_global:
             stream.codec_context.flags |= av.codec.context.Flags.global_header
         sent = []
@@ -78,7 +59,7 @@ def muxed(
     payload_type = 26 if codec == "mjpeg" else 96
     assert codec in CODECS.values()
     track = Track(codec, payload_type, 90_000, "", sets)
-    return Muxed(track, tuple(sink.packets), tuple(pictures), size)
+    return Muxed(track, tuple(packets), tuple(pictures), size)
 
 
 def decoded(codec: str, units: Iterable[bytes]) -> list[str]:
