@@ -1,4 +1,4 @@
-"""Faust's Kafka transport with a fetch wait of 0.3 s, and with failed commits retried.
+"""Faust's Kafka transport: a fetch waits 0.3 s, refused commits are retried, seeks miss no record.
 
 Faust lets a fetch wait 1.5 s for records and has no setting for it. After a rebalance, the fetch
 for the former partitions must return before one for the new partitions is sent. For that time all
@@ -7,6 +7,10 @@ tasks of the group would stop, including the task of a killed worker.
 Faust also marks an offset as committed even if a rebalance rejected the commit. Records redelivered
 from there would then be acknowledged without a commit, and the group's lag would remain until a new
 record arrives.
+
+After a rebalance, Faust seeks to the committed offsets, because a fetch that was under way may have
+returned records that nobody took. aiokafka leaves a partition without a committed offset where it
+is, which is behind such records: they would not be read before the next rebalance.
 """
 
 from collections.abc import Mapping
@@ -24,6 +28,13 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - read once, at the start
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        uncommitted = [place for place, offset in committed.items() if not offset]
+        if uncommitted:
+            await self.seek_to_beginning(*uncommitted)
+        return committed
 
 
 class _Consumer(driver.Consumer):
