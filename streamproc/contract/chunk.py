@@ -12,6 +12,9 @@ from msgspec import UNSET, UnsetType
 from streamproc.contract.decoding import json_decoder
 
 FinishReason = Literal["stop", "max_frames", "error", "cancelled"]
+GapReason = Literal["source_lost", "worker_lost", "discontinuity", "overload"]
+DropReason = Literal["sampling", "overload", "late", "damaged", "undecodable"]
+"""Why a received frame of a live source was not processed."""
 
 CHUNK_OBJECT = "mm.pipeline.chunk"
 RESULT_OBJECT = "mm.pipeline.result"
@@ -43,6 +46,24 @@ class Target(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     feature: str | UnsetType = UNSET
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """Time without frames before this one; `reason` is a `GapReason`, or one of a later version."""
+
+    reason: str
+    seconds: float
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What happened to a live source: `state` is `lost`, `code` why.
+
+    `attempts`: to connect since then.
+    """
+
+    state: str
+    code: str
+    attempts: int
+
+
 class StreamInfo(msgspec.Struct, frozen=True):
     """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start.
 
@@ -52,6 +73,14 @@ class StreamInfo(msgspec.Struct, frozen=True):
     `sample_aspect_ratio`: [width, height] of a pixel, absent for square pixels. `frame_size`:
     [width, height] in pixels of this frame, if it differs from the source's first frame. Targets
     are always in pixels of the first frame's size.
+
+    Only of live sources, where `total_frames` is None:
+    `captured_at`: when the frame was captured, RFC 3339 in UTC with milliseconds, by `clock`: that
+    of the `source`, or that of the `server` when the frame arrived. `lag_ms`: from then to this
+    chunk. `size`: [width, height] in pixels; the targets of this frame and of later ones are in
+    it. `clock` and `size` are in the first chunk, and in each that changes them. `gap`: in the
+    first chunk after a time without frames. `source`: this chunk is a notice, without a frame, and
+    repeats the last `frame_index`.
     """
 
     frame_index: int
@@ -65,6 +94,17 @@ class StreamInfo(msgspec.Struct, frozen=True):
     sample_aspect_ratio: tuple[int, int] | UnsetType = UNSET
     frame_size: tuple[int, int] | UnsetType = UNSET
     frame_index_is_estimate: bool | UnsetType = UNSET
+    captured_at: str | UnsetType = UNSET
+    clock: str | UnsetType = UNSET
+    lag_ms: int | UnsetType = UNSET
+    size: tuple[int, int] | UnsetType = UNSET
+    gap: Gap | UnsetType = UNSET
+    source: Notice | UnsetType = UNSET
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether this chunk tells of a live source, and of no frame."""
+        return self.source is not UNSET
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -84,7 +124,8 @@ class Usage(msgspec.Struct, frozen=True):
     """The cost of a task.
 
     `decoded_frames + failed_frames + undecoded_frames` is every frame of the range that was
-    reached; sampling skipped `skipped_frames` of them.
+    reached; sampling skipped `skipped_frames` of them. `dropped`: of a live source, the received
+    frames that were not processed, by `DropReason`.
     """
 
     processed_frames: int
@@ -92,6 +133,7 @@ class Usage(msgspec.Struct, frozen=True):
     decoded_frames: int | UnsetType = UNSET
     failed_frames: int | UnsetType = UNSET
     skipped_frames: int | UnsetType = UNSET
+    dropped: dict[str, int] | UnsetType = UNSET
 
 
 class ChunkError(msgspec.Struct, frozen=True):

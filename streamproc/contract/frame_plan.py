@@ -12,7 +12,7 @@ class FramePlan(msgspec.Struct, frozen=True):
 
     sampling: Sampling
     range: FrameRange
-    max_frames: int
+    max_frames: int | None
 
 
 _DECODER = msgspec.json.Decoder(FramePlan)
@@ -53,4 +53,5 @@ def expected_frames(plan: FramePlan, total_frames: int | None, fps: float | None
         n_frames = -(-n_frames // plan.sampling.value)
     elif fps:
         n_frames = min(n_frames, n_frames * plan.sampling.value / fps)
-    return min(plan.max_frames, max(1, round(n_frames)))
+    n_frames = max(1, round(n_frames))
+    return n_frames if plan.max_frames is None else min(plan.max_frames, n_frames)

@@ -192,6 +192,26 @@ class DeadLetter(msgspec.Struct, frozen=True):
     position: int = -1
 
 
+class LiveSourceState(msgspec.Struct, frozen=True):
+    """A live source at a worker's heartbeat.
+
+    `state`: `connecting` before its first frame, then `live` or `lost`, since `since_ms`; `code` is
+    why it is not live. `reconnects`: sessions after the first. `fps`: processed frames per second
+    over about ten seconds. `lag_ms`: of the last frame. `keyframe_interval_s`: between the last two
+    keyframes. Times are Unix ms.
+    """
+
+    task: str
+    state: str
+    since_ms: int
+    code: str | None = None
+    reconnects: int = 0
+    last_frame_ms: int | None = None
+    fps: float = 0.0
+    lag_ms: int | None = None
+    keyframe_interval_s: float | None = None
+
+
 class WorkerBeat(msgspec.Struct, frozen=True):
     """A worker's heartbeat; `fps`: frames processed per second over about ten seconds.
 
@@ -200,6 +220,9 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     `waiting_for_store`: number of tasks that wait outside of the slots because S3 is unavailable.
     `device` is the one that computes. `device_fault`: why the worker computes nothing.
     `cpu_percent`: CPU time of the worker's process since the heartbeat before, 100 is one core.
+    `live_slots` and `live_busy` are as `slots` and `busy`, for live tasks alone, `live` are the
+    sources of those. `dropped`: frames of live tasks that were not processed, by
+    `chunk.DropReason`, since the process started. `sources`: names of the sources that it knows.
     """
 
     worker: str
@@ -222,6 +245,11 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     waiting_for_store: int = 0
     device_fault: str | None = None
     cpu_percent: float | None = None
+    live_slots: int = 0
+    live_busy: int = 0
+    live: tuple[LiveSourceState, ...] = ()
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
 
 CONSUMER_KEY = "consumer/"

@@ -68,19 +68,35 @@ class Step(msgspec.Struct, frozen=True):
     when: When | None = None
 
 
+class LiveOptions(msgspec.Struct, frozen=True):
+    """How a live source is read.
+
+    `on_loss`: leave out what a lost packet damaged up to the next keyframe, or decode it.
+    `max_lag_s`: decoding that is further behind continues at the newest keyframe. `give_up_s`: a
+    source that has been away for so long ends the task; None: it is tried for ever.
+    """
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    on_loss: Literal["skip", "conceal"] = "skip"
+    max_lag_s: float = 2.0
+    give_up_s: float | None = None
+
+
 class TaskSpec(msgspec.Struct, frozen=True):
     """Everything that a worker needs of a task's request.
 
-    `stream`: number of the video stream in its file; None: the default or largest one.
-    `precision`: in which this machine's models compute; None: that of the provider.
+    `max_frames` None: no limit, only for a live source. `stream`: number of the video stream in
+    its file; None: the default or largest one. `precision`: in which this machine's models compute;
+    None: that of the provider. `live` is set if, and only if, the source is live.
     """
 
     source: SourceRef
     steps: tuple[Step, ...]
     sampling: Sampling = Sampling()
     range: FrameRange = FrameRange()
-    max_frames: int = DEFAULT_MAX_FRAMES
+    max_frames: int | None = DEFAULT_MAX_FRAMES
     model_hint: str | None = None
     providers: tuple[str, ...] = ("local",)
     stream: int | None = None
     precision: Precision | None = None
+    live: LiveOptions | None = None

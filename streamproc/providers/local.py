@@ -92,7 +92,7 @@ class LocalEngine:
         pool: Executor,
         *,
         tracking: TrackParameters,
-        max_frames: int,
+        max_frames: int | None,
         include_vector: bool,
         depth: int,
         state: bytes | None,

@@ -11,6 +11,7 @@ import zstandard
 from api.http.pagination import decode_cursor, encode_cursor
 from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import decode_audit, encode_audit
+from streamproc.contract.chunk import decode_chunk, encode_chunk
 from streamproc.contract.framing import frame_event
 from streamproc.contract.object_keys import Final, SegmentInfo
 from streamproc.contract.records import (
@@ -149,6 +150,7 @@ FORMATS: dict[str, Format] = {
         values.CONTINUE, encode_task_message, decode_task_message, msgspec.msgpack.decode
     ),
     "claim": packed(values.CLAIM, Claim),
+    "chunk": in_json(values.CHUNK, encode_chunk, decode_chunk),
     "chunk_messages": in_json(_messages(), _encode_messages, _decode_messages),
     "vectors": Format(values.VECTORS, encode_vectors, decode_vectors, msgspec.msgpack.decode),
     "cancel_requested": packed(values.CANCEL_REQUESTED, CancelRequested),

@@ -3,6 +3,19 @@
 from api.http.pagination import AuditCursor, SortedTaskCursor, TaskCursor, TrackCursor, UsageCursor
 from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import AuditRecord
+from streamproc.contract.chunk import (
+    CHUNK_OBJECT,
+    Chunk,
+    ChunkError,
+    Delta,
+    Gap,
+    Notice,
+    Result,
+    Roi,
+    StreamInfo,
+    Target,
+    Usage,
+)
 from streamproc.contract.object_keys import Final, SegmentInfo
 from streamproc.contract.records import (
     Attempt,
@@ -14,6 +27,7 @@ from streamproc.contract.records import (
     FoldPoint,
     KeyEnd,
     KeyUse,
+    LiveSourceState,
     Project,
     ProjectKey,
     ProjectLimits,
@@ -25,7 +39,15 @@ from streamproc.contract.records import (
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.stored_request import StoredRequest
-from streamproc.contract.task_spec import FrameRange, Sampling, SourceRef, Step, TaskSpec, When
+from streamproc.contract.task_spec import (
+    FrameRange,
+    LiveOptions,
+    Sampling,
+    SourceRef,
+    Step,
+    TaskSpec,
+    When,
+)
 from streamproc.providers.local import AnnouncedStream, LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import VectorEntry
@@ -54,11 +76,59 @@ SPEC = TaskSpec(
     ),
     sampling=Sampling("interval", 12.0),
     range=FrameRange(1.5, 9.25, "seconds"),
-    max_frames=600,
+    max_frames=None,
     model_hint="cloud",
     providers=("local", "cloud"),
     stream=1,
     precision="f32",
+    live=LiveOptions("udp", "conceal", 1.5, 3600.0),
+)
+CHUNK = Chunk(
+    id=TASK,
+    object=CHUNK_OBJECT,
+    stream_info=StreamInfo(
+        frame_index=120,
+        total_frames=None,
+        decoded_frames=100,
+        dropped_frames=110,
+        fps=23.976,
+        elapsed_ms=5123,
+        time_s=5.005,
+        total_frames_is_estimate=True,
+        sample_aspect_ratio=(4, 3),
+        frame_size=(640, 480),
+        frame_index_is_estimate=True,
+        captured_at="2026-01-01T00:00:05.005Z",
+        clock="source",
+        lag_ms=157,
+        size=(1280, 720),
+        gap=Gap("source_lost", 22.3),
+        source=Notice("lost", "source_timeout", 3),
+    ),
+    delta=Delta(
+        (
+            Result(
+                0,
+                (
+                    Target(
+                        track_id=7,
+                        class_name="person",
+                        confidence=0.75,
+                        roi=Roi(1, 2, 30, 40),
+                        text="GATE 7",
+                        text_confidence=0.5,
+                        feature_digest="sha256:" + "78" * 32,
+                        feature="AAECAw==",
+                    ),
+                ),
+            ),
+        )
+    ),
+    finish_reason="error",
+    model="cloud",
+    provider="local",
+    usage=Usage(11, 4321, 100, 2, 89, {"sampling": 89, "overload": 21}),
+    error=ChunkError("source_lost", "The camera is away."),
 )
 ATTEMPT = Attempt("cloud", "upstream_unavailable", "the upstream answered with status 503")
 CLAIM = Claim(
@@ -133,6 +203,23 @@ WORKER_BEAT = WorkerBeat(
     waiting_for_store=1,
     device_fault="GPU: nanodet-g@1.1.0/network gives values that are not finite",
     cpu_percent=187.5,
+    live_slots=8,
+    live_busy=1,
+    live=(
+        LiveSourceState(
+            task=TASK,
+            state="lost",
+            since_ms=1767225599000,
+            code="source_timeout",
+            reconnects=3,
+            last_frame_ms=1767225598000,
+            fps=4.9,
+            lag_ms=157,
+            keyframe_interval_s=2.0,
+        ),
+    ),
+    dropped={"sampling": 89, "overload": 21},
+    sources=("gate",),
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",

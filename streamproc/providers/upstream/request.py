@@ -30,7 +30,7 @@ def public_request(
         "type": "video_url",
         "url": url,
         "sampling": _sampling(spec.sampling),
-        "max_frames": spec.max_frames,
+        **({} if spec.max_frames is None else {"max_frames": spec.max_frames}),
     }
     wanted = _range(spec.range)
     if wanted is not None:

@@ -11,7 +11,10 @@ ALL = FramePlan(Sampling("interval", 1), FrameRange(), 3000)
 
 
 def plan(
-    mode: str = "fps", value: float = 1.0, frames: FrameRange | None = None, most: int = 3000
+    mode: str = "fps",
+    value: float = 1.0,
+    frames: FrameRange | None = None,
+    most: int | None = 3000,
 ) -> FramePlan:
     return FramePlan(Sampling(mode, value), frames or FrameRange(), most)  # type: ignore[arg-type]
 
@@ -24,6 +27,7 @@ def plan(
         (plan(value=50), 795),
         (plan("interval", 4), 199),
         (plan("interval", 1, most=10), 10),
+        (plan("interval", 1, most=None), 795),
         (plan("interval", 1, FrameRange(10, 20)), 100),
         (plan("interval", 1, FrameRange(700, unit="frames")), 95),
         (plan("interval", 1, FrameRange(900, unit="frames")), 1),
