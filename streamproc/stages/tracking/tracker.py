@@ -19,7 +19,7 @@ import numpy.typing as npt
 from streamproc.stages.tracking.association import Indices, overlaps
 from streamproc.stages.tracking.class_voting import ClassGroups
 from streamproc.stages.tracking.detections import Detections, unit
-from streamproc.stages.tracking.kalman import POSITION, Motion, centre_form
+from streamproc.stages.tracking.kalman import POSITION, VELOCITY, Motion, centre_form
 from streamproc.stages.tracking.matching import matched
 from streamproc.stages.tracking.parameters import TrackParameters
 from streamproc.stages.tracking.state import STATE_VERSION, TrackerState, TrackTable
@@ -74,6 +74,19 @@ class Tracker:
         named = self._table.ids > 0
         ids, classes = self._table.ids[named].tolist(), self._table.classes[named].tolist()
         return dict(zip(ids, classes, strict=True))
+
+    def resize(self, old: tuple[int, int], new: tuple[int, int]) -> None:
+        """Adopt another size (width, height) of the frames.
+
+        Tracks keep their place in the picture. If its shape is another one, their place is unknown:
+        they are dropped.
+        """
+        if old[0] * new[1] != old[1] * new[0]:
+            self._forget(np.ones(len(self._table), np.bool_))
+            return
+        factor = new[0] / old[0]
+        self._table.kinematics[:, : VELOCITY + 1] *= factor
+        self._table.kinematics[:, VELOCITY + 1 :] *= factor * factor
 
     def update(
         self,
