@@ -37,6 +37,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     suite.run("hour", "--minutes", "2")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
     suite.run("bombs", "--at-once", "2")
+    suite.run("lanes", "--seconds", "3")
     suite.run("ocr", str(SIGNS), "--every", "4")
     suite.run("quality", "--short")
     suite.leave_out(("frame_cost", "tenants", "broker_kill", *LONG_ALONE), "part of the long form")
@@ -56,6 +57,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("hour")
     suite.run("sandbox", str(clip))
     suite.run("bombs")
+    suite.run("lanes")
     suite.run("ocr", str(SIGNS))
     suite.run("quality")
     for name in LONG_ALONE:

@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -35,6 +34,7 @@ from streamproc.worker.dispatcher import Dispatch
 from streamproc.worker.faust_app import TaskStream
 from streamproc.worker.frame_rate import FrameCounter
 from streamproc.worker.heartbeats import BEAT_S, Heartbeats
+from streamproc.worker.perception_pool import PerceptionPool
 from streamproc.worker.reports import Reports, now_ms
 from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.slice_runner import SliceRunner
@@ -62,7 +62,7 @@ class Worker:
         self._stream: TaskStream | None = None
         started_ms = now_ms()
         n_threads = (os.cpu_count() or 2) + 1
-        self._pool = ThreadPoolExecutor(n_threads, "perceive")
+        self._pool = PerceptionPool(n_threads)
         compiled = settings.compile_cache_dir
         self._model_cache = ModelCache(
             Registry(settings.models_dir), None if compiled is None else CompileCache(compiled)
@@ -76,7 +76,7 @@ class Worker:
         self._engines = Engines(
             settings,
             self._model_cache,
-            self._pool,
+            self._pool.batch,
             uploads,
             depth=_FRAMES_AHEAD * n_threads,
         )
@@ -220,7 +220,7 @@ class Worker:
     def _close(self) -> None:
         self._sessions.close()
         self._dispatch.close()
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown()
         self._cancels.close()
         self._readers.close()
         self._writer.close(10.0)
