@@ -4,9 +4,25 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from streamproc.contract.chunk import Target
+from streamproc.contract.chunk import Gap, Target
 from streamproc.contract.records import TrackVector
 from streamproc.source.types import FrameCounts
+
+
+class LiveMark(msgspec.Struct, frozen=True):
+    """Where and when a live frame was captured, and what was left out so far.
+
+    `captured_wall_s`, `arrival_wall_s`: seconds since 1970; captured by the source's own clock if
+    `is_source_clock`, else equal to the arrival. `size`: [width, height] in pixels. `dropped`: the
+    task's frames that were received and not processed, by `chunk.DropReason`.
+    """
+
+    captured_wall_s: float
+    is_source_clock: bool
+    arrival_wall_s: float
+    size: tuple[int, int]
+    gap: Gap | None = None
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class FrameResult(msgspec.Struct, frozen=True):
@@ -17,6 +33,7 @@ class FrameResult(msgspec.Struct, frozen=True):
     `total_is_exact`: `total_frames` was counted, or is not known to be an estimate.
     `sample_aspect`, `frame_size`: as in `StreamInfo`, None where it has UNSET.
     `index_is_exact`: `frame_index` was counted, not derived from the time.
+    `live`: only of a live source.
     """
 
     frame_index: int
@@ -31,6 +48,16 @@ class FrameResult(msgspec.Struct, frozen=True):
     sample_aspect: tuple[int, int] | None = None
     frame_size: tuple[int, int] | None = None
     index_is_exact: bool = True
+    live: LiveMark | None = None
+
+
+class SourceNotice(msgspec.Struct, frozen=True):
+    """A live source is lost: why, after how many attempts, and for how long there was no frame."""
+
+    state: str
+    code: str
+    n_attempts: int
+    away_s: float
 
 
 class EndOfStream(msgspec.Struct, frozen=True):
@@ -54,7 +81,7 @@ class Engine(Protocol):
     def checkpoints_every_chunk(self) -> bool:
         """Whether `state` is small enough to store with every chunk, not only a slice's last."""
 
-    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+    def next(self, timeout_s: float) -> FrameResult | SourceNotice | EndOfStream | None:
         """Return the next item, None if none arrived in time.
 
         Raises `TaskFailedError` if the task cannot continue.

@@ -28,9 +28,10 @@ from streamproc.contract.fold import Fold
 from streamproc.contract.framing import DONE, frame_event
 from streamproc.contract.records import ChunkRecord, Claim, Submitted, encode_vectors
 from streamproc.errors import LogUnavailableError, TaskFailedError, UploadsUnavailableError
-from streamproc.providers.engine import EndOfStream, Engine, FrameResult
+from streamproc.providers.engine import EndOfStream, Engine, FrameResult, SourceNotice
 from streamproc.source.types import FrameCounts
 from streamproc.worker.checkpoint import Checkpoint, encode_checkpoint
+from streamproc.worker.live_fields import LiveFields, of_notice, repeated
 from streamproc.worker.task_log import LogWriter, Pending
 from streamproc.worker.task_state import TaskState
 
@@ -73,8 +74,11 @@ class Session:
         self._now_ms = now_ms
         self._started_ms = task_state.started_ms if task_state.started_ms is not None else now_ms()
         last_frame = max(task_state.fold.last_frame, 0)
-        self._info = task_state.info() or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
+        last = task_state.info()
+        self._info = last or StreamInfo(last_frame, None, 0, 0, 0.0, 0)
         self._counts: FrameCounts | None = None
+        self._live = LiveFields(last)
+        self._dropped: dict[str, int] | UnsetType = UNSET
         self.cursor = Cursor(-1, 0, 0, -1)
         self.finished = False
         self._is_saved = True
@@ -153,15 +157,25 @@ class Session:
             if isinstance(item, EndOfStream):
                 self._end(writer, pending, item)
                 break
-            if item is not None:
+            if isinstance(item, SourceNotice):
+                self._notify(writer, pending, item)
+            elif item is not None:
                 n_frames += 1
                 on_frame()
                 self._emit(writer, pending, item, last=last)
-                if pending.failed:
-                    raise LogUnavailableError("a chunk was not acknowledged")
-            if last and (self._is_saved or leaving or late_s >= _GRACE_S):
+            if pending.failed:
+                raise LogUnavailableError("a chunk was not acknowledged")
+            if last and (self._ends_anywhere or leaving or late_s >= _GRACE_S):
                 break
         return n_frames
+
+    @property
+    def _ends_anywhere(self) -> bool:
+        """Whether a slice may end here: what follows the last checkpoint is not computed again.
+
+        What a live source gave since then is never computed again: it is read from the log.
+        """
+        return self._is_saved or self.submitted.spec.live is not None
 
     def finish(
         self,
@@ -176,10 +190,10 @@ class Session:
         """
         elapsed_ms = self._elapsed_ms()
         chunk = self._chunk(
-            msgspec.structs.replace(self._info, elapsed_ms=elapsed_ms),
+            msgspec.structs.replace(repeated(self._info), elapsed_ms=elapsed_ms),
             (),
             reason,
-            usage=Usage(self.cursor.seq, elapsed_ms, *(self._counts or (UNSET, UNSET, UNSET))),
+            usage=self._usage(elapsed_ms),
             error=UNSET if error is None else error,
         )
         start = self.cursor.off
@@ -229,6 +243,9 @@ class Session:
             frame_index_is_estimate=UNSET if item.index_is_exact else True,
         )
         self._counts = item.counts
+        if item.live is not None:
+            self._info = self._live.of_frame(self._info, item.live, self._now_ms())
+            self._dropped = item.live.dropped
         chunk = self._chunk(self._info, (Result(0, item.targets),), None)
         value = frame_event(encode_chunk(chunk), self.cursor.off)
         self._append(
@@ -241,6 +258,17 @@ class Session:
             ckpt=self._checkpoint() if self._is_saved else None,
             vectors=encode_vectors(item.vectors) if item.vectors else None,
         )
+
+    def _notify(self, writer: LogWriter, pending: Pending, notice: SourceNotice) -> None:
+        """Append a notice: a chunk without a frame. It is not counted as a processed one.
+
+        There is none before the first frame: a source that never gave one fails its task.
+        """
+        if self.cursor.seq == 0:
+            return
+        info = of_notice(self._info, notice, self._elapsed_ms())
+        value = frame_event(encode_chunk(self._chunk(info, (), None)), self.cursor.off)
+        self._append(writer, pending, "notice", value, frame=-1, pts=-1)
 
     def _chunk(
         self,
@@ -264,6 +292,10 @@ class Session:
             error=error,
         )
 
+    def _usage(self, elapsed_ms: int) -> Usage:
+        decoded, failed, skipped = self._counts or (UNSET, UNSET, UNSET)
+        return Usage(self.cursor.seq, elapsed_ms, decoded, failed, skipped, self._dropped)
+
     def _append(
         self,
         writer: LogWriter,
@@ -277,12 +309,14 @@ class Session:
         vectors: bytes | None = None,
     ) -> None:
         cursor = self.cursor
+        # A notice has the number of the chunk before: numbers count the processed frames.
+        seq = cursor.seq - 1 if kind == "notice" else cursor.seq
         record = ChunkRecord(
             task=self.submitted.task,
             project=self.submitted.project,
             kind="terminal" if kind == "terminal" else "chunk",
             epoch=cursor.epoch,
-            seq=cursor.seq,
+            seq=seq,
             off=cursor.off,
             frame=frame,
             pts=pts,
@@ -294,7 +328,7 @@ class Session:
         writer.append(record, self.submitted.partition, pending)
         self.n_records += 1
         cursor.off += len(value)
-        cursor.seq += 1
+        cursor.seq = seq + 1
         cursor.last_frame = max(cursor.last_frame, frame)
 
     def _checkpoint(self) -> bytes:
@@ -318,7 +352,7 @@ class NullEngine:
     pin = ""
     checkpoints_every_chunk = False
 
-    def next(self, timeout_s: float) -> FrameResult | EndOfStream | None:
+    def next(self, timeout_s: float) -> FrameResult | SourceNotice | EndOfStream | None:
         raise TaskFailedError("internal_error", f"nothing to wait {timeout_s:g} s for")
 
     def state(self) -> bytes:

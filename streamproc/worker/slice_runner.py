@@ -364,11 +364,11 @@ def _checkpoint(taken: ClaimedSlice, reader: LogReader) -> Checkpoint | None:
     """Return the last accepted checkpoint; None: restart, without output up to the log's end."""
     submitted, task_state = taken.submitted, taken.task_state
     if task_state.ckpt is None and task_state.fold.ckpt_position is not None:
-        record = reader.record_at(
-            submitted.partition, task_state.fold.ckpt_position, submitted.task
-        )
-        if record is not None:
-            task_state.restore_checkpoint(record)
+        start = task_state.fold.ckpt_position
+        # What a live source gave since the checkpoint is in the log alone.
+        end = taken.message.point.position if task_state.is_live else start + 1
+        records = reader.read(submitted.partition, start, end, submitted.task)
+        task_state.restore_checkpoint([*records])
     if task_state.ckpt is None:
         return None
     try:

@@ -262,13 +262,6 @@ class LogReader:
         for record in self.read(partition, task_state.fold.position, until, submitted.task):
             task_state.take(record)
 
-    def record_at(self, partition: int, position: int, task: str) -> ChunkRecord | None:
-        """Return the task's record at one offset, None if it no longer exists."""
-        for record in self.read(partition, position, position + 1, task):
-            if record.position == position:
-                return record
-        return None
-
     def close(self) -> None:
         self._consumer.close()
 

@@ -13,7 +13,8 @@ This also holds for a claim that reaches the log long after its message was ackn
 that it fences ranks higher. The rules are sans-IO: `TaskState` receives records, others read them.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ ALONE_FROM = 2
 """Workers lost by a slice, from which on it runs alone."""
 MAX_LOST_ALONE = 3
 """Workers lost by a slice that ran alone in them, after which its task is ended."""
+MAX_SINCE_CHECKPOINT = 4096
+"""Events of a live task that are kept for a replay: over a minute of them at 60 per second."""
 
 
 def submission(message: TaskMessage) -> Submitted:
@@ -118,12 +121,15 @@ class TaskState:
     pin: bytes | None = None
     started_ms: int | None = None
     last_chunk: bytes | None = None
+    is_live: bool = False
+    since_ckpt: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_SINCE_CHECKPOINT))
+    """Of a live task: the log's events after the last checkpoint, as far as they were read."""
 
     @classmethod
     def at(cls, message: TaskMessage) -> "TaskState":
         """Return the state before the records that must be read for `message`."""
         point: FoldPoint = message.point
-        task_state = cls(Fold.at(point))
+        task_state = cls(Fold.at(point), is_live=submission(message).spec.live is not None)
         if isinstance(message, Continue):
             task_state.last_claim = message.claim
             task_state.started_ms = message.started_ms
@@ -145,13 +151,33 @@ class TaskState:
             self.ckpt = record.ckpt or self.ckpt
             self.pin = record.pin or self.pin
             self.last_chunk = record.value
+            if record.ckpt is not None:
+                self.since_ckpt.clear()
+            elif self.is_live:
+                self.since_ckpt.append(record.value)
         return verdict
 
-    def restore_checkpoint(self, record: ChunkRecord) -> None:
-        """Use the record of the last checkpoint if no later one was read."""
-        self.ckpt = self.ckpt or record.ckpt
-        if self.last_chunk is None and record.end == self.fold.next_off:
-            self.last_chunk = record.value
+    def restore_checkpoint(self, records: Sequence[ChunkRecord]) -> None:
+        """Use the last checkpoint's record, the first of these, if no later one was read.
+
+        `records`: all of the task from there up to what was read already, claims too.
+        """
+        if self.ckpt is not None or not records:
+            return
+        first, *others = records
+        if first.ckpt is None:
+            return
+        before = TaskState(
+            Fold(first.position + 1, first.epoch, first.end, first.seq + 1, first.frame),
+            last_chunk=first.value,
+            is_live=True,
+        )
+        for record in others:
+            before.take(record)
+        self.ckpt = first.ckpt
+        self.since_ckpt = deque([*before.since_ckpt, *self.since_ckpt], MAX_SINCE_CHECKPOINT)
+        if self.last_chunk is None and before.fold.next_off == self.fold.next_off:
+            self.last_chunk = before.last_chunk
 
     @property
     def rank(self) -> Rank:

@@ -3,7 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from streamproc.providers.engine import EndOfStream, FrameResult
+import msgspec
+from msgspec import UNSET
+
+from streamproc.contract.chunk import Gap, Notice, StreamInfo, decode_chunk
+from streamproc.contract.framing import parse_events
+from streamproc.contract.task_spec import LiveOptions
+from streamproc.providers.engine import EndOfStream, FrameResult, LiveMark, SourceNotice
 from streamproc.source.types import FrameCounts
 from streamproc.worker.session import Session
 from tests.streamproc.memory_log import SUBMITTED, MemoryLog, task_state_of
@@ -109,3 +115,117 @@ def test_a_slice_that_gives_way_ends_with_its_next_frame_and_a_checkpoint() -> N
     assert run(log, Script(2, 3, 4), giving_way=[True], slice_s=60.0) == [True]
     assert run(log, Script(3, None, 4, 5), giving_way=[False, True], slice_s=60.0) == [False, True]
     assert [record.frame for record in log.records if record.kind == "chunk"] == [0, 1, 2, 3, 4]
+
+
+def live_frame(
+    index: int,
+    captured_s: float,
+    *,
+    by_source: bool = False,
+    width: int = 640,
+    gap: Gap | None = None,
+) -> FrameResult:
+    mark = LiveMark(
+        captured_s, by_source, captured_s, (width, 480), gap, {"sampling": index, "overload": 0}
+    )
+    counts = FrameCounts(index + 1)
+    return FrameResult(index, index, None, counts, 5.0, (), time_s=captured_s, live=mark)
+
+
+class Camera(Script):
+    """An engine that gives what it was made of, then nothing."""
+
+    def __init__(self, *results: FrameResult | SourceNotice | EndOfStream) -> None:
+        super().__init__()
+        self._results = [*results]
+
+    def next(self, timeout_s: float) -> FrameResult | SourceNotice | EndOfStream | None:  # type: ignore[override] # more
+        if self._results:
+            return self._results.pop(0)
+        time.sleep(timeout_s)
+        return None
+
+
+LIVE = msgspec.structs.replace(
+    SUBMITTED, spec=msgspec.structs.replace(SUBMITTED.spec, live=LiveOptions(), max_frames=None)
+)
+
+
+def watch(log: MemoryLog, camera: Camera, now_ms: int) -> list[StreamInfo]:
+    """Run one slice of a live task; return what its chunks say."""
+    claim = log.claim(task_state_of(log).fold)
+    before = len(log.records)
+    task_state = task_state_of(log)
+    session = Session(LIVE, task_state, claim, camera, processed=0, now_ms=lambda: now_ms)
+    session.run(
+        log,
+        deadline_s=time.monotonic() + SLICE_S,
+        cancelled=lambda: False,
+        stopping=lambda: False,
+    )
+    events = (parse_events(record.value, record.off) for record in log.records[before:])
+    return [decode_chunk(next(found).data).stream_info for found in events]
+
+
+def test_a_live_chunk_says_when_it_was_captured_by_which_clock_and_how_late_it_is() -> None:
+    infos = watch(
+        MemoryLog(),
+        Camera(
+            live_frame(4, 100.0),
+            live_frame(5, 100.2),
+            live_frame(9, 101.0, by_source=True, width=320),
+            live_frame(10, 100.9, by_source=True, width=320, gap=Gap("source_lost", 3.0)),
+        ),
+        now_ms=101_100,
+    )
+    assert [info.captured_at for info in infos] == [
+        "1970-01-01T00:01:40.000Z",
+        "1970-01-01T00:01:40.200Z",
+        "1970-01-01T00:01:41.000Z",
+        "1970-01-01T00:01:41.000Z",  # never backwards
+    ]
+    assert [info.lag_ms for info in infos] == [1100, 900, 100, 100]
+    assert [info.clock for info in infos] == ["server", UNSET, "source", UNSET]
+    assert [info.size for info in infos] == [(640, 480), UNSET, (320, 480), UNSET]
+    assert [info.gap for info in infos] == [UNSET, UNSET, UNSET, Gap("source_lost", 3.0)]
+    assert [info.total_frames for info in infos] == [None] * 4
+
+
+def test_a_notice_repeats_the_last_frame_and_is_not_counted_as_one() -> None:
+    log = MemoryLog()
+    lost = SourceNotice("lost", "source_timeout", 3, 2.1)
+    end = EndOfStream("stop", FrameCounts(9))
+    frame, notice, terminal = watch(log, Camera(live_frame(8, 100.0), lost, end), now_ms=102_000)
+    assert notice.is_notice
+    assert notice.source == Notice("lost", "source_timeout", 3)
+    assert (notice.frame_index, notice.captured_at) == (8, frame.captured_at)
+    assert (notice.clock, notice.size, notice.lag_ms) == (UNSET, UNSET, UNSET)
+    assert not terminal.is_notice
+    ended = decode_chunk(next(parse_events(log.records[-1].value, log.records[-1].off)).data)
+    assert ended.usage is not UNSET
+    assert ended.usage.processed_frames == 1
+    assert ended.usage.dropped == {"sampling": 8, "overload": 0}
+    assert task_state_of(log).fold.closed
+
+
+def test_a_source_that_never_gave_a_frame_has_no_notice() -> None:
+    assert watch(MemoryLog(), Camera(SourceNotice("lost", "source_timeout", 3, 2.1)), 1) == []
+
+
+def test_the_next_worker_says_how_long_nobody_watched() -> None:
+    log = MemoryLog()
+    watch(log, Camera(live_frame(8, 100.0), SourceNotice("lost", "source_timeout", 3, 2.1)), 1)
+    first, second = watch(log, Camera(live_frame(9, 107.5), live_frame(10, 107.7)), now_ms=108_000)
+    assert first.gap == Gap("worker_lost", 7.5)
+    assert (first.clock, first.size) == ("server", (640, 480))
+    assert second.gap is UNSET
+    assert task_state_of(log).processed == 3
+
+
+def test_a_live_slice_ends_in_time_although_its_last_chunk_is_no_checkpoint() -> None:
+    log = MemoryLog()
+    camera = Camera(live_frame(8, 100.0))
+    before_s = time.monotonic()
+    watch(log, camera, now_ms=100_000)
+    assert time.monotonic() - before_s < 2.0
+    assert log.records[-1].ckpt is None

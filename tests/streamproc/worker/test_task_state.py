@@ -335,8 +335,51 @@ def test_the_last_checkpoints_record_tells_the_counters_when_nothing_was_read_si
     point = FoldPoint(12, 11, 100 + len(value), 7, 6, ckpt_position=9)
     task_state = TaskState(Fold.at(point))
     assert task_state.info() is None
-    task_state.restore_checkpoint(record)
+    task_state.restore_checkpoint([record])
     assert (task_state.ckpt, task_state.info()) == (b"state", info)
     further = TaskState(Fold.at(msgspec.structs.replace(point, next_off=point.next_off + 50)))
-    further.restore_checkpoint(record)
+    further.restore_checkpoint([record])
     assert (further.ckpt, further.info()) == (b"state", None)
+
+
+def _live_record(kind: Kind, n: int, ckpt: bytes | None = None, epoch: int = 0) -> ChunkRecord:
+    """Return a record of one byte, `n`, at the log's offset `n`; a claim is at position `epoch`."""
+    value = b"" if kind == "claim" else b"%d" % n
+    return ChunkRecord("vt_1", "p", kind, epoch, n, n, n, n, value, ckpt=ckpt)
+
+
+def test_what_a_live_task_wrote_since_its_checkpoint_is_known_whatever_was_read_of_it() -> None:
+    """A zombie's records and those before the checkpoint are not in it."""
+    log = [
+        _live_record("claim", 0, epoch=0),
+        _live_record("chunk", 0),
+        _live_record("chunk", 1, b"state"),
+        _live_record("chunk", 2),
+        _live_record("claim", 3, epoch=4),
+        _live_record("chunk", 3),  # of the first claim: fenced
+        _live_record("chunk", 3, epoch=4),
+        _live_record("chunk", 4, epoch=4),
+    ]
+    log = [msgspec.structs.replace(record, position=i) for i, record in enumerate(log)]
+    folds = [Fold()]
+    for record in log:
+        folds.append(step(folds[-1], record)[0])
+    for start in range(len(log) + 1):
+        task_state = TaskState(Fold.at(folds[start].point()), is_live=True)
+        for record in log[start:]:
+            task_state.take(record)
+        assert task_state.fold == folds[-1]
+        if task_state.ckpt is None:
+            assert task_state.fold.ckpt_position == 2
+            task_state.restore_checkpoint(log[2:start])
+        assert (task_state.ckpt, [*task_state.since_ckpt]) == (b"state", [b"2", b"3", b"4"])
+        assert task_state.last_chunk == b"4"
+
+
+def test_what_a_file_wrote_since_its_checkpoint_is_not_kept() -> None:
+    task_state = TaskState(Fold())
+    for n, kind in enumerate(("claim", "chunk")):
+        record = _live_record(kind, 0)  # type: ignore[arg-type] # both are kinds
+        task_state.take(msgspec.structs.replace(record, position=n))
+    assert task_state.last_chunk == b"0"
+    assert not task_state.since_ckpt

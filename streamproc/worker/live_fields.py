@@ -1,0 +1,77 @@
+"""What a chunk says of a live frame, and the notice of a lost source. Sans-IO.
+
+One `LiveFields` per session. `clock` and `size` are repeated in its first chunk, because a reader
+may not know the session before. `captured_at` never goes backwards in a log, also not when another
+worker continues it or when the source's clock is set.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET
+
+from streamproc.contract.chunk import Gap, Notice, StreamInfo
+from streamproc.providers.engine import LiveMark, SourceNotice
+
+_OF_ONE_CHUNK = {"clock": UNSET, "lag_ms": UNSET, "size": UNSET, "gap": UNSET, "source": UNSET}
+
+
+class LiveFields:
+    """Fills in the fields of live chunks, in the order of the log."""
+
+    def __init__(self, last: StreamInfo | None) -> None:
+        """`last`: of the log's last chunk, if this session continues a log."""
+        self._captured_ms = None if last is None else _captured_ms(last)
+        self._continues = last is not None
+        self._clock: str | None = None
+        self._size: tuple[int, int] | None = None
+
+    def of_frame(self, info: StreamInfo, mark: LiveMark, now_ms: int) -> StreamInfo:
+        """Return `info` with the frame's live fields; `now_ms` is Unix ms."""
+        captured_ms = round(mark.captured_wall_s * 1000)
+        gap = mark.gap
+        if self._continues:
+            away_ms = 0 if self._captured_ms is None else captured_ms - self._captured_ms
+            gap = Gap("worker_lost", round(max(away_ms, 0) / 1000, 3))
+            self._continues = False
+        captured_ms = max(captured_ms, self._captured_ms or captured_ms)
+        self._captured_ms = captured_ms
+        clock = "source" if mark.is_source_clock else "server"
+        changed = msgspec.structs.replace(
+            info,
+            captured_at=_text(captured_ms),
+            clock=UNSET if clock == self._clock else clock,
+            lag_ms=max(now_ms - captured_ms, 0),
+            size=UNSET if mark.size == self._size else mark.size,
+            gap=UNSET if gap is None else gap,
+        )
+        self._clock, self._size = clock, mark.size
+        return changed
+
+
+def of_notice(last: StreamInfo, notice: SourceNotice, elapsed_ms: int) -> StreamInfo:
+    """Return a notice's information: the last frame's, and why the source is lost."""
+    return msgspec.structs.replace(
+        repeated(last),
+        elapsed_ms=elapsed_ms,
+        source=Notice(notice.state, notice.code, notice.n_attempts),
+    )
+
+
+def repeated(info: StreamInfo) -> StreamInfo:
+    """Return the last frame's counters and times for a chunk that adds no frame."""
+    return msgspec.structs.replace(info, **_OF_ONE_CHUNK)
+
+
+def _text(captured_ms: int) -> str:
+    moment = datetime.fromtimestamp(captured_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _captured_ms(info: StreamInfo) -> int | None:
+    if not isinstance(info.captured_at, str):
+        return None
+    try:
+        return round(datetime.fromisoformat(info.captured_at).timestamp() * 1000)
+    except ValueError:  # of another version
+        return None
