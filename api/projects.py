@@ -23,9 +23,10 @@ from api.kafka.global_table import GlobalTable, end_key, key_key, project_key
 from api.kafka.producer import Publisher
 from api.scopes import DEFAULT, SCOPES, known_scopes
 from api.tasks.submission import now_ms
-from api.timestamps import parse_time_ms, rfc3339, rfc3339_or_none
+from api.timestamps import parse_time_ms, rfc3339_or_none
 from streamproc.contract import topics
 from streamproc.contract.records import KeyEnd, Project, ProjectKey
+from streamproc.contract.timestamps import rfc3339
 
 _SHOWN = 8
 

@@ -1,20 +1,9 @@
 """Timestamps of the public API: formatting and parsing RFC 3339 and Unix milliseconds."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from api.errors import InvalidRequestError
-
-_MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
-
-
-def rfc3339(time_ms: int) -> str:
-    """Return Unix milliseconds as RFC 3339 in UTC: `2026-01-31T12:00:00.250Z`.
-
-    Times outside the years 1970 to 9999 are clamped to that range.
-    """
-    time_ms = min(max(time_ms, 0), _MAX_MS)
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+from streamproc.contract.timestamps import MAX_MS, rfc3339
 
 
 def rfc3339_or_none(time_ms: int | None) -> str | None:
@@ -26,8 +15,8 @@ def parse_time_ms(text: str, field: str) -> int:
 
     Raises InvalidRequestError, naming `field`, on anything else, including a time without a zone.
     """
-    if text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_MS)):
-        return min(int(text), _MAX_MS)
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_MS)):
+        return min(int(text), MAX_MS)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from api.contract.resources import ConsumerResource, DeadLetterResource, PartResource
 from api.kafka.global_table import WORKER_ALIVE_MS
-from api.timestamps import rfc3339
 from streamproc.contract import topics
 from streamproc.contract.records import ConsumerBeat, DeadLetter, WorkerBeat
+from streamproc.contract.timestamps import rfc3339
 
 _GROUPS = {
     "worker": topics.WORKER_GROUP,

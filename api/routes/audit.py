@@ -12,8 +12,9 @@ from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.listing import DEFAULT_LIMIT, Cursor, From, Limit, To
 from api.routes.openapi import problems
 from api.store.audit_queries import AuditFilter, list_audit
-from api.timestamps import parse_time_ms, rfc3339
+from api.timestamps import parse_time_ms
 from streamproc.contract.audit import AuditRecord
+from streamproc.contract.timestamps import rfc3339
 
 Word = Annotated[str | None, QueryParameter(required=False, max_length=256)]
 

@@ -29,7 +29,7 @@ from api.routes.openapi import problems
 from api.scopes import READ
 from api.settings import Settings
 from api.tasks.request_store import Requests
-from api.timestamps import rfc3339
+from streamproc.contract.timestamps import rfc3339
 
 AHEAD_WAIT_S = 2.0
 LONG_POLL_S = 25.0

@@ -28,9 +28,10 @@ from api.routes.openapi import PUBLIC, problems
 from api.store.failure_queries import list_failures
 from api.store.worker_history_queries import WorkerPoint, list_worker_points
 from api.tasks.submission import now_ms
-from api.timestamps import parse_time_ms, rfc3339
+from api.timestamps import parse_time_ms
 from streamproc.contract.records import WorkerBeat
 from streamproc.contract.sandbox import Sandbox
+from streamproc.contract.timestamps import rfc3339
 from streamproc.contract.worker_history import KEEP_DAYS, SAMPLE_S
 
 HOUR_S = 3600

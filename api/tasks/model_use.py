@@ -11,8 +11,8 @@ from api.store.task_queries import (
     open_tasks_with_model,
 )
 from api.tasks.submission import RecentTasks, now_ms
-from api.timestamps import rfc3339
 from streamproc.contract.stored_request import StoredRequest
+from streamproc.contract.timestamps import rfc3339
 
 MAX_LISTED = 100
 

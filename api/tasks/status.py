@@ -13,13 +13,14 @@ from api.contract.resources import (
 )
 from api.log.log_state import LogState
 from api.store.task_queries import IndexedTask
-from api.timestamps import rfc3339, rfc3339_or_none
+from api.timestamps import rfc3339_or_none
 from streamproc.contract.bounds import usable_count, usable_fps
 from streamproc.contract.chunk import Chunk, FinishReason
 from streamproc.contract.frame_plan import FramePlan, expected_frames, plan_of
 from streamproc.contract.masking import mask_request
 from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.stored_request import StoredRequest
+from streamproc.contract.timestamps import rfc3339
 
 _OUTCOMES: dict[FinishReason, Status] = {
     "stop": "succeeded",

@@ -20,8 +20,8 @@ from api.store.track_queries import (
     is_pattern,
 )
 from api.tasks.counts import counts_of
-from api.timestamps import rfc3339
 from models.class_names import public_class
+from streamproc.contract.timestamps import rfc3339
 
 
 async def search_tracks(

@@ -46,6 +46,8 @@ MAX_NAME_CHARS: Final = 256
 MAX_TEXT_CHARS: Final = 16_384
 """Text recognised in a frame, for one target."""
 MAX_CODE_CHARS: Final = 64
+MAX_REASONS: Final = 16
+"""Reasons by which frames are counted."""
 MAX_MESSAGE_CHARS: Final = 300
 """An error message in a log."""
 

@@ -43,7 +43,13 @@ _MAX_ULID_MS = 2**48 - 1
 class TaskRow(
     msgspec.Struct,
     frozen=True,
-    rename={"created_ms": "created_at", "started_ms": "started_at", "finished_ms": "finished_at"},
+    rename={
+        "created_ms": "created_at",
+        "started_ms": "started_at",
+        "finished_ms": "finished_at",
+        "seen_from_ms": "seen_from",
+        "seen_to_ms": "seen_to",
+    },
 ):
     """One task, as far as its log is indexed; fields in column order, times in Unix ms.
 
@@ -53,7 +59,9 @@ class TaskRow(
     (`contract.source_label`). `fps` is the source's frame rate. `frame_plan` is as
     `contract.frame_plan.encode_plan` writes it, `expected_frames` the estimate from it.
     `log_length` is the count of log bytes indexed; `log_epoch` and `log_position` are the fold's
-    epoch and Kafka position there. `rev` orders the versions of the row.
+    epoch and Kafka position there. `rev` orders the versions of the row. Of a live source:
+    `seen_from_ms` and `seen_to_ms` are when its first and its last frame so far were captured, and
+    `dropped` counts the frames that were not processed by reason, once the task has ended.
     """
 
     project: str
@@ -88,18 +96,30 @@ class TaskRow(
     source_name: str = ""
     frame_plan: str = ""
     expected_frames: int | None = None
+    seen_from_ms: int | None = None
+    seen_to_ms: int | None = None
+    dropped: dict[str, int] = {}
 
 
 class TrackRow(
-    msgspec.Struct, frozen=True, rename={"created_ms": "created_at", "class_name": "class"}
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "created_ms": "created_at",
+        "class_name": "class",
+        "first_seen_ms": "first_seen_at",
+        "last_seen_ms": "last_seen_at",
+    },
 ):
     """One track of a task, aggregated over the log's first `last_off` bytes.
 
     `first_s`, `last_s` are media time since the source's first frame; `dwell_s` is their
-    difference. `best_*` are of the target with the highest confidence, the first one if equal;
-    `feature_digest` is of the best target that has one. `text` is the winner of a vote over all
-    readings (`contract.text_vote`), `text_support` its share of the votes, and `text_readings`,
-    `text_weights` and `text_confidences` are the candidates. `created_ms` is the task's.
+    difference. Of a live source, `first_seen_ms` and `last_seen_ms` are when those frames were
+    captured, and `dwell_s` is their difference. `best_*` are of the target with the highest
+    confidence, the first one if equal; `feature_digest` is of the best target that has one. `text`
+    is the winner of a vote over all readings (`contract.text_vote`), `text_support` its share of
+    the votes, and `text_readings`, `text_weights` and `text_confidences` are the candidates.
+    `created_ms` is the task's.
     """
 
     project: str
@@ -129,12 +149,17 @@ class TrackRow(
     text_readings: tuple[str, ...] = ()
     text_weights: tuple[float, ...] = ()
     text_confidences: tuple[float, ...] = ()
+    first_seen_ms: int | None = None
+    last_seen_ms: int | None = None
 
 
-class DetectionRow(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
+class DetectionRow(
+    msgspec.Struct, frozen=True, rename={"class_name": "class", "captured_ms": "captured_at"}
+):
     """One target in one frame; box in whole source pixels, `det_idx` its position in the chunk.
 
     `epoch` is the writer's claim; rows written by `reindex` have the epoch of their segment's end.
+    `captured_ms`: when the frame of a live source was captured.
     """
 
     project: str
@@ -153,6 +178,7 @@ class DetectionRow(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     text: str | None
     text_confidence: float | None
     epoch: int
+    captured_ms: int | None = None
 
 
 class EmbeddingRow(msgspec.Struct, frozen=True):
@@ -175,6 +201,7 @@ ROW_TYPES: dict[str, type[TaskRow | TrackRow | DetectionRow | EmbeddingRow]] = {
     EMBEDDINGS: EmbeddingRow,
 }
 
+_TIME = "Nullable(DateTime64(3, 'UTC'))"
 _SETTINGS = "SETTINGS non_replicated_deduplication_window = 1000"
 
 # ruff: noqa: S608 - the statements are put together from the table names above alone
@@ -211,7 +238,10 @@ _CREATE_TABLES = (
     source_url String DEFAULT '' COMMENT 'masked URL, or upload',
     source_name String DEFAULT '' COMMENT 'file name of the source, or upload',
     frame_plan String DEFAULT '' COMMENT 'sampling, range and max_frames as JSON',
-    expected_frames Nullable(UInt64) COMMENT 'estimate of the frames to process'
+    expected_frames Nullable(UInt64) COMMENT 'estimate of the frames to process',
+    seen_from {_TIME} COMMENT 'capture of a live source first frame',
+    seen_to {_TIME} COMMENT 'capture of the last frame so far',
+    dropped Map(LowCardinality(String), UInt64) COMMENT 'unprocessed frames of a live source'
 ) ENGINE = ReplacingMergeTree(rev)
 PARTITION BY month
 ORDER BY (project, task_id)
@@ -243,7 +273,9 @@ ORDER BY (project, task_id)
     text_support Nullable(Float64) COMMENT 'share of the votes that text has',
     text_readings Array(String) DEFAULT [] COMMENT 'spellings that were read',
     text_weights Array(Float64) DEFAULT [] COMMENT 'sum of confidence x letters of each',
-    text_confidences Array(Float64) DEFAULT [] COMMENT 'best confidence of each'
+    text_confidences Array(Float64) DEFAULT [] COMMENT 'best confidence of each',
+    first_seen_at {_TIME} COMMENT 'capture of first_frame, live sources',
+    last_seen_at {_TIME} COMMENT 'capture of last_frame, live sources'
 ) ENGINE = ReplacingMergeTree(last_off)
 PARTITION BY month
 ORDER BY (project, task_id, track_id)
@@ -264,7 +296,8 @@ ORDER BY (project, task_id, track_id)
     height Int32,
     text Nullable(String),
     text_confidence Nullable(Float64),
-    epoch UInt64 COMMENT 'claim of the writer'
+    epoch UInt64 COMMENT 'claim of the writer',
+    captured_at {_TIME} COMMENT 'capture of the frame, live sources'
 ) ENGINE = ReplacingMergeTree(epoch)
 PARTITION BY month
 ORDER BY (project, task_id, frame, det_idx)
@@ -294,6 +327,12 @@ _ADD_COLUMNS = (
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_readings Array(String) DEFAULT []",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_weights Array(Float64) DEFAULT []",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS text_confidences Array(Float64) DEFAULT []",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS seen_from {_TIME}",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS seen_to {_TIME}",
+    f"ALTER TABLE {TASKS} ADD COLUMN IF NOT EXISTS dropped Map(LowCardinality(String), UInt64)",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS first_seen_at {_TIME}",
+    f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS last_seen_at {_TIME}",
+    f"ALTER TABLE {DETECTIONS} ADD COLUMN IF NOT EXISTS captured_at {_TIME}",
 )
 """Columns added after the first version."""
 
@@ -304,16 +343,19 @@ _CREATE_VIEWS = (
     dateDiff('millisecond', started_at, finished_at) / 1000 AS worked_s,
     model, provider, steps, models, source, processed_frames, total_frames, fps, finish_reason,
     processing_time_ms, decoded_frames, failed_frames, skipped_frames, error_code, error_message,
-    log_length, total_frames_is_estimate, source_url, source_name, expected_frames
+    log_length, total_frames_is_estimate, source_url, source_name, expected_frames, seen_from,
+    seen_to, dropped
 FROM {TASKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_TRACKS} AS SELECT
     project, task_id, track_id, created_at, class, first_frame, last_frame, first_s, last_s,
     dwell_s, frames_seen, best_confidence, best_frame, best_left, best_top, best_width,
-    best_height, feature_digest, text, text_confidence, text_support, text_readings, text_weights
+    best_height, feature_digest, text, text_confidence, text_support, text_readings, text_weights,
+    first_seen_at, last_seen_at
 FROM {TRACKS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_DETECTIONS} AS SELECT
     project, task_id, frame, time_s, track_id, class, confidence, left, top, width, height,
-    left + width / 2 AS centre_x, top + height / 2 AS centre_y, text, text_confidence
+    left + width / 2 AS centre_x, top + height / 2 AS centre_y, text, text_confidence,
+    captured_at
 FROM {DETECTIONS} FINAL""",
     f"""CREATE OR REPLACE VIEW {V_EMBEDDINGS} AS SELECT
     project, task_id, track_id, frame, confidence, vector

@@ -8,8 +8,8 @@ import pytest
 
 from api.ids import new_task_id
 from api.tasks.submission import now_ms
-from api.timestamps import rfc3339
 from streamproc.contract import tables
+from streamproc.contract.timestamps import rfc3339
 from tests.api.rows import insert, task_row, track_row
 from tests.api.server import ProjectClient
 from tests.api.test_tasks_route import submit

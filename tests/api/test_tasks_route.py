@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from api.ids import is_task_id
-from api.timestamps import rfc3339
 from streamproc.contract.records import Attempt
+from streamproc.contract.timestamps import rfc3339
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.api.worker import StandInWorker
 from tests.streamproc.sinks.logs import target

@@ -11,10 +11,11 @@ from api.errors import BadRequestError, InvalidRequestError
 from api.http.pagination import TaskCursor, TrackCursor, decode_cursor, encode_cursor
 from api.ids import DAY_MS, derived_task_ids, is_task_id, new_task_id
 from api.settings import Settings
-from api.timestamps import parse_time_ms, rfc3339
+from api.timestamps import parse_time_ms
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.tables import created_ms_of
+from streamproc.contract.timestamps import rfc3339
 
 TIMES_MS = st.integers(0, 253_402_300_799_999)
 

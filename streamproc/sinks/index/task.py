@@ -10,14 +10,17 @@ log that could be written can be indexed.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
 
 from streamproc.contract.bounds import (
+    MAX_CODE_CHARS,
     MAX_COUNT,
     MAX_DURATION_MS,
+    MAX_REASONS,
     MAX_TIME_MS,
     clamped,
     usable_count,
@@ -28,6 +31,7 @@ from streamproc.contract.chunk import Chunk, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.frame_plan import decode_plan, encode_plan, expected_frames, plan_of
 from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.live_url import CAMERA
 from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
 from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.tables import (
@@ -43,6 +47,7 @@ from streamproc.contract.tables import (
     month_of,
 )
 from streamproc.contract.task_spec import SourceRef
+from streamproc.contract.timestamps import usable_time_ms
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.sinks.archive.final import UNREADABLE, status_of
 from streamproc.sinks.index.tables import Recovered
@@ -249,10 +254,12 @@ class IndexedTask:
         frame, fps = clamped(info.frame_index, 0, MAX_COUNT), usable_fps(info.fps)
         if chunk.provider is not UNSET:
             self._change(provider=chunk.provider)
-        if chunk.finish_reason is None:
+        captured_ms = None if info.captured_at is UNSET else usable_time_ms(info.captured_at)
+        if chunk.finish_reason is None and not info.is_notice:
             self._change(
                 processed_frames=self.row.processed_frames + 1,
                 last_frame=max(self.row.last_frame, frame),
+                **self._seen(captured_ms),
             )
         total = usable_count(info.total_frames)
         self._change(
@@ -266,13 +273,23 @@ class IndexedTask:
             time_s = frame_time_s(frame, fps)
         targets = [target for result in chunk.delta.results for target in result.targets]
         for det_idx, target in enumerate(targets):
-            seen = Sighting(target, frame, time_s, end)
+            seen = Sighting(target, frame, time_s, end, captured_ms)
             self._detections.append(detection_row(self.row, seen, det_idx, epoch))
             track_id = clamped_track_id(target.track_id)
             known = self.tracks.get(track_id)
             if known is None or known.last_off < end:
                 self.tracks[track_id] = track_row(self.row, known, seen)
                 self._changed_tracks.add(track_id)
+
+    def _seen(self, captured_ms: int | None) -> dict[str, object]:
+        """Return the changed times of the first and the last frame; they never go backwards."""
+        if captured_ms is None:
+            return {}
+        from_ms, to_ms = self.row.seen_from_ms, self.row.seen_to_ms
+        return {
+            "seen_from_ms": captured_ms if from_ms is None else from_ms,
+            "seen_to_ms": captured_ms if to_ms is None else max(captured_ms, to_ms),
+        }
 
     def _expected_frames(self, total: int | None, fps: float) -> int | None:
         plan = decode_plan(self.row.frame_plan)
@@ -296,6 +313,7 @@ class IndexedTask:
                 decoded_frames=_given(usage.decoded_frames),
                 failed_frames=_given(usage.failed_frames),
                 skipped_frames=_given(usage.skipped_frames),
+                dropped=_by_reason(usage.dropped),
             )
 
 
@@ -307,9 +325,11 @@ def summarise(project: str, task_id: str, log: bytes) -> dict[int, TrackRow]:
 
 
 def source_host(source: SourceRef) -> str:
-    """Return the public description of a source: its host, `file` or `upload`."""
+    """Return the public description of a source: its host, `file`, `camera` or `upload`."""
     if source.url is None:
         return "upload"
+    if source.url.startswith(CAMERA):
+        return "camera"
     try:
         return urlsplit(source.url).hostname or "file"
     except ValueError:
@@ -318,6 +338,12 @@ def source_host(source: SourceRef) -> str:
 
 def _given(value: int | msgspec.UnsetType) -> int | None:
     return None if value is UNSET else clamped(value, 0, MAX_COUNT)
+
+
+def _by_reason(counts: dict[str, int] | msgspec.UnsetType) -> dict[str, int]:
+    """Return the counts of frames by reason, at most `MAX_REASONS` of them."""
+    some = islice(() if counts is UNSET else counts.items(), MAX_REASONS)
+    return {reason[:MAX_CODE_CHARS]: clamped(count, 0, MAX_COUNT) for reason, count in some}
 
 
 def _unix_ms(time_ms: int) -> int:

@@ -18,12 +18,16 @@ from streamproc.contract.text_vote import Spelling, add_reading, count
 
 
 class Sighting(NamedTuple):
-    """One target of a chunk that ends at log offset `end`; `time_s` is media time."""
+    """One target of a chunk that ends at log offset `end`; `time_s` is media time.
+
+    `captured_ms`: when the frame of a live source was captured.
+    """
 
     target: Target
     frame: int
     time_s: float
     end: int
+    captured_ms: int | None = None
 
 
 def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> DetectionRow:
@@ -45,6 +49,7 @@ def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> De
         text=target.text or None,
         text_confidence=(target.text_confidence or 0.0) if target.text else None,
         epoch=epoch,
+        captured_ms=seen.captured_ms,
     )
 
 
@@ -58,6 +63,7 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
         "dwell_s": round(max(0.0, seen.time_s - track.first_s), 6),
         "frames_seen": track.frames_seen + 1,
         "last_off": seen.end,
+        **_seen_at(track, seen.captured_ms),
     }
     if target.confidence > track.best_confidence:
         roi = clamped_roi(target.roi)
@@ -154,6 +160,25 @@ def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
         text_confidence=None,
         last_off=0,
     )
+
+
+def _seen_at(track: TrackRow, captured_ms: int | None) -> dict[str, object]:
+    """Return the changed times of capture, and the time between them.
+
+    A source's clock may be set back; a track's time never goes backwards.
+    """
+    if captured_ms is None:
+        return {}
+    if track.first_seen_ms is None:
+        first_ms = last_ms = captured_ms
+    else:
+        first_ms = track.first_seen_ms
+        last_ms = max(captured_ms, track.last_seen_ms or first_ms)
+    return {
+        "first_seen_ms": first_ms,
+        "last_seen_ms": last_ms,
+        "dwell_s": (last_ms - first_ms) / 1000,
+    }
 
 
 def _text_fields(track: TrackRow, text: str, confidence: float) -> dict[str, object]:

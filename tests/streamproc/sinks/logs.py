@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from streamproc.clients.object_store import ListedObject, ObjectHead
 from streamproc.contract.chunk import (
@@ -12,6 +13,7 @@ from streamproc.contract.chunk import (
     ChunkError,
     Delta,
     FinishReason,
+    Notice,
     Result,
     Roi,
     StreamInfo,
@@ -83,10 +85,12 @@ class LogBuilder:
         frame: int | None = None,
         vectors: Sequence[TrackVector] = (),
         time_ms: int = 0,
+        **info: Any,
     ) -> ChunkRecord:
+        """Write a frame's chunk; `info` are further fields of its `StreamInfo`."""
         self.frame = self.frame + 1 if frame is None else frame
         self.n_frames += 1
-        chunk = self._chunk(targets, first=self.end == 0)
+        chunk = _with(self._chunk(targets, first=self.end == 0), info)
         record = self._record(
             "chunk",
             self.frame_event(encode_chunk(chunk), self.end),
@@ -96,17 +100,24 @@ class LogBuilder:
         )
         return self._append(record)
 
+    def notice(self, code: str = "source_timeout") -> ChunkRecord:
+        """Write that a live source is lost."""
+        chunk = _with(self._chunk((), first=self.end == 0), {"source": Notice("lost", code, 3)})
+        value = self.frame_event(encode_chunk(chunk), self.end)
+        return self._append(self._record("chunk", value, frame=self.frame, time_ms=0))
+
     def terminal(
         self,
         reason: FinishReason = "stop",
         *,
         time_ms: int = 0,
         error: tuple[str, str] | None = None,
+        dropped: Mapping[str, int] | None = None,
     ) -> ChunkRecord:
         chunk = msgspec.structs.replace(
             self._chunk((), first=self.end == 0),
             finish_reason=reason,
-            usage=Usage(self.n_frames, 1200, self.n_frames, 0, 0),
+            usage=Usage(self.n_frames, 1200, self.n_frames, 0, 0, dict(dropped or {}) or UNSET),
         )
         if error is not None:
             chunk = msgspec.structs.replace(chunk, error=ChunkError(*error))
@@ -147,6 +158,12 @@ class LogBuilder:
             model="hint" if first else msgspec.UNSET,
             provider="local" if first else msgspec.UNSET,
         )
+
+
+def _with(chunk: Chunk, info: Mapping[str, Any]) -> Chunk:
+    return msgspec.structs.replace(
+        chunk, stream_info=msgspec.structs.replace(chunk.stream_info, **info)
+    )
 
 
 class Partition:

@@ -35,6 +35,12 @@ KAFKA_INTS = st.sampled_from([n for n in EDGES if abs(n) < 2**63])
 PAIRS = st.sampled_from([[a, b] for a in EDGES for b in EDGES])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others
 TEXTS = st.text(max_size=30)
+MOMENTS = st.sampled_from(
+    [
+        *("", "2026-11-30T12:00:00.250Z", "2026-11-30T12:00:00", "0001-01-01T00:00:00+23:59"),
+        *("2299-12-31T23:59:59.999Z", "2300-01-01T00:00:00Z", "9999-12-31T23:59:59.999-23:59"),
+    ]
+)
 GIVEN = st.fixed_dictionaries(
     {
         "frame_index": INTS,
@@ -50,6 +56,10 @@ GIVEN = st.fixed_dictionaries(
         "frame_index_is_estimate": st.booleans(),
         "sample_aspect_ratio": PAIRS,
         "frame_size": PAIRS,
+        "captured_at": MOMENTS,
+        "lag_ms": INTS,
+        "size": PAIRS,
+        "source": st.just({"state": "lost", "code": "x", "attempts": 2**70}),
     },
 )
 TARGETS = st.lists(
@@ -71,7 +81,12 @@ TARGETS = st.lists(
 )
 USAGES = st.fixed_dictionaries(
     {"processed_frames": INTS, "processing_time_ms": INTS},
-    optional={"decoded_frames": INTS, "failed_frames": INTS, "skipped_frames": INTS},
+    optional={
+        "decoded_frames": INTS,
+        "failed_frames": INTS,
+        "skipped_frames": INTS,
+        "dropped": st.dictionaries(TEXTS, INTS, max_size=2),
+    },
 )
 VECTORS = st.lists(
     st.builds(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.clients.clickhouse import ClientFactory
+from streamproc.contract.bounds import MAX_COUNT, MAX_REASONS
 from streamproc.contract.chunk import FinishReason, Roi, Target
 from streamproc.contract.framing import frame_event
 from streamproc.contract.records import ChunkRecord, Submitted, TrackVector
@@ -21,6 +22,7 @@ from streamproc.contract.tables import (
     TABLES,
     TASKS,
     TRACKS,
+    V_DETECTIONS,
     V_TASKS,
     V_TRACKS,
     TrackRow,
@@ -28,6 +30,7 @@ from streamproc.contract.tables import (
     month_of,
 )
 from streamproc.contract.task_spec import SourceRef
+from streamproc.contract.timestamps import rfc3339
 from streamproc.sinks.archive.actions import edge_events
 from streamproc.sinks.index.indexer import Gap, Indexer
 from streamproc.sinks.index.tables import Embedded, IndexTables, Recovered, ensure_schema
@@ -47,6 +50,7 @@ from tests.streamproc.sinks.logs import (
 )
 
 CHUNK_MS = 1_800_000_000_000
+_MANY = {f"reason {n}": n for n in range(99)}
 
 
 def feed(tables: IndexTables, partition: Partition, submissions: list[Submitted]) -> None:
@@ -116,6 +120,41 @@ def test_a_log_becomes_rows(tables: IndexTables) -> None:
     assert embedding.vector == pytest.approx((0, 0, 1, 0))
 
 
+def test_a_live_log_becomes_rows_with_the_times_of_capture(tables: IndexTables) -> None:
+    partition, log = Partition(), LogBuilder(task_id(1))
+    partition.write_all(
+        log.claim(),
+        log.chunk(target(1), captured_at="2026-11-30T12:00:00.250Z", time_s=0.0),
+        log.chunk(target(2), captured_at="2026-11-30T12:00:01.250Z", time_s=1.0),
+        log.notice(),
+        log.chunk(target(1), captured_at="2026-11-30T12:00:31.500Z", time_s=31.25),
+        log.chunk(target(1), captured_at="2026-11-30T12:00:31.400Z", time_s=31.35),  # set back
+        log.terminal("cancelled", dropped={"overload": 7, "x" * 99: 2**63} | _MANY),
+    )
+    feed(tables, partition, [submitted(log.task, source=SourceRef(url="camera:gate"))])
+    start_ms = 1_796_040_000_250
+    (task,) = tables.select(TASKS)
+    assert (task.source, task.source_name, task.status) == ("camera", "gate", "cancelled")
+    assert task.processed_frames == 4  # the notice is no frame
+    assert (task.seen_from_ms, task.seen_to_ms) == (start_ms, start_ms + 31_250)
+    assert (task.dropped["overload"], task.dropped["x" * 64]) == (7, MAX_COUNT)
+    assert len(task.dropped) == MAX_REASONS
+    one, two = tables.select(TRACKS)
+    assert (one.first_seen_ms, one.last_seen_ms) == (start_ms, start_ms + 31_250)
+    assert (two.first_seen_ms, two.last_seen_ms) == (start_ms + 1000, start_ms + 1000)
+    assert (one.dwell_s, two.dwell_s) == (31.25, 0.0)
+    captured_ms = [row.captured_ms for row in tables.select(DETECTIONS)]
+    assert captured_ms == [start_ms + ms for ms in (0, 1000, 31_250, 31_150)]
+
+
+def test_a_frames_time_that_is_none_is_left_out() -> None:
+    log = LogBuilder(task_id(1))
+    for text in ("yesterday", "2026-11-30T12:00:00.250", "9999-12-31T00:00:00Z", "1969-01-01T00Z"):
+        log.chunk(target(1), captured_at=text)
+    (track,) = summarise(PROJECT, log.task, log.log).values()
+    assert (track.first_seen_ms, track.frames_seen, track.dwell_s) == (None, 4, 0.3)
+
+
 class Estimating(LogBuilder):
     """Writes chunks of a source without a list of its frames."""
 
@@ -154,18 +193,33 @@ def test_tables_of_a_version_before_get_the_columns_that_came_since(
         "source_name",
         "frame_plan",
         "expected_frames",
+        "seen_from",
+        "seen_to",
+        "dropped",
     ):
         client.command(f"ALTER TABLE {TASKS} DROP COLUMN {column}")
     client.command(f"DROP VIEW {V_TRACKS}")
-    for column in ("text_support", "text_readings", "text_weights", "text_confidences"):
+    for column in (
+        "text_support",
+        "text_readings",
+        "text_weights",
+        "text_confidences",
+        "first_seen_at",
+        "last_seen_at",
+    ):
         client.command(f"ALTER TABLE {TRACKS} DROP COLUMN {column}")
+    client.command(f"DROP VIEW {V_DETECTIONS}")
+    client.command(f"ALTER TABLE {DETECTIONS} DROP COLUMN captured_at")
     ensure_schema(client)
     client.close()
     (task,) = tables.select(TASKS)
     assert (task.task_id, task.total_frames_is_estimate) == (log.task, False)
     assert (task.source_url, task.source_name, task.expected_frames) == ("", "", None)
+    assert (task.seen_from_ms, task.seen_to_ms, task.dropped) == (None, None, {})
     (track,) = tables.select(TRACKS)
     assert (track.text, track.text_support, track.text_readings) == ("AB", None, ())
+    assert (track.first_seen_ms, track.last_seen_ms) == (None, None)
+    assert [row.captured_ms for row in tables.select(DETECTIONS)] == [None]
     # The one reading that an earlier version kept has its vote in what comes after it.
     partition.write_all(*(log.chunk(target(1, text="ABC", text_confidence=0.5)) for _ in range(2)))
     feed(tables, partition, [submitted(log.task)])
@@ -279,6 +333,8 @@ def random_run(rng: random.Random) -> tuple[Partition, list[LogBuilder], list[Su
         roll = rng.random()
         if roll < 0.15:
             partition.write(log.claim())
+        elif roll < 0.2 and log.end:
+            partition.write(log.notice())
         elif roll < 0.3:
             old = rng.choice(partition.records)
             partition.write(old, epoch=old.epoch) if old.kind == "chunk" else None
@@ -286,7 +342,10 @@ def random_run(rng: random.Random) -> tuple[Partition, list[LogBuilder], list[Su
             found = [random_target(rng, t) for t in rng.sample(range(1, 5), rng.randrange(4))]
             vectors = [TrackVector(t.track_id, t.confidence, unit(1, rng.random())) for t in found]
             frame = log.frame + rng.randrange(1, 4)
-            partition.write(log.chunk(*found, frame=frame, vectors=vectors))
+            captured_at = rfc3339(CHUNK_MS + 100 * frame + rng.randrange(300))
+            partition.write(
+                log.chunk(*found, frame=frame, vectors=vectors, captured_at=captured_at)
+            )
     for log in logs:
         if rng.random() < 0.7:
             partition.write(log.terminal())
@@ -471,6 +530,8 @@ def test_month_and_time_are_read_from_the_id() -> None:
 def test_only_the_host_of_a_source_is_told() -> None:
     assert source_host(SourceRef(url="https://u:p@h.example:1/x?sig=s")) == "h.example"
     assert source_host(SourceRef(url="file:///srv/clips/a.mp4")) == "file"
+    assert source_host(SourceRef(url="rtsp://u:p@h.example:554/x")) == "h.example"
+    assert source_host(SourceRef(url="camera:gate")) == "camera"
     assert source_host(SourceRef(object_key="p/t/upload")) == "upload"
 
 
