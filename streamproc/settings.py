@@ -70,6 +70,10 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Tasks whose decoder and tracker stay open at the same time; default 4 for each slot."""
     slice_s: float = 3.0
     """Length of a slice of work; after it, the task queues again."""
+    live_slots: int = 8
+    """Number of live tasks that the api gives this worker, in addition to those of `slots`."""
+    live_slice_s: float = 10.0
+    """Length of a slice of a live task."""
     session_timeout_s: float = 6.0
     """Kafka evicts a silent worker after this time: most of the delay before a task resumes."""
     models_dir: Path | None = None
@@ -116,6 +120,8 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         slots=slots,
         sessions=int(read_number(environ, env.SESSIONS, 4 * slots, least=slots)),
         slice_s=read_number(environ, env.SLICE_S, default.slice_s, least=0.1),
+        live_slots=int(read_number(environ, env.LIVE_SLOTS, default.live_slots, least=1)),
+        live_slice_s=read_number(environ, env.LIVE_SLICE_S, default.live_slice_s, least=0.1),
         session_timeout_s=read_number(
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
         ),

@@ -48,6 +48,8 @@ _PROBE_S = 3.0
 _DRAIN_SLICES = 3
 EXIT_DEVICE = 70
 """Exit code when a device hangs, as EX_SOFTWARE of sysexits.h."""
+_LIVE_READERS = 1
+"""Readers of the log for live tasks, which need one only between two slices."""
 _FRAMES_AHEAD = 4
 """Frames in perception per thread and task: enough to keep the networks busy between two slices."""
 
@@ -93,6 +95,7 @@ class Worker:
             stopping=lambda: self._stopping,
             now_ms=now_ms,
             on_frame=frames.add,
+            live_slice_s=settings.live_slice_s,
         )
         self._dispatch = Dispatch(
             runner,
@@ -101,6 +104,7 @@ class Worker:
             openings=settings.openings,
             project_openings=settings.project_openings,
             sessions=settings.sessions,
+            live_slots=settings.live_slots,
             kept=self._sessions.by_project,
             store=StoreOutages(uploads.probe),
         )
@@ -124,7 +128,7 @@ class Worker:
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        for _ in range(self._settings.slots + 1):
+        for _ in range(self._settings.slots + 1 + _LIVE_READERS):
             self._readers.add(LogReader(self._settings.kafka))
         if not await self._kafka_answers(stop):
             await asyncio.to_thread(self._close)

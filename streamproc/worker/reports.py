@@ -79,6 +79,8 @@ class Reports:
             waiting_for_store=self._dispatch.n_waiting_for_store,
             device_fault=device_fault,
             cpu_percent=round(self._process.cpu_percent(None), 1),
+            live_slots=self._settings.live_slots,
+            live_busy=self._dispatch.n_live,
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -89,7 +89,7 @@ class _Project(Generic[T]):
 class Scheduler(Generic[T]):
     """The places (openings and slots) of one worker."""
 
-    def __init__(self, slots: int, openings: int, project_openings: int, sessions: int) -> None:
+    def __init__(self, slots: int, openings: int, project_openings: int, sessions: float) -> None:
         """`project_openings`: maximum of the `openings` for one project.
 
         `sessions`: maximum number of open tasks: in a slot, on their way there, or kept.

@@ -14,9 +14,12 @@ class SessionCache:
 
     Evicts the least recently used session among those that have produced a frame: one without a
     first frame would have to start again, and would never get there among many such sessions.
+    Sessions of live tasks make no room for others, nor others for them: each is back in a slot in a
+    moment, and their number is bounded there.
     """
 
     def __init__(self, limit: int) -> None:
+        """`limit`: maximum number of sessions that are not live."""
         self._limit = limit
         self._kept: OrderedDict[str, tuple[Session, float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -27,9 +30,11 @@ class SessionCache:
             return task in self._kept
 
     def by_project(self) -> Counter[str]:
-        """Count the sessions of each project."""
+        """Count the sessions of each project, without live ones."""
         with self._lock:
-            return Counter(session.submitted.project for session, _ in self._kept.values())
+            return Counter(
+                session.submitted.project for session, _ in self._kept.values() if _is_file(session)
+            )
 
     def take(self, task: str) -> Session | None:
         """Remove and return the task's session; the caller owns it from now on."""
@@ -42,14 +47,14 @@ class SessionCache:
             old = self._kept.pop(task, None)
             self._kept[task] = (session, time.monotonic())
             cold = [old[0]] if old else []
-            while len(self._kept) > self._limit:
-                cold.append(self._kept.pop(self._coldest())[0])
+            files = {task: one for task, (one, _) in self._kept.items() if _is_file(one)}
+            while len(files) > self._limit:
+                begun = (task for task, one in files.items() if one.has_begun)
+                coldest = next(begun, None) or next(iter(files))
+                del self._kept[coldest]
+                cold.append(files.pop(coldest))
         for one in cold:
             one.close()
-
-    def _coldest(self) -> str:
-        begun = (task for task, (session, _) in self._kept.items() if session.has_begun)
-        return next(begun, None) or next(iter(self._kept))
 
     def discard(self, task: str) -> None:
         session = self.take(task)
@@ -71,3 +76,7 @@ class SessionCache:
             self._kept.clear()
         for one in cold:
             one.close()
+
+
+def _is_file(session: Session) -> bool:
+    return session.submitted.spec.live is None

@@ -23,6 +23,11 @@ class SharedLock:
         self._is_exclusive = False
         self._n_waiting = 0
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits to hold it exclusively."""
+        return self._n_waiting > 0
+
     @contextmanager
     def held(self, *, exclusive: bool) -> Iterator[None]:
         """Hold the lock, exclusive or shared; waits until that is possible."""

@@ -45,6 +45,10 @@ class Slice:
     def task(self) -> str:
         return submission(self.message).task
 
+    @property
+    def is_live(self) -> bool:
+        return submission(self.message).spec.live is not None
+
     def need_taken(self) -> ClaimedSlice:
         if self.taken is None:
             raise TaskStateLostError("the slice was not claimed")

@@ -79,10 +79,14 @@ class SliceRunner:
         stopping: Callable[[], bool],
         now_ms: Callable[[], int],
         on_frame: Callable[[], None] = lambda: None,
+        live_slice_s: float = 10.0,
     ) -> None:
-        """`on_frame` is called for each processed frame, from any thread."""
+        """`on_frame` is called for each processed frame, from any thread.
+
+        `live_slice_s` is `slice_s` for live tasks.
+        """
         self._on_frame = on_frame
-        self._life, self._slice_s = life, slice_s
+        self._life, self._slice_s, self._live_slice_s = life, slice_s, live_slice_s
         self._claimant = SliceClaimer(life, writer, engines)
         self._endings = Endings(writer, now_ms)
         self._readers = readers
@@ -318,13 +322,16 @@ class SliceRunner:
         one.lacks_store = one.done = True
 
     def _run_session(self, one: Slice, session: Session) -> int:
+        # Nobody waits for a live task's place, but one that runs alone stops all others.
+        is_long = one.is_live and not one.alone
+        slice_s = self._live_slice_s if is_long else self._slice_s
         try:
             return session.run(
                 self._writer,
-                deadline_s=time.monotonic() + self._slice_s,
+                deadline_s=time.monotonic() + slice_s,
                 cancelled=lambda: self._cancels.requested(one.task),
                 stopping=self._stopping,
-                gives_way=lambda: one.gives_way,
+                gives_way=lambda: one.gives_way or (is_long and self._lock.is_awaited),
                 on_frame=self._on_frame,
             )
         except BaseException:

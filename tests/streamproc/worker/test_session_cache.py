@@ -6,8 +6,9 @@ from typing import Any
 from streamproc.worker.session_cache import SessionCache
 
 
-def session(project: str = "p", *, has_begun: bool = True) -> Any:
-    one = SimpleNamespace(has_begun=has_begun, submitted=SimpleNamespace(project=project))
+def session(project: str = "p", *, has_begun: bool = True, live: object = None) -> Any:
+    submitted = SimpleNamespace(project=project, spec=SimpleNamespace(live=live))
+    one = SimpleNamespace(has_begun=has_begun, submitted=submitted)
     one.n_closed = 0
 
     def close() -> None:
@@ -38,3 +39,17 @@ def test_one_on_its_way_to_its_first_frame_is_kept_longer() -> None:
     assert on_the_way.n_closed == 1  # nobody has shown anything: the coldest all the same
     sessions.close()
     assert newest.n_closed == 1
+
+
+def test_live_sessions_and_others_make_no_room_for_each_other() -> None:
+    sessions = SessionCache(2)
+    files = [session() for _ in range(2)]
+    cameras = [session(live="options") for _ in range(5)]
+    for number, one in enumerate([files[0], *cameras, files[1]]):
+        sessions.keep(f"task-{number}", one)
+    assert [one.n_closed for one in (*files, *cameras)] == [0] * 7
+    assert sessions.by_project() == {"p": 2}  # what projects share has no live ones
+    sessions.keep("one-more", session())
+    assert [one.n_closed for one in (*files, *cameras)] == [1] + [0] * 6
+    sessions.close()
+    assert {one.n_closed for one in cameras} == {1}

@@ -227,14 +227,14 @@ async def test_a_thread_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World("", ValueError())
-    submit, left = world.dispatch._openings.submit, iter(range(MAX_TRIES - 1))
+    submit, left = world.dispatch._batch.openings.submit, iter(range(MAX_TRIES - 1))
 
     def refuse(*arguments: Any) -> Any:
         if next(left, None) is not None:
             raise RuntimeError("can't start new thread")
         return submit(*arguments)
 
-    monkeypatch.setattr(world.dispatch._openings, "submit", refuse)
+    monkeypatch.setattr(world.dispatch._batch.openings, "submit", refuse)
     assert await world.handle() == 3
     assert world.steps == ["again"] * MAX_TRIES
 

@@ -13,6 +13,7 @@ from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.types import FrameCounts
 from streamproc.worker.dispatcher import Dispatch
+from streamproc.worker.places import Places
 from streamproc.worker.retries import Step
 from streamproc.worker.session_cache import SessionCache
 from streamproc.worker.slice_runner import SliceRunner
@@ -44,6 +45,8 @@ class Reader(LogReader):
 
     def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
         for record in self._log.records[start:end]:
+            if task not in {"", record.task}:
+                continue
             epoch = record.position if record.kind == "claim" else record.epoch
             yield msgspec.structs.replace(record, epoch=epoch, time_ms=1)
 
@@ -99,15 +102,16 @@ class Recorded(Dispatch):
             openings=1,
             project_openings=1,
             sessions=4,
+            live_slots=1,
             kept=dict,
             store=store,
             retry_s=0,
         )
         self.steps: list[Step] = []
 
-    async def _attempt(self, message: TaskMessage, *others: Any) -> int | None:
+    async def _attempt(self, places: Places, *others: Any) -> int | None:
         self.steps.append(others[-1])
-        return await super()._attempt(message, *others)
+        return await super()._attempt(places, *others)
 
 
 class World:
