@@ -1,19 +1,16 @@
 """RTP packets of one video track to coded pictures, in the order of the packets. Sans-IO."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from streamproc.source.live.rtp.jpeg import JpegPictures
 from streamproc.source.live.rtp.nal_codecs import H264, H265
 from streamproc.source.live.rtp.nal_units import NalUnits
 from streamproc.source.live.rtp.order import Ordered, ReorderBuffer, Sequence
 from streamproc.source.live.rtp.packet import TIMESTAMPS, Unwrapper, parse_rtp
-from streamproc.source.live.rtp.picture_size import Size, h264_size, h265_size
+from streamproc.source.live.rtp.picture_size import AnnouncedSize, Size
 from streamproc.source.live.rtp.receiver_reports import ReceiverReports
 from streamproc.source.live.rtsp.sdp import Track
-
-_H264_SPS: Final = 7
-_H265_SPS: Final = 33
 
 
 class AccessUnit(NamedTuple):
@@ -55,8 +52,7 @@ class Depacketizer:
         self._follows_loss = False
         self._trusts_marker = True
         self._jpeg_size: Size | None = None
-        self._sized_by: bytes | None = None
-        self._nal_size: Size | None = None
+        self._announced_size = AnnouncedSize(track.codec)
 
     @property
     def n_lost(self) -> int:
@@ -71,7 +67,9 @@ class Depacketizer:
     @property
     def size(self) -> Size | None:
         """Width and height that the stream announces; None if it has not yet, or unreadably."""
-        return self._jpeg_size if self.track.codec == "mjpeg" else self._read_size()
+        if self.track.codec == "mjpeg":
+            return self._jpeg_size
+        return self._announced_size.of(self.parameter_sets)
 
     def push(self, data: bytes, now_s: float) -> Iterator[AccessUnit]:
         """Yield the pictures that an RTP packet completes; other bytes give none."""
@@ -127,14 +125,3 @@ class Depacketizer:
                 now_s,
             )
             self._follows_loss = False
-
-    def _read_size(self) -> Size | None:
-        for nal in self.parameter_sets:
-            is_h264 = self.track.codec == "h264"
-            kind = nal[0] & 31 if is_h264 else nal[0] >> 1 & 63
-            if kind == (_H264_SPS if is_h264 else _H265_SPS):
-                if nal != self._sized_by:
-                    self._sized_by = nal
-                    self._nal_size = h264_size(nal) if is_h264 else h265_size(nal)
-                return self._nal_size
-        return None

@@ -66,6 +66,10 @@ class NalUnits:
         except ValueError:
             self._damage()
 
+    def add_unit(self, nal: bytes) -> None:
+        """Add a whole NAL unit, without a start code."""
+        self._add(Piece(Part.WHOLE, nal))
+
     def take(self) -> Picture | None:
         """Return the picture and start the next; None if there was none."""
         if self._nal_start is not None:

@@ -9,6 +9,29 @@ MAX_PIXELS_A_SIDE: Final = 65_536
 _SET_BYTES: Final = 1024
 
 Size = tuple[int, int]
+_H264_SPS: Final = 7
+_H265_SPS: Final = 33
+
+
+class AnnouncedSize:
+    """The size that the newest parameter sets of a stream announce, parsed once for each."""
+
+    def __init__(self, codec: str) -> None:
+        """`codec`: `h264` or `hevc`."""
+        self._is_h264 = codec == "h264"
+        self._sized_by: bytes | None = None
+        self._size: Size | None = None
+
+    def of(self, parameter_sets: tuple[bytes, ...]) -> Size | None:
+        """Return the size; None without a set that announces it, or if it cannot be parsed."""
+        for nal in parameter_sets:
+            kind = nal[0] & 31 if self._is_h264 else nal[0] >> 1 & 63
+            if kind == (_H264_SPS if self._is_h264 else _H265_SPS):
+                if nal != self._sized_by:
+                    self._sized_by = nal
+                    self._size = h264_size(nal) if self._is_h264 else h265_size(nal)
+                return self._size
+        return None
 
 
 def h264_size(nal: bytes) -> Size | None:
