@@ -10,7 +10,7 @@ ROLES = {
     "reindex": ("streamproc.sinks.maintenance.reindex", "main"),
     "verify": ("streamproc.sinks.maintenance.verify", "main"),
     "frame": ("streamproc.preview", "main"),
-    "sources": ("streamproc.source.live.commands", "main"),
+    "sources": ("streamproc.source.live_source.commands", "main"),
     "sandbox": ("streamproc.source.sandbox.self_test", "main"),
     "broker": ("streamproc.embedded_kafka.commands", "broker_main"),
     "bucket": ("streamproc.clients.bucket_setup", "main"),

@@ -44,7 +44,7 @@ PLANTS = {
         "streamproc/clients/kafka.py",
         "import streamproc.sinks.errors",
     ),
-    "within streamproc.source: frame_source > sandbox > live > fetch, video > types > errors": (
+    "within streamproc.source: frame_source, live_source > sandbox > live > fetch, video > types": (
         "streamproc/source/fetch/opener.py",
         "import streamproc.source.video.container",
     ),

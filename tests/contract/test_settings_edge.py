@@ -13,7 +13,7 @@ ENTRY_POINTS = {
     "streamproc/sinks/index/consumer.py",
     "streamproc/sinks/maintenance/reindex.py",
     "streamproc/sinks/maintenance/verify.py",
-    "streamproc/source/live/commands.py",
+    "streamproc/source/live_source/commands.py",
     "streamproc/worker/process.py",
 }
 NO_SETTINGS = {

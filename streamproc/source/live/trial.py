@@ -1,10 +1,11 @@
 """A trial of a camera: connect, watch it for some seconds, and report what it sends.
 
-No picture is decoded: what is reported is read from the stream's headers.
+What is reported is read from the stream's headers; the first keyframe is kept, to be decoded.
 """
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +25,8 @@ class TrialReport(msgspec.Struct, frozen=True):
     `host`: of the last redirect. `keyframe_interval_s`: None if fewer than two came.
     `first_picture_s`: from the start to the first keyframe. `clock_offset_s`: by how much the
     camera's wall clock is ahead of ours, None if it tells none. `n_damaged`: pictures that were
-    damaged, or built on one that was.
+    damaged, or built on one that was. `decoded_size`: (width, height) of the decoded keyframe,
+    None if none was decoded.
     """
 
     host: str
@@ -44,11 +46,19 @@ class TrialReport(msgspec.Struct, frozen=True):
     n_damaged: int
     n_other_tracks: int
     clock_offset_s: float | None
+    decoded_size: tuple[int, int] | None = None
 
     @property
     def has_usable_clock(self) -> bool:
         """Whether the times of pictures are taken from the camera's own clock."""
         return self.clock_offset_s is not None and abs(self.clock_offset_s) <= MAX_CLOCK_ERROR_S
+
+
+class Trial(NamedTuple):
+    """The report of a trial, and the keyframe that it began with."""
+
+    report: TrialReport
+    keyframe: AccessUnit
 
 
 class _Watched:
@@ -57,7 +67,7 @@ class _Watched:
     def __init__(self, clock_hz: int) -> None:
         self.gate = KeyframeGate()
         self.n_pictures = 0
-        self.first_s: float | None = None
+        self.first: AccessUnit | None = None
         self.last_s = 0.0
         self.n_bytes = 0
         self._clock_hz = clock_hz
@@ -66,11 +76,11 @@ class _Watched:
         self._n_keys = 0
 
     def add(self, unit: AccessUnit) -> None:
-        if not self.gate.admits(unit) and self.first_s is None:
+        if not self.gate.admits(unit) and self.first is None:
             return
         at = unit.timestamp
-        if self.first_s is None:
-            self.first_s, self._span, self._key_span = unit.arrival_s, (at, at), (at, at)
+        if self.first is None:
+            self.first, self._span, self._key_span = unit, (at, at), (at, at)
         self.last_s = unit.arrival_s
         self.n_pictures += 1
         self.n_bytes += len(unit.data)
@@ -78,6 +88,10 @@ class _Watched:
         if unit.is_key:
             self._n_keys += 1
             self._key_span = (self._key_span[0], at)
+
+    @property
+    def first_s(self) -> float | None:
+        return None if self.first is None else self.first.arrival_s
 
     @property
     def fps(self) -> float:
@@ -107,7 +121,7 @@ def try_source(
     watch_s: float = 5.0,
     interrupt: Interrupt | None = None,
     wall_s: Callable[[], float] = time.time,
-) -> TrialReport:
+) -> Trial:
     """Watch a camera for `watch_s` after its first keyframe. Raises a `SourceError`.
 
     `policy` is of the source itself (`NamedSource.policy`) or of clients' sources.
@@ -115,12 +129,12 @@ def try_source(
     started_s = time.monotonic()
     interrupt = interrupt or Interrupt()
     with open_session(url, credentials, policy, interrupt, is_udp=is_udp) as session:
-        watched = _watch(session, watch_s)
-        first_s, spent_s = watched.first_s or started_s, watched.last_s - (watched.first_s or 0.0)
+        watched, keyframe = _watch(session, watch_s)
+        spent_s = watched.last_s - keyframe.arrival_s
         size = session.depacketizer.size or (None, None)
         description = session.description
         track = session.track
-        return TrialReport(
+        report = TrialReport(
             host=session.url.host,
             transport="udp" if is_udp else "tcp",
             is_tls=session.url.is_tls,
@@ -130,7 +144,7 @@ def try_source(
             fps=watched.fps,
             declared_fps=track.declared_fps,
             keyframe_interval_s=watched.keyframe_interval_s,
-            first_picture_s=round(first_s - started_s, 3),
+            first_picture_s=round(keyframe.arrival_s - started_s, 3),
             bits_per_s=round(8 * watched.n_bytes / spent_s) if spent_s > 0 else 0,
             watched_s=round(spent_s, 3),
             n_pictures=watched.n_pictures,
@@ -141,18 +155,19 @@ def try_source(
             ),
             clock_offset_s=_clock_offset_s(session, wall_s),
         )
+        return Trial(report, keyframe)
 
 
-def _watch(session: Session, watch_s: float) -> _Watched:
+def _watch(session: Session, watch_s: float) -> tuple[_Watched, AccessUnit]:
     watched = _Watched(session.track.clock_hz)
     started_s = time.monotonic()
     while True:
         for unit in session.receive():
             watched.add(unit)
         now_s = time.monotonic()
-        if watched.first_s is not None and now_s - watched.first_s >= watch_s:
-            return watched
-        if watched.first_s is None and now_s - started_s >= KEYFRAME_TIMEOUT_S:
+        if watched.first is not None and now_s - watched.first.arrival_s >= watch_s:
+            return watched, watched.first
+        if watched.first is None and now_s - started_s >= KEYFRAME_TIMEOUT_S:
             raise SourceTimeoutError(
                 f"{session.url.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
             )

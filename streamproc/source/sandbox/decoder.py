@@ -1,6 +1,7 @@
 """Decoder child: forked by the fork server, it executes one order in its sandbox and exits.
 
-It decodes a source, or encodes an image as JPEG; a child that encodes has never read the video.
+It decodes a file or a live source, or encodes an image as JPEG; a child that encodes has never read
+the video.
 
 A hostile video can corrupt only the memory of this process, which ends after one order. The parent
 ends it by closing the control socket or by SIGKILL.
@@ -18,7 +19,14 @@ from models.sizes import SourceShape
 from streamproc.contract.bounds import usable_count, usable_duration_s, usable_fps
 from streamproc.contract.sandbox import NETWORK_NAMESPACE, Sandbox
 from streamproc.source.errors import DecoderCrashedError, SourceError, SourceTooLargeError
-from streamproc.source.sandbox import annotation, frame_pool, ipc, isolation, limits
+from streamproc.source.sandbox import (
+    annotation,
+    frame_pool,
+    ipc,
+    isolation,
+    limits,
+    live_decoder,
+)
 from streamproc.source.video import image
 from streamproc.source.video.container import VideoStream
 from streamproc.source.video.frame_iterator import FrameIterator
@@ -144,7 +152,7 @@ def serve(parent_pid: int, control_fd: int, bytes_fd: int, ring_fd: int) -> None
 
 def _limits(order: ipc.Order) -> tuple[int, int]:
     """Return (maximum pixels of an image, seconds of CPU time in total)."""
-    if isinstance(order, ipc.Open):
+    if isinstance(order, ipc.Open | ipc.OpenLive):
         return order.max_pixels, order.cpu_limit_s
     n_pixels = order.width * order.height if isinstance(order, ipc.Draw) else 0
     return n_pixels, limits.STRETCH_S
@@ -165,6 +173,8 @@ def _carry_out(
         return ipc.Failed(DecoderCrashedError.code, f"the decoder's sandbox is {sandbox}")
     if isinstance(order, ipc.Draw):
         return ipc.Drawn(annotation.draw_in_place(memory, order))
+    if isinstance(order, ipc.OpenLive):
+        return live_decoder.decode(order, control, served, memory)
     return _decode(order, file, control, served, memory)
 
 
@@ -272,7 +282,8 @@ def _pictures(
 def _receive_order(control: socket.socket) -> tuple[ipc.Order | None, int]:
     data, fds, _, _ = socket.recv_fds(control, ipc.MAX_MESSAGE_BYTES, 1)
     message = ipc.decode_to_child(data) if data else None
-    return (None if isinstance(message, ipc.Release) else message), (fds[0] if fds else -1)
+    order = None if isinstance(message, ipc.Release | ipc.Paint) else message
+    return order, (fds[0] if fds else -1)
 
 
 def _exit_with_parent(control_fd: int) -> None:

@@ -6,11 +6,12 @@ limits, and accepts only slots that it has released.
 A second socket (STREAM) carries the bytes of a source that the child cannot read by itself:
 the child sends `READ_REQUEST` (position, length); the parent answers `READ_REPLY` (length, or
 -1 on failure, -2 when the size is unknown) and the bytes. A request of length 0 asks for the size.
+A child that decodes a live source gets its packets there: `PACKET_HEAD`, and the bytes.
 """
 
 import struct
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +34,13 @@ from streamproc.source.types import NO_PLACE, FrameOutputs, ResumePoint
 
 READ_REQUEST: Final = struct.Struct("<qq")
 READ_REPLY: Final = struct.Struct("<q")
+PACKET_HEAD: Final = struct.Struct("<qiI")
+"""Of a live packet: its number, what to do before it (`FLUSH`, `DRAIN` or 0), its size in bytes."""
+FLUSH: Final = 1
+"""Forget the pictures before: what follows begins with a keyframe."""
+DRAIN: Final = 2
+"""Show the pictures that are still held; no packet follows, only `FLUSH` after that."""
+MAX_PACKET_BYTES: Final = 16 << 20
 MAX_MESSAGE_BYTES: Final = 65536
 READ_FAILED: Final = "source_read_failed"
 """Code of a `Failed` whose cause is an error of the parent's own reader."""
@@ -62,6 +70,16 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
     anchor_s: float | None = None
 
 
+class OpenLive(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the parent: decode a live source, packet by packet, one at a time."""
+
+    codec: Literal["h264", "hevc", "mjpeg"]
+    outputs: FrameOutputs
+    max_pixels: int
+    cpu_limit_s: int
+    require_sandbox: bool = False
+
+
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """From the parent: make a JPEG of the image of this size at the start of the frame pool.
 
@@ -83,6 +101,12 @@ class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """From the parent: these slots may be written again."""
 
     slots: list[int]
+
+
+class Paint(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the parent, the answer to `LivePicture`: write it into `slot`; None: leave it out."""
+
+    slot: int | None
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -158,6 +182,29 @@ class FrameReady(msgspec.Struct, frozen=True, array_like=True, tag=True):
     index_is_estimate: bool = False
 
 
+class LivePicture(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the child: the packet `number` is a picture; `Paint` has to answer.
+
+    `width`, `height`, `sample_aspect`: upright. `is_damaged`: the decoder had to invent parts.
+    """
+
+    number: Count
+    width: Side
+    height: Side
+    sample_aspect: tuple[Term, Term]
+    is_key: bool
+    is_damaged: bool
+
+
+class LiveDecoded(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """From the child: the packet is decoded, and its pictures are painted.
+
+    `is_valid`: the decoder raised no error for it.
+    """
+
+    is_valid: bool
+
+
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """From the child: no more frames. `truncated`: the file is shorter than its header says.
 
@@ -180,10 +227,21 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
     message: Annotated[str, Meta(max_length=_MAX_MESSAGE_CHARS)]
 
 
-Order = Open | Draw | Probe
+Order = Open | OpenLive | Draw | Probe
 Boxes = tuple[Box, ...]
-ToChild = Order | Release
-FromChild = Started | LockedDown | Drawn | Opened | FrameReady | Ended | Failed | Exited
+ToChild = Order | Release | Paint
+FromChild = (
+    Started
+    | LockedDown
+    | Drawn
+    | Opened
+    | FrameReady
+    | LivePicture
+    | LiveDecoded
+    | Ended
+    | Failed
+    | Exited
+)
 FromForkServer = Ready | Forked | ForkFailed
 
 encode = msgspec.msgpack.Encoder().encode

@@ -32,6 +32,8 @@ from streamproc.source.live.session import open_session
 from streamproc.source.live.stream import LiveStream
 from streamproc.source.live.trial import TrialReport, try_source
 from streamproc.source.live.watch import watched_lines
+from streamproc.source.live_source.decoder import decoded_size
+from streamproc.source.sandbox import decoder_client
 
 MAX_CHECK_S: Final = 600.0
 MAX_WATCH_S: Final = 30 * 86_400.0
@@ -142,9 +144,12 @@ def _asked(
 
 
 def _checked(asked: _Asked, seconds: float, *, as_json: bool) -> str:
-    report = try_source(
+    decoder_client.prepare()
+    report, keyframe = try_source(
         asked.url, asked.credentials, asked.policy, is_udp=asked.is_udp, watch_s=seconds
     )
+    size = decoded_size(report.codec, keyframe.data, asked.policy)
+    report = msgspec.structs.replace(report, decoded_size=size)
     if as_json:
         return msgspec.json.encode(report).decode() + "\n"
     return _shown(report)
@@ -185,6 +190,7 @@ def _unknown(asked: str, sources: Mapping[str, NamedSource]) -> str:
 
 def _shown(report: TrialReport) -> str:
     size = f", {report.width} x {report.height}" if report.width is not None else ""
+    decoded = "nothing" if report.decoded_size is None else "{} x {}".format(*report.decoded_size)
     declared = f", declared {report.declared_fps:g}" if report.declared_fps else ""
     interval = report.keyframe_interval_s
     tls = ", TLS" if report.is_tls else ""
@@ -199,6 +205,7 @@ def _shown(report: TrialReport) -> str:
         "video": f"{_CODECS[report.codec]}{size}",
         "rate": f"{report.fps:g} pictures/s{declared}, {report.bits_per_s / 1e6:.2f} Mbit/s",
         "keyframes": keyframes,
+        "decoded": f"a keyframe, {decoded}",
         "first picture": f"after {report.first_picture_s:.2f} s",
         "damaged": f"{damaged}; {report.n_lost_packets} packets lost",
         "clock": _clock(report),

@@ -11,7 +11,7 @@ import pytest
 
 from streamproc.contract import env
 from streamproc.source.live import trial
-from streamproc.source.live.commands import main
+from streamproc.source.live_source.commands import main
 from tests.live.camera import camera
 from tests.live.clip import clip
 
@@ -42,7 +42,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_trial_says_what_the_camera_sends(ran: Ran, transport: str) -> None:
+def test_a_trial_says_what_the_camera_sends(processes: None, ran: Ran, transport: str) -> None:
     with camera(SHORT) as one:
         one.clock_offset_s = -2.0
         words = ("check", "--seconds", "1", "--transport", transport, "--json")
@@ -50,6 +50,7 @@ def test_a_trial_says_what_the_camera_sends(ran: Ran, transport: str) -> None:
     assert (code, err) == (0, "")
     report: dict[str, Any] = json.loads(out)
     assert (report["codec"], report["width"], report["height"]) == ("h264", 192, 112)
+    assert report["decoded_size"] == [192, 112]
     assert 5 < report["fps"] <= 51  # a camera that gets no processor time sends less
     assert report["declared_fps"] == 50
     assert report["keyframe_interval_s"] == 0.2
@@ -63,18 +64,21 @@ def test_a_trial_says_what_the_camera_sends(ran: Ran, transport: str) -> None:
     assert 0 < report["bits_per_s"] <= 8 * n_bytes  # twice the clip's own rate
 
 
-def test_the_same_as_text(ran: Ran) -> None:
+def test_the_same_as_text(processes: None, ran: Ran) -> None:
     with camera(clip("mjpeg", fps=50)) as one:
         words = ("check", "--seconds", "0.5")
         code, out, _ = ran(*words, line=one.url(), FRAMEWIRE_PRIVATE_HOSTS="127.0.0.1")
     assert code == 0
     assert "video          JPEG, 192 x 112\n" in out
+    assert "decoded        a keyframe, 192 x 112\n" in out
     assert " pictures/s, declared 50, " in out
     assert "keyframes      every 0.02 s\n" in out
     assert "clock          agrees with this machine's\n" in out
 
 
-def test_a_named_source_brings_its_login_and_needs_no_exemption(ran: Ran, tmp_path: Path) -> None:
+def test_a_named_source_brings_its_login_and_needs_no_exemption(
+    processes: None, ran: Ran, tmp_path: Path
+) -> None:
     with camera(SHORT, login=("u", "secret7")) as one:
         file = tmp_path / "sources.toml"
         file.write_text(

@@ -1,0 +1,1 @@
+"""Live sources as frames: decoded in the sandbox, newest first; and commands that look at them."""
