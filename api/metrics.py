@@ -1,12 +1,14 @@
 """Prometheus metrics of one api process. Labels are routes and codes, never ids or projects."""
 
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.contract.resources import PartResource
 from api.kafka.consumer_lag import ConsumerLag
-from streamproc.contract.records import WorkerBeat
+from streamproc.contract.chunk import DropReason
+from streamproc.contract.records import LIVE_STATES, WorkerBeat
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,6 +72,23 @@ class Metrics:
             "Workers that take no tasks, because their device computes wrongly or not at all",
             registry=self.registry,
         )
+        self.live_sources = Gauge(
+            "framewire_live_sources",
+            "Sources of live tasks at workers, by state",
+            ["state"],
+            registry=self.registry,
+        )
+        self.live_lag = Gauge(
+            "framewire_live_lag_seconds",
+            "The largest time from a frame's capture to its chunk, of sources that are live",
+            registry=self.registry,
+        )
+        self.live_dropped = Gauge(
+            "framewire_live_dropped_frames",
+            "Received frames that were not processed, by reason, since the workers' start",
+            ["reason"],
+            registry=self.registry,
+        )
         self.letters = Gauge(
             "framewire_dead_letters",
             "What a role left out, or ended, in the last 30 days",
@@ -87,6 +106,13 @@ class Metrics:
         beats = list(workers)
         self.waiting_for_store.set(sum(beat.waiting_for_store for beat in beats))
         self.device_faults.set(sum(beat.device_fault is not None for beat in beats))
+        live = [one for beat in beats for one in beat.live]
+        for state in LIVE_STATES:
+            self.live_sources.labels(state).set(sum(one.state == state for one in live))
+        lags_ms = [one.lag_ms for one in live if one.state == "live" and one.lag_ms is not None]
+        self.live_lag.set(max(lags_ms, default=0) / 1000)
+        for reason in get_args(DropReason):
+            self.live_dropped.labels(reason).set(sum(b.dropped.get(reason, 0) for b in beats))
 
     def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Replace the counts of dead letters, by role and code."""

@@ -17,7 +17,7 @@ from api.errors import ProblemError, UnavailableError
 from api.http.body_limits import Bodies
 from api.kafka.consumer_health import role_parts
 from api.kafka.consumer_lag import ConsumerLag, Lag
-from api.kafka.global_table import WORKER_ALIVE_MS, GlobalTable, GlobalTableReader
+from api.kafka.global_table import GlobalTable, GlobalTableReader
 from api.kafka.key_use import KeyUses
 from api.kafka.producer import Publisher
 from api.log.key_expiry import KeyExpiry
@@ -201,8 +201,7 @@ class Services:
 
     def living_workers(self) -> list[WorkerBeat]:
         """Return the last heartbeat of each worker that is alive."""
-        now = now_ms()
-        return [b for b in self.directory.workers(now) if b.beat_ms > now - WORKER_ALIVE_MS]
+        return self.directory.living_workers(now_ms())
 
     def role_parts(self) -> list[PartResource]:
         """Return whether each role makes progress, by its heartbeats and the last lag query."""

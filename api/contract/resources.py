@@ -73,14 +73,32 @@ class Range(_Request, frozen=True):
     unit: Literal["seconds", "frames"] = "seconds"
 
 
+class Live(_Request, frozen=True):
+    """How a live source is read.
+
+    `on_loss`: what a lost packet damaged is left out up to the next keyframe (`skip`), or decoded
+    all the same (`conceal`). `max_lag_s`: decoding that is further behind continues at the newest
+    keyframe. `give_up_s`: after so long without the source the task fails; null is never.
+    """
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    on_loss: Literal["skip", "conceal"] = "skip"
+    max_lag_s: Annotated[float, Meta(ge=0.2, le=60)] = 2.0
+    give_up_s: Annotated[float, Meta(gt=0, le=MAX_SECONDS)] | None = None
+
+
 class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
-    """A video at a URL: http, https, or a file below a directory that the operator allows."""
+    """A video at a URL: http, https, or a file below a directory that the operator allows.
+
+    Or a live source: rtsp, rtsps, or `camera:` and a name that the operator has given it.
+    """
 
     url: Annotated[str, Meta(min_length=1, max_length=MAX_URL_LENGTH)]
     sampling: Sampling | None = None
     range: Range | None = None
     max_frames: Count | None = None
     stream: StreamNumber | None = None
+    live: Live | None = None
 
 
 class VideoBase64(_Request, frozen=True, tag_field="type", tag="video_base64"):
@@ -211,12 +229,31 @@ class AttemptResource(msgspec.Struct, frozen=True):
     message: str
 
 
+class LiveSource(msgspec.Struct, frozen=True):
+    """A live source as its worker reported it, some two seconds ago at most.
+
+    `state` is `connecting` before its first frame, then `live` or `lost`, since `since`; `code` is
+    why it is not live. `fps`: processed frames per second over about ten seconds. `lag_ms`: from
+    the capture of the last frame to its chunk.
+    """
+
+    state: str
+    since: str
+    code: str | None
+    reconnects: int
+    last_frame_at: str | None
+    fps: float
+    lag_ms: int | None
+    keyframe_interval_s: float | None
+
+
 class TaskResource(msgspec.Struct, frozen=True):
     """The current state of a task; `request` is present with `?include=request`.
 
     `source` is the URL with possible secrets as `***`, or `upload`; of a list's tasks that an
     older version indexed, the URL's host. `steps` are the kinds. `tracks`, the number of tracks so
-    far, is in lists.
+    far, is in lists. `live`: the state of a live source, null while no worker has the task; absent
+    for files.
     """
 
     id: str
@@ -236,6 +273,7 @@ class TaskResource(msgspec.Struct, frozen=True):
     source: str = ""
     steps: list[str] = []
     tracks: int | UnsetType = UNSET
+    live: LiveSource | UnsetType | None = UNSET
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -265,9 +303,10 @@ class CancelAccepted(msgspec.Struct, frozen=True):
 class TrackSummary(msgspec.Struct, frozen=True, rename={"class_name": "class"}, omit_defaults=True):
     """One object over the frames of a task; confidences have 4 decimals.
 
-    `feature_digest` belongs to the first frame with the best confidence. `text` is the spelling
-    that most readings agree on, `text_support` its share of all votes (0 to 1), each of which is
-    confidence x letters; `text_confidence` is that of its best reading.
+    `first_seen_at` and `last_seen_at` are times of capture, of live sources alone; `dwell_s` is
+    then their difference. `feature_digest` belongs to the first frame with the best confidence.
+    `text` is the spelling that most readings agree on, `text_support` its share of all votes (0 to
+    1), each of which is confidence x letters; `text_confidence` is that of its best reading.
     """
 
     track_id: int
@@ -283,21 +322,36 @@ class TrackSummary(msgspec.Struct, frozen=True, rename={"class_name": "class"}, 
     first_seen_s: float | None = None
     last_seen_s: float | None = None
     dwell_s: float | None = None
+    first_seen_at: str | None = None
+    last_seen_at: str | None = None
 
 
 class UsageResource(msgspec.Struct, frozen=True):
+    """`dropped`: frames of a live source that were not processed, by reason, once it has ended."""
+
     processed_frames: int
     processing_time_ms: int
+    dropped: dict[str, int] | UnsetType = UNSET
 
 
 class ResultResource(msgspec.Struct, frozen=True):
-    """The results of a succeeded task."""
+    """The results of a succeeded task, of a cancelled live one, or with `?partial=true` so far.
+
+    `partial`: true, or absent if the whole log is in it; then there are the first `log_length`
+    bytes. `seen_from` and `seen_to` are when the first and the last frame of a live source were
+    captured. `next_cursor` is there where tracks come in pages: null at the last one.
+    """
 
     id: str
     object: Literal["mm.pipeline.result"]
     model: str | None
     usage: UsageResource
     tracks: list[TrackSummary]
+    partial: bool | UnsetType = UNSET
+    log_length: int | UnsetType = UNSET
+    seen_from: str | UnsetType | None = UNSET
+    seen_to: str | UnsetType | None = UNSET
+    next_cursor: str | UnsetType | None = UNSET
 
 
 class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
@@ -324,6 +378,8 @@ class TrackResource(msgspec.Struct, frozen=True, rename={"class_name": "class"})
     distance: float | UnsetType = UNSET
     text_support: float | None = None
     source: str = ""
+    first_seen_at: str | None = None
+    last_seen_at: str | None = None
 
 
 class TrackPage(msgspec.Struct, frozen=True):

@@ -160,6 +160,10 @@ class GlobalTable:
         fresh = now_ms - topics.DAY_MS
         return [beat for _, beat in sorted(self._workers.copy().items()) if beat.beat_ms >= fresh]
 
+    def living_workers(self, now_ms: int) -> list[WorkerBeat]:
+        """Return the last heartbeat of each worker that is alive, ordered by id."""
+        return [beat for beat in self.workers(now_ms) if beat.beat_ms > now_ms - WORKER_ALIVE_MS]
+
     def consumers(self, now_ms: int) -> list[ConsumerBeat]:
         """Return the last heartbeats of archive and index processes, less than a day old."""
         fresh = now_ms - topics.DAY_MS

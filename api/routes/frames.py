@@ -43,6 +43,11 @@ async def get_frame(
     match = _NAME.match(name)
     if match is None:
         raise NotFoundError("A frame is named by its number: 0.jpg.", code="frame_not_found")
+    if stored.spec.live is not None:
+        raise NotFoundError(
+            "A live source's frames are not kept: its camera now shows others.",
+            code="frame_not_kept",
+        )
     frames: Frames = state.frames
     picture = await frames.get(stored, int(match["index"]), width_px=width, with_boxes=bool(boxes))
     return Response(

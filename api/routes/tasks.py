@@ -18,9 +18,11 @@ from api.contract.resources import (
 )
 from api.errors import BadRequestError, InvalidRequestError
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
+from api.routes.listing import Cursor
 from api.routes.openapi import body_operation, problems
 from api.scopes import SUBMIT
 from api.tasks.request_parser import parse_request
+from api.tasks.results import MAX_TRACKS, ResultQuery
 
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 _INLINE_BYTES = 64 * 1024
@@ -112,13 +114,29 @@ async def cancel_task(
 @get(
     f"{paths.TASKS}/{{task_id:str}}/results",
     operation_id="getResults",
-    responses=problems(400, 403, 404),
+    responses=problems(400, 403, 404, 422),
 )
 async def get_results(
-    services: TheServices, project: TheProject, task_id: FromPath[str]
+    services: TheServices,
+    project: TheProject,
+    task_id: FromPath[str],
+    partial: Annotated[
+        bool,
+        QueryParameter(
+            name="partial", required=False, description="the results so far, of any task"
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None, QueryParameter(name="limit", ge=1, le=MAX_TRACKS, required=False)
+    ] = None,
+    cursor: Cursor = None,
 ) -> ResultResource:
-    """Return a succeeded task's tracks, aggregated over its whole stream."""
-    return await services.tasks.results(project, task_id)
+    """Return a succeeded task's tracks, aggregated over its whole stream.
+
+    Those of a live task once it is cancelled, and of any task so far with `partial`. These two come
+    in pages, by track id.
+    """
+    return await services.tasks.results(project, task_id, ResultQuery(partial, limit, cursor))
 
 
 HANDLERS = [process_video, get_task, cancel_task, get_results]

@@ -1,6 +1,6 @@
 """ClickHouse queries on the tasks table, for task lists and results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ _COLUMNS = """task_id, toUnixTimestamp64Milli(created_at), status,
     toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(finished_at), model, provider,
     processed_frames, total_frames, fps, processing_time_ms, error_code, error_message,
     log_length, total_frames_is_estimate, steps, models, source, source_url, source_name,
-    expected_frames"""
+    expected_frames, toUnixTimestamp64Milli(seen_from), toUnixTimestamp64Milli(seen_to), dropped"""
 
 
 class IndexedTask(msgspec.Struct, frozen=True):
@@ -49,6 +49,9 @@ class IndexedTask(msgspec.Struct, frozen=True):
     source_url: str
     source_name: str
     expected_frames: int | None
+    seen_from_ms: int | None
+    seen_to_ms: int | None
+    dropped: Mapping[str, int]
 
     @property
     def shown_source(self) -> str:

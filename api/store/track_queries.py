@@ -15,7 +15,8 @@ from streamproc.contract.preview import Box
 
 _COLUMNS = """task_id, track_id, class, first_frame, last_frame, frames_seen, best_confidence,
     feature_digest, text, text_confidence, text_support, first_s, last_s, dwell_s,
-    toUnixTimestamp64Milli(created_at)"""
+    toUnixTimestamp64Milli(created_at), toUnixTimestamp64Milli(first_seen_at),
+    toUnixTimestamp64Milli(last_seen_at)"""
 
 
 class IndexedTrack(msgspec.Struct, frozen=True):
@@ -36,6 +37,8 @@ class IndexedTrack(msgspec.Struct, frozen=True):
     last_s: float
     dwell_s: float
     created_ms: int
+    first_seen_ms: int | None
+    last_seen_ms: int | None
     distance: float = 0.0
 
 
@@ -83,13 +86,16 @@ class TrackQuery(msgspec.Struct, frozen=True):
         return plain == TrackQuery()
 
 
-async def tracks_of_task(rows: Rows, project: str, task: str) -> list[IndexedTrack]:
-    """Return all tracks of one task, ordered by track id."""
+async def tracks_of_task(
+    rows: Rows, project: str, task: str, *, after: int = -1, limit: int | None = None
+) -> list[IndexedTrack]:
+    """Return a task's tracks by track id: all of them, or `limit` of those after one."""
+    most = "" if limit is None else f"LIMIT {limit:d}"
     found = await rows.query(
         f"""SELECT {_COLUMNS} FROM {tables.TRACKS} FINAL
         WHERE project = {{project:String}} AND task_id = {{task:String}}
-        ORDER BY track_id""",  # noqa: S608 - constants
-        {"project": project, "task": task},
+        AND track_id > {{after:Int64}} ORDER BY track_id {most}""",  # noqa: S608 - constants
+        {"project": project, "task": task, "after": after},
     )
     return [IndexedTrack(*row) for row in found]
 

@@ -21,8 +21,10 @@ from api.store.task_queries import (
     list_tasks,
 )
 from api.tasks.counts import counts_of
+from api.tasks.live_state import live_states
 from api.tasks.status import indexed_resource, pending_facts, pending_resource
 from api.tasks.submission import RecentTasks
+from streamproc.contract.records import LiveSourceState
 
 Cursor = TaskCursor | SortedTaskCursor
 Place = tuple[Any, int, str]
@@ -76,7 +78,11 @@ class TaskListing:
         listed = await list_tasks(self._rows, project, wanted, after, limit + 1)
         known = {row.task_id for row in listed}
         n_tracks = await count_tracks(self._rows, project, list(known))
-        entries = [self._indexed(row, wanted, n_tracks.get(row.task_id, 0)) for row in listed]
+        sources = live_states(self._directory.living_workers(self._clock_ms()))
+        entries = [
+            self._indexed(row, wanted, n_tracks.get(row.task_id, 0), sources.get(row.task_id))
+            for row in listed
+        ]
         entries += [
             entry
             for entry in fresh
@@ -116,10 +122,14 @@ class TaskListing:
             entries.append(_Entry(_place(facts, wanted), facts, replace(resource, tracks=0)))
         return entries
 
-    def _indexed(self, row: IndexedTask, wanted: TaskQuery, n_tracks: int) -> _Entry:
+    def _indexed(
+        self, row: IndexedTask, wanted: TaskQuery, n_tracks: int, source: LiveSourceState | None
+    ) -> _Entry:
         cancelled = self._cancelled(row.task_id)
         facts = row.facts(cancel_requested=cancelled)
-        resource = indexed_resource(row, cancel_requested=cancelled, n_tracks=n_tracks)
+        resource = indexed_resource(
+            row, cancel_requested=cancelled, n_tracks=n_tracks, source=source
+        )
         return _Entry(_place(facts, wanted), facts, resource)
 
     def _cancelled(self, task: str) -> bool:

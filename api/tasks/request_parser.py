@@ -21,9 +21,11 @@ from api.contract.resources import (
 from api.errors import FieldError, InvalidRequestError
 from api.http.body_validation import NOT_PRINTABLE, read_json, read_tree
 from api.http.upload_body import INLINE_BYTES, PLACEHOLDER, Upload, video_too_large
+from api.tasks.live_request import live_errors, live_options, live_providers, url_problem
 from api.tasks.step_parser import read_steps
 from models.registry import Registry
 from streamproc.contract import task_spec
+from streamproc.contract.live_url import is_live
 from streamproc.contract.masking import MASK, holds_secret, is_masked, mask_request, mask_url
 from streamproc.contract.object_keys import upload_key
 from streamproc.contract.providers import LOCAL, Provider, provider_order
@@ -32,7 +34,6 @@ from streamproc.contract.task_spec import TaskSpec
 _SCHEMES = ("http", "https", "file")
 STAGED = "staged:"
 """What an echoed request has before the object key of its upload, in place of base64."""
-_LIVE_SCHEMES = ("rtsp", "rtsps")
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
@@ -94,6 +95,8 @@ def parse_request(
         video = _decode(source, max_upload_bytes, errors)
     _check_hint(request.model, errors)
     _check_range(source.range, errors)
+    providers = tuple(providers)
+    errors += live_errors(source, providers)
     steps: tuple[task_spec.Step, ...] = ()
     try:
         steps = read_steps(request.steps, registry)
@@ -102,8 +105,9 @@ def parse_request(
     if errors:
         raise InvalidRequestError(errors)
     value = read_tree(body)
+    order = provider_order(live_providers(source, providers), request.model)
     return ParsedRequest(
-        spec=_spec(request, source, steps, provider_order(providers, request.model)),
+        spec=_spec(request, source, steps, order),
         body=mask_request(value),
         body_sha256=_hash(value, upload),
         upload=video,
@@ -133,17 +137,19 @@ def _spec(
     steps: tuple[task_spec.Step, ...],
     providers: tuple[str, ...],
 ) -> TaskSpec:
-    wanted = source.range or Range()
+    wanted, live = source.range or Range(), live_options(source)
+    most = None if live is not None else task_spec.DEFAULT_MAX_FRAMES
     return TaskSpec(
         source=_source(source),
         steps=steps,
         sampling=_sampling(source.sampling or FpsSampling()),
         range=task_spec.FrameRange(start=wanted.start, end=wanted.end, unit=wanted.unit),
-        max_frames=source.max_frames or task_spec.DEFAULT_MAX_FRAMES,
+        max_frames=source.max_frames or most,
         stream=source.stream,
         precision=request.precision,
         model_hint=request.model,
         providers=providers,
+        live=live,
     )
 
 
@@ -207,13 +213,19 @@ def _check_url(url: str, errors: list[FieldError]) -> None:
 def _url_problem(url: str) -> str | None:
     if " " in url or not url.isprintable():
         return "must not hold spaces or control characters"
+    if is_masked(url):
+        return (
+            f"holds {MASK} where a credential was: requests are echoed without them;"
+            " give the whole URL again"
+        )
+    problem = url_problem(url)
+    if problem is not None or is_live(url):
+        return problem
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return "is not a URL"
-    if parts.scheme in _LIVE_SCHEMES or parts.path.lower().endswith(".m3u8"):
-        return "live sources (rtsp, HLS) cannot be read: the video must be a file"
     if parts.scheme not in _SCHEMES:
         return f"the scheme must be one of: {', '.join(_SCHEMES)}"
     if parts.scheme != "file" and not parts.hostname:
@@ -222,11 +234,6 @@ def _url_problem(url: str) -> str | None:
         parts.netloc not in {"", "localhost"} or parts.path in {"", "/"}
     ):
         return "must be file:// and an absolute path"
-    if is_masked(url):
-        return (
-            f"holds {MASK} where a credential was: requests are echoed without them;"
-            " give the whole URL again"
-        )
     return None
 
 

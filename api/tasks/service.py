@@ -9,7 +9,6 @@ from api.contract.resources import (
     CancelAccepted,
     ResultResource,
     TaskResource,
-    UsageResource,
 )
 from api.errors import ConflictError, NotFoundError, UnavailableError
 from api.kafka.global_table import GlobalTable
@@ -19,10 +18,11 @@ from api.log.reader import LogReader
 from api.store.clickhouse import Rows
 from api.store.task_queries import IndexedTask, find_tasks
 from api.store.track_queries import tracks_of_task
+from api.tasks.live_state import live_states
 from api.tasks.request_store import Requests
+from api.tasks.results import MAX_TRACKS, ResultQuery, has_results, result_resource
 from api.tasks.status import status_of, task_resource
 from api.tasks.submission import now_ms
-from api.tasks.track_search import summary_of
 from streamproc.contract import topics
 from streamproc.contract.records import CancelRequested
 
@@ -55,8 +55,15 @@ class Tasks:
         """Return the task's state from its log; raises NotFoundError."""
         stored = await self._requests.get(project, task)
         state = await self._state(project, task, stored.partition)
+        source = None
+        if stored.spec.live is not None:
+            source = live_states(self._directory.living_workers(self._clock_ms())).get(task)
         return task_resource(
-            stored, state, cancel_requested=self._cancelled(task), with_request=with_request
+            stored,
+            state,
+            cancel_requested=self._cancelled(task),
+            with_request=with_request,
+            source=source,
         )
 
     async def cancel(self, project: str, task: str) -> CancelAccepted:
@@ -76,30 +83,29 @@ class Tasks:
         self._directory.apply(topics.CONTROL, task, value)
         return CancelAccepted(task, "cancelling")
 
-    async def results(self, project: str, task: str) -> ResultResource:
-        """Return the tracks of a succeeded task, aggregated over its whole log.
+    async def results(self, project: str, task: str, query: ResultQuery) -> ResultResource:
+        """Return the tracks of a task, aggregated over its whole log, or over the log so far.
 
-        Raises NotFoundError unless the task has succeeded, and UnavailableError if the index has
-        not read the whole log within `results_wait_s`.
+        Raises NotFoundError unless the task has results (`has_results`). Without `partial`, raises
+        UnavailableError if the index has not read the whole log within `results_wait_s`.
         """
+        after = query.after(task)
         stored = await self._requests.get(project, task)
         state = await self._state(project, task, stored.partition)
         status = status_of(state, cancel_requested=self._cancelled(task))
-        if status != "succeeded":
+        if not has_results(stored, status, query):
             raise NotFoundError(
                 f"There are no results: the task is {status}.",
                 code="results_not_ready",
                 extra={"task_status": status},
             )
-        row = await self._whole_row(project, task, state.length)
-        tracks = await tracks_of_task(self._rows, project, task)
-        return ResultResource(
-            id=task,
-            object="mm.pipeline.result",
-            model=stored.spec.model_hint,
-            usage=UsageResource(row.processed_frames, row.processing_time_ms or 0),
-            tracks=[summary_of(track) for track in tracks],
-        )
+        if query.partial:
+            row = next(iter(await find_tasks(self._rows, project, [task])), None)
+        else:
+            row = await self._whole_row(project, task, state.length)
+        limit = 1 + (query.limit or MAX_TRACKS) if query.is_paged(stored) else None
+        found = await tracks_of_task(self._rows, project, task, after=after, limit=limit)
+        return result_resource(stored, state, row, found, query)
 
     async def _state(self, project: str, task: str, partition: int) -> LogState:
         return await self._log.state(project, task, partition, with_last_chunk=True)

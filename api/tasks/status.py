@@ -13,13 +13,16 @@ from api.contract.resources import (
 )
 from api.log.log_state import LogState
 from api.store.task_queries import IndexedTask
+from api.tasks.live_state import live_source
 from api.timestamps import rfc3339_or_none
 from streamproc.contract.bounds import usable_count, usable_fps
 from streamproc.contract.chunk import Chunk, FinishReason
-from streamproc.contract.frame_plan import FramePlan, expected_frames, plan_of
+from streamproc.contract.frame_plan import expected_frames, plan_of
 from streamproc.contract.masking import mask_request
+from streamproc.contract.records import LiveSourceState
 from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.stored_request import StoredRequest
+from streamproc.contract.task_spec import TaskSpec
 from streamproc.contract.timestamps import rfc3339
 
 _OUTCOMES: dict[FinishReason, Status] = {
@@ -47,9 +50,17 @@ def status_of(state: LogState, *, cancel_requested: bool) -> Status:
 
 
 def task_resource(
-    stored: StoredRequest, state: LogState, *, cancel_requested: bool, with_request: bool = False
+    stored: StoredRequest,
+    state: LogState,
+    *,
+    cancel_requested: bool,
+    with_request: bool = False,
+    source: LiveSourceState | None = None,
 ) -> TaskResource:
-    """Return the task resource from the current state of its log."""
+    """Return the task resource from the current state of its log.
+
+    `source`: what its worker reports of a live source.
+    """
     chunk = state.last_chunk
     return TaskResource(
         id=stored.task,
@@ -61,13 +72,14 @@ def task_resource(
         model=stored.spec.model_hint,
         provider=state.provider,
         attempts=[AttemptResource(a.provider, a.code, a.message) for a in state.attempts],
-        progress=_progress(state, chunk, plan_of(stored.spec)),
+        progress=_progress(state, chunk, stored.spec),
         error=_failure(state, chunk),
         stream_url=paths.stream(stored.task),
         results_url=paths.results(stored.task),
         source=public_url(stored.spec.source),
         steps=[step.kind for step in stored.spec.steps],
         request=mask_request(stored.body) if with_request else UNSET,
+        live=UNSET if stored.spec.live is None else live_source(None if state.closed else source),
     )
 
 
@@ -92,8 +104,17 @@ def pending_facts(stored: StoredRequest, *, cancel_requested: bool) -> TaskFacts
     )
 
 
-def indexed_resource(row: IndexedTask, *, cancel_requested: bool, n_tracks: int) -> TaskResource:
-    """Return the task resource from the index, which lags a little behind the log."""
+def indexed_resource(
+    row: IndexedTask,
+    *,
+    cancel_requested: bool,
+    n_tracks: int,
+    source: LiveSourceState | None = None,
+) -> TaskResource:
+    """Return the task resource from the index, which lags a little behind the log.
+
+    `source`: what its worker reports of a live source.
+    """
     failed = row.error_code is not None
     return TaskResource(
         id=row.task_id,
@@ -118,6 +139,7 @@ def indexed_resource(row: IndexedTask, *, cancel_requested: bool, n_tracks: int)
         source=row.shown_source,
         steps=list(row.steps),
         tracks=n_tracks,
+        live=live_source(source) or UNSET,
     )
 
 
@@ -139,10 +161,15 @@ def _outcome(text: str) -> Status:
     return outcomes.get(text, "failed")
 
 
-def _progress(state: LogState, chunk: Chunk | None, plan: FramePlan) -> Progress:
+def _progress(state: LogState, chunk: Chunk | None, spec: TaskSpec) -> Progress:
     if chunk is not None:
         info = chunk.stream_info
-        processed = chunk.usage.processed_frames if chunk.usage is not UNSET else state.n_chunks
+        if chunk.usage is not UNSET:
+            processed = chunk.usage.processed_frames
+        elif spec.live is not None:  # some of its chunks tell of no frame
+            processed = max(0, info.frame_index + 1 - info.dropped_frames)
+        else:
+            processed = state.n_chunks
         total, fps = info.total_frames, info.fps
         estimated = info.total_frames_is_estimate is True
     elif (final := state.final) is not None:
@@ -150,7 +177,7 @@ def _progress(state: LogState, chunk: Chunk | None, plan: FramePlan) -> Progress
         estimated = final.total_frames_is_estimate
     else:
         return Progress(0, None, None)
-    expected = expected_frames(plan, usable_count(total), usable_fps(fps))
+    expected = expected_frames(plan_of(spec), usable_count(total), usable_fps(fps))
     return progress_of(processed, total, fps, estimated=estimated, expected=expected)
 
 

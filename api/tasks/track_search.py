@@ -20,6 +20,7 @@ from api.store.track_queries import (
     is_pattern,
 )
 from api.tasks.counts import counts_of
+from api.timestamps import rfc3339_or_none
 from models.class_names import public_class
 from streamproc.contract.timestamps import rfc3339
 
@@ -100,6 +101,8 @@ def summary_of(track: IndexedTrack) -> TrackSummary:
         first_seen_s=track.first_s,
         last_seen_s=track.last_s,
         dwell_s=track.dwell_s,
+        first_seen_at=rfc3339_or_none(track.first_seen_ms),
+        last_seen_at=rfc3339_or_none(track.last_seen_ms),
     )
 
 

@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from crc32c import crc32c
@@ -190,6 +190,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
     topic: str = ""
     partition: int = -1
     position: int = -1
+
+
+LIVE_STATES: Final = ("connecting", "live", "lost")
 
 
 class LiveSourceState(msgspec.Struct, frozen=True):

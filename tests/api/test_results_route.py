@@ -3,17 +3,22 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.ids import new_task_id
+from api.tasks import live_request
 from api.tasks.submission import now_ms
 from streamproc.contract import tables
 from streamproc.contract.chunk import Target, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.records import LiveSourceState
+from streamproc.contract.topics import WORKERS
 from tests.api.rows import embedding_row, insert, task_row, track_row
-from tests.api.server import ProjectClient, until
-from tests.api.test_tasks_route import status, submit
+from tests.api.server import LiveApi, ProjectClient, until
+from tests.api.test_tasks_route import BODY, status, submit
 from tests.api.worker import StandInWorker
+from tests.golden.values import WORKER_BEAT
 from tests.streamproc.sinks.logs import target
 
 
@@ -112,6 +117,67 @@ async def test_results_wait_for_the_index_and_then_say_so(
     answer = await asked
     assert answer.status_code == 200, answer.text
     assert [track["track_id"] for track in answer.json()["tracks"]] == [1]
+
+
+async def test_a_live_task_has_results_while_it_runs_and_once_it_is_cancelled(
+    project: ProjectClient,
+    worker: StandInWorker,
+    index: None,
+    live: LiveApi,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_request, "REFUSAL", None)
+    video = {"type": "video_url", "url": "camera:gate", "live": {"give_up_s": 60}}
+    task = await submit(project, {**BODY, "input": [video]})
+    path = f"/v1/video/tasks/{task}/results"
+    assert (await status(project, task))["live"] is None
+    early = (await project.get(f"{path}?partial=true")).json()
+    assert (early["tracks"], early["partial"], early["log_length"]) == ([], True, 0)
+
+    worker.claim(project.project, task)
+    worker.chunk(task, seen(1, 0.5), captured_at="2026-11-30T12:00:00.250Z")
+    worker.notice(task)
+    worker.chunk(task, seen(1, 0.9), seen(2, 0.4), captured_at="2026-11-30T12:00:31.500Z")
+    length = worker.logs[task].end
+    beat = msgspec.structs.replace(
+        WORKER_BEAT,
+        worker="w-live",
+        beat_ms=now_ms(),
+        live=(LiveSourceState(task, "live", 1_767_225_600_000, reconnects=1),),
+    )
+    live.services.directory.apply(WORKERS, "w-live", msgspec.msgpack.encode(beat))
+    assert (await status(project, task))["live"]["reconnects"] == 1
+    assert (await project.get(path)).json()["code"] == "results_not_ready"
+
+    async def summed_up() -> Any:
+        found = (await project.get(f"{path}?partial=true&limit=1")).json()
+        return found if found["log_length"] == length else None
+
+    found = await until(summed_up, within_s=20)
+    assert (found["partial"], found["usage"]["processed_frames"]) == (True, 2)
+    assert found["seen_from"] == "2026-11-30T12:00:00.250Z"
+    assert found["seen_to"] == "2026-11-30T12:00:31.500Z"
+    (one,) = found["tracks"]
+    assert (one["first_seen_at"], one["last_seen_at"]) == (found["seen_from"], found["seen_to"])
+    assert (one["frames_seen"], one["dwell_s"]) == (2, 31.25)
+    page = (await project.get(f"{path}?partial=true&cursor={found['next_cursor']}")).json()
+    assert [one["track_id"] for one in page["tracks"]] == [2]
+    assert page["next_cursor"] is None
+    listed = (await project.get("/v1/video/tasks")).json()["data"]
+    assert [one["live"]["state"] for one in listed if one["id"] == task] == ["live"]
+
+    worker.end(task, "cancelled")
+
+    async def ended() -> Any:
+        answer = await project.get(path)
+        return answer.json() if answer.status_code == 200 else None
+
+    whole = await until(ended, within_s=20)
+    assert "partial" not in whole
+    assert [one["track_id"] for one in whole["tracks"]] == [1, 2]
+    assert (await project.get(f"/v1/video/tasks/{task}/frames/0.jpg")).json()["code"] == (
+        "frame_not_kept"
+    )
 
 
 def seed(clickhouse: Any, project: str) -> tuple[str, str]:

@@ -27,6 +27,9 @@ class StandInWorker:
     def chunk(self, task: str, *targets: Target, **options: Any) -> None:
         self._append(self.logs[task].chunk(*targets, **options))
 
+    def notice(self, task: str) -> None:
+        self._append(self.logs[task].notice())
+
     def end(
         self, task: str, reason: FinishReason = "stop", error: tuple[str, str] | None = None
     ) -> bytes:

@@ -18,14 +18,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from streamproc.contract.live_url import CAMERA, is_camera_name
 from streamproc.contract.setting_error import SettingError
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.rtsp.url import Credentials, RtspUrl, parse
 
-SCHEME: Final = "camera:"
+SCHEME: Final = CAMERA
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_SOURCES: Final = 10_000
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -113,7 +113,7 @@ def load_sources(path: Path | None) -> Mapping[str, NamedSource]:
 
 
 def _problem(one: NamedSource) -> str | None:
-    if _NAME.fullmatch(one.name) is None:
+    if not is_camera_name(one.name):
         return "a name has 1 to 63 lower-case letters, digits, - and _, and begins with no sign"
     try:
         _, credentials = parse(one.url)

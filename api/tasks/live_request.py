@@ -1,0 +1,58 @@
+"""The live part of a request: which URLs are live, what is wrong with them, and their options."""
+
+from typing import Final
+
+from api.contract.resources import Input, Live, VideoUrl
+from api.errors import FieldError
+from streamproc.contract.live_url import is_live, live_url_problem
+from streamproc.contract.providers import Provider
+from streamproc.contract.task_spec import LiveOptions
+
+REFUSAL: str | None = "live sources (rtsp, camera) cannot be read: the video must be a file"
+"""Why live sources are refused; None: they are taken."""
+
+_GATEWAYS: Final = ("srt", "webrtc", "whep", "whip", "rtmp", "rtmps", "udp", "rtp")
+
+
+def live_options(source: Input) -> LiveOptions | None:
+    """Return how a live source is read, with all defaults; None for a file."""
+    if not isinstance(source, VideoUrl) or not is_live(source.url):
+        return None
+    asked = source.live or Live()
+    return LiveOptions(asked.transport, asked.on_loss, asked.max_lag_s, asked.give_up_s)
+
+
+def live_providers(source: Input, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
+    """Return the providers that can read the source: a live one only this machine's."""
+    if live_options(source) is None:
+        return providers
+    return tuple(provider for provider in providers if provider.kind != "upstream")
+
+
+def url_problem(url: str) -> str | None:
+    """Return what is wrong with the URL of a live source, or with one that cannot be read."""
+    if is_live(url):
+        return REFUSAL or live_url_problem(url)
+    scheme, colon, rest = url.partition("://")
+    if colon and scheme.lower() in _GATEWAYS:
+        return f"{scheme.lower()} cannot be read: put a gateway before it that gives rtsp"
+    if rest.partition("?")[0].lower().endswith(".m3u8"):
+        return "live sources by HLS cannot be read: the video must be a file"
+    return None
+
+
+def live_errors(source: Input, providers: tuple[Provider, ...]) -> list[FieldError]:
+    """Return what of the request does not fit to its source, live or not."""
+    if not isinstance(source, VideoUrl):
+        return []
+    if not is_live(source.url):
+        message = "is for live sources alone (rtsp, camera)"
+        return [] if source.live is None else [FieldError(field="input[0].live", message=message)]
+    errors = []
+    if source.stream is not None:
+        message = "a live source has one video: its first track is read"
+        errors.append(FieldError(field="input[0].stream", message=message))
+    if not live_providers(source, providers):
+        message = "is live, and this server has only providers that read files"
+        errors.append(FieldError(field="input[0].url", message=message))
+    return errors
