@@ -89,6 +89,16 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.live_slots = Gauge(
+            "framewire_live_slots",
+            "Live tasks that the workers take, together",
+            registry=self.registry,
+        )
+        self.live_busy = Gauge(
+            "framewire_live_busy",
+            "Live tasks that the workers have",
+            registry=self.registry,
+        )
         self.letters = Gauge(
             "framewire_dead_letters",
             "What a role left out, or ended, in the last 30 days",
@@ -113,6 +123,8 @@ class Metrics:
         self.live_lag.set(max(lags_ms, default=0) / 1000)
         for reason in get_args(DropReason):
             self.live_dropped.labels(reason).set(sum(b.dropped.get(reason, 0) for b in beats))
+        self.live_slots.set(sum(beat.live_slots for beat in beats))
+        self.live_busy.set(sum(beat.live_busy for beat in beats))
 
     def set_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Replace the counts of dead letters, by role and code."""

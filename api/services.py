@@ -31,6 +31,7 @@ from api.store.clickhouse import Rows
 from api.store.object_store import Objects
 from api.store.usage_queries import stored_bytes
 from api.tasks.listing import TaskListing
+from api.tasks.live_admission import LiveAdmission
 from api.tasks.model_use import ModelUse
 from api.tasks.request_store import Requests
 from api.tasks.service import Tasks
@@ -126,6 +127,7 @@ class Services:
                 secrets=secrets,
                 log=log,
                 recent=recent,
+                live=LiveAdmission(lambda: directory.living_workers(now_ms())),
                 weight_of=quotas.weight,
             ),
             tasks=Tasks(

@@ -537,7 +537,9 @@ class WorkerResource(msgspec.Struct, frozen=True):
 
     `fps`: frames per second over about ten seconds. `device` is the one that computes;
     `device_fault` says why it computes nothing. `cpu_percent`: CPU time of its process over about
-    two seconds, 100 is one core; null of a worker of an older version.
+    two seconds, 100 is one core; null of a worker of an older version. `live_slots` and `live_busy`
+    are as `slots` and `busy`, for live tasks. `sources` has the names of up to 1,000 of its named
+    sources.
     """
 
     id: str
@@ -558,6 +560,9 @@ class WorkerResource(msgspec.Struct, frozen=True):
     sandbox: SandboxResource | None = None
     device_fault: str | None = None
     cpu_percent: float | None = None
+    live_slots: int = 0
+    live_busy: int = 0
+    sources: list[str] = []
 
 
 class WorkerSampleResource(msgspec.Struct, frozen=True):

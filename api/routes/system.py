@@ -177,6 +177,9 @@ def _worker(beat: WorkerBeat, now: int) -> WorkerResource:
         sandbox=None if beat.sandbox is None else _sandbox(beat.sandbox),
         device_fault=beat.device_fault,
         cpu_percent=beat.cpu_percent,
+        live_slots=beat.live_slots,
+        live_busy=beat.live_busy,
+        sources=list(beat.sources),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 
@@ -18,6 +19,7 @@ from api.ids import DAY_MS, derived_task_ids, is_task_id, new_task_id
 from api.kafka.producer import Publisher
 from api.log.reader import LogReader
 from api.store.object_store import Objects
+from api.tasks.live_admission import LiveAdmission
 from api.tasks.request_parser import ParsedRequest
 from api.tasks.request_store import Requests
 from api.tasks.source_secrets import SourceSecrets
@@ -81,6 +83,7 @@ class Submissions:
         secrets: SourceSecrets,
         log: LogReader,
         recent: RecentTasks,
+        live: LiveAdmission,
         weight_of: Callable[[str], int] = lambda _: 1,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
@@ -91,6 +94,7 @@ class Submissions:
         self._secrets = secrets
         self._log = log
         self._recent = recent
+        self._live = live
         self._weight_of = weight_of
         self._clock_ms = clock_ms
         self._sending: dict[str, asyncio.Task[None]] = {}
@@ -102,8 +106,9 @@ class Submissions:
 
         Raises InvalidRequestError if the request names an upload that the project does not have,
         ConflictError if the Idempotency-Key was used for another request within 24 hours, and
-        UnavailableError if Kafka or S3 is down: the same call may then be repeated. Raises
-        ForbiddenError if the URL holds credentials and this server has no key to encrypt them.
+        UnavailableError if Kafka or S3 is down, or if no worker has room for another live task: the
+        same call may then be repeated. Raises ForbiddenError if the URL holds credentials and this
+        server has no key to encrypt them.
         """
         if parsed.staged_key is not None:
             await self._check_staged(project, parsed.staged_key)
@@ -116,7 +121,30 @@ class Submissions:
             found = await self._requests.find(project, earlier)
             if found is not None and found.created_ms > created_ms - DAY_MS:
                 return await self._again(found, parsed, digests)
-        partition = topics.partition_of(task.encode(), await self._publisher.n_partitions())
+            if parsed.spec.live is not None:  # a repetition needs no room
+                found = await self._requests.find(project, task)
+                if found is not None:
+                    return await self._again(found, parsed, digests)
+        n_partitions = await self._publisher.n_partitions()
+        with self._partition(task, parsed, created_ms, n_partitions) as partition:
+            return await self._submit_new(project, task, parsed, digests, created_ms, partition)
+
+    def _partition(
+        self, task: str, parsed: ParsedRequest, created_ms: int, n_partitions: int
+    ) -> AbstractContextManager[int]:
+        if parsed.spec.live is not None:
+            return self._live.partition(task, parsed.spec, created_ms)
+        return nullcontext(topics.partition_of(task.encode(), n_partitions))
+
+    async def _submit_new(
+        self,
+        project: str,
+        task: str,
+        parsed: ParsedRequest,
+        digests: tuple[str, ...],
+        created_ms: int,
+        partition: int,
+    ) -> StoredRequest:
         spec, body = parsed.with_task_id(project, task)
         wanted = StoredRequest(
             task=task,

@@ -48,6 +48,8 @@ MAX_TEXT_CHARS: Final = 16_384
 MAX_CODE_CHARS: Final = 64
 MAX_REASONS: Final = 16
 """Reasons by which frames are counted."""
+MAX_BEAT_SOURCES: Final = 1000
+"""Names of sources in one heartbeat; a worker may have more."""
 MAX_MESSAGE_CHARS: Final = 300
 """An error message in a log."""
 

@@ -17,6 +17,12 @@ def is_live(url: str) -> bool:
     return bool(colon) and scheme.lower() in _SCHEMES
 
 
+def camera_name(url: str | None) -> str | None:
+    """Return the name in a `camera:` URL; None if it is none."""
+    scheme, colon, name = (url or "").partition(":")
+    return name if scheme.lower() + colon == CAMERA else None
+
+
 def is_camera_name(name: str) -> bool:
     """Return whether a source may have this name: 1 to 63 letters, digits, `-` and `_`."""
     return _NAME.fullmatch(name) is not None

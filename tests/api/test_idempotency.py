@@ -12,11 +12,13 @@ from confluent_kafka import Consumer, TopicPartition
 from api.errors import ConflictError, UnavailableError
 from api.ids import DAY_MS
 from api.kafka.producer import Publisher
+from api.tasks.live_admission import LiveAdmission
 from api.tasks.request_parser import parse_request
 from api.tasks.submission import RecentTasks, Submissions
 from streamproc.contract import topics
-from streamproc.contract.records import Submitted, decode_task_message
+from streamproc.contract.records import Submitted, WorkerBeat, decode_task_message
 from streamproc.contract.stored_request import StoredRequest
+from streamproc.contract.task_spec import LiveOptions
 from tests.api.server import LiveApi, NewKey, ProjectClient
 from tests.api.test_tasks_route import BODY
 
@@ -130,7 +132,9 @@ class Clock:
         return self.now_ms
 
 
-def submissions(live: LiveApi, publisher: Publisher, clock: Clock) -> Submissions:
+def submissions(
+    live: LiveApi, publisher: Publisher, clock: Clock, admission: LiveAdmission | None = None
+) -> Submissions:
     services = live.services
     return Submissions(
         publisher=publisher,
@@ -139,6 +143,7 @@ def submissions(live: LiveApi, publisher: Publisher, clock: Clock) -> Submission
         secrets=services.secrets,
         log=services.log,
         recent=RecentTasks(60),
+        live=admission or LiveAdmission(services.living_workers),
         clock_ms=clock,
     )
 
@@ -162,6 +167,27 @@ async def test_key_is_honoured_for_24_hours_over_midnight(live: LiveApi) -> None
     clock.now_ms += 1
     second = await submit("p_midnight", parsed, key)
     assert second.task != first.task
+    await publisher.close()
+
+
+async def test_a_live_task_needs_room_once_however_often_it_is_sent(live: LiveApi) -> None:
+    partition = await live_partitions(live) - 1
+    beats = [
+        WorkerBeat(*("w", "h", 1, 0, 0, "CPU", "f32", (), 4, 0, 0.0, 0), (partition,), live_slots=1)
+    ]
+    publisher, admission = Publisher(live.settings), LiveAdmission(lambda: beats)
+    submit = submissions(live, publisher, Clock(), admission).submit
+    file = parsed_of(live, BODY)
+    spec = msgspec.structs.replace(file.spec, live=LiveOptions())
+    camera = msgspec.structs.replace(file, spec=spec)
+    first = await submit("p_live", camera, "k1")
+    assert first.partition == partition
+    assert [sent.partition for sent in submissions_of(live, first.task)] == [partition]
+    assert (await submit("p_live", camera, "k1")).task == first.task
+    for key in ("k2", None):
+        with pytest.raises(UnavailableError, match="1 of 1"):
+            await submit("p_live", camera, key)
+    await submit("p_live", file, "k3")  # files wait
     await publisher.close()
 
 

@@ -55,6 +55,10 @@ def test_tasks_that_wait_for_s3_are_counted_and_told() -> None:
     metrics = Metrics()
     metrics.set_workers(waiting)
     assert b"framewire_tasks_waiting_for_store 4.0" in metrics.render()
+    cameras = [msgspec.structs.replace(one, live_slots=8, live_busy=3) for one in workers]
+    metrics.set_workers(cameras)
+    assert b"framewire_live_slots 16.0\n" in metrics.render()
+    assert b"framewire_live_busy 6.0\n" in metrics.render()
     metrics.set_workers(workers)
     assert b"framewire_tasks_waiting_for_store 0.0" in metrics.render()
 

@@ -1,0 +1,47 @@
+"""Admission of live tasks: a partition whose worker has room, or `503 live_full`."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from api.errors import InvalidRequestError, UnavailableError
+from api.tasks.live_room import NoRoomError, Promises, UnknownSourceError, partitions_with_room
+from streamproc.contract.live_url import camera_name
+from streamproc.contract.records import WorkerBeat
+from streamproc.contract.task_spec import TaskSpec
+
+RETRY_S = 10
+
+
+class LiveAdmission:
+    """The admissions of one process. Use from one event loop."""
+
+    def __init__(self, living: Callable[[], Sequence[WorkerBeat]]) -> None:
+        """`living` returns the last heartbeat of each worker that is alive."""
+        self._living = living
+        self._promises = Promises()
+
+    @contextmanager
+    def partition(self, task: str, spec: TaskSpec, now_ms: int) -> Iterator[int]:
+        """Yield the partition for a live task, which is counted from now on.
+
+        If the block raises, it is not. Raises UnavailableError (`live_full`) if no worker has room,
+        InvalidRequestError if none has the source that the task names.
+        """
+        beats = self._living()
+        promised = self._promises.by_partition(beats, now_ms)
+        try:
+            able = partitions_with_room(beats, promised, camera_name(spec.source.url))
+        except UnknownSourceError as exc:
+            why = "no worker has a source of this name"
+            raise InvalidRequestError.at("input[0].url", why) from exc
+        except NoRoomError as exc:
+            detail = f"No worker has room for another live task: {exc}."
+            raise UnavailableError(detail, retry_after_s=RETRY_S, code="live_full") from exc
+        chosen = secrets.choice(able)
+        self._promises.add(task, chosen, now_ms)
+        try:
+            yield chosen
+        except BaseException:
+            self._promises.drop(task)
+            raise
