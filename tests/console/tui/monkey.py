@@ -1,4 +1,4 @@
-"""A seeded monkey at the console's keyboard: `python -m tests.console.tui.monkey --keys 100000`.
+"""A seeded monkey at the console's keyboard: `python -m tests.console.tui.monkey --minutes 60`.
 
 It types keys in bursts, back to back, over the recorded api, which records what it is asked. Each
 request that changes something has to be one that the screen named, in a dialog that was confirmed.
@@ -6,13 +6,16 @@ request that changes something has to be one that the screen named, in a dialog 
 
 import argparse
 import asyncio
+import math
 import os
 import random
+import resource
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,8 @@ from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
 BURST = 8
+SIZES = ((80, 24), (120, 36), (200, 60))
+RESIZE_SHARE = 0.01
 _LEAVES = {"q", "ctrl+q"}
 _EDITS = ("enter", "escape", "tab", "shift+tab", "backspace", "left", "right", "ctrl+s", "ctrl+y")
 _CHORD_SHARE = 0.25
@@ -100,24 +105,79 @@ class WatchedConsole(ConsoleApp):
         """Do nothing: the monkey is to stay."""
 
 
-async def play(script: Script, url: str, *, seed: int, n_keys: int, readonly: bool = False) -> None:
-    """Type `n_keys` random keys or some more; AssertionError for a request that no dialog named."""
+@dataclass
+class Run:
+    """What was typed and asked so far. AssertionError for a request that no dialog named."""
+
+    console: WatchedConsole
+    script: Script
+    n_keys: int = 0
+    n_read: int = 0
+    """Requests that were looked at."""
+    n_submits: int = 0
+    cancels: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def n_changing(self) -> int:
+        return self.n_submits + self.cancels.total()
+
+    def check(self, burst: list[str]) -> None:
+        """Every request was named by a dialog; each dialog that was confirmed allows one."""
+        new = self.script.requests[self.n_read :]
+        self.n_read += len(new)
+        for method, path, _ in new:
+            if method == "GET":
+                continue
+            typed_so_far = f"key {self.n_keys}, {burst}"
+            if path == "/v1/video/process":
+                self.n_submits += 1
+                runs = Counter(kind for kind, _ in self.console.confirmed.elements())
+                allowed = runs["Run"] + runs["submit"]
+                submitted = f"{self.n_submits} submitted, {allowed} confirmed"
+                assert self.n_submits <= allowed, f"{submitted}: {typed_so_far}"
+            else:
+                assert path.endswith("/cancel"), f"{method} {path}: {typed_so_far}"
+                task = unquote(path.split("/")[4])
+                self.cancels[task] += 1
+                named = self.console.confirmed["Cancel", task]
+                cancelled = f"{task} was cancelled {self.cancels[task]} times, confirmed {named}"
+                assert self.cancels[task] <= named, f"{cancelled}: {typed_so_far}"
+
+
+async def play(
+    script: Script,
+    url: str,
+    *,
+    seed: int,
+    n_keys: float,
+    readonly: bool = False,
+    until_s: float = math.inf,
+    tell: Callable[[Run], None] = lambda _: None,
+) -> Run:
+    """Type `n_keys` random keys or some more; stop when `time.monotonic()` reaches `until_s`."""
     rng = random.Random(seed)
-    console = WatchedConsole(url, readonly=readonly)
+    run = Run(WatchedConsole(url, readonly=readonly), script)
     n_known = len(script.tasks())
-    async with console.run_test(size=(rng.choice((80, 120, 200)), 40)) as pilot:
-        left = n_keys
-        while left > 0:
+    async with run.console.run_test(size=rng.choice(SIZES)) as pilot:
+        while run.n_keys < n_keys and time.monotonic() < until_s:
             burst = [key for _ in range(rng.randint(1, BURST)) for key in _keys(rng)]
-            left -= len(burst)
-            await typed(pilot, console, *burst)
-            _check(console, script, burst)
+            run.n_keys += len(burst)
+            try:
+                await typed(pilot, run.console, *burst)
+            except Exception as error:
+                error.add_note(f"key {run.n_keys}, {burst}")
+                raise
+            run.check(burst)
             if len(script.tasks()) > n_known + 30:  # the fake api's list stays short
                 del script.tasks()[: len(script.tasks()) - n_known - 30]
-        for screen in list(console.screen_stack[1:]):
+            if rng.random() < RESIZE_SHARE:
+                await pilot.resize_terminal(*rng.choice(SIZES))
+            tell(run)
+        for screen in list(run.console.screen_stack[1:]):
             screen.dismiss(None)
         await pilot.pause()
-        _check(console, script, [])
+        run.check([])
+    return run
 
 
 def _keys(rng: random.Random) -> tuple[str, ...]:
@@ -139,39 +199,54 @@ def _named(screen: ConfirmScreen) -> list[tuple[str, str]]:
     return [(what, said.get("task", ""))]
 
 
-def _check(console: WatchedConsole, script: Script, burst: list[str]) -> None:
-    """Every request was named by a dialog; each dialog that was confirmed allows one."""
-    changing = [(m, path, body) for m, path, body in script.requests if m != "GET"]
-    cancels = Counter(
-        unquote(path.split("/")[4]) for _, path, _ in changing if path.endswith("/cancel")
-    )
-    submits = [body for _, path, body in changing if path == "/v1/video/process"]
-    assert len(changing) == cancels.total() + len(submits), f"{changing[-1]} after {burst}"
-    for task, n_times in cancels.items():
-        named = console.confirmed["Cancel", task]
-        assert n_times <= named, f"{task} was cancelled {n_times} times, confirmed {named}: {burst}"
-    runs = Counter(kind for kind, _ in console.confirmed.elements())
-    allowed = runs["Run"] + runs["submit"]
-    assert len(submits) <= allowed, f"{len(submits)} submitted, {allowed} confirmed: {burst}"
+def _every_minute(seed: int) -> Callable[[Run], None]:
+    """Return what says once a minute how far a run is."""
+    started_s = last_s = time.monotonic()
+
+    def tell(run: Run) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s < 60:
+            return
+        last_s = time.monotonic()
+        sys.stdout.write(
+            f"{(last_s - started_s) / 60:.0f} min, seed {seed}: {run.n_keys} keys,"
+            f" {run.n_read} requests, {run.n_changing} of them changed something,"
+            f" at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB\n"
+        )
+        sys.stdout.flush()
+
+    return tell
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--keys", type=int, default=20_000)
+    parser.add_argument("--keys", type=int)
+    parser.add_argument("--minutes", type=float, help="how long, instead of how many keys")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--readonly", action="store_true")
     given = parser.parse_args()
     started_s = time.monotonic()
+    until_s = math.inf if given.minutes is None else started_s + 60 * given.minutes
+    n_keys = given.keys or (20_000 if given.minutes is None else math.inf)
     script = Script()
     with tempfile.TemporaryDirectory() as folder, recorded_api(script) as url:
         os.chdir(folder)  # exports are written to the current directory
-        asyncio.run(play(script, url, seed=given.seed, n_keys=given.keys, readonly=given.readonly))
+        run = asyncio.run(
+            play(
+                script,
+                url,
+                seed=given.seed,
+                n_keys=n_keys,
+                readonly=given.readonly,
+                until_s=until_s,
+                tell=_every_minute(given.seed),
+            )
+        )
         os.chdir(Path(folder).parent)
-    n_changing = sum(method != "GET" for method, _, _ in script.requests)
     took_s = time.monotonic() - started_s
     sys.stdout.write(
-        f"{given.keys} keys in {took_s:.0f} s, seed {given.seed}: {len(script.requests)} requests,"
-        f" {n_changing} of them changed something, each was confirmed\n"
+        f"{run.n_keys} keys in {took_s:.0f} s, seed {given.seed}: {run.n_read} requests,"
+        f" {run.n_changing} of them changed something, each was confirmed\n"
     )
     return 0
 
