@@ -71,6 +71,9 @@ class OrderedKeysApp(App[Result]):
         await self._send_held()
 
     async def _send(self, event: events.Key | events.Paste) -> None:
+        if not self._screen_stack:  # the app is being closed
+            self._held_keys.clear()
+            return
         target = self.focused
         is_text = (
             isinstance(event, events.Key)
