@@ -17,6 +17,7 @@ COPY api api
 COPY console console
 COPY models models
 COPY streamproc streamproc
+COPY deploy/wheel deploy/wheel
 RUN /tools/bin/uv build --wheel --no-build-isolation --python /tools/bin/python --out-dir dist . \
  && /tools/bin/uv pip install --no-cache --python /opt/framewire/bin/python --no-deps dist/*.whl
 
@@ -25,7 +26,9 @@ FROM python:3.11-slim-bookworm AS server
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin framewire \
  && install -d -o framewire -g framewire /models /spool
 COPY --from=build /opt/framewire /opt/framewire
-ENV PATH=/opt/framewire/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# The wheel has its packages below one name; here their own names are enough.
+ENV PATH=/opt/framewire/bin:$PATH PYTHONPATH=/opt/framewire/lib/python3.11/site-packages/framewire \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8080

@@ -164,6 +164,8 @@ def test_the_dockerfile_has_what_the_services_build_and_copies_what_exists() -> 
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source
+    assert set(re.findall(r"python:?(3\.\d+)", text)) == {"3.11"}  # of its base, and in PYTHONPATH
+    assert "/site-packages/framewire \\\n" in text  # so `python -m api` is found, below one name
     assert re.search(r"^USER 10001:10001$", text.split("AS server")[1], re.MULTILINE)
 
 

@@ -14,6 +14,7 @@ from tests.console.tui.recorded_api import KEY, Script, recorded_api
 
 ROOT = Path(__file__).parents[2]
 MAX_PACKAGES = 40
+PACKAGES = ("api", "console", "models", "streamproc")
 SERVERS = {"av", "boto3", "chdb-core", "faust-streaming", "litestar", "openvino", "scipy"}
 
 
@@ -39,6 +40,10 @@ def main() -> int:
         if names & SERVERS or len(names) > MAX_PACKAGES:
             print(f"too much for a client: {', '.join(sorted(names))}")
             return 1
+        (site_packages,) = (folder / "venv" / "lib").glob("python3*/site-packages")
+        for package in PACKAGES:  # somebody else's
+            (site_packages / package).mkdir()
+            (site_packages / package / "__init__.py").write_text("raise SystemExit(__name__)")
         print(told(folder / "venv" / "bin" / "framewire", "--version").strip())
         return use(python, folder)
 
@@ -58,7 +63,10 @@ def use(python: Path, folder: Path) -> int:
         }
         client = Path(__file__).with_name("client.py")
         return subprocess.run(
-            [python, "-P", client], cwd=folder, env=environ, check=False
+            [python, "-P", "-c", f"import framewire, runpy; runpy.run_path({str(client)!r})"],
+            cwd=folder,
+            env=environ,
+            check=False,
         ).returncode
 
 
