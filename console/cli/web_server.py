@@ -5,12 +5,16 @@ the port. So all paths are below a secret random token, Host and Origin must be 
 (this also prevents DNS rebinding), and the number of consoles is limited.
 """
 
+import asyncio
+import json
 import logging
 import os
 import secrets
 import shlex
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,6 +46,7 @@ class GuardedServer(Server):
         port: int,
         public_url: str | None = None,
         max_visitors: int = MAX_VISITORS,
+        as_json: bool = False,
     ) -> None:
         """`public_url` is the URL for browsers. Without it, a wildcard host: `ConsoleError`."""
         if public_url is None and host in _EVERYWHERE:
@@ -60,6 +65,7 @@ class GuardedServer(Server):
         self._origins = _origins(url)
         self._max_visitors = max_visitors
         self._n_visitors = 0
+        self._as_json = as_json
 
     @property
     def page_url(self) -> str:
@@ -70,9 +76,28 @@ class GuardedServer(Server):
         """Log warnings, without values of local variables, because those contain the token."""
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
-    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - aiohttp's signature
-        sys.stdout.write(f"Console URL (anyone with this URL has access):\n{self.page_url}\n")
-        sys.stdout.flush()
+    async def on_startup(self, app: web.Application) -> None:
+        """Say nothing, unlike textual-serve: the port is not open yet."""
+
+    def serve(self, debug: bool = False) -> None:
+        """Serve until SIGINT or SIGTERM; the URL is printed once it can be opened.
+
+        Raises OSError if the port is taken.
+        """
+        self.debug = debug
+        self.initialize_logging()
+        loop = asyncio.new_event_loop()
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(signal.SIGINT, self.request_exit)
+            loop.add_signal_handler(signal.SIGTERM, self.request_exit)
+        web.run_app(
+            self._make_app(),
+            host=self.host,
+            port=self.port,
+            handle_signals=False,
+            loop=loop,
+            print=lambda *_: self._print_url(),  # called when the port is open
+        )
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         """Start a console for a visitor; 503 if `max_visitors` consoles are open."""
@@ -83,6 +108,14 @@ class GuardedServer(Server):
             return await super().handle_websocket(request)
         finally:
             self._n_visitors -= 1
+
+    def _print_url(self) -> None:
+        if self._as_json:
+            line = json.dumps({"url": self.page_url})
+        else:
+            line = f"Console URL (anyone with this URL has access):\n{self.page_url}"
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
     async def _make_app(self) -> web.Application:
         guarded = web.Application(middlewares=[self._guard])
@@ -128,6 +161,7 @@ def serve_console(
     theme: str | None,
     public_url: str | None = None,
     readonly: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Serve until interrupted. Each visitor's console uses `endpoint` with its key.
 
@@ -138,7 +172,7 @@ def serve_console(
     os.environ[env.URL] = endpoint.url
     os.environ[env.KEY] = endpoint.key
     command = shlex.join(console_command(theme, readonly=readonly))
-    GuardedServer(command, host=host, port=port, public_url=public_url).serve()
+    GuardedServer(command, host=host, port=port, public_url=public_url, as_json=as_json).serve()
 
 
 def console_command(theme: str | None, *, readonly: bool) -> list[str]:

@@ -21,8 +21,8 @@ Commands that ask the api use `FRAMEWIRE_URL` and `FRAMEWIRE_KEY`, else the loca
 the operator's commands use `FRAMEWIRE_ADMIN_KEY`. With `--show-request` they print the HTTP request
 and send nothing. Results are written to stdout, everything else to stderr.
 
-Every command but `framewire console` and `framewire completion` takes `--json`: one line of JSON,
-or one for each chunk, task or line of a log. An error is then one line of JSON on stderr, too:
+Every command takes `--json`: one line of JSON, or one for each chunk, task or line of a log (of
+`framewire console` the URL of `--serve`). An error is then one line of JSON on stderr, too:
 
 ```json
 {"error": {"code": "invalid_request", "exit_code": 2, "status": 422,

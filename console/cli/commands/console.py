@@ -49,6 +49,7 @@ _THEMES = ("framewire-dark", "framewire-light", "framewire-contrast")
     envvar=env.BELL,
     help=f"Alerts ring the bell and notify by the terminal (OSC 9). Also {env.BELL}=1.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the URL of --serve as a JSON object.")
 @click.option("--no-graphics", is_flag=True, help="Half blocks also where the terminal has more.")
 def console(
     host: str,
@@ -63,6 +64,7 @@ def console(
     readonly: bool,
     bell: bool,
     no_graphics: bool,
+    as_json: bool,
 ) -> None:
     """Open the operator console: tasks, live streams, tracks and the system.
 
@@ -73,12 +75,20 @@ def console(
     """
     if sum(map(bool, (task, tab, view))) > 1:
         raise click.UsageError("one of TASK, --tab and --view is enough")
+    if as_json and not serve:
+        raise click.UsageError("--json prints the URL of --serve; a console has none")
     endpoint = discover(os.environ)
     if serve:
         from console.cli.web_server import serve_console  # noqa: PLC0415 - brings a web server
 
         serve_console(
-            endpoint, host=host, port=port, theme=theme, public_url=url, readonly=readonly
+            endpoint,
+            host=host,
+            port=port,
+            theme=theme,
+            public_url=url,
+            readonly=readonly,
+            as_json=as_json,
         )
         return
     in_browser = "TEXTUAL_DRIVER" in os.environ

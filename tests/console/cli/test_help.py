@@ -11,10 +11,6 @@ from models.__main__ import _parser
 from tests.console.cli.command_tree import commands
 
 COMMANDS = dict(commands())
-NO_JSON = {
-    "framewire console": "draws screens",
-    "framewire completion": "prints a script",
-}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -30,12 +26,6 @@ def test_the_help_is_click_s_own(name: str, capsys: pytest.CaptureFixture[str]) 
     for option in ("-h", "--help"):
         assert run([*name.split()[1:], option]) == 0
         assert capsys.readouterr().out.startswith(f"Usage: {name} ")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_can_answer_as_json(name: str) -> None:
-    takes_json = any("--json" in param.opts for param in COMMANDS[name].params)
-    assert takes_json == (name not in NO_JSON)
 
 
 @pytest.mark.parametrize(("action", "command"), [("add", add), ("quantize", quantize)])

@@ -14,8 +14,10 @@ import psutil
 import pytest
 from aiohttp import web
 
-from console.cli.web_server import GuardedServer
+from console.cli.main import run
+from console.cli.web_server import GuardedServer, console_command
 from console.errors import ConsoleError
+from tests.console.tui.recorded_api import Script
 from tests.ports import free_ports
 
 # Speaks as a Textual application does: a greeting, then what is typed.
@@ -182,3 +184,29 @@ def test_an_address_that_is_everywhere_needs_the_browsers_one(host: str) -> None
         GuardedServer("true", host=host, port=8081)
     server = GuardedServer("true", host=host, port=8081, public_url="https://console.example.com/")
     assert server.page_url.startswith("https://console.example.com/")
+
+
+@pytest.mark.usefixtures("processes")
+async def test_the_url_is_a_line_of_json_once_it_can_be_opened(
+    script: Script, browser: aiohttp.ClientSession
+) -> None:
+    (port,) = free_ports(1)
+    command = [*console_command(None, readonly=False), "--serve", "--json", "--port", str(port)]
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    assert server.stdout is not None
+    url = json.loads(await server.stdout.readline())["url"]
+    async with browser.get(url) as answer:  # the first try
+        assert answer.status == 200
+    second = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    out, err = await second.communicate()
+    assert (second.returncode, out) == (1, b"")
+    assert str(port) in json.loads(err)["error"]["message"]
+    server.terminate()
+    assert (await server.communicate())[0] == b""
+
+
+@pytest.mark.usefixtures("no_settings")
+def test_json_is_for_what_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["console", "--json"]) == 2
+    assert "--serve" in json.loads(capsys.readouterr().err)["error"]["message"]

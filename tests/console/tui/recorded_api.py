@@ -129,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._take("PATCH")
 
+    def do_DELETE(self) -> None:
+        self._take("DELETE")
+
     def _take(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         data = self.rfile.read(length)
