@@ -13,6 +13,7 @@
     ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
     ├── SourceNotVideoError          source_not_video          a page, an image, sound only, text
     ├── SourceUnsupportedError       source_unsupported        container or codec not on the list
+    │   └── SourceEncryptedError     source_encrypted          a stream whose key cannot be used
     ├── SourceTooLargeError          source_too_large          the message names the limit
     ├── SourceTruncatedError         source_truncated          raised after the last decoded frame
     ├── SourceChangedError           source_changed            different bytes than at the start
@@ -45,7 +46,13 @@ class SourceBusyError(SourceUnreachableError):
 
 
 class SourceStatusError(SourceError):
+    """`status`: of the response, None if it was not the reason."""
+
     code = "source_http_status"
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ObjectMissingError(SourceStatusError):
@@ -82,6 +89,10 @@ class SourceNotVideoError(SourceError):
 
 class SourceUnsupportedError(SourceError):
     code = "source_unsupported"
+
+
+class SourceEncryptedError(SourceUnsupportedError):
+    code = "source_encrypted"
 
 
 class SourceTooLargeError(SourceError):
@@ -140,3 +151,7 @@ BY_CODE: dict[str, type[SourceError]] = {
 def from_code(code: str, message: str) -> SourceError:
     """Recreate an error from another process; an unknown code gives `DecoderCrashedError`."""
     return BY_CODE.get(code, DecoderCrashedError)(message)
+
+
+class StreamEnd(Exception):  # noqa: N818 - an event, no error
+    """A live source has ended as it should: a playlist that is complete, for example."""

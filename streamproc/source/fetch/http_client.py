@@ -81,7 +81,7 @@ class Fetcher:
             answer.close()
             if status not in _REDIRECTS or location is None:
                 kind = ObjectMissingError if missing else SourceStatusError
-                raise kind(f"{host} answered with status {status}")
+                raise kind(f"{host} answered with status {status}", status)
             n_redirects += 1
             try:
                 url = redirected(url, location)
@@ -125,7 +125,7 @@ class Fetcher:
         )
         is_tls = parts.scheme == "https"
         connected = self._connect(host, port, addresses, is_tls=is_tls)
-        answer = Answer(self, connected, host)
+        answer = Answer(self, connected, host, url)
         default_port = 443 if is_tls else 80
         login = basic_authorization(parts)
         headers = headers if login is None else {**headers, "Authorization": login}
@@ -147,11 +147,13 @@ class Fetcher:
 class Answer:
     """An HTTP response whose body is read piece by piece."""
 
-    def __init__(self, fetcher: Fetcher, connected: Connection, host: str) -> None:
+    def __init__(self, fetcher: Fetcher, connected: Connection, host: str, url: str) -> None:
         self._fetcher = fetcher
         self._connection = connected
         self._response: http.client.HTTPResponse | None = None
         self.host = host
+        self.url = url
+        """Of the last hop; it is never shown."""
         self.status = 0
 
     def request(self, port: int, default_port: int, target: str, headers: dict[str, str]) -> None:

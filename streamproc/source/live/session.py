@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -24,15 +24,15 @@ from streamproc.source.errors import (
     SourceProtocolError,
     SourceRedirectError,
     SourceTimeoutError,
-    SourceTooLargeError,
     SourceUnreachableError,
 )
 from streamproc.source.fetch import connection
 from streamproc.source.fetch.address_guard import checked_addresses
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.byte_rate import ByteRate
 from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
-from streamproc.source.live.rtp.packet import Bye, SenderReport, is_rtcp, parse_rtcp
+from streamproc.source.live.rtp.packet import Bye, is_rtcp, parse_rtcp
 from streamproc.source.live.rtsp.client import Client
 from streamproc.source.live.rtsp.events import (
     Described,
@@ -46,25 +46,16 @@ from streamproc.source.live.rtsp.events import (
 )
 from streamproc.source.live.rtsp.sdp import Description, Track
 from streamproc.source.live.rtsp.url import PORTS, Credentials, RtspUrl, follow
+from streamproc.source.live.sender_time import ReceivedReport
 from streamproc.source.live.udp_ports import UdpPorts
 
 STALL_S: Final = 5.0
 """A camera that sends no picture for this long is lost."""
 OPEN_TIMEOUT_S: Final = 20.0
-MAX_BYTES_PER_S: Final = 32 << 20
-_RATE_WINDOW_S: Final = 2.0
 _READ_BYTES: Final = 256 * 1024
 _TICK_S: Final = 0.05
 _MAX_EARLY_BYTES: Final = 16 << 20
 _GOODBYE_S: Final = 0.2
-
-
-class ReceivedReport(NamedTuple):
-    """A sender report, with its RTP timestamp without wraps, and when it came."""
-
-    report: SenderReport
-    timestamp: int
-    arrival_s: float
 
 
 class Session:
@@ -96,7 +87,7 @@ class Session:
         self._depacketizer: Depacketizer | None = None
         self._is_playing = False
         self._heard_s = now_s
-        self._rate_since_s, self._rate_bytes = now_s, 0
+        self._rate = ByteRate(url.host, now_s)
         self._early: list[AccessUnit] = []
 
     def __enter__(self) -> Self:
@@ -168,10 +159,10 @@ class Session:
         self._report(time.monotonic())
         self._flush()
         for is_rtcp_port, data in self._datagrams():
-            self._count(len(data))
+            self._rate.count(len(data), time.monotonic())
             yield RtcpReceived(data) if is_rtcp_port else RtpReceived(data)
         data = self._read()
-        self._count(len(data))
+        self._rate.count(len(data), time.monotonic())
         if data:
             yield from self._client.receive(data, time.monotonic())
             self._flush()
@@ -264,17 +255,6 @@ class Session:
     def _datagrams(self) -> Iterator[tuple[bool, bytes]]:
         if self._udp is not None and self._depacketizer is not None:
             yield from self._udp.receive()
-
-    def _count(self, n_bytes: int) -> None:
-        """Bound the rate. Raises `SourceTooLargeError`."""
-        now_s = time.monotonic()
-        if now_s - self._rate_since_s >= _RATE_WINDOW_S:
-            self._rate_since_s, self._rate_bytes = now_s, 0
-        self._rate_bytes += n_bytes
-        if self._rate_bytes > MAX_BYTES_PER_S * _RATE_WINDOW_S:
-            raise SourceTooLargeError(
-                f"{self.url.host} sends over {MAX_BYTES_PER_S} bytes per second"
-            )
 
 
 def open_session(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from streamproc.source.errors import (
+    SourceEncryptedError,
     SourceNotVideoError,
     SourceProtocolError,
     SourceUnsupportedError,
@@ -171,7 +172,7 @@ class FlvStream:
     def _tag(self, tag: bytes, now_s: float) -> AccessUnit | None:
         body = tag[_TAG_HEAD:]
         if tag[0] & 0x20:
-            raise SourceUnsupportedError(f"{self._host} sends encrypted video")
+            raise SourceEncryptedError(f"{self._host} sends encrypted video")
         if tag[0] & 31 != _VIDEO or not body:
             self._n_without_video += len(tag)
             if self._n_without_video > MAX_WAIT_BYTES and self._video.codec is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from streamproc.source.errors import (
+    SourceEncryptedError,
     SourceNotVideoError,
     SourceProtocolError,
     SourceUnsupportedError,
@@ -175,7 +176,7 @@ class FragmentedMp4:
             raise SourceNotVideoError(f"{self._host} sends no video")
         track = videos[0]
         if track.is_encrypted:
-            raise SourceUnsupportedError(f"{self._host} sends encrypted video")
+            raise SourceEncryptedError(f"{self._host} sends encrypted video")
         if track.configuration is None:
             raise SourceUnsupportedError(f"{self._host} sends a codec other than H.264 and H.265")
         if not 0 < track.clock_hz < MAX_CLOCK_HZ:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from streamproc.source.errors import (
+    SourceEncryptedError,
     SourceNotVideoError,
     SourceProtocolError,
-    SourceUnsupportedError,
 )
 from streamproc.source.live.containers.coded_pictures import CodedPictures, annexb_units
 from streamproc.source.live.containers.demuxer import MAX_PICTURE_BYTES
@@ -83,6 +83,10 @@ class TransportStream:
         self._unwrapped = Unwrapper(_CLOCK)
         self._lose(0)
 
+    def restart_counter(self) -> None:
+        """Continue with a whole file: some servers count the packets of each from 0."""
+        self._counter = None
+
     def _skip_to_sync(self, at: int) -> int:
         found = self._data.find(_SYNC, at + 1)
         n_bytes = (len(self._data) if found < 0 else found) - at
@@ -110,7 +114,7 @@ class TransportStream:
             self._lose(1)
             return
         if packet[3] & 0xC0:
-            raise SourceUnsupportedError(f"{self._host} sends encrypted video")
+            raise SourceEncryptedError(f"{self._host} sends encrypted video")
         yield from self._add(payload or b"", now_s, is_start=is_start)
 
     def _count(self, packet: bytes) -> None:

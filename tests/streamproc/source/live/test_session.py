@@ -24,7 +24,7 @@ from streamproc.source.errors import (
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live import session as sessions
+from streamproc.source.live import byte_rate
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.keyframe_gate import KeyframeGate
 from streamproc.source.live.rtsp.url import parse
@@ -275,7 +275,7 @@ def test_an_interrupt_ends_it_while_it_waits() -> None:
 
 
 def test_a_flood_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_BYTES_PER_S", 10_000)
+    monkeypatch.setattr(byte_rate, "MAX_BYTES_PER_S", 10_000)
     with camera(QUICK) as one, pytest.raises(SourceError) as caught, opened(one) as session:
         received(session, 10_000)
     assert caught.value.code == "source_too_large"

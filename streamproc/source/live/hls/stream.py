@@ -1,0 +1,305 @@
+"""A playlist of HTTP Live Streaming as a connection: fetched by a thread, read at its own pace.
+
+A thread loads the playlist and its segments. They wait in a queue that is bounded in bytes, and
+`receive` returns each picture when it is due.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from streamproc.source.errors import (
+    SourceError,
+    SourceForbiddenError,
+    SourceNotVideoError,
+    SourceProtocolError,
+    SourceStatusError,
+    SourceTooLargeError,
+    SourceUnsupportedError,
+    StreamEnd,
+)
+from streamproc.source.fetch.http_client import Answer, Fetcher
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.fetch.transfer_rate import Pace
+from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
+from streamproc.source.live.containers.transport_stream import TransportStream
+from streamproc.source.live.hls.follower import Follower
+from streamproc.source.live.hls.pacer import Pacer
+from streamproc.source.live.hls.playlist import (
+    MAX_BYTES,
+    Master,
+    Media,
+    PlaylistError,
+    Segment,
+    Variant,
+    parse,
+)
+from streamproc.source.live.hls.segments import Segments
+from streamproc.source.live.http_stream import OPEN_TIMEOUT_S, get
+from streamproc.source.live.rtp.depacketizer import AccessUnit
+from streamproc.source.live.rtp.packet import SenderReport
+from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.sender_time import ReceivedReport
+
+CLOCK_HZ: Final = 90_000
+REQUEST_TIMEOUT_S: Final = 30.0
+MAX_QUEUED_BYTES: Final = 48 << 20
+MAX_FAILED: Final = 3
+"""Segments in a row that cannot be read, after which the source is lost."""
+_FATAL: Final = (
+    SourceForbiddenError,
+    SourceNotVideoError,
+    SourceTooLargeError,
+    SourceUnsupportedError,
+)
+_WANTED_PIXELS: Final = 1920 * 1080
+_MAX_NESTED: Final = 2
+_TICK_S: Final = 0.05
+_READ_BYTES: Final = 256 * 1024
+
+
+class _Queued(NamedTuple):
+    """A picture, or the error that ends the queue. `starts_anew`: its times have another base."""
+
+    unit: AccessUnit | None
+    media_s: float
+    arrived_s: float
+    starts_anew: bool
+    captured_s: float | None
+    failure: BaseException | None
+
+
+class HlsStream:
+    """A playlist that plays; made by `open_hls`. `receive` and `close` belong to one thread."""
+
+    clock_hz = CLOCK_HZ
+
+    def __init__(
+        self, url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float
+    ) -> None:
+        self.host = ""
+        self.report: ReceivedReport | None = None
+        self._url = url
+        self._policy = msgspec.structs.replace(
+            policy,
+            total_timeout_s=REQUEST_TIMEOUT_S,
+            stall_timeout_s=stall_s,
+            min_bytes_per_s=0.0,
+        )
+        self._outer, self._interrupt = interrupt, Interrupt()
+        self._stall_s = stall_s
+        self._demuxer: TransportStream | FragmentedMp4 | None = None
+        self._follower: Follower | None = None
+        self._segments = Segments(self._get)
+        self._queue: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
+        self._n_queued = 0
+        self._room = threading.Condition()
+        self._next: _Queued | None = None
+        self._pacer = Pacer()
+        self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
+        self._thread.start()
+
+    @property
+    def codec(self) -> str | None:
+        return None if self._demuxer is None else self._demuxer.codec
+
+    @property
+    def size(self) -> Size | None:
+        return None if self._demuxer is None else self._demuxer.size
+
+    @property
+    def n_lost(self) -> int:
+        """Packets that are known to be missing."""
+        return 0 if self._demuxer is None else self._demuxer.n_lost
+
+    def start(self) -> None:
+        """Wait for the first picture. Raises a `SourceError`, or `StreamEnd` if there is none."""
+        deadline_s = time.monotonic() + OPEN_TIMEOUT_S
+        while self._next is None and time.monotonic() < deadline_s:
+            self._outer.raise_if_set()
+            self._take(_TICK_S)
+        if self._next is None:
+            raise SourceProtocolError(f"{self.host} has sent no picture in time")
+
+    def receive(self) -> list[AccessUnit]:
+        """Return the pictures that are due, after a short wait maybe none.
+
+        Raises a `SourceError` at a loss, `StreamEnd` after the last picture of an ended playlist.
+        """
+        self._outer.raise_if_set()
+        if self._next is None:
+            self._take(_TICK_S)
+        if self._next is None:
+            return []
+        queued = self._next
+        if queued.starts_anew:
+            self._pacer.restart()
+            self._next = queued = queued._replace(starts_anew=False)
+        due_s = self._pacer.due_s(queued.media_s, queued.arrived_s)
+        wait_s = due_s - time.monotonic()
+        if wait_s > 0:
+            self._outer.wait(min(wait_s, _TICK_S))
+            self._outer.raise_if_set()
+        if due_s > time.monotonic():
+            return []
+        self._next = None
+        if queued.unit is None:
+            return []
+        unit = queued.unit._replace(arrival_s=due_s)
+        if queued.captured_s is not None:
+            told = SenderReport(0, queued.captured_s, unit.timestamp % (1 << 32))
+            self.report = ReceivedReport(told, unit.timestamp, due_s)
+        return [unit]
+
+    def close(self) -> None:
+        """Stop the thread; idempotent."""
+        self._interrupt.set()
+        with self._room:
+            self._room.notify_all()
+        self._thread.join()
+
+    def _take(self, timeout_s: float) -> None:
+        with suppress(queue.Empty):
+            queued = self._queue.get(timeout=timeout_s)
+            if queued.failure is not None:
+                self._queue.put(queued)  # for the next call
+                raise queued.failure
+            with self._room:
+                self._n_queued -= 0 if queued.unit is None else len(queued.unit.data)
+                self._room.notify_all()
+            self._next = queued
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except BaseException as exc:  # noqa: BLE001 - the thread's edge: `receive` raises it
+            self._put(_Queued(None, 0.0, 0.0, False, None, exc))
+
+    def _follow(self) -> None:
+        url, media = self._media(self._url)
+        follower = self._follower = Follower(self.host, time.monotonic())
+        n_failed = 0
+        while True:
+            begun_s = time.monotonic()
+            for segment in follower.take(media, begun_s):
+                n_failed = self._played(segment, n_failed)
+            if follower.is_over:
+                raise StreamEnd
+            self._interrupt.wait(max(0.0, begun_s + follower.wait_s - time.monotonic()))
+            self._interrupt.raise_if_set()
+            url, media = self._media(url)
+
+    def _played(self, segment: Segment, n_failed: int) -> int:
+        """Queue a segment's pictures; return how many segments in a row could not be read."""
+        try:
+            if segment.is_missing:
+                raise SourceStatusError("the playlist says that a segment is missing")
+            self._play(segment)
+        except _FATAL:
+            raise
+        except SourceError:
+            self._interrupt.raise_if_set()
+            n_failed += 1
+            if n_failed >= MAX_FAILED:
+                raise
+            if self._demuxer is not None:
+                self._demuxer.restart()
+            return n_failed
+        return 0
+
+    def _play(self, segment: Segment) -> None:
+        data = self._segments.media(segment)
+        arrived_s = time.monotonic()
+        demuxer = self._demuxer_for(segment, data)
+        starts_anew = segment.starts_anew
+        if starts_anew:
+            demuxer.restart()
+        elif isinstance(demuxer, TransportStream):
+            demuxer.restart_counter()
+        if segment.header is not None:
+            list(demuxer.push(self._segments.header(segment.header), arrived_s))
+        captured_s = segment.captured_s
+        for unit in self._units(demuxer, data, arrived_s):
+            time_s = unit.timestamp / demuxer.clock_hz
+            unit = unit._replace(timestamp=round(time_s * CLOCK_HZ))  # noqa: PLW2901 - the same unit
+            self._put(_Queued(unit, time_s, arrived_s, starts_anew, captured_s, None))
+            starts_anew, captured_s = False, None
+
+    def _units(
+        self, demuxer: TransportStream | FragmentedMp4, data: bytes, arrived_s: float
+    ) -> Iterator[AccessUnit]:
+        yield from demuxer.push(data, arrived_s)
+        yield from demuxer.end(arrived_s)
+
+    def _demuxer_for(self, segment: Segment, data: bytes) -> TransportStream | FragmentedMp4:
+        kind: type[TransportStream | FragmentedMp4] = TransportStream
+        if segment.header is not None or data[4:8] in {b"ftyp", b"styp", b"moof", b"sidx"}:
+            kind = FragmentedMp4
+        elif data[:1] != b"\x47":
+            raise SourceNotVideoError(f"{self.host} sends segments that are no MPEG-TS and no MP4")
+        if not isinstance(self._demuxer, kind):
+            self._demuxer = kind(self.host)
+        return self._demuxer
+
+    def _put(self, queued: _Queued) -> None:
+        with self._room:
+            while self._n_queued > MAX_QUEUED_BYTES and not self._interrupt.is_set:
+                self._room.wait(1.0)
+            self._n_queued += 0 if queued.unit is None else len(queued.unit.data)
+        if not self._interrupt.is_set:
+            self._queue.put(queued)
+
+    def _media(self, url: str) -> tuple[str, Media]:
+        """Return (URL, contents) of a media playlist, by way of a list of variants."""
+        for _ in range(_MAX_NESTED):
+            answer = self._get(url, {})
+            try:
+                self.host = answer.host
+                data = b""
+                while piece := answer.read(_READ_BYTES):
+                    data += piece
+                    if len(data) > MAX_BYTES:
+                        break  # `parse` says so
+                found = parse(data, answer.url)
+            except PlaylistError as exc:
+                raise SourceProtocolError(f"{self.host} sent {exc}") from exc
+            finally:
+                answer.close()
+            if isinstance(found, Media):
+                return url, found
+            url = _chosen(found, self.host).url
+        raise SourceProtocolError(f"{self.host} lists variants within variants")
+
+    def _get(self, url: str, headers: dict[str, str]) -> Answer:
+        return get(Fetcher(url, self._policy, self._interrupt, Pace(0.0, self._stall_s)), headers)
+
+
+def open_hls(url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float) -> HlsStream:
+    """Load the playlist and its first segment. Raises a `SourceError`; the interrupt ends it."""
+    stream = HlsStream(url, policy, interrupt, stall_s=stall_s)
+    try:
+        stream.start()
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _chosen(master: Master, host: str) -> Variant:
+    """Return the variant with the largest picture up to 1920 x 1080, else the smallest."""
+    if not master.variants:
+        raise SourceNotVideoError(f"{host} lists no variant")
+
+    def rank(variant: Variant) -> tuple[bool, float]:
+        pixels = 0 if variant.size is None else variant.size[0] * variant.size[1]
+        fits = pixels <= _WANTED_PIXELS
+        size = pixels or variant.bandwidth / 1e12
+        return fits, size if fits else -size
+
+    return max(master.variants, key=rank)

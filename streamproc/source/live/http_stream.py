@@ -1,0 +1,162 @@
+"""One HTTP response that never ends: MPEG-TS, FLV or MJPEG, read until it is lost.
+
+The container is told by the media type and the first bytes, never by the name. Every hop passes the
+address guard; errors name the host and nothing else of the URL.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from streamproc.source.errors import (
+    SourceForbiddenError,
+    SourceNotVideoError,
+    SourceStatusError,
+    SourceTimeoutError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+from streamproc.source.fetch.http_client import Answer, Fetcher
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.fetch.response_headers import split_url
+from streamproc.source.fetch.transfer_rate import Pace
+from streamproc.source.live.byte_rate import ByteRate
+from streamproc.source.live.containers.demuxer import Demuxer
+from streamproc.source.live.containers.flv import FlvStream
+from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_of
+from streamproc.source.live.containers.transport_stream import TransportStream
+from streamproc.source.live.rtp.depacketizer import AccessUnit
+from streamproc.source.live.rtp.picture_size import Size
+
+OPEN_TIMEOUT_S: Final = 20.0
+PLAYLIST: Final = b"#EXTM3U"
+_READ_BYTES: Final = 64 * 1024
+_SNIFFED_BYTES: Final = 188
+_FOREVER_S: Final = 10 * 365 * 86_400.0
+
+
+class HttpStream:
+    """A response that plays; made by `open_http`. Not thread-safe, except the interrupt."""
+
+    report = None
+    """There are no sender reports: the time of arrival counts."""
+
+    def __init__(self, answer: Answer, demuxer: Demuxer, first: bytes, stall_s: float) -> None:
+        """`first`: bytes of the body that were read already."""
+        self.host = answer.host
+        self._answer, self._demuxer, self._stall_s = answer, demuxer, stall_s
+        now_s = self._heard_s = time.monotonic()
+        self._rate = ByteRate(self.host, now_s)
+        self._early = [*self._pushed(first, now_s)]
+
+    @property
+    def codec(self) -> str | None:
+        return self._demuxer.codec
+
+    @property
+    def clock_hz(self) -> int:
+        return self._demuxer.clock_hz
+
+    @property
+    def size(self) -> Size | None:
+        return self._demuxer.size
+
+    @property
+    def n_lost(self) -> int:
+        return self._demuxer.n_lost
+
+    def start(self) -> None:
+        """Wait for the first picture. Raises a `SourceError`."""
+        deadline_s = time.monotonic() + OPEN_TIMEOUT_S
+        while not self._early:
+            self._early = self.receive()
+            if time.monotonic() > deadline_s:
+                raise SourceTimeoutError(f"{self.host} sent no picture in time")
+
+    def receive(self) -> list[AccessUnit]:
+        """Wait for bytes and return the pictures that they complete, maybe none.
+
+        Raises a `SourceError` at a loss: the end of the body is one.
+        """
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        data = self._answer.read(_READ_BYTES)
+        now_s = time.monotonic()
+        if not data:
+            raise SourceUnreachableError(f"{self.host} ended the stream")
+        self._rate.count(len(data), now_s)
+        units = [*self._pushed(data, now_s)]
+        if units:
+            self._heard_s = now_s
+        elif now_s - self._heard_s >= self._stall_s:
+            raise SourceTimeoutError(f"{self.host} has sent no picture for {self._stall_s:g} s")
+        return units
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._answer.close()
+
+    def _pushed(self, data: bytes, now_s: float) -> Iterator[AccessUnit]:
+        return self._demuxer.push(data, now_s)
+
+
+def open_http(
+    url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float
+) -> HttpStream | bytes:
+    """Request `url`. Return the stream, or the first bytes of a playlist, which is read anew.
+
+    Raises a `SourceError`; the interrupt ends it.
+    """
+    fetcher = live_fetcher(url, policy, interrupt, stall_s)
+    answer = get(fetcher)
+    try:
+        boundary = boundary_of(answer.header("content-type") or "")
+        first = b""
+        if boundary is None:
+            while len(first) < _SNIFFED_BYTES and (data := answer.read(_READ_BYTES)):
+                first += data
+            if first.removeprefix(b"\xef\xbb\xbf").startswith(PLAYLIST):
+                answer.close()
+                return first
+        stream = HttpStream(answer, _demuxer(answer.host, boundary, first), first, stall_s)
+        stream.start()
+    except BaseException:
+        answer.close()
+        raise
+    return stream
+
+
+def live_fetcher(url: str, policy: FetchPolicy, interrupt: Interrupt, stall_s: float) -> Fetcher:
+    """Return a fetcher without a total time, which any byte within `stall_s` satisfies."""
+    endless = msgspec.structs.replace(
+        policy, total_timeout_s=_FOREVER_S, stall_timeout_s=stall_s, min_bytes_per_s=0.0
+    )
+    try:
+        split_url(url)
+    except ValueError as exc:
+        raise SourceForbiddenError("the source's URL is invalid") from exc
+    return Fetcher(url, endless, interrupt, Pace(0.0, stall_s))
+
+
+def get(fetcher: Fetcher, headers: dict[str, str] | None = None) -> Answer:
+    """Send a request; a refused login is a `SourceUnauthorizedError`, as that of a camera."""
+    try:
+        return fetcher.get(headers or {})
+    except SourceStatusError as exc:
+        if exc.status in {401, 403}:
+            raise SourceUnauthorizedError(str(exc)) from exc
+        raise
+
+
+def _demuxer(host: str, boundary: bytes | None, first: bytes) -> Demuxer:
+    if boundary is not None:
+        return MultipartJpeg(host, boundary)
+    if first.startswith(b"FLV"):
+        return FlvStream(host)
+    if first[:1] == b"\x47":
+        return TransportStream(host)
+    raise SourceNotVideoError(f"{host} sends no MPEG-TS, FLV, MJPEG or playlist of HLS")
