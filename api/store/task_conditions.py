@@ -73,6 +73,7 @@ def _expressions(bindings: Bindings, now_ms: int, cancelled: Sequence[str]) -> E
         },
         numbers={
             "age": f"({now} - {_CREATED_MS}) / 1000",
+            "ended": f"({now} - toUnixTimestamp64Milli(finished_at)) / 1000",
             "fps": _fps(bindings, now_ms),
             "progress": _PROGRESS,
             "frames": "processed_frames",

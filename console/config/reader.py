@@ -21,7 +21,7 @@ MAX_NAMED = 100
 MAX_TEXT = 2000
 _MAX_FAULTS = 20
 _OTHERS = 0o077
-_SECTIONS = ("theme", "keys", "columns", "views", "contexts")
+_SECTIONS = ("theme", "bell", "notify", "keys", "columns", "views", "contexts")
 _VIEW = ("tab", "query", "status", "window", "sort")
 _CONTEXT = ("url", "key_env", "key_command", "key", "admin_key_env", "project")
 _KEYS = re.compile(r"[a-z0-9_+]{1,40}(?:,[a-z0-9_+]{1,40}){0,4}", re.IGNORECASE)
@@ -77,6 +77,8 @@ class _Reader:
             return Config(contexts=contexts, faults=self._told())
         return Config(
             theme=self._one_of(content, ("theme",), known.themes),
+            bell=self._flag(content, ("bell",)),
+            notify=self._flag(content, ("notify",)),
             keys=self._keys(content, known),
             columns=self._columns(content, known),
             views=self._named(content, "views", _VIEW, partial(self._view, known=known)),
@@ -206,6 +208,13 @@ class _Reader:
                 hint = did_you_mean(name, known)
                 self._say((*at, name), f"there is no {what} {printable(name)!r}{hint}")
         return [name for name in table if name in known]
+
+    def _flag(self, table: Table, path: tuple[str, ...]) -> bool:
+        value = table.get(path[-1], False)
+        if isinstance(value, bool):
+            return value
+        self._say(path, "this has to be true or false")
+        return False
 
     def _string(self, table: Table, path: tuple[str, ...]) -> str | None:
         value = table.get(path[-1])

@@ -15,13 +15,19 @@ MAX_BYTES = 256 * 1024
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The last theme, tab, columns and shares of the splitters (percent), and the saved views."""
+    """How the console was left, and the saved views.
+
+    The last theme, tab, columns, shares of the splitters (percent) and filters (`lists`, by tab);
+    when alerts were last looked at (RFC 3339), by `Remembered.acknowledged`.
+    """
 
     theme: str | None = None
     tab: str | None = None
     columns: dict[str, tuple[str, ...]] = {}
     splits: dict[str, float] = {}
     views: dict[str, View] = {}
+    lists: dict[str, View] = {}
+    acknowledged: dict[str, str] = {}
 
 
 def state_path(environ: Mapping[str, str]) -> Path:
@@ -35,9 +41,19 @@ def read_state(path: Path) -> State:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        return State() if len(data) > MAX_BYTES else msgspec.json.decode(data, type=State)
+        return State() if len(data) > MAX_BYTES else decode_state(data)
     except (OSError, msgspec.DecodeError, RecursionError):
         return State()
+
+
+def encode_state(state: State) -> bytes:
+    """Return the file's content."""
+    return msgspec.json.format(msgspec.json.encode(state), indent=1)
+
+
+def decode_state(data: bytes) -> State:
+    """Return what a file's content says; raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(data, type=State)
 
 
 def write_state(path: Path, state: State) -> None:
@@ -46,7 +62,7 @@ def write_state(path: Path, state: State) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(state), indent=1))
+            file.write(encode_state(state))
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

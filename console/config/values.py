@@ -38,9 +38,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """The file's content. `keys` has Textual's names of keys by the ids of actions."""
+    """The file's content: `keys` has Textual's names of keys by the ids of actions.
+
+    `bell` and `notify` (OSC 9) are how alerts are told besides toasts.
+    """
 
     theme: str | None = None
+    bell: bool = False
+    notify: bool = False
     keys: Mapping[str, str] = {}
     columns: Mapping[str, tuple[str, ...]] = {}
     views: Mapping[str, View] = {}

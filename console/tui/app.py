@@ -4,6 +4,8 @@ import asyncio
 import gc
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -19,14 +21,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer
 
+from api.contract.resources import SystemResource
+from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError
 from console.printable import printable
-from console.tui.alert_desk import AlertDesk
+from console.tui.alert_desk import AlertDesk, notification
 from console.tui.api_session import ApiSession
+from console.tui.attention import read_attention
 from console.tui.clipboard import plan_copy, run_program, said
 from console.tui.clock import Clock
-from console.tui.commanded_app import CommandedApp
 from console.tui.console_settings import ConsoleSettings
 from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
@@ -51,19 +55,20 @@ from console.tui.own_programs import (
     read_bounded,
     run_on_file,
 )
-from console.tui.remembered import Start
+from console.tui.remembering_app import RememberingApp
 from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
-from console.tui.screens.system import SystemTab, read_service
+from console.tui.screens.system import SystemTab
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_jumps import TaskJumps
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.screens.wall import WallScreen
-from console.tui.view_models.alerts import Alert
+from console.tui.view_models.alerts import ALL_STREAMS, Alert
 from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.failure_watch import failed_since
 from console.tui.view_models.health import Health, health_of
 from console.tui.view_models.history import History, Place
 from console.tui.widgets.banner import Notice
@@ -74,7 +79,7 @@ from console.tui.widgets.topbar import TABS, TopBar
 _NEAREST = NearestOf256()
 
 
-class ConsoleApp(CommandedApp):
+class ConsoleApp(RememberingApp):
     """Application with tabs for one api and one key."""
 
     CSS_PATH = "console.tcss"
@@ -130,8 +135,19 @@ class ConsoleApp(CommandedApp):
             self._clock,
             say=lambda text: self.notify(text, title="Alert (! lists all)", severity="warning"),
             changed=self._count_alerts,
-            ring=self._ring if self.settings.bell else None,
+            ring=self._ring if self._bell or self._notifies else None,
+            acknowledged=lambda project: self.memory.acknowledged(
+                self.backend.endpoint.url, project
+            ),
         )
+
+    @property
+    def _bell(self) -> bool:
+        return self.settings.bell or self.settings.config.bell
+
+    @property
+    def _notifies(self) -> bool:
+        return self.settings.bell or self.settings.config.notify
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.backend.endpoint.project, self.shown_url, readonly=self.settings.readonly)
@@ -161,17 +177,7 @@ class ConsoleApp(CommandedApp):
         self._watch_health()
         for fault in self._faults:
             self.notify(fault, title="Settings", severity="warning", timeout=15)
-        self._start(self.settings.start)
-
-    def _start(self, start: Start) -> None:
-        """Show what was asked for, else the tab that was shown last."""
-        tab = start.tab or self.memory.tab or "tasks"
-        if start.task is not None:
-            self.query_one(LiveTab).task_id = start.task
-            tab = "live"
-        elif start.view is not None:
-            tab = self._take_view(start.view) or "tasks"
-        self.begin_at(tab)
+        self.start_at(self.settings.start)
 
     def on_ready(self) -> None:
         if self.settings.own_process:
@@ -188,6 +194,7 @@ class ConsoleApp(CommandedApp):
         """Leave this api for another: its requests and streams end before the other's begin."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
+        self.keep_acknowledged()
         columns = {str(tab.id): tab.columns for tab in self.query(Tab)}
         shares = {splitter.id: splitter.share for splitter in self.query(Splitter)}
         self.workers.cancel_group(self, "health")
@@ -213,19 +220,6 @@ class ConsoleApp(CommandedApp):
         self.query_one(TasksTab).on_shown()
         self._watch_health()
         self.notify(f"{name}: {endpoint.url}", title="Context")
-
-    def keep_state(self) -> None:
-        """Keep what the next start is to restore."""
-        shares = {s.id: s.share for s in self.query(Splitter) if s.id and s.share is not None}
-        columns = {str(tab.id): tab.columns for tab in self.query(Tab) if tab.columns}
-        try:
-            self.memory.keep(theme=self.theme, tab=self.active, splits=shares, columns=columns)
-        except OSError as exc:
-            self.notify(str(exc), title="The state is not kept", severity="warning")
-
-    async def action_quit(self) -> None:
-        self.keep_state()
-        await super().action_quit()
 
     async def on_unmount(self) -> None:
         await self.backend.close()
@@ -274,28 +268,29 @@ class ConsoleApp(CommandedApp):
 
     @work(group="health")
     async def _watch_health(self) -> None:
-        """Read the service's health, and the key's project, on every tab."""
+        """Read the service's health, the key's project, and what alerts need, on every tab."""
         while True:
             if self.active != "system":  # that tab reads it more often, and posts it
                 try:
-                    self._take_service(await read_service(self.backend))
+                    self._take_service(await self.backend.ask(calls.system()))
                 except ConsoleError:
                     self.health = Health()
+            with suppress(ConsoleError):
+                await read_attention(self.backend, self.alerts)
             await asyncio.sleep(max(self.settings.health_s, self.backend.link.pause_s))
 
     def on_system_read(self, message: SystemRead) -> None:
         if _is_shown(message):
-            self._take_service(message)
+            self._take_service(message.system)
 
     def on_stall_changed(self, message: StallChanged) -> None:
         if not _is_shown(message):
             return
         self.alerts.take_stall(message.task_id, message.why)
 
-    def _take_service(self, read: SystemRead) -> None:
-        system = read.system
+    def _take_service(self, system: SystemResource) -> None:
         self.health = health_of(system)
-        self.alerts.take(system, read.failures)
+        self.alerts.take(system)
         for bar in self.query(TopBar):  # there is none during shutdown
             if self.backend.endpoint.project is None:
                 bar.project = system.project
@@ -308,18 +303,27 @@ class ConsoleApp(CommandedApp):
         for bar in self.query(TopBar):  # there is none during shutdown
             bar.n_unseen = self.alerts.book.n_unseen
 
-    def _ring(self, text: str) -> None:
+    def _ring(self, lines: Sequence[str]) -> None:
         if self._driver is not None and not self.is_headless:
-            self._driver.write(text)
+            environ = self.settings.environ
+            self._driver.write(notification(lines, environ, bell=self._bell, notify=self._notifies))
 
     def action_alerts(self) -> None:
         """List the alerts, and go to the one that is chosen."""
         self.push_screen(AlertsScreen(self.alerts, self.backend.clock), self._go_to)
 
     def _go_to(self, alert: Alert | None) -> None:
+        self.keep_acknowledged()
         if alert is None:
             return
         kind, subject = alert.condition.kind, alert.condition.subject
+        if kind == "failures":
+            since = datetime.fromisoformat(subject.partition(" ")[0])
+            self.post_message(OpenTasks(failed_since(since, self._clock.now())))
+            return
+        if subject == ALL_STREAMS:
+            self.post_message(OpenTasks("status:running"))
+            return
         if kind in {"task", "stream"}:
             self.post_message(OpenTask(subject))
             return

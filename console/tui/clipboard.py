@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from console.tui.terminal_passthrough import is_in_tmux, passed_through
+
 MAX_SEQUENCE: Final = 100_000
 """Characters of base64 that terminals accept: xterm's bound, and that of most others."""
 MAX_TEXT: Final = 16 * 1024 * 1024
 """Bytes of text for a program."""
 WAIT_S: Final = 3.0
-_SCREEN_PIECE = 256
 _PROGRAMS: Final = (
     ("WAYLAND_DISPLAY", ("wl-copy",)),
     ("DISPLAY", ("xclip", "-selection", "clipboard")),
@@ -128,15 +129,8 @@ def _program(environ: Mapping[str, str], find: Callable[[str], str | None]) -> t
 
 def _wrapped(sequence: str, environ: Mapping[str, str], *, by_command: bool) -> str:
     """Return the sequence for the terminal behind tmux or GNU screen, and for themselves."""
-    term = environ.get("TERM", "")
-    if "TMUX" in environ or term.startswith("tmux"):
-        escaped = sequence.replace("\x1b", "\x1b\x1b")
-        passed = f"\x1bPtmux;{escaped}\x1b\\"
-        # tmux's command has filled its buffer: the sequence itself would make a second one.
-        return passed if by_command and "TMUX" in environ else passed + sequence
-    if "STY" in environ:
-        pieces = (
-            sequence[at : at + _SCREEN_PIECE] for at in range(0, len(sequence), _SCREEN_PIECE)
-        )
-        return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
-    return sequence
+    passed = passed_through(sequence, environ)
+    if is_in_tmux(environ) and not (by_command and "TMUX" in environ):
+        # tmux's command fills its buffer: the sequence itself would make a second one.
+        return passed + sequence
+    return passed

@@ -76,9 +76,9 @@ class SearchFailed(Message):
 
 
 class SystemRead(Message):
-    """The state of the service and its latest failed tasks were read."""
+    """The state of the service and its latest failed tasks were read; None: those were not."""
 
-    def __init__(self, system: SystemResource, failures: tuple[TaskResource, ...]) -> None:
+    def __init__(self, system: SystemResource, failures: tuple[TaskResource, ...] | None) -> None:
         super().__init__()
         self.system = system
         self.failures = failures

@@ -1,6 +1,7 @@
 """What the console restores at its start: by `console.toml`, else as it was kept in its state."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from console.tui.known_names import COLUMNS
 _TABS = ("tasks", "tracks", "system")
 """Live has nothing to show until a task is chosen."""
 MAX_VIEWS = 100
+MAX_ACKNOWLEDGED = 50
+"""Projects of apis whose last acknowledgement is kept, the latest ones."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -70,6 +73,28 @@ class Remembered:
         share = self._state.splits.get(splitter or "")
         return share if share is not None and 1 <= share <= 99 else None
 
+    @property
+    def lists(self) -> Mapping[str, View]:
+        """The last filter and order of each list."""
+        return {tab: view for tab, view in self._state.lists.items() if tab == view.tab}
+
+    def acknowledged(self, url: str, project: str | None) -> datetime | None:
+        """Return when the alerts of a project of an api were last looked at; None if unknown."""
+        try:
+            when = datetime.fromisoformat(self._state.acknowledged[_name(url, project)])
+        except (KeyError, ValueError):
+            return None
+        return when if when.tzinfo is not None else None
+
+    def keep_acknowledged(self, url: str, project: str | None, when: datetime) -> None:
+        """Keep when the alerts of a project of an api were looked at; raises `OSError`."""
+        if self._path is None:
+            return
+        state = read_state(self._path)
+        times = state.acknowledged | {_name(url, project): when.isoformat(timespec="seconds")}
+        latest = sorted(times.items(), key=lambda one: one[1])[-MAX_ACKNOWLEDGED:]
+        self._write(msgspec.structs.replace(state, acknowledged=dict(latest)))
+
     def save_view(self, name: str, view: View) -> None:
         """Keep a view; raises ValueError with the reason, and `OSError`."""
         if name in self._config.views:
@@ -88,6 +113,7 @@ class Remembered:
         tab: str,
         splits: dict[str, float],
         columns: Mapping[str, tuple[str, ...]],
+        lists: Mapping[str, View],
     ) -> None:
         """Keep how the console is left; raises `OSError`."""
         if self._path is None:
@@ -100,6 +126,7 @@ class Remembered:
                 theme=theme,
                 tab=tab,
                 splits=state.splits | splits,
+                lists=dict(lists),
                 columns={n: c for n, c in chosen.items() if n not in self._config.columns},
             )
         )
@@ -108,3 +135,7 @@ class Remembered:
         if self._path is not None:
             write_state(self._path, state)
         self._state = state
+
+
+def _name(url: str, project: str | None) -> str:
+    return url if project is None else f"{url} {project}"

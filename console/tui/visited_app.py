@@ -33,10 +33,10 @@ class VisitedApp(OrderedKeysApp[None]):
         """Show a tab as the first place."""
         if tab == self.active:
             self.tab.on_shown()
-            return
-        self._is_returning = True
-        self.active = tab
-        self._is_returning = False
+        else:
+            self._is_returning = True
+            self.active = tab
+            self._is_returning = False
         self.history = History(self.tab.place())
 
     def on_open_place(self, message: OpenPlace) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import zstandard
 
 from api.http.pagination import decode_cursor, encode_cursor
+from console.config.state import decode_state, encode_state
 from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import decode_audit, encode_audit
 from streamproc.contract.chunk import decode_chunk, encode_chunk
@@ -186,6 +187,7 @@ FORMATS: dict[str, Format] = {
     "stores": in_json(
         values.STORES, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=Stores)
     ),
+    "console_state": in_json(values.CONSOLE_STATE, encode_state, decode_state),
     "task_cursor": cursor(values.TASK_CURSOR),
     "sorted_task_cursor": cursor(values.SORTED_TASK_CURSOR),
     "track_cursor": cursor(values.TRACK_CURSOR),

@@ -16,6 +16,9 @@ import msgspec
 import pytest
 
 from api.log import stream_token
+from console.config.reader import read_config
+from console.config.values import Config
+from console.tui.known_names import KNOWN
 from models.manifest import load_manifest
 from streamproc.contract import audit, env, object_keys, tables, topics, worker_history
 from streamproc.contract.providers import load_providers
@@ -148,8 +151,35 @@ def test_a_models_manifest_is_read() -> None:
         assert lost(plain, plainly(msgspec.structs.replace(read, directory=None))) == []
 
 
+def console_config(path: Path, folder: Path) -> Config:
+    private = folder / path.name
+    private.write_bytes(path.read_bytes())
+    private.chmod(0o600)  # it has a key
+    return read_config(private, KNOWN)
+
+
+def test_a_console_config_is_read(tmp_path: Path) -> None:
+    for path in versions("console_config"):
+        config = console_config(path, tmp_path)
+        assert config.faults == ()
+        assert lost(tomllib.loads(path.read_text()), plainly(config)) == []
+
+
+def test_the_newest_console_config_has_every_setting(tmp_path: Path) -> None:
+    config = console_config(versions("console_config")[-1], tmp_path)
+    made: list[list[msgspec.Struct]] = [
+        [msgspec.structs.replace(config, faults=("none",))],
+        list(config.views.values()),
+        list(config.contexts.values()),
+    ]
+    for several in made:
+        for field in msgspec.structs.fields(several[0]):
+            values_of = [getattr(one, field.name) for one in several]
+            assert any(value != field.default and value for value in values_of), field.name
+
+
 def test_every_file_is_of_a_known_format() -> None:
-    known = {*FORMATS, "manifest", "providers", "sealed_url", "stream_token"}
+    known = {*FORMATS, "console_config", "manifest", "providers", "sealed_url", "stream_token"}
     assert {_parts(path)["format"] for path in FILES.iterdir()} == known
 
 

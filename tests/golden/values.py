@@ -1,6 +1,8 @@
 """The value that the newest file of every stored format holds, every optional field set."""
 
 from api.http.pagination import AuditCursor, SortedTaskCursor, TaskCursor, TrackCursor, UsageCursor
+from console.config.state import State
+from console.config.values import View
 from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import AuditRecord
 from streamproc.contract.chunk import (
@@ -322,4 +324,16 @@ STORES = Stores(
     ),
     clickhouse="http://index.example.com:8123/framewire",
     in_memory=True,
+)
+CONSOLE_STATE = State(
+    theme="framewire-light",
+    tab="tracks",
+    columns={"tasks": ("source", "status"), "tracks": ("class", "text")},
+    splits={"task-splitter": 62.5},
+    views={
+        "gate": View("tasks", "source:gate*", ("failed",), "24 h", "-fps"),
+        "persons": View("tracks", "class:person dwell>5"),
+    },
+    lists={"tasks": View("tasks", "-ocr", ("pending", "running"), "1 h", "progress")},
+    acknowledged={"https://video.example.com prj_0123456789abcdef": "2026-01-01T00:00:00+00:00"},
 )

@@ -1,9 +1,10 @@
 """Fields of task lists in the query language, its meaning for a task in memory, and sort keys.
 
 `fps` is the speed of the work: processed frames per second since the start, unknown before the
-first frame. `progress` is the processed share of the expected frames, 1 for a succeeded task, and
-unknown while the number of frames is. `class` is that of a track of the task. A word is looked for
-in id, status, source, steps, model, provider and error.
+first frame. `ended` is the time since a task's end, unknown before that. `progress` is the
+processed share of the expected frames, 1 for a succeeded task, unknown while their number is.
+`class` is that of a track of the task. A word is looked for in id, status, source, steps, model,
+provider and error.
 
 `api.store.task_conditions` says the same in SQL; a test compares the two.
 """
@@ -38,6 +39,7 @@ TASKS = Vocabulary(
         Field("provider", "text"),
         Field("error", "text"),
         Field("age", "duration"),
+        Field("ended", "duration"),
         Field("fps", "number"),
         Field("progress", "fraction"),
         Field("frames", "number"),
@@ -213,6 +215,8 @@ def _number(task: TaskFacts, field: str, now_ms: int) -> float | None:
     match field:
         case "age":
             return (now_ms - task.created_ms) / 1000
+        case "ended":
+            return None if task.finished_ms is None else (now_ms - task.finished_ms) / 1000
         case "fps":
             return task.fps(now_ms)
         case "progress":

@@ -57,8 +57,8 @@ def list_tasks(
     For example `framewire list 'status:failed,cancelled age<2h'`
     or `framewire list 'source:gate* -ocr fps<5 progress<50%'`.
 
-    Fields: status, step, source, class, id, model, provider and error with `:`; age, fps,
-    progress and frames with < or >. Other words are looked for everywhere; - negates.
+    Fields: status, step, source, class, id, model, provider and error with `:`; age, ended,
+    fps, progress and frames with < or >. Other words are looked for everywhere; - negates.
     """
     call = calls.tasks(
         q=checked_query(query, TASKS),

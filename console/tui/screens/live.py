@@ -88,7 +88,8 @@ class LiveTab(Tab):
         self._sought_text = ""
         self._match: tuple[int, Span] | None = None
         """The byte of the event that a search found, and what is said about it."""
-        self._head = LiveHead(backend, self.view)
+        # Posted by the tab: what the head posts while the tab draws it goes no further than here.
+        self._head = LiveHead(backend, self.view, self.post_message)
 
     def compose(self) -> ComposeResult:
         yield self._head
@@ -182,6 +183,7 @@ class LiveTab(Tab):
     # -- drawing
 
     def watch_snapshot(self) -> None:
+        self._head.note_position(self.snapshot)
         if self._visible:
             self.draw()
 
@@ -231,10 +233,17 @@ class LiveTab(Tab):
         return None if task is None or task.id != task_id else TaskView(task)
 
     def _draw_time(self) -> None:
-        """Draw what depends on the time alone: how long nothing came, and the picture's age."""
-        if self._visible and self.task_id is not None:
+        """Draw what depends on the time alone: how long nothing came, and the picture's age.
+
+        A stream that is stalled is told while another tab is shown, too.
+        """
+        if self.task_id is None:
+            return
+        if self._visible:
             self._head.draw_time()
             self._preview.caption()
+        else:
+            self._head.tell_stall()
 
     # -- requests to the api
 

@@ -22,10 +22,17 @@ class LiveHead(Lines):
 
     health: reactive[Health] = reactive(Health())
 
-    def __init__(self, backend: ApiSession, view: Callable[[str], TaskView | None]) -> None:
+    def __init__(
+        self,
+        backend: ApiSession,
+        view: Callable[[str], TaskView | None],
+        stall_changed: Callable[[StallChanged], object],
+    ) -> None:
+        """`stall_changed` gets whether a stream that has begun is stalled, when that changes."""
         super().__init__(id="live-head", classes="strip")
         self._backend = backend
         self._view = view
+        self._stall_changed = stall_changed
         self._task_id: str | None = None
         self._snapshot = LiveSnapshot()
         self._held: SeekWindow | None = None
@@ -42,10 +49,15 @@ class LiveHead(Lines):
 
     def show_position(self, snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> None:
         """Show the newest position, the held one if there is one, and a note on the connection."""
+        self.note_position(snapshot)
+        self._held, self._note = held, note
+        self.draw_time()
+
+    def note_position(self, snapshot: LiveSnapshot) -> None:
+        """Take the stream's newest position, without drawing it."""
         if snapshot.offset != self._snapshot.offset:
             self._moved_s = self._backend.clock.monotonic_s()
-        self._snapshot, self._held, self._note = snapshot, held, note
-        self.draw_time()
+        self._snapshot = snapshot
 
     def draw_time(self) -> None:
         """Draw again what depends on the time: ETA, and for how long nothing came."""
@@ -53,20 +65,21 @@ class LiveHead(Lines):
             self.show([(("No task is followed.", "dim"),)])
             return
         view = self._view(self._task_id)
-        stalled = self._stall(view)
-        self._tell_stall(stalled, view)
-        note = stalled or self._note
+        note = self.tell_stall() or self._note
         width, now = self.size.width, self._backend.clock.now()
         self.show(head_lines(view, self._task_id, self._snapshot, self._held, note, width, now))
 
-    def _tell_stall(self, stalled: Span | None, view: TaskView | None) -> None:
-        """Post whether a stream that has begun is stalled, when that changes."""
+    def tell_stall(self) -> Span | None:
+        """Return what to say of a stream without new chunks; None if that is usual."""
+        view = None if self._task_id is None else self._view(self._task_id)
+        stalled = self._stall(view)
         is_pending = view is not None and view.task.status == "pending"
         task_id = None if stalled is None or is_pending else self._task_id
         if task_id != self._stalled:
             self._stalled = task_id
             why = None if stalled is None or task_id is None else stalled[0].partition(": ")[2]
-            self.post_message(StallChanged(self._task_id or "", why))
+            self._stall_changed(StallChanged(self._task_id or "", why))
+        return stalled
 
     def watch_health(self) -> None:
         if self.is_mounted:

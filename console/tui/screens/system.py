@@ -35,15 +35,20 @@ FAILURES = 50
 _EMPTY = {
     "workers": "no worker has reported yet",
     "lag": "no lag data from Kafka",
-    "failures": "No task has failed.",
 }
 """What a list without rows says once the api has answered."""
 
 
-async def read_service(backend: ApiSession) -> SystemRead:
-    """Read the service's state and the latest failed tasks; raises ConsoleError."""
+async def _read_service(backend: ApiSession) -> SystemRead:
+    """Read the service's state and, if it can list them, the latest failed tasks.
+
+    Raises ConsoleError if the state cannot be read.
+    """
     system = await backend.ask(calls.system())
-    failed = await backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
+    try:
+        failed = await backend.ask(calls.tasks(status=["failed"], limit=FAILURES))
+    except ConsoleError:
+        return SystemRead(system, None)
     return SystemRead(system, tuple(failed.data))
 
 
@@ -59,7 +64,8 @@ class SystemTab(Tab):
         self._hurry = asyncio.Event()
         self._wanted: tuple[str, str] | None = None
         """The list and the row that the cursor goes to once they were read."""
-        self._known: tuple[SystemResource, tuple[TaskResource, ...]] | None = None
+        self._system: SystemResource | None = None
+        self._failures: tuple[TaskResource, ...] | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(id="system-parts", classes="strip")
@@ -83,7 +89,9 @@ class SystemTab(Tab):
 
     def on_system_read(self, message: SystemRead) -> None:
         self._history.take(message.system)
-        self._known = (message.system, message.failures)
+        self._system = message.system
+        if message.failures is not None:
+            self._failures = message.failures
         self.draw()
 
     def go_to(self, listing: str, key: str) -> None:
@@ -94,16 +102,19 @@ class SystemTab(Tab):
 
     def draw(self) -> None:
         """Draw the last answer."""
-        if self._known is None:
+        system = self._system
+        if system is None:
             return
-        system, failures = self._known
         now = self.backend.clock.now()
         for name, empty in _EMPTY.items():
             self.query_one(f"#{name}", Listing).say_empty(empty)
         self.query_one("#system-parts", Lines).show([part_line(system), summary_line(system)])
         self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
-        self.query_one("#failures", Listing).show(failure_rows(failures, now))
+        if self._failures is not None:
+            failures = self.query_one("#failures", Listing)
+            failures.say_empty("No task has failed.")
+            failures.show(failure_rows(self._failures, now))
         self._draw_failure()
         if self._wanted is not None:
             listing, key = self._wanted
@@ -113,8 +124,7 @@ class SystemTab(Tab):
     def _draw_failure(self) -> None:
         """Draw the chosen failure's whole message: the list shows its beginning."""
         key = self.query_one("#failures", Listing).key
-        _, failures = self._known or (None, ())
-        task = next((task for task in failures if task.id == key), None)
+        task = next((task for task in self._failures or () if task.id == key), None)
         message = task.error.message if task is not None and task.error is not None else ""
         self.query_one("#failure", Wrapped).show([((message, ""),)] if message else [])
 
@@ -124,7 +134,7 @@ class SystemTab(Tab):
             self._hurry.clear()
             pause_s = self._poll_s
             try:
-                self.post_message(await read_service(self.backend))
+                self.post_message(await _read_service(self.backend))
             except ConsoleError:
                 pause_s = max(pause_s, self.backend.link.pause_s)
             try:
@@ -141,7 +151,7 @@ class SystemTab(Tab):
         worker_id = message.key
 
         def find() -> WorkerResource | None:
-            workers = self._known[0].workers if self._known is not None else []
+            workers = self._system.workers if self._system is not None else []
             return next((one for one in workers if one.id == worker_id), None)
 
         self.app.push_screen(WorkerScreen(self.backend, worker_id, find))

@@ -1,7 +1,8 @@
 """Alerts: what happened, or goes on, that an operator should know. Pure.
 
 A reading of the service yields conditions, which hold as long as readings repeat them. A failed
-task is an event: it does not end by itself.
+task is an event: it does not end by itself. So are many at once (kind `failures`), of which only
+the first are alerts of their own.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -13,17 +14,25 @@ import msgspec
 from api.contract.resources import SystemResource, TaskResource
 from console.tui.drawing.formatting import duration, grouped, short_id
 from console.tui.drawing.table_layout import Column, Row
+from console.tui.view_models.failure_watch import NewFailures
 from console.tui.view_models.health import PART_TITLES
 from console.tui.view_models.lag_watch import Backlog
+from console.tui.view_models.stall_watch import Stalled
+from console.tui.view_models.task_list import parse_time
 from streamproc.contract.source_label import short_name
 
 MAX_ALERTS = 200
 """Ended ones are dropped first, then the oldest."""
 MAX_TOLD = 3
 """More alerts at once than these are told in one line."""
-MAX_BASELINE = 2000
-"""Failed tasks that are remembered as known, the latest ones."""
-Kind = Literal["task", "worker", "part", "lag", "stream"]
+MAX_FAILED = 100
+"""Failed tasks of one reading that are alerts of their own."""
+MAX_STALLED = 20
+"""Stalled tasks that are alerts of their own."""
+Kind = Literal["task", "failures", "worker", "part", "lag", "stream"]
+EVENTS: frozenset[Kind] = frozenset({"task", "failures"})
+ALL_STREAMS = "…"
+"""Subject of the condition that stands for the other stalled tasks."""
 ALERT_COLUMNS = (
     Column("age", "AGE", 6, right=True),
     Column("state", "STATE", 9),
@@ -63,7 +72,6 @@ class AlertBook:
 
     def __init__(self) -> None:
         self._alerts: dict[str, Alert] = {}
-        self._known_failures: dict[str, None] | None = None
 
     @property
     def alerts(self) -> Sequence[Alert]:
@@ -90,17 +98,21 @@ class AlertBook:
                 self._alerts[key] = msgspec.structs.replace(alert, ended=now)
         return self._raise(current.values(), now)
 
-    def take_failures(self, tasks: Sequence[TaskResource], now: datetime) -> tuple[Alert, ...]:
-        """Take the latest failed tasks; those of the first reading failed before, unwatched."""
-        known = self._known_failures
-        is_first = known is None
-        if known is None:
-            known = self._known_failures = {}
-        fresh = [task for task in tasks if task.id not in known]
-        known.update(dict.fromkeys(task.id for task in fresh))
-        for task_id in list(known)[: max(0, len(known) - MAX_BASELINE)]:
-            del known[task_id]
-        return () if is_first else self._raise((_failed(task) for task in fresh), now)
+    def take_failures(self, failures: NewFailures, now: datetime) -> tuple[Alert, ...]:
+        """Take tasks that have failed, as events of the time of their end.
+
+        Beyond `MAX_FAILED` they are one alert, whose subject begins with the time from which on.
+        """
+        fresh, n_more, since = failures
+        raised: list[Alert] = []
+        for task in fresh[:MAX_FAILED]:
+            raised += self._raise([_failed(task)], min(now, parse_time(task.finished_at) or now))
+        n_more += max(0, len(fresh) - MAX_FAILED)
+        if n_more:
+            what = "1 more task" if n_more == 1 else f"{grouped(n_more)} more tasks"
+            subject = f"{since.isoformat()} {now.isoformat()}"
+            raised += self._raise([Condition("failures", subject, f"{what} failed")], now)
+        return tuple(raised)
 
     def see_all(self) -> None:
         """Mark all as seen: the list was opened."""
@@ -110,7 +122,7 @@ class AlertBook:
     def clear_ended(self) -> None:
         """Remove seen events, and alerts whose condition has ended."""
         for alert in self.alerts:
-            if alert.ended is not None or (alert.condition.kind == "task" and alert.seen):
+            if alert.ended is not None or (alert.condition.kind in EVENTS and alert.seen):
                 del self._alerts[alert.key]
 
     def _raise(self, conditions: Iterable[Condition], now: datetime) -> tuple[Alert, ...]:
@@ -157,6 +169,23 @@ def service_conditions(system: SystemResource, backlogs: Iterable[Backlog]) -> l
     return found
 
 
+def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
+    """Return the conditions (kind `stream`) of running tasks that make no progress."""
+    found = [
+        Condition(
+            "stream",
+            one.task.id,
+            f"{short_name(one.task.source)} {short_id(one.task.id)} is stalled",
+            f"no frame for {one.idle_s:.0f} s: {why}",
+        )
+        for one in stalled[:MAX_STALLED]
+    ]
+    if len(stalled) > MAX_STALLED:
+        title = f"{grouped(len(stalled) - MAX_STALLED)} more running tasks are stalled"
+        found.append(Condition("stream", ALL_STREAMS, title, why))
+    return found
+
+
 def told(alerts: Sequence[Alert]) -> list[str]:
     """Return the texts of toasts for new alerts: at most `MAX_TOLD`, the last one for the rest."""
     lines = [": ".join(filter(None, one.condition[2:4])) for one in alerts]
@@ -186,7 +215,7 @@ def alert_rows(alerts: Sequence[Alert], now: datetime) -> list[Row]:
 
 
 def _state(alert: Alert, now: datetime) -> tuple[tuple[str, str]]:
-    if alert.condition.kind == "task":
+    if alert.condition.kind in EVENTS:
         return (("✖ failed", "bad"),)
     if alert.ended is None:
         return (("▲ now", "bad!"),)

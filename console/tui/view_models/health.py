@@ -62,10 +62,15 @@ def stall(
         return None
     if not link.is_fine:
         why = link.detail
-    elif health.faults:
-        why = health.words.replace("no worker", "no worker alive")
-    elif is_pending and health.slots and health.busy >= health.slots:
+    elif is_pending and not health.faults and health.slots and health.busy >= health.slots:
         why = "all workers are busy"
+    elif is_pending and not health.faults:
+        why = "not taken by a worker yet"
     else:
-        why = "not taken by a worker yet" if is_pending else "no chunk from its worker"
+        why = idle_reason(health)
     return f"{'waiting' if is_pending else 'stalled'} {idle_s:.0f} s: {why}", "warn"
+
+
+def idle_reason(health: Health) -> str:
+    """Return why a running task makes no progress, as far as it is known."""
+    return health.words.replace("no worker", "no worker alive") or "no chunk from its worker"

@@ -13,6 +13,7 @@ from console.tui.known_names import KNOWN
 WHOLE = """\
 # mine
 theme = "framewire-light"
+notify = true
 
 [keys]
 "tasks.cancel" = "ctrl+k, f9"
@@ -48,6 +49,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
     assert config == Config(
         theme="framewire-light",
+        notify=True,
         keys={"tasks.cancel": "ctrl+k,f9"},
         columns={"tasks": ("source", "status")},
         views={"gate": View(query="source:gate*", status=("failed",), window="24 h", sort="-fps")},
@@ -84,6 +86,7 @@ def test_the_command_line_reads_the_contexts_alone(tmp_path: Path) -> None:
     [
         ('thema = "x"', "line 3, thema: there is no setting 'thema'; did you mean 'theme'?"),
         ('theme = "framewire-drak"', "line 3, theme: there is no 'framewire-drak'; did you mean"),
+        ('bell = "yes"', "line 3, bell: this has to be true or false"),
         ("theme = 3", "line 3, theme: this has to be a text"),
         ('keys = "c"', "line 3, keys: this has to be a table: [keys]"),
         ('keys."tasks.cancl" = "c"', "line 3, keys.tasks.cancl: there is no action"),

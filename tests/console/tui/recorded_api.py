@@ -30,6 +30,8 @@ class Script:
     log: bytes = field(default_factory=(RECORDED / "stream.txt").read_bytes)
     logs: dict[str, bytes] = field(default_factory=dict)
     """Logs of single tasks, instead of `log`."""
+    unlisted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of single tasks that lists do not have yet."""
     frame: bytes = field(default_factory=(RECORDED / "frame.jpg").read_bytes)
     status: int | None = None
     """Answer every request with this problem."""
@@ -167,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
                 full = script.answers["full"][task]
                 listed = next((t for t in script.tasks() if t["id"] == task), {})
                 merged = full | {k: v for k, v in listed.items() if k != "attempts"}
+                merged |= script.unlisted.get(task, {})
                 if "include" not in query:
                     merged.pop("request", None)
                 self._json(merged)

@@ -1,6 +1,7 @@
 """Alerts: raised once, ended, seen; told by a toast and on wish the bell; each with its jump."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,18 @@ from console.tui.alert_desk import AlertDesk, notification
 from console.tui.app import ConsoleApp
 from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.live import LiveTab
-from console.tui.view_models.alerts import MAX_ALERTS, AlertBook, Condition, told
+from console.tui.view_models.alerts import (
+    MAX_ALERTS,
+    MAX_FAILED,
+    MAX_STALLED,
+    AlertBook,
+    Condition,
+    stall_conditions,
+    told,
+)
+from console.tui.view_models.failure_watch import FailureWatch
 from console.tui.view_models.lag_watch import LagWatch
+from console.tui.view_models.stall_watch import Stalled, StallWatch
 from console.tui.widgets.table import Listing
 from tests.console.tui.conftest import StoppedClock, make_console, text_of, until
 from tests.console.tui.keyboard import typed
@@ -60,19 +71,94 @@ def test_a_condition_is_raised_once_ends_and_is_a_new_alert_when_it_comes_back()
     assert (again.seen, again.ended, len(book.alerts), book.n_unseen) == (False, None, 1, 1)
 
 
-def test_only_tasks_that_fail_from_now_on_are_told(script: Script) -> None:
-    book = AlertBook()
+def test_a_task_that_has_failed_is_told_once_with_the_time_of_its_end(script: Script) -> None:
+    book, watch = AlertBook(), FailureWatch(NOW - timedelta(hours=1))
     first, second = failed_tasks(script)
-    assert book.take_failures([second], NOW) == ()
-    (alert,) = book.take_failures([first, second], NOW)
+    (alert,) = book.take_failures(watch.take([second], 1, NOW), NOW)
+    assert alert.condition.subject == second.id
+    assert alert.raised.isoformat(timespec="milliseconds")[:23] == (second.finished_at or "")[:23]
+    (alert,) = book.take_failures(watch.take([first, second], 2, NOW), NOW)
     assert alert.condition.subject == first.id
-    assert book.take_failures([first, second], NOW) == ()
+    assert book.take_failures(watch.take([first, second], 2, NOW), NOW) == ()
     book.clear_ended()
-    assert len(book.alerts) == 1  # not seen yet
+    assert len(book.alerts) == 2  # not seen yet
     book.see_all()
     book.clear_ended()
     assert book.alerts == []
-    assert book.take_failures([first, second], NOW) == ()
+    assert book.take_failures(watch.take([first, second], 2, NOW), NOW) == ()
+
+
+def test_failures_are_asked_for_since_a_little_before_the_last_reading() -> None:
+    watch = FailureWatch(NOW - timedelta(hours=9))
+    assert watch.query(NOW) == "status:failed ended<32402s"
+    watch.take([], 0, NOW)
+    later = NOW + timedelta(hours=2)  # nothing could be read for two hours
+    assert watch.query(later) == f"status:failed ended<{2 * 3600 + 600 + 2}s"
+    new = FailureWatch(NOW)
+    new.take([], 0, NOW + timedelta(seconds=5))
+    assert new.query(NOW + timedelta(seconds=10)) == "status:failed ended<12s"
+
+
+def test_failures_beyond_a_bound_are_one_alert_each_time_there_are_more(script: Script) -> None:
+    book, watch = AlertBook(), FailureWatch(NOW)
+    task = failed_tasks(script)[0]
+    many = [msgspec.structs.replace(task, id=f"vt_{n:026d}") for n in range(MAX_FAILED + 20)]
+    alerts = book.take_failures(watch.take(many, len(many) + 1300, NOW), NOW)
+    assert len(alerts) == MAX_FAILED + 1
+    assert alerts[-1].condition[:1] + alerts[-1].condition[2:3] == (
+        "failures",
+        "1 320 more tasks failed",
+    )
+    later = NOW + timedelta(seconds=5)
+    assert book.take_failures(watch.take(many, len(many) + 1300, later), later) == ()
+    (alert,) = book.take_failures(watch.take(many, len(many) + 1301, later), later)
+    assert alert.condition.title == "1 more task failed"
+
+
+def running(script: Script, frames: int, task_id: str = "vt_1", **more: Any) -> TaskResource:
+    task = next(task for task in script.tasks() if task["status"] == "running")
+    changed = {"id": task_id, "started_at": NOW.isoformat()} | more
+    progress = task["progress"] | {"processed_frames": frames}
+    return msgspec.convert(task | changed | {"progress": progress}, TaskResource)
+
+
+def test_a_running_task_is_stalled_when_its_own_log_stands_still_too(script: Script) -> None:
+    watch, now = StallWatch(), NOW + timedelta(seconds=10)
+    assert watch.take([running(script, 100)], 4, now, 0.0) == ()
+    assert watch.take([running(script, 100)], 4, now, 19.0) == ()
+    assert watch.take([running(script, 100)], 4, now, 20.0) == ("vt_1",)
+    assert watch.stalled(20.0) == []  # only the index may be late
+    watch.take_own(running(script, 130), now, 20.0)
+    assert watch.take([running(script, 100)], 4, now, 39.0) == ()
+    assert watch.take([running(script, 130)], 4, now, 40.0) == ("vt_1",)
+    watch.take_own(running(script, 130), now, 40.0)
+    assert [(one.task.id, one.idle_s) for one in watch.stalled(45.0)] == [("vt_1", 25.0)]
+    assert watch.take([running(script, 130)], 4, now, 49.0) == ()
+    assert watch.take([running(script, 130)], 4, now, 50.0) == ("vt_1",)  # asked again
+    watch.take([running(script, 131)], 4, now, 52.0)
+    assert watch.stalled(52.0) == []
+    watch.take([running(script, 131)], 4, now, 80.0)
+    watch.take_own(running(script, 131, status="succeeded"), now, 80.0)
+    assert watch.stalled(80.0) == []
+
+
+def test_a_task_that_is_slow_or_waits_for_its_turn_is_not_stalled(script: Script) -> None:
+    slow, now = StallWatch(), NOW + timedelta(seconds=120)
+    for at_s, due in ((0, ()), (59, ()), (89, ()), (90, ("vt_1",))):  # 30 s for a frame
+        assert slow.take([running(script, 4)], 4, now, float(at_s)) == due, at_s
+    turns = StallWatch()
+    many = [running(script, 900, f"vt_{n}") for n in range(40)]
+    for at_s, n_due in ((0, 0), (50, 0), (90, 8)):  # ten slices of 3 s until each had its turn
+        assert len(turns.take(many, 4, now, float(at_s))) == n_due, at_s
+
+
+def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script) -> None:
+    stalled = [Stalled(running(script, 1, f"vt_{n:026d}"), 30.0) for n in range(MAX_STALLED + 7)]
+    conditions = stall_conditions(stalled, "no worker alive")
+    assert len(conditions) == MAX_STALLED + 1
+    assert conditions[0].detail == "no frame for 30 s: no worker alive"
+    assert conditions[-1].title == "7 more running tasks are stalled"
+    assert len({one.key for one in conditions}) == MAX_STALLED + 1
 
 
 def test_the_alerts_are_bounded_and_what_goes_on_is_kept() -> None:
@@ -127,27 +213,44 @@ def test_a_consumer_that_falls_behind_is_an_alert_until_it_has_caught_up(script:
 
 
 def test_a_terminals_notification_has_no_control_characters_of_others() -> None:
-    said = notification(["a\x1b]52;c;AAAA\x07b", "c" * 500])
+    said = notification(["a\x1b]52;c;AAAA\x07b", "c" * 500], {}, bell=True, notify=True)
     assert said.startswith("\a\x1b]9;framewire: a\\x1b]52;c;AAAA\\x07b · ccc")
-    assert said.endswith("c\x1b\\")
-    assert said[1:-2].count("\x1b") == 1
-    assert "\a" not in said[1:]
+    assert said.endswith("c\a")
+    assert said.count("\x1b") == 1
+    assert "\a" not in said[1:-1]
     assert len(said) < 250
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"TERM": "xterm-256color"}, "\x1b]9;framewire: a\a"),
+        ({"TMUX": "/tmp/tmux-0/default,1,0"}, "\x1bPtmux;\x1b\x1b]9;framewire: a\a\x1b\\"),
+        ({"TERM": "tmux-256color"}, "\x1bPtmux;\x1b\x1b]9;framewire: a\a\x1b\\"),
+        ({"STY": "1.pts", "TERM": "screen"}, "\x1bP\x1b]9;framewire: a\a\x1b\\"),
+    ],
+)
+def test_a_notification_reaches_the_terminal_behind_a_multiplexer(
+    environ: dict[str, str], expected: str
+) -> None:
+    assert notification(["a"], environ, bell=False, notify=True) == expected
+    assert notification(["a"], environ, bell=True, notify=False) == "\a"
+    assert notification(["a"], environ, bell=True, notify=True) == f"\a{expected}"
 
 
 @pytest.mark.parametrize("wished", [True, False])
 def test_the_bell_rings_once_for_a_reading_and_only_on_wish(
     script: Script, *, wished: bool
 ) -> None:
-    rung: list[str] = []
+    rung: list[Sequence[str]] = []
     said: list[str] = []
     desk = AlertDesk(StoppedClock(), said.append, lambda: None, rung.append if wished else None)
-    desk.take(service(script), failed_tasks(script))
+    desk.take(service(script))
     assert (said, rung) == ([], [])
     script.answers["system"]["workers"][0]["alive"] = False
     script.answers["system"]["parts"][1] |= {"ready": False, "detail": "no answer"}
-    desk.take(service(script), failed_tasks(script))
-    desk.take(service(script), failed_tasks(script))
+    desk.take(service(script))
+    desk.take(service(script))
     assert len(said) == 2
     assert said[0] == "S3 does not work: no answer"
     assert len(rung) == wished
@@ -160,6 +263,7 @@ def test_the_bell_rings_once_for_a_reading_and_only_on_wish(
 def fail_one(script: Script) -> str:
     task = next(task for task in script.tasks() if task["status"] == "running")
     task["status"] = "failed"
+    task["finished_at"] = NOW.isoformat()
     task["error"] = {"code": "decode_failed", "message": "The video ends within a frame."}
     return str(task["id"])
 

@@ -22,7 +22,7 @@ from console.tui.widgets.table import Listing
 from console.tui.widgets.topbar import TopBar
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.keyboard import post_keys, typed
-from tests.console.tui.recorded_api import KEY, Script, recorded_api
+from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 from tests.console.tui.test_tasks_tab import keys as listed
 from tests.console.tui.test_tasks_tab import shown
 
@@ -144,20 +144,29 @@ async def test_what_is_left_is_restored_and_what_a_person_wrote_comes_first(
     console = keeping(url, tmp_path)
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console, script)
-        await typed(pilot, console, "]", "]", *line("columns source status"), "ctrl+t", "3")
+        await typed(pilot, console, "]", "]", *line("columns source status"), "ctrl+t")
+        await typed(pilot, console, "/", *"vtest", "enter", "s", "3")
+        await until(pilot, lambda: console.alerts.since is not None)
         post_keys(console, "q")
         await until(pilot, lambda: console._exit)
     theme = console.theme
     config = Config(theme="framewire-contrast", columns={"tasks": ("task",)})
     again, other = keeping(url, tmp_path), keeping(url, tmp_path, config=config)
+    script.requests.clear()
     async with again.run_test(size=SIZE) as pilot:
         assert (again.active, again.theme) == ("tracks", theme)
+        await until(pilot, lambda: again.alerts.since == NOW)
+        assert again.memory.acknowledged(url, None) == NOW
+        restored = again.query_one(TasksTab).place()
+        assert (restored.text, restored.sort) == ("vtest", ("status", False))
+        await typed(pilot, again, "backspace")
+        assert again.active == "tracks"  # it begins here: what was restored is no place before
         assert again.query_one(TasksTab).columns == ("source", "status")
         await typed(pilot, again, "1")
-        await shown(pilot, again, script)
         listing = again.query_one("#task-list", Listing)
         await until(pilot, lambda: "vtest.avi" in text_of(listing))
-        assert text_of(listing).split("\n")[0].split() == ["SOURCE", "STATUS"]
+        assert "pedestrians" not in text_of(listing)
+        assert text_of(listing).split("\n")[0].split() == ["SOURCE", "STATUS▼"]
         shares = {console.memory.share("task-splitter"), again.memory.share("task-splitter")}
         assert shares != {None}
         width = listing.outer_size.width

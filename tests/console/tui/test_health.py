@@ -138,7 +138,18 @@ async def test_a_stalled_stream_says_for_how_long_and_why(url: str, script: Scri
         await until(pilot, lambda: live.snapshot.offset == len(script.log))
         await until(pilot, lambda: "● running" in text_of(head))
         assert "● LIVE" in text_of(head)
+        await pilot.press("1")
         clock.now_s += 20
+        stalled = f"stream:{script.log_task}"
+        # told by the stream itself, also while another tab is shown
+        await until(
+            pilot,
+            lambda: any(
+                (one.key, one.condition.title) == (stalled, "stream is stalled")
+                for one in console.alerts.book.alerts
+            ),
+        )
+        await pilot.press("2")
         await until(pilot, lambda: "▲ LIVE" in text_of(head))
         assert "stalled 20 s: no chunk from its worker" in text_of(head)
         script.answers["system"]["workers"][0]["alive"] = False

@@ -2,7 +2,16 @@
 
 import pytest
 
-from api.contract.query.tasks import Sort, TaskFacts, parse_sort, sort_value, text_matches
+from api.contract.query.parser import parse
+from api.contract.query.tasks import (
+    TASKS,
+    Sort,
+    TaskFacts,
+    matches,
+    parse_sort,
+    sort_value,
+    text_matches,
+)
 
 TASK = TaskFacts("vt_01", "running", 1_000, 2_000, None, processed_frames=30, expected_frames=40)
 
@@ -37,6 +46,13 @@ def test_speed_and_progress_are_of_the_work() -> None:
     unknown = TaskFacts("vt_02", "pending", 1_000)
     assert (unknown.fps(5_000), unknown.progress) == (None, None)
     assert sort_value(unknown, "progress", 5_000) == -1
+
+
+def test_the_time_since_its_end_is_unknown_of_a_task_that_goes_on() -> None:
+    ended = TaskFacts("vt_03", "failed", 1_000, 2_000, 3_000)
+    for text, found in {"ended<3s": True, "ended<2s": False, "-ended<2s": True}.items():
+        assert matches(parse(text, TASKS), ended, 5_000) is found, text
+        assert matches(parse(text, TASKS), TASK, 5_000) is text.startswith("-"), text
 
 
 def test_a_sort_is_a_key_and_a_direction() -> None:
