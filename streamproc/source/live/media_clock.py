@@ -36,9 +36,19 @@ class MediaClock:
 
         `timestamp` is without wraps; `arrival_s` never goes backwards.
         """
+        return self.rising_s(self.tied_s(timestamp, arrival_s))
+
+    def tied_s(self, timestamp: int, arrival_s: float) -> float:
+        """Return when the picture was taken, once for each picture, in the order of arrivals.
+
+        Pictures that are sent in another order than they are shown have falling times here.
+        """
         media_s = timestamp / self._clock_hz
         offset_s = self._offset_s(arrival_s - media_s, arrival_s)
-        found_s = min(media_s + offset_s, arrival_s)
+        return min(media_s + offset_s, arrival_s)
+
+    def rising_s(self, found_s: float) -> float:
+        """Return `found_s`, or `LEAST_STEP_S` after what was returned before, if that is later."""
         if self._last_s is not None:
             found_s = max(found_s, self._last_s + LEAST_STEP_S)
         self._last_s = found_s

@@ -46,13 +46,21 @@ class Reconnects:
     """The attempts to reach one source; times are seconds of one monotonic clock."""
 
     def __init__(
-        self, started_s: float, *, give_up_s: float | None, random: Callable[[], float]
+        self,
+        started_s: float,
+        *,
+        give_up_s: float | None,
+        random: Callable[[], float],
+        has_worked: bool = False,
     ) -> None:
-        """`give_up_s`: None to try for ever. `random` returns numbers from 0 to 1."""
+        """`give_up_s`: None to try for ever. `random` returns numbers from 0 to 1.
+
+        `has_worked`: there were pictures of the source before, in another process.
+        """
         self._lost_s = started_s
         self._give_up_s = give_up_s
         self._random = random
-        self._has_worked = False
+        self._has_worked = has_worked
         self._n_failed = 0
         self._n_refused = 0
 

@@ -31,12 +31,14 @@ class Connected(NamedTuple):
 class Arrived(NamedTuple):
     """A picture to decode.
 
-    `time_s`: media time on the monotonic clock, always rising, also over sessions. `size`: as the
+    `time_s`: media time on the monotonic clock, always rising, also over sessions. `tied_s`: the
+    same, but falling where pictures are sent in another order than they are shown. `size`: as the
     stream announces it. `gap_s`: time without pictures before it, if a loss ended with it.
     """
 
     unit: AccessUnit
     time_s: float
+    tied_s: float
     captured: Captured
     size: Size | None
     gap_s: float | None
@@ -68,8 +70,12 @@ class LiveStream:
         interrupt: Interrupt,
         *,
         on_loss: OnLoss = OnLoss.SKIP,
+        has_worked: bool = False,
     ) -> None:
-        """`opens` connects and plays, or raises a `SourceError`."""
+        """`opens` connects and plays, or raises a `SourceError`.
+
+        `has_worked`: it has given pictures before, so a loss before the first one makes a gap.
+        """
         self.gate = KeyframeGate(on_loss)
         """Counts what it leaves out, over all sessions."""
         self.n_sessions = 0
@@ -80,7 +86,8 @@ class LiveStream:
         self._interrupt = interrupt
         self._clock: MediaClock | None = None
         self._seen_s = time.monotonic()
-        self._was_lost = self._has_worked = False
+        self._was_lost = False
+        self._has_worked = has_worked
 
     def events(self) -> Iterator[Event]:
         """Yield what happens. Raises the `SourceError` that ends the source, or the interrupt's."""
@@ -130,9 +137,11 @@ class LiveStream:
         self._seen_s = unit.arrival_s
         self._reconnects.seen(unit.arrival_s)
         arrival_wall_s = time.time() - (time.monotonic() - unit.arrival_s)
+        tied_s = clock.tied_s(unit.timestamp, unit.arrival_s)
         return Arrived(
             unit=unit,
-            time_s=clock.time_s(unit.timestamp, unit.arrival_s),
+            time_s=clock.rising_s(tied_s),
+            tied_s=tied_s,
             captured=wall.captured(unit.timestamp, arrival_wall_s),
             size=session.depacketizer.size,
             gap_s=gap_s,

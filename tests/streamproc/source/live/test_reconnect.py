@@ -63,6 +63,12 @@ def test_before_the_first_picture_it_is_tried_for_a_minute(failure: SourceError)
     assert 20 < policy.n_failed < 40
 
 
+@pytest.mark.parametrize("failure", [*TEMPORARY, SourceUnauthorizedError("401")])
+def test_a_source_that_worked_in_another_process_is_tried_on(failure: SourceError) -> None:
+    policy = Reconnects(0.0, give_up_s=None, random=lambda: 0.5, has_worked=True)
+    assert attempts(policy, failure, 0.0, 1000.0)[-1] >= 1000.0
+
+
 def test_a_wrong_password_ends_at_once_before_the_first_picture() -> None:
     policy = started()
     with pytest.raises(SourceUnauthorizedError):
