@@ -60,6 +60,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     store: StoreSettings = StoreSettings()
     """Framewire's own S3."""
     source: SourceSettings = SourceSettings()
+    sources_file: Path | None = None
+    """The file of named sources; their logins are in the variables that it names."""
     device: str = "AUTO:GPU,CPU"
     """OpenVINO device for providers that set none."""
     precision: str = "auto"
@@ -115,6 +117,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         kafka_security=_security(kafka),
         store=StoreSettings.from_environ(environ),
         source=read_source_settings(environ),
+        sources_file=read_path(environ, env.SOURCES),
         device=environ.get(env.DEVICE) or default.device,
         precision=environ.get(env.PRECISION) or default.precision,
         slots=slots,

@@ -33,7 +33,10 @@ SECRETS: Mapping[str, frozenset[str]] = {
 """Variables with secrets, by the roles that use them; an engine uses none."""
 
 OPTIONS = frozenset(
-    {env.PORT, env.WORKERS, env.KAFKA, env.S3_ENDPOINT, env.CLICKHOUSE, env.FILE_ROOTS}
+    {
+        *(env.PORT, env.WORKERS, env.KAFKA, env.S3_ENDPOINT, env.CLICKHOUSE, env.FILE_ROOTS),
+        env.SOURCES,
+    }
 )
 """Variables that `framewire up` reads where its option is absent, besides the data directory."""
 
@@ -62,7 +65,7 @@ def environ_for(
     """Return the variables of the caller's environment that a child of this role receives.
 
     `own_s3`: the S3 is the stack's own, so the caller's AWS settings are left out. `more` has names
-    of additional variables: keys of other services.
+    of additional variables: keys of other services, logins of cameras.
     """
     secrets = SECRETS.get(role, frozenset())
     wanted = frozenset(more)
@@ -79,6 +82,8 @@ def environ_for(
         if name.startswith(_AWS):
             return not own_s3 and secrets >= _STORE
         if name.startswith(_COMPUTE_PREFIXES):
+            return role == WORKER
+        if name == env.SOURCES:
             return role == WORKER
         return name.startswith(_OURS) and name != env.DATA
 

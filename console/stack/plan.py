@@ -16,6 +16,7 @@ from console.stack.ports import LOOPBACK, allocate, is_free
 from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.sources_file import login_variables
 from streamproc.contract.store_settings import StoreSettings
 
 EMBEDDED = "embedded"
@@ -27,7 +28,7 @@ class StackOptions:
     """Options of `framewire up`; `port` 0 chooses a free one.
 
     `kafka` is `embedded`, `memory` or bootstrap servers. `s3_endpoint` and `clickhouse` None mean
-    the embedded engines.
+    the embedded engines. `sources` is the file of named sources.
     """
 
     data: Path
@@ -37,6 +38,7 @@ class StackOptions:
     s3_endpoint: str | None = None
     clickhouse: str | None = None
     file_roots: tuple[Path, ...] = ()
+    sources: Path | None = None
 
 
 @dataclass(slots=True)
@@ -68,8 +70,9 @@ def make_plan(
     """Return the plan of a stack; writes the configuration of its engines.
 
     Raises `StackError` if a part is not installed, the requested port is taken, or the settings
-    of the store or of the providers are invalid.
+    of the store, of the providers or of the named sources are invalid.
     """
+    environ = _with_sources(options, environ)
     in_memory = options.kafka == MEMORY
     ports = _ports(options, directory)
     root = _engine_root(directory, in_memory=in_memory)
@@ -123,15 +126,15 @@ class Environments:
         *,
         own_s3: bool,
     ) -> None:
-        """Raises `StackError` if the list of providers cannot be read."""
+        """Raises `StackError` if the list of providers, or of sources, cannot be read."""
         self._caller, self._shared, self._secrets = caller, shared, secrets
         self._own_s3 = own_s3
-        self._provider_keys = _provider_keys(caller)
+        self._worker_secrets = (*_provider_keys(caller), *_login_variables(caller))
         self.engine = roles.base_of(environment.ENGINE, caller, own_s3=True)
 
     def of(self, role: str) -> MutableMapping[str, str]:
         """Return the environment of a Framewire role: a live view, resolved at each look-up."""
-        more = self._provider_keys if role == environment.WORKER else ()
+        more = self._worker_secrets if role == environment.WORKER else ()
         base = roles.base_of(role, self._caller, own_s3=self._own_s3, more=more)
         known = environment.SECRETS[role]
         own = {name: value for name, value in self._secrets.items() if name in known}
@@ -146,6 +149,21 @@ def _provider_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     except SettingError as exc:
         raise StackError(str(exc)) from exc
     return tuple(provider.key_env for provider in providers if provider.key_env)
+
+
+def _login_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the variables with the cameras' logins."""
+    path = environ.get(env.SOURCES)
+    try:
+        return login_variables(Path(path) if path else None)
+    except SettingError as exc:
+        raise StackError(str(exc)) from exc
+
+
+def _with_sources(options: StackOptions, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the caller's variables with the option's file of named sources."""
+    path = "" if options.sources is None else str(options.sources.resolve())
+    return {**environ, env.SOURCES: path}
 
 
 def _roles(

@@ -27,6 +27,7 @@ from streamproc.logging_setup import configure_logging
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
+from streamproc.source.live.named_sources import Cameras, load_sources
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
 from streamproc.worker.cancellations import Cancellations
 from streamproc.worker.device_watch import DeviceWatch
@@ -58,8 +59,12 @@ class Worker:
     """All components of one worker process, with their start and stop order."""
 
     def __init__(self, settings: WorkerSettings, sandbox: Sandbox | None) -> None:
-        """`sandbox`: the decoders' sandbox, None if unknown."""
+        """`sandbox`: the decoders' sandbox, None if unknown.
+
+        Raises `SettingError` if the file of named sources cannot be used.
+        """
         self._settings = settings
+        self._cameras = Cameras(load_sources(settings.sources_file), os.environ)
         self._stopping = False
         self._stream: TaskStream | None = None
         started_ms = now_ms()
@@ -117,6 +122,7 @@ class Worker:
             self._engines,
             self._dispatch,
             frames,
+            sources=self._cameras.names,
         )
 
     async def run(self) -> None:

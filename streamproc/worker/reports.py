@@ -3,10 +3,12 @@
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 import msgspec
 import psutil
 
+from streamproc.contract.bounds import MAX_BEAT_SOURCES
 from streamproc.contract.records import ConsumerBeat, WorkerBeat
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.topics import WORKERS
@@ -32,8 +34,11 @@ class Reports:
         engines: Engines,
         dispatch: Dispatch,
         frames: FrameCounter,
+        *,
+        sources: Sequence[str] = (),
     ) -> None:
-        """`sandbox`: the decoders' sandbox, None if unknown."""
+        """`sandbox`: the decoders' sandbox, None if unknown. `sources`: names of named sources."""
+        self._sources = tuple(sources[:MAX_BEAT_SOURCES])
         self._settings, self._started_ms, self._sandbox = settings, started_ms, sandbox
         self._writer, self._models, self._engines = writer, models, engines
         self._dispatch, self._frames = dispatch, frames
@@ -81,6 +86,7 @@ class Reports:
             cpu_percent=round(self._process.cpu_percent(None), 1),
             live_slots=self._settings.live_slots,
             live_busy=self._dispatch.n_live,
+            sources=self._sources,
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -12,6 +12,7 @@ from streamproc.contract import env
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
 GPU = ROOT / "deploy" / "compose.gpu.yaml"
+CAMERAS = ROOT / "deploy" / "compose.cameras.yaml"
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
 
 

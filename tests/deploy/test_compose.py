@@ -17,7 +17,17 @@ from streamproc.contract import env
 from streamproc.contract.providers import load_providers
 from streamproc.embedded_kafka.node import Node
 from streamproc.embedded_kafka.node import properties as embedded_properties
-from tests.deploy.compose import COMPOSE, GPU, ROOT, example, properties, services, variables
+from streamproc.source.live.named_sources import load_sources
+from tests.deploy.compose import (
+    CAMERAS,
+    COMPOSE,
+    GPU,
+    ROOT,
+    example,
+    properties,
+    services,
+    variables,
+)
 from tests.plugins.missing import needs_program
 
 SERVICES = services(example())
@@ -149,6 +159,19 @@ def test_the_provider_list_can_be_used() -> None:
     assert [provider.name for provider in providers] == ["local"]
 
 
+def test_the_file_of_sources_can_be_used_and_its_example_too(tmp_path: Path) -> None:
+    path = ROOT / "deploy/sources.toml"
+    assert load_sources(path) == {}
+    lines = path.read_text().split("#\n", 1)[1].splitlines()
+    shown = tmp_path / "sources.toml"
+    shown.write_text("\n".join(line.removeprefix("# ") for line in lines))
+    (gate,) = load_sources(shown).values()
+    assert (gate.name, gate.variables) == ("gate", ("GATE_USER", "GATE_PASSWORD"))
+    with_it = [name for name, one in SERVICES.items() if "sources.toml" in str(one)]
+    assert with_it == ["worker"]
+    assert services(example(), CAMERAS) == {"worker": {"env_file": ["cameras.env"]}}
+
+
 def test_the_gpu_overlay_changes_the_worker_alone() -> None:
     overlay = services(example(), GPU)
     assert set(overlay) == {"worker"}
@@ -190,13 +213,19 @@ def test_a_role_starts_without_the_embedded_engines(role: str) -> None:
 
 @pytest.mark.usefixtures("processes")
 @needs_program("docker-compose", promise="compose.yaml as docker-compose reads it")
-@pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU]], ids=["server", "gpu"])
+@pytest.mark.parametrize(
+    "files", [[COMPOSE], [COMPOSE, GPU], [COMPOSE, CAMERAS]], ids=["server", "gpu", "cameras"]
+)
 def test_docker_compose_accepts_the_files(files: list[Path], tmp_path: Path) -> None:
     env_file = tmp_path / "env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in example().items()))
+    (tmp_path / "cameras.env").write_text("GATE_USER=u\nGATE_PASSWORD=p\n")
     names = [part for path in files for part in ("-f", str(path))]
     done = subprocess.run(
-        ["docker-compose", "--env-file", str(env_file), *names, "config", "-q"],
+        [
+            *("docker-compose", "--env-file", str(env_file), "--project-directory", str(tmp_path)),
+            *(*names, "config", "-q"),
+        ],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
         text=True,

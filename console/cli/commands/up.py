@@ -131,6 +131,13 @@ def _checked_clickhouse(
     show_envvar=True,
     help="A directory that file:// URLs may read; may be repeated.",
 )
+@click.option(
+    "--sources",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar=env.SOURCES,
+    show_envvar=True,
+    help="A sources.toml with the cameras that tasks know by name.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once it is ready.")
 def up(
     data: Path | None,
@@ -140,6 +147,7 @@ def up(
     s3_endpoint: str | None,
     clickhouse: str | None,
     file_roots: tuple[Path, ...],
+    sources: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -156,6 +164,7 @@ def up(
         s3_endpoint=s3_endpoint,
         clickhouse=clickhouse,
         file_roots=file_roots,
+        sources=sources,
     )
     need_stack(options)
     click.echo(f"framewire: starting on {options.data}", err=True)

@@ -1,59 +1,34 @@
-"""Named sources (`sources.toml`): cameras that tasks know by name, with credentials apart.
+"""Named sources of a worker, and where a task's live URL leads: to a camera's address and login."""
 
-[[source]]
-name = "gate"                            # "camera:gate"
-url = "rtsp://192.168.40.17/h264"        # its host needs no entry in FRAMEWIRE_PRIVATE_HOSTS
-user_env = "GATE_USER"                   # environment variables with the user name and password
-password_env = "GATE_PASSWORD"
-projects = ["shop"]                      # that may use it; without it, all
-ca = "/etc/framewire/cameras.pem"        # certificate authorities for rtsps; without it, the usual
-transport = "tcp"                        # or "udp"
-"""
-
-import re
-import tomllib
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
+import structlog
 
-from streamproc.contract.live_url import CAMERA, is_camera_name
+from streamproc.contract.live_url import CAMERA, camera_name
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.sources_file import SourceEntry, read_entries
+from streamproc.source.errors import SourceForbiddenError, SourceUnauthorizedError
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.rtsp.url import Credentials, RtspUrl, parse
 
 SCHEME: Final = CAMERA
-MAX_FILE_BYTES: Final = 1 << 20
-MAX_SOURCES: Final = 10_000
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_log = structlog.get_logger()
 
 
-class NamedSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the file. The repr shows its name only."""
-
-    name: str
-    url: str
-    user_env: str | None = None
-    password_env: str | None = None
-    projects: tuple[str, ...] | None = None
-    ca: str | None = None
-    transport: Literal["tcp", "udp"] = "tcp"
-
-    def __repr__(self) -> str:
-        return f"NamedSource({self.name!r})"
+class NamedSource(SourceEntry, frozen=True, forbid_unknown_fields=True):
+    """An entry of `sources.toml`, its URL checked."""
 
     @property
     def address(self) -> RtspUrl:
         return parse(self.url)[0]
 
-    def allows(self, project: str) -> bool:
-        return self.projects is None or project in self.projects
-
     def missing_variables(self, environ: Mapping[str, str]) -> tuple[str, ...]:
         """Return the variables that the entry names and the environment does not have."""
-        names = (self.user_env, self.password_env)
-        return tuple(name for name in names if name is not None and name not in environ)
+        return tuple(name for name in self.variables if name not in environ)
 
     def credentials(self, environ: Mapping[str, str]) -> Credentials | None:
         """Return the user name and password. Raises `SettingError`, which names a variable."""
@@ -78,8 +53,75 @@ class NamedSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    source: tuple[NamedSource, ...] = ()
+class Camera(msgspec.Struct, frozen=True):
+    """What `session.open_session` needs for a task's source. The repr shows no path and no login.
+
+    `name` is that of a named source.
+    """
+
+    url: RtspUrl
+    credentials: Credentials | None
+    policy: FetchPolicy
+    is_udp: bool
+    name: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Camera({self.name or self.url!r})"
+
+    @property
+    def pin(self) -> str:
+        """SHA-256 (hex) of the URL without credentials: the identity of the source in the log."""
+        return hashlib.sha256(self.url.target.encode()).hexdigest()
+
+
+class Cameras:
+    """The named sources of a worker, with their logins. The repr shows names only."""
+
+    def __init__(self, sources: Mapping[str, NamedSource], environ: Mapping[str, str]) -> None:
+        """Logins are read once, here; one that is missing fails the tasks of its source."""
+        self._sources = sources
+        self._logins: dict[str, Credentials | None] = {}
+        for name, source in sources.items():
+            try:
+                self._logins[name] = source.credentials(environ)
+            except SettingError as exc:
+                _log.warning("a camera cannot be used", source=name, reason=str(exc))
+
+    def __repr__(self) -> str:
+        return f"Cameras({', '.join(self._sources)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._sources)
+
+    def resolve(self, url: str, project: str, policy: FetchPolicy, *, is_udp: bool) -> Camera:
+        """Return where a task's live URL leads: `rtsp://…`, `rtsps://…` or `camera:NAME`.
+
+        `policy` is the worker's own; a named source is exempt from its guard for its own host.
+        `is_udp`: the task asks for UDP; a named source may ask for it, too. Raises
+        `SourceForbiddenError` or `SourceUnauthorizedError`, which show a name, but no URL. A source
+        of other projects and one that does not exist have the same answer.
+        """
+        name = camera_name(url)
+        if name is None:
+            try:
+                address, credentials = parse(url)
+            except ValueError as exc:
+                raise SourceForbiddenError(str(exc)) from exc
+            return Camera(address, credentials, policy, is_udp)
+        source = self._sources.get(name)
+        if source is None or not source.allows(project):
+            shown = name if name.isprintable() else "this"
+            raise SourceForbiddenError(f"there is no source {shown[:63]} for this project")
+        if name not in self._logins:
+            raise SourceUnauthorizedError(f"the worker has no login for the source {name}")
+        return Camera(
+            source.address,
+            self._logins[name],
+            source.policy(policy),
+            is_udp or source.transport == "udp",
+            name,
+        )
 
 
 def load_sources(path: Path | None) -> Mapping[str, NamedSource]:
@@ -87,43 +129,14 @@ def load_sources(path: Path | None) -> Mapping[str, NamedSource]:
 
     Raises `SettingError`, which names the file and the entry, and shows no URL.
     """
-    if path is None:
-        return {}
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise SettingError(f"{path.name}: over {MAX_FILE_BYTES} bytes")
-        listed = msgspec.convert(tomllib.loads(data.decode()), _File).source
-    except OSError as exc:
-        raise SettingError(f"{path.name}: {exc.strerror}") from exc
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
-        raise SettingError(f"{path.name}: {exc}") from exc
-    if len(listed) > MAX_SOURCES:
-        raise SettingError(f"{path.name}: more than {MAX_SOURCES} sources")
-    found: dict[str, NamedSource] = {}
-    for place, one in enumerate(listed, 1):
-        problem = _problem(one)
-        if problem is None and one.name in found:
-            problem = f"the name {one.name} is taken"
-        if problem is not None:
-            raise SettingError(f"{path.name}: entry {place}: {problem}")
-        found[one.name] = one
-    return found
+    return read_entries(path, NamedSource, _url_problem)
 
 
-def _problem(one: NamedSource) -> str | None:
-    if not is_camera_name(one.name):
-        return "a name has 1 to 63 lower-case letters, digits, - and _, and begins with no sign"
+def _url_problem(url: str) -> str | None:
     try:
-        _, credentials = parse(one.url)
+        _, credentials = parse(url)
     except ValueError as exc:
-        return f"{one.name}: {exc}"
+        return str(exc)
     if credentials is not None:
-        return f"{one.name}: credentials belong in variables, by user_env and password_env"
-    if one.password_env is not None and one.user_env is None:
-        return f"{one.name}: password_env needs user_env"
-    for variable in (one.user_env, one.password_env):
-        if variable is not None and _VARIABLE.fullmatch(variable) is None:
-            return f"{one.name}: user_env and password_env take the names of variables"
+        return "credentials belong in variables, by user_env and password_env"
     return None

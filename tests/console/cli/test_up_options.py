@@ -26,6 +26,7 @@ OPTIONS = {
     "--s3-endpoint": (env.S3_ENDPOINT, "https://s3.example.com"),
     "--clickhouse": (env.CLICKHOUSE, "https://framewire:pw@ch.example.com:8443/framewire"),
     "--file-root": (env.FILE_ROOTS, "DIR"),
+    "--sources": (env.SOURCES, "DIR/sources.toml"),
 }
 
 

@@ -18,6 +18,7 @@ CALLER = {
     "LC_ALL": "C.UTF-8",
     "SOME_TOKEN": "of-the-caller",
     "CLOUD_KEY": "of-a-provider",
+    "GATE_PASSWORD": "of-a-camera",
     "AWS_PROFILE": "of-the-caller",
     "AWS_SESSION_TOKEN": "of-the-caller",
     "https_proxy": "http://user:pw@proxy",
@@ -42,8 +43,16 @@ def told(
         '[[provider]]\nname = "cloud"\nkind = "upstream"\n'
         'url = "https://v"\nkey_env = "CLOUD_KEY"\n'
     )
+    sources = tmp_path / "sources.toml"
+    sources.write_text(
+        '[[source]]\nname = "gate"\nurl = "rtsp://10.0.0.1/"\n'
+        'user_env = "GATE_USER"\npassword_env = "GATE_PASSWORD"\n'
+    )
+    options = StackOptions(
+        data=directory.root, clickhouse=clickhouse, s3_endpoint=s3_endpoint, sources=sources
+    )
     plan = make_plan(
-        StackOptions(data=directory.root, clickhouse=clickhouse, s3_endpoint=s3_endpoint),
+        options,
         directory,
         directory.secrets(),
         CALLER | {env.PROVIDERS: str(providers)},
@@ -68,7 +77,9 @@ def test_a_role_has_the_secrets_that_it_uses_and_no_others(
         role = name.partition("-")[0]
         assert every & set(environ) == SECRETS.get(role, frozenset()), name
         assert "of-the-caller" not in environ.values(), name
-        assert ("CLOUD_KEY" in environ) == (role == "worker"), name
+        for secret in ("CLOUD_KEY", "GATE_PASSWORD"):
+            assert (secret in environ) == (role == "worker"), name
+        assert environ.get(env.SOURCES, "").endswith("/sources.toml") == (role == "worker"), name
         assert ("https_proxy" in environ) == (role in {"worker", "kafka", "seaweedfs"}), name
         assert env.DATA not in environ
         assert environ["PATH"] == CALLER["PATH"]
@@ -136,6 +147,21 @@ def test_the_address_of_a_kafka_in_memory_reaches_roles_once_it_is_known(tmp_pat
     worker = next(spec for spec in plan.specs if spec.rules.name == "worker-1")
     assert dict(worker.environ)[env.KAFKA] == "127.0.0.1:7"
     assert plan.unlocked == ("kafka", "seaweedfs")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("[[source", "sources.toml"), ('[[source]]\nname = "Gate"\nurl = "rtsp://a/"', "a name has")],
+)
+def test_a_file_of_sources_that_cannot_be_used_is_named(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    directory, sources = DataDirectory(tmp_path / "data"), tmp_path / "sources.toml"
+    directory.prepare()
+    sources.write_text(text)
+    options = StackOptions(data=directory.root, sources=sources)
+    with pytest.raises(StackError, match=problem):
+        make_plan(options, directory, directory.secrets(), CALLER)
 
 
 def test_a_list_of_providers_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.setting_error import SettingError
+from streamproc.contract.sources_file import MAX_FILE_BYTES, login_variables
+from streamproc.source.errors import SourceForbiddenError, SourceUnauthorizedError
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.named_sources import MAX_FILE_BYTES, load_sources
+from streamproc.source.live.named_sources import Cameras, load_sources
 
 GATE = """
 [[source]]
@@ -94,6 +96,79 @@ def test_what_is_refused(tmp_path: Path, text: str, problem: str) -> None:
         load_sources(written(tmp_path, text))
     assert problem in str(caught.value)
     assert "secret7" not in str(caught.value)
+
+
+LOGIN = {"GATE_USER": "us er", "GATE_PASSWORD": "secret7"}
+
+
+def test_a_camera_is_what_its_name_means_to_the_project(tmp_path: Path) -> None:
+    cameras = Cameras(load_sources(written(tmp_path, GATE + YARD)), LOGIN)
+    assert cameras.names == ("gate", "yard-2")
+    general = FetchPolicy()
+    gate = cameras.resolve("camera:gate", "shop", general, is_udp=False)
+    assert (gate.url.host, gate.credentials, gate.is_udp) == (
+        "192.168.40.17",
+        tuple(LOGIN.values()),
+        False,
+    )
+    assert gate.policy.allowed_private_hosts.allows("192.168.40.17", 554, ["192.168.40.17"])
+    assert cameras.resolve("camera:gate", "shop", general, is_udp=True).is_udp
+    yard = cameras.resolve("CAMERA:yard-2", "anyone", general, is_udp=False)
+    assert (yard.credentials, yard.is_udp) == (None, True)  # as its entry says
+    for shown in (repr(cameras), repr(gate), repr(yard), str(gate)):
+        assert "secret7" not in shown
+        assert "h264" not in shown
+
+
+def test_a_source_of_another_project_and_an_unknown_one_have_one_answer(tmp_path: Path) -> None:
+    cameras, answers = Cameras(load_sources(written(tmp_path, GATE)), LOGIN), []
+    for url in ("camera:gate", "camera:attic"):
+        with pytest.raises(SourceForbiddenError) as refused:
+            cameras.resolve(url, "other", FetchPolicy(), is_udp=False)
+        answers.append(str(refused.value).replace(url.partition(":")[2], "NAME"))
+        assert not refused.value.__cause__
+    assert answers == ["there is no source NAME for this project"] * 2
+    assert "192.168" not in answers[0]
+
+
+def test_a_login_that_is_missing_fails_the_tasks_of_its_source_alone(tmp_path: Path) -> None:
+    sources = load_sources(written(tmp_path, GATE + YARD))
+    for environ in ({}, LOGIN | {"GATE_PASSWORD": "secret7\n"}):
+        cameras = Cameras(sources, environ)
+        assert cameras.resolve("camera:yard-2", "p", FetchPolicy(), is_udp=False).name == "yard-2"
+        with pytest.raises(
+            SourceUnauthorizedError, match="no login for the source gate"
+        ) as refused:
+            cameras.resolve("camera:gate", "shop", FetchPolicy(), is_udp=False)
+        assert "GATE" not in str(refused.value)  # a client need not know the operator's variables
+
+
+def test_a_url_has_its_own_login_and_no_exemption() -> None:
+    cameras, general = Cameras({}, {}), FetchPolicy()
+    plain, with_login = (
+        cameras.resolve(url, "p", general, is_udp=True)
+        for url in (
+            "rtsp://cam.example/s?key=secret7",
+            "rtsp://u:secret7@cam.example/s?key=secret7",
+        )
+    )
+    assert (plain.credentials, with_login.credentials) == (None, ("u", "secret7"))
+    assert plain.policy == with_login.policy == general
+    assert plain.is_udp
+    assert plain.pin == with_login.pin  # a changed password is no other source
+    assert plain.pin != cameras.resolve("rtsp://cam.example/t", "p", general, is_udp=True).pin
+    assert "secret7" not in repr(with_login)
+    with pytest.raises(SourceForbiddenError) as refused:
+        cameras.resolve("rtsp://u:secret7@[cam", "p", general, is_udp=False)
+    assert "secret7" not in str(refused.value)
+
+
+def test_the_variables_with_logins_are_named_once(tmp_path: Path) -> None:
+    door = GATE.replace('"gate"', '"door"')
+    assert login_variables(written(tmp_path, GATE + YARD + door)) == ("GATE_USER", "GATE_PASSWORD")
+    assert login_variables(None) == ()
+    with pytest.raises(SettingError, match="names of variables"):
+        login_variables(written(tmp_path, GATE.replace("GATE_USER", "GATE USER")))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
