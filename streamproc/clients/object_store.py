@@ -6,6 +6,7 @@ a success whose response was lost into a 412.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -32,8 +33,11 @@ class ObjectHead(NamedTuple):
 
 
 class ListedObject(NamedTuple):
+    """`stored_ms`: when the object was written, by the store's clock, in Unix milliseconds."""
+
     key: str
     size: int
+    stored_ms: int = 0
 
 
 class Objects(Protocol):
@@ -42,14 +46,17 @@ class Objects(Protocol):
     def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
         """Store the object and return True; return False if the key exists."""
 
+    def put(self, key: str, body: bytes) -> None:
+        """Store the object, replacing an existing one."""
+
     def head(self, key: str) -> ObjectHead | None:
         """Return the object's size and metadata, None if it does not exist."""
 
     def get(self, key: str) -> bytes | None:
         """Return the object's bytes, None if it does not exist."""
 
-    def keys(self, prefix: str) -> Iterator[ListedObject]:
-        """Yield the objects below `prefix`, ordered by key."""
+    def keys(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        """Yield the objects below `prefix` whose keys are above `after`, ordered by key."""
 
     def delete(self, key: str) -> None:
         """Delete the object; a missing object is no error."""
@@ -90,6 +97,14 @@ class S3Objects:
             raise _unavailable("PUT", exc) from exc
         return True
 
+    def put(self, key: str, body: bytes) -> None:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, ContentMD5=content_md5(body)
+            )
+        except FAILURES as exc:
+            raise _unavailable("PUT", exc) from exc
+
     def honours_conditions(self) -> bool:
         """Return whether `put_if_absent` is reliable, by a test unless the settings assert it."""
         if self._is_sure:
@@ -121,14 +136,19 @@ class S3Objects:
             raise _unavailable("GET", exc) from exc
         return body
 
-    def keys(self, prefix: str) -> Iterator[ListedObject]:
-        pages = self._client.get_paginator("list_objects_v2")
-        try:
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-                for item in page.get("Contents", ()):
-                    yield ListedObject(item["Key"], int(item["Size"]))
-        except FAILURES as exc:
-            raise _unavailable("LIST", exc) from exc
+    def keys(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        options = {"Prefix": prefix} | ({"StartAfter": after} if after else {})
+        while True:
+            try:
+                page = self._client.list_objects_v2(Bucket=self._bucket, **options)
+            except FAILURES as exc:
+                raise _unavailable("LIST", exc) from exc
+            for item in page.get("Contents", ()):
+                yield ListedObject(item["Key"], int(item["Size"]), _unix_ms(item["LastModified"]))
+            if not page.get("IsTruncated"):
+                return
+            options.pop("StartAfter", None)  # some stores accept only one of the two
+            options["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
         """Delete the object; if the store forbids it, log this and do not retry."""
@@ -145,6 +165,10 @@ class S3Objects:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _unix_ms(moment: datetime) -> int:
+    return round(moment.astimezone(UTC).timestamp() * 1000)
 
 
 def _unavailable(verb: str, exc: Exception) -> StoreUnavailableError:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from streamproc.contract.decoding import json_decoder
+from streamproc.contract.timestamps import usable_time_ms
 
 FinishReason = Literal["stop", "max_frames", "error", "cancelled"]
 GapReason = Literal["source_lost", "worker_lost", "discontinuity", "overload"]
@@ -160,7 +161,16 @@ class Chunk(msgspec.Struct, frozen=True):
     error: ChunkError | UnsetType = UNSET
 
 
+class _CapturedInfo(msgspec.Struct, frozen=True):
+    captured_at: str
+
+
+class _Captured(msgspec.Struct, frozen=True):
+    stream_info: _CapturedInfo
+
+
 _ENCODER = msgspec.json.Encoder()
+_DECODE_CAPTURED = json_decoder(_Captured)
 _DECODE = json_decoder(Chunk)
 _LINE_ENDS = (
     ("\u2028".encode(), rb"\u2028"),
@@ -184,3 +194,15 @@ def encode_chunk(chunk: Chunk) -> bytes:
 def decode_chunk(data: bytes | memoryview | str) -> Chunk:
     """Decode a chunk; raises `msgspec.DecodeError` on anything else."""
     return _DECODE(data)
+
+
+def captured_ms(data: bytes | memoryview) -> int | None:
+    """Return when a chunk's frame was captured, in Unix ms; None without a usable time.
+
+    Faster than decoding the chunk: nothing else of it is built.
+    """
+    try:
+        found: _Captured = _DECODE_CAPTURED(data)
+    except msgspec.DecodeError:
+        return None
+    return usable_time_ms(found.stream_info.captured_at)

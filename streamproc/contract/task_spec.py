@@ -74,12 +74,14 @@ class LiveOptions(msgspec.Struct, frozen=True):
     `on_loss`: leave out what a lost packet damaged up to the next keyframe, or decode it.
     `max_lag_s`: decoding that is further behind continues at the newest keyframe. `give_up_s`: a
     source that has been away for so long ends the task; None: it is tried for ever.
+    `retention_days`: the archive's log is kept for so long, 0: for ever, None: as the setting says.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
     on_loss: Literal["skip", "conceal"] = "skip"
     max_lag_s: float = 2.0
     give_up_s: float | None = None
+    retention_days: int | None = None
 
 
 class TaskSpec(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import decode_audit, encode_audit
 from streamproc.contract.chunk import decode_chunk, encode_chunk
 from streamproc.contract.framing import frame_event
-from streamproc.contract.object_keys import Final, SegmentInfo
+from streamproc.contract.object_keys import Expired, Final, SegmentInfo
 from streamproc.contract.records import (
     CancelRequested,
     ChunkRecord,
@@ -37,6 +37,7 @@ from streamproc.contract.stored_request import decode_stored_request, encode_sto
 from streamproc.providers.local import LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import decode_entries, encode_entries
+from streamproc.sinks.archive.live import LiveMark
 from streamproc.stages.tracking.state import TrackerState
 from streamproc.worker.checkpoint import decode_checkpoint, encode_checkpoint
 from tests.golden import values
@@ -177,6 +178,12 @@ FORMATS: dict[str, Format] = {
         values.SEGMENT,
         lambda one: msgspec.json.encode(one.to_metadata()),
         lambda data: SegmentInfo.from_metadata(msgspec.json.decode(data)),
+    ),
+    "expired": in_json(
+        values.EXPIRED, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=Expired)
+    ),
+    "live_mark": in_json(
+        values.LIVE_MARK, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=LiveMark)
     ),
     "vector_entries": Format(
         values.VECTOR_ENTRIES, encode_entries, decode_entries, msgspec.msgpack.decode

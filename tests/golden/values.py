@@ -18,7 +18,7 @@ from streamproc.contract.chunk import (
     Target,
     Usage,
 )
-from streamproc.contract.object_keys import Final, SegmentInfo
+from streamproc.contract.object_keys import Expired, Final, SegmentInfo
 from streamproc.contract.records import (
     Attempt,
     CancelRequested,
@@ -53,6 +53,7 @@ from streamproc.contract.task_spec import (
 from streamproc.providers.local import AnnouncedStream, LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import VectorEntry
+from streamproc.sinks.archive.live import LiveMark
 from streamproc.source.types import ResumePoint
 from streamproc.stages.tracking.state import PackedArray, TrackerState
 from streamproc.worker.checkpoint import Checkpoint
@@ -83,7 +84,7 @@ SPEC = TaskSpec(
     providers=("local", "cloud"),
     stream=1,
     precision="f32",
-    live=LiveOptions("udp", "conceal", 1.5, 3600.0),
+    live=LiveOptions("udp", "conceal", 1.5, 3600.0, retention_days=14),
 )
 CHUNK = Chunk(
     id=TASK,
@@ -268,7 +269,22 @@ LOCAL_STATE = LocalState(
 )
 UPSTREAM_STATE = UpstreamState("vt_upstream", 4321, 17, b"\x56" * 16)
 CHECKPOINT = Checkpoint("local", 1767225601000, 11, "sha256:" + "34" * 32, b"engine's own")
-SEGMENT = SegmentInfo(17, 5, 120, 42, 1767225601000, closed=True, attempts=(ATTEMPT,))
+SEGMENT = SegmentInfo(
+    17,
+    5,
+    120,
+    42,
+    1767225601000,
+    closed=True,
+    attempts=(ATTEMPT,),
+    digest="ab" * 32,
+    chain="cd" * 32,
+    first_ms=1767225601250,
+    last_ms=1767225631250,
+    provider="cloud 2 %é",
+)
+EXPIRED = Expired(98765)
+LIVE_MARK = LiveMark(14)
 FINAL = Final(
     length=1234,
     sha256="cd" * 32,
@@ -283,6 +299,7 @@ FINAL = Final(
     fps=23.976,
     attempts=(ATTEMPT,),
     total_frames_is_estimate=True,
+    chain="ef" * 32,
 )
 STORED_REQUEST = StoredRequest(
     task=TASK,

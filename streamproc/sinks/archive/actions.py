@@ -9,6 +9,7 @@ offsets, so nothing is counted twice.
 import hashlib
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -21,11 +22,11 @@ from streamproc.contract.object_keys import (
     final_key,
     secret_key,
     segment_key,
-    segment_prefix,
-    segment_start,
     vectors_key,
 )
 from streamproc.errors import StoreUnavailableError
+from streamproc.sinks.archive.live import live_options, mark
+from streamproc.sinks.archive.segments import segments
 from streamproc.sinks.errors import DamagedLogError
 
 HEALTH_KEY = "health/archive"
@@ -41,10 +42,14 @@ class VectorEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """Determine how far the task's log is archived."""
+    """Determine how far the task's log is archived, and whether it is a live task.
+
+    `near`: a record that S3 may lack begins there, so S3 has all before it.
+    """
 
     task: str
     project: str
+    near: int = 0
 
 
 class PutVectors(msgspec.Struct, frozen=True):
@@ -68,11 +73,15 @@ class PutSegment(msgspec.Struct, frozen=True):
 
 
 class ReadLog(msgspec.Struct, frozen=True):
-    """Read back an archived log of `length` bytes, whose start this process did not see."""
+    """Read back an archived log of `length` bytes, whose start this process did not see.
+
+    `whole` False: only its first and its last segment, without a hash.
+    """
 
     task: str
     project: str
     length: int
+    whole: bool = True
 
 
 class PutFinal(msgspec.Struct, frozen=True):
@@ -111,6 +120,7 @@ class Seeded(msgspec.Struct, frozen=True):
     end: int
     info: SegmentInfo | None
     final: bool
+    is_live: bool = False
 
 
 class VectorsStored(msgspec.Struct, frozen=True):
@@ -129,10 +139,13 @@ class SegmentStored(msgspec.Struct, frozen=True):
 
 
 class LogRead(msgspec.Struct, frozen=True):
-    """Hash of the whole log, and the data of its first event and of its terminal chunk."""
+    """Hash of the whole log, and the data of its first event and of its terminal chunk.
+
+    `first` is empty if the log's first segment has expired; then there is no hash.
+    """
 
     task: str
-    sha256: str
+    sha256: str | None
     first: bytes
     terminal: bytes
 
@@ -186,20 +199,6 @@ def takes_objects(store: Objects) -> bool:
     return True
 
 
-def segments(store: Objects, project: str, task: str) -> Iterator[tuple[str, int, int]]:
-    """Yield `(key, start, end)` of the task's segments, in order.
-
-    Raises `DamagedLogError` if one does not start at the end of the previous one.
-    """
-    end = 0
-    for listed in store.keys(segment_prefix(project, task)):
-        start = segment_start(listed.key)
-        if start != end:
-            raise DamagedLogError(f"a segment begins at byte {start}, not at {end}")
-        end = start + listed.size
-        yield listed.key, start, end
-
-
 def segment_info(head: ObjectHead) -> SegmentInfo:
     """Parse a segment's metadata; raises `DamagedLogError` if it is invalid."""
     try:
@@ -211,7 +210,8 @@ def segment_info(head: ObjectHead) -> SegmentInfo:
 def edge_events(head: bytes, tail: bytes, tail_start: int) -> tuple[bytes, bytes]:
     """Return the data of a closed log's first event and of its terminal chunk.
 
-    `head` starts at byte 0; `tail` (from byte `tail_start`, an event's first byte) ends the log.
+    `head` starts at byte 0, or is empty, if that has expired: then there is no first event.
+    `tail` (from byte `tail_start`, an event's first byte) ends the log.
     Raises `DamagedLogError` if the events are invalid.
     """
     try:
@@ -219,9 +219,9 @@ def edge_events(head: bytes, tail: bytes, tail_start: int) -> tuple[bytes, bytes
         last = list(parse_events(tail, tail_start))[-2:]
     except ValueError as exc:
         raise DamagedLogError(str(exc)) from exc
-    if first is None or len(last) != 2:  # the terminal chunk and [DONE] are one record
+    if (head and first is None) or len(last) != 2:  # the terminal chunk and [DONE]: one record
         raise DamagedLogError("a closed log without a terminal")
-    return first.data, last[0].data
+    return b"" if first is None else first.data, last[0].data
 
 
 def _perform(store: Objects, action: StoreAction) -> Outcome:
@@ -243,13 +243,18 @@ def _perform(store: Objects, action: StoreAction) -> Outcome:
 
 
 def _seed(store: Objects, action: Seed) -> Seeded:
-    last = deque(segments(store, action.project, action.task), maxlen=1)
-    if not last:
-        return Seeded(action.task, 0, None, final=False)
-    key, _, end = last[0]
-    info = segment_info(_existing(store.head(key)))
-    final = info.closed and store.head(final_key(action.project, action.task)) is not None
-    return Seeded(action.task, end, info, final=final)
+    project, task = action.project, action.task
+    last = deque(segments(store, project, task, near=action.near), maxlen=1)
+    if not last and action.near:
+        last = deque(segments(store, project, task), maxlen=1)
+    key, _, end = last[0] if last else ("", 0, 0)
+    info = segment_info(_existing(store.head(key))) if last else None
+    if info is not None and info.closed and store.head(final_key(project, task)) is not None:
+        return Seeded(task, end, info, final=True)
+    options = live_options(store, project, task)
+    if options is not None:
+        mark(store, project, task, options)
+    return Seeded(task, end, info, final=False, is_live=options is not None)
 
 
 def _put_vectors(store: Objects, action: PutVectors) -> VectorsStored:
@@ -280,16 +285,28 @@ def _read_log(store: Objects, action: ReadLog) -> LogRead:
     digest = hashlib.sha256()
     head = tail = b""
     start = end = 0
-    for key, start, end in segments(store, action.project, action.task):
+    read = _all_segments if action.whole else _edge_segments
+    for key, start, end in read(store, action):
         tail = store.get(key) or b""
         if len(tail) != end - start:
             raise DamagedLogError(f"the segment at byte {start} is not {end - start} bytes long")
-        head = head or tail
+        head = tail if start == 0 else head
         digest.update(tail)
     if end != action.length:
         raise DamagedLogError(f"the archived log has {end} bytes, not {action.length}")
     first, terminal = edge_events(head, tail, start)
-    return LogRead(action.task, digest.hexdigest(), first, terminal)
+    is_hashed = action.whole and head != b""
+    return LogRead(action.task, digest.hexdigest() if is_hashed else None, first, terminal)
+
+
+def _all_segments(store: Objects, action: ReadLog) -> Iterator[tuple[str, int, int]]:
+    yield from segments(store, action.project, action.task)
+
+
+def _edge_segments(store: Objects, action: ReadLog) -> Iterator[tuple[str, int, int]]:
+    """Yield the log's first segment, unless it has expired, and its last one."""
+    yield from islice(segments(store, action.project, action.task), 1)
+    yield from deque(segments(store, action.project, action.task, near=action.length), maxlen=1)
 
 
 def _existing(head: ObjectHead | None) -> ObjectHead:

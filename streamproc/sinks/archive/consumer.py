@@ -167,8 +167,9 @@ class ArchiveRole:
             self._take(message)
         self._collect()
         now_s = time.monotonic()
+        pressed = self._waiting_bytes() > BUDGET_BYTES // 2
         for partition, archiver in self._archivers.items():
-            self._start(partition, archiver, archiver.tick(now_s))
+            self._start(partition, archiver, archiver.tick(now_s, pressed=pressed))
         self._seek()
         self._throttle()
 
@@ -261,7 +262,7 @@ class ArchiveRole:
                 del self._seeks[partition]
 
     def _throttle(self) -> None:
-        waiting = sum(archiver.buffered_bytes for archiver in self._archivers.values())
+        waiting = self._waiting_bytes()
         if not self._paused and waiting > BUDGET_BYTES:
             self._consumer.pause(self._topic_partitions())
             self._paused = True
@@ -269,6 +270,9 @@ class ArchiveRole:
         elif self._paused and waiting < BUDGET_BYTES // 2:
             self._consumer.resume(self._topic_partitions())
             self._paused = False
+
+    def _waiting_bytes(self) -> int:
+        return sum(archiver.buffered_bytes for archiver in self._archivers.values())
 
     def _commit(self, *, asynchronous: bool, only: set[int] | None = None) -> None:
         offsets = []

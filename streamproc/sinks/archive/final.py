@@ -27,12 +27,17 @@ def final_of(
     first: bytes,
     terminal: bytes,
     length: int,
-    sha256: str,
+    sha256: str | None,
     started_ms: int,
     finished_ms: int | None,
     attempts: tuple[Attempt, ...] = (),
+    chain: str = "",
+    provider: str | None = None,
 ) -> Final:
     """Return the content of `final.json`; `first` and `terminal` are event data (JSON).
+
+    `chain` and `provider` are of the last segment; they stand in for the hash, and for a first
+    event that has expired.
 
     `finished_ms` None (the terminal's Kafka timestamp is no longer known): it is computed from the
     chunk's own clock. A terminal that cannot be decoded makes the task failed.
@@ -50,9 +55,11 @@ def final_of(
             error_code=UNREADABLE,
             error_message="the log's terminal chunk cannot be read",
             attempts=attempts,
+            chain=None if sha256 else chain or None,
         )
     error = last.error or None
-    provider = None if head is None or head.provider is UNSET else head.provider
+    if first:
+        provider = None if head is None or head.provider is UNSET else head.provider
     return Final(
         length=length,
         sha256=sha256,
@@ -67,6 +74,7 @@ def final_of(
         fps=last.stream_info.fps,
         attempts=attempts,
         total_frames_is_estimate=last.stream_info.total_frames_is_estimate is True,
+        chain=None if sha256 else chain or None,
     )
 
 

@@ -19,6 +19,9 @@ from streamproc.sinks.archive.actions import Action, Outcome, Seek
 from streamproc.sinks.archive.task import TaskArchive
 
 N_REMEMBERED = 4096
+COMMIT_WITHIN_RECORDS = 20_000
+"""A restarted archiver reads about so many records again, at most: a live task whose records wait
+for a larger segment is stored earlier if it holds the commit further back."""
 
 _Event = Callable[[TaskArchive], list[Action]]
 
@@ -35,6 +38,7 @@ class Archiver:
         self._tasks: dict[str, TaskArchive] = {}
         self._finished: LRUCache[str, None] = LRUCache(N_REMEMBERED)
         self._flushing = False
+        self._needed = 0
 
     @property
     def buffered_bytes(self) -> int:
@@ -64,8 +68,9 @@ class Archiver:
         """Skip a message that is not a valid record."""
         self._next = position + 1
 
-    def tick(self, now_s: float) -> list[Action]:
-        """Return the flushes that are due now."""
+    def tick(self, now_s: float, *, pressed: bool = False) -> list[Action]:
+        """Return the flushes that are due now; `pressed`: memory is short, so all of them."""
+        self._needed = self._next - (0 if pressed else COMMIT_WITHIN_RECORDS)
         return [action for task in list(self._tasks) for action in self._run(task, now_s)]
 
     def flush(self, now_s: float) -> list[Action]:
@@ -79,12 +84,17 @@ class Archiver:
             return []
         return self._run(outcome.task, now_s, lambda task: task.done(outcome, now_s))
 
+    def _is_needed(self, task: TaskArchive) -> bool:
+        """Return whether all of the task's records are to be stored now."""
+        hold = None if self._flushing else task.hold()
+        return self._flushing or (hold is not None and hold < self._needed)
+
     def _run(self, name: str, now_s: float, event: _Event | None = None) -> list[Action]:
         """Give the task an event, and then the time; an error ends this task alone."""
         task = self._tasks[name]
         try:
             actions = event(task) if event else []
-            actions = actions or task.tick(now_s, flushing=self._flushing)
+            actions = actions or task.tick(now_s, flushing=self._is_needed(task))
         except ValueError as exc:  # its records or objects are inconsistent
             actions = task.give_up(str(exc))
         except Exception as exc:  # noqa: BLE001 - one task's edge

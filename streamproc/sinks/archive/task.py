@@ -5,13 +5,11 @@ but its `hold`. At most one action of the task is in progress; it decides the ph
 """
 
 import enum
-import hashlib
 from collections import deque
-from typing import Any
 
+from streamproc.contract.chunk import captured_ms
 from streamproc.contract.fold import Fold, Verdict, step
-from streamproc.contract.framing import parse_events
-from streamproc.contract.object_keys import Final, SegmentInfo
+from streamproc.contract.object_keys import MAX_HASHED_BYTES, Final, SegmentInfo
 from streamproc.contract.records import Attempt, ChunkRecord, decode_claim
 from streamproc.sinks.archive.actions import (
     Action,
@@ -32,9 +30,10 @@ from streamproc.sinks.archive.actions import (
     VectorsStored,
 )
 from streamproc.sinks.archive.final import final_of
+from streamproc.sinks.archive.live import FLUSH_AFTER_S, flush_after_s
+from streamproc.sinks.archive.log_digest import LogDigest, first_event
 
 FLUSH_BYTES = 1024 * 1024
-FLUSH_AFTER_S = 1.0
 
 
 class _Phase(enum.Enum):
@@ -73,14 +72,16 @@ class TaskArchive:
         self._since_s = 0.0
         self._closing: int | None = None  # offset of a closed log that has no final.json
         self._stored_frame = -1
-        self._digest: Any = hashlib.sha256()  # None: the log's start was not seen
-        self._first = b""
-        self._terminal = b""
+        self._buffer_bytes = 0
+        self._digest = LogDigest()
+        self._provider: str | None = None
+        self._is_live = False
+        self._has_vectors = False
 
     @property
     def buffered_bytes(self) -> int:
         """Bytes of the records that wait for S3."""
-        return sum(len(r.value) + len(r.vectors or b"") for r in (*self._buffer, *self._queue))
+        return self._buffer_bytes + sum(map(_size_of, self._queue))
 
     @property
     def is_idle(self) -> bool:
@@ -113,7 +114,10 @@ class TaskArchive:
         return self._fold_records([record], now_s)
 
     def tick(self, now_s: float, *, flushing: bool) -> list[Action]:
-        """Return the flush that is due now; `flushing`: any buffered record is due."""
+        """Return the flush that is due now; `flushing`: any buffered record is due.
+
+        A live task's records may wait longer than others (`archive.live`).
+        """
         if self._phase is not _Phase.READY:
             return []
         if self._is_due(now_s, flushing=flushing):
@@ -129,6 +133,7 @@ class TaskArchive:
                 self._phase = _Phase.FINISHED
                 return []
             case Seeded():
+                self._is_live = outcome.is_live
                 if outcome.info is not None and outcome.end > self._stored_end:
                     self._stored(outcome.end, outcome.info)
                 return self._resume(now_s)
@@ -153,7 +158,7 @@ class TaskArchive:
         self._phase = _Phase.SEEDING
         self._reseeded = True
         self._queue = [*records, *self._queue]
-        return [Seed(self._id, self._project)]
+        return [Seed(self._id, self._project, near=records[0].off)]
 
     def _resume(self, now_s: float) -> list[Action]:
         """Go on after an outcome, with the records that waited for it."""
@@ -195,12 +200,15 @@ class TaskArchive:
             self._claims.append(record.position)
             claim = decode_claim(record.value)
             self._attempts = (claim.attempts if claim else ()) or self._attempts
+            self._provider = claim.provider if claim else self._provider
         elif verdict is Verdict.ACCEPTED:
             self._reseeded = False
             self._sought_from = None
             if not self._buffer:
                 self._since_s = now_s
             self._buffer.append(record)
+            self._buffer_bytes += _size_of(record)
+            self._has_vectors = self._has_vectors or record.vectors is not None
             if self._fold.closed:
                 self._closing = record.position
         return verdict
@@ -208,9 +216,15 @@ class TaskArchive:
     def _is_due(self, now_s: float, *, flushing: bool) -> bool:
         if not self._buffer:
             return False
-        if flushing or self._fold.closed or now_s - self._since_s >= FLUSH_AFTER_S:
+        if flushing or self._fold.closed or now_s - self._since_s >= self._flush_after_s():
             return True
         return self._fold.next_off - self._stored_end >= FLUSH_BYTES
+
+    def _flush_after_s(self) -> float:
+        if not self._is_live:
+            return FLUSH_AFTER_S
+        age_s = (self._buffer[-1].time_ms - (self._started_ms or 0)) / 1000
+        return flush_after_s(age_s, has_vectors=self._has_vectors)
 
     def _flush(self, now_s: float) -> PutVectors | PutSegment:
         """Return the first action that stores the buffer's start, about `FLUSH_BYTES` of it."""
@@ -237,6 +251,8 @@ class TaskArchive:
         if not taken:
             raise ValueError(f"a sidecar ends at byte {upto}, inside a record")
         last = taken[-1]
+        body = b"".join(record.value for record in taken)
+        digest, chain = self._digest.segment(self._stored_end, body)
         info = SegmentInfo(
             epoch=last.epoch,
             next_seq=last.seq + 1,
@@ -245,8 +261,12 @@ class TaskArchive:
             started_ms=self._started_ms or 0,
             closed=last.kind == "terminal",
             attempts=self._attempts,
+            digest=digest,
+            chain=chain,
+            first_ms=self._time_ms(taken[0]),
+            last_ms=self._time_ms(last),
+            provider=self._provider,
         )
-        body = b"".join(record.value for record in taken)
         return PutSegment(self._id, self._project, self._stored_end, body, info)
 
     def _stored(self, end: int, info: SegmentInfo) -> None:
@@ -256,7 +276,8 @@ class TaskArchive:
         """
         while self._buffer and self._buffer[0].end <= end:
             record = self._buffer.popleft()
-            self._digest_record(record)
+            self._buffer_bytes -= _size_of(record)
+            self._digest.add(record)
         if self._buffer and self._buffer[0].off < end:
             raise ValueError(f"a segment ends at byte {end}, inside a record")
         if end > self._fold.next_off:
@@ -268,11 +289,13 @@ class TaskArchive:
                 last_frame=info.last_frame,
                 closed=info.closed,
             )
-            self._digest = None
+            self._digest.skip()
+        self._digest.chain = info.chain
         self._stored_end = end
         self._stored_frame = info.last_frame
         self._started_ms = info.started_ms
         self._attempts = self._attempts or info.attempts
+        self._provider = self._provider or info.provider
         self._claims = [position for position in self._claims if position >= info.next_position]
         if self._fold.closed and self._closing is None:
             self._closing = min([info.next_position - 1, *(r.position for r in self._queue)])
@@ -280,12 +303,15 @@ class TaskArchive:
     def _finalize(self) -> Action:
         """Return the action that closes the archive, now that every record is stored."""
         self._phase = _Phase.FINAL
-        if self._digest is None:  # the log's start was not seen: read it back first
-            return ReadLog(self._id, self._project, self._stored_end)
-        final = self._final(self._first, self._terminal, self._digest.hexdigest())
+        length, digest = self._stored_end, self._digest
+        is_short = length <= MAX_HASHED_BYTES
+        if not digest.is_whole or not (is_short or digest.chain):
+            # The log's start was not seen, or is of an older version: read it back first.
+            return ReadLog(self._id, self._project, length, whole=is_short or not digest.chain)
+        final = self._final(digest.first, digest.terminal, digest.sha256(length))
         return PutFinal(self._id, self._project, final)
 
-    def _final(self, first: bytes, terminal: bytes, sha256: str) -> Final:
+    def _final(self, first: bytes, terminal: bytes, sha256: str | None) -> Final:
         return final_of(
             first=first,
             terminal=terminal,
@@ -294,21 +320,16 @@ class TaskArchive:
             started_ms=self._started_ms or 0,
             finished_ms=self._finished_ms,
             attempts=self._attempts,
+            chain=self._digest.chain,
+            provider=self._provider,
         )
 
-    def _digest_record(self, record: ChunkRecord) -> None:
-        if self._digest is None:
-            return
-        self._digest.update(record.value)
-        if record.off == 0:
-            self._first = _first_event(record.value, 0)
-        if record.kind == "terminal":
-            self._terminal = _first_event(record.value, record.off)
+    def _time_ms(self, record: ChunkRecord) -> int:
+        """Return when the record's frame was captured, or written if it does not say so."""
+        data = first_event(record.value, record.off) if self._is_live else b""
+        captured = captured_ms(data)
+        return record.time_ms if captured is None else captured
 
 
-def _first_event(value: bytes, start: int) -> bytes:
-    try:
-        event = next(parse_events(value, start), None)
-    except ValueError:
-        return b""
-    return b"" if event is None else event.data
+def _size_of(record: ChunkRecord) -> int:
+    return len(record.value) + len(record.vectors or b"")

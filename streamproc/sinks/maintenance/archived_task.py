@@ -9,7 +9,15 @@ import msgspec
 
 from streamproc.clients.object_store import Objects
 from streamproc.contract.decoding import json_decoder
-from streamproc.contract.object_keys import Final, SegmentInfo, final_key, request_key, vectors_key
+from streamproc.contract.object_keys import (
+    MAX_HASHED_BYTES,
+    Final,
+    SegmentInfo,
+    final_key,
+    linked,
+    request_key,
+    vectors_key,
+)
 from streamproc.contract.records import FoldPoint, Submitted
 from streamproc.contract.task_spec import TaskSpec
 from streamproc.sinks.archive.actions import (
@@ -17,9 +25,9 @@ from streamproc.sinks.archive.actions import (
     decode_entries,
     edge_events,
     segment_info,
-    segments,
 )
 from streamproc.sinks.archive.final import final_of
+from streamproc.sinks.archive.segments import segments
 from streamproc.sinks.errors import DamagedLogError
 from streamproc.sinks.index.task import IndexedTask
 
@@ -110,7 +118,8 @@ def read_final(store: Objects, project: str, task: str) -> Final | None:
 def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
     """Rebuild the task's rows from S3, and check every byte.
 
-    Raises `DamagedLogError` on inconsistencies: gaps, invalid events, a wrong hash.
+    A log whose beginning has expired is read from its first segment on. Raises `DamagedLogError` on
+    inconsistencies: gaps, invalid events, a wrong hash.
     """
     indexed = IndexedTask(project, task)
     indexed.submit(read_request(store, project, task).submitted())
@@ -120,6 +129,7 @@ def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
     for segment in read_segments(store, project, task):
         if last is not None and last.info.closed:
             raise DamagedLogError("the log continues after its terminal")
+        _check_digests(last, segment)
         first, last = first or segment, segment
         digest.update(segment.body)
         _add(indexed, segment, final)
@@ -133,7 +143,7 @@ def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
 def _add(indexed: IndexedTask, segment: Segment, final: Final | None) -> None:
     info = segment.info
     if indexed.row.started_ms is None:
-        indexed.set_fields(started_ms=info.started_ms, status="running")
+        indexed.set_fields(started_ms=info.started_ms, status="running", provider=info.provider)
     finished_ms = final.finished_ms if final is not None else info.started_ms
     try:
         indexed.add_bytes(segment.body, segment.start, epoch=info.epoch, time_ms=finished_ms)
@@ -147,10 +157,30 @@ def _add(indexed: IndexedTask, segment: Segment, final: Final | None) -> None:
     indexed.set_fields(log_epoch=info.epoch, log_position=info.next_position)
 
 
-def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str) -> None:
+def _check_digests(before: Segment | None, segment: Segment) -> None:
+    """Compare the segment's bytes with its digest, and its chain with that of the one before.
+
+    Segments of older versions have neither.
+    """
+    info = segment.info
+    if not info.digest:
+        return
+    if hashlib.sha256(segment.body).hexdigest() != info.digest:
+        raise DamagedLogError(f"the segment at byte {segment.start} has another hash")
+    if segment.start != (0 if before is None else before.end):
+        return  # the chain before it has expired
+    chain = "" if before is None else before.info.chain
+    if info.chain != (linked(chain, info.digest) if before is None or chain else ""):
+        raise DamagedLogError(f"the segment at byte {segment.start} does not continue the chain")
+
+
+def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str | None) -> None:
     if final is None:
         raise DamagedLogError("a closed log without final.json")
-    head, terminal = edge_events(first.body, last.body, last.start)
+    head, terminal = edge_events(b"" if first.start else first.body, last.body, last.start)
+    is_chained = final.sha256 is None and last.end > MAX_HASHED_BYTES and last.info.chain != ""
+    if first.start or is_chained:
+        sha256 = final.sha256  # cannot be computed any more, or is the chain that was checked
     expected = final_of(
         first=head,
         terminal=terminal,
@@ -159,6 +189,8 @@ def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str
         started_ms=final.started_ms,
         finished_ms=final.finished_ms,
         attempts=last.info.attempts,
+        chain=last.info.chain,
+        provider=last.info.provider,
     )
     if final != expected:
         wrong = [

@@ -38,6 +38,10 @@ class MemoryStore:
         self.metadata[key] = metadata
         return True
 
+    def put(self, key: str, body: bytes) -> None:
+        self.bodies[key] = body
+        self.metadata[key] = {}
+
     def head(self, key: str) -> ObjectHead | None:
         if key not in self.bodies:
             return None
@@ -46,9 +50,9 @@ class MemoryStore:
     def get(self, key: str) -> bytes | None:
         return self.bodies.get(key)
 
-    def keys(self, prefix: str) -> Iterator[ListedObject]:
+    def keys(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         for key in sorted(self.bodies):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > after:
                 yield ListedObject(key, len(self.bodies[key]))
 
     def delete(self, key: str) -> None:

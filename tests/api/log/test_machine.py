@@ -211,8 +211,8 @@ class StoreKeyedByEnd(MemoryStore):
             key = f"{key}-{int(key.rpartition('/')[2]) + len(body):020d}"
         return super().put_if_absent(key, body, metadata)
 
-    def keys(self, prefix: str) -> Iterator[ListedObject]:
-        for listed in super().keys(prefix):
+    def keys(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
+        for listed in super().keys(prefix, after):
             yield ListedObject(listed.key.partition("-")[0], listed.size)
 
     def head(self, key: str) -> ObjectHead | None:

@@ -211,6 +211,8 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self.stored: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.stored_ms: dict[str, int] = {}
+        self.n_lists = 0
         self.away = False
 
     def put_if_absent(self, key: str, body: bytes, metadata: Mapping[str, str]) -> bool:
@@ -219,6 +221,10 @@ class MemoryObjects:
             return False
         self.stored[key] = (body, dict(metadata))
         return True
+
+    def put(self, key: str, body: bytes) -> None:
+        self._answer()
+        self.stored[key] = (body, {})
 
     def head(self, key: str) -> ObjectHead | None:
         self._answer()
@@ -230,11 +236,12 @@ class MemoryObjects:
         found = self.stored.get(key)
         return None if found is None else found[0]
 
-    def keys(self, prefix: str) -> Iterator[ListedObject]:
+    def keys(self, prefix: str, after: str = "") -> Iterator[ListedObject]:
         self._answer()
+        self.n_lists += 1
         for key in sorted(self.stored):
-            if key.startswith(prefix):
-                yield ListedObject(key, len(self.stored[key][0]))
+            if key.startswith(prefix) and key > after:
+                yield ListedObject(key, len(self.stored[key][0]), self.stored_ms.get(key, 0))
 
     def delete(self, key: str) -> None:
         self._answer()

@@ -21,9 +21,9 @@ from streamproc.sinks.archive.actions import (
     decode_entries,
     perform,
     segment_info,
-    segments,
 )
 from streamproc.sinks.archive.partition import Archiver
+from streamproc.sinks.archive.segments import segments
 
 from .logs import PROJECT, LogBuilder, MemoryObjects, Partition, target, task_id, unit
 

@@ -23,8 +23,9 @@ from streamproc.contract.records import TrackVector
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from streamproc.errors import StoreUnavailableError
-from streamproc.sinks.archive.actions import segment_info, segments
+from streamproc.sinks.archive.actions import segment_info
 from streamproc.sinks.archive.consumer import ArchiveRole
+from streamproc.sinks.archive.segments import segments
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
 from tests.ports import die_with_parent

@@ -24,7 +24,7 @@ from streamproc.contract.tables import (
     TaskRow,
 )
 from streamproc.errors import StoreUnavailableError
-from streamproc.sinks.archive.actions import segments
+from streamproc.sinks.archive.segments import segments
 from streamproc.sinks.errors import EmptyStoreError
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.maintenance.archived_task import read_request
