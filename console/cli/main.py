@@ -40,6 +40,8 @@ COMMANDS = {
     "results": Entry("tasks", "results", "Show a task's tracks."),
     "tracks": Entry("tracks", "tracks", "Search tracks over all tasks of the project."),
     "cancel": Entry("cancel", "cancel", "Cancel tasks."),
+    "rerun": Entry("rerun", "rerun", "Run the requests of tasks again, as new tasks."),
+    "export": Entry("export", "export", "Write the tracks of tasks to files."),
     "wait": Entry("tasks", "wait", "Wait for a task's end."),
     "diff": Entry("diff", "diff", "Run a task again with another model, and compare the tracks."),
     "up": Entry("up", "up", "Start the embedded stack and keep it running."),

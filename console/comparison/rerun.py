@@ -68,12 +68,17 @@ def changed_request(
 
 def check_source(request: Mapping[str, Any]) -> None:
     """Raise `ComparisonError` if the stored request does not lead to its video any more."""
-    items = request.get("input") or [{}]
-    if is_masked(str(items[0].get("url", ""))):
+    if has_masked_url(request):
         raise ComparisonError(
             "the video's URL held credentials, which are not kept: submit it again with the whole"
             " URL, and compare the two tasks"
         )
+
+
+def has_masked_url(request: Mapping[str, Any]) -> bool:
+    """Whether the video's URL is stored without its credentials."""
+    items = request.get("input") or [{}]
+    return is_masked(str(items[0].get("url", "")))
 
 
 def same_source(request: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -1,10 +1,12 @@
 """The command line against a real embedded stack (with Kafka in memory, which is the quickest)."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
 import time
+from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +17,15 @@ from console.cli.main import run
 from console.cli.paths import CLIP
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory
+from console.stack.discovery import discover
 from console.stack.running import running_stack
+from console.tui.app import ConsoleApp
+from console.tui.console_settings import ConsoleSettings
+from console.tui.screens.bulk_result import BulkResultScreen
+from console.tui.screens.tasks import TasksTab
 from streamproc.contract.framing import parse_events
+from tests.console.tui.conftest import until
+from tests.console.tui.keyboard import typed
 
 Ask = Callable[..., tuple[int, bytes]]
 
@@ -168,6 +177,88 @@ def test_what_cannot_be_compared_is_1_and_said(
     assert b"no such task" in capfdbinary.readouterr().err
     assert run(["diff", task, "--parameters", '{"treshold": 1}']) == 2
     assert b"no parameter 'treshold'" in capfdbinary.readouterr().err
+
+
+def start(ask: Ask, *options: str) -> str:
+    return (
+        ask(
+            "start",
+            *(
+                options
+                or (str(CLIP), "--detect", "all", "--ocr", "--detail", "finest", "--interval", "1")
+            ),
+        )[1]
+        .decode()
+        .strip()
+    )
+
+
+def ended(ask: Ask, *tasks: str) -> list[str]:
+    """Return the statuses of the tasks once they have ended."""
+    for task in tasks:
+        ask("wait", task)
+    return [json.loads(ask("status", task, "--json")[1])["status"] for task in tasks]
+
+
+async def test_marked_tasks_are_cancelled_run_again_and_exported_and_a_failure_is_told(
+    ask: Ask, task: str, tmp_path: Path
+) -> None:
+    console = ConsoleApp(discover(os.environ), ConsoleSettings(tasks_s=0.3, health_s=0.3))
+    async with console.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: console.alerts.since is not None, within_s=60)
+        first, second = await to_thread(start, ask), await to_thread(start, ask)
+        broken = tmp_path / "broken.mp4"
+        broken.write_bytes(b"no video at all" * 100)
+        failed = await to_thread(start, ask, str(broken))
+
+        marks = console.query_one(TasksTab).marks
+
+        async def act(query: str, n_tasks: int, *keys: str) -> list[str]:
+            """Mark what fits, act on it, and return the results; the marks are removed."""
+            await typed(pilot, console, "escape", "/", *query, "enter", "asterisk")
+            await until(pilot, lambda: len(marks) == n_tasks, within_s=60)
+            await typed(pilot, console, *keys)
+            await until(pilot, lambda: isinstance(console.screen, BulkResultScreen), within_s=60)
+            screen = console.screen
+            assert isinstance(screen, BulkResultScreen)
+            await until(pilot, lambda: screen.run.is_over, within_s=60)
+            await typed(pilot, console, "escape", "u")
+            assert {item.state for item in screen.run.items} == {"done"}
+            return [item.result for item in screen.run.items]
+
+        both = f"id:{first},{second}"
+        assert set(await act(both, 2, "c", "y")) <= {"cancelling", "cancelled"}
+        again = [said.rpartition(" ")[2] for said in await act(both, 2, "r", "y")]
+        assert not {first, second} & set(again)
+        await to_thread(ask, "cancel", *again)
+        path = tmp_path / "tracks.json"
+        n_typed = len("tracks-of-1-tasks.json")
+        await act(f"id:{task}", 1, "x", *["backspace"] * n_typed, *str(path), "enter")
+        assert {row["task"] for row in json.loads(path.read_bytes())} == {task}
+        await until(pilot, lambda: console.alerts.book.get(f"task:{failed}"), within_s=60)
+    assert await to_thread(ended, ask, first, second) == ["cancelled"] * 2
+    assert set(await to_thread(ended, ask, *again)) <= {"cancelled", "succeeded"}
+
+
+def test_a_query_runs_tasks_again_exports_and_cancels_them(
+    ask: Ask, task: str, tmp_path: Path
+) -> None:
+    code, said = ask("rerun", "--query", f"id:{task} status:succeeded", "--yes", "--json")
+    again = json.loads(said)["id"]
+    assert (code, ended(ask, again)) == (0, ["succeeded"])
+    path = tmp_path / "tracks.csv"
+    query = f"id:{task},{again}"
+    told(ask, lambda text: text.count(b"tracks") == 2, "export", "--query", query, "--force",
+         "--to", str(path))  # fmt: skip
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    tracks = {
+        one: [row | {"task": ""} for row in rows if row["task"] == one] for one in (task, again)
+    }
+    assert tracks[task] == tracks[again] != []
+    running = start(ask)
+    assert ask("cancel", "--query", f"id:{running}", "--yes")[0] == 0
+    assert ended(ask, running) == ["cancelled"]
 
 
 def test_lists_and_status_agree(ask: Ask, task: str) -> None:

@@ -11,19 +11,20 @@ from api.contract.resources import TaskResource, TrackSummary
 from console.client import calls
 from console.client.curl import curl
 from console.client.video_input import typed_path
+from console.comparison.rerun import has_masked_url
 from console.errors import ConsoleError
+from console.export.target import ExportTarget, read_target
+from console.export.writer import open_writer
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Line
 from console.tui.messages import CopyText
-from console.tui.screens.bulk_export import Turns, open_writer
 from console.tui.screens.bulk_performer import Act, BulkPerformer
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.confirm_many import ConfirmManyScreen
 from console.tui.screens.prompt import PromptScreen
-from console.tui.screens.task_actions import has_masked_url
+from console.tui.turns import Turns
 from console.tui.view_models.bulk_run import BulkRun
-from console.tui.view_models.export_target import ExportTarget, read_target
 from console.tui.view_models.marks import Marks
 from console.tui.view_models.task_list import ACTIVE, TaskView
 

@@ -9,9 +9,9 @@ from textual.widget import Widget
 
 from console.client.video_input import typed_path
 from console.errors import ConsoleError
+from console.export.encoding import encode_rows
 from console.tui.drawing.formatting import size
 from console.tui.drawing.styled_text import Line
-from console.tui.export import encode_rows
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.prompt import PromptScreen
 

@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from console.client import calls
 from console.client.curl import curl
+from console.comparison.rerun import has_masked_url
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import short_id
@@ -20,7 +21,6 @@ from console.tui.screens.export_file import ask_export
 from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.task_brief import brief_lines
-from streamproc.contract.masking import is_masked
 
 
 class TaskActions:
@@ -198,9 +198,3 @@ class TaskActions:
         self._host.notify(task_id, title="Submitted")
         self._reload()
         self._host.post_message(OpenTask(task_id))
-
-
-def has_masked_url(request: dict[str, Any]) -> bool:
-    """Whether the video's URL is stored without its credentials (masked)."""
-    items = request.get("input") or [{}]
-    return is_masked(str(items[0].get("url", "")))

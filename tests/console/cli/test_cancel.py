@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from console.cli.commands import cancel as command
+from console.cli import bulk
 from console.cli.main import run
 from console.exit_codes import ExitCode
 from tests.console.tui.recorded_api import Script
@@ -97,7 +97,7 @@ def test_a_query_lists_the_tasks_and_asks(
 def test_a_query_that_fits_too_many_cancels_none(
     script: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "MAX_TASKS", 1)
+    monkeypatch.setattr(bulk, "MAX_TASKS", 1)
     assert run(["cancel", "--query", "vtest", "--yes"]) == ExitCode.FAILED
     assert "more than 1 tasks fit" in capsys.readouterr().err
     assert not cancelled(script)

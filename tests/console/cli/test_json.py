@@ -30,10 +30,16 @@ MORE = {
     "framewire run": ["--detect=person"],
     "framewire start": ["--detect=person"],
     "framewire cancel": ["vt_1"],
+    "framewire rerun": ["vt_1"],
+    "framewire export": ["vt_1"],
     "framewire diff": ["--with=vt_2"],
 }
 """What is needed although no single option is required."""
-VALUES = {"source": "https://example.com/a.mp4", "limits": "open_streams=1"}
+VALUES = {
+    "source": "https://example.com/a.mp4",
+    "limits": "open_streams=1",
+    "place": "no-such-directory/tracks.json",
+}
 
 
 def error_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from api.contract.resources import ModelPage, TaskPage, TrackResource
 from console.client import calls
 from console.client.curl import curl
 from console.errors import ApiProblem, UnreachableError
+from console.export.encoding import encode_rows
 from console.tui.drawing.formatting import bar, duration, grouped, size, sparkline
 from console.tui.drawing.frame_image import fitting
 from console.tui.drawing.styled_text import fitted, folded, length, wrapped
 from console.tui.drawing.table_layout import GAP, Column, fit
-from console.tui.export import encode_rows
 from console.tui.view_models.connection import MAX_PAUSE_S, ConnectionState
 from console.tui.view_models.submit_form import (
     FormError,

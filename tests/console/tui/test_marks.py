@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from api.contract.resources import TaskResource
+from console.export.target import ExportTarget, read_target
 from console.tui.app import ConsoleApp
 from console.tui.screens.tasks import TasksTab
-from console.tui.view_models.export_target import ExportTarget, read_target
 from console.tui.view_models.marks import Marks
 from console.tui.view_models.task_pages import GAP
 from console.tui.widgets.table import Listing

@@ -1,16 +1,14 @@
 """Writes the tracks of many tasks: to one file, or to a file for each task."""
 
-import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from api.contract.resources import TrackSummary
-from console.tui.export import MergedTracks, encode_rows
-from console.tui.view_models.export_target import ExportTarget
+from console.export.encoding import MergedTracks, encode_rows
+from console.export.target import ExportTarget
 
 
 class TrackWriter(Protocol):
@@ -29,25 +27,6 @@ def open_writer(target: ExportTarget, *, may_replace: bool) -> TrackWriter:
         target.path.mkdir(parents=True, exist_ok=True)
         return _FilePerTask(target, "wb" if may_replace else "xb")
     return _OneFile(target.path, may_replace=may_replace)
-
-
-class Turns:
-    """Lets coroutines do something in the order of their numbers, which begin at 0."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._passed_on = asyncio.Condition()
-
-    @asynccontextmanager
-    async def turn(self, number: int) -> AsyncIterator[None]:
-        """Wait until the numbers before had their turns. Each must take its own, to the end."""
-        async with self._passed_on:
-            await self._passed_on.wait_for(lambda: self._next == number)
-            try:
-                yield
-            finally:
-                self._next += 1
-                self._passed_on.notify_all()
 
 
 class _FilePerTask:

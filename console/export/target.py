@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from console.tui.export import FORMATS
+from console.export.encoding import FORMATS
 
 _WANTED = (
     "give a file that ends in .json or .csv, or a directory that ends in / (a JSON file for each"

@@ -1,0 +1,1 @@
+"""Export of tracks: where to, in which format, and the files themselves."""
