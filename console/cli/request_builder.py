@@ -40,6 +40,10 @@ class RequestWords:
     stream: int | None = None
     model: str | None = None
     precision: str | None = None
+    transport: str | None = None
+    on_loss: str | None = None
+    max_lag: float | None = None
+    give_up: float | None = None
 
 
 def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
@@ -59,6 +63,9 @@ def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
         item["max_frames"] = words.max_frames
     if words.stream is not None:
         item["stream"] = words.stream
+    live = _live(words)
+    if live:
+        item["live"] = live
     body: dict[str, Any] = {"input": [item], "steps": _steps(words)}
     if words.model is not None:
         body["model"] = words.model
@@ -156,6 +163,14 @@ def _sampling(words: RequestWords) -> dict[str, Any] | None:
     if len(ways) > 1:
         raise RequestWordsError("--fps, --interval and --keyframes exclude each other")
     return ways[0] if ways else None
+
+
+def _live(words: RequestWords) -> dict[str, Any]:
+    """Return the options of a live source that were given."""
+    times_s = {"max_lag_s": words.max_lag, "give_up_s": words.give_up}
+    given: dict[str, Any] = {"transport": words.transport, "on_loss": words.on_loss}
+    given |= {name: None if value is None else _number(value) for name, value in times_s.items()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _number(value: float) -> float:

@@ -28,6 +28,11 @@ _INPUT_OPTIONS = {
     "range.unit": "--unit",
     "max_frames": "--max-frames",
     "stream": "--stream",
+    "live.transport": "--transport",
+    "live.on_loss": "--on-loss",
+    "live.max_lag_s": "--max-lag",
+    "live.give_up_s": "--give-up",
+    "live": "--transport, --on-loss, --max-lag, --give-up",
 }
 _SAMPLING_OPTIONS = {"fps": "--fps", "interval": "--interval", "keyframe": "--keyframes"}
 _STEP_OPTIONS = {"detect": "--detect", "ocr": "--ocr", "feature": "--feature"}

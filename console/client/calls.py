@@ -134,8 +134,12 @@ def frame(task_id: str, index: int, *, width_px: int | None = None) -> Call[byte
     )
 
 
-def results(task_id: str) -> Call[ResultResource]:
-    return Call(ResultResource, "GET", paths.results(_part(task_id)))
+def results(
+    task_id: str, *, partial: bool = False, cursor: str | None = None
+) -> Call[ResultResource]:
+    parts = (("partial", "true" if partial else None), ("cursor", cursor))
+    query = tuple((name, value) for name, value in parts if value is not None)
+    return Call(ResultResource, "GET", paths.results(_part(task_id)), query)
 
 
 def cancel(task_id: str) -> Call[CancelAccepted]:

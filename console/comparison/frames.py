@@ -30,13 +30,17 @@ class SeenFrame(NamedTuple):
 
 
 def read_frames(events: Iterable[Event]) -> list[SeenFrame]:
-    """Return the frames of these events; the terminal and `[DONE]` have none.
+    """Return the frames of these events; the terminal, `[DONE]` and notices have none.
 
     Raises `msgspec.DecodeError` for data that is no chunk, and `ComparisonError` for a frame with
     more targets than the protocol allows.
     """
     chunks = ((decode_chunk(one.data), one.start) for one in events if one.data != DONE)
-    return [_frame(chunk, start) for chunk, start in chunks if chunk.finish_reason is None]
+    return [
+        _frame(chunk, start)
+        for chunk, start in chunks
+        if chunk.finish_reason is None and not chunk.stream_info.is_notice
+    ]
 
 
 def boxes_of(targets: Iterable[Target]) -> Boxes:

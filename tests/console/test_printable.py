@@ -11,6 +11,7 @@ from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 
 from api.contract.resources import (
+    LiveSource,
     Progress,
     ResultResource,
     TaskFailure,
@@ -81,6 +82,7 @@ def a_task(text: str) -> TaskResource:
         stream_url="",
         results_url="",
         request={"model": text},
+        live=LiveSource(text, text, text, 1, text, 1.0, None, None),
     )
 
 
@@ -90,7 +92,9 @@ def test_commands_print_no_text_as_it_is(
     text: str, capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
     terminal = Terminal(as_json=as_json, environ={})
-    track = TrackSummary(1, text, 0, 1, 2, 0.5, feature_digest=text, text=text)
+    track = TrackSummary(
+        1, text, 0, 1, 2, 0.5, feature_digest=text, text=text, first_seen_at=text, last_seen_at=text
+    )
     found = ResultResource("vt_1", "mm.pipeline.result", text, UsageResource(1, 1), [track])
     print_task(terminal, a_task(text))
     print_results(terminal, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from console.cli.chunk_counts import total_text
+from console.cli.chunk_lines import chunk_line
 from console.cli.commands.stream import read_chunk
 from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
 from console.cli.paths import CLIP, shown_path
@@ -26,7 +26,6 @@ from console.stack.environment import without_options
 from console.stack.installed import need_stack
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
 from console.stack.running import kafka_available, running_stack
-from streamproc.contract.chunk import Chunk
 from streamproc.contract.framing import DONE
 
 _WORDS = RequestWords(detect=("pedestrian",), feature=True, fps=5.0)
@@ -94,24 +93,6 @@ def next_steps(python: Path, environ: Mapping[str, str]) -> str:
             "  framewire console",
         ]
     )
-
-
-def chunk_line(chunk: Chunk, n_columns: int = 120) -> str:
-    """Format a chunk as one line: `frame  42/120   1.7 s   3 targets  #1 bus 0.91  +2`.
-
-    Targets that do not fit into `n_columns` are counted.
-    """
-    info = chunk.stream_info
-    targets = [target for result in chunk.delta.results for target in result.targets]
-    head = f"frame {info.frame_index:>4}/{total_text(info)}  {info.elapsed_ms / 1000:5.1f} s"
-    line = f"{head}  {len(targets):>2} targets"
-    for i, target in enumerate(targets):
-        rest = len(targets) - i
-        one = f"  #{target.track_id} {target.class_name} {target.confidence:.2f}"
-        if len(line) + len(one) + (rest > 1) * len(f"  +{rest - 1}") > n_columns:
-            return f"{line}  +{rest}"
-        line += one
-    return line
 
 
 def _process(terminal: Terminal, client: Client) -> int:

@@ -1,5 +1,6 @@
 """`framewire run` and `framewire start`: submit a video."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -9,9 +10,16 @@ from typing import Any, get_args
 import click
 
 from api.contract.resources import Accepted
+from console.cli.chunk_lines import LINE_COLUMNS, LiveLines
 from console.cli.commands.options import asks_api
 from console.cli.commands.stream import read_chunk
-from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
+from console.cli.commands.tasks import (
+    failure,
+    fetch_results,
+    has_ended_well,
+    print_results,
+    wait_for_end,
+)
 from console.cli.completion import complete_classes, complete_source
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
@@ -22,8 +30,9 @@ from console.client.log_stream import Following
 from console.client.video_input import video_input
 from console.errors import ApiProblem
 from console.exit_codes import ExitCode
-from console.printable import echo
+from console.printable import echo, echo_json
 from streamproc.contract.framing import DONE
+from streamproc.contract.live_url import is_live
 from streamproc.contract.task_spec import Precision
 
 _MAX_STEPS_BYTES = 1024 * 1024  # far more than the api reads
@@ -84,6 +93,28 @@ _OPTIONS = (
     click.option(
         "--stream", type=click.IntRange(0), help="Number of the video in a file of several streams."
     ),
+    click.option(
+        "--transport",
+        type=click.Choice(("tcp", "udp")),
+        help="How to read a live source (default tcp).",
+    ),
+    click.option(
+        "--on-loss",
+        type=click.Choice(("skip", "conceal")),
+        help="What of a live source a lost packet damaged: left out (default), or decoded.",
+    ),
+    click.option(
+        "--max-lag",
+        type=click.FloatRange(0.2, 60),
+        metavar="SECONDS",
+        help="Continue a live source at its newest keyframe when this far behind (default 2).",
+    ),
+    click.option(
+        "--give-up",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="End the task when a live source was away for so long; without it, never.",
+    ),
     click.option("--model", help="Provider routing hint, echoed in the first chunk."),
     click.option(
         "--precision",
@@ -143,12 +174,16 @@ def start(terminal: Terminal, call: calls.Call[Accepted]) -> int:
 def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
     """Submit a video, follow the task to its end and print its tracks.
 
-    Ctrl-C leaves the task running. Exits with 1 if the task did not succeed.
+    Of a live source (rtsp, rtsps, camera:NAME) each frame is printed as it comes: a line, or with
+    --json its chunk.
+
+    Ctrl-C leaves the task running. Exits with 1 if the task did not succeed. A live one that was
+    cancelled did: that is its usual end.
     """
     accepted = terminal.send(call)
     terminal.note(accepted.id)
     try:
-        return follow_to_end(terminal, accepted.id)
+        return follow_to_end(terminal, accepted.id, shows_chunks=_is_live(call))
     except KeyboardInterrupt:
         terminal.note(
             f"the task is still running: `framewire wait {accepted.id}`, "
@@ -157,21 +192,34 @@ def run(terminal: Terminal, call: calls.Call[Accepted]) -> int:
         return ExitCode.INTERRUPTED
 
 
-def follow_to_end(terminal: Terminal, task_id: str) -> int:
+def follow_to_end(terminal: Terminal, task_id: str, *, shows_chunks: bool = False) -> int:
     """Show the task's progress, then its tracks or its error; return the exit code."""
+    lines = LiveLines(shutil.get_terminal_size((LINE_COLUMNS, 24)).columns)
     with terminal.client() as client:
         with chunk_progress(terminal) as progress:
             for piece in client.follow(Following(task_id)):
                 for event in piece.events:
-                    if event.data != DONE:
-                        progress.update(read_chunk(event.data))
+                    if event.data == DONE:
+                        continue
+                    chunk = read_chunk(event.data)
+                    progress.update(chunk)
+                    if shows_chunks and terminal.as_json:
+                        echo_json(event.data)
+                    elif shows_chunks:
+                        for line in lines.lines(chunk):
+                            progress.say(line)
         task = wait_for_end(client, task_id)
-        if task.status == "succeeded":
+        if has_ended_well(task):
             print_results(terminal, fetch_results(client, task_id))
             return 0
     if terminal.as_json:
         terminal.show(task)
     raise failure(task)
+
+
+def _is_live(call: calls.Call[Accepted]) -> bool:
+    """Return whether the submitted video is a live source."""
+    return is_live(call.body["input"][0].get("url", ""))
 
 
 def _read_text(path: Path) -> str:

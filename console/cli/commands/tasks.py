@@ -4,11 +4,13 @@ import itertools
 import time
 
 import click
+import msgspec
+from msgspec import UNSET
 
 from api.contract.resources import ResultResource, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task, complete_task
-from console.cli.formatting import frames, share
+from console.cli.formatting import frames, live_text, share
 from console.cli.terminal import Terminal
 from console.cli.typed_words import about
 from console.client import calls
@@ -38,13 +40,13 @@ def status(terminal: Terminal, task: str, *, with_request: bool) -> int:
 
 @click.command
 @click.argument("task", shell_complete=complete_task)
+@click.option("--partial", is_flag=True, help="Those so far, of any task.")
 @asks_api
-def results(terminal: Terminal, task: str) -> None:
-    """Show the tracks of a task that succeeded."""
-    call = calls.results(task)
-    terminal.preview(call)
+def results(terminal: Terminal, task: str, *, partial: bool) -> None:
+    """Show the tracks of a task that succeeded, or of a live one that was cancelled."""
+    terminal.preview(calls.results(task, partial=partial))
     with terminal.client() as client:
-        print_results(terminal, fetch_results(client, task))
+        print_results(terminal, fetch_results(client, task, partial=partial))
 
 
 @click.command
@@ -56,7 +58,8 @@ def results(terminal: Terminal, task: str) -> None:
 def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) -> int:
     """Wait until the tasks have ended.
 
-    Exits with 1 if one did not succeed, and with 6 if --timeout is over before all have ended.
+    Exits with 1 if one did not succeed, and with 6 if --timeout is over before all have ended. A
+    live one that was cancelled did succeed.
     """
     terminal.preview(calls.task(tasks[0]))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -67,8 +70,7 @@ def wait(terminal: Terminal, tasks: tuple[str, ...], timeout_s: float | None) ->
             terminal.show(task)
         else:
             echo(f"{task.id}  {task.status}")
-    succeeded = all(task.status == "succeeded" for task in ended)
-    return ExitCode.DONE if succeeded else ExitCode.FAILED
+    return ExitCode.DONE if all(map(has_ended_well, ended)) else ExitCode.FAILED
 
 
 def _wait_for(client: Client, task: str, deadline_s: float | None) -> TaskResource:
@@ -94,6 +96,12 @@ def wait_for_end(client: Client, task_id: str, deadline_s: float | None = None) 
     raise AssertionError  # the iterator never ends
 
 
+def has_ended_well(task: TaskResource) -> bool:
+    """Return whether the task succeeded, or is a live one that was cancelled: its usual end."""
+    is_cancelled_live = task.status == "cancelled" and task.live is not UNSET
+    return task.status == "succeeded" or is_cancelled_live
+
+
 def failure(task: TaskResource) -> TaskFailedError:
     """Return the error for a task that ended without success."""
     reason = f": {task.error.message} ({task.error.code})" if task.error else ""
@@ -101,12 +109,22 @@ def failure(task: TaskResource) -> TaskFailedError:
     return TaskFailedError(f"{task.id} {task.status}{reason}", code)
 
 
-def fetch_results(client: Client, task_id: str) -> ResultResource:
-    """Return the results; retry for up to 60 s while the index lags behind (503)."""
+def fetch_results(client: Client, task_id: str, *, partial: bool = False) -> ResultResource:
+    """Return the results, all pages; retry for up to 60 s while the index lags behind (503)."""
+    found = _fetch_page(client, calls.results(task_id, partial=partial))
+    tracks = list(found.tracks)
+    while isinstance(found.next_cursor, str):
+        cursor = found.next_cursor
+        found = _fetch_page(client, calls.results(task_id, partial=partial, cursor=cursor))
+        tracks += found.tracks
+    return msgspec.structs.replace(found, tracks=tracks)
+
+
+def _fetch_page(client: Client, call: calls.Call[ResultResource]) -> ResultResource:
     deadline_s = time.monotonic() + _INDEX_PATIENCE_S
     while True:
         try:
-            return client.send(calls.results(task_id))
+            return client.send(call)
         except ApiProblem as exc:
             if exc.status != 503 or time.monotonic() >= deadline_s:
                 raise
@@ -120,7 +138,9 @@ def print_results(terminal: Terminal, found: ResultResource) -> None:
         return
     has_text = any(track.text for track in found.tracks)
     has_feature = any(track.feature_digest for track in found.tracks)
+    has_times = any(track.first_seen_at for track in found.tracks)
     headers = ["TRACK", "CLASS", "FIRST", "LAST", "FRAMES", "CONFIDENCE", "DWELL S"]
+    headers += ["FIRST SEEN", "LAST SEEN"] if has_times else []
     headers += ["TEXT", "SUPPORT"] if has_text else []
     headers += ["FEATURE"] if has_feature else []
     rows: list[list[object]] = []
@@ -134,14 +154,16 @@ def print_results(terminal: Terminal, found: ResultResource) -> None:
             track.best_confidence,
             None if track.dwell_s is None else round(track.dwell_s, 2),
         ]
+        row += [track.first_seen_at, track.last_seen_at] if has_times else []
         row += [track.text, share(track.text_support)] if has_text else []
         row += [track.feature_digest] if has_feature else []
         rows.append(row)
     terminal.table(headers, rows)
     usage = found.usage
+    so_far = " so far" if found.partial is True else ""
     terminal.note(
         f"{len(found.tracks)} tracks in {usage.processed_frames} frames, "
-        f"{usage.processing_time_ms / 1000:.1f} s"
+        f"{usage.processing_time_ms / 1000:.1f} s{so_far}"
     )
 
 
@@ -156,6 +178,7 @@ def print_task(terminal: Terminal, task: TaskResource) -> None:
         "model": task.model,
         "provider": task.provider,
         "frames": frames(task),
+        "live": live_text(task),
         "error": f"{task.error.code}: {task.error.message}" if task.error else None,
     }
     for name, value in fields.items():

@@ -169,8 +169,9 @@ class SubmitScreen(Dialog[str | None]):
             text("most"),
             text("hint"),
             tuple(editor.values for editor in self.query(StepEditor)),
-            self._values.stream,
-            self._values.precision,
+            stream=self._values.stream,
+            live=self._values.live,
+            precision=self._values.precision,
         )
 
     @on(Field.Edited)

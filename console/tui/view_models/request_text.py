@@ -29,6 +29,13 @@ class _Range(_Part, frozen=True):
     unit: Literal["seconds", "frames"] = "seconds"
 
 
+class _Live(_Part, frozen=True):
+    transport: Literal["tcp", "udp"] | None = None
+    on_loss: Literal["skip", "conceal"] | None = None
+    max_lag_s: float | None = None
+    give_up_s: float | None = None
+
+
 class _Video(_Part, frozen=True):
     type: Literal["video_url", "video_base64"] = "video_url"
     url: str = ""
@@ -37,6 +44,7 @@ class _Video(_Part, frozen=True):
     range: _Range | None = None
     max_frames: int | None = None
     stream: int | None = None
+    live: _Live | None = None
 
 
 class _When(_Part, frozen=True):

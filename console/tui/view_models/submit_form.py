@@ -36,7 +36,7 @@ class StepValues(msgspec.Struct, frozen=True):
 class FormValues(msgspec.Struct, frozen=True):
     """Typed values of the whole form.
 
-    `stream` and `precision` have no field; they are copied from a request.
+    `stream`, `live` and `precision` have no field; they are copied from a request.
     """
 
     source: str = ""
@@ -49,6 +49,7 @@ class FormValues(msgspec.Struct, frozen=True):
     hint: str = ""
     steps: tuple[StepValues, ...] = ()
     stream: int | None = None
+    live: Mapping[str, Any] | None = None
     precision: str | None = None
 
 
@@ -88,6 +89,8 @@ def build_body(
         item["max_frames"] = _number(values.max_frames, MAX_FRAMES, errors)
     if values.stream is not None:
         item["stream"] = values.stream
+    if values.live is not None:
+        item["live"] = dict(values.live)
     body: dict[str, Any] = {
         "input": [item],
         "steps": [_step(i, step, models, errors) for i, step in enumerate(values.steps)],
@@ -117,6 +120,7 @@ def read_body(body: Mapping[str, Any]) -> FormValues:
         hint=body.get("model") or "",
         steps=tuple(_read_step(step) for step in body.get("steps") or ()),
         stream=item.get("stream"),
+        live=item.get("live"),
         precision=body.get("precision"),
     )
 

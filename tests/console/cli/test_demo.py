@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.commands.demo import chunk_line, next_steps
+from console.cli.chunk_lines import chunk_line
+from console.cli.commands.demo import next_steps
 from console.cli.paths import CLIP, shown_path
 from streamproc.contract.chunk import Chunk, decode_chunk
 from tests.console.tui.recorded_api import Script

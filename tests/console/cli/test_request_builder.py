@@ -40,6 +40,17 @@ def test_the_reference_request_in_words() -> None:
     }
 
 
+def test_a_live_source_has_its_options() -> None:
+    asked = request(transport="udp", on_loss="conceal", max_lag=0.5, give_up=600.0)["input"][0]
+    assert asked["live"] == {
+        "transport": "udp",
+        "on_loss": "conceal",
+        "max_lag_s": 0.5,
+        "give_up_s": 600,
+    }
+    assert video_input("camera:gate", ()) == {"type": "video_url", "url": "camera:gate"}
+
+
 def test_nothing_asked_is_detect_all() -> None:
     assert request() == {"input": [VIDEO], "steps": [{"model": "detect"}]}
     assert request(detect=("all",)) == request()

@@ -100,9 +100,10 @@ class LogBuilder:
         )
         return self._append(record)
 
-    def notice(self, code: str = "source_timeout") -> ChunkRecord:
-        """Write that a live source is lost."""
-        chunk = _with(self._chunk((), first=self.end == 0), {"source": Notice("lost", code, 3)})
+    def notice(self, code: str = "source_timeout", **info: Any) -> ChunkRecord:
+        """Write that a live source is lost; `info` are further fields of its `StreamInfo`."""
+        info["source"] = Notice("lost", code, 3)
+        chunk = _with(self._chunk((), first=self.end == 0), info)
         value = self.frame_event(encode_chunk(chunk), self.end)
         return self._append(self._record("chunk", value, frame=self.frame, time_ms=0))
 
