@@ -8,16 +8,11 @@ Every host, also that of a redirect, is resolved and checked, and the connection
 address. Errors name the host and nothing else of the URL.
 """
 
-import contextlib
-import select
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
-
-import msgspec
 
 from streamproc.source.errors import (
     SourceForbiddenError,
@@ -26,11 +21,10 @@ from streamproc.source.errors import (
     SourceTimeoutError,
     SourceUnreachableError,
 )
-from streamproc.source.fetch import connection
-from streamproc.source.fetch.address_guard import checked_addresses
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.byte_rate import ByteRate
+from streamproc.source.live.link import Link, dial
 from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
 from streamproc.source.live.rtp.packet import Bye, is_rtcp, parse_rtcp
 from streamproc.source.live.rtsp.client import Client
@@ -52,10 +46,7 @@ from streamproc.source.live.udp_ports import UdpPorts
 STALL_S: Final = 5.0
 """A camera that sends no picture for this long is lost."""
 OPEN_TIMEOUT_S: Final = 20.0
-_READ_BYTES: Final = 256 * 1024
-_TICK_S: Final = 0.05
 _MAX_EARLY_BYTES: Final = 16 << 20
-_GOODBYE_S: Final = 0.2
 
 
 class Session:
@@ -77,8 +68,7 @@ class Session:
         """The newest sender report."""
         self.n_bytes = 0
         """Bytes of RTP."""
-        self._socket = connected
-        self._interrupt = interrupt
+        self._link = Link(url.host, connected, interrupt, stall_s)
         self._stall_s = stall_s
         self._udp = UdpPorts(connected) if is_udp else None
         ports = None if self._udp is None else self._udp.own
@@ -145,11 +135,8 @@ class Session:
 
     def close(self) -> None:
         """End the session and close the sockets; idempotent."""
-        with contextlib.suppress(OSError):
-            self._client.close(time.monotonic())
-            self._socket.settimeout(_GOODBYE_S)
-            self._socket.sendall(self._client.output())
-        self._socket.close()
+        self._client.close(time.monotonic())
+        self._link.close(self._client.output())
         if self._udp is not None:
             self._udp.close()
 
@@ -157,15 +144,15 @@ class Session:
         """Send what is due, wait a moment, and yield what came."""
         self._client.tick(time.monotonic())
         self._report(time.monotonic())
-        self._flush()
+        self._link.send(self._client.output())
         for is_rtcp_port, data in self._datagrams():
             self._rate.count(len(data), time.monotonic())
             yield RtcpReceived(data) if is_rtcp_port else RtpReceived(data)
-        data = self._read()
+        data = self._link.read(() if self._udp is None else self._udp.sockets)
         self._rate.count(len(data), time.monotonic())
         if data:
             yield from self._client.receive(data, time.monotonic())
-            self._flush()
+            self._link.send(self._client.output())
 
     def _units(self, event: Event) -> Iterator[AccessUnit]:
         now_s = time.monotonic()
@@ -208,50 +195,6 @@ class Session:
         elif data is not None:
             self._client.send_rtcp(data)
 
-    def _flush(self) -> None:
-        data = self._client.output()
-        if not data:
-            return
-        try:
-            self._socket.settimeout(self._stall_s)
-            with self._interrupt.wakes(lambda: connection.hang_up(self._socket)):
-                self._socket.sendall(data)
-        except TimeoutError as exc:
-            self._interrupt.raise_if_set()
-            raise SourceTimeoutError(f"{self.url.host} takes nothing any more") from exc
-        except OSError as exc:
-            self._interrupt.raise_if_set()
-            raise SourceUnreachableError(f"{self.url.host} broke the connection") from exc
-
-    def _read(self) -> bytes:
-        """Return what the connection has, after a short wait; nothing if it is silent."""
-        try:
-            self._socket.settimeout(_TICK_S)
-            with self._interrupt.wakes(lambda: connection.hang_up(self._socket)):
-                if not self._is_ready():
-                    return b""
-                data = self._socket.recv(_READ_BYTES)
-        except (TimeoutError, ssl.SSLWantReadError):
-            data = None
-        except (OSError, ValueError) as exc:
-            self._interrupt.raise_if_set()
-            raise SourceUnreachableError(f"{self.url.host} broke the connection") from exc
-        self._interrupt.raise_if_set()
-        if data == b"":
-            raise SourceUnreachableError(f"{self.url.host} closed the connection")
-        return data or b""
-
-    def _is_ready(self) -> bool:
-        """Wait until the connection has bytes, for `_TICK_S` at most; with UDP, for datagrams."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            return True
-        waiting = select.poll()
-        waiting.register(self._socket, select.POLLIN)
-        for one in () if self._udp is None else self._udp.sockets:
-            waiting.register(one, select.POLLIN)
-        ready = waiting.poll(_TICK_S * 1000)
-        return self._socket.fileno() in {number for number, _ in ready}
-
     def _datagrams(self) -> Iterator[tuple[bool, bytes]]:
         if self._udp is not None and self._depacketizer is not None:
             yield from self._udp.receive()
@@ -268,7 +211,14 @@ def open_session(
 ) -> Session:
     """Connect, follow redirects, and play. Raises a `SourceError`; the interrupt ends it."""
     for _ in range(policy.max_redirects + 1):
-        connected = _dial(url, policy, interrupt)
+        connected = dial(
+            url.host,
+            url.port,
+            policy,
+            interrupt,
+            is_tls=url.is_tls,
+            usual_ports=[*PORTS.values()],
+        )
         try:
             session = Session(
                 url, credentials, connected, interrupt, is_udp=is_udp, stall_s=stall_s
@@ -289,30 +239,3 @@ def open_session(
         except ValueError as exc:
             raise SourceForbiddenError(f"{url.host} redirects to an invalid URL") from exc
     raise SourceRedirectError(f"more than {policy.max_redirects} redirects")
-
-
-def _dial(url: RtspUrl, policy: FetchPolicy, interrupt: Interrupt) -> socket.socket:
-    """Connect to a checked address; the default ports of RTSP are allowed besides the policy's."""
-    policy = msgspec.structs.replace(
-        policy, allowed_ports=policy.allowed_ports | set(PORTS.values())
-    )
-    addresses = checked_addresses(
-        url.host, url.port, policy, timeout_s=policy.connect_timeout_s, interrupt=interrupt
-    )
-    try:
-        connected = connection.dial(
-            url.host,
-            addresses,
-            url.port,
-            policy.connect_timeout_s,
-            interrupt,
-            is_tls=url.is_tls,
-            ca_file=policy.ca_file,
-        )
-    except SourceUnreachableError as exc:
-        if isinstance(exc.__cause__, ssl.SSLCertVerificationError):
-            why = f"{url.host} has a TLS certificate that is not trusted"
-            raise SourceUnreachableError(why) from exc.__cause__
-        raise
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connected
