@@ -18,14 +18,9 @@ import structlog
 
 from models.errors import ModelError
 from streamproc.contract.records import TrackVector
-from streamproc.errors import (
-    StreamprocError,
-    TaskFailedError,
-    UnforeseenError,
-    UploadsUnavailableError,
-)
 from streamproc.providers.engine import EndOfStream, FrameResult
-from streamproc.source.errors import SourceError, StoreAwayError
+from streamproc.providers.failures import task_failure
+from streamproc.source.errors import SourceError
 from streamproc.source.frame_source import Frame, FrameSource
 from streamproc.source.types import FrameCounts, ResumePoint
 from streamproc.stages.perception import Perception, Plan, View, perceive
@@ -116,7 +111,7 @@ class LocalEngine:
         try:
             self._source = open_source(self._last)
         except SourceError as exc:
-            raise _failure(exc) from exc
+            raise task_failure(exc) from exc
         info = self._source.info
         self._validators_differ = restored is not None and restored.validators_differ
         is_same = is_staged or (pin != info.fingerprint and self._has_the_bytes_of(restored))
@@ -147,11 +142,11 @@ class LocalEngine:
         if isinstance(item, EndOfStream):
             return item
         if isinstance(item, BaseException):
-            raise _failure(item) from item
+            raise task_failure(item) from item
         try:
             seen = item.perception.result()
         except (ModelError, SourceError, CancelledError) as exc:
-            raise _failure(exc) from exc
+            raise task_failure(exc) from exc
         return self._tracked(item, seen)
 
     def state(self) -> bytes:
@@ -278,15 +273,3 @@ def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
         return perceive(view, plan)
     finally:
         frame.release()
-
-
-def _failure(exc: BaseException) -> StreamprocError:
-    if isinstance(exc, TaskFailedError):
-        return exc
-    if isinstance(exc, StoreAwayError):
-        return UploadsUnavailableError(str(exc))
-    if isinstance(exc, SourceError):
-        return TaskFailedError(exc.code, str(exc))
-    if isinstance(exc, ModelError):
-        return TaskFailedError("model_failed", "a model could not be run on a frame")
-    return UnforeseenError(exc)

@@ -35,15 +35,23 @@ class LoggedFrame:
 
 
 def replayed(
-    parameters: TrackParameters, state: TrackerState | None, frames: Iterable[LoggedFrame]
+    parameters: TrackParameters,
+    state: TrackerState | None,
+    frames: Iterable[LoggedFrame],
+    image_size: tuple[int, int] | None = None,
 ) -> TrackerState:
     """Return the state after `frames`; those that `state` already contains change nothing.
+
+    `image_size`: of the frame before them, None if there was none.
 
     The result is the state that wrote the log, but for what a log does not tell: tentative tracks,
     features, and the fractions of a pixel.
     """
     following = _Follower(parameters, state)
     for frame in frames:
+        if image_size is not None and frame.image_size != image_size:
+            following.resize(image_size, frame.image_size)
+        image_size = frame.image_size
         following.follow(frame)
     return following.state()
 

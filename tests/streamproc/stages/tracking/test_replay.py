@@ -1,6 +1,7 @@
 """A tracker that follows a log goes on like the one that wrote it, and gives no id twice."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,16 @@ def test_an_id_that_only_the_log_knows_is_not_given_again() -> None:
     reader = Tracker(PARAMETERS, found)
     far = [(650.0, 500.0, 40.0, 100.0)]
     assert Frame(100.2, far).shown_to(reader, 3).tolist() == [4]
+
+
+def test_a_replay_follows_another_size() -> None:
+    person = [(100.0, 200.0, 40.0, 100.0)]
+    writer = Tracker(PARAMETERS)
+    log = [logged(writer, Frame(index / 5, person), index) for index in range(5)]
+    twice = (2 * IMAGE_SIZE[0], 2 * IMAGE_SIZE[1])
+    larger = replace(log[-1], frame_index=5, boxes_px=2 * log[-1].boxes_px, image_size=twice)
+    found = replayed(PARAMETERS, writer.state(), [larger], IMAGE_SIZE)
+    assert table(found).kinematics[0, 0].tolist() == pytest.approx([200, 400, 80, 200], abs=3)
 
 
 @pytest.mark.parametrize(("size", "ids"), [((1536, 1152), [1]), ((768, 768), [2])])

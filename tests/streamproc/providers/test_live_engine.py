@@ -1,0 +1,369 @@
+"""Cameras perceived and tracked: what results say, what overload leaves out, how a task goes on."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec import UNSET
+
+from models.sizes import InputFit, SourceShape
+from models.types import Detections, Image
+from streamproc.allowed_hosts import PrivateHosts
+from streamproc.contract.chunk import CHUNK_OBJECT, Chunk, Delta, Result, StreamInfo
+from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
+from streamproc.errors import TaskFailedError
+from streamproc.providers.engine import EndOfStream, FrameResult, SourceNotice
+from streamproc.providers.live import LiveEngine
+from streamproc.providers.live_state import continued, decode_state
+from streamproc.providers.newest_first import IN_PERCEPTION
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live import reconnect, source_watch
+from streamproc.source.live.rtsp.url import parse
+from streamproc.source.live.session import open_session
+from streamproc.source.types import FrameOutputs
+from streamproc.stages.perception import DetectStep, Plan
+from streamproc.stages.tracking.parameters import TrackParameters
+from tests.live.camera import Camera, camera
+from tests.live.clip import clip, read_number
+
+SHORT = clip(fps=50, gop=10)
+LOCAL = FetchPolicy(allowed_private_hosts=PrivateHosts("127.0.0.1"))
+PATIENT = LiveOptions(max_lag_s=20.0)
+TRACKING = TrackParameters()
+EVERY = Sampling("interval", 1)
+WHOLE = FrameRange()
+pytestmark = pytest.mark.usefixtures("processes")
+
+
+class Eye:
+    """A detector that sees two objects in every picture, and waits in it while it is told to."""
+
+    fit = InputFit(96, 56)
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.numbers: list[int] = []
+
+    def detect(
+        self,
+        image_bgr: Image,
+        parameters: Mapping[str, Any],
+        source: SourceShape | None = None,
+        *,
+        is_fitted: bool = False,
+        full: Image | None = None,
+    ) -> Detections:
+        self.numbers.append(read_number(image_bgr))
+        assert self.open.wait(60)
+        width = image_bgr.shape[1]
+        boxes = np.array([[10, 20, 40, 90], [width - 60, 20, width - 30, 90]], np.float32)
+        return Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 0], np.int32))
+
+
+@pytest.fixture
+def eye() -> Eye:
+    return Eye()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+Starts = Callable[..., LiveEngine]
+
+
+@pytest.fixture
+def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
+    def start(
+        one: Camera,
+        *,
+        login: str = "",
+        options: LiveOptions = PATIENT,
+        sampling: Sampling = EVERY,
+        frames: FrameRange = WHOLE,
+        max_frames: int | None = None,
+        state: bytes | None = None,
+    ) -> LiveEngine:
+        url, credentials = parse(one.url(login))
+        interrupt = Interrupt()
+        step = DetectStep(eye, {}, np.array([0], np.int32))
+        return LiveEngine(
+            partial(open_session, url, credentials, LOCAL, interrupt),
+            Plan((step,), ("person",), 0.5),
+            pool,
+            interrupt,
+            policy=LOCAL,
+            outputs=FrameOutputs(full=True),
+            options=options,
+            sampling=sampling,
+            frames=frames,
+            max_frames=max_frames,
+            tracking=TRACKING,
+            include_vector=False,
+            state=state,
+            pin="p",
+        )
+
+    return start
+
+
+def item(engine: LiveEngine, timeout_s: float = 30.0) -> FrameResult | SourceNotice | EndOfStream:
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        found = engine.next(0.25)
+        if found is not None:
+            return found
+    raise AssertionError("nothing came")
+
+
+def result(engine: LiveEngine) -> FrameResult:
+    while not isinstance(found := item(engine), FrameResult):
+        assert isinstance(found, SourceNotice)
+    return found
+
+
+def results(engine: LiveEngine, n: int) -> list[FrameResult]:
+    return [result(engine) for _ in range(n)]
+
+
+def dropped(one: FrameResult) -> dict[str, int]:
+    assert one.live is not None
+    return one.live.dropped
+
+
+def check(found: list[FrameResult]) -> None:
+    """Indexes and times rise, and every picture is counted once."""
+    assert all(a.frame_index < b.frame_index for a, b in pairwise(found))
+    assert all((a.time_s or 0) < (b.time_s or 0) for a, b in pairwise(found))
+    for one in found:
+        reasons = dropped(one)
+        assert one.counts.dropped == sum(reasons.values())
+        assert one.counts.failed == reasons.get("undecodable", 0)
+
+
+def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:
+    with camera(SHORT) as one, closing(starts(one, sampling=Sampling("interval", 5))) as engine:
+        found = results(engine, 6)
+        state = engine.source_state("t")
+    check(found)
+    assert {b.frame_index - a.frame_index for a, b in pairwise(found)} == {5}
+    assert [b - a for a, b in pairwise(eye.numbers[:6])] == [5] * 5
+    first, last = found[0], found[-1]
+    assert first.time_s == 0.0
+    assert last.time_s == pytest.approx(0.5, abs=0.4)
+    assert last.total_frames is None
+    assert dropped(last).get("sampling", 0) >= 20
+    assert [target.track_id for target in last.targets] == [1, 2]
+    mark = last.live
+    assert mark is not None
+    assert (mark.size, mark.gap, mark.is_source_clock) == ((192, 112), None, True)
+    assert abs(mark.captured_wall_s - mark.arrival_wall_s) < 5
+    assert abs(time.time() - mark.arrival_wall_s) < 10
+    assert 5 < last.fps <= 60
+    assert (state.task, state.state, state.code, state.reconnects) == ("t", "live", None, 0)
+    assert state.keyframe_interval_s == pytest.approx(0.2, abs=0.1)
+    assert state.last_frame_ms is not None
+    assert abs(state.last_frame_ms / 1000 - time.time()) < 10
+
+
+def test_overload_leaves_out_all_but_the_newest(starts: Starts, eye: Eye) -> None:
+    eye.open.clear()
+    with camera(SHORT) as one, closing(starts(one)) as engine:
+        one.wait(lambda: len(eye.numbers) == IN_PERCEPTION)
+        enough = one.n_sent + 60
+        one.wait(lambda: one.n_sent >= enough)
+        assert len(eye.numbers) == IN_PERCEPTION
+        assert engine.next(0.0) is None
+        eye.open.set()
+        before, second, newest = results(engine, 3)
+        assert second.frame_index == before.frame_index + 1
+        assert newest.frame_index > before.frame_index + 40
+        assert dropped(newest)["overload"] >= 40
+        assert dropped(newest)["overload"] <= newest.frame_index - second.frame_index
+        check([before, second, newest, *results(engine, 5)])
+
+
+def test_what_the_session_leaves_lying_is_dropped(starts: Starts) -> None:
+    options = LiveOptions(max_lag_s=0.3)
+    with camera(SHORT) as one, closing(starts(one, options=options)) as engine:
+        result(engine)
+        enough = one.n_sent + 50
+        one.wait(lambda: one.n_sent >= enough)
+        found = result(engine)
+        assert found.live is not None
+        assert time.time() - found.live.arrival_wall_s < 1.0
+        assert dropped(found)["late"] >= IN_PERCEPTION
+
+
+def test_a_loss_is_told_and_its_end_has_a_gap_and_the_same_ids(
+    starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_watch, "NOTICE_AFTER_S", 0.3)
+    with camera(SHORT) as one, closing(starts(one)) as engine:
+        before = results(engine, 5)
+        one.kill()
+        while isinstance(found := item(engine), FrameResult):
+            before.append(found)
+        assert isinstance(found, SourceNotice)
+        assert (found.state, found.code) == ("lost", "source_unreachable")
+        assert found.n_attempts >= 1
+        assert found.away_s >= 0.3
+        assert engine.source_state("t").state == "lost"
+        one.revive()
+        after = result(engine)
+        assert after.live is not None
+        assert after.live.gap is not None
+        assert after.live.gap.reason == "source_lost"
+        assert after.live.gap.seconds == pytest.approx(
+            (after.time_s or 0) - (before[-1].time_s or 0), abs=0.05
+        )
+        assert [target.track_id for target in after.targets] == [1, 2]
+        check([*before, after])
+        assert engine.source_state("t").reconnects == 1
+
+
+def test_a_task_goes_on_from_its_state(starts: Starts) -> None:
+    with camera(SHORT) as one:
+        with closing(starts(one, sampling=Sampling("interval", 3))) as engine:
+            before = results(engine, 5)
+            state = engine.state()
+        with closing(starts(one, sampling=Sampling("interval", 3), state=state)) as engine:
+            assert engine.state() == state
+            after = results(engine, 5)
+            assert engine.state() != state
+    check([*before, *after])
+    assert after[0].frame_index <= before[-1].frame_index + 20
+    assert {(one.frame_index - before[0].frame_index) % 3 for one in after} == {0}
+    assert (after[0].time_s or 0) > (before[-1].time_s or 0) + 0.01
+    assert [target.track_id for target in after[-1].targets] == [1, 2]
+
+
+def test_a_camera_that_is_away_when_another_worker_goes_on_is_waited_for(
+    starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnect, "START_PATIENCE_S", 0.2)
+    monkeypatch.setattr(source_watch, "NOTICE_AFTER_S", 0.5)
+    with camera(SHORT) as one:
+        with closing(starts(one)) as engine:
+            before = results(engine, 2)
+            state = engine.state()
+        one.kill()
+        with closing(starts(one, state=state)) as engine:
+            assert isinstance(item(engine), SourceNotice)
+            one.revive()
+            check([*before, result(engine)])
+
+
+def test_a_size_of_the_same_shape_keeps_the_ids_and_another_does_not(starts: Starts) -> None:
+    with camera(SHORT) as one, closing(starts(one)) as engine:
+        results(engine, 5)
+        for size, ids in (((384, 224), 1), ((320, 320), 3)):
+            one.clip = clip(size=size, fps=50, gop=10)
+            while (found := result(engine)).live is None or found.live.size != size:
+                pass
+            assert found.live.gap is not None
+            assert found.live.gap.reason == "discontinuity"
+            if ids == 3:
+                assert min(target.track_id for target in found.targets) >= 3
+
+
+def test_the_end_of_a_range_and_the_number_of_frames_end_it(starts: Starts) -> None:
+    with camera(SHORT) as one:
+        with closing(starts(one, max_frames=4)) as engine:
+            results(engine, 4)
+            end = item(engine)
+            assert isinstance(end, EndOfStream)
+            assert end.reason == "max_frames"
+            assert end.counts.decoded >= 4
+        with closing(starts(one, frames=FrameRange(0.1, 0.3))) as engine:
+            found = []
+            while isinstance(one_more := item(engine), FrameResult):
+                found.append(one_more)
+            assert isinstance(one_more, EndOfStream)
+            assert one_more.reason == "stop"
+            assert all(0.1 <= (each.time_s or 0) < 0.3 for each in found)
+            assert found
+        soon = LiveOptions(max_lag_s=1.0)
+        with closing(starts(one, frames=FrameRange(0.0, 1.0), options=soon)) as engine:
+            result(engine)
+            one.kill()
+            while isinstance(last := item(engine), FrameResult | SourceNotice):
+                pass
+            assert last.reason == "stop"
+
+
+def test_a_refused_login_fails_the_task(starts: Starts) -> None:
+    with camera(SHORT, login=("u", "p")) as one, closing(starts(one, login="u:x")) as engine:
+        with pytest.raises(TaskFailedError) as caught:
+            item(engine)
+        assert caught.value.code == "source_unauthorized"
+        assert one.n_tries == 1
+
+
+@pytest.mark.parametrize("state", ["connecting", "live", "lost", "busy"])
+def test_next_never_waits_long_and_closing_ends_it(starts: Starts, eye: Eye, state: str) -> None:
+    with camera(SHORT) as one:
+        if state == "connecting":
+            one.mute()
+        engine = starts(one)
+        if state != "connecting":
+            results(engine, 2)
+        if state == "lost":
+            one.kill()
+        if state == "busy":
+            eye.open.clear()
+        for _ in range(5):
+            started_s = time.monotonic()
+            engine.next(10.0)
+            assert time.monotonic() - started_s < 2.0
+        started_s = time.monotonic()
+        engine.close()
+        engine.close()
+        assert time.monotonic() - started_s < 5.0
+        eye.open.set()
+
+
+def as_chunk(one: FrameResult, *, is_first: bool) -> Chunk:
+    assert one.live is not None
+    moment = np.datetime64(round(one.live.captured_wall_s * 1000), "ms")
+    info = StreamInfo(
+        one.frame_index, None, one.counts.decoded, one.counts.dropped, one.fps, 1,
+        time_s=one.time_s or 0.0, captured_at=f"{moment}Z",
+        size=one.live.size if is_first else UNSET,
+    )  # fmt: skip
+    return Chunk("c", CHUNK_OBJECT, info, Delta((Result(0, one.targets),)), None)
+
+
+@pytest.mark.parametrize("n_saved", [0, 3])
+def test_a_task_goes_on_from_a_state_and_its_log(starts: Starts, n_saved: int) -> None:
+    with camera(SHORT) as one, closing(starts(one, sampling=Sampling("interval", 3))) as engine:
+        found = results(engine, n_saved)
+        state = engine.state() if n_saved else None
+        found += results(engine, 6)
+        expected = decode_state(engine.state())
+    chunks = [as_chunk(each, is_first=place == 0) for place, each in enumerate(found)]
+    last = continued(state, chunks, TRACKING, ("person",))
+    assert last is not None
+    got = decode_state(last)
+    assert got.totals.index == expected.totals.index
+    assert got.totals.counts.dropped == expected.totals.counts.dropped
+    assert (got.processed, got.size) == (expected.processed, (192, 112))
+    assert got.time_s == pytest.approx(expected.time_s)
+    assert got.first_wall_s is not None
+    assert expected.first_wall_s is not None
+    assert got.first_wall_s == pytest.approx(expected.first_wall_s, abs=5.0)
+    assert got.tracker.next_id == expected.tracker.next_id == 3
+    assert got.range_index == expected.range_index
+    assert continued(last, chunks, TRACKING, ("person",)) == last
+    assert continued(None, [], TRACKING, ("person",)) is None
