@@ -6,7 +6,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.contract.resources import PartResource
-from api.kafka.consumer_lag import ConsumerLag
+from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract.chunk import DropReason
 from streamproc.contract.records import LIVE_STATES, WorkerBeat
 

@@ -16,7 +16,7 @@ from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
 from api.http.body_limits import Bodies
 from api.kafka.consumer_health import role_parts
-from api.kafka.consumer_lag import ConsumerLag, Lag
+from api.kafka.consumer_lag import Lag
 from api.kafka.global_table import GlobalTable, GlobalTableReader
 from api.kafka.key_use import KeyUses
 from api.kafka.producer import Publisher
@@ -39,6 +39,7 @@ from api.tasks.source_secrets import SourceSecrets
 from api.tasks.submission import RecentTasks, Submissions, now_ms
 from api.tasks.text_vectors import TextVectors
 from models.registry import Registry
+from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
 from streamproc.contract.records import WorkerBeat

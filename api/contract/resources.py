@@ -607,13 +607,32 @@ class FailureGroups(msgspec.Struct, frozen=True):
     data: list[FailureGroup]
 
 
+class LagSampleResource(msgspec.Struct, frozen=True):
+    """The largest lag in one step of time from `at` on, of all partitions together."""
+
+    at: str
+    lag: int
+
+
+class LagHistoryResource(msgspec.Struct, frozen=True):
+    """A consumer group's lag in a topic, oldest first; steps without a sample are left out."""
+
+    group: str
+    topic: str
+    samples: list[LagSampleResource]
+
+
 class SystemHistory(msgspec.Struct, frozen=True):
-    """History of the workers in `[from, to)`, in steps of `step_s` seconds."""
+    """History of the workers and of consumer lag in `[from, to)`, in steps of `step_s` seconds.
+
+    `lag` is empty if one worker alone was asked for.
+    """
 
     from_: str = msgspec.field(name="from")
     to: str
     step_s: int
     workers: list[WorkerHistoryResource]
+    lag: list[LagHistoryResource] = []
 
 
 class LagResource(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ from api.contract.resources import (
     FailureGroup,
     FailureGroups,
     HealthResource,
+    LagHistoryResource,
+    LagSampleResource,
     SandboxResource,
     SystemHistory,
     SystemResource,
@@ -20,13 +22,15 @@ from api.contract.resources import (
 from api.contract.version import VERSION
 from api.errors import InvalidRequestError
 from api.kafka.consumer_health import consumer_resource, letter_resources
+from api.kafka.consumer_lag import lag_resource
 from api.kafka.global_table import WORKER_ALIVE_MS
 from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import ThePrincipal, TheProject, TheServices
 from api.routes.listing import From, To
 from api.routes.openapi import PUBLIC, problems
+from api.store.clickhouse import Rows, RowsUnavailableError
 from api.store.failure_queries import list_failures
-from api.store.worker_history_queries import WorkerPoint, list_worker_points
+from api.store.history_queries import WorkerPoint, list_lag_points, list_worker_points
 from api.tasks.submission import now_ms
 from api.timestamps import parse_time_ms
 from streamproc.contract.records import WorkerBeat
@@ -45,7 +49,7 @@ MAX_HISTORY_POINTS = 20_000
 @get(paths.SYSTEM, operation_id="getSystem", responses=problems())
 async def get_system(services: TheServices, principal: ThePrincipal) -> SystemResource:
     """Return workers, devices, consumer lag, the state of every part, and the caller's project."""
-    lag = [place.resource() for place in await services.consumer_lag()]
+    lag = [lag_resource(place) for place in await services.consumer_lag()]
     now = now_ms()
     workers = [_worker(beat, now) for beat in services.directory.workers(now)]
     return SystemResource(
@@ -76,7 +80,8 @@ async def get_system_history(
 ) -> SystemHistory:
     """Return each worker's CPU, memory, tasks at work and rate over the last hour, or `from`-`to`.
 
-    A step of time has at least one heartbeat's sample (10 s). Samples are kept for seven days.
+    And each group's consumer lag, unless one worker alone is asked for. A step of time has at least
+    one sample (10 s). Samples are kept for seven days.
     """
     to_s = (now_ms() if until is None else parse_time_ms(until, "to")) // 1000
     from_s = to_s - HOUR_S if since is None else parse_time_ms(since, "from") // 1000
@@ -96,7 +101,8 @@ async def get_system_history(
     for point in found:
         by_worker.setdefault(point.worker, []).append(_sample(point))
     workers = [WorkerHistoryResource(name, samples) for name, samples in by_worker.items()]
-    return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), step_s, workers)
+    lag = await _lag_history(services.rows, from_s, to_s, step_s) if worker is None else []
+    return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), step_s, workers, lag)
 
 
 @get(paths.SYSTEM_FAILURES, operation_id="listFailures", responses=problems(400, 403, 422, 503))
@@ -143,6 +149,20 @@ async def metrics(services: TheServices) -> Response[bytes]:
     services.metrics.set_workers(services.living_workers())
     services.metrics.set_letters(services.directory.n_letters())
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
+
+
+async def _lag_history(rows: Rows, from_s: int, to_s: int, step_s: int) -> list[LagHistoryResource]:
+    try:
+        found = await list_lag_points(
+            rows, from_s=from_s, to_s=to_s, step_s=step_s, limit=MAX_HISTORY_POINTS
+        )
+    except RowsUnavailableError:
+        return []  # the workers' rows were read: an index of an older version made no such table
+    by_group: dict[tuple[str, str], list[LagSampleResource]] = {}
+    for point in found:
+        sample = LagSampleResource(rfc3339(point.at_s * 1000), point.lag)
+        by_group.setdefault((point.group, point.topic), []).append(sample)
+    return [LagHistoryResource(*place, samples) for place, samples in by_group.items()]
 
 
 def _sample(point: WorkerPoint) -> WorkerSampleResource:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from streamproc.contract import audit, worker_history
+from streamproc.contract import audit, lag_history, worker_history
 
 TASKS = "tasks"
 TRACKS = "tracks"
@@ -370,7 +370,10 @@ FROM {TASKS} FINAL
 GROUP BY project, day""",
 )
 
-DDL = (*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS, *audit.DDL, *worker_history.DDL)
+DDL = (
+    *(*_CREATE_TABLES, *_ADD_COLUMNS, *_CREATE_VIEWS),
+    *(*audit.DDL, *worker_history.DDL, *lag_history.DDL),
+)
 """Statements that migrate a database to this schema, in order; each one is idempotent."""
 
 

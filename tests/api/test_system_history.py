@@ -13,11 +13,15 @@ from confluent_kafka import Producer
 
 from api.settings import Settings
 from streamproc.clients.clickhouse import client_factory
+from streamproc.clients.consumer_lag import GROUPS, ConsumerLag, LagReader
 from streamproc.clients.kafka import KafkaSettings
-from streamproc.contract import topics
+from streamproc.contract import tables, topics
+from streamproc.contract.lag_history import LAG_SAMPLES
 from streamproc.contract.worker_history import WORKER_SAMPLES
+from streamproc.sinks.index.lag_history import LagHistory
 from streamproc.sinks.index.worker_history import start_worker_history
 from tests.api.server import ProjectClient, until
+from tests.brokers import N_PARTITIONS
 from tests.streamproc.sinks.index.test_worker_history import beat
 
 
@@ -116,6 +120,49 @@ async def test_what_is_asked_is_bounded(
     assert field in answer.text
 
 
-def test_the_rows_have_a_ttl(clickhouse: Any) -> None:
-    made = clickhouse.command(f"SHOW CREATE TABLE {WORKER_SAMPLES}")
+@pytest.mark.parametrize("table", [WORKER_SAMPLES, LAG_SAMPLES])
+def test_the_rows_have_a_ttl(clickhouse: Any, table: str) -> None:
+    made = clickhouse.command(f"SHOW CREATE TABLE {table}")
     assert "TTL at + toIntervalDay(7)" in made
+
+
+async def test_the_lag_of_each_group_is_sampled_also_on_a_database_of_an_older_version(
+    project: ProjectClient, settings: Settings, clickhouse: Any
+) -> None:
+    begin_s = int(time.time()) // 60 * 60 - 120
+    asked = {"from": str(begin_s * 1000), "to": str((begin_s + 120) * 1000), "points": "2"}
+    clickhouse.command(f"DROP TABLE {LAG_SAMPLES}")
+    answer = await project.get("/v1/system/history", params=asked)
+    assert (answer.status_code, answer.json()["lag"]) == (200, [])
+
+    left = 0
+    connects = iter([None, client_factory(settings.clickhouse)])
+
+    def connect() -> Any:
+        make = next(connects)
+        if make is None:
+            raise ConnectionRefusedError
+        return make()
+
+    def read() -> list[ConsumerLag]:
+        return [ConsumerLag(group, topic, 0, 0, 100, 100 - left) for group, topic in GROUPS]
+
+    sampled = LagHistory(read, connect)
+    for n, left in enumerate((9, 3, 5, 0, 0, 0, 7)):  # noqa: B007 - what `read` finds
+        sampled.sample(begin_s + 10 * n + 1)  # the first one waits for the second
+    for statement in tables.DDL:  # the next start's: nothing is lost
+        clickhouse.command(statement)
+    found = (await project.get("/v1/system/history", params=asked)).json()["lag"]
+    assert {(one["group"], one["topic"]) for one in found} == set(GROUPS)
+    for one in found:
+        assert [sample["lag"] for sample in one["samples"]] == [9, 7]
+    one = await project.get("/v1/system/history", params={**asked, "worker": "h-old"})
+    assert one.json()["lag"] == []
+
+
+def test_the_number_of_partitions_is_asked_for(settings: Settings) -> None:
+    reader = LagReader({"bootstrap.servers": settings.kafka})
+    found = {(place.group, place.topic) for place in reader.read()}
+    assert found == set(GROUPS)
+    assert len(reader.read()) == (len(GROUPS) - 1) * N_PARTITIONS + 1
+    reader.close()

@@ -20,7 +20,7 @@ from console.config.reader import read_config
 from console.config.values import Config
 from console.tui.known_names import KNOWN
 from models.manifest import load_manifest
-from streamproc.contract import audit, env, object_keys, tables, topics, worker_history
+from streamproc.contract import audit, env, lag_history, object_keys, tables, topics, worker_history
 from streamproc.contract.providers import load_providers
 from streamproc.contract.records import Claim
 from streamproc.contract.sealing import SealBrokenError, Sealer
@@ -200,7 +200,8 @@ def names() -> dict[str, Any]:
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
         | {audit.AUDIT: list(audit.COLUMNS)}
-        | {worker_history.WORKER_SAMPLES: list(worker_history.COLUMNS)},
+        | {worker_history.WORKER_SAMPLES: list(worker_history.COLUMNS)}
+        | {lag_history.LAG_SAMPLES: list(lag_history.COLUMNS)},
         "views": sorted(tables.VIEWS),
         "variables": sorted(
             value for name, value in vars(env).items() if re.fullmatch(r"[A-Z0-9_]+", name)

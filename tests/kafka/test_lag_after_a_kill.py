@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from api.kafka.consumer_lag import GROUPS, Lag
+from api.kafka.consumer_lag import Lag
 from api.settings import Settings
+from streamproc.clients.consumer_lag import GROUPS
 from streamproc.clients.group_offsets import GroupOffsets
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
 from tests.brokers import N_PARTITIONS, KafkaNode

@@ -42,6 +42,7 @@ from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import TablesUnavailableError
 from streamproc.sinks.index.audit import start_audit
 from streamproc.sinks.index.indexer import Indexer
+from streamproc.sinks.index.lag_history import start_lag_history
 from streamproc.sinks.index.tables import IndexTables
 from streamproc.sinks.index.task import TaskRows
 from streamproc.sinks.index.worker_history import start_worker_history
@@ -81,7 +82,7 @@ def run_index(
     stop: threading.Event,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Index until `stop` is set, with the audit trail and the workers' history in threads.
+    """Index until `stop` is set, with the audit trail and two histories in threads.
 
     `connect` opens a clickhouse-connect client; each of the threads has its own.
     Runs in a thread of the process that owns chDB, or in its own process (`main`).
@@ -111,12 +112,14 @@ def run_index(
     ended = threading.Event()
     audit = start_audit(settings.kafka, settings.audit_days, connect, ended)
     history = start_worker_history(settings.kafka, connect, ended)
+    lag = start_lag_history(settings.kafka, connect, ended)
     try:
         run_with_restarts(new_role, stop, watch, _log)
     finally:
         ended.set()
         audit.join(COPIES_LEAVE_S)
         history.join(COPIES_LEAVE_S)
+        lag.join(COPIES_LEAVE_S)
         outbox.close()
         tables.close()
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from api.kafka.consumer_lag import ConsumerLag
+from api.kafka.consumer_lag import lag_resource
 from api.metrics import Metrics
+from streamproc.clients.consumer_lag import ConsumerLag
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def test_what_was_never_committed_counts_as_unread(
 ) -> None:
     place = ConsumerLag("framewire-archive", "video.chunks", 1, first, end, committed)
     assert place.messages == messages
-    assert place.resource().lag == shown
+    assert lag_resource(place).lag == shown
 
 
 def test_metrics_forget_what_nobody_knows_any_more() -> None:

@@ -1,14 +1,17 @@
-"""ClickHouse queries on the samples of workers' heartbeats."""
+"""ClickHouse queries on the samples of workers' heartbeats and of consumer lag."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 from api.store.clickhouse import Rows
+from streamproc.contract.lag_history import LAG_SAMPLES
 from streamproc.contract.worker_history import WORKER_SAMPLES
 
-_COLUMNS = """worker, {from:Int64} + intDiv(toUnixTimestamp(at) - {from:Int64}, {step:Int64})
-    * {step:Int64} AS at_s, avg(fps), avg(cpu_percent), max(rss_bytes), avg(busy), max(slots),
+_STEP = """{from:Int64} + intDiv(toUnixTimestamp(at) - {from:Int64}, {step:Int64})
+    * {step:Int64} AS at_s"""
+_IN_RANGE = "at >= toDateTime({from:Int64}, 'UTC') AND at < toDateTime({to:Int64}, 'UTC')"
+_COLUMNS = f"""worker, {_STEP}, avg(fps), avg(cpu_percent), max(rss_bytes), avg(busy), max(slots),
     argMax(processed_frames, at)"""
 
 
@@ -28,12 +31,21 @@ class WorkerPoint(msgspec.Struct, frozen=True):
     processed_frames: int
 
 
+class LagPoint(msgspec.Struct, frozen=True):
+    """A group's largest lag in one step of time from `at_s` (Unix seconds) on."""
+
+    group: str
+    topic: str
+    at_s: int
+    lag: int
+
+
 async def list_worker_points(
     rows: Rows, *, worker: str | None, from_s: int, to_s: int, step_s: int, limit: int
 ) -> Sequence[WorkerPoint]:
     """Return the points in `[from_s, to_s)`, by worker and time; steps count from `from_s`."""
     parameters: dict[str, object] = {"from": from_s, "to": to_s, "step": step_s, "limit": limit}
-    condition = "at >= toDateTime({from:Int64}, 'UTC') AND at < toDateTime({to:Int64}, 'UTC')"
+    condition = _IN_RANGE
     if worker is not None:
         condition += " AND worker = {worker:String}"
         parameters["worker"] = worker
@@ -43,3 +55,17 @@ async def list_worker_points(
         parameters,
     )
     return [WorkerPoint(*row) for row in found]
+
+
+async def list_lag_points(
+    rows: Rows, *, from_s: int, to_s: int, step_s: int, limit: int
+) -> Sequence[LagPoint]:
+    """Return the points in `[from_s, to_s)`, by group, topic and time."""
+    parameters: dict[str, object] = {"from": from_s, "to": to_s, "step": step_s, "limit": limit}
+    found = await rows.query(
+        f"SELECT consumer_group, topic, {_STEP}, max(lag) FROM {LAG_SAMPLES} FINAL"  # noqa: S608 - constants
+        f" WHERE {_IN_RANGE} GROUP BY consumer_group, topic, at_s"
+        " ORDER BY consumer_group, topic, at_s LIMIT {limit:UInt32}",
+        parameters,
+    )
+    return [LagPoint(*row) for row in found]
