@@ -38,7 +38,9 @@ from tests.console.tui.recorded_api import KEY, Script, recorded_api
 BURST = 8
 SIZES = ((80, 24), (120, 36), (200, 60))
 RESIZE_SHARE = 0.01
-HANDLED_S = 120
+HANDLED_CPU_S = 30
+HANDLED_S = 1200
+"""For one burst; the first counts where other processes take most of the machine's time."""
 _LEAVES = {"q", "ctrl+q"}
 _EDITS = ("enter", "escape", "tab", "shift+tab", "backspace", "left", "right", "ctrl+s", "ctrl+y")
 _CHORD_SHARE = 0.25
@@ -182,10 +184,12 @@ async def _type(console: WatchedConsole, burst: list[str], told: str) -> None:
     post_keys(console, *burst)
     posted = asyncio.Event()
     assert console.call_later(posted.set), told
-    deadline_s = time.monotonic() + HANDLED_S
+    used_s, began_s = time.process_time(), time.monotonic()
     while not posted.is_set() or console.is_handling_keys:
         assert console.is_running, f"the console ended: {told}"
-        assert time.monotonic() < deadline_s, f"never handled: {told}"
+        is_late = time.process_time() - used_s > HANDLED_CPU_S
+        is_late = is_late or time.monotonic() - began_s > HANDLED_S
+        assert not is_late, f"never handled: {told}"
         await asyncio.sleep(0.005)
 
 
