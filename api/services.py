@@ -40,6 +40,7 @@ from api.tasks.submission import RecentTasks, Submissions, now_ms
 from api.tasks.text_vectors import TextVectors
 from models.registry import Registry
 from streamproc.clients.consumer_lag import ConsumerLag
+from streamproc.clients.process_usage import ProcessUsage
 from streamproc.contract import env
 from streamproc.contract.providers import Provider, load_providers
 from streamproc.contract.records import WorkerBeat
@@ -78,6 +79,8 @@ class Services:
     lag: Lag
     quotas: Quotas
     disk: DiskReserve
+    usage: ProcessUsage
+    started_ms: int
 
     @classmethod
     def create(cls, settings: Settings) -> "Services":
@@ -148,6 +151,8 @@ class Services:
             disk=DiskReserve(
                 Path(settings.disk) if settings.disk else None, settings.disk_reserve_bytes
             ),
+            usage=ProcessUsage(),
+            started_ms=now_ms(),
         )
 
     async def start(self) -> None:

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from streamproc.clients.background_producer import Outbox
 from streamproc.clients.group_offsets import GroupOffsets, Place
+from streamproc.clients.process_usage import ProcessUsage
 from streamproc.contract.records import CONSUMER_KEY, ConsumerBeat
 from streamproc.contract.topics import WORKERS
 from streamproc.contract.watchdog import Watchdog
@@ -71,6 +72,7 @@ class ConsumerWatch:
         self._admin: Any = None
         self._offsets_of_group = GroupOffsets(config, group)
         self._starts: dict[Place, int] = {}
+        self._usage = ProcessUsage()
 
     @classmethod
     def reporting(
@@ -157,6 +159,7 @@ class ConsumerWatch:
     def _tell(
         self, places: Mapping[Place, int | None], stalled: Sequence[Place], waiting_for: str | None
     ) -> None:
+        usage = self._usage.read()
         self._beat(
             ConsumerBeat(
                 role=self._role,
@@ -168,6 +171,8 @@ class ConsumerWatch:
                 standing=tuple(sorted({partition for _, partition in stalled})),
                 waiting_for=waiting_for,
                 n_renewals=self._dog.n_renewals,
+                cpu_percent=usage.cpu_percent,
+                rss_bytes=usage.rss_bytes,
             )
         )
 

@@ -649,6 +649,7 @@ class ConsumerResource(msgspec.Struct, frozen=True):
 
     `standing`: partitions where records wait and nothing was read for a minute, or the limit set.
     `waiting_for`: what it waits for on purpose. `renewals`: how often its consumer was recreated.
+    `cpu_percent` and `rss_bytes` are as those of a worker, null of a process of an older version.
     """
 
     role: str
@@ -661,6 +662,18 @@ class ConsumerResource(msgspec.Struct, frozen=True):
     standing: list[int]
     waiting_for: str | None
     renewals: int
+    cpu_percent: float | None = None
+    rss_bytes: int | None = None
+
+
+class ApiProcessResource(msgspec.Struct, frozen=True):
+    """The api process that answers; there may be others."""
+
+    host: str
+    pid: int
+    started_at: str
+    cpu_percent: float | None
+    rss_bytes: int
 
 
 class DeadLetterResource(msgspec.Struct, frozen=True):
@@ -699,6 +712,7 @@ class SystemResource(msgspec.Struct, frozen=True):
     project: str | None = None
     consumers: list[ConsumerResource] = []
     dead_letters: list[DeadLetterResource] = []
+    api: ApiProcessResource | None = None
 
 
 class HealthResource(msgspec.Struct, frozen=True):

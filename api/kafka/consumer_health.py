@@ -67,6 +67,8 @@ def consumer_resource(beat: ConsumerBeat, now_ms: int) -> ConsumerResource:
         standing=list(beat.standing),
         waiting_for=beat.waiting_for,
         renewals=beat.n_renewals,
+        cpu_percent=beat.cpu_percent,
+        rss_bytes=beat.rss_bytes or None,
     )
 
 

@@ -1,12 +1,15 @@
 """Service state routes: workers, consumer lag, dependencies, health probes, metrics."""
 
-from typing import Annotated
+import os
+import socket
+from typing import Annotated, Literal
 
 from litestar import MediaType, Response, get
 from litestar.params import QueryParameter
 
 from api.contract import paths
 from api.contract.resources import (
+    ApiProcessResource,
     FailureGroup,
     FailureGroups,
     HealthResource,
@@ -28,9 +31,10 @@ from api.metrics import CONTENT_TYPE
 from api.routes.dependencies import ThePrincipal, TheProject, TheServices
 from api.routes.listing import From, To
 from api.routes.openapi import PUBLIC, problems
-from api.store.clickhouse import Rows, RowsUnavailableError
+from api.services import Services
+from api.store.clickhouse import Rows
 from api.store.failure_queries import list_failures
-from api.store.history_queries import WorkerPoint, list_lag_points, list_worker_points
+from api.store.history_queries import Steps, WorkerPoint, list_lag_points, list_worker_points
 from api.tasks.submission import now_ms
 from api.timestamps import parse_time_ms
 from streamproc.contract.records import WorkerBeat
@@ -62,6 +66,7 @@ async def get_system(services: TheServices, principal: ThePrincipal) -> SystemRe
         project=principal.project,
         consumers=[consumer_resource(beat, now) for beat in services.directory.consumers(now)],
         dead_letters=letter_resources(services.directory.letters(), principal.project),
+        api=_this_process(services),
     )
 
 
@@ -77,32 +82,24 @@ async def get_system_history(
     worker: Annotated[
         str | None, QueryParameter(required=False, min_length=1, max_length=256)
     ] = None,
+    only: Annotated[
+        Literal["lag", "workers"] | None, QueryParameter(required=False, description="this alone")
+    ] = None,
 ) -> SystemHistory:
     """Return each worker's CPU, memory, tasks at work and rate over the last hour, or `from`-`to`.
 
-    And each group's consumer lag, unless one worker alone is asked for. A step of time has at least
-    one sample (10 s). Samples are kept for seven days.
+    And each group's consumer lag, unless one worker alone is asked for; `only` leaves one of both
+    out. A step of time has at least one sample (10 s). Samples are kept for seven days.
     """
     to_s = (now_ms() if until is None else parse_time_ms(until, "to")) // 1000
     from_s = to_s - HOUR_S if since is None else parse_time_ms(since, "from") // 1000
     if not 0 < to_s - from_s <= MAX_RANGE_S:
         message = f"must be before `to`, by at most {MAX_RANGE_S} s"
         raise InvalidRequestError.at("from", message)
-    step_s = max(SAMPLE_S, -(-(to_s - from_s) // points))
-    found = await list_worker_points(
-        services.rows,
-        worker=worker,
-        from_s=from_s,
-        to_s=to_s,
-        step_s=step_s,
-        limit=MAX_HISTORY_POINTS,
-    )
-    by_worker: dict[str, list[WorkerSampleResource]] = {}
-    for point in found:
-        by_worker.setdefault(point.worker, []).append(_sample(point))
-    workers = [WorkerHistoryResource(name, samples) for name, samples in by_worker.items()]
-    lag = await _lag_history(services.rows, from_s, to_s, step_s) if worker is None else []
-    return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), step_s, workers, lag)
+    steps = Steps(from_s, to_s, max(SAMPLE_S, -(-(to_s - from_s) // points)), MAX_HISTORY_POINTS)
+    workers = [] if only == "lag" else await _worker_history(services.rows, steps, worker)
+    lag = [] if worker or only == "workers" else await _lag_history(services.rows, steps)
+    return SystemHistory(rfc3339(from_s * 1000), rfc3339(to_s * 1000), steps.step_s, workers, lag)
 
 
 @get(paths.SYSTEM_FAILURES, operation_id="listFailures", responses=problems(400, 403, 422, 503))
@@ -151,15 +148,29 @@ async def metrics(services: TheServices) -> Response[bytes]:
     return Response(services.metrics.render(), media_type=CONTENT_TYPE)
 
 
-async def _lag_history(rows: Rows, from_s: int, to_s: int, step_s: int) -> list[LagHistoryResource]:
-    try:
-        found = await list_lag_points(
-            rows, from_s=from_s, to_s=to_s, step_s=step_s, limit=MAX_HISTORY_POINTS
-        )
-    except RowsUnavailableError:
-        return []  # the workers' rows were read: an index of an older version made no such table
+def _this_process(services: Services) -> ApiProcessResource:
+    usage = services.usage.read()
+    return ApiProcessResource(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=rfc3339(services.started_ms),
+        cpu_percent=usage.cpu_percent,
+        rss_bytes=usage.rss_bytes,
+    )
+
+
+async def _worker_history(
+    rows: Rows, steps: Steps, worker: str | None
+) -> list[WorkerHistoryResource]:
+    by_worker: dict[str, list[WorkerSampleResource]] = {}
+    for point in await list_worker_points(rows, steps, worker):
+        by_worker.setdefault(point.worker, []).append(_sample(point))
+    return [WorkerHistoryResource(name, samples) for name, samples in by_worker.items()]
+
+
+async def _lag_history(rows: Rows, steps: Steps) -> list[LagHistoryResource]:
     by_group: dict[tuple[str, str], list[LagSampleResource]] = {}
-    for point in found:
+    for point in await list_lag_points(rows, steps):
         sample = LagSampleResource(rfc3339(point.at_s * 1000), point.lag)
         by_group.setdefault((point.group, point.topic), []).append(sample)
     return [LagHistoryResource(*place, samples) for place, samples in by_group.items()]

@@ -40,11 +40,21 @@ class LagPoint(msgspec.Struct, frozen=True):
     lag: int
 
 
-async def list_worker_points(
-    rows: Rows, *, worker: str | None, from_s: int, to_s: int, step_s: int, limit: int
-) -> Sequence[WorkerPoint]:
-    """Return the points in `[from_s, to_s)`, by worker and time; steps count from `from_s`."""
-    parameters: dict[str, object] = {"from": from_s, "to": to_s, "step": step_s, "limit": limit}
+class Steps(msgspec.Struct, frozen=True):
+    """Steps of `step_s` seconds in `[from_s, to_s)` (Unix seconds); at most `limit` points."""
+
+    from_s: int
+    to_s: int
+    step_s: int
+    limit: int
+
+    def parameters(self) -> dict[str, object]:
+        return {"from": self.from_s, "to": self.to_s, "step": self.step_s, "limit": self.limit}
+
+
+async def list_worker_points(rows: Rows, steps: Steps, worker: str | None) -> Sequence[WorkerPoint]:
+    """Return the points of one worker or of all, by worker and time."""
+    parameters = steps.parameters()
     condition = _IN_RANGE
     if worker is not None:
         condition += " AND worker = {worker:String}"
@@ -57,15 +67,15 @@ async def list_worker_points(
     return [WorkerPoint(*row) for row in found]
 
 
-async def list_lag_points(
-    rows: Rows, *, from_s: int, to_s: int, step_s: int, limit: int
-) -> Sequence[LagPoint]:
-    """Return the points in `[from_s, to_s)`, by group, topic and time."""
-    parameters: dict[str, object] = {"from": from_s, "to": to_s, "step": step_s, "limit": limit}
+async def list_lag_points(rows: Rows, steps: Steps) -> Sequence[LagPoint]:
+    """Return the points by group, topic and time.
+
+    Raises RowsUnavailableError also while an index of an older version has not made the table.
+    """
     found = await rows.query(
         f"SELECT consumer_group, topic, {_STEP}, max(lag) FROM {LAG_SAMPLES} FINAL"  # noqa: S608 - constants
         f" WHERE {_IN_RANGE} GROUP BY consumer_group, topic, at_s"
         " ORDER BY consumer_group, topic, at_s LIMIT {limit:UInt32}",
-        parameters,
+        steps.parameters(),
     )
     return [LagPoint(*row) for row in found]

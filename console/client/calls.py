@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -204,9 +204,11 @@ def system_history(
     start: str | None = None,
     end: str | None = None,
     points: int | None = None,
+    only: Literal["lag", "workers"] | None = None,
 ) -> Call[SystemHistory]:
-    """CPU, memory, tasks at work and rate of the workers; the last hour unless told."""
-    query = _given(("worker", worker), ("from", start), ("to", end), ("points", points))
+    """CPU, memory, tasks and rate of workers, and the groups' lag; of the last hour unless told."""
+    times = (("from", start), ("to", end), ("points", points))
+    query = _given(("worker", worker), *times, ("only", only))
     return Call(SystemHistory, "GET", paths.SYSTEM_HISTORY, tuple(query))
 
 

@@ -265,6 +265,8 @@ class ConsumerBeat(msgspec.Struct, frozen=True):
     `standing`: stalled partitions, with waiting records but no read within the watchdog's limit.
     `waiting_for`: what it waits for on purpose, such as its store; then no partition is stalled.
     `n_renewals`: how often its consumer was recreated since the process started.
+    `cpu_percent`: CPU time of its process since the heartbeat before, 100 is one core. Of an index
+    in the api's process (chDB) both figures are the api's.
     """
 
     role: str
@@ -276,6 +278,8 @@ class ConsumerBeat(msgspec.Struct, frozen=True):
     standing: tuple[int, ...] = ()
     waiting_for: str | None = None
     n_renewals: int = 0
+    cpu_percent: float | None = None
+    rss_bytes: int = 0
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):

@@ -107,6 +107,7 @@ async def test_steps_are_those_of_the_heartbeats(
         ({"points": "0"}, "points"),
         ({"points": "241"}, "points"),
         ({"worker": "x" * 257}, "worker"),
+        ({"only": "everything"}, "only"),
         ({"from": "yesterday"}, "from"),
         ({"from": "2000", "to": "1000"}, "from"),
         ({"from": "0", "to": str(8 * 86_400_000)}, "from"),
@@ -132,8 +133,10 @@ async def test_the_lag_of_each_group_is_sampled_also_on_a_database_of_an_older_v
     begin_s = int(time.time()) // 60 * 60 - 120
     asked = {"from": str(begin_s * 1000), "to": str((begin_s + 120) * 1000), "points": "2"}
     clickhouse.command(f"DROP TABLE {LAG_SAMPLES}")
-    answer = await project.get("/v1/system/history", params=asked)
+    answer = await project.get("/v1/system/history", params={**asked, "only": "workers"})
     assert (answer.status_code, answer.json()["lag"]) == (200, [])
+    answer = await project.get("/v1/system/history", params={**asked, "only": "lag"})
+    assert answer.json()["code"] == "clickhouse_unavailable"
 
     left = 0
     connects = iter([None, client_factory(settings.clickhouse)])
@@ -156,6 +159,8 @@ async def test_the_lag_of_each_group_is_sampled_also_on_a_database_of_an_older_v
     assert {(one["group"], one["topic"]) for one in found} == set(GROUPS)
     for one in found:
         assert [sample["lag"] for sample in one["samples"]] == [9, 7]
+    alone = (await project.get("/v1/system/history", params={**asked, "only": "lag"})).json()
+    assert (alone["lag"], alone["workers"]) == (found, [])
     one = await project.get("/v1/system/history", params={**asked, "worker": "h-old"})
     assert one.json()["lag"] == []
 

@@ -1,6 +1,7 @@
 """Models, system, health, metrics, the OpenAPI document, and the shape of every error."""
 
 import base64
+import os
 import re
 import time
 from typing import Any
@@ -72,6 +73,8 @@ async def test_system_shows_workers_parts_and_lag(
     assert (found["fps"], found["busy"], found["partitions"]) == (31.5, 1, [0, 1])
     assert found["sandbox"] == {"level": "partial", "missing": ["network_namespace"]}
     assert system["devices"] == ["CPU"]
+    assert system["api"]["pid"] == os.getpid()
+    assert system["api"]["rss_bytes"] > 10_000_000
     assert {part["name"]: part["ready"] for part in system["parts"]} == {
         "kafka": True,
         "s3": True,

@@ -234,6 +234,8 @@ CONSUMER_BEAT = ConsumerBeat(
     standing=(1,),
     waiting_for="ClickHouse",
     n_renewals=2,
+    cpu_percent=12.5,
+    rss_bytes=104857600,
 )
 AUDIT_RECORD = AuditRecord(
     id="0011223344556677",

@@ -2,7 +2,7 @@
 
 import click
 
-from api.contract.resources import WorkerResource
+from api.contract.resources import SystemResource, WorkerResource
 from console.cli.commands.options import asks_api
 from console.cli.terminal import Terminal
 from console.client import calls
@@ -53,6 +53,7 @@ def system(terminal: Terminal) -> None:
             for worker in found.workers
         ],
     )
+    _show_other_roles(terminal, found)
     if found.dead_letters:
         click.echo()
         terminal.table(
@@ -76,6 +77,34 @@ def system(terminal: Terminal) -> None:
             ("GROUP", "TOPIC", "PARTITION", "LAG"),
             [(lag.group, lag.topic, lag.partition, lag.lag) for lag in waiting],
         )
+
+
+def _show_other_roles(terminal: Terminal, found: SystemResource) -> None:
+    rows: list[tuple[object, ...]] = [
+        (
+            one.role,
+            one.host,
+            one.pid,
+            "yes" if one.alive else "no",
+            len(one.partitions),
+            *_usage(one.cpu_percent, one.rss_bytes),
+            one.waiting_for,
+        )
+        for one in found.consumers
+    ]
+    if found.api is not None:
+        api = found.api
+        usage = _usage(api.cpu_percent, api.rss_bytes)
+        rows.append(("api", api.host, api.pid, "yes", None, *usage, None))
+    if rows:
+        echo()
+        headers = ("ROLE", "HOST", "PID", "ALIVE", "PARTITIONS", "CPU %", "MIB", "WAITS FOR")
+        terminal.table(headers, rows)
+
+
+def _usage(cpu_percent: float | None, rss_bytes: int | None) -> tuple[int | None, int | None]:
+    cpu = None if cpu_percent is None else round(cpu_percent)
+    return cpu, None if rss_bytes is None else rss_bytes // 2**20
 
 
 def _state(worker: WorkerResource) -> str:

@@ -15,6 +15,7 @@ from console.tui.api_session import ApiSession
 from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, SystemRead
 from console.tui.screens.failures import FailuresScreen
+from console.tui.screens.lag import LagCurves, LagScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.worker import WorkerScreen
 from console.tui.view_models.system import (
@@ -30,6 +31,8 @@ from console.tui.widgets.canvas import Lines, Wrapped
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
+LAG_LINES = 6
+LEAST_CURVE_LINES = 3
 FAILURES = 50
 """The latest failed tasks that are read."""
 _EMPTY = {
@@ -50,6 +53,13 @@ async def _read_service(backend: ApiSession) -> SystemRead:
     except ConsoleError:
         return SystemRead(system, None)
     return SystemRead(system, tuple(failed.data))
+
+
+class LagPane(Vertical):
+    """The list of lag, and its curves when there is room below."""
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height < LAG_LINES + LEAST_CURVE_LINES, "-low")
 
 
 class SystemTab(Tab):
@@ -74,8 +84,10 @@ class SystemTab(Tab):
                 yield Listing(WORKER_COLUMNS, id="workers", empty="not read yet")
             yield Splitter("system-top", "rows", id="system-rows")
             with Horizontal(id="system-bottom"):
-                yield Listing(LAG_COLUMNS, id="lag", empty="not read yet")
-                yield Splitter("lag", "columns", id="system-columns")
+                with LagPane(id="lag-pane"):
+                    yield Listing(LAG_COLUMNS, id="lag", empty="not read yet")
+                    yield LagCurves(id="lag-curves")
+                yield Splitter("lag-pane", "columns", id="system-columns")
                 with Vertical(id="failure-pane"):
                     yield Listing(FAILURE_COLUMNS, id="failures", empty="not read yet")
                     yield Wrapped(id="failure")
@@ -83,9 +95,11 @@ class SystemTab(Tab):
     def on_shown(self) -> None:
         self.focus_now(self.query_one("#workers", Listing))
         self._poll()
+        self._poll_lag()
 
     def on_hidden(self) -> None:
         self.workers.cancel_group(self, "poll")
+        self.workers.cancel_group(self, "history")
 
     def on_system_read(self, message: SystemRead) -> None:
         self._history.take(message.system)
@@ -142,6 +156,20 @@ class SystemTab(Tab):
             except TimeoutError:
                 continue
 
+    @work(exclusive=True, group="history")
+    async def _poll_lag(self) -> None:
+        await self.query_one(LagCurves).poll(self.backend)
+
+    @on(Listing.Moved, "#lag")
+    def _lag_moved(self, message: Listing.Moved) -> None:
+        curves = self.query_one(LagCurves)
+        curves.chosen = message.key
+        curves.redraw()
+
+    @on(Listing.Chosen, "#lag")
+    def _lag_chosen(self) -> None:
+        self.app.push_screen(LagScreen(self.backend))
+
     @on(Listing.Moved, "#failures")
     def _failure_moved(self) -> None:
         self._draw_failure()
@@ -154,6 +182,8 @@ class SystemTab(Tab):
             workers = self._system.workers if self._system is not None else []
             return next((one for one in workers if one.id == worker_id), None)
 
+        if find() is None:  # another role: all that is known of it is in its row
+            return
         self.app.push_screen(WorkerScreen(self.backend, worker_id, find))
 
     @on(Listing.Chosen, "#failures")

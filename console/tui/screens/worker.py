@@ -1,7 +1,7 @@
 """A worker's page: its facts, and CPU, memory, tasks at work and frames/s over the last hour."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import work
@@ -10,40 +10,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Footer, Label
 
-from api.contract.resources import SystemHistory, WorkerResource
+from api.contract.resources import WorkerResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.styled_text import Line
 from console.tui.screens.dialog import Dialog
-from console.tui.view_models.worker_history import curve_lines, curves, worker_lines
-from console.tui.widgets.canvas import Canvas, Wrapped
+from console.tui.view_models.worker_history import curves, worker_lines
+from console.tui.widgets.canvas import Wrapped
+from console.tui.widgets.curves import Curves
 
 _POLL_S = 10.0
 _REDRAW_S = 1.0
 _POINTS = (30, 240)
-
-
-class Curves(Canvas):
-    """The curves of one worker, as high as there is room."""
-
-    DEFAULT_CSS = "Curves { height: 1fr; width: 1fr; }"
-
-    def __init__(self, worker: str) -> None:
-        super().__init__(id="worker-curves")
-        self._worker = worker
-        self._history: SystemHistory | None = None
-        self._why = "reading …"
-
-    def show(self, history: SystemHistory | None, why: str = "") -> None:
-        """Show a history; None: none was read, for the reason `why`, and an earlier one stays."""
-        self._history, self._why = history or self._history, why
-        self.redraw()
-
-    def draw(self, width: int, height: int) -> Sequence[Line]:
-        if self._history is None:
-            return [((self._why, "dim"),)]
-        return curve_lines(curves(self._history, self._worker), width, height)
 
 
 class WorkerScreen(Dialog[None]):
@@ -67,7 +45,7 @@ class WorkerScreen(Dialog[None]):
                 f"Worker {self._worker_id}: the last hour", classes="dialog-title", markup=False
             )
             yield Wrapped(id="worker-facts")
-            yield Curves(self._worker_id)
+            yield Curves(lambda found, _: curves(found, self._worker_id), id="worker-curves")
         yield Footer()
 
     def on_mount(self) -> None:

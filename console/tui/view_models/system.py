@@ -27,7 +27,7 @@ LAG_TITLES = {
     "framewire-index": "index behind",
 }
 WORKER_COLUMNS = (
-    Column("worker", "WORKER", 12, flex=1),
+    Column("worker", "PROCESS", 12, flex=1),
     Column("state", "STATE", 7),
     Column("device", "DEVICE", 12),
     Column("precision", "PREC", 7, rank=6),
@@ -35,6 +35,7 @@ WORKER_COLUMNS = (
     Column("fps", "FPS", 5, right=True),
     Column("history", "FPS, LAST 2 MIN", 16, rank=4),
     Column("frames", "FRAMES", 8, right=True, rank=5),
+    Column("cpu", "CPU", 5, right=True, rank=3),
     Column("memory", "MEMORY", 9, right=True, rank=3),
     Column("sandbox", "SANDBOX", 8, flex=1, rank=4),
     Column("models", "MODELS", 16, flex=2, rank=7),
@@ -72,6 +73,7 @@ class ServiceFold:
             self._lag[key].append(float(sum(part.lag or 0 for part in parts)))
 
     def worker_rows(self, system: SystemResource, now: datetime) -> list[Row]:
+        """Return a row for each worker, then for the processes of the other roles."""
         rows: list[Row] = []
         for worker in sorted(system.workers, key=lambda w: (not w.alive, w.id)):
             started = parse_time(worker.started_at) or now
@@ -92,6 +94,7 @@ class ServiceFold:
                         ((rate(worker.fps), "!" if worker.fps else "dim"),),
                         ((sparkline(self._fps[worker.id], 20), "info"),),
                         ((grouped(worker.processed_frames), ""),),
+                        ((_percent(worker.cpu_percent), "dim"),),
                         ((size(worker.rss_bytes), "dim"),),
                         _sandbox(worker.sandbox),
                         ((", ".join(worker.models) or "none loaded", "dim"),),
@@ -99,12 +102,13 @@ class ServiceFold:
                     ),
                 )
             )
-        return rows
+        return [*rows, *_other_rows(system, now)]
 
     def lag_rows(self, system: SystemResource) -> list[Row]:
         rows: list[Row] = []
-        for key, parts in sorted(_by_topic(system.lag).items(), key=lambda item: _order(item[0])):
-            group, topic = key
+        by_topic = _by_topic(system.lag)
+        for key in sorted(by_topic, key=lag_order):
+            (group, topic), parts = key, by_topic[key]
             total = sum(part.lag or 0 for part in parts)
             started = any(part.lag is not None for part in parts)
             shown = grouped(total) if started else "-"
@@ -113,7 +117,7 @@ class ServiceFold:
                 Row(
                     f"{group}/{topic}",
                     (
-                        ((LAG_TITLES.get(group, group), ""),),
+                        ((lag_title(group), ""),),
                         ((topic, "dim"),),
                         ((shown, f"{tone}!" if total else tone),),
                         ((sparkline(self._lag[key], 12), "info"),),
@@ -212,9 +216,60 @@ def _by_topic(lag: Sequence[LagResource]) -> dict[tuple[str, str], list[LagResou
     return found
 
 
-def _order(key: tuple[str, str]) -> tuple[int, str]:
+def lag_title(group: str) -> str:
+    """Return what a consumer group's lag means to a person."""
+    return LAG_TITLES.get(group, group)
+
+
+def lag_order(key: tuple[str, str]) -> tuple[int, str]:
+    """Return the sort key of a group and its topic: the order of a task's way."""
     groups = list(LAG_TITLES)
     return (groups.index(key[0]) if key[0] in groups else len(groups), key[1])
+
+
+def _other_rows(system: SystemResource, now: datetime) -> list[Row]:
+    """Return rows of archive and index, and of the api process that answered."""
+    rows = []
+    for one in sorted(system.consumers, key=lambda c: (not c.alive, c.role, c.host, c.pid)):
+        seen = parse_time(one.seen_at) or now
+        started = parse_time(one.started_at) or now
+        state: Span = ("● alive", "good") if one.alive else ("✖ gone", "bad")
+        reads = f"reads {len(one.partitions)} partitions"
+        note: Span = (f"waits for {one.waiting_for}", "warn") if one.waiting_for else (reads, "dim")
+        if one.standing:
+            note = f"stands still in {len(one.standing)} of {len(one.partitions)}", "bad"
+        up_s = ((now if one.alive else seen) - started).total_seconds()
+        name = f"{one.role} {one.host}-{one.pid}"
+        rows.append(_role_row(name, state, one.cpu_percent, one.rss_bytes, note, up_s))
+    if (api := system.api) is not None:
+        up_s = (now - (parse_time(api.started_at) or now)).total_seconds()
+        name, note = f"api {api.host}-{api.pid}", ("answers here", "dim")
+        alive: Span = ("● alive", "good")
+        rows.append(_role_row(name, alive, api.cpu_percent, api.rss_bytes, note, up_s))
+    return rows
+
+
+def _role_row(
+    name: str, state: Span, cpu: float | None, rss_bytes: int | None, note: Span, up_s: float
+) -> Row:
+    memory = "-" if rss_bytes is None else size(rss_bytes)
+    return Row(
+        name,
+        (
+            ((name, ""),),
+            (state,),
+            *((),) * 6,
+            ((_percent(cpu), "dim"),),
+            ((memory, "dim"),),
+            (),
+            (note,),
+            ((duration(up_s), "dim"),),
+        ),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}%"
 
 
 def _busy(busy: int, slots: int) -> Line:

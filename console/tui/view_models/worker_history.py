@@ -1,15 +1,22 @@
-"""View model of a worker's page: its facts, and curves over the last hour. Pure."""
+"""View model of a worker's page, its facts and curves, and of the curves of lag. Pure."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from api.contract.resources import SystemHistory, WorkerResource, WorkerSampleResource
+from api.contract.resources import (
+    LagSampleResource,
+    SystemHistory,
+    WorkerResource,
+    WorkerSampleResource,
+)
 from console.tui.drawing.formatting import duration, grouped, rate, size
 from console.tui.drawing.plot import plot, resampled
 from console.tui.drawing.styled_text import Line
-from console.tui.view_models.system import sandbox_words
+from console.tui.view_models.system import lag_order, lag_title, sandbox_words
 from console.tui.view_models.task_list import parse_time
+
+Sample = TypeVar("Sample", WorkerSampleResource, LagSampleResource)
 
 _LABEL = 13
 _LEAST_HEIGHT = 1
@@ -27,21 +34,15 @@ class Curve(NamedTuple):
 
 def curves(history: SystemHistory, worker: str) -> list[Curve]:
     """Return CPU, memory, tasks at work and frames per second, one value per step of `history`."""
-    begin, end = parse_time(history.from_), parse_time(history.to)
-    if begin is None or end is None:
+    samples = [s for one in history.workers if one.id == worker for s in one.samples]
+    steps = _in_steps(history, samples)
+    if not steps:
         return []
-    n_steps = max(1, -int(-(end - begin).total_seconds() // history.step_s))
-    by_step: dict[int, WorkerSampleResource] = {}
-    for one in history.workers:
-        for sample in one.samples if one.id == worker else ():
-            at = parse_time(sample.at) or begin
-            by_step[int((at - begin).total_seconds() // history.step_s)] = sample
 
     def values(read: Callable[[WorkerSampleResource], float | None]) -> tuple[float | None, ...]:
-        found = (by_step.get(i) for i in range(n_steps))
-        return tuple(None if sample is None else read(sample) for sample in found)
+        return tuple(None if sample is None else read(sample) for sample in steps)
 
-    slots = max((sample.slots for sample in by_step.values()), default=1)
+    slots = max((sample.slots for sample in samples), default=1)
     return [
         Curve("CPU", values(lambda s: s.cpu_percent), lambda v: f"{v:.0f} %", 100.0),
         Curve("memory", values(lambda s: float(s.rss_bytes)), size, 0.0),
@@ -50,11 +51,22 @@ def curves(history: SystemHistory, worker: str) -> list[Curve]:
     ]
 
 
+def lag_curves(history: SystemHistory) -> dict[str, Curve]:
+    """Return the lag of each group, by the key of its row in the list of lag and in its order."""
+    found = {}
+    for one in sorted(history.lag, key=lambda one: lag_order((one.group, one.topic))):
+        values = (None if s is None else float(s.lag) for s in _in_steps(history, one.samples))
+        curve = Curve(lag_title(one.group), tuple(values), lambda v: grouped(round(v)), 1.0)
+        found[f"{one.group}/{one.topic}"] = curve
+    return found
+
+
 def curve_lines(shown: Sequence[Curve], width: int, height: int) -> list[Line]:
     """Return the curves below each other, each with its newest, mean and highest value."""
     if not shown:
         return []
     n_rows = max(_LEAST_HEIGHT, min(_MOST_HEIGHT, height // len(shown) - 1))
+    label = max(_LABEL, *(len(curve.title) for curve in shown))
     lines: list[Line] = []
     for curve in shown:
         known = [value for value in curve.values if value is not None]
@@ -65,7 +77,7 @@ def curve_lines(shown: Sequence[Curve], width: int, height: int) -> list[Line]:
         newest, mean, most = known[-1], sum(known) / len(known), max(known)
         lines.append(
             (
-                (f"{curve.title:<{_LABEL}}", "!"),
+                (f"{curve.title:<{label}}", "!"),
                 (f"  {curve.say(newest)}", "info!"),
                 (f"   mean {curve.say(mean)}   max {curve.say(most)}", "dim"),
             )
@@ -73,6 +85,21 @@ def curve_lines(shown: Sequence[Curve], width: int, height: int) -> list[Line]:
         values = resampled(curve.values, width)
         lines += [((row, "info"),) for row in plot(values, n_rows, max(most, curve.least_top))]
     return lines
+
+
+def _in_steps(history: SystemHistory, samples: Sequence[Sample]) -> list[Sample | None]:
+    """Return a sample, or None, for each step of the history."""
+    begin, end = parse_time(history.from_), parse_time(history.to)
+    if begin is None or end is None:
+        return []
+    steps: list[Sample | None]
+    steps = [None] * max(1, -int(-(end - begin).total_seconds() // history.step_s))
+    for sample in samples:
+        at = parse_time(sample.at) or begin
+        step = int((at - begin).total_seconds() // history.step_s)
+        if 0 <= step < len(steps):
+            steps[step] = sample
+    return steps
 
 
 def worker_lines(worker: WorkerResource, now: datetime) -> list[Line]:

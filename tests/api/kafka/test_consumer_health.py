@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from api.contract.resources import PartResource
-from api.kafka.consumer_health import letter_resources, role_parts
+from api.kafka.consumer_health import consumer_resource, letter_resources, role_parts
 from api.kafka.global_table import GlobalTable
 from api.metrics import Metrics
 from streamproc.contract import topics
@@ -25,6 +25,13 @@ def index_part(*beats: ConsumerBeat, stalled: tuple[tuple[str, int], ...] = ()) 
 def test_a_role_that_stands_still_is_named_with_its_partitions() -> None:
     found = index_part(beat(standing=(0, 2)))
     assert (found.ready, found.detail) == (False, "Stands still in partitions 0, 2.")
+
+
+def test_a_process_tells_its_cpu_and_memory_unless_it_is_of_an_older_version() -> None:
+    found = consumer_resource(beat(cpu_percent=12.5, rss_bytes=7), NOW_MS)
+    assert (found.cpu_percent, found.rss_bytes) == (12.5, 7)
+    older = consumer_resource(beat(), NOW_MS)
+    assert (older.cpu_percent, older.rss_bytes) == (None, None)
 
 
 def test_a_commit_that_does_not_move_is_no_fault_of_a_role_that_reads_on() -> None:

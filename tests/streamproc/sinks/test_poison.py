@@ -145,6 +145,8 @@ def test_an_archive_whose_fetcher_stops_reads_on_with_another_one(kafka: KafkaNo
         writer.write(after.claim(), after.chunk(target()), after.terminal())
         wait_until(lambda: f"{after.project}/{after.task}/final.json" in store.stored, 60)
         wait_until(lambda: told[-1].n_renewals >= 1, 30)  # it is told with the next heartbeat
+        assert told[-1].cpu_percent is not None
+        assert told[-1].rss_bytes > 10_000_000
     finally:
         stop.set()
         thread.join(30)
