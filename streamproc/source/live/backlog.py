@@ -8,7 +8,7 @@ can; if it is far behind, or too many bytes wait, all of them are left out until
 from collections import deque
 from typing import Final, NamedTuple
 
-from streamproc.source.live.rtsp.sdp import Track
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.stream import Arrived
 
 MAX_BYTES: Final = 64 << 20
@@ -24,7 +24,7 @@ class Waiting(NamedTuple):
     """
 
     arrived: Arrived
-    track: Track
+    track: VideoTrack
     n_damaged: int = 0
     n_late: int = 0
     gap_s: float | None = None
@@ -48,7 +48,7 @@ class Backlog:
     def n_bytes(self) -> int:
         return self._n_bytes
 
-    def put(self, arrived: Arrived, track: Track, n_damaged: int = 0) -> None:
+    def put(self, arrived: Arrived, track: VideoTrack, n_damaged: int = 0) -> None:
         """Add a picture; `n_damaged` came damaged between the last one and this one."""
         if self._awaits_key and not arrived.unit.is_key:
             self._note(n_damaged, 1, arrived.gap_s)

@@ -24,12 +24,14 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.fetch.response_headers import split_url
 from streamproc.source.fetch.transfer_rate import Pace
 from streamproc.source.live.byte_rate import ByteRate
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.demuxer import Demuxer
 from streamproc.source.live.containers.flv import FlvStream
 from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_of
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.sender_time import ReceivedReport
 
 OPEN_TIMEOUT_S: Final = 20.0
 PLAYLIST: Final = b"#EXTM3U"
@@ -41,7 +43,9 @@ _FOREVER_S: Final = 10 * 365 * 86_400.0
 class HttpStream:
     """A response that plays; made by `open_http`. Not thread-safe, except the interrupt."""
 
-    report = None
+    transport = "http"
+    n_other_tracks = 0
+    report: ReceivedReport | None = None
     """There are no sender reports: the time of arrival counts."""
 
     def __init__(self, answer: Answer, demuxer: Demuxer, first: bytes, stall_s: float) -> None:
@@ -51,6 +55,10 @@ class HttpStream:
         now_s = self._heard_s = time.monotonic()
         self._rate = ByteRate(self.host, now_s)
         self._early = [*self._pushed(first, now_s)]
+
+    @property
+    def video(self) -> VideoTrack:
+        return VideoTrack(self.codec or "", self.clock_hz)
 
     @property
     def codec(self) -> str | None:

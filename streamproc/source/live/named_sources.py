@@ -12,8 +12,12 @@ from streamproc.contract.live_url import CAMERA, camera_name
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.sources_file import SourceEntry, read_entries
 from streamproc.source.errors import SourceForbiddenError, SourceUnauthorizedError
+from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.rtsp.url import Credentials, RtspUrl, parse
+from streamproc.source.live.address import LiveUrl, identity, parse
+from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.opening import open_connection
+from streamproc.source.live.rtsp.url import Credentials
 
 SCHEME: Final = CAMERA
 _log = structlog.get_logger()
@@ -23,7 +27,7 @@ class NamedSource(SourceEntry, frozen=True, forbid_unknown_fields=True):
     """An entry of `sources.toml`, its URL checked."""
 
     @property
-    def address(self) -> RtspUrl:
+    def address(self) -> LiveUrl:
         return parse(self.url)[0]
 
     def missing_variables(self, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -54,12 +58,12 @@ class NamedSource(SourceEntry, frozen=True, forbid_unknown_fields=True):
 
 
 class Camera(msgspec.Struct, frozen=True):
-    """What `session.open_session` needs for a task's source. The repr shows no path and no login.
+    """What it takes to connect to a live source. The repr shows no path and no login.
 
     `name` is that of a named source.
     """
 
-    url: RtspUrl
+    url: LiveUrl
     credentials: Credentials | None
     policy: FetchPolicy
     is_udp: bool
@@ -71,7 +75,13 @@ class Camera(msgspec.Struct, frozen=True):
     @property
     def pin(self) -> str:
         """SHA-256 (hex) of the URL without credentials: the identity of the source in the log."""
-        return hashlib.sha256(self.url.target.encode()).hexdigest()
+        return hashlib.sha256(identity(self.url).encode()).hexdigest()
+
+    def open(self, interrupt: Interrupt) -> LiveConnection:
+        """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it."""
+        return open_connection(
+            self.url, self.credentials, self.policy, interrupt, is_udp=self.is_udp
+        )
 
 
 class Cameras:

@@ -24,9 +24,11 @@ from streamproc.source.errors import (
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.byte_rate import ByteRate
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.link import Link, dial
 from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
 from streamproc.source.live.rtp.packet import Bye, is_rtcp, parse_rtcp
+from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.rtsp.client import Client
 from streamproc.source.live.rtsp.events import (
     Described,
@@ -101,6 +103,31 @@ class Session:
     @property
     def track(self) -> Track:
         return self.depacketizer.track
+
+    @property
+    def host(self) -> str:
+        return self.url.host
+
+    @property
+    def transport(self) -> str:
+        return "tcp" if self._udp is None else "udp"
+
+    @property
+    def video(self) -> VideoTrack:
+        return VideoTrack(self.track.codec, self.track.clock_hz, self.track.declared_fps)
+
+    @property
+    def size(self) -> Size | None:
+        return self.depacketizer.size
+
+    @property
+    def n_lost(self) -> int:
+        return self.depacketizer.n_lost
+
+    @property
+    def n_other_tracks(self) -> int:
+        found = self.description
+        return 0 if found is None else found.n_video - 1 + found.n_other
 
     def start(self) -> str | None:
         """Play; returns None, or the place that the camera redirects to. Raises a `SourceError`."""

@@ -3,29 +3,35 @@
     for event in LiveStream(opens, reconnects, interrupt).events(): …
 
 Whatever ends a session is a loss, and the next one is opened when `Reconnects` says so. The
-iterator ends by the error that ends the source. Not thread-safe: one thread reads it.
+iterator ends by the error that ends the source, or where the source says that it has ended. Not
+thread-safe: one thread reads it.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
-from streamproc.source.errors import SourceError, SourceTimeoutError
+from streamproc.source.errors import (
+    SourceError,
+    SourceProtocolError,
+    SourceTimeoutError,
+    StreamEnd,
+)
 from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.live.connection import LiveConnection, VideoTrack
 from streamproc.source.live.media_clock import Captured, MediaClock, WallClock
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.keyframe_gate import KEYFRAME_TIMEOUT_S, KeyframeGate, OnLoss
 from streamproc.source.live.rtp.picture_size import Size
-from streamproc.source.live.rtsp.sdp import Track
-from streamproc.source.live.session import Session
 
 
 class Connected(NamedTuple):
     """A session plays. `host`: of the last redirect."""
 
     host: str
-    track: Track
+    track: VideoTrack
 
 
 class Arrived(NamedTuple):
@@ -65,7 +71,7 @@ class LiveStream:
 
     def __init__(
         self,
-        opens: Callable[[], Session],
+        opens: Callable[[], LiveConnection],
         reconnects: Reconnects,
         interrupt: Interrupt,
         *,
@@ -90,10 +96,15 @@ class LiveStream:
         self._has_worked = has_worked
 
     def events(self) -> Iterator[Event]:
-        """Yield what happens. Raises the `SourceError` that ends the source, or the interrupt's."""
+        """Yield what happens, to the end of a source that has one.
+
+        Raises the `SourceError` that ends the source, or the interrupt's.
+        """
         while True:
             try:
                 yield from self._session()
+            except StreamEnd:
+                return
             except SourceError as exc:
                 self._interrupt.raise_if_set()
                 now_s = time.monotonic()
@@ -104,31 +115,36 @@ class LiveStream:
                 self._interrupt.raise_if_set()
 
     def _session(self) -> Iterator[Event]:
-        with self._opens() as session:
+        with closing(self._opens()) as session:
             self.n_sessions += 1
-            clock = self._tied_clock(session.track.clock_hz)
-            wall = WallClock(session.track.clock_hz)
+            track = session.video
+            clock, wall = self._tied_clock(track.clock_hz), WallClock(track.clock_hz)
             self.gate.restart()
             try:
-                yield Connected(session.url.host, session.track)
-                yield from self._pictures(session, clock, wall)
+                yield Connected(session.host, track)
+                yield from self._pictures(session, track, clock, wall)
             finally:
-                self.n_lost_packets += session.depacketizer.n_lost
+                self.n_lost_packets += session.n_lost
 
-    def _pictures(self, session: Session, clock: MediaClock, wall: WallClock) -> Iterator[Event]:
+    def _pictures(
+        self, session: LiveConnection, track: VideoTrack, clock: MediaClock, wall: WallClock
+    ) -> Iterator[Event]:
         admitted_s = time.monotonic()
         while True:
-            for unit in session.receive():
+            units = session.receive()
+            if session.video.codec != track.codec:
+                raise SourceProtocolError(f"{session.host} changed its codec")
+            for unit in units:
                 if self.gate.admits(unit):
                     admitted_s = unit.arrival_s
                     yield self._arrived(session, unit, clock, wall)
             if time.monotonic() - admitted_s >= KEYFRAME_TIMEOUT_S:
                 raise SourceTimeoutError(
-                    f"{session.url.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
+                    f"{session.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
                 )
 
     def _arrived(
-        self, session: Session, unit: AccessUnit, clock: MediaClock, wall: WallClock
+        self, session: LiveConnection, unit: AccessUnit, clock: MediaClock, wall: WallClock
     ) -> Arrived:
         if session.report is not None:
             wall.note(session.report.report, session.report.timestamp)
@@ -143,7 +159,7 @@ class LiveStream:
             time_s=clock.rising_s(tied_s),
             tied_s=tied_s,
             captured=wall.captured(unit.timestamp, arrival_wall_s),
-            size=session.depacketizer.size,
+            size=session.size,
             gap_s=gap_s,
         )
 

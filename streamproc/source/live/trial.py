@@ -5,18 +5,18 @@ What is reported is read from the stream's headers; the first keyframe is kept, 
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import NamedTuple
 
 import msgspec
 
 from streamproc.source.errors import SourceTimeoutError
 from streamproc.source.fetch.interrupt import Interrupt
-from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.media_clock import MAX_CLOCK_ERROR_S
+from streamproc.source.live.named_sources import Camera
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.keyframe_gate import KEYFRAME_TIMEOUT_S, KeyframeGate
-from streamproc.source.live.rtsp.url import Credentials, RtspUrl
-from streamproc.source.live.session import Session, open_session
 
 
 class TrialReport(msgspec.Struct, frozen=True):
@@ -113,31 +113,24 @@ class _Watched:
 
 
 def try_source(
-    url: RtspUrl,
-    credentials: Credentials | None,
-    policy: FetchPolicy,
+    camera: Camera,
     *,
-    is_udp: bool = False,
     watch_s: float = 5.0,
     interrupt: Interrupt | None = None,
     wall_s: Callable[[], float] = time.time,
 ) -> Trial:
-    """Watch a camera for `watch_s` after its first keyframe. Raises a `SourceError`.
-
-    `policy` is of the source itself (`NamedSource.policy`) or of clients' sources.
-    """
+    """Watch a camera for `watch_s` after its first keyframe. Raises a `SourceError`."""
     started_s = time.monotonic()
     interrupt = interrupt or Interrupt()
-    with open_session(url, credentials, policy, interrupt, is_udp=is_udp) as session:
+    with closing(camera.open(interrupt)) as session:
         watched, keyframe = _watch(session, watch_s)
         spent_s = watched.last_s - keyframe.arrival_s
-        size = session.depacketizer.size or (None, None)
-        description = session.description
-        track = session.track
+        size = session.size or (None, None)
+        track = session.video
         report = TrialReport(
-            host=session.url.host,
-            transport="udp" if is_udp else "tcp",
-            is_tls=session.url.is_tls,
+            host=session.host,
+            transport=session.transport,
+            is_tls=camera.url.is_tls,
             codec=track.codec,
             width=size[0],
             height=size[1],
@@ -148,18 +141,16 @@ def try_source(
             bits_per_s=round(8 * watched.n_bytes / spent_s) if spent_s > 0 else 0,
             watched_s=round(spent_s, 3),
             n_pictures=watched.n_pictures,
-            n_lost_packets=session.depacketizer.n_lost,
+            n_lost_packets=session.n_lost,
             n_damaged=watched.gate.n_damaged,
-            n_other_tracks=(
-                0 if description is None else description.n_video - 1 + description.n_other
-            ),
+            n_other_tracks=session.n_other_tracks,
             clock_offset_s=_clock_offset_s(session, wall_s),
         )
         return Trial(report, keyframe)
 
 
-def _watch(session: Session, watch_s: float) -> tuple[_Watched, AccessUnit]:
-    watched = _Watched(session.track.clock_hz)
+def _watch(session: LiveConnection, watch_s: float) -> tuple[_Watched, AccessUnit]:
+    watched = _Watched(session.video.clock_hz)
     started_s = time.monotonic()
     while True:
         for unit in session.receive():
@@ -169,11 +160,11 @@ def _watch(session: Session, watch_s: float) -> tuple[_Watched, AccessUnit]:
             return watched, watched.first
         if watched.first is None and now_s - started_s >= KEYFRAME_TIMEOUT_S:
             raise SourceTimeoutError(
-                f"{session.url.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
+                f"{session.host} sent no whole keyframe within {KEYFRAME_TIMEOUT_S:g} s"
             )
 
 
-def _clock_offset_s(session: Session, wall_s: Callable[[], float]) -> float | None:
+def _clock_offset_s(session: LiveConnection, wall_s: Callable[[], float]) -> float | None:
     """Compare the newest sender report with our clock, at its arrival."""
     newest = session.report
     if newest is None:

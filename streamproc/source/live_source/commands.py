@@ -1,8 +1,8 @@
 """`python -m streamproc sources list | check | watch`: the named sources, and a look at one camera.
 
 check and watch read the source from stdin, one line: a name of `FRAMEWIRE_SOURCES`, with or without
-`camera:`, or an rtsp or rtsps URL. So a URL never appears in an argument list. Exit codes: 0 done,
-1 the camera cannot be used, 2 wrong usage or settings.
+`camera:`, or a URL of RTSP, RTMP or HTTP. So a URL never appears in an argument list. Exit codes: 0
+done, 1 the camera cannot be used, 2 wrong usage or settings.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from random import SystemRandom
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -25,10 +25,9 @@ from streamproc.settings import read_source_settings
 from streamproc.source.errors import SourceError, SourceForbiddenError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.named_sources import SCHEME, NamedSource, load_sources
+from streamproc.source.live.address import MAX_CHARACTERS, parse
+from streamproc.source.live.named_sources import SCHEME, Camera, NamedSource, load_sources
 from streamproc.source.live.reconnect import Reconnects
-from streamproc.source.live.rtsp.url import MAX_CHARACTERS, Credentials, RtspUrl, is_rtsp, parse
-from streamproc.source.live.session import open_session
 from streamproc.source.live.stream import LiveStream
 from streamproc.source.live.trial import TrialReport, try_source
 from streamproc.source.live.watch import watched_lines
@@ -44,15 +43,6 @@ _CODECS: Final = {"h264": "H.264", "hevc": "H.265", "mjpeg": "JPEG"}
 _HINTS: Final[dict[type[SourceError], str]] = {
     SourceForbiddenError: f"; {env.PRIVATE_HOSTS} and {env.SOURCE_PORTS} say what is allowed",
 }
-
-
-class _Asked(NamedTuple):
-    """A camera to look at, with the policy for it."""
-
-    url: RtspUrl
-    credentials: Credentials | None
-    policy: FetchPolicy
-    is_udp: bool
 
 
 class UsageError(ValueError):
@@ -124,30 +114,26 @@ def _asked(
     sources: Mapping[str, NamedSource],
     environ: Mapping[str, str],
     transport: str | None,
-) -> _Asked:
+) -> Camera:
     """Return the camera that a URL or a name means. Raises `UsageError` or `SettingError`."""
     policy = FetchPolicy.of(read_source_settings(environ))
     if "://" in line:
-        if not is_rtsp(line):
-            raise UsageError("only rtsp and rtsps URLs, and named sources, can be looked at")
         try:
             url, credentials = parse(line)
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
-        return _Asked(url, credentials, policy, transport == "udp")
+        return Camera(url, credentials, policy, transport == "udp")
     source = sources.get(line.removeprefix(SCHEME))
     if source is None:
         raise UsageError(_unknown(line, sources))
     is_udp = (transport or source.transport) == "udp"
     login = source.credentials(environ)
-    return _Asked(source.address, login, source.policy(policy), is_udp)
+    return Camera(source.address, login, source.policy(policy), is_udp, source.name)
 
 
-def _checked(asked: _Asked, seconds: float, *, as_json: bool) -> str:
+def _checked(asked: Camera, seconds: float, *, as_json: bool) -> str:
     decoder_client.prepare()
-    report, keyframe = try_source(
-        asked.url, asked.credentials, asked.policy, is_udp=asked.is_udp, watch_s=seconds
-    )
+    report, keyframe = try_source(asked, watch_s=seconds)
     size = decoded_size(report.codec, keyframe.data, asked.policy)
     report = msgspec.structs.replace(report, decoded_size=size)
     if as_json:
@@ -155,16 +141,14 @@ def _checked(asked: _Asked, seconds: float, *, as_json: bool) -> str:
     return _shown(report)
 
 
-def _watch(asked: _Asked, seconds: float, *, as_json: bool) -> int:
+def _watch(asked: Camera, seconds: float, *, as_json: bool) -> int:
     """Print lines until the time is over. Return 1 if the source ended before."""
     interrupt = Interrupt()
     over = threading.Timer(seconds, interrupt.set)
     over.daemon = True
     started_s = time.monotonic()
     stream = LiveStream(
-        lambda: open_session(
-            asked.url, asked.credentials, asked.policy, interrupt, is_udp=asked.is_udp
-        ),
+        lambda: asked.open(interrupt),
         Reconnects(started_s, give_up_s=None, random=SystemRandom().random),
         interrupt,
     )

@@ -121,6 +121,10 @@ class Pictures:
             self._end_decoder(None)
         return found + self._fed(waiting, is_fresh=is_fresh)
 
+    def rest(self) -> list[LiveFrame]:
+        """Return the frames that are still in the decoder: no picture follows."""
+        return self._drained()
+
     def _fed(self, waiting: Waiting, *, is_fresh: bool) -> list[LiveFrame]:
         unit = waiting.arrived.unit
         if self._needs_key and not unit.is_key:

@@ -13,14 +13,13 @@ from typing import Final
 
 import structlog
 
-from streamproc.source.errors import SourceError
+from streamproc.source.errors import SourceError, StreamEnd
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.backlog import Backlog, Waiting
+from streamproc.source.live.connection import LiveConnection, VideoTrack
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.rtp.keyframe_gate import OnLoss
-from streamproc.source.live.rtsp.sdp import Track
-from streamproc.source.live.session import Session
 from streamproc.source.live.source_watch import SourceWatch
 from streamproc.source.live.stream import Arrived, Connected, Event, LiveStream
 from streamproc.source.live_source.accounts import Totals
@@ -54,15 +53,22 @@ class LiveSource:
         self._changed = threading.Condition(self.lock)
         self._backlog = Backlog(max_lag_s)
         self._failure: BaseException | None = None
-        self._track: Track | None = None
+        self._track: VideoTrack | None = None
         self._n_damaged = 0
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[LiveFrame]:
-        """Yield frames until the range ends. Raises the `SourceError` that ends the source."""
+        """Yield frames until the range, or a source that has an end, ends.
+
+        Raises the `SourceError` that ends the source.
+        """
         while not self._pictures.has_ended:
-            waiting = self._next()
+            try:
+                waiting = self._next()
+            except StreamEnd:
+                yield from self._pictures.rest()
+                return
             yield from self._pictures.decoded(waiting)
 
     @property
@@ -95,6 +101,7 @@ class LiveSource:
                 self._changed.wait(_POLL_S)
 
     def _read(self) -> None:
+        end: BaseException = StreamEnd()
         try:
             for event in self._stream.events():
                 with self.lock:
@@ -103,9 +110,10 @@ class LiveSource:
         except BaseException as exc:  # noqa: BLE001 - the thread's edge: the iterator raises it again
             if not isinstance(exc, SourceError):
                 _log.exception("the thread of a camera failed")
-            with self.lock:
-                self._failure = exc
-                self._changed.notify_all()
+            end = exc
+        with self.lock:
+            self._failure = end
+            self._changed.notify_all()
 
     def _note(self, event: Event) -> None:
         match event:
@@ -124,7 +132,7 @@ class LiveSource:
 
 
 def open_live_source(
-    opens: Callable[[], Session],
+    opens: Callable[[], LiveConnection],
     outputs: FrameOutputs,
     policy: FetchPolicy,
     choose: Callable[[int, float, bool], Choice],

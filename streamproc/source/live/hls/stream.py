@@ -27,6 +27,7 @@ from streamproc.source.fetch.http_client import Answer, Fetcher
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.fetch.transfer_rate import Pace
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.hls.follower import Follower
@@ -78,6 +79,8 @@ class _Queued(NamedTuple):
 class HlsStream:
     """A playlist that plays; made by `open_hls`. `receive` and `close` belong to one thread."""
 
+    transport = "hls"
+    n_other_tracks = 0
     clock_hz = CLOCK_HZ
 
     def __init__(
@@ -104,6 +107,10 @@ class HlsStream:
         self._pacer = Pacer()
         self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
         self._thread.start()
+
+    @property
+    def video(self) -> VideoTrack:
+        return VideoTrack(self.codec or "", self.clock_hz)
 
     @property
     def codec(self) -> str | None:

@@ -9,6 +9,7 @@ from streamproc.source.errors import SourceProtocolError, SourceTimeoutError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.byte_rate import ByteRate
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers import flv
 from streamproc.source.live.containers.flv import FlvVideo
 from streamproc.source.live.link import Link, dial
@@ -16,6 +17,7 @@ from streamproc.source.live.rtmp.client import Client
 from streamproc.source.live.rtmp.url import PORTS, RtmpUrl
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.sender_time import ReceivedReport
 
 OPEN_TIMEOUT_S: Final = 20.0
 _HANDSHAKE_RANDOM: Final = 1528
@@ -24,9 +26,11 @@ _HANDSHAKE_RANDOM: Final = 1528
 class RtmpStream:
     """A connection that plays; made by `open_rtmp`. Not thread-safe, except the interrupt."""
 
+    transport = "rtmp"
+    n_other_tracks = 0
     clock_hz = flv.CLOCK_HZ
     n_lost = 0
-    report = None
+    report: ReceivedReport | None = None
     """There are no sender reports: the time of arrival counts."""
 
     def __init__(self, url: RtmpUrl, link: Link, stall_s: float) -> None:
@@ -37,6 +41,10 @@ class RtmpStream:
         now_s = self._heard_s = time.monotonic()
         self._rate = ByteRate(url.host, now_s)
         self._early: list[AccessUnit] = []
+
+    @property
+    def video(self) -> VideoTrack:
+        return VideoTrack(self.codec or "", self.clock_hz)
 
     @property
     def codec(self) -> str | None:

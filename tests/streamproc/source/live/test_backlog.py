@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from streamproc.source.live import backlog
 from streamproc.source.live.backlog import Backlog, Waiting
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.media_clock import Captured
 from streamproc.source.live.rtp.depacketizer import AccessUnit
-from streamproc.source.live.rtsp.sdp import Track
 from streamproc.source.live.stream import Arrived
 
-TRACK = Track("h264", 96, 90_000, "a")
+TRACK = VideoTrack("h264", 90_000)
 
 
 def arrived(

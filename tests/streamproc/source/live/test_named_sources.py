@@ -80,7 +80,10 @@ def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
     [
         ('[[source]]\nname = "Gate"\nurl = "rtsp://a/"', "entry 1: a name has"),
         (f'[[source]]\nname = "{"a" * 64}"\nurl = "rtsp://a/"', "entry 1: a name has"),
-        ('[[source]]\nname = "a"\nurl = "http://secret7/"', "a: the scheme must be rtsp or rtsps"),
+        (
+            '[[source]]\nname = "a"\nurl = "ftp://secret7/"',
+            "a: the scheme must be rtsp, rtsps, rtmp",
+        ),
         ('[[source]]\nname = "a"\nurl = "rtsp://u:secret7@a/"', "credentials belong in variables"),
         ('[[source]]\nname = "a"\nurl = "rtsp://a/"\npassword_env = "P"', "password_env needs"),
         ('[[source]]\nname = "a"\nurl = "rtsp://a/"\nuser_env = "secret7!"', "names of variables"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_the_same_as_text(processes: None, ran: Ran) -> None:
     assert "decoded        a keyframe, 192 x 112\n" in out
     assert " pictures/s, declared 50, " in out
     assert "keyframes      every 0.02 s\n" in out
-    assert "clock          agrees with this machine's\n" in out
+    # On a busy machine its reports arrive late.
+    assert re.search(r"clock +(agrees with|0\.\d+ s behind) this machine's\n", out)
 
 
 def test_a_named_source_brings_its_login_and_needs_no_exemption(
@@ -122,7 +124,7 @@ def test_a_login_that_is_not_set_shows_in_the_list(ran: Ran, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("http://secret7/", 2, "only rtsp and rtsps URLs"),
+        ("ftp://secret7/", 2, "the scheme must be rtsp, rtsps, rtmp, rtmps, http or https"),
         ("rtsp://secret7:0/", 2, "the URL is invalid"),
         ("rtsp://u:secret7@127.0.0.1/secret7", 1, "source_forbidden); FRAMEWIRE_PRIVATE_HOSTS"),
         ("rtsp://u:secret7@127.0.0.1:81/", 1, "port 81 is not allowed (source_forbidden)"),

@@ -11,11 +11,11 @@ from models.sizes import SourceShape
 from streamproc.contract.chunk import Gap
 from streamproc.source.errors import DecoderCrashedError
 from streamproc.source.live.backlog import Waiting
+from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.media_clock import Captured
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
-from streamproc.source.live.rtsp.sdp import Track
 from streamproc.source.live.stream import Arrived
 from streamproc.source.live_source.accounts import Totals
 from streamproc.source.live_source.decoder import Decoded, Described, LiveDecoder, Slot
@@ -118,7 +118,7 @@ class Fed:
         unit = AccessUnit(data, self.n, is_key, False, False, self.now_s - lag_s)
         at_s = self.now_s if tied_s is None else tied_s
         one = Arrived(unit, at_s, at_s, Captured(0.0, is_source=False), size, None)
-        found = self.pictures.decoded(Waiting(one, Track(codec, 96, 90_000, ""), **waiting))
+        found = self.pictures.decoded(Waiting(one, VideoTrack(codec, 90_000), **waiting))
         self.frames += found
         return found
 

@@ -1,0 +1,41 @@
+"""Connect to a live source by the protocol of its URL."""
+
+from typing import Final
+
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.address import HttpUrl, LiveUrl
+from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.hls.stream import open_hls
+from streamproc.source.live.http_stream import open_http
+from streamproc.source.live.rtmp.stream import open_rtmp
+from streamproc.source.live.rtmp.url import RtmpUrl
+from streamproc.source.live.rtsp.url import Credentials
+from streamproc.source.live.session import open_session
+
+STALL_S: Final = 5.0
+"""A source that sends no picture for this long is lost; HLS has a time of its own."""
+
+
+def open_connection(
+    url: LiveUrl,
+    credentials: Credentials | None,
+    policy: FetchPolicy,
+    interrupt: Interrupt,
+    *,
+    is_udp: bool = False,
+    stall_s: float = STALL_S,
+) -> LiveConnection:
+    """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it.
+
+    `is_udp` counts for RTSP alone.
+    """
+    if isinstance(url, RtmpUrl):
+        return open_rtmp(url, policy, interrupt, stall_s=stall_s)
+    if not isinstance(url, HttpUrl):
+        return open_session(url, credentials, policy, interrupt, is_udp=is_udp, stall_s=stall_s)
+    target = url.with_login(credentials)
+    found = open_http(target, policy, interrupt, stall_s=stall_s)
+    if isinstance(found, bytes):
+        return open_hls(target, policy, interrupt, stall_s=stall_s)
+    return found
