@@ -118,6 +118,7 @@ class LiveEngine:
             max_lag_s=options.max_lag_s,
             give_up_s=options.give_up_s,
             has_worked=restored is not None,
+            only_keys=sampling.mode == "keyframe",
         )
         self._feeder = threading.Thread(target=self._feed, name="live-feeder", daemon=True)
         self._feeder.start()

@@ -2,7 +2,7 @@
 
 Pictures build on those before them, so the decoder cannot begin anywhere. When it falls behind by
 `max_lag_s`, it goes on at the newest keyframe that waits. Without one, it catches up as fast as it
-can; if it is far behind, or too many bytes wait, all of them are left out until the next keyframe.
+can; if it is far behind, or too much waits, all of them are left out until the next keyframe.
 """
 
 from collections import deque
@@ -12,6 +12,7 @@ from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.stream import Arrived
 
 MAX_BYTES: Final = 64 << 20
+MAX_PICTURES: Final = 4096
 HOPELESS: Final = 3.0
 """This many times `max_lag_s` behind, catching up is given up."""
 
@@ -56,15 +57,15 @@ class Backlog:
         self._awaits_key = False
         self._waiting.append(Waiting(arrived, track, n_damaged, 0, arrived.gap_s))
         self._n_bytes += len(arrived.unit.data)
-        if self._n_bytes > MAX_BYTES:
+        if self._n_bytes > MAX_BYTES or len(self._waiting) > MAX_PICTURES:
             self._jump()
 
     def take(self, now_s: float) -> Waiting | None:
         """Return the picture to decode next, None if none waits."""
         if self._waiting:
             lag_s = now_s - self._waiting[0].arrived.unit.arrival_s
-            limit_s = self._max_lag_s * (1 if self._newest_key() else HOPELESS)
-            if lag_s > limit_s:
+            is_hopeless = lag_s > HOPELESS * self._max_lag_s
+            if is_hopeless or (lag_s > self._max_lag_s and self._newest_key()):
                 self._jump()
         if not self._waiting:
             return None

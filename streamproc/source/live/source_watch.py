@@ -11,6 +11,7 @@ State = Literal["connecting", "live", "lost"]
 NOTICE_AFTER_S: Final = 2.0
 NOTICE_EVERY_S: Final = 60.0
 RATE_WINDOW_S: Final = 10.0
+_MOST_EVENTS: Final = 2000
 
 
 class LossNotice(NamedTuple):
@@ -25,10 +26,10 @@ class LossNotice(NamedTuple):
 
 
 class Rate:
-    """Events per second over the last `RATE_WINDOW_S`."""
+    """Events per second over the last `RATE_WINDOW_S`, or the last `_MOST_EVENTS`."""
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._times: deque[float] = deque(maxlen=_MOST_EVENTS)
 
     def add(self, now_s: float) -> None:
         self._times.append(now_s)

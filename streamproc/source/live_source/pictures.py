@@ -5,6 +5,7 @@ decoder that ended, and one that has used up most of its CPU time.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,9 @@ from streamproc.source.live_source.gaps import Gaps
 from streamproc.source.live_source.task_clock import TaskClock
 
 MAX_AGE_S: Final = 86_400.0
+MAX_STARTS: Final = 5
+START_WINDOW_S: Final = 5.0
+"""At most so many decoders are started in this time, whatever a source does."""
 _MAX_HELD: Final = 64
 
 
@@ -70,18 +74,22 @@ class Pictures:
         totals: Totals,
         max_lag_s: float,
         shows_damaged: bool,
+        only_keys: bool,
         max_busy_s: float,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`choose(index, time_s, is_key)` samples; after END nothing more is decoded.
 
+        `only_keys`: other pictures than keyframes are not wanted, and not decoded.
         `restarts` says when a decoder may be started again after one has ended.
         """
         self.has_ended = False
         self._open_decoder, self._choose, self._restarts = open_decoder, choose, restarts
         self._clock, self._accounts = clock, Accounts(totals)
         self._max_lag_s, self._shows_damaged = max_lag_s, shows_damaged
+        self._only_keys = only_keys
         self._max_busy_s, self._now_s = max_busy_s, now_s
+        self._starts_s: deque[float] = deque(maxlen=MAX_STARTS)
         self._decoder: LiveDecoder | None = None
         self._announced: tuple[int, int] | None = None
         self._not_before_s = now_s()
@@ -130,14 +138,14 @@ class Pictures:
         if self._needs_key and not unit.is_key:
             self._accounts.drop("undecodable")
             return []
-        if self._decoder is None and self._now_s() < self._not_before_s:
-            self._accounts.drop("undecodable")
+        if self._only_keys and not unit.is_key:
+            self._accounts.drop("sampling")
             return []
         for _ in range(2):  # the second time in a decoder for its size
             decoder = self._decoder or self._started(waiting)
             if decoder is None:
                 break
-            found = self._decode(decoder, waiting.arrived, is_fresh=is_fresh)
+            found = self._decode(decoder, waiting.arrived, is_fresh=is_fresh or self._only_keys)
             if found is None:
                 return []
             frames = [one for one in map(self._frame, found) if one is not None]
@@ -163,6 +171,8 @@ class Pictures:
             self._accounts.drop("undecodable")
         try:
             found = decoder.decode(number, arrived.unit.data, self._wants, is_fresh=is_fresh)
+            if self._only_keys and found is not None:
+                found += decoder.drain(self._wants) if number in self._held else []
         except DecoderCrashedError as exc:
             self._end_decoder("discontinuity")
             self._not_before_s = self._now_s() + self._restarts.wait_s(exc, self._now_s())
@@ -258,10 +268,16 @@ class Pictures:
         return is_old or decoder.busy_s > self._max_busy_s
 
     def _started(self, waiting: Waiting) -> LiveDecoder | None:
+        """Start a decoder; None if that is not possible now."""
+        now_s = self._now_s()
+        is_often = len(self._starts_s) == MAX_STARTS and now_s - self._starts_s[0] < START_WINDOW_S
+        if is_often or now_s < self._not_before_s:
+            return None
+        self._starts_s.append(now_s)
         try:
             self._decoder = self._open_decoder(waiting.track.codec)
         except DecoderCrashedError as exc:
-            self._not_before_s = self._now_s() + self._restarts.wait_s(exc, self._now_s())
+            self._not_before_s = now_s + self._restarts.wait_s(exc, now_s)
             return None
         self._announced = waiting.arrived.size
         return self._decoder

@@ -144,10 +144,12 @@ def open_live_source(
     max_lag_s: float,
     give_up_s: float | None,
     has_worked: bool,
+    only_keys: bool = False,
 ) -> tuple[LiveSource, SourceWatch]:
     """Start to read a camera; returns at once. `opens` connects and plays.
 
     `has_worked`: the task has had frames of it before: it is tried for ever, or for `give_up_s`.
+    `only_keys`: nothing but keyframes is decoded.
     """
     now_s = time.monotonic()
     random = SystemRandom().random
@@ -164,6 +166,7 @@ def open_live_source(
         totals=totals,
         max_lag_s=max_lag_s,
         shows_damaged=on_loss is OnLoss.CONCEAL,
+        only_keys=only_keys,
         max_busy_s=policy.cpu_limit_s * _CPU_SHARE,
     )
     watch = SourceWatch(now_s, has_worked=has_worked)

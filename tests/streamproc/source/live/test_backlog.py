@@ -60,8 +60,9 @@ def test_without_a_keyframe_it_catches_up_until_that_is_hopeless() -> None:
     assert (number(found), found and found.n_late) == (70, 24)
 
 
-def test_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "MAX_BYTES", 105)
+@pytest.mark.parametrize("limit", [("MAX_BYTES", 105), ("MAX_PICTURES", 10)])
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]) -> None:
+    monkeypatch.setattr(backlog, *limit)
     one = filled(11, gop=6)
     assert one.n_bytes == 50
     found = one.take(1.0)

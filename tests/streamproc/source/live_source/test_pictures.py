@@ -10,6 +10,7 @@ import pytest
 from models.sizes import SourceShape
 from streamproc.contract.chunk import Gap
 from streamproc.source.errors import DecoderCrashedError
+from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.backlog import Waiting
 from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.media_clock import Captured
@@ -20,8 +21,15 @@ from streamproc.source.live.stream import Arrived
 from streamproc.source.live_source.accounts import Totals
 from streamproc.source.live_source.decoder import Decoded, Described, LiveDecoder, Slot
 from streamproc.source.live_source.gaps import Gaps, stronger
-from streamproc.source.live_source.pictures import Choice, LiveFrame, Pictures
+from streamproc.source.live_source.pictures import (
+    START_WINDOW_S,
+    Choice,
+    LiveFrame,
+    Pictures,
+)
 from streamproc.source.live_source.task_clock import TaskClock
+from streamproc.source.types import FrameOutputs
+from tests.streamproc.source.live_source.test_decoder import reordered
 
 SMALL, LARGE = SourceShape(64, 64), SourceShape(128, 128)
 
@@ -77,7 +85,7 @@ class Scripted:
 class Fed:
     """Pictures at 10 a second, each decoded at once unless `lag_s` says otherwise."""
 
-    def __init__(self, *, delay: int = 0, conceals: bool = False, **options: Any) -> None:
+    def __init__(self, *, delay: int = 0, conceals: bool = False, only_keys: bool = False) -> None:
         self.now_s = 100.0
         self.decoders: list[Scripted] = []
         self.frames: list[LiveFrame] = []
@@ -96,9 +104,9 @@ class Fed:
             totals=Totals(),
             max_lag_s=2.0,
             shows_damaged=conceals,
+            only_keys=only_keys,
             max_busy_s=100.0,
             now_s=lambda: self.now_s,
-            **options,
         )
 
     def __call__(
@@ -240,6 +248,24 @@ def test_a_decoder_that_never_works_ends_the_source(fed: Fed) -> None:
     assert len(fed.decoders) < 50
 
 
+def test_a_source_that_changes_its_size_all_the_time_starts_few_decoders(fed: Fed) -> None:
+    for number in range(100):
+        fed(b"key" if number % 2 else b"large", is_key=True, size=None)
+    assert 5 < len(fed.decoders) <= 5 * (10 / START_WINDOW_S + 1)
+    assert fed.dropped["undecodable"] > 50
+    assert fed.pictures.totals.index == 99
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_only_keyframes_are_decoded_where_only_they_are_wanted(delay: int) -> None:
+    fed = Fed(only_keys=True, delay=delay)
+    for data in (b"key", b"bad", b"keep", b"key", b"keep"):
+        fed(data)
+    assert [frame.index for frame in fed.frames] == [0, 3]
+    assert fed.pictures.totals == Totals(4, 2, {"sampling": 3})
+    fed.check()
+
+
 def test_a_refused_picture_closes_the_way_to_those_that_build_on_it(fed: Fed) -> None:
     fed(b"key")
     for data in (b"bad", b"keep", b"damaged"):
@@ -264,6 +290,24 @@ def test_reordered_pictures_have_rising_times_and_those_that_never_come_are_coun
         fed()
     assert fed.dropped == {"undecodable": 1}
     fed.check()
+
+
+def test_a_real_decoder_reorders_and_times_stay_with_their_pictures(processes: None) -> None:
+    outputs = FrameOutputs(full=True)
+    fed = Fed()
+    fed.pictures._open_decoder = lambda codec: LiveDecoder(codec, outputs, FetchPolicy())
+    start_s, packets, seen = fed.now_s, reordered(), []
+    for packet in packets:
+        at_s = start_s + packet.pts / 25
+        found = fed(bytes(packet), is_key=packet is packets[0], tied_s=at_s)
+        for frame in found if packet is not packets[-1] else found + fed.pictures._drained():
+            assert frame.slot.image is not None
+            seen.append((frame.index, frame.time_s, frame.slot.image.mean() / 12))
+            frame.slot.release()
+    fed.pictures.close()
+    assert [index for index, _, _ in seen] == list(range(20))
+    assert [time_s for _, time_s, _ in seen] == pytest.approx([n / 25 for n in range(20)])
+    assert [shown for _, _, shown in seen] == pytest.approx(range(20), abs=0.5)
 
 
 def test_a_worn_out_decoder_is_replaced_at_a_keyframe_without_a_gap() -> None:
