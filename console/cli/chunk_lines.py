@@ -1,13 +1,13 @@
 """Chunks as lines of text: of a file by their place in it, of a live source by the time of day."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from msgspec import UNSET
 
 from console.cli.chunk_counts import n_targets, total_text
-from streamproc.contract.chunk import Chunk, Gap, Notice, StreamInfo
-from streamproc.contract.timestamps import usable_time_ms
+from console.tui.drawing.formatting import time_of_day
+from console.tui.view_models.capture import CaptureFold
+from streamproc.contract.chunk import Chunk, Gap, Notice
 
 LINE_COLUMNS = 120
 
@@ -30,20 +30,20 @@ class LiveLines:
 
     def __init__(self, n_columns: int = LINE_COLUMNS) -> None:
         self._n_columns = n_columns
-        self._started_ms: int | None = None
-        """When `elapsed_ms` was 0, by the chunks."""
+        self._capture = CaptureFold()
 
     def lines(self, chunk: Chunk) -> Iterator[str]:
         """Yield the lines of the next chunk; the terminal has none."""
         info = chunk.stream_info
         if chunk.finish_reason is not None:
             return
+        at_ms = self._capture.take(info)
+        at = "--:--:--.-" if at_ms is None else time_of_day(at_ms, tenths=True)
         if isinstance(info.source, Notice):
             notice = info.source
             tries = f"{notice.attempts} attempt{'s' * (notice.attempts != 1)}"
-            yield f"{self._noticed(info)}  {notice.state}: {notice.code}, {tries}"
+            yield f"{at}  {notice.state}: {notice.code}, {tries}"
             return
-        at = self._captured(info)
         if isinstance(info.gap, Gap):
             yield f"{at}  back after {info.gap.seconds:.1f} s ({info.gap.reason})"
         if info.size is not UNSET:
@@ -52,26 +52,6 @@ class LiveLines:
         lag = "" if info.lag_ms is UNSET else f"  lag {info.lag_ms} ms"
         head = f"{at}  frame {info.frame_index:>4}{lag}"
         yield _with_targets(head, chunk, self._n_columns)
-
-    def _captured(self, info: StreamInfo) -> str:
-        captured_ms = None if info.captured_at is UNSET else usable_time_ms(info.captured_at)
-        if captured_ms is None:
-            return time_of_day(None)
-        lag_ms = 0 if info.lag_ms is UNSET else info.lag_ms
-        self._started_ms = captured_ms + lag_ms - info.elapsed_ms
-        return time_of_day(captured_ms)
-
-    def _noticed(self, info: StreamInfo) -> str:
-        started_ms = self._started_ms
-        return time_of_day(None if started_ms is None else started_ms + info.elapsed_ms)
-
-
-def time_of_day(time_ms: int | None) -> str:
-    """Format Unix milliseconds as `14:03:07.2`, local time; None is as wide."""
-    if time_ms is None:
-        return "--:--:--.-"
-    moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
-    return f"{moment:%H:%M:%S}.{moment.microsecond // 100_000}"
 
 
 def _with_targets(head: str, chunk: Chunk, n_columns: int) -> str:

@@ -1,6 +1,7 @@
 """Formatting of numbers, durations, sizes, bars and sparklines. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from api.contract.resources import Counts
 
@@ -57,6 +58,12 @@ def media_time(ms: int, *, tenths: bool = False) -> str:
     hours, minute = divmod(minutes, 60)
     text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
     return f"{text}.{rest // 100}" if tenths else text
+
+
+def time_of_day(time_ms: int, *, tenths: bool = False) -> str:
+    """Return the local time of Unix milliseconds: `14:03:07`, with tenths `14:03:07.2`."""
+    moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
+    return f"{moment:%H:%M:%S}" + (f".{moment.microsecond // 100_000}" if tenths else "")
 
 
 def rate(fps: float | None) -> str:

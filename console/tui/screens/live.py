@@ -17,7 +17,7 @@ from console.client.curl import curl
 from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import grouped, media_time
+from console.tui.drawing.formatting import grouped
 from console.tui.drawing.styled_text import Span
 from console.tui.keys import LIVE, bindings
 from console.tui.log_follower import follow_log
@@ -42,6 +42,7 @@ from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_
 from console.tui.view_models.log_search import find_match
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
+from console.tui.widgets.live_head_rendering import line_time
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
     HELD_COLUMNS,
@@ -397,7 +398,7 @@ class LiveTab(Tab):
         held = self._seek.current()
         if held is not None:
             line = held.line
-            time = "" if line.time_ms is None else f", {media_time(line.time_ms, tenths=True)}"
+            time = "" if line.time_ms is None else f", {line_time(line.time_ms, line)}"
             frame = "" if line.frame is None else f", frame {grouped(line.frame)}"
             title = f"Event at byte {grouped(line.start)}{frame}{time}"
             self.app.push_screen(EventScreen(title, line.data))

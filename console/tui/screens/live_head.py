@@ -14,7 +14,7 @@ from console.tui.view_models.live_stream import LiveSnapshot
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.canvas import Lines
-from console.tui.widgets.live_rendering import head_lines
+from console.tui.widgets.live_head_rendering import head_lines
 
 
 class LiveHead(Lines):
@@ -88,6 +88,9 @@ class LiveHead(Lines):
     def _stall(self, view: TaskView | None) -> Span | None:
         if self._snapshot.ended or (view is not None and is_final(view.task)):
             return None
+        loss = self._snapshot.capture.loss
+        if loss is not None:
+            return f"lost: {loss.code}, {loss.attempts} attempts", "bad"
         gap_ms = quantile(self._snapshot.gaps_ms, 0.95) or 0.0
         return stall(
             self._backend.clock.monotonic_s() - self._moved_s,

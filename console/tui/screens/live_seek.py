@@ -11,7 +11,8 @@ from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped
 from console.tui.messages import PlaceChanged
 from console.tui.screens.prompt import PromptScreen
-from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
+from console.tui.view_models.live_stream import LiveFold
+from console.tui.view_models.log_line import LogLine, read_line
 from console.tui.view_models.seek_window import WINDOW_BYTES, SeekWindow, hold_last, parse_place
 
 _MAX_WINDOWS = 64
@@ -163,6 +164,8 @@ class StreamSeek:
         self._host.run_worker(move, group="seek", exclusive=True)
 
     async def _seek(self, task_id: str, kind: str, number: int) -> None:
+        if kind == "time":
+            number = self._fold.sought_ms(number)
         held = self.current()
         near = None if held is None else _find(held, kind, number)
         if near is not None:

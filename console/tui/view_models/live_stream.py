@@ -10,7 +10,13 @@ from types import MappingProxyType
 
 import msgspec
 
+from console.tui.view_models.capture import (
+    Capture,
+    CaptureFold,
+    last_time_of_day_ms,
+)
 from console.tui.view_models.frame_index import FrameIndex
+from console.tui.view_models.log_line import LogLine, line_of, time_ms
 from streamproc.contract.chunk import Chunk, StreamInfo, Target, decode_chunk
 from streamproc.contract.framing import DONE, Event
 from streamproc.contract.text_vote import Spelling, add_reading, count
@@ -21,27 +27,6 @@ MAX_TRACKS = 2000
 MAX_SPANS = 24
 SERIES_S = 60
 GAPS = 120
-
-
-class LogLine(msgspec.Struct, frozen=True, gc=False):
-    """One event of the log, at bytes `[start, end)`; `frame` and `time_ms` None for `[DONE]`."""
-
-    start: int
-    end: int
-    frame: int | None
-    n_targets: int
-    elapsed_ms: int
-    finish: str | None
-    data: bytes
-    time_ms: int | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        return self.end - self.start
-
-    def chunk(self) -> Chunk | None:
-        """Decode the event's chunk; None for `[DONE]`."""
-        return None if self.frame is None else decode_chunk(self.data)
 
 
 class TrackLife(msgspec.Struct, frozen=True, gc=False):
@@ -87,37 +72,11 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     last_frame: int = 0
     rates: tuple[float, ...] = ()
     gaps_ms: tuple[float, ...] = ()
+    capture: Capture = Capture()
 
     @property
     def ended(self) -> bool:
         return self.finish is not None
-
-
-def read_line(event: Event) -> LogLine:
-    """Convert an event to a line; raises `msgspec.DecodeError` if it is no chunk."""
-    return _line(event, None if event.data == DONE else decode_chunk(event.data))
-
-
-def _line(event: Event, chunk: Chunk | None) -> LogLine:
-    if chunk is None:
-        return LogLine(event.start, event.end, None, 0, 0, None, event.data)
-    return LogLine(
-        event.start,
-        event.end,
-        chunk.stream_info.frame_index,
-        sum(len(result.targets) for result in chunk.delta.results),
-        chunk.stream_info.elapsed_ms,
-        chunk.finish_reason,
-        event.data,
-        time_ms(chunk.stream_info),
-    )
-
-
-def time_ms(info: StreamInfo) -> int:
-    """Return the frame's time in the video; logs of older versions have only its index."""
-    if isinstance(info.time_s, float | int):
-        return round(info.time_s * 1000)
-    return round(info.frame_index * 1000 / info.fps) if info.fps > 0 else 0
 
 
 def targets_of(chunk: Chunk) -> tuple[Target, ...]:
@@ -149,6 +108,7 @@ class LiveFold:
         self._classes: Counter[str] = Counter()
         self._rates: deque[tuple[int, int]] = deque(maxlen=SERIES_S)
         self._gaps: deque[float] = deque(maxlen=GAPS)
+        self._capture = CaptureFold()
 
     @property
     def offset(self) -> int:
@@ -156,8 +116,17 @@ class LiveFold:
         return self._offset
 
     def time_ms(self, frame: int) -> int:
-        """Return the frame's time in the video in milliseconds, as its neighbours' times say."""
+        """Return the frame's time in the video in milliseconds, as its neighbours' times say.
+
+        Of a live source it is the time of capture, in Unix milliseconds.
+        """
         return self._frame_times.interpolated(frame)
+
+    def sought_ms(self, typed_ms: int) -> int:
+        """Return a time as lines and indexes have it: of a live source, it was a time of day."""
+        if self._last is None or not self._capture.is_live:
+            return typed_ms
+        return last_time_of_day_ms(typed_ms, time_ms(self._last.stream_info))
 
     def apply(self, events: Iterable[Event], now_s: float) -> None:
         """Apply the next events, read at the monotonic time `now_s`.
@@ -167,7 +136,7 @@ class LiveFold:
         for event in events:
             self._offset = event.end
             chunk = None if event.data == DONE else decode_chunk(event.data)
-            self._keep(_line(event, chunk))
+            self._keep(line_of(event, chunk))
             if chunk is not None:
                 self._take(chunk, event.start)
                 self._read_s = now_s
@@ -197,6 +166,7 @@ class LiveFold:
             last_frame=0 if last is None else last.stream_info.frame_index,
             rates=self._rate_series(now_s),
             gaps_ms=tuple(self._gaps),
+            capture=self._capture.state(),
         )
 
     def _keep(self, line: LogLine) -> None:
@@ -213,6 +183,9 @@ class LiveFold:
             self._provider = chunk.provider
         if chunk.finish_reason is not None:
             self._finish = chunk
+            return
+        self._capture.take(chunk.stream_info)
+        if chunk.stream_info.is_notice:
             return
         frame = chunk.stream_info.frame_index
         if self._last is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from console.tui.view_models.live_stream import LogLine
+from console.tui.view_models.log_line import LogLine
 
 
 class Match(NamedTuple):

@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from console.tui.view_models.live_stream import LogLine
+from console.tui.view_models.log_line import LogLine
 
 WINDOW_BYTES = 128 * 1024
 _MAX_DIGITS = 15
@@ -68,7 +68,8 @@ def hold_last(lines: tuple[LogLine, ...]) -> SeekWindow | None:
 def parse_place(text: str) -> tuple[str, int]:
     """Parse a position that the user typed: (`byte` | `frame` | `time`, number).
 
-    `48213`, `b48 213`, `f120`, and `12:30` or `1:02:03.5`, a time in the video, in milliseconds.
+    `48213`, `b48 213`, `f120`, and `12:30` or `1:02:03.5`, a time in the video, in milliseconds; of
+    a live source `14:02:03.5`, a time of day.
     Raises ValueError with a message for the user.
     """
     word = "".join(text.split()).lower().replace("_", "")

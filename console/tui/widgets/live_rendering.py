@@ -1,27 +1,19 @@
 """Rendering of the Live tab: pure functions from a snapshot to lines and rows."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
-from api.contract.resources import TaskResource
 from console.tui.drawing.formatting import (
-    STATUS_MARKS,
     bar,
     cut,
-    duration,
     grouped,
-    media_time,
     quantile,
     rate,
-    short_id,
     sparkline,
 )
-from console.tui.drawing.styled_text import Line, Span, track_tone, wrapped
+from console.tui.drawing.styled_text import Line, track_tone
 from console.tui.drawing.table_layout import Column, MadeRows, Row
-from console.tui.view_models.live_stream import LiveSnapshot, LogLine, TrackLife, time_ms
-from console.tui.view_models.seek_window import SeekWindow
-from console.tui.view_models.task_list import TaskView
-from console.tui.widgets.task_rendering import STATUS_TONES
+from console.tui.view_models.live_stream import LiveSnapshot, TrackLife
+from console.tui.view_models.log_line import LogLine
 from streamproc.contract.chunk import Target
 
 TARGET_COLUMNS = (
@@ -45,85 +37,6 @@ EVENT_COLUMNS = (
     Column("data", "DATA", 8, flex=1, rank=1),
 )
 _DATA_BYTES = 400
-
-
-def head_lines(
-    view: TaskView | None,
-    task_id: str,
-    snapshot: LiveSnapshot,
-    held: SeekWindow | None,
-    note: Span,
-    width: int,
-    now: datetime,
-) -> list[Line]:
-    """Return the header: the task with its progress, the position of the view, and the error."""
-    task = None if view is None else view.task
-    failure = snapshot.error
-    if failure is None and task is not None and task.error is not None:
-        failure = f"{task.error.message} ({task.error.code})"
-    return [
-        _task_line(view, task, task_id, snapshot, width, now),
-        _place_line(snapshot, held, note),
-        *(wrapped(((failure, "bad"),), max(20, width)) if failure else ()),
-    ]
-
-
-def _task_line(
-    view: TaskView | None,
-    task: TaskResource | None,
-    task_id: str,
-    snapshot: LiveSnapshot,
-    width: int,
-    now: datetime,
-) -> Line:
-    status = "pending" if task is None else task.status
-    tone = STATUS_TONES[status]
-    shown_id = task_id if width >= 110 else short_id(task_id)
-    spans: list[Span] = [(f"{STATUS_MARKS[status]} {status}", f"{tone}!"), (f"  {shown_id}", "dim")]
-    if view is not None and view.source:
-        spans.append((f"  {cut(view.source, 32)}", "!"))
-    expected = None if view is None else view.expected_frames
-    n_frames = snapshot.n_chunks
-    if expected and status in {"running", "cancelling"}:
-        done, rest = bar(n_frames / expected, 16)
-        spans += [("  ", ""), (done, tone), (rest, "faint"), (f" {n_frames / expected:4.0%}", "")]
-    spans.append((f"  {grouped(n_frames)} frames", "dim"))
-    eta_s = None if view is None else view.eta_s(now)
-    if eta_s is not None and not snapshot.ended:
-        spans.append((f"  {duration(eta_s)} left", ""))
-    if snapshot.processing_ms is not None:
-        spans.append((f" in {duration(snapshot.processing_ms / 1000)}", "dim"))
-    provider = snapshot.provider or (task.provider if task else None)
-    if provider:
-        spans.append((f"  {provider}", "dim"))
-    return tuple(spans)
-
-
-def _place_line(snapshot: LiveSnapshot, held: SeekWindow | None, note: Span) -> Line:
-    if held is not None:
-        behind = snapshot.offset - held.line.end
-        where = f" frame {grouped(held.line.frame)}" if held.line.frame is not None else ""
-        if held.line.time_ms is not None:
-            where += f" {media_time(held.line.time_ms, tenths=True)}"
-        spans: list[Span] = [
-            ("‖ HELD", "warn!"),
-            (f" at byte {grouped(held.line.start)}{where}", "warn"),
-            (f"  {grouped(max(0, behind))} bytes behind, l returns", "dim"),
-        ]
-    elif snapshot.ended:
-        tone = "bad" if snapshot.finish == "error" else "good"
-        spans = [("■ END", f"{tone}!"), (f" at byte {grouped(snapshot.offset)}", "")]
-        spans.append((f"  {snapshot.finish}", "bad" if snapshot.finish == "error" else "dim"))
-    elif note[1] != "dim":
-        spans = [("▲ LIVE", f"{note[1]}!"), (f" byte {grouped(snapshot.offset)}", "")]
-    else:
-        spans = [("● LIVE", "good!"), (f" byte {grouped(snapshot.offset)}", "")]
-        if snapshot.n_chunks and snapshot.info is not None:
-            place = f" frame {grouped(snapshot.last_frame)} {media_time(time_ms(snapshot.info))}"
-            spans.append((place, "dim"))
-    if note[0]:
-        spans += [("  ·  ", "faint"), note]
-    return tuple(spans)
 
 
 def target_rows(
@@ -160,7 +73,12 @@ def _number(number: int | None) -> str:
 
 
 def event_row(line: LogLine) -> Row:
-    """Return the row of one log event; `[DONE]` and the terminal chunk are highlighted."""
+    """Return the row of one log event; `[DONE]` and the terminal chunk are highlighted.
+
+    So are the notices of a live source, and its frames after a gap.
+    """
+    if line.note is not None and not line.finish:
+        return _noted_row(line, line.note)
     tone = "good" if line.frame is None else "accent" if line.finish else ""
     frame = "end" if line.frame is None else (line.finish and "last") or grouped(line.frame)
     return Row(
@@ -173,6 +91,16 @@ def event_row(line: LogLine) -> Row:
             _shown_data(line.data),
         ),
     )
+
+
+def _noted_row(line: LogLine, note: str) -> Row:
+    is_notice = line.time_ms is None
+    tone = "bad" if is_notice else "warn"
+    data = ((note, tone),) if is_notice else ((f"{note} ", tone), *_shown_data(line.data))
+    frame = "lost" if is_notice else grouped(line.frame or 0)
+    cells = (((grouped(line.start), "info"),), ((frame, tone),))
+    targets = (str(line.n_targets) if line.n_targets else "·", "" if line.n_targets else "faint")
+    return Row(str(line.start), (*cells, (targets,), ((f"{line.size_bytes} B", "dim"),), data))
 
 
 def _shown_data(data: bytes) -> Line:
@@ -198,7 +126,10 @@ class EventRows(MadeRows):
 def figure_lines(
     snapshot: LiveSnapshot, classes_now: dict[str, int], width: int, height: int
 ) -> list[Line]:
-    """Return throughput, gaps between chunks, and counts per class: targets now, all tracks."""
+    """Return throughput, gaps between chunks, and counts per class: targets now, all tracks.
+
+    A live source has its lag, too: from a frame's capture to its chunk.
+    """
     spark = max(4, width - 26)
     now = snapshot.rates[-1] if snapshot.rates else None
     middle = quantile(snapshot.gaps_ms, 0.5)
@@ -217,6 +148,16 @@ def figure_lines(
             (f" p95 {high:.0f}" if high is not None else "", "dim"),
         ),
     ]
+    lags_ms = snapshot.capture.lags_ms
+    if lags_ms:
+        lines.append(
+            (
+                ("lag, ms  ", "dim"),
+                (f"{lags_ms[-1]:>6.0f} ", "!"),
+                (f"{sparkline(lags_ms, spark):<{spark}}", "warn"),
+                (f" p95 {quantile(lags_ms, 0.95):.0f}", "dim"),
+            )
+        )
     ever = sorted(snapshot.classes_ever.items(), key=lambda item: (-item[1], item[0]))
     names = [name for name, _ in ever]
     names += [name for name in classes_now if name not in snapshot.classes_ever]

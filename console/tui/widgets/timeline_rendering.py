@@ -1,9 +1,9 @@
 """Rendering of the timeline of tracks: pure functions from a snapshot to lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 
-from console.tui.drawing.formatting import cut, grouped, media_time
+from console.tui.drawing.formatting import cut, grouped, media_time, time_of_day
 from console.tui.drawing.styled_text import Line, Span, track_tone
 from console.tui.view_models.live_stream import LiveSnapshot, TrackLife
 from console.tui.view_models.timeline import TimelineWindow, TimeScale
@@ -27,7 +27,8 @@ def timeline_lines(
 
     If not all have room: those in the shown frame, then those that were seen nearest to it.
     `marked_frame` is the held frame; it is marked with a vertical line. `time_of` returns a frame's
-    time in the video in milliseconds.
+    time in the video in milliseconds; of a live source, its time of capture. Gaps of that are
+    marked at the frame after them.
     """
     n_axes = 2 if height >= _TALL else 1
     rows, cells = height - n_axes, width - LABEL_CELLS
@@ -40,6 +41,7 @@ def timeline_lines(
     tracks = [track for track in snapshot.tracks if _is_in(track, scale)]
     nearest = sorted(tracks, key=lambda track: _distance(track, centre))[:rows]
     marked = None if marked_frame is None else scale.column_of(marked_frame)
+    holes = {scale.column_of(hole.frame) for hole in snapshot.capture.holes}
     lines: list[Line] = []
     for track in sorted(nearest, key=lambda track: (track.first_frame, track.track_id)):
         tone = track_tone(track.track_id)
@@ -48,16 +50,18 @@ def timeline_lines(
         lines.append(
             (
                 (f"{cut(label, LABEL_CELLS - 1):<{LABEL_CELLS}}", f"{tone}!" if here else tone),
-                *_bar_spans(track, scale, marked, tone),
+                *_bar_spans(track, scale, marked, holes, tone),
             )
         )
     lines += [()] * (rows - len(lines))
     zoom = f" x{window.zoom:.0f}" if window.span is not None else ""
-    columns = _label_columns(scale, marked_frame, time_of)
+    text_of = time_of_day if snapshot.capture.is_live else media_time
+    widest = text_of(time_of(scale.right), tenths=True)
+    columns = _label_columns(scale, marked_frame, widest)
     lines.append(_axis(f"frame{zoom}", columns, cells, [grouped(f) for _, f, _ in columns]))
     if n_axes > 1:
         tenths = time_of(scale.right) - time_of(scale.left) < _TENTHS_MS
-        times = [media_time(time_of(frame), tenths=tenths) for _, frame, _ in columns]
+        times = [text_of(time_of(frame), tenths=tenths) for _, frame, _ in columns]
         n_hidden = len(tracks) - len(nearest)
         hidden = f"+{n_hidden} track{'s' * (n_hidden > 1)}"
         lines.append(_axis(hidden if n_hidden else "time", columns, cells, times))
@@ -74,13 +78,18 @@ def _distance(track: TrackLife, frame: int) -> tuple[int, int, int]:
     return away, -track.last_frame, -track.n_seen
 
 
-def _bar_spans(track: TrackLife, scale: TimeScale, marked: int | None, tone: str) -> list[Span]:
+def _bar_spans(
+    track: TrackLife, scale: TimeScale, marked: int | None, holes: Collection[int], tone: str
+) -> list[Span]:
     row = ["·" if at % 8 == 0 else " " for at in range(scale.cells)]
     tones = ["faint"] * scale.cells
     for start, end in track.spans:
         first = max(0, scale.column_of(start))
         for at in range(first, min(scale.cells - 1, scale.last_column_of(end)) + 1):
             row[at], tones[at] = "━", tone
+    for at in holes:
+        if 0 <= at < scale.cells:
+            row[at], tones[at] = "╪" if row[at] == "━" else "╎", "bad"
     if marked is not None and 0 <= marked < scale.cells:
         row[marked] = "╋" if row[marked] == "━" else "┃"
         tones[marked] = "warn!"
@@ -91,10 +100,10 @@ def _bar_spans(track: TrackLife, scale: TimeScale, marked: int | None, tone: str
 
 
 def _label_columns(
-    scale: TimeScale, marked_frame: int | None, time_of: Callable[[int], int]
+    scale: TimeScale, marked_frame: int | None, widest: str
 ) -> list[tuple[int, int, str]]:
     """Return (column, frame, tone) of the axis's labels: the held frame, the ends, and between."""
-    most = max(len(grouped(scale.right)), len(media_time(time_of(scale.right), tenths=True)))
+    most = max(len(grouped(scale.right)), len(widest))
     room = most + most // 2 + 2
     wanted = [(0, scale.left, "dim"), (scale.cells - 1, scale.right, "dim")]
     columns = range(room, scale.cells - room, room)

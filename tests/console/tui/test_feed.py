@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.tui.view_models.frame_index import FrameIndex
-from console.tui.view_models.live_stream import LiveFold, LogLine, read_line
+from console.tui.view_models.live_stream import LiveFold
+from console.tui.view_models.log_line import LogLine, read_line
 from console.tui.view_models.seek_window import SeekWindow, hold_last, parse_place
 from streamproc.contract.chunk import (
     CHUNK_OBJECT,

@@ -14,7 +14,7 @@ from console.tui.drawing.formatting import media_time
 from console.tui.drawing.frame_image import Shown, fitting
 from console.tui.screens.live import LiveTab
 from console.tui.screens.tracks import TracksTab
-from console.tui.view_models.live_stream import read_line
+from console.tui.view_models.log_line import read_line
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import BlockPicture, Preview
 from console.tui.widgets.table import Listing

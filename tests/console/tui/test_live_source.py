@@ -1,0 +1,171 @@
+"""The Live tab on a camera: the time of day, lag, gaps and losses."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from textual.widgets import Input
+
+from console.tui.app import ConsoleApp
+from console.tui.drawing.formatting import time_of_day
+from console.tui.drawing.styled_text import Line
+from console.tui.screens.live import LiveTab
+from console.tui.view_models.capture import MAX_HOLES, Hole, last_time_of_day_ms
+from console.tui.view_models.live_stream import LiveFold
+from console.tui.view_models.log_line import read_line
+from console.tui.view_models.seek_window import SeekWindow
+from console.tui.view_models.timeline import TimelineWindow
+from console.tui.widgets.live_head_rendering import head_lines
+from console.tui.widgets.live_rendering import event_row, figure_lines
+from console.tui.widgets.timeline_rendering import timeline_lines
+from streamproc.contract.chunk import Gap
+from streamproc.contract.framing import parse_events
+from tests.console.live_log import live_log
+from tests.console.tui.conftest import text_of, until
+from tests.console.tui.recorded_api import NOW, Script
+from tests.streamproc.sinks.logs import LogBuilder, target
+
+TASK = "vt_01KAN7W0000000000000000001"
+LOG = live_log(TASK)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def folded(log: bytes, n_events: int | None = None) -> LiveFold:
+    fold = LiveFold()
+    fold.apply(list(parse_events(log))[:n_events], 5.0)
+    return fold
+
+
+def words(lines: list[Line]) -> str:
+    return "\n".join("".join(text for text, _ in line) for line in lines)
+
+
+def head(fold: LiveFold, held: SeekWindow | None = None) -> str:
+    return words(head_lines(None, TASK, fold.snapshot(5.0), held, ("", "dim"), 140, NOW))
+
+
+def test_notices_are_no_frames_and_frames_have_their_time_of_day_and_lag() -> None:
+    snapshot = folded(LOG.log).snapshot(5.0)
+    assert (snapshot.n_chunks, snapshot.last_frame, snapshot.capture.is_live) == (3, 30, True)
+    assert snapshot.capture.holes == (Hole(30, 22.3, "source_lost"),)
+    assert "● LIVE" in head(folded(LOG.log))
+    assert "frame 30 12:00:23.5 lag 150 ms  1 gap, 22s" in head(folded(LOG.log))
+
+
+def test_a_source_that_is_away_is_lost_until_its_next_frame() -> None:
+    fold = folded(LOG.log, 4)
+    loss = fold.snapshot(5.0).capture.loss
+    assert loss is not None
+    assert (loss.code, loss.attempts) == ("source_unreachable", 3)
+    assert "✖ LOST" in head(fold)
+    assert "said at 12:00:11" in head(fold)
+    assert folded(LOG.log).snapshot(5.0).capture.loss is None
+
+
+def test_a_held_event_says_when_it_was_captured_and_what_came_before() -> None:
+    lines = tuple(read_line(event) for event in parse_events(LOG.log))
+    assert "frame 30 12:00:23.5 after 22.3 s: source_lost" in head(
+        folded(LOG.log), SeekWindow(lines, 4)
+    )
+    assert "lost: source_timeout, 3 attempts" in head(folded(LOG.log), SeekWindow(lines, 2))
+
+
+def test_notices_and_gaps_stand_out_among_the_events() -> None:
+    rows = [event_row(read_line(event)).cells for event in parse_events(LOG.log)]
+    assert [row[1][0] for row in rows] == [
+        ("0", ""),
+        ("29", ""),
+        ("lost", "bad"),
+        ("lost", "bad"),
+        ("30", "warn"),
+    ]
+    assert rows[3][4] == (("lost: source_unreachable, 3 attempts", "bad"),)
+    assert rows[4][4][0] == ("after 22.3 s: source_lost ", "warn")
+
+
+def test_the_timeline_has_gaps_and_times_of_day() -> None:
+    fold = folded(LOG.log)
+    snapshot = fold.snapshot(5.0)
+    window = TimelineWindow().grown(0, 30)
+    shown = words(timeline_lines(snapshot, window, None, 100, 8, fold.time_ms))
+    assert "╪" in shown
+    assert "╎" in shown  # the other track was not seen after it
+    assert "12:00:00" in shown
+    assert "12:00:23" in shown
+    file = LogBuilder(TASK)
+    for _ in range(31):
+        file.chunk(target(1))
+    plain = folded(file.log)
+    shown = words(timeline_lines(plain.snapshot(5.0), window, None, 100, 8, plain.time_ms))
+    assert "╪" not in shown
+    assert "0:00" in shown
+
+
+def test_the_lag_is_a_curve_of_its_own() -> None:
+    assert "lag, ms     150" in words(figure_lines(folded(LOG.log).snapshot(5.0), {}, 60, 8))
+    file = LogBuilder(TASK)
+    file.chunk(target(1))
+    assert "lag" not in words(figure_lines(folded(file.log).snapshot(5.0), {}, 60, 8))
+
+
+def test_gaps_are_counted_and_only_the_last_ones_kept() -> None:
+    log = LogBuilder(TASK)
+    for _ in range(MAX_HOLES + 10):
+        log.chunk(captured_at="2026-11-22T12:00:00.000Z", gap=Gap("overload", 2.0))
+    capture = folded(log.log).snapshot(5.0).capture
+    assert (len(capture.holes), capture.n_holes) == (MAX_HOLES, MAX_HOLES + 10)
+    assert capture.away_s == 2.0 * (MAX_HOLES + 10)
+    assert capture.holes[0].frame == 10
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("typed", "newest", "found"),
+    [
+        ("01:02:03", "2026-11-22T12:00:00Z", "2026-11-22T01:02:03Z"),
+        ("12:00:00", "2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z"),
+        ("23:59:59", "2026-11-22T00:00:05Z", "2026-11-21T23:59:59Z"),
+    ],
+)
+def test_a_time_of_day_is_the_last_one(typed: str, newest: str, found: str) -> None:
+    hours, minutes, seconds = map(int, typed.split(":"))
+    of_day_ms = ((hours * 60 + minutes) * 60 + seconds) * 1000
+    assert last_time_of_day_ms(of_day_ms, ms(newest)) == ms(found)
+
+
+def test_a_time_of_day_is_that_of_this_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    assert time_of_day(ms("2026-11-22T12:00:07.250Z"), tenths=True) == "21:00:07.2"
+
+
+async def test_a_camera_is_followed_and_sought_by_the_time_of_day(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.log, script.open_log = LOG.log, True
+    tab = console.query_one
+    async with console.run_test(size=(140, 44)) as pilot:
+        await pilot.press("2")
+        tab(LiveTab).task_id = script.log_task
+        await until(pilot, lambda: tab(LiveTab).snapshot.offset == len(LOG.log))
+        await until(pilot, lambda: "12:00:23.5 lag 150 ms" in text_of(tab("#live-head")))
+        assert "lost" in text_of(tab("#events"))
+        await pilot.press("b")
+        console.screen.query_one("#answer", Input).value = "12:00:01"
+        await pilot.press("enter")
+        await until(pilot, lambda: "‖ HELD" in text_of(tab("#live-head")))
+        held = tab(LiveTab).held
+        assert held is not None
+        assert held.line.frame == 29
