@@ -55,6 +55,7 @@ HANDLERS: Sequence[ControllerRouterHandler] = (
 
 CORS_MAX_AGE_S = 3600
 _EXPOSED = (
+    "Stream-First-Offset",
     "Stream-Start-Offset",
     "Stream-Next-Offset",
     "Stream-Closed",

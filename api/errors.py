@@ -7,6 +7,7 @@ ProblemError                    status, code, title, detail: RFC 9457
 │   └── MissingScopeError       403 missing_scope: names the scope
 ├── NotFoundError               404 not_found: unknown, or of another project: it does not say which
 ├── ConflictError               409 conflict
+├── OffsetExpiredError          410 offset_expired: names the first byte that is kept
 ├── TooLargeError               413 too_large: names the limit
 ├── OffsetRangeError            416 offset_out_of_range
 ├── InvalidRequestError         422 invalid_request: `errors` holds every field's path and message
@@ -35,6 +36,7 @@ _CODES: dict[int, str] = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "conflict",
+    410: "gone",
     413: "too_large",
     415: "unsupported_media_type",
     416: "offset_out_of_range",
@@ -140,6 +142,22 @@ class ConflictError(ProblemError):
     status = 409
     code = "conflict"
     title = "Conflict"
+
+
+class OffsetExpiredError(ProblemError):
+    """The log's bytes before `start` were deleted by age; offsets stay as they are."""
+
+    status = 410
+    code = "offset_expired"
+    title = "Gone"
+
+    def __init__(self, start: int) -> None:
+        super().__init__(
+            f"The log's bytes before {start} have expired: read on from there.",
+            extra={"start": start},
+            headers={"Stream-First-Offset": str(start)},
+        )
+        self.start = start
 
 
 class TooLargeError(ProblemError):

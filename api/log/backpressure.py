@@ -62,7 +62,8 @@ class Backpressure:
 
     async def _confirm_archived(self, ref: LogRef) -> None:
         try:
-            segments = await self._archive.extend(ref)
+            near = self._tail_cache.oldest_offset(ref.task)
+            segments = await self._archive.extend(ref, near)
         except ProblemError as exc:
             _log.warning(
                 "cannot list the segments of a task that fills the tail cache",

@@ -19,13 +19,15 @@ _MAX_LOCATES = 8
 class Next(enum.Enum):
     """The next step of a reader.
 
-    `TAIL`: read the tail cache. `BLOCK`: read S3. `LOCATE`: list the segments again and, while the
-    log is open, seed the tail cache. `WAIT`: the log ends here for now. `END`: the log is closed
+    `TAIL`: read the tail cache. `BLOCK`: read S3. `LIST`: list the segments around the byte, which
+    is archived. `LOCATE`: list the newest segments and, while the log is open, seed the tail cache.
+    `WAIT`: the log ends here for now. `END`: the log is closed
     and ends here.
     """
 
     TAIL = "tail"
     BLOCK = "block"
+    LIST = "list"
     LOCATE = "locate"
     WAIT = "wait"
     END = "end"
@@ -43,7 +45,7 @@ def next_step(offset: int, tail: TailView | None, segments: SegmentMap) -> Next:
             return Next.TAIL
         return Next.END if tail.closed else Next.WAIT
     if offset < segments.end:
-        return Next.BLOCK
+        return Next.BLOCK if segments.has(offset) else Next.LIST
     return Next.END if segments.closed else Next.LOCATE
 
 
@@ -75,7 +77,8 @@ class LogCursor:
 
         b"" at the end of an open log, or at `end`: see `wait`. None at the end of a closed log.
         The bytes are shared with other readers; they are at most a MiB or one record. Raises
-        `UnavailableError`; the same cursor may be read again later.
+        `UnavailableError`, after which the same cursor may be read again later, and
+        `OffsetExpiredError`.
         """
         if end is not None and self.offset >= end:
             return b""
@@ -88,6 +91,9 @@ class LogCursor:
             if step is Next.LOCATE:
                 await self._backends.locate(self._ref)
                 continue
+            if step is Next.LIST:
+                await self._backends.archive.find(self._ref, self.offset)
+                continue
             piece: bytes | memoryview
             if step is Next.TAIL:
                 piece = self._backends.tail_cache.read(self._ref.task, self.offset, PIECE_BYTES)
@@ -98,6 +104,14 @@ class LogCursor:
             self.offset += len(piece)
             return piece
         raise UnavailableError("The archive of this task is incomplete.")
+
+    async def prepare(self) -> None:
+        """List what the first read needs, if it is far from the log's end.
+
+        Raises `OffsetExpiredError` if it has expired, `UnavailableError`.
+        """
+        if self._next() is Next.LIST:
+            await self._backends.archive.find(self._ref, self.offset)
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there may be more to read; return False after `timeout_s`.

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.chunk import Chunk, captured_ms, decode_chunk
 from streamproc.contract.decoding import json_decoder
 from streamproc.contract.framing import DONE, event_lines
 from streamproc.contract.object_keys import Final
@@ -59,6 +59,21 @@ def last_chunk(log: bytes) -> Chunk | None:
         if (found := _chunk(event)) is not None:
             return found
         end = stop
+    return None
+
+
+def first_event_at(log: bytes, time_ms: int) -> int | None:
+    """Return the place in `log` of its first event whose frame was captured at `time_ms` or later.
+
+    `log` may start inside an event. None: there is none.
+    """
+    at = 0
+    while (stop := log.find(b"\n\n", at)) >= 0:
+        lines = event_lines(log[at:stop])
+        captured = None if lines is None else captured_ms(lines[0])
+        if captured is not None and captured >= time_ms:
+            return at
+        at = stop + 2
     return None
 
 

@@ -10,9 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, overload
 
 from api.errors import BadRequestError, ConflictError, OffsetRangeError
+from streamproc.contract.timestamps import usable_time_ms
 
 MIN_HEARTBEAT_S = 1.0
 MAX_HEARTBEAT_S = 300.0
+
+END = "end"
+"""As `?offset=`: the end of the log at this time."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
@@ -30,6 +34,8 @@ class Live(enum.Enum):
 class Ask(NamedTuple):
     """A parsed request for a log. `offset` None: the client gave no start.
 
+    `at_end`: it starts where the log ends now. `from_ms`: it starts at the first frame of that
+    time, in Unix ms. Both become an `offset` once the log is known (`starting`).
     `if_none_match` holds entity tags and possibly `*`.
     """
 
@@ -39,6 +45,8 @@ class Ask(NamedTuple):
     byte_range: str | None = None
     if_range: str | None = None
     if_none_match: tuple[str, ...] = ()
+    at_end: bool = False
+    from_ms: int | None = None
 
 
 class LogExtent(NamedTuple):
@@ -83,12 +91,12 @@ def read_ask(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> 
     Raises `BadRequestError` on invalid values, repeated parameters, and a heartbeat without a
     stream.
     """
-    offset = _offset("offset", _single(query, "offset"))
+    offset, at_end, from_ms = _start(query)
     ids = {text.strip() for text in headers.get("last-event-id", "").split(",")} - {""}
     if len(ids) > 1:
         raise BadRequestError("Last-Event-ID must be given once")
     if ids:
-        offset = _offset("Last-Event-ID", ids.pop())
+        offset, at_end, from_ms = _offset("Last-Event-ID", ids.pop()), False, None
     live_text = _single(query, "live")
     try:
         live = Live.STREAM if live_text is None else Live(live_text)
@@ -99,6 +107,8 @@ def read_ask(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> 
         raise BadRequestError("heartbeat needs a live stream: leave live out")
     return Ask(
         offset=offset,
+        at_end=at_end,
+        from_ms=from_ms,
         live=live,
         heartbeat_s=heartbeat_s,
         byte_range=headers.get("range"),
@@ -197,6 +207,20 @@ def _beyond(log: LogExtent, detail: str) -> OffsetRangeError:
     )
 
 
+def _start(query: Mapping[str, Sequence[str]]) -> tuple[int | None, bool, int | None]:
+    """Return where the query starts: a byte, the log's end, or a time in Unix ms."""
+    text, moment = _single(query, "offset"), _single(query, "from")
+    if moment is None:
+        return (None, True, None) if text == END else (_offset("offset", text), False, None)
+    if text is not None:
+        raise BadRequestError("give offset or from, not both")
+    # A plus sign in a query is a space.
+    from_ms = usable_time_ms(moment.replace(" ", "+") if "T" in moment else moment)
+    if from_ms is None:
+        raise BadRequestError("from must be a time with its zone, such as 2026-01-31T12:00:00Z")
+    return None, False, from_ms
+
+
 def _single(query: Mapping[str, Sequence[str]], name: str) -> str | None:
     values = query.get(name, ())
     if len(values) > 1:
@@ -208,7 +232,8 @@ def _offset(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     if _NUMBER.fullmatch(text) is None:
-        raise BadRequestError(f"{name} must be a byte offset: 0 or more, in at most 19 digits")
+        what = f"0 or more, in at most 19 digits{', or end' if name == 'offset' else ''}"
+        raise BadRequestError(f"{name} must be a byte offset: {what}")
     return int(text)
 
 

@@ -151,6 +151,19 @@ class LogReader:
                 return end, closed
             await LogCursor(self, ref, end).wait(left_s)
 
+    async def offset_at(self, project: str, task: str, partition: int, time_ms: int) -> int:
+        """Return where the first event of `time_ms` or later begins, the log's end without one.
+
+        The time of an event is when its frame was captured, or written if it does not say so.
+        """
+        ref = LogRef(project, task, partition)
+        length, _, _ = await self._extent(ref)
+        last_ms = self.archive.segments(ref).last_ms
+        if last_ms is not None and last_ms >= time_ms:
+            return await self.archive.offset_at(ref, time_ms)
+        offset = self.tail_cache.offset_at(task, time_ms)
+        return length if offset is None else offset
+
     def cursor(self, project: str, task: str, partition: int, offset: int) -> LogCursor:
         """Return a cursor that reads the log from `offset` on."""
         return LogCursor(self, LogRef(project, task, partition), offset)
@@ -219,7 +232,7 @@ class LogReader:
         self._require(ref.partition)
         for _ in range(_MAX_LISTINGS):
             ticket = self.tail_cache.ticket(ref.task, ref.partition)
-            segments = await self.archive.extend(ref)
+            segments = await self.archive.extend(ref, self.tail_cache.oldest_offset(ref.task))
             if segments.closed or self.tail_cache.seed(
                 ref.task, ticket, segments.fold(), segments.started_ms
             ):
@@ -253,6 +266,8 @@ class LogReader:
             raise UnavailableError("The log is not read yet.")
 
     async def _first_provider(self, ref: LogRef, first: bytes | None) -> str | None:
+        if (told := self.archive.segments(ref).provider) is not None:
+            return told
         if first is None:
             first = bytes(await self.cursor(*ref, offset=0).read() or b"")
         chunk = first_chunk(first)

@@ -140,6 +140,11 @@ class TailCache:
             for _, _, task in found
         ]
 
+    def oldest_offset(self, task: str) -> int:
+        """Return a log offset that S3 has, or nearly: where the oldest record begins, 0 without."""
+        tail = self._tails.get(task)
+        return 0 if tail is None else tail.oldest_offset
+
     def ticket(self, task: str, partition: int) -> Ticket:
         """Return the task's eviction state; call it before listing the task's segments."""
         tail = self._tail(task, partition)
@@ -176,6 +181,11 @@ class TailCache:
         if tail is None:
             raise KeyError(f"the tail cache does not hold {task}")
         return tail.read(offset, limit_bytes)
+
+    def offset_at(self, task: str, time_ms: int) -> int | None:
+        """Return where the first cached event of `time_ms` (Unix ms) or later begins."""
+        tail = self._tails.get(task)
+        return None if tail is None else tail.offset_at(time_ms)
 
     def watch(self, task: str, partition: int) -> None:
         """Keep the task's state while a reader waits for it. Every `watch` needs an `unwatch`."""

@@ -4,13 +4,16 @@ A state machine of its own: `TailCache` routes records and S3's answers to it, a
 which task evicts next.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
+from streamproc.contract.chunk import captured_ms
 from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import event_data
 from streamproc.contract.records import ChunkRecord
 
 RECORD_OVERHEAD_BYTES = 600
@@ -117,6 +120,11 @@ class Tail:
         """Time of the oldest record, in Unix milliseconds; raises IndexError without records."""
         return self._records[0].time_ms
 
+    @property
+    def oldest_offset(self) -> int:
+        """Log offset at which the oldest record begins, 0 without records."""
+        return self._records[0].off if self._records else 0
+
     def view(self) -> TailView | None:
         """Return the readable range; None if the task is not seeded."""
         if self._fold is None:
@@ -206,6 +214,19 @@ class Tail:
             pieces.append(value)
         return b"".join(pieces)
 
+    def offset_at(self, time_ms: int) -> int | None:
+        """Return where the first readable record of a frame of `time_ms` or later begins.
+
+        A frame is captured before it is written. None: there is no such record.
+        """
+        accepted = self._accepted
+        at = bisect_left(accepted, time_ms, lo=self._head, key=_time_ms)
+        for record in islice(accepted, at, None):
+            captured = captured_ms(event_data(record.value))
+            if captured is None or captured >= time_ms:
+                return record.off
+        return None
+
     def _restore(self, fold: Fold, started_ms: int | None) -> None:
         self._fold = fold
         self._accepted.clear()
@@ -259,6 +280,10 @@ def strip_payload(record: ChunkRecord) -> ChunkRecord:
     if record.ckpt is None and record.vectors is None and record.pin is None:
         return record
     return msgspec.structs.replace(record, ckpt=None, vectors=None, pin=None)
+
+
+def _time_ms(record: ChunkRecord) -> int:
+    return record.time_ms
 
 
 def _offset(record: ChunkRecord) -> int:

@@ -57,14 +57,15 @@ class StreamParts(Protocol):
     paths.TASKS + "/{task_id:str}/stream",
     operation_id="streamTask",
     media_type="text/event-stream",
-    responses=problems(400, 403, 404, 409, 416, 429),
+    responses=problems(400, 403, 404, 409, 410, 416, 429),
 )
 async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Read the task's log as server-sent events, from any byte offset.
 
-    `Last-Event-ID` or `offset` is the start; `live` is true (default), false or long-poll;
-    `heartbeat` requests a comment line after that many seconds of silence; `token` replaces the
-    key.
+    `Last-Event-ID` or `offset` is the start, `offset=end` the log's end, and `from` the first frame
+    of a time; bytes that have expired give 410 with the first byte that is kept. `live` is true
+    (default), false or long-poll; `heartbeat` requests a comment line after that many seconds of
+    silence; `token` replaces the key.
     """
     parts: StreamParts = request.app.state.services
     ask, ref, key = await _asked(parts, request, task_id)
@@ -87,7 +88,7 @@ async def stream(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     operation_id="headStream",
     media_type="text/event-stream",
     status_code=200,
-    responses=problems(400, 403, 404, 409, 416),
+    responses=problems(400, 403, 404, 409, 410, 416),
 )
 async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIResponse:
     """Return the headers of a GET, with the length of the log and whether it is closed.
@@ -97,6 +98,8 @@ async def stream_head(request: AnyRequest, task_id: FromPath[str]) -> ASGIRespon
     parts: StreamParts = request.app.state.services
     ask, ref, _ = await _asked(parts, request, task_id)
     length, closed = await parts.log.extent(*ref)
+    ask = await starting(parts.log, ask, ref, length)
+    await parts.log.cursor(*ref, ask.offset or 0).prepare()
     return head_answer(ask, LogExtent(task_id, length, closed))
 
 
@@ -136,6 +139,7 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
     """
     log = parts.log
     length, closed = await log.extent(*ref)
+    ask = await starting(log, ask, ref, length)
     found = negotiate(ask, LogExtent(ref.task, length, closed))
     if isinstance(found, Hold):
         timeout_s = AHEAD_WAIT_S if found.ahead else LONG_POLL_S
@@ -149,10 +153,20 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=BARE_HEADERS | found.headers)
     cursor = log.cursor(*ref, found.start)
+    await cursor.prepare()
     key_watch = None if key is None else KeyWatch(parts.key_expiry, key)
     return LogResponse(
         cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, key_watch=key_watch
     )
+
+
+async def starting(log: LogReader, ask: Ask, ref: LogRef, length: int) -> Ask:
+    """Return the request with the offset that its start, if it is no offset, has in the log."""
+    if ask.at_end:
+        return ask._replace(offset=length, at_end=False)
+    if ask.from_ms is not None:
+        return ask._replace(offset=await log.offset_at(*ref, ask.from_ms), from_ms=None)
+    return ask
 
 
 def head_answer(ask: Ask, extent: LogExtent) -> ASGIResponse:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from botocore.exceptions import ClientError
@@ -41,6 +41,13 @@ _SAY_AGAIN_S = 30.0
 _log = structlog.get_logger("framewire.api.store")
 
 T = TypeVar("T")
+
+
+class SegmentPage(NamedTuple):
+    """The segments that one request listed; `is_cut`: there are more."""
+
+    segments: list[Segment]
+    is_cut: bool
 
 
 class StoreUnavailableError(UnavailableError):
@@ -147,6 +154,12 @@ class Objects:
     ) -> list[Segment]:
         """Return the task's segments ordered by start: all, or those after `after_start`."""
         return await self._call(lambda: self._list_segments(project, task, after_start))
+
+    async def list_page(
+        self, project: str, task: str, after_start: int | None = None, limit: int | None = None
+    ) -> SegmentPage:
+        """Return as many of the same segments as one request lists, at most `limit`."""
+        return await self._call(lambda: self._list_page(project, task, after_start, limit))
 
     def presign(self, key: str, ttl_s: int) -> str:
         """Return a presigned URL that reads the object for `ttl_s` seconds; no request is sent."""
@@ -310,6 +323,21 @@ class Objects:
                 return found
             options.pop("StartAfter", None)  # some stores accept only one of the two
             options["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _list_page(
+        self, project: str, task: str, after_start: int | None, limit: int | None
+    ) -> SegmentPage:
+        options: dict[str, Any] = {"Prefix": object_keys.segment_prefix(project, task)}
+        if after_start is not None:
+            options["StartAfter"] = object_keys.segment_key(project, task, after_start)
+        if limit is not None:
+            options["MaxKeys"] = limit
+        page = self._client.list_objects_v2(Bucket=self._bucket, **options)
+        listed = [
+            Segment(object_keys.segment_start(entry["Key"]), entry["Size"])
+            for entry in page.get("Contents", ())
+        ]
+        return SegmentPage(listed, bool(listed) and bool(page.get("IsTruncated")))
 
     @staticmethod
     def _known(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

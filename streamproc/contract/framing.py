@@ -54,6 +54,12 @@ def event_lines(block: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
+def event_data(log: bytes) -> bytes:
+    """Return the data of the first event of `log`, empty if that is none; its id is not checked."""
+    lines = event_lines(log.partition(b"\n\n")[0])
+    return b"" if lines is None else lines[0]
+
+
 def parse_events(log: bytes, start: int = 0) -> Iterator[Event]:
     """Yield the complete events of `log`, whose first byte is at offset `start`.
 

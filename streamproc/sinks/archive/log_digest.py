@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from streamproc.contract.framing import parse_events
+from streamproc.contract.framing import event_data
 from streamproc.contract.object_keys import MAX_HASHED_BYTES, linked
 from streamproc.contract.records import ChunkRecord
 
@@ -32,9 +32,9 @@ class LogDigest:
         if record.end <= MAX_HASHED_BYTES:
             self._sha256.update(record.value)
         if record.off == 0:
-            self.first = first_event(record.value, 0)
+            self.first = event_data(record.value)
         if record.kind == "terminal":
-            self.terminal = first_event(record.value, record.off)
+            self.terminal = event_data(record.value)
 
     def skip(self) -> None:
         """Record that bytes were stored that were not seen here."""
@@ -57,12 +57,3 @@ class LogDigest:
         """
         digest = hashlib.sha256(body).hexdigest()
         return digest, linked(self.chain, digest) if self.chain or start == 0 else ""
-
-
-def first_event(value: bytes, start: int) -> bytes:
-    """Return the data of the first event in a record, which begins at log offset `start`."""
-    try:
-        event = next(parse_events(value, start), None)
-    except ValueError:
-        return b""
-    return b"" if event is None else event.data

@@ -9,6 +9,7 @@ from collections import deque
 
 from streamproc.contract.chunk import captured_ms
 from streamproc.contract.fold import Fold, Verdict, step
+from streamproc.contract.framing import event_data
 from streamproc.contract.object_keys import MAX_HASHED_BYTES, Final, SegmentInfo
 from streamproc.contract.records import Attempt, ChunkRecord, decode_claim
 from streamproc.sinks.archive.actions import (
@@ -31,7 +32,7 @@ from streamproc.sinks.archive.actions import (
 )
 from streamproc.sinks.archive.final import final_of
 from streamproc.sinks.archive.live import FLUSH_AFTER_S, flush_after_s
-from streamproc.sinks.archive.log_digest import LogDigest, first_event
+from streamproc.sinks.archive.log_digest import LogDigest
 
 FLUSH_BYTES = 1024 * 1024
 
@@ -263,8 +264,8 @@ class TaskArchive:
             attempts=self._attempts,
             digest=digest,
             chain=chain,
-            first_ms=self._time_ms(taken[0]),
-            last_ms=self._time_ms(last),
+            first_ms=_time_ms(taken[0]),
+            last_ms=_time_ms(last),
             provider=self._provider,
         )
         return PutSegment(self._id, self._project, self._stored_end, body, info)
@@ -324,11 +325,11 @@ class TaskArchive:
             provider=self._provider,
         )
 
-    def _time_ms(self, record: ChunkRecord) -> int:
-        """Return when the record's frame was captured, or written if it does not say so."""
-        data = first_event(record.value, record.off) if self._is_live else b""
-        captured = captured_ms(data)
-        return record.time_ms if captured is None else captured
+
+def _time_ms(record: ChunkRecord) -> int:
+    """Return when the record's frame was captured, or written if it does not say so."""
+    captured = captured_ms(event_data(record.value))
+    return record.time_ms if captured is None else captured
 
 
 def _size_of(record: ChunkRecord) -> int:

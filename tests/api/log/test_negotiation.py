@@ -64,6 +64,29 @@ def test_an_empty_last_event_id_is_none(text: str) -> None:
     assert ask({"offset": ["3"]}, last_event_id=text).offset == 3
 
 
+def test_a_log_may_be_read_from_its_end_or_from_a_time() -> None:
+    assert ask({"offset": ["end"]}).at_end
+    assert ask({"from": ["2027-01-15T08:00:00.250Z"]}).from_ms == 1_800_000_000_250
+    assert ask({"from": ["2027-01-15T10:00:00 02:00"]}).from_ms == 1_800_000_000_000
+
+
+@pytest.mark.parametrize("query", [{"offset": ["end"]}, {"from": ["2027-01-15T08:00:00Z"]}])
+def test_last_event_id_comes_before_the_start_of_the_url(query: dict[str, list[str]]) -> None:
+    found = ask(query, last_event_id="7")
+    assert (found.offset, found.at_end, found.from_ms) == (7, False, None)
+
+
+@pytest.mark.parametrize("text", ["", "now", "2027-01-15T08:00:00", "2027-01-15", "9" * 400])
+def test_a_time_without_a_zone_is_refused(text: str) -> None:
+    with pytest.raises(BadRequestError, match="from must be a time"):
+        ask({"from": [text]})
+
+
+def test_an_offset_and_a_time_are_refused() -> None:
+    with pytest.raises(BadRequestError, match="not both"):
+        ask({"from": ["2027-01-15T08:00:00Z"], "offset": ["0"]})
+
+
 @pytest.mark.parametrize("text", ["yes", "", "FALSE", "longpoll"])
 def test_an_unknown_mode_is_refused(text: str) -> None:
     with pytest.raises(BadRequestError, match="live must be one of"):

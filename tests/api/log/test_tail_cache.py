@@ -255,3 +255,25 @@ def test_a_value_that_left_is_held_by_nobody() -> None:
     before = sys.getrefcount(value)
     tail_cache.archived({PARTITION: 7})
     assert sys.getrefcount(value) < before
+
+
+def test_an_endless_task_takes_no_more_memory_than_the_budget() -> None:
+    """A day of it, at 2 frames a second, with what is archived known half a minute later."""
+    tail_cache = TailCache(100_000)
+    tail_cache.start(PARTITION, 0)
+    tail_cache.feed(PARTITION, [record("claim", 0)], 1)
+    assert seed(tail_cache)
+    off, value, peaks = 0, b"x" * 600, [0, 0]
+    for n in range(1, 172_801):
+        one = record("chunk", n, seq=n - 1, off=off, value=value)
+        off += len(value)
+        tail_cache.feed(PARTITION, [one], n + 1)
+        if n % 60 == 0:
+            tail_cache.archived({PARTITION: n - 60})
+        tail = tail_cache._tails[TASK]
+        held = len(tail._accepted) + len(tail._records) + sys.getsizeof(tail_cache._asked)
+        half = n > 86_400
+        peaks[half] = max(peaks[half], tail_cache.size_bytes + held)
+    assert view_of(tail_cache).end == off
+    assert peaks[0] < 3 * 100_000
+    assert peaks[1] <= peaks[0]
