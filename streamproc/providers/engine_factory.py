@@ -1,5 +1,6 @@
 """Engine factory: opens a provider's engine for a task, from the start or from a checkpoint."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import msgspec
@@ -8,12 +9,14 @@ import structlog
 from models.errors import ModelError
 from models.registry import DEFAULTS
 from streamproc.contract import env
+from streamproc.contract.chunk import Chunk
 from streamproc.contract.object_keys import secret_key, source_key
 from streamproc.contract.providers import Provider
 from streamproc.contract.records import Submitted
 from streamproc.contract.sealing import SealBrokenError
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine import Engine
+from streamproc.providers.live_factory import LiveEngines
 from streamproc.providers.local import LocalEngine, needs_staged
 from streamproc.providers.model_cache import ModelCache
 from streamproc.providers.plan import build_plan, includes_vectors, track_parameters
@@ -27,7 +30,9 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.opener import FetchPolicy
 from streamproc.source.fetch.spool_quota import SpoolShares
 from streamproc.source.frame_source import FrameSource, open_source
+from streamproc.source.live.named_sources import Cameras
 from streamproc.source.types import FrameOutputs, ResumePoint, SourceSpec
+from streamproc.stages.perception import Plan
 
 _log = structlog.get_logger()
 
@@ -43,7 +48,13 @@ class Engines:
         uploads: Uploads,
         *,
         depth: int,
+        cameras: Cameras | None = None,
+        live_pool: Executor | None = None,
     ) -> None:
+        """`depth`: frames of one file in perception. `cameras`: the named sources.
+
+        `live_pool`: where frames of live sources are perceived, by default with all others.
+        """
         self._settings, self._model_cache, self._pool, self._uploads = (
             settings,
             model_cache,
@@ -54,6 +65,7 @@ class Engines:
         self._depth = depth
         self._spools = SpoolShares(settings.source.project_spool_bytes)
         self._policy = FetchPolicy.of(settings.source)
+        self.live = LiveEngines(cameras or Cameras({}, {}), self._policy, live_pool or pool)
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str, precision: str | None = None) -> tuple[str, str]:
@@ -107,8 +119,11 @@ class Engines:
         state: bytes | None,
         pin: str | None,
         interrupt: Interrupt,
+        since: Sequence[Chunk] = (),
     ) -> Engine:
         """Return an engine with an open source, positioned after `state`. `interrupt` aborts this.
+
+        `since`: of a live task, the log's chunks after `state`.
 
         Raises `TaskFailedError` if the source or a model is not available, or if the source is no
         longer the one that `pin` names; `UploadsUnavailableError` if its URL, or its only remaining
@@ -126,7 +141,34 @@ class Engines:
             full=plan.needs_full,
             scaled=None if first is None else first.fit,
         )
+        if spec.live is not None:
+            url, _ = self._place(submitted)
+            engine = self.live.open(submitted, url, plan, outputs, state, since, interrupt)
+            _check_pin(engine, pin)
+            return engine
+        return self._open_file(submitted, plan, outputs, state, pin, interrupt)
 
+    def abandon(self, name: str, pin: str | None) -> None:
+        """Stop a provider's work for a task that ends without an engine. Never raises."""
+        provider = self._providers.get(name)
+        if provider is None or provider.kind != "upstream" or not pin:
+            return
+        try:
+            client = self._upstream_client(provider)
+        except TaskFailedError:
+            return
+        client.cancel(pin)
+
+    def _open_file(
+        self,
+        submitted: Submitted,
+        plan: Plan,
+        outputs: FrameOutputs,
+        state: bytes | None,
+        pin: str | None,
+        interrupt: Interrupt,
+    ) -> LocalEngine:
+        spec = submitted.spec
         key = source_key(submitted.project, submitted.task)
         staged, unknown = False, None
         if pin and needs_staged(state):
@@ -172,17 +214,6 @@ class Engines:
             # S3 may have a copy of a source that the origin no longer serves.
             raise unknown from exc
         return engine
-
-    def abandon(self, name: str, pin: str | None) -> None:
-        """Stop a provider's work for a task that ends without an engine. Never raises."""
-        provider = self._providers.get(name)
-        if provider is None or provider.kind != "upstream" or not pin:
-            return
-        try:
-            client = self._upstream_client(provider)
-        except TaskFailedError:
-            return
-        client.cancel(pin)
 
     def _upstream_client(self, provider: Provider) -> UpstreamClient:
         return UpstreamClient(provider, self._settings.upstream_keys.get(provider.key_env or ""))

@@ -23,8 +23,8 @@ from streamproc.providers.newest_first import NewestFirst, Perceived
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.rtp.keyframe_gate import OnLoss
-from streamproc.source.live.session import Session
 from streamproc.source.live.source_watch import Rate
 from streamproc.source.live_source.accounts import Totals
 from streamproc.source.live_source.pictures import Choice, LiveFrame
@@ -37,6 +37,8 @@ from streamproc.stages.targets import best_vectors, targets
 from streamproc.stages.tracking.parameters import TrackParameters
 from streamproc.stages.tracking.tracker import Tracker
 
+SAVE_S: Final = 1.0
+"""Time between two checkpoints."""
 WAKE_S: Final = 0.1
 """Longest time that `next` waits, so that a cancel and a slice's end are seen."""
 _log = structlog.get_logger()
@@ -54,11 +56,9 @@ class _Progress:
 class LiveEngine:
     """Implements `providers.engine.Engine` with a camera, a plan and the worker's shared pool."""
 
-    checkpoints_every_chunk = False
-
     def __init__(
         self,
-        opens: Callable[[], Session],
+        opens: Callable[[], LiveConnection],
         plan: Plan,
         pool: Executor,
         interrupt: Interrupt,
@@ -73,18 +73,25 @@ class LiveEngine:
         include_vector: bool,
         state: bytes | None,
         pin: str,
+        on_close: Callable[["LiveEngine"], object] = lambda _: None,
     ) -> None:
         """Start to connect; returns at once. `opens` connects and plays, or raises a `SourceError`.
 
-        `interrupt` ends everything; `close` sets it.
+        `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`.
         """
         self.pin = pin
+        self._on_close = on_close
+        self._saved_s = time.monotonic()
+        self._dropped_before: dict[str, int] = {}
+        self._dropped_now: dict[str, int] = {}
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._include_vector, self._max_lag_s = include_vector, options.max_lag_s
         restored = None if state is None else decode_state(state)
         self._progress = (
             None if restored is None else _Progress(restored.totals, restored.time_s, restored.size)
         )
+        if restored is not None:
+            self._dropped_before = self._dropped_now = dict(restored.totals.dropped)
         self._n_emitted = 0 if restored is None else restored.processed
         self._tracker = Tracker(tracking, None if restored is None else restored.tracker)
         self._best = {} if restored is None else dict(restored.best)
@@ -123,6 +130,11 @@ class LiveEngine:
         self._feeder = threading.Thread(target=self._feed, name="live-feeder", daemon=True)
         self._feeder.start()
 
+    @property
+    def checkpoints_every_chunk(self) -> bool:
+        """True once per `SAVE_S`: what the log has since then is replayed by the next worker."""
+        return time.monotonic() - self._saved_s >= SAVE_S
+
     def next(self, timeout_s: float) -> FrameResult | SourceNotice | EndOfStream | None:
         with self._changed:
             self._changed.wait_for(self._has_next, min(timeout_s, WAKE_S))
@@ -144,6 +156,7 @@ class LiveEngine:
         progress = self._progress
         if progress is None:
             raise ValueError("there is no state before the first frame")
+        self._saved_s = time.monotonic()
         return encode_state(
             LiveState(
                 totals=progress.totals,
@@ -179,6 +192,12 @@ class LiveEngine:
             keyframe_interval_s=interval_s,
         )
 
+    def dropped(self) -> dict[str, int]:
+        """Return the frames that it received and did not process, by reason. Any thread."""
+        with self._changed:
+            now = self._dropped_now
+        return {reason: n - self._dropped_before.get(reason, 0) for reason, n in now.items()}
+
     def abandon(self) -> None:
         """Do nothing: there is no remote work."""
 
@@ -187,6 +206,7 @@ class LiveEngine:
         self._feeder.join()
         self._source.close()  # a decoder that was started meanwhile
         self._frames.close()
+        self._on_close(self)
 
     def _has_next(self) -> bool:
         return self._frames.has_next or (self._frames.is_empty and self._end is not None)
@@ -226,7 +246,7 @@ class LiveEngine:
         for reason, n in item.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + n
         totals = Totals(frame.index, frame.totals.decoded, dropped)
-        self._note(frame, totals, size)
+        self._note(frame, totals, size, dropped)
         return FrameResult(
             frame_index=frame.index,
             pts=frame.arrived.unit.timestamp,
@@ -240,11 +260,12 @@ class LiveEngine:
             live=self._mark(item, size, dropped),
         )
 
-    def _note(self, frame: LiveFrame, totals: Totals, size: Size) -> None:
+    def _note(self, frame: LiveFrame, totals: Totals, size: Size, dropped: dict[str, int]) -> None:
         """Remember what a checkpoint and a heartbeat say after this frame."""
         self._progress = _Progress(totals, frame.time_s, size)
         self._n_emitted += 1
         with self._changed:
+            self._dropped_now = dropped
             self._processed.add(time.monotonic())
             self._arrived_s = frame.arrived.unit.arrival_s
             self._lag_s = max(0.0, time.time() - frame.arrived.captured.wall_s)

@@ -86,6 +86,8 @@ class Worker:
             self._pool.batch,
             uploads,
             depth=_FRAMES_AHEAD * n_threads,
+            cameras=self._cameras,
+            live_pool=self._pool.live,
         )
         frames = FrameCounter()
         runner = SliceRunner(

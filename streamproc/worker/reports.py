@@ -87,6 +87,8 @@ class Reports:
             live_slots=self._settings.live_slots,
             live_busy=self._dispatch.n_live,
             sources=self._sources,
+            live=self._engines.live.states(),
+            dropped=self._engines.live.dropped(),
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict
 from streamproc.worker.session import Session
 
 _IDLE_S = 30.0
+_LIVE_IDLE_S = 5.0
+"""For live tasks: some cameras take only one connection, which the next worker needs."""
 
 
 class SessionCache:
@@ -63,9 +65,13 @@ class SessionCache:
 
     def sweep(self) -> None:
         """Close the idle sessions: their task has continued on another worker."""
-        horizon = time.monotonic() - _IDLE_S
+        now_s = time.monotonic()
         with self._lock:
-            idle = [task for task, (_, kept_s) in self._kept.items() if kept_s < horizon]
+            idle = [
+                task
+                for task, (session, kept_s) in self._kept.items()
+                if now_s - kept_s > (_IDLE_S if _is_file(session) else _LIVE_IDLE_S)
+            ]
             cold = [self._kept.pop(task)[0] for task in idle]
         for one in cold:
             one.close()

@@ -242,6 +242,7 @@ class SliceRunner:
                 None if checkpoint is None else checkpoint.engine,
                 known,
                 one.interrupt,
+                taken.task_state.chunks_since_checkpoint(),
             )
         except (TaskFailedError, SourceClosedError) as failure:
             self._fail(one, failure)
@@ -370,8 +371,10 @@ def _edge(one: Slice) -> Iterator[None]:
 def _checkpoint(taken: ClaimedSlice, reader: LogReader) -> Checkpoint | None:
     """Return the last accepted checkpoint; None: restart, without output up to the log's end."""
     submitted, task_state = taken.submitted, taken.task_state
-    if task_state.ckpt is None and task_state.fold.ckpt_position is not None:
-        start = task_state.fold.ckpt_position
+    start = task_state.fold.ckpt_position
+    if start is None and task_state.is_live:
+        start = submitted.point.position
+    if task_state.ckpt is None and start is not None:
         # What a live source gave since the checkpoint is in the log alone.
         end = taken.message.point.position if task_state.is_live else start + 1
         records = reader.read(submitted.partition, start, end, submitted.task)

@@ -15,10 +15,13 @@ that it fences ranks higher. The rules are sans-IO: `TaskState` receives records
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streamproc.contract.chunk import StreamInfo, decode_chunk
+import msgspec
+
+from streamproc.contract.chunk import Chunk, StreamInfo, decode_chunk
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import parse_events
 from streamproc.contract.records import (
@@ -110,6 +113,13 @@ def crashed(
     ]
 
 
+class Appended(NamedTuple):
+    """Events of a log, with the offset of the first byte."""
+
+    off: int
+    value: bytes
+
+
 @dataclass(slots=True)
 class TaskState:
     """A task's fold, with the data that only a worker needs."""
@@ -122,8 +132,8 @@ class TaskState:
     started_ms: int | None = None
     last_chunk: bytes | None = None
     is_live: bool = False
-    since_ckpt: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_SINCE_CHECKPOINT))
-    """Of a live task: the log's events after the last checkpoint, as far as they were read."""
+    since_ckpt: deque[Appended] = field(default_factory=lambda: deque(maxlen=MAX_SINCE_CHECKPOINT))
+    """Of a live task: what its log has after the last checkpoint, as far as it was read."""
 
     @classmethod
     def at(cls, message: TaskMessage) -> "TaskState":
@@ -154,30 +164,38 @@ class TaskState:
             if record.ckpt is not None:
                 self.since_ckpt.clear()
             elif self.is_live:
-                self.since_ckpt.append(record.value)
+                self.since_ckpt.append(Appended(record.off, record.value))
         return verdict
 
     def restore_checkpoint(self, records: Sequence[ChunkRecord]) -> None:
         """Use the last checkpoint's record, the first of these, if no later one was read.
 
-        `records`: all of the task from there up to what was read already, claims too.
+        `records`: all of the task from there up to what was read already, claims too. Those of a
+        live task without a checkpoint begin with its log.
         """
         if self.ckpt is not None or not records:
             return
         first, *others = records
-        if first.ckpt is None:
-            return
-        before = TaskState(
-            Fold(first.position + 1, first.epoch, first.end, first.seq + 1, first.frame),
-            last_chunk=first.value,
-            is_live=True,
-        )
-        for record in others:
+        before = TaskState(Fold(records[0].position), is_live=True)
+        if first.ckpt is not None:
+            before.fold = Fold(
+                first.position + 1, first.epoch, first.end, first.seq + 1, first.frame
+            )
+            before.last_chunk = first.value
+        for record in records if first.ckpt is None else others:
             before.take(record)
         self.ckpt = first.ckpt
         self.since_ckpt = deque([*before.since_ckpt, *self.since_ckpt], MAX_SINCE_CHECKPOINT)
         if self.last_chunk is None and before.fold.next_off == self.fold.next_off:
             self.last_chunk = before.last_chunk
+
+    def chunks_since_checkpoint(self) -> list[Chunk]:
+        """Return the log's chunks after the last checkpoint; what cannot be read is left out."""
+        found: list[Chunk] = []
+        for off, value in self.since_ckpt:
+            with suppress(ValueError, msgspec.DecodeError):
+                found += [decode_chunk(one.data) for one in parse_events(value, off)]
+        return found
 
     @property
     def rank(self) -> Rank:

@@ -74,8 +74,12 @@ class Camera(msgspec.Struct, frozen=True):
 
     @property
     def pin(self) -> str:
-        """SHA-256 (hex) of the URL without credentials: the identity of the source in the log."""
-        return hashlib.sha256(identity(self.url).encode()).hexdigest()
+        """SHA-256 (hex) of what names the source in its log: its name, or the URL without login.
+
+        A named source may move to another address.
+        """
+        known_by = identity(self.url) if self.name is None else f"{SCHEME}{self.name}"
+        return hashlib.sha256(known_by.encode()).hexdigest()
 
     def open(self, interrupt: Interrupt) -> LiveConnection:
         """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it."""

@@ -1,6 +1,6 @@
 """One worker over a partition in memory: its dispatch, slices and sessions, with planted faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -162,6 +162,7 @@ class World:
         state: Any,
         pin: Any,
         interrupt: Interrupt,
+        since: Sequence[Chunk],
     ) -> Engine:
         self.fails("open")
         self.opens(interrupt)

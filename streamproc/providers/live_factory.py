@@ -1,0 +1,96 @@
+"""Opens the engines of live tasks, and knows those that run: for heartbeats."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
+
+from streamproc.contract.chunk import Chunk
+from streamproc.contract.records import LiveSourceState, Submitted
+from streamproc.contract.task_spec import LiveOptions
+from streamproc.errors import TaskFailedError
+from streamproc.providers.live import LiveEngine
+from streamproc.providers.live_state import continued
+from streamproc.providers.plan import includes_vectors, track_parameters
+from streamproc.source.errors import SourceError
+from streamproc.source.fetch.interrupt import Interrupt
+from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.named_sources import Cameras
+from streamproc.source.types import FrameOutputs
+from streamproc.stages.perception import Plan
+
+
+class LiveEngines:
+    """One instance per worker process; thread-safe."""
+
+    def __init__(self, cameras: Cameras, policy: FetchPolicy, pool: Executor) -> None:
+        """`pool`: where live frames are perceived."""
+        self._cameras, self._policy, self._pool = cameras, policy, pool
+        self._lock = threading.Lock()
+        self._running: dict[LiveEngine, str] = {}
+        self._dropped: Counter[str] = Counter()
+
+    def open(
+        self,
+        submitted: Submitted,
+        url: str,
+        plan: Plan,
+        outputs: FrameOutputs,
+        state: bytes | None,
+        since: Sequence[Chunk],
+        interrupt: Interrupt,
+    ) -> LiveEngine:
+        """Start to read the source at `url`; returns at once.
+
+        `state` is the last checkpoint, `since` what the log has after it. Raises `TaskFailedError`
+        if the source may not be read.
+        """
+        spec = submitted.spec
+        options = spec.live or LiveOptions()
+        is_udp = options.transport == "udp"
+        try:
+            camera = self._cameras.resolve(url, submitted.project, self._policy, is_udp=is_udp)
+        except SourceError as exc:
+            raise TaskFailedError(exc.code, str(exc)) from exc
+        tracking = track_parameters(spec, plan)
+        engine = LiveEngine(
+            partial(camera.open, interrupt),
+            plan,
+            self._pool,
+            interrupt,
+            policy=camera.policy,
+            outputs=outputs,
+            options=options,
+            sampling=spec.sampling,
+            frames=spec.range,
+            max_frames=spec.max_frames,
+            tracking=tracking,
+            include_vector=includes_vectors(spec),
+            state=continued(state, since, tracking, plan.class_names),
+            pin=camera.pin,
+            on_close=self._closed,
+        )
+        with self._lock:
+            self._running[engine] = submitted.task
+        return engine
+
+    def states(self) -> tuple[LiveSourceState, ...]:
+        """Return the state of each source that is read now."""
+        with self._lock:
+            running = [*self._running.items()]
+        return tuple(engine.source_state(task) for engine, task in running)
+
+    def dropped(self) -> dict[str, int]:
+        """Return the frames that were received and not processed since the start, by reason."""
+        with self._lock:
+            total = self._dropped.copy()
+            running = [*self._running]
+        for engine in running:
+            total.update(engine.dropped())
+        return dict(total)
+
+    def _closed(self, engine: LiveEngine) -> None:
+        with self._lock:
+            if self._running.pop(engine, None) is not None:
+                self._dropped.update(engine.dropped())
