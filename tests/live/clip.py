@@ -18,13 +18,22 @@ _NAMES = {codec: name for name, codec in CODECS.items()}
 
 @dataclass(frozen=True)
 class Clip:
-    """`pictures`: of each, the payloads of its packets in order; the last one has the marker."""
+    """A clip whose picture n shows the number n, made when its pictures are first asked for."""
 
     codec: str
     size: tuple[int, int]
     fps: int
     gop: int
-    pictures: tuple[tuple[bytes, ...], ...]
+    n_pictures: int
+    has_keyframes: bool = True
+
+    @property
+    def pictures(self) -> tuple[tuple[bytes, ...], ...]:
+        """Of each, the payloads of its packets in order; the last one has the marker."""
+        made = _pictures(replace(self, has_keyframes=True))
+        if self.has_keyframes:
+            return made
+        return tuple(one for number, one in enumerate(made) if number % self.gop)
 
     @property
     def payload_type(self) -> int:
@@ -40,11 +49,9 @@ class Clip:
 
     def without_keyframes(self) -> "Clip":
         """Return the clip with all pictures but those that decoding can begin at."""
-        kept = [one for number, one in enumerate(self.pictures) if number % self.gop]
-        return replace(self, pictures=tuple(kept))
+        return replace(self, has_keyframes=False)
 
 
-@cache
 def clip(
     codec: str = "h264",
     size: tuple[int, int] = (192, 112),
@@ -53,17 +60,24 @@ def clip(
     gop: int = 25,
     n_pictures: int = 100,
 ) -> Clip:
-    """Make a clip whose picture n shows the number n."""
-    with rtp_muxer(codec, size, fps=fps, gop=gop, packet_bytes=1200) as (sent, container, stream):
-        for number in range(n_pictures):
-            frame = _picture(number, size).reformat(format=stream.pix_fmt)
+    """Return a clip; an equal one has the same pictures."""
+    return Clip(codec, size, fps, gop, n_pictures)
+
+
+@cache
+def _pictures(of: Clip) -> tuple[tuple[bytes, ...], ...]:
+    fps, gop = of.fps, of.gop
+    with rtp_muxer(of.codec, of.size, fps=fps, gop=gop, packet_bytes=1200) as muxer:
+        sent, container, stream = muxer
+        for number in range(of.n_pictures):
+            frame = _picture(number, of.size).reformat(format=stream.pix_fmt)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     packets = [packet for packet in sent if not 192 <= packet[1] <= 223]
     pictures = [tuple(p[12:] for p in group) for _, group in groupby(packets, lambda p: p[4:8])]
-    assert len(pictures) == n_pictures
-    return Clip(codec, size, fps, gop, tuple(pictures))
+    assert len(pictures) == of.n_pictures
+    return tuple(pictures)
 
 
 def read_number(image: np.ndarray) -> int:

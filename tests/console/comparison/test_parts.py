@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import linear_sum_assignment
 
 from console.comparison import assignment
 from console.comparison.assignment import assigned
@@ -31,6 +30,8 @@ def places_of(runs: Runs) -> set[int]:
 
 @given(st.dictionaries(PAIRS, st.integers(1, 20), max_size=24))
 def test_the_greatest_weight_is_scipys(weights: dict[tuple[int, int], float]) -> None:
+    from scipy.optimize import linear_sum_assignment
+
     chosen = assigned(weights)
     assert len({a for a, _ in chosen}) == len({b for _, b in chosen}) == len(chosen)
     matrix = np.zeros((8, 8))

@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-import motmetrics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,6 +161,8 @@ def test_the_other_way_round_lost_is_new_and_split_is_merged(plans: list[Plan]) 
 
 @given(PLANS)
 def test_motmetrics_counts_the_same_switches_misses_and_false_positives(plans: list[Plan]) -> None:
+    import motmetrics
+
     a, b, _ = planted(plans)
     events = motmetrics.MOTAccumulator(auto_id=True)
     for frame in range(N_FRAMES):

@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import numpy.typing as npt
 import pytest
-import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -22,6 +21,8 @@ COSTS = arrays(
 
 @given(COSTS)
 def test_it_gives_what_the_package_gives_ties_included(costs: npt.NDArray[np.float64]) -> None:
+    import scipy.optimize
+
     found = assignment.linear_sum_assignment(costs)
     expected = scipy.optimize.linear_sum_assignment(costs)
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
@@ -35,5 +36,7 @@ def test_a_worker_loads_the_function_alone() -> None:
 
 
 def test_where_the_file_is_not_found_the_package_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scipy.optimize
+
     monkeypatch.setattr(assignment, "EXTENSION_SUFFIXES", [".nothing"])
     assert assignment._load() is scipy.optimize.linear_sum_assignment
