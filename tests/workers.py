@@ -39,6 +39,8 @@ from tests.ports import die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
 EVERY_FRAME = Sampling("interval", 1)
+FEW = {"classes": ["pedestrian"], "max_targets": 4}
+"""Parameters of `detect`. A `feature` of each weak candidate takes two thirds of a task's time."""
 _START_S = 60.0
 
 

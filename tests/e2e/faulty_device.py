@@ -1,11 +1,13 @@
 """A worker (`python -m tests.e2e.faulty_device worker`) whose device can be made to fail.
 
 While the file that `FAULT_VARIABLE` names has the word `zero`, all results are zeros; while it has
-`hang`, requests do not end. The canary's reference stays right.
+`hang`, requests do not end. The canary's reference stays right. The device is slow: it takes a
+request every `_REQUEST_S`, and no processor time meanwhile.
 """
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +23,13 @@ from streamproc.worker.device_watch import DeviceWatch
 from tests.models import faults
 
 FAULT_VARIABLE = "TEST_DEVICE_FAULT"
+_REQUEST_S = 0.05
 
 
 def main() -> int:
     file = Path(os.environ[FAULT_VARIABLE])
     right: list[Runtime] = []
+    one_by_one = threading.Lock()
     reference_of, compile_of = ModelCache._reference, Runtime._compile
 
     def fault() -> str:
@@ -37,6 +41,8 @@ def main() -> int:
     def wait() -> None:
         while fault() == "hang":
             time.sleep(0.02)
+        with one_by_one:
+            time.sleep(_REQUEST_S)
 
     def reference(self: ModelCache) -> Runtime:
         right.append(reference_of(self))

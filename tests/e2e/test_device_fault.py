@@ -18,6 +18,7 @@ from tests.e2e.faulty_device import FAULT_VARIABLE
 from tests.workers import (
     CLIP,
     EVERY_FRAME,
+    FEW,
     WorkerProcess,
     chunks_of,
     make_spec,
@@ -32,10 +33,10 @@ SLOW_SPEC = make_spec(
     f"file://{CLIP}",
     ("detect", "feature"),
     sampling=EVERY_FRAME,
-    parameters={"detect": {"detail": "finest"}},
+    parameters={"detect": FEW},
     max_frames=N_FRAMES,
 )
-"""Takes long enough for the device to fail meanwhile."""
+"""Takes a slow device long enough to fail meanwhile."""
 SOME_BYTES = 6_000
 _WITHIN_S = 100.0
 

@@ -14,6 +14,7 @@ from tests.brokers import KafkaNode
 from tests.terminals import error_of, usage_of
 from tests.workers import (
     CLIP,
+    FEW,
     WorkerProcess,
     cancel,
     chunks_of,
@@ -27,7 +28,7 @@ SPEC = make_spec(
     f"file://{CLIP}",
     ("detect", "feature"),
     sampling=Sampling("interval", STRIDE := 3),
-    parameters={"detect": {"classes": ["pedestrian"]}},
+    parameters={"detect": FEW},
 )
 
 
