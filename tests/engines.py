@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,8 +195,14 @@ def _with_new_bucket(server: S3Server) -> S3Server:
     return own
 
 
+@cache
+def _owner(server: S3Server) -> Any:
+    """Return the client that makes all buckets of a server: it takes as long as they do."""
+    return server.client()
+
+
 def _make_bucket(server: S3Server) -> None:
-    client = server.client()
+    client = _owner(server._replace(bucket=""))
     deadline_s = time.monotonic() + _START_S
     for attempt in itertools.count():
         try:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from urllib3.exceptions import HTTPError
 
 from streamproc.contract import env
@@ -58,12 +58,15 @@ def client_factory(url: str) -> ClientFactory:
     options = client_options(url)
 
     def connect() -> Any:
-        database = options["database"]
-        if database != "default":
-            first = clickhouse_connect.get_client(**{**options, "database": "default"})
-            first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", {"db": database})
-            first.close()
-        return clickhouse_connect.get_client(**options)
+        try:
+            return clickhouse_connect.get_client(**options)
+        except DatabaseError as exc:
+            if exc.name != "UNKNOWN_DATABASE":
+                raise
+        database = {"db": options["database"]}
+        with clickhouse_connect.get_client(**{**options, "database": "default"}) as first:
+            first.command("CREATE DATABASE IF NOT EXISTS {db:Identifier}", database)
+            return clickhouse_connect.get_client(**options)
 
     return connect
 

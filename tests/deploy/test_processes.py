@@ -40,6 +40,7 @@ _MAKE_TABLES = (
     "from streamproc.sinks.index.tables import IndexTables; "
     f"IndexTables(client_factory(os.environ['{env.CLICKHOUSE}'])).prepare()"
 )
+_QUICK = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _GRPC = 10_000  # SeaweedFS: a port's gRPC twin
 
 
@@ -160,7 +161,7 @@ def _start_kafka(deployment: Deployment) -> None:
     text = text.replace("/var/lib/kafka/data", str(deployment.directory / "kafka"))
     settings = deployment.directory / "server.properties"
     settings.write_text(text)
-    tool = [str(java()), "-Xmx256m", "-XX:+UseSerialGC", "-cp", class_path()]
+    tool = [str(java()), *_QUICK, "-cp", class_path()]
     cluster_id = deployment.services["kafka"]["environment"]["CLUSTER_ID"]
     subprocess.run(
         [*tool, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(settings)],

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,7 @@ from tests.ports import die_with_parent, free_ports, wait_for_port
 START_S = 60.0
 N_PARTITIONS = 2
 _QUORUM = "__cluster_metadata-0"
+_BURST, _BURST_S = 10, 0.02
 
 
 class Cluster:
@@ -53,7 +55,7 @@ class Cluster:
     def environ(self) -> dict[str, str]:
         return {env.KAFKA: ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())}
 
-    @property
+    @cached_property
     def admin(self) -> AdminClient:
         return AdminClient(client_config(KafkaSettings.from_environ(self.environ)))
 
@@ -131,7 +133,10 @@ class Cluster:
 
 
 class SteadyProducer:
-    """Produces numbered records to one partition from a thread, as fast as they are taken."""
+    """Produces numbered records to one partition from a thread, 10 of them every 20 ms.
+
+    Its thread, which shares the processor with the brokers, sleeps in between.
+    """
 
     def __init__(self, environ: dict[str, str], partition: int) -> None:
         self._producer = Producer(
@@ -171,15 +176,17 @@ class SteadyProducer:
     def _run(self) -> None:
         number = 0
         while not self._stop.is_set():
-            self._producer.produce(
-                CHUNKS,
-                value=b"%d" % number,
-                key=b"vt_steady",
-                partition=self._partition,
-                on_delivery=self._delivered(number),
-            )
-            number += 1
-            self._producer.poll(0.002)
+            for _ in range(_BURST):
+                self._producer.produce(
+                    CHUNKS,
+                    value=b"%d" % number,
+                    key=b"vt_steady",
+                    partition=self._partition,
+                    on_delivery=self._delivered(number),
+                )
+                number += 1
+            self._producer.poll(0)
+            self._stop.wait(_BURST_S)
 
     def _delivered(self, number: int) -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, _: Message) -> None:

@@ -6,11 +6,13 @@ again, unless a test has left other tables in it, or other columns or constraint
 
 import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from streamproc.clients.clickhouse import ClientFactory, client_factory
+from streamproc.contract.tables import TABLES
 from streamproc.sinks.index.tables import IndexTables
 
 
@@ -21,6 +23,7 @@ class Databases:
         self._path = chdb_path
         self._made: dict[str, dict[str, str]] = {}
         self._free: list[str] = []
+        self._owner = client_factory(f"chdb://{chdb_path}?database=default")()
 
     def connect(self, database: str) -> ClientFactory:
         return client_factory(f"chdb://{self._path}?database={database}")
@@ -39,23 +42,22 @@ class Databases:
         """Empty the tables. A database that has become another one is not lent again."""
         if self._statements(database) != self._made[database]:
             return
-        tables = IndexTables(self.connect(database))
-        tables.truncate()
-        tables.close()
+        for table in TABLES:
+            self._owner.command(f"TRUNCATE TABLE {database}.{table}")
         self._free.append(database)
 
+    def close(self) -> None:
+        self._owner.close()
+
     def _statements(self, database: str) -> dict[str, str]:
-        client = self.connect(database)()
         query = "SELECT name, create_table_query FROM system.tables WHERE database = {db:String}"
-        try:
-            return dict(client.query(query, {"db": database}).result_rows)
-        finally:
-            client.close()
+        return dict(self._owner.query(query, {"db": database}).result_rows)
 
 
 @pytest.fixture(scope="session")
-def databases(chdb_path: Path) -> Databases:
-    return Databases(chdb_path)
+def databases(chdb_path: Path) -> Iterator[Databases]:
+    with closing(Databases(chdb_path)) as databases:
+        yield databases
 
 
 @pytest.fixture
