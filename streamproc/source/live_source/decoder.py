@@ -159,8 +159,11 @@ class LiveDecoder:
         if shape.width * shape.height > self._policy.max_pixels:
             raise DecoderCrashedError("the decoder reported an invalid frame size")
         if self._layout is None:
-            self.shape, self._layout = shape, frame_pool.Layout(shape, self._outputs)
-            self._free = list(range(self._layout.n_slots))
+            layout = frame_pool.Layout(shape, self._outputs)
+            if not layout.fits:
+                raise DecoderCrashedError("the decoder reported an invalid frame size")
+            self.shape, self._layout = shape, layout
+            self._free = list(range(layout.n_slots))
         described = Described(message.number, shape, message.is_key, message.is_damaged)
         is_wanted = shape == self.shape and wants(described)
         number = self._taken() if is_wanted else None

@@ -1,9 +1,12 @@
 """Packets of a camera decoded in a real child: every picture once, in its slot, as it was coded."""
 
+import mmap
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -19,12 +22,14 @@ from streamproc.source.errors import (
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
 from streamproc.source.live.rtsp.sdp import parse
+from streamproc.source.live_source import decoder as live_decoder
 from streamproc.source.live_source.decoder import (
     Decoded,
     Described,
     LiveDecoder,
     decoded_size,
 )
+from streamproc.source.sandbox import decoder_client, ipc
 from streamproc.source.types import FrameOutputs
 from tests.live.clip import Clip, clip, read_number
 
@@ -160,6 +165,42 @@ def test_a_child_that_is_gone_raises(
     ends(decoder)
     with pytest.raises(DecoderCrashedError):
         decoder.decode(1, unit.data, all_of_them, is_fresh=True)
+
+
+def _picture(width: int, height: int) -> ipc.LivePicture:
+    return ipc.LivePicture(0, width, height, (1, 1), is_key=True, is_damaged=False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ([_picture(8, 8)] * 65, "unexpected message"),
+        ([ipc.Started(isolated=True)], "unexpected message"),
+        ([_picture(9000, 9000)], "invalid frame size"),
+        ([_picture(8000, 8000)], "invalid frame size"),
+        ([ipc.Failed("no such code", "a\x1b\nb")], r"^a b$"),
+        ([], "no progress"),
+    ],
+)
+def test_a_child_that_lies_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, answers: list[ipc.FromChild], reason: str
+) -> None:
+    """The policy allows 64 million pixels; 6 slots of so many do not fit into the frame pool."""
+    ours, theirs = socket.socketpair()
+    child = SimpleNamespace(bytes=ours, memory=mmap.mmap(-1, 1 << 20), pid=0)
+    waiting = iter(answers)
+    child.send = child.end = lambda *_: None
+    child.receive = lambda timeout_s: next(waiting, None)
+    monkeypatch.setattr(decoder_client, "take", lambda: child)
+    monkeypatch.setattr(live_decoder, "STALL_S", 0.05)
+    policy = FetchPolicy(max_pixels=64_000_000)
+    with (
+        ours,
+        theirs,
+        LiveDecoder("h264", BOTH, policy) as decoder,
+        pytest.raises(DecoderCrashedError, match=reason),
+    ):
+        decoder.decode(0, b"", lambda _: False)
 
 
 def reordered() -> list[Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.sizes import SourceShape
 from streamproc.contract.chunk import Gap
@@ -36,7 +38,7 @@ SMALL, LARGE = SourceShape(64, 64), SourceShape(128, 128)
 
 @dataclass
 class Scripted:
-    """A decoder whose packets say what comes out: b"keep", b"bad", b"crash", b"damaged", b"large".
+    """A decoder whose packets say what comes out; b"full": no slot is free for it.
 
     `delay`: so many pictures are held back.
     """
@@ -60,7 +62,8 @@ class Scripted:
         if is_fresh:
             self.n_fresh += 1
             self.held.clear()
-        self.held.append((number, data))
+        if data != b"swallow":
+            self.held.append((number, data))
         return self.shown(wants, len(self.held) - self.delay)
 
     def drain(self, wants: Callable[[Described], bool]) -> list[Decoded]:
@@ -322,6 +325,48 @@ def test_a_worn_out_decoder_is_replaced_at_a_keyframe_without_a_gap() -> None:
     after += fed()
     assert [frame.gap for frame in fed.frames] == [None] * 4
     assert fed.dropped == {}
+    fed.check()
+
+
+STEP = st.fixed_dictionaries(
+    {
+        "data": st.sampled_from(
+            [b"keep"] * 4 + [b"key", b"bad", b"crash", b"damaged", b"large", b"full", b"swallow"]
+        ),
+        "is_key": st.booleans(),
+        "lag_s": st.sampled_from([0.0, 0.0, 3.0]),
+        "codec": st.sampled_from(["h264"] * 9 + ["hevc"]),
+        "size": st.sampled_from([(64, 64)] * 4 + [(128, 128), None]),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(STEP, st.integers(-20, 3), st.booleans()), max_size=60),
+    st.integers(0, 2),
+    st.booleans(),
+    st.booleans(),
+)
+def test_each_picture_is_counted_once_whatever_happens(
+    steps: list[tuple[dict[str, Any], int, bool]], delay: int, conceals: bool, only_keys: bool
+) -> None:
+    fed = Fed(delay=delay, conceals=conceals, only_keys=only_keys)
+    fed.choice = lambda index, *_: Choice.LEAVE if index % 3 else Choice.TAKE
+    n_received = 0
+    for step, n_late, is_gap in steps:
+        is_fresh = n_late > 0 or (is_gap and n_late > -5)
+        fed(
+            **(step | {"is_key": True} if is_fresh else step),
+            n_late=max(0, n_late),
+            gap_s=1.0 if is_gap and n_late > -5 else None,
+        )
+        n_received += 1 + max(0, n_late)
+        assert fed.pictures.totals.index + 1 + len(fed.pictures._held) == n_received
+        assert all(0 < one.gap.seconds < 100 for one in fed.frames if one.gap is not None)
+    totals = fed.pictures.totals
+    n_processed = sum(1 for one in fed.frames)
+    assert n_processed + sum(totals.dropped.values()) == totals.index + 1
     fed.check()
 
 
