@@ -78,11 +78,13 @@ class Read:
 
 
 @contextmanager
-def reading(one: Camera, *, policy: FetchPolicy = LOCAL, max_lag_s: float = 20.0) -> Iterator[Read]:
+def reading(
+    one: Camera, *, policy: FetchPolicy = LOCAL, max_lag_s: float = 20.0, is_udp: bool = False
+) -> Iterator[Read]:
     interrupt = Interrupt()
     url, credentials = parse(one.url())
     source, _ = open_live_source(
-        partial(open_session, url, credentials, policy, interrupt),
+        partial(open_session, url, credentials, policy, interrupt, is_udp=is_udp),
         FrameOutputs(),
         policy,
         every,
@@ -173,6 +175,18 @@ def test_a_reader_that_is_slow_gets_nothing_old() -> None:
             assert lag_s < 1.0
         assert read.frames[-1].totals.dropped["late"] > 50
         read.check()
+
+
+def test_packets_that_are_lost_cost_pictures_and_show_no_wrong_one() -> None:
+    with camera(SHORT) as one, reading(one, is_udp=True) as read:
+        one.loss = 0.05
+        read.until(lambda frame: frame.totals.dropped.get("damaged", 0) >= 10)
+        read.take(5)
+        read.check()
+        stamps = [frame.arrived.unit.timestamp for frame in read.frames]
+        since = [(stamp - stamps[0]) * 50 // 90_000 for stamp in stamps]
+        assert since[-1] > len(since)
+        assert read.shown == [(read.shown[0] + passed) % 100 for passed in since]
 
 
 def test_pictures_that_are_too_large_end_the_source() -> None:
