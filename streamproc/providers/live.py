@@ -139,9 +139,11 @@ class LiveEngine:
         with self._changed:
             self._changed.wait_for(self._has_next, min(timeout_s, WAKE_S))
             item = self._frames.take()
-            end = self._end if self._frames.is_empty else None
+            is_empty, end = self._frames.is_empty, self._end
         if item is not None:
             return self._result(item)
+        if not is_empty:
+            return None
         if isinstance(end, BaseException):
             raise task_failure(end) from end
         if end is not None:

@@ -303,6 +303,26 @@ def test_the_end_of_a_range_and_the_number_of_frames_end_it(starts: Starts) -> N
             assert last.reason == "stop"
 
 
+def test_the_end_of_a_range_waits_for_what_is_in_perception(starts: Starts, eye: Eye) -> None:
+    eye.open.clear()
+    options = LiveOptions(max_lag_s=5.0)
+    with (
+        camera(SHORT) as one,
+        closing(starts(one, frames=FrameRange(0.0, 0.5), options=options)) as engine,
+    ):
+        one.wait(lambda: len(eye.numbers) == IN_PERCEPTION)
+        engine._max_lag_s = 0.0  # the range is over as soon as its time is
+        enough = one.n_sent + 60
+        one.wait(lambda: one.n_sent >= enough)
+        assert engine.next(0.0) is None
+        eye.open.set()
+        results(engine, IN_PERCEPTION)
+        while isinstance(last := item(engine), FrameResult):
+            pass
+        assert isinstance(last, EndOfStream)
+        assert last.reason == "stop"
+
+
 def test_a_refused_login_fails_the_task(starts: Starts) -> None:
     with camera(SHORT, login=("u", "p")) as one, closing(starts(one, login="u:x")) as engine:
         with pytest.raises(TaskFailedError) as caught:
