@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from streamproc.contract.bounds import MAX_LIMIT, MAX_WEIGHT
+from streamproc.contract.bounds import MAX_LIMIT, MAX_RETENTION_DAYS, MAX_WEIGHT
 from streamproc.contract.task_spec import Precision
 
 Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
@@ -79,12 +79,15 @@ class Live(_Request, frozen=True):
     `on_loss`: what a lost packet damaged is left out up to the next keyframe (`skip`), or decoded
     all the same (`conceal`). `max_lag_s`: decoding that is further behind continues at the newest
     keyframe. `give_up_s`: after so long without the source the task fails; null is never.
+    `retention_days`: the log and the rows of the task are kept for so long, 0 for ever; null: as
+    long as the server's setting says.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
     on_loss: Literal["skip", "conceal"] = "skip"
     max_lag_s: Annotated[float, Meta(ge=0.2, le=60)] = 2.0
     give_up_s: Annotated[float, Meta(gt=0, le=MAX_SECONDS)] | None = None
+    retention_days: Annotated[int, Meta(ge=0, le=MAX_RETENTION_DAYS)] | None = None
 
 
 class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):

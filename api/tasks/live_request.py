@@ -19,7 +19,9 @@ def live_options(source: Input) -> LiveOptions | None:
     if not isinstance(source, VideoUrl) or not is_live(source.url):
         return None
     asked = source.live or Live()
-    return LiveOptions(asked.transport, asked.on_loss, asked.max_lag_s, asked.give_up_s)
+    return LiveOptions(
+        asked.transport, asked.on_loss, asked.max_lag_s, asked.give_up_s, asked.retention_days
+    )
 
 
 def live_providers(source: Input, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:

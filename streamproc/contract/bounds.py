@@ -30,6 +30,8 @@ MAX_TIME_MS: Final = 10_413_791_999_999
 """Unix time: the end of 2299, the upper limit of DateTime64(3)."""
 MAX_DURATION_MS: Final = 2**53 - 1
 """An elapsed time."""
+MAX_RETENTION_DAYS: Final = 36_500
+"""Days that the log of a live task is kept."""
 MAX_LIMIT: Final = 2**53 - 1
 """A limit of a project: a number of things, or of bytes."""
 MAX_WEIGHT: Final = 1000

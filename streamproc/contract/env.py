@@ -26,6 +26,7 @@ SOURCE_PORTS = "FRAMEWIRE_SOURCE_PORTS"  # allowed ports of public hosts, in add
 REQUIRE_SANDBOX = "FRAMEWIRE_REQUIRE_SANDBOX"  # 1: do not decode if the sandbox is incomplete
 SECRET_KEY = "FRAMEWIRE_SECRET_KEY"  # noqa: S105 - keys that encrypt sources' URLs, newest first
 AUDIT_DAYS = "FRAMEWIRE_AUDIT_DAYS"  # retention of the audit trail, in Kafka and ClickHouse
+LIVE_RETENTION_DAYS = "FRAMEWIRE_LIVE_RETENTION_DAYS"  # of live tasks' logs and rows; 0: for ever
 WATCHDOG_S = "FRAMEWIRE_WATCHDOG_S"  # a consumer stalled for this long is renewed; 0: off
 LOG = "FRAMEWIRE_LOG"  # debug | info | warning; default info
 

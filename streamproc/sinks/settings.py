@@ -10,9 +10,12 @@ from streamproc.clients.kafka import KafkaSettings
 from streamproc.clients.settings import read_number, read_path
 from streamproc.contract import env
 from streamproc.contract.audit import DEFAULT_DAYS, read_days
+from streamproc.contract.bounds import MAX_RETENTION_DAYS
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.watchdog import DEFAULT_LIMIT_S
+
+DEFAULT_LIVE_RETENTION_DAYS = 30
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True):
@@ -24,6 +27,8 @@ class ArchiveSettings(msgspec.Struct, frozen=True):
     """A consumer that stalls for this long is replaced; 0: never."""
     ready_file: Path | None = None
     """Receives the process's pid once partitions are assigned."""
+    live_retention_days: int = DEFAULT_LIVE_RETENTION_DAYS
+    """How long segments of live tasks are kept that do not say it themselves; 0: for ever."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -33,6 +38,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True):
             StoreSettings.from_environ(environ),
             _watchdog_s(environ),
             read_path(environ, env.READY_FILE),
+            _live_retention_days(environ),
         )
 
 
@@ -46,6 +52,8 @@ class IndexSettings(msgspec.Struct, frozen=True):
     """Receives the process's pid once partitions are assigned."""
     audit_days: int = DEFAULT_DAYS
     """How long audit records are kept."""
+    live_retention_days: int = DEFAULT_LIVE_RETENTION_DAYS
+    """How long rows of live tasks are kept that do not say it themselves; 0: for ever."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -59,7 +67,16 @@ class IndexSettings(msgspec.Struct, frozen=True):
             _watchdog_s(environ),
             read_path(environ, env.READY_FILE),
             days,
+            _live_retention_days(environ),
         )
+
+
+def _live_retention_days(environ: Mapping[str, str]) -> int:
+    name = env.LIVE_RETENTION_DAYS
+    days = read_number(environ, name, DEFAULT_LIVE_RETENTION_DAYS, least=0)
+    if days != int(days) or days > MAX_RETENTION_DAYS:
+        raise SettingError(f"{name} must be whole days, at most {MAX_RETENTION_DAYS}")
+    return int(days)
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float:

@@ -44,6 +44,7 @@ from streamproc.sinks.archive.actions import (
     takes_objects,
 )
 from streamproc.sinks.archive.partition import Archiver
+from streamproc.sinks.archive.retention import Retention
 from streamproc.sinks.archive.store_check import StoreTrial
 from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
@@ -99,12 +100,15 @@ def run_archive(settings: ArchiveSettings, stop: threading.Event) -> None:
         return role
 
     trial = StoreTrial(store, stop, _log)
+    retention = Retention(store, settings.live_retention_days, stop)
     trial.start()
+    retention.start()
     try:
         run_with_restarts(new_role, stop, watch, _log)
     finally:
         stop.set()
         trial.join()
+        retention.join()
         outbox.close()
         store.close()
     if trial.failed:

@@ -41,8 +41,9 @@ def test_a_live_task_has_all_its_options_and_no_limit_of_frames() -> None:
     assert spec.live == LiveOptions("tcp", "skip", 2.0, None)
     assert spec.max_frames is None
     asked = {"transport": "udp", "on_loss": "conceal", "max_lag_s": 1, "give_up_s": 600}
+    asked |= {"retention_days": 0}
     spec = read("camera:gate", live=asked, max_frames=7).spec
-    assert spec.live == LiveOptions("udp", "conceal", 1.0, 600.0)
+    assert spec.live == LiveOptions("udp", "conceal", 1.0, 600.0, 0)
     assert spec.max_frames == 7
     file = read("https://example.com/clip.mp4").spec
     assert (file.live, file.max_frames) == (None, DEFAULT_MAX_FRAMES)
@@ -84,6 +85,8 @@ def test_a_live_source_is_read_by_this_machine_alone() -> None:
         ("camera:gate", {"live": {"max_lag_s": 0.1}}, "live.max_lag_s", ">= 0.2"),
         ("camera:gate", {"live": {"max_lag_s": 61}}, "live.max_lag_s", "<= 60"),
         ("camera:gate", {"live": {"give_up_s": 0}}, "live.give_up_s", "> 0"),
+        ("camera:gate", {"live": {"retention_days": -1}}, "live.retention_days", ">= 0"),
+        ("camera:gate", {"live": {"retention_days": 40_000}}, "live.retention_days", "<= 36500"),
         ("camera:gate", {"live": {"colour": 1}}, "live.colour", "there are: transport"),
         ("webrtc://camera/1", {}, "url", "gateway"),
         ("https://example.com/x.m3u8", {}, "url", "HLS"),
