@@ -169,7 +169,24 @@ class _Captured(msgspec.Struct, frozen=True):
     stream_info: _CapturedInfo
 
 
+class _Tracked(msgspec.Struct, frozen=True):
+    track_id: int
+
+
+class _TrackedResult(msgspec.Struct, frozen=True):
+    targets: tuple[_Tracked, ...]
+
+
+class _TrackedDelta(msgspec.Struct, frozen=True):
+    results: tuple[_TrackedResult, ...]
+
+
+class _TrackedChunk(msgspec.Struct, frozen=True):
+    delta: _TrackedDelta
+
+
 _ENCODER = msgspec.json.Encoder()
+_DECODE_TRACKED = json_decoder(_TrackedChunk)
 _DECODE_CAPTURED = json_decoder(_Captured)
 _DECODE = json_decoder(Chunk)
 _LINE_ENDS = (
@@ -206,3 +223,12 @@ def captured_ms(data: bytes | memoryview) -> int | None:
     except msgspec.DecodeError:
         return None
     return usable_time_ms(found.stream_info.captured_at)
+
+
+def track_ids(data: bytes) -> set[int]:
+    """Return the ids of the tracks in a chunk, none if it is no chunk."""
+    try:
+        found: _TrackedChunk = _DECODE_TRACKED(data)
+    except msgspec.DecodeError:
+        return set()
+    return {target.track_id for result in found.delta.results for target in result.targets}

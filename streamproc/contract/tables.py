@@ -2,7 +2,8 @@
 
 Every row is fully determined by the bytes of a task's log (and by its submission), so a replay
 writes the same rows again and ReplacingMergeTree keeps one of them. Read a table with `FINAL`, or
-read its view, which does so. Partitions follow the month in the task id, never the clock.
+read its view, which does so. Partitions follow the month in the task id, never the clock; rows of a
+live task's frames, tracks and vectors follow the month of the capture, and expire by it.
 
 Write order of one batch: detections, embeddings, tracks, tasks. Therefore all other rows of the
 bytes that `tasks.log_length` counts exist. The audit trail (`contract.audit`) is in the same
@@ -62,6 +63,8 @@ class TaskRow(
     epoch and Kafka position there. `rev` orders the versions of the row. Of a live source:
     `seen_from_ms` and `seen_to_ms` are when its first and its last frame so far were captured, and
     `dropped` counts the frames that were not processed by reason, once the task has ended.
+    `retention_days` is how long its rows of frames, tracks and vectors are kept, 0 for ever, None
+    as long as the index's setting says; these rows have the same.
     """
 
     project: str
@@ -99,6 +102,7 @@ class TaskRow(
     seen_from_ms: int | None = None
     seen_to_ms: int | None = None
     dropped: dict[str, int] = {}
+    retention_days: int | None = None
 
 
 class TrackRow(
@@ -151,6 +155,7 @@ class TrackRow(
     text_confidences: tuple[float, ...] = ()
     first_seen_ms: int | None = None
     last_seen_ms: int | None = None
+    retention_days: int | None = None
 
 
 class DetectionRow(
@@ -179,10 +184,14 @@ class DetectionRow(
     text_confidence: float | None
     epoch: int
     captured_ms: int | None = None
+    retention_days: int | None = None
 
 
-class EmbeddingRow(msgspec.Struct, frozen=True):
-    """A track's most confident feature vector, of length 1; `off` is the log offset after it."""
+class EmbeddingRow(msgspec.Struct, frozen=True, rename={"first_seen_ms": "first_seen_at"}):
+    """A track's most confident feature vector, of length 1; `off` is the log offset after it.
+
+    `first_seen_ms` is the track's, of a live source.
+    """
 
     project: str
     task_id: str
@@ -192,6 +201,8 @@ class EmbeddingRow(msgspec.Struct, frozen=True):
     confidence: float
     vector: tuple[float, ...]
     off: int
+    first_seen_ms: int | None = None
+    retention_days: int | None = None
 
 
 ROW_TYPES: dict[str, type[TaskRow | TrackRow | DetectionRow | EmbeddingRow]] = {
@@ -202,6 +213,7 @@ ROW_TYPES: dict[str, type[TaskRow | TrackRow | DetectionRow | EmbeddingRow]] = {
 }
 
 _TIME = "Nullable(DateTime64(3, 'UTC'))"
+_DAYS = "Nullable(UInt32)"
 _SETTINGS = "SETTINGS non_replicated_deduplication_window = 1000"
 
 # ruff: noqa: S608 - the statements are put together from the table names above alone
@@ -241,7 +253,8 @@ _CREATE_TABLES = (
     expected_frames Nullable(UInt64) COMMENT 'estimate of the frames to process',
     seen_from {_TIME} COMMENT 'capture of a live source first frame',
     seen_to {_TIME} COMMENT 'capture of the last frame so far',
-    dropped Map(LowCardinality(String), UInt64) COMMENT 'unprocessed frames of a live source'
+    dropped Map(LowCardinality(String), UInt64) COMMENT 'unprocessed frames of a live source',
+    retention_days {_DAYS} COMMENT 'of a live task, 0: for ever'
 ) ENGINE = ReplacingMergeTree(rev)
 PARTITION BY month
 ORDER BY (project, task_id)
@@ -275,7 +288,8 @@ ORDER BY (project, task_id)
     text_weights Array(Float64) DEFAULT [] COMMENT 'sum of confidence x letters of each',
     text_confidences Array(Float64) DEFAULT [] COMMENT 'best confidence of each',
     first_seen_at {_TIME} COMMENT 'capture of first_frame, live sources',
-    last_seen_at {_TIME} COMMENT 'capture of last_frame, live sources'
+    last_seen_at {_TIME} COMMENT 'capture of last_frame, live sources',
+    retention_days {_DAYS} COMMENT 'of a live task, 0: for ever'
 ) ENGINE = ReplacingMergeTree(last_off)
 PARTITION BY month
 ORDER BY (project, task_id, track_id)
@@ -297,7 +311,8 @@ ORDER BY (project, task_id, track_id)
     text Nullable(String),
     text_confidence Nullable(Float64),
     epoch UInt64 COMMENT 'claim of the writer',
-    captured_at {_TIME} COMMENT 'capture of the frame, live sources'
+    captured_at {_TIME} COMMENT 'capture of the frame, live sources',
+    retention_days {_DAYS} COMMENT 'of a live task, 0: for ever'
 ) ENGINE = ReplacingMergeTree(epoch)
 PARTITION BY month
 ORDER BY (project, task_id, frame, det_idx)
@@ -310,7 +325,9 @@ ORDER BY (project, task_id, frame, det_idx)
     frame UInt64,
     confidence Float64,
     vector Array(Float32) COMMENT 'length 1',
-    off UInt64 COMMENT 'log offset after the chunk it came with'
+    off UInt64 COMMENT 'log offset after the chunk it came with',
+    first_seen_at {_TIME} COMMENT 'of the track, live sources',
+    retention_days {_DAYS} COMMENT 'of a live task, 0: for ever'
 ) ENGINE = ReplacingMergeTree(off)
 PARTITION BY month
 ORDER BY (project, task_id, track_id)
@@ -333,6 +350,8 @@ _ADD_COLUMNS = (
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS first_seen_at {_TIME}",
     f"ALTER TABLE {TRACKS} ADD COLUMN IF NOT EXISTS last_seen_at {_TIME}",
     f"ALTER TABLE {DETECTIONS} ADD COLUMN IF NOT EXISTS captured_at {_TIME}",
+    f"ALTER TABLE {EMBEDDINGS} ADD COLUMN IF NOT EXISTS first_seen_at {_TIME}",
+    *(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS retention_days {_DAYS}" for table in TABLES),
 )
 """Columns added after the first version."""
 
@@ -377,6 +396,24 @@ DDL = (
 """Statements that migrate a database to this schema, in order; each one is idempotent."""
 
 
+_AGED_BY = {DETECTIONS: "captured_at", TRACKS: "last_seen_at", EMBEDDINGS: "first_seen_at"}
+
+
+def keep_statements(days: int) -> tuple[str, ...]:
+    """Return the statements that set the TTL of live tasks' rows; `days` 0: for ever.
+
+    Rows of other tasks have no time of capture, and none expires.
+    """
+    kept = f"ifNull(retention_days, {int(days)})"
+    return tuple(
+        f"ALTER TABLE {table} MODIFY TTL"
+        f" toDateTime(ifNull({column}, toDateTime64('2100-01-01 00:00:00', 3, 'UTC')), 'UTC')"
+        f" + toIntervalDay({kept}) DELETE WHERE {column} IS NOT NULL AND {kept} > 0"
+        " SETTINGS materialize_ttl_after_modify = 0"
+        for table, column in _AGED_BY.items()
+    )
+
+
 def columns(table: str) -> tuple[str, ...]:
     """Return the table's column names in order: the row type's fields as encoded."""
     return tuple(ROW_TYPES[table].__struct_encode_fields__)
@@ -406,5 +443,10 @@ def month_of(task_id: str) -> int:
 
     Raises ValueError on an id that no api issued.
     """
-    created = datetime.fromtimestamp(created_ms_of(task_id) / 1000, tz=UTC)
-    return created.year * 100 + created.month
+    return month_at(created_ms_of(task_id))
+
+
+def month_at(time_ms: int) -> int:
+    """Return the month of a Unix time, UTC, as YYYYMM."""
+    moment = datetime.fromtimestamp(time_ms / 1000, tz=UTC)
+    return moment.year * 100 + moment.month

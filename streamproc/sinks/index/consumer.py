@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -88,7 +89,7 @@ def run_index(
     Runs in a thread of the process that owns chDB, or in its own process (`main`).
     `on_ready` is called once partitions are assigned; without it, the ready file is written then.
     """
-    tables = IndexTables(connect)
+    tables = IndexTables(connect, keep_days=settings.live_retention_days)
     shared = client_config(settings.kafka)
     config = {
         **consumer_config(shared, INDEX_GROUP, batching=True),
@@ -235,6 +236,8 @@ class IndexRole:
         topic_partition = (CHUNKS, partition)
         if record.position >= self._next.get(topic_partition, 0):
             return  # after a gap: it will be read again
+        if not self._restore(record):
+            return
         gap = self._indexer.take(partition, record)
         if gap is None:
             return
@@ -245,6 +248,22 @@ class IndexRole:
             _log.warning("seek failed", partition=partition, reason=str(exc))
         else:
             self._next[topic_partition] = gap.position
+
+    def _restore(self, record: ChunkRecord) -> bool:
+        """Read tracks that are seen again after a long time; False if the process stops first."""
+        ids = self._indexer.evicted(record)
+        if not ids:
+            return True
+        try:
+            found = self._patiently(lambda: self._tables.tracks(record.task, ids))
+        except msgspec.ValidationError as exc:
+            partition = self._indexer.partition_of(record.task)
+            reason = f"its rows cannot be read: {exc}"
+            self._indexer.fail(record.task, record.project, partition, reason)
+            return True
+        if found is not None:
+            self._indexer.restore(record.task, *found)
+        return found is not None
 
     def _read_submissions(self) -> list[tuple[ChunkRecord, int]]:
         """Read video.tasks to its current end: a submission is written before the first chunk.

@@ -9,15 +9,16 @@ Tasks are isolated from each other: a task that cannot be indexed is given up, a
 `take_left_out`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from streamproc.contract.fold import Verdict
 from streamproc.contract.records import ChunkRecord, Submitted
+from streamproc.contract.tables import TrackRow
 from streamproc.contract.topics import CHUNKS
-from streamproc.sinks.index.tables import Recovered
+from streamproc.sinks.index.tables import Embedded, Recovered
 from streamproc.sinks.index.task import IndexedTask, TaskRows
 from streamproc.sinks.skipped_records import LeftOut
 
@@ -74,6 +75,15 @@ class Indexer:
         except Exception as exc:  # noqa: BLE001 - one task's edge
             self._fail(submitted.task, submitted.project, _code(exc), str(exc))
 
+    def evicted(self, record: ChunkRecord) -> list[int]:
+        """Return the tracks to `restore` from the tables before the record is taken."""
+        task = self._tasks.get(record.task)
+        return [] if task is None else task.evicted(record)
+
+    def restore(self, task: str, tracks: Sequence[TrackRow], embedded: Sequence[Embedded]) -> None:
+        """Take up tracks that were evicted, and are seen again."""
+        self._tasks[task].restore(tracks, embedded)
+
     def take(self, partition: int, record: ChunkRecord) -> Gap | None:
         """Fold one record of video.chunks; a gap is reported once, then the task is given up."""
         task = self._tasks.get(record.task)
@@ -120,8 +130,9 @@ class Indexer:
         return rows
 
     def written(self) -> None:
-        """Record that the rows are in the tables; closed tasks are forgotten."""
+        """Record that the rows are in the tables; closed tasks and old tracks are forgotten."""
         for task_id, task in list(self._tasks.items()):
+            task.evict()
             if task.fold.closed and task.is_submitted:
                 self._give_up(task_id)
 

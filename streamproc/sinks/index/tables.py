@@ -28,6 +28,7 @@ from streamproc.contract.tables import (
     TRACKS,
     TaskRow,
     TrackRow,
+    keep_statements,
 )
 from streamproc.contract.tables import columns as columns_of
 from streamproc.sinks.errors import RowsRefusedError, TablesUnavailableError
@@ -43,6 +44,10 @@ _KEYS = {
 }
 _NEXT = "_next"
 _TASKS_AT_ONCE = 1000
+_TRACKS_AT_ONCE = 1000
+
+EVICT_AFTER_MS = 600_000
+"""The index forgets a live source's track that was not seen for so long, by the time of capture."""
 _MILLISECONDS = {"DateTime64": "int"}
 
 
@@ -55,11 +60,16 @@ class Embedded(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """All rows of one task in the tables."""
+    """The rows of one task in the tables.
+
+    Of a live task, the tracks that were seen in its last `EVICT_AFTER_MS` alone, with their
+    vectors; no other one has an id above `last_evicted`, -1 without others.
+    """
 
     row: TaskRow
     tracks: tuple[TrackRow, ...]
     embedded: tuple[Embedded, ...]
+    last_evicted: int = -1
 
 
 def ensure_schema(client: Any) -> None:
@@ -71,8 +81,15 @@ def ensure_schema(client: Any) -> None:
 class IndexTables:
     """Reads and writes of the index; connects on first use, and again after a failure."""
 
-    def __init__(self, connect: ClientFactory, *, suffix: str = "") -> None:
-        """`suffix`: suffix of the tables' names, for a set created by `make_successor`."""
+    def __init__(
+        self, connect: ClientFactory, *, suffix: str = "", keep_days: int | None = None
+    ) -> None:
+        """`suffix`: suffix of the tables' names, for a set created by `make_successor`.
+
+        `keep_days`: how long rows of live tasks are kept that do not say it themselves (0: for
+        ever); it becomes the tables' TTL. None: that stays as it is.
+        """
+        self._keep_statements = () if keep_days is None else keep_statements(keep_days)
         self._connect = connect
         self._suffix = suffix
         self._client: Any = None
@@ -156,7 +173,7 @@ class IndexTables:
 
     def _recover(self, tasks: Sequence[str]) -> dict[str, Recovered]:
         rows = self.select(TASKS, tasks)
-        known = [row.task_id for row in rows]
+        known = [row.task_id for row in rows if row.seen_to_ms is None]
         tracks = self.select(TRACKS, known) if known else []
         embedded = self._dicts(
             "SELECT task_id, track_id, confidence, off"  # noqa: S608
@@ -174,8 +191,45 @@ class IndexTables:
                     if found["task_id"] == row.task_id
                 ),
             )
+            if row.seen_to_ms is None
+            else self._recover_live(row)
             for row in rows
         }
+
+    def _recover_live(self, row: TaskRow) -> Recovered:
+        """Return a live task's rows: a task of months has more tracks than memory should hold."""
+        before_ms = (row.seen_to_ms or 0) - EVICT_AFTER_MS
+        where = "project = {project:String} AND task_id = {task:String}"
+        found = self._dicts(
+            f"SELECT track_id FROM {self.named(TRACKS)} FINAL WHERE {where} AND last_seen_at >="  # noqa: S608
+            " fromUnixTimestamp64Milli({before:Int64})",
+            {"project": row.project, "task": row.task_id, "before": before_ms},
+        )
+        last = self._dicts(
+            f"SELECT max(track_id) AS last, count() AS n FROM {self.named(TRACKS)}"  # noqa: S608
+            f" WHERE {where}",
+            {"project": row.project, "task": row.task_id},
+        )
+        tracks, embedded = self.tracks(row.task_id, [one["track_id"] for one in found])
+        return Recovered(row, tracks, embedded, last[0]["last"] if last[0]["n"] else -1)
+
+    def tracks(
+        self, task: str, ids: Sequence[int]
+    ) -> tuple[tuple[TrackRow, ...], tuple[Embedded, ...]]:
+        """Return the rows of these tracks of a task, and what its vectors are from.
+
+        Raises `TablesUnavailableError`, or `msgspec.ValidationError` on a row of another version.
+        """
+        tracks: list[TrackRow] = []
+        embedded: list[Embedded] = []
+        for first in range(0, len(ids), _TRACKS_AT_ONCE):
+            some = {"task": task, "ids": list(ids[first : first + _TRACKS_AT_ONCE])}
+            where = "WHERE task_id = {task:String} AND track_id IN {ids:Array(UInt32)}"
+            sql = f"SELECT * FROM {self.named(TRACKS)} FINAL {where}"  # noqa: S608 - our names
+            tracks += [msgspec.convert(row, TrackRow) for row in self._dicts(sql, some)]
+            sql = f"SELECT track_id, confidence, off FROM {self.named(EMBEDDINGS)} FINAL {where}"  # noqa: S608
+            embedded += [Embedded(**row) for row in self._dicts(sql, some)]
+        return tuple(tracks), tuple(embedded)
 
     def select(self, table: str, tasks: Sequence[str] | None = None) -> list[Any]:
         """Return the table's current rows as its row type, for these tasks or for all, by key.
@@ -273,6 +327,8 @@ class IndexTables:
             if self._client is None:
                 self._client = self._connect()
                 ensure_schema(self._client)
+                for statement in self._keep_statements:
+                    self._client.command(statement)
                 for table in TABLES:
                     described = self._client.query(f"DESCRIBE TABLE {table}").result_rows
                     self._types[table] = [row[1] for row in described]

@@ -27,10 +27,10 @@ from streamproc.contract.bounds import (
     usable_fps,
     usable_time_s,
 )
-from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.chunk import Chunk, decode_chunk, track_ids
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.frame_plan import decode_plan, encode_plan, expected_frames, plan_of
-from streamproc.contract.framing import DONE, parse_events
+from streamproc.contract.framing import DONE, event_data, parse_events
 from streamproc.contract.live_url import CAMERA
 from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
 from streamproc.contract.source_label import public_url, short_name
@@ -50,7 +50,7 @@ from streamproc.contract.task_spec import SourceRef
 from streamproc.contract.timestamps import usable_time_ms
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.sinks.archive.final import UNREADABLE, status_of
-from streamproc.sinks.index.tables import Recovered
+from streamproc.sinks.index.tables import EVICT_AFTER_MS, Embedded, Recovered
 from streamproc.sinks.index.track_rows import (
     Sighting,
     clamped_track_id,
@@ -125,6 +125,7 @@ class IndexedTask:
         self._changed_tracks: set[int] = set()
         self._embeddings: dict[int, EmbeddingRow] = {}
         self._unreadable: list[int] = []
+        self._last_evicted = -1  # no track with a higher id was evicted
 
     @classmethod
     def recover(cls, found: Recovered) -> "IndexedTask":
@@ -132,6 +133,7 @@ class IndexedTask:
         row = task.row = found.row
         task.tracks = {track.track_id: track for track in found.tracks}
         task._embedded = {e.track_id: (e.confidence, e.off) for e in found.embedded}
+        task._last_evicted = found.last_evicted
         task._is_submitted = row.rev % 2 == 1
         task.fold = Fold(
             position=row.log_position,
@@ -167,6 +169,7 @@ class IndexedTask:
             source_url=(url := public_url(spec.source)),
             source_name=short_name(url),
             frame_plan=encode_plan(plan_of(spec)),
+            retention_days=None if spec.live is None else spec.live.retention_days,
         )
 
     def accept(self, record: ChunkRecord) -> Verdict:
@@ -213,10 +216,37 @@ class IndexedTask:
             confidence, off = self._embedded.get(found.track_id, (-1.0, -1))
             if off >= end or found.confidence <= confidence:
                 continue
-            row = embedding_row(self.row, found, clamped(frame, 0, MAX_COUNT), end)
+            track = self.tracks.get(clamped_track_id(found.track_id))
+            row = embedding_row(self.row, track, found, clamped(frame, 0, MAX_COUNT), end)
             if row is not None:
                 self._embedded[found.track_id] = (found.confidence, end)
                 self._embeddings[found.track_id] = row
+
+    def evict(self) -> None:
+        """Forget the tracks of a live source that were not seen for `EVICT_AFTER_MS`.
+
+        Call it only when their rows are in the tables. A later sighting needs `restore` first.
+        """
+        if self.row.seen_to_ms is None:
+            return
+        before_ms = self.row.seen_to_ms - EVICT_AFTER_MS
+        old = [one for one, track in self.tracks.items() if (track.last_seen_ms or 0) < before_ms]
+        for track_id in old:
+            del self.tracks[track_id]
+            self._embedded.pop(track_id, None)
+            self._last_evicted = max(self._last_evicted, track_id)
+
+    def evicted(self, record: ChunkRecord) -> list[int]:
+        """Return the tracks in the record that may have been evicted: `restore` them before it."""
+        if self._last_evicted < 0 or step(self.fold, record)[1] is not Verdict.ACCEPTED:
+            return []
+        ids = {clamped_track_id(track_id) for track_id in track_ids(event_data(record.value))}
+        return sorted(one for one in ids if one <= self._last_evicted and one not in self.tracks)
+
+    def restore(self, tracks: Sequence[TrackRow], embedded: Sequence[Embedded]) -> None:
+        """Take up evicted tracks again, from their rows in the tables."""
+        self.tracks |= {track.track_id: track for track in tracks}
+        self._embedded |= {one.track_id: (one.confidence, one.off) for one in embedded}
 
     def set_fields(self, **fields: object) -> None:
         """Set fields of the task row that are not in the log's bytes."""

@@ -13,7 +13,7 @@ from streamproc.contract.bounds import (
 )
 from streamproc.contract.chunk import Roi, Target
 from streamproc.contract.records import TrackVector
-from streamproc.contract.tables import DetectionRow, EmbeddingRow, TaskRow, TrackRow
+from streamproc.contract.tables import DetectionRow, EmbeddingRow, TaskRow, TrackRow, month_at
 from streamproc.contract.text_vote import Spelling, add_reading, count
 
 
@@ -35,7 +35,7 @@ def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> De
     return DetectionRow(
         project=task.project,
         task_id=task.task_id,
-        month=task.month,
+        month=_month(task, seen),
         frame=seen.frame,
         det_idx=det_idx,
         time_s=seen.time_s,
@@ -50,6 +50,7 @@ def detection_row(task: TaskRow, seen: Sighting, det_idx: int, epoch: int) -> De
         text_confidence=(target.text_confidence or 0.0) if target.text else None,
         epoch=epoch,
         captured_ms=seen.captured_ms,
+        retention_days=task.retention_days,
     )
 
 
@@ -84,20 +85,27 @@ def track_row(task: TaskRow, known: TrackRow | None, seen: Sighting) -> TrackRow
     return msgspec.structs.replace(track, **fields)
 
 
-def embedding_row(task: TaskRow, found: TrackVector, frame: int, end: int) -> EmbeddingRow | None:
-    """Return the vector's row; None for a zero or invalid vector, or a non-finite confidence."""
+def embedding_row(
+    task: TaskRow, track: TrackRow | None, found: TrackVector, frame: int, end: int
+) -> EmbeddingRow | None:
+    """Return the vector's row; None for a zero or invalid vector, or a non-finite confidence.
+
+    `track` is its track as far as it is known.
+    """
     vector = normalised(found.vector)
     if vector is None or not np.isfinite(found.confidence):
         return None
     return EmbeddingRow(
         project=task.project,
         task_id=task.task_id,
-        month=task.month,
+        month=task.month if track is None else track.month,
         track_id=clamped_track_id(found.track_id),
         frame=frame,
         confidence=found.confidence,
         vector=vector,
         off=end,
+        first_seen_ms=None if track is None else track.first_seen_ms,
+        retention_days=task.retention_days,
     )
 
 
@@ -138,7 +146,7 @@ def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
     return TrackRow(
         project=task.project,
         task_id=task.task_id,
-        month=task.month,
+        month=_month(task, seen),
         track_id=clamped_track_id(seen.target.track_id),
         created_ms=task.created_ms,
         class_name=seen.target.class_name,
@@ -159,7 +167,13 @@ def _first_seen(task: TaskRow, seen: Sighting) -> TrackRow:
         text=None,
         text_confidence=None,
         last_off=0,
+        retention_days=task.retention_days,
     )
+
+
+def _month(task: TaskRow, seen: Sighting) -> int:
+    """Return the partition of a row that is first written for this sighting."""
+    return task.month if seen.captured_ms is None else month_at(seen.captured_ms)
 
 
 def _seen_at(track: TrackRow, captured_ms: int | None) -> dict[str, object]:

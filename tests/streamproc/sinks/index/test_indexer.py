@@ -210,6 +210,9 @@ def test_tables_of_a_version_before_get_the_columns_that_came_since(
         client.command(f"ALTER TABLE {TRACKS} DROP COLUMN {column}")
     client.command(f"DROP VIEW {V_DETECTIONS}")
     client.command(f"ALTER TABLE {DETECTIONS} DROP COLUMN captured_at")
+    client.command(f"ALTER TABLE {EMBEDDINGS} DROP COLUMN first_seen_at")
+    for table in TABLES:
+        client.command(f"ALTER TABLE {table} DROP COLUMN retention_days")
     ensure_schema(client)
     client.close()
     (task,) = tables.select(TASKS)
