@@ -83,7 +83,7 @@ class AsyncClient:
                     following.idle()
                     continue
                 reason = str(translate(exc, self.url))
-            if not following.finished:
+            if not following.finished and not following.take_move():
                 pause_s = following.cut(time.monotonic(), reason)
                 on_cut(pause_s)
                 await asyncio.sleep(pause_s)
@@ -142,6 +142,8 @@ class AsyncClient:
             headers=call_headers(call),
             timeout=STREAM_TIMEOUT,
         ) as response:
+            if following.expired(response.status_code, response.headers):
+                return
             if following.is_refusal(response.status_code):
                 raise read_problem(response.status_code, await response.aread())
             if following.opened(response.status_code, response.headers):

@@ -104,10 +104,11 @@ def after_cursor(call: Call[T], cursor: str) -> Call[T]:
 
 
 def stream(
-    task_id: str, offset: int, *, live: bool = True, heartbeat_s: int | None = None
+    task_id: str, offset: int | str, *, live: bool = True, heartbeat_s: int | None = None
 ) -> Call[bytes]:
     """The log from byte `offset`. Not `live`: the answer ends after the bytes that exist now.
 
+    `offset` may be `end`, the log's end, or a time (RFC 3339): the first frame from then on.
     With `heartbeat_s`, the answer has more than log bytes: see `console.client.log_stream`.
     """
     return Call(
@@ -115,7 +116,7 @@ def stream(
         "GET",
         paths.stream(_part(task_id)),
         (
-            ("offset", str(offset)),
+            ("from" if isinstance(offset, str) and offset != "end" else "offset", str(offset)),
             *(() if live else (("live", "false"),)),
             *_given(("heartbeat", heartbeat_s)),
         ),

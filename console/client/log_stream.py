@@ -4,7 +4,7 @@ No I/O: `Following` returns the next request, accepts the received bytes, and re
 after a cut.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ FIRST_PAUSE_S = 0.25
 MAX_PAUSE_S = 10.0
 PATIENCE_S = 120.0
 START_OFFSET = "stream-start-offset"
+FIRST_OFFSET = "stream-first-offset"
 _RETRY = b"retry:"
+_GONE = 410
 _PASSING = {429, 502, 503, 504}  # transient: a retry may succeed
 
 
@@ -122,6 +124,9 @@ class EventSplitter:
 class Following:
     """One reader of one task's log, over any number of connections.
 
+    It begins at `start`: a log offset, `end` or a time, as in `calls.stream`. If the first bytes of
+    the log have expired, it begins at the first one that is kept and calls `on_expired` with its
+    offset; without `on_expired`, the api's answer is raised as any other refusal.
     `offset` is the log offset of the next byte; `finished` is set once the last byte was read.
     With `heartbeat_s`, the server is asked to send a heartbeat after that many seconds of silence.
     """
@@ -129,16 +134,20 @@ class Following:
     def __init__(
         self,
         task_id: str,
-        offset: int = 0,
+        start: int | str = 0,
         *,
+        on_expired: Callable[[int], object] | None = None,
         patience_s: float = PATIENCE_S,
         heartbeat_s: int | None = None,
         jitter: Random | None = None,
     ) -> None:
         self.task_id = task_id
-        self.offset = offset
+        self.offset = start if isinstance(start, int) else 0
         self.finished = False
-        self._splitter = EventSplitter(offset)
+        self._start: str | None = start if isinstance(start, str) else None  # not yet answered
+        self._on_expired = on_expired
+        self._has_moved = False
+        self._splitter = EventSplitter(self.offset)
         self._heartbeat_s = heartbeat_s
         self._filter: HeartbeatFilter | None = None
         self._patience_s = patience_s
@@ -156,7 +165,29 @@ class Following:
     def call(self) -> calls.Call[bytes]:
         """Return the request for the rest of the log."""
         self._is_open = False
-        return calls.stream(self.task_id, self.offset, heartbeat_s=self._heartbeat_s)
+        start = self.offset if self._start is None else self._start
+        return calls.stream(self.task_id, start, heartbeat_s=self._heartbeat_s)
+
+    def expired(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Return whether the answer says where the log begins now; then ask again at once."""
+        start = headers.get(FIRST_OFFSET, "")
+        if status != _GONE or self._on_expired is None or not start.isdecimal():
+            return False
+        if int(start) <= self.offset:
+            return False
+        self._move(int(start))
+        self._has_moved = True
+        self._on_expired(self.offset)
+        return True
+
+    def take_move(self) -> bool:
+        """Return whether the reader has moved to another offset since the last call."""
+        moved, self._has_moved = self._has_moved, False
+        return moved
+
+    def _move(self, offset: int) -> None:
+        self.offset = offset
+        self._splitter = EventSplitter(offset)
 
     def opened(self, status: int, headers: Mapping[str, str]) -> bool:
         """Return whether the answer's body contains log bytes.
@@ -172,6 +203,9 @@ class Following:
         if status in _PASSING:
             return False
         start = headers.get(START_OFFSET)
+        if self._start is not None and start is not None and start.isdecimal():
+            self._move(int(start))
+            self._start = None
         if start is not None and start != str(self.offset):
             raise LogMismatchError(f"asked for byte {self.offset}, the stream starts at {start}")
         self._filter = None if self._heartbeat_s is None else HeartbeatFilter()

@@ -103,7 +103,7 @@ class Client:
                     following.idle()
                     continue
                 reason = str(translate(exc, self.url))
-            if not following.finished:
+            if not following.finished and not following.take_move():
                 pause_s = following.cut(time.monotonic(), reason)
                 on_cut(pause_s)
                 sleep(pause_s)
@@ -120,6 +120,8 @@ class Client:
                         timeout=STREAM_TIMEOUT,
                     )
                 )
+            if following.expired(response.status_code, response.headers):
+                return
             if following.is_refusal(response.status_code):
                 raise read_problem(response.status_code, response.read())
             if following.opened(response.status_code, response.headers):

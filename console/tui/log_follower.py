@@ -28,7 +28,11 @@ async def follow_log(
     pause_s = FIRST_PAUSE_S
     tries: list[float] = []
     while True:
-        following = Following(task_id, fold.offset)
+
+        def expired(first: int) -> None:
+            tell((f"bytes before {grouped(first)} have expired: the log begins there", "warn"))
+
+        following = Following(task_id, fold.offset, on_expired=expired)
 
         def cut(next_s: float, following: Following = following) -> None:
             tries.append(next_s)

@@ -34,6 +34,8 @@ class CuttingServer:
         self.offsets: list[int] = []
         self.statuses: dict[int, int] = {}
         self.shift = 0
+        self.first = 0
+        """Bytes before it have expired."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,13 +67,17 @@ class CuttingServer:
 
     def _serve(self, request: BaseHTTPRequestHandler, n_bytes: Callable[[int], int | None]) -> None:
         k = len(self.offsets)
-        offset = int(parse_qs(urlsplit(request.path).query)["offset"][0])
+        query = parse_qs(urlsplit(request.path).query)
+        offset = self._start(query)
         self.offsets.append(offset)
         status = self.statuses.get(k, 204 if offset == len(self.log) else 200)
+        status = 410 if offset < self.first else status
         body = self.log[offset:] if status == 200 else b""
         request.send_response(status)
         if status == 200:
             request.send_header("Stream-Start-Offset", str(offset + self.shift))
+        if status == 410:
+            request.send_header("Stream-First-Offset", str(self.first))
         if status != 204:
             request.send_header("Content-Length", str(len(body)))
         request.end_headers()
@@ -79,3 +85,10 @@ class CuttingServer:
         request.wfile.write(body[:let_through])
         if let_through is not None and let_through < len(body):
             request.close_connection = True
+
+    def _start(self, query: dict[str, list[str]]) -> int:
+        """Return the offset that is asked for; every moment is in the log's middle."""
+        if "from" in query:
+            return self.log.index(b"\n\n", len(self.log) // 2) + 2
+        text = query["offset"][0]
+        return len(self.log) if text == "end" else int(text)

@@ -92,3 +92,61 @@ def test_an_api_that_is_not_there_is_told_at_once() -> None:
         url = server.url
     with Client(url, "key") as client, pytest.raises(UnreachableError):
         list(client.follow(Following("vt_x"), sleep=no_pause))
+
+
+def test_a_log_whose_beginning_has_expired_is_read_from_its_first_kept_byte() -> None:
+    first = LOG.index(b"\n\n", 5000) + 2
+    told: list[int] = []
+    with (
+        CuttingServer(LOG, lambda k: 900 if k == 1 else None) as server,
+        Client(server.url, "key") as client,
+    ):
+        server.first = first
+        following = Following("vt_x", on_expired=told.append)
+        cuts: list[float] = []
+        pieces = list(client.follow(following, on_cut=cuts.append, sleep=no_pause))
+    assert b"".join(piece.data for piece in pieces) == LOG[first:]
+    assert [event for piece in pieces for event in piece.events] == [
+        event for event in parse_events(LOG) if event.start >= first
+    ]
+    assert (told, len(cuts)) == ([first], 1)  # no pause before the second request
+    assert server.offsets == [0, first, first + 900]
+
+
+async def test_the_async_client_goes_on_behind_what_expired_while_it_was_away() -> None:
+    told: list[int] = []
+    with CuttingServer(LOG, lambda k: 900 if k == 0 else None) as server:
+        async with AsyncClient(server.url, "key") as client:
+            following = Following("vt_x", on_expired=told.append, jitter=Random(0))
+            got = b""
+            async for piece in client.follow(following):
+                got += piece.data
+                server.first = 4000
+    assert got == LOG[:900] + LOG[4000:]
+    assert told == [4000]
+
+
+def test_a_reader_that_names_a_byte_is_told_that_it_has_expired() -> None:
+    with (
+        CuttingServer(LOG, lambda _k: None) as server,
+        Client(server.url, "key") as client,
+    ):
+        server.first = 4000
+        with pytest.raises(ApiProblem) as refused:
+            list(client.follow(Following("vt_x", 17), sleep=no_pause))
+    assert refused.value.status == 410
+
+
+@pytest.mark.parametrize("start", ["end", "2026-01-31T12:00:00Z"])
+def test_a_log_is_read_from_its_end_or_a_time_and_resumed_by_bytes(start: str) -> None:
+    with (
+        CuttingServer(LOG, lambda k: 700 if k == 0 else None) as server,
+        Client(server.url, "key") as client,
+    ):
+        pieces = list(client.follow(Following("vt_x", start), sleep=no_pause))
+    begin = server.offsets[0]
+    assert b"".join(piece.data for piece in pieces) == LOG[begin:]
+    if start == "end":
+        assert server.offsets == [len(LOG)]
+    else:
+        assert server.offsets == [begin, begin + 700]
