@@ -1,8 +1,10 @@
 """Clips of the test camera: pictures that show their number as a barcode, packed by libav."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 
 import av
 import numpy as np
@@ -18,7 +20,10 @@ _NAMES = {codec: name for name, codec in CODECS.items()}
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip whose picture n shows the number n, made when its pictures are first asked for."""
+    """A clip whose picture n shows the number n, made when its pictures are first asked for.
+
+    With `path`, it shows every `step`-th picture of that video file instead.
+    """
 
     codec: str
     size: tuple[int, int]
@@ -26,6 +31,8 @@ class Clip:
     gop: int
     n_pictures: int
     has_keyframes: bool = True
+    path: str | None = None
+    step: int = 1
 
     @property
     def pictures(self) -> tuple[tuple[bytes, ...], ...]:
@@ -64,14 +71,21 @@ def clip(
     return Clip(codec, size, fps, gop, n_pictures)
 
 
+def film(
+    path: str, size: tuple[int, int], *, fps: int, gop: int, n_pictures: int, step: int = 1
+) -> Clip:
+    """Return a clip of the first pictures of a video file, every `step`-th of them."""
+    return Clip("h264", size, fps, gop, n_pictures, path=path, step=step)
+
+
 @cache
 def _pictures(of: Clip) -> tuple[tuple[bytes, ...], ...]:
     fps, gop = of.fps, of.gop
     with rtp_muxer(of.codec, of.size, fps=fps, gop=gop, packet_bytes=1200) as muxer:
         sent, container, stream = muxer
-        for number in range(of.n_pictures):
-            frame = _picture(number, of.size).reformat(format=stream.pix_fmt)
-            frame.pts = number
+        for number, picture in enumerate(_shown(of)):
+            frame = picture.reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     packets = [packet for packet in sent if not 192 <= packet[1] <= 223]
@@ -86,6 +100,15 @@ def read_number(image: np.ndarray) -> int:
     top = luma[:_BLOCK, : N_BITS * _BLOCK]
     bits = [top[4:-4, n * _BLOCK + 4 : (n + 1) * _BLOCK - 4].mean() > 128 for n in range(N_BITS)]
     return sum(1 << n for n, bit in enumerate(bits) if bit)
+
+
+def _shown(of: Clip) -> Iterator[av.VideoFrame]:
+    if of.path is None:
+        yield from (_picture(number, of.size) for number in range(of.n_pictures))
+        return
+    with av.open(of.path) as source:
+        for frame in islice(source.decode(video=0), 0, of.n_pictures * of.step, of.step):
+            yield frame.reformat(*of.size)
 
 
 def _picture(number: int, size: tuple[int, int]) -> av.VideoFrame:
