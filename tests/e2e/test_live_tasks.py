@@ -25,7 +25,7 @@ SETTINGS = {env.PRIVATE_HOSTS: "127.0.0.1", env.LIVE_SLICE_S: "2"}
 @pytest.fixture(scope="module")
 def street() -> Clip:
     """People who walk, ten pictures a second; the clip begins again after its end."""
-    return film(str(CLIP), (416, 240), fps=10, gop=10, n_pictures=80, step=2)
+    return film(str(CLIP), (416, 240), fps=10, gop=10, n_pictures=60, step=2)
 
 
 @pytest.fixture
