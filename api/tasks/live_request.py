@@ -8,15 +8,12 @@ from streamproc.contract.live_url import is_live, live_url_problem
 from streamproc.contract.providers import Provider
 from streamproc.contract.task_spec import LiveOptions
 
-REFUSAL: str | None = "live sources (rtsp, camera) cannot be read: the video must be a file"
-"""Why live sources are refused; None: they are taken."""
-
-_GATEWAYS: Final = ("srt", "webrtc", "whep", "whip", "rtmp", "rtmps", "udp", "rtp")
+_GATEWAYS: Final = ("srt", "webrtc", "whep", "whip", "udp", "rtp", "ndi", "onvif")
 
 
 def live_options(source: Input) -> LiveOptions | None:
     """Return how a live source is read, with all defaults; None for a file."""
-    if not isinstance(source, VideoUrl) or not is_live(source.url):
+    if not isinstance(source, VideoUrl) or not _is_live(source):
         return None
     asked = source.live or Live()
     return LiveOptions(
@@ -31,15 +28,16 @@ def live_providers(source: Input, providers: tuple[Provider, ...]) -> tuple[Prov
     return tuple(provider for provider in providers if provider.kind != "upstream")
 
 
-def url_problem(url: str) -> str | None:
+def url_problem(source: VideoUrl) -> str | None:
     """Return what is wrong with the URL of a live source, or with one that cannot be read."""
-    if is_live(url):
-        return REFUSAL or live_url_problem(url)
-    scheme, colon, rest = url.partition("://")
+    if _is_live(source):
+        return live_url_problem(source.url)
+    scheme, colon, _ = source.url.partition("://")
     if colon and scheme.lower() in _GATEWAYS:
-        return f"{scheme.lower()} cannot be read: put a gateway before it that gives rtsp"
-    if rest.partition("?")[0].lower().endswith(".m3u8"):
-        return "live sources by HLS cannot be read: the video must be a file"
+        return (
+            f"{scheme.lower()} cannot be read: put a gateway before it that gives rtsp"
+            " (MediaMTX or go2rtc, for example)"
+        )
     return None
 
 
@@ -47,8 +45,8 @@ def live_errors(source: Input, providers: tuple[Provider, ...]) -> list[FieldErr
     """Return what of the request does not fit to its source, live or not."""
     if not isinstance(source, VideoUrl):
         return []
-    if not is_live(source.url):
-        message = "is for live sources alone (rtsp, camera)"
+    if not _is_live(source):
+        message = "is for live sources alone (rtsp, rtmp, http, camera)"
         return [] if source.live is None else [FieldError(field="input[0].live", message=message)]
     errors = []
     if source.stream is not None:
@@ -58,3 +56,7 @@ def live_errors(source: Input, providers: tuple[Provider, ...]) -> list[FieldErr
         message = "is live, and this server has only providers that read files"
         errors.append(FieldError(field="input[0].url", message=message))
     return errors
+
+
+def _is_live(source: VideoUrl) -> bool:
+    return is_live(source.url, is_asked=source.live is not None)

@@ -25,7 +25,6 @@ from api.tasks.live_request import live_errors, live_options, live_providers, ur
 from api.tasks.step_parser import read_steps
 from models.registry import Registry
 from streamproc.contract import task_spec
-from streamproc.contract.live_url import is_live
 from streamproc.contract.masking import MASK, holds_secret, is_masked, mask_request, mask_url
 from streamproc.contract.object_keys import upload_key
 from streamproc.contract.providers import LOCAL, Provider, provider_order
@@ -90,7 +89,7 @@ def parse_request(
     if upload is not None:
         video = _taken_out(source, upload, errors)
     elif isinstance(source, VideoUrl):
-        _check_url(source.url, errors)
+        _check_url(source, errors)
     elif staged_key(source) is None:
         video = _decode(source, max_upload_bytes, errors)
     _check_hint(request.model, errors)
@@ -204,13 +203,14 @@ def _check_range(wanted: Range | None, errors: list[FieldError]) -> None:
                 )
 
 
-def _check_url(url: str, errors: list[FieldError]) -> None:
-    problem = _url_problem(url)
+def _check_url(source: VideoUrl, errors: list[FieldError]) -> None:
+    problem = _url_problem(source)
     if problem is not None:
         errors.append(FieldError(field="input[0].url", message=problem))
 
 
-def _url_problem(url: str) -> str | None:
+def _url_problem(source: VideoUrl) -> str | None:
+    url = source.url
     if " " in url or not url.isprintable():
         return "must not hold spaces or control characters"
     if is_masked(url):
@@ -218,8 +218,8 @@ def _url_problem(url: str) -> str | None:
             f"holds {MASK} where a credential was: requests are echoed without them;"
             " give the whole URL again"
         )
-    problem = url_problem(url)
-    if problem is not None or is_live(url):
+    problem = url_problem(source)
+    if problem is not None or live_options(source) is not None:
         return problem
     try:
         parts = urlsplit(url)

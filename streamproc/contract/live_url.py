@@ -1,20 +1,32 @@
-"""URLs of live sources: `rtsp://…`, `rtsps://…`, and `camera:NAME`, a name that workers know."""
+"""URLs of live sources: RTSP, RTMP, HLS, and `camera:NAME`, a name that workers know.
+
+Of HTTP, only playlists (`.m3u8`) are live by their URL; others are where the request says so.
+"""
 
 import re
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 CAMERA: Final = "camera:"
 MAX_RTSP_CHARS: Final = 4096
-_SCHEMES: Final = frozenset(("rtsp", "rtsps", "camera"))
+_SCHEMES: Final = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "camera"))
+_WEB: Final = frozenset(("http", "https"))
+_PLAYLIST: Final = ".m3u8"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ENCODED: Final = {"/": "%2F", "?": "%3F", "#": "%23", "@": "%40"}
 
 
-def is_live(url: str) -> bool:
-    """Return whether the URL is that of a live source, by its scheme alone."""
-    scheme, colon, _ = url.partition(":")
-    return bool(colon) and scheme.lower() in _SCHEMES
+def is_live(url: str, *, is_asked: bool = False) -> bool:
+    """Return whether the URL is that of a live source.
+
+    `is_asked`: the request has options of a live source, so that any URL of HTTP is one.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not colon:
+        return False
+    if scheme.lower() in _WEB:
+        return is_asked or re.split(r"[?#]", rest, maxsplit=1)[0].lower().endswith(_PLAYLIST)
+    return scheme.lower() in _SCHEMES
 
 
 def camera_name(url: str | None) -> str | None:
@@ -48,7 +60,20 @@ def live_url_problem(url: str) -> str | None:
         return "names no host"
     if not unquote(f"{parts.username}{parts.password}").isprintable():
         return "a user name and a password may hold printable characters only"
+    problem = _rtmp_problem(parts)
+    if problem is not None:
+        return problem
     return None if host.isascii() else "the host must be written in ASCII"
+
+
+def _rtmp_problem(parts: SplitResult) -> str | None:
+    if parts.scheme not in {"rtmp", "rtmps"}:
+        return None
+    if parts.username is not None:
+        return "rtmp has no login: a token belongs in the stream's name or query"
+    if "/" not in parts.path.strip("/"):
+        return "must name an application and a stream: rtmp://host/application/stream"
+    return None
 
 
 def _unencoded(url: str) -> str | None:

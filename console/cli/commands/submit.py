@@ -219,7 +219,8 @@ def follow_to_end(terminal: Terminal, task_id: str, *, shows_chunks: bool = Fals
 
 def _is_live(call: calls.Call[Accepted]) -> bool:
     """Return whether the submitted video is a live source."""
-    return is_live(call.body["input"][0].get("url", ""))
+    source = call.body["input"][0]
+    return is_live(source.get("url", ""), is_asked=source.get("live") is not None)
 
 
 def _read_text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What POST makes of a live source, and what of it is refused; as if live sources were taken."""
+"""What POST makes of a live source, and what of it is refused."""
 
 import json
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from api.errors import InvalidRequestError
-from api.tasks import live_request
 from api.tasks.request_parser import ParsedRequest, parse_request
 from models.registry import Registry
 from streamproc.contract.live_url import is_live, live_url_problem
@@ -15,11 +14,6 @@ from streamproc.contract.task_spec import DEFAULT_MAX_FRAMES, LiveOptions
 
 REGISTRY = Registry()
 UPSTREAM = Provider(name="cloud", kind="upstream", url="https://video.example.com", models=("far",))
-
-
-@pytest.fixture(autouse=True)
-def taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_request, "REFUSAL", None)
 
 
 def read(url: str, *providers: Provider, **fields: Any) -> ParsedRequest:
@@ -89,7 +83,12 @@ def test_a_live_source_is_read_by_this_machine_alone() -> None:
         ("camera:gate", {"live": {"retention_days": 40_000}}, "live.retention_days", "<= 36500"),
         ("camera:gate", {"live": {"colour": 1}}, "live.colour", "there are: transport"),
         ("webrtc://camera/1", {}, "url", "gateway"),
-        ("https://example.com/x.m3u8", {}, "url", "HLS"),
+        ("srt://camera:9000", {}, "url", "gives rtsp (MediaMTX or go2rtc"),
+        ("rtmp://camera/live", {}, "url", "an application and a stream"),
+        ("rtmp://u:ss@camera/live/1", {}, "url", "rtmp has no login"),
+        ("https:///x.m3u8", {}, "url", "names no host"),
+        ("https://user:pa@ss@camera/x.m3u8", {}, "url", "written as %40"),
+        ("file:///x.ts", {"live": {}}, "live", "for live sources alone"),
     ],
 )
 def test_what_is_wrong_is_named(url: str, fields: Any, field: str, said: str) -> None:
@@ -115,12 +114,20 @@ def test_a_server_whose_providers_all_are_upstreams_takes_no_camera() -> None:
             "rtsp://[::1]:554/a@b",
             "rtsp://camera/a@b?c@d",
         ),
+        *("rtmp://camera/live/1?token=2", "rtmps://camera:444/a/b/c"),
+        *("https://u:p@camera/live/x.M3U8?token=a", "http://camera/x.m3u8#t"),
         *("RTSP://camera/1", "rtsp://u:p@camera:554/1", "rtsp://u@camera/x", "camera:gate-2_a"),
     ],
 )
 def test_what_is_right_is_taken(url: str) -> None:
     assert is_live(url)
     assert live_url_problem(url) is None
+
+
+def test_a_url_of_http_is_live_where_the_request_says_so() -> None:
+    assert read("http://camera/mjpeg").spec.live is None
+    assert read("http://camera/mjpeg", live={}).spec.live == LiveOptions()
+    assert read("https://camera/x.m3u8?a=b").spec.live == LiveOptions()
 
 
 def test_a_file_is_not_live() -> None:
