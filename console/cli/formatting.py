@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from api.contract.resources import LiveSource, TaskResource
+from api.contract.resources import TaskResource
 from console.tui.drawing.formatting import duration
 
 
@@ -21,22 +21,6 @@ def frames(task: TaskResource) -> str:
         return str(progress.processed_frames)
     about = "~" if progress.total_frames_is_estimate is True else ""
     return f"{progress.processed_frames}/{about}{progress.expected_frames}"
-
-
-def live_text(task: TaskResource) -> str | None:
-    """Format the state of a live source: `lost since … (source_timeout), 2 reconnects`."""
-    source = task.live
-    if not isinstance(source, LiveSource):
-        return None
-    reason = "" if source.code is None else f" ({source.code})"
-    parts = [f"{source.state} since {source.since}{reason}"]
-    if source.reconnects:
-        parts.append(f"{source.reconnects} reconnect{'s' * (source.reconnects > 1)}")
-    if source.state == "live":
-        parts.append(f"{source.fps:g} frames/s")
-        if source.lag_ms is not None:
-            parts.append(f"lag {source.lag_ms} ms")
-    return ", ".join(parts)
 
 
 def age(seconds: float) -> str:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from api.contract.resources import ResultResource, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task, complete_task
-from console.cli.formatting import frames, live_text, share
+from console.cli.formatting import frames, share
 from console.cli.terminal import Terminal
 from console.cli.typed_words import about
 from console.client import calls
@@ -19,6 +19,7 @@ from console.client.sync_client import Client
 from console.errors import ApiProblem, StillRunningError, TaskFailedError
 from console.exit_codes import ExitCode
 from console.printable import echo, printable
+from console.tui.drawing.formatting import live_text
 
 _POLLS_S = (0.2, 0.3, 0.5, 1.0)
 _INDEX_PATIENCE_S = 60.0

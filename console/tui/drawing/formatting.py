@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from api.contract.resources import Counts
+from api.contract.resources import Counts, LiveSource, TaskResource
 
 NARROW_SPACE = "\u202f"
 _BARS = " ▏▎▍▌▋▊▉█"
@@ -64,6 +64,22 @@ def time_of_day(time_ms: int, *, tenths: bool = False) -> str:
     """Return the local time of Unix milliseconds: `14:03:07`, with tenths `14:03:07.2`."""
     moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
     return f"{moment:%H:%M:%S}" + (f".{moment.microsecond // 100_000}" if tenths else "")
+
+
+def live_text(task: TaskResource) -> str | None:
+    """Format the state of a live source: `lost since … (source_timeout), 2 reconnects`."""
+    source = task.live
+    if not isinstance(source, LiveSource):
+        return None
+    reason = "" if source.code is None else f" ({source.code})"
+    parts = [f"{source.state} since {source.since}{reason}"]
+    if source.reconnects:
+        parts.append(f"{source.reconnects} reconnect{'s' * (source.reconnects > 1)}")
+    if source.state == "live":
+        parts.append(f"{source.fps:g} frames/s")
+        if source.lag_ms is not None:
+            parts.append(f"lag {source.lag_ms} ms")
+    return ", ".join(parts)
 
 
 def rate(fps: float | None) -> str:

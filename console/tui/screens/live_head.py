@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 from textual.reactive import reactive
 
-from console.client.log_stream import is_final
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import quantile
 from console.tui.drawing.styled_text import Span
 from console.tui.messages import StallChanged
-from console.tui.view_models.health import Health, stall
+from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveSnapshot
 from console.tui.view_models.seek_window import SeekWindow
+from console.tui.view_models.stream_stall import stream_stall
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.live_head_rendering import head_lines
@@ -86,16 +85,5 @@ class LiveHead(Lines):
             self.draw_time()
 
     def _stall(self, view: TaskView | None) -> Span | None:
-        if self._snapshot.ended or (view is not None and is_final(view.task)):
-            return None
-        loss = self._snapshot.capture.loss
-        if loss is not None:
-            return f"lost: {loss.code}, {loss.attempts} attempts", "bad"
-        gap_ms = quantile(self._snapshot.gaps_ms, 0.95) or 0.0
-        return stall(
-            self._backend.clock.monotonic_s() - self._moved_s,
-            gap_ms / 1000,
-            self.health,
-            self._backend.link,
-            is_pending=view is not None and view.task.status == "pending",
-        )
+        idle_s = self._backend.clock.monotonic_s() - self._moved_s
+        return stream_stall(self._snapshot, view, idle_s, self.health, self._backend.link)

@@ -8,15 +8,14 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from api.contract.resources import TaskResource
-from console.client.log_stream import is_final
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
-from console.tui.drawing.formatting import quantile
 from console.tui.drawing.frame_image import Shown, read_jpeg
 from console.tui.drawing.styled_text import Span
 from console.tui.log_follower import follow_log
-from console.tui.view_models.health import Health, stall
+from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot
+from console.tui.view_models.stream_stall import stream_stall
 from console.tui.view_models.task_list import TaskView
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import Preview
@@ -166,16 +165,8 @@ class WallPane(Vertical, can_focus=True):
                 self._note = note if note is not None and note[1] == "bad" else None
 
     def _stall(self, health: Health, now_s: float) -> Span | None:
-        if self.snapshot.ended or (self._view is not None and is_final(self._view.task)):
-            return None
-        gap_ms = quantile(self.snapshot.gaps_ms, 0.95) or 0.0
-        return stall(
-            now_s - self._moved_s,
-            gap_ms / 1000,
-            health,
-            self._backend.link,
-            is_pending=self._view is not None and self._view.task.status == "pending",
-        )
+        idle_s = now_s - self._moved_s
+        return stream_stall(self.snapshot, self._view, idle_s, health, self._backend.link)
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

@@ -28,6 +28,10 @@ class Loss(msgspec.Struct, frozen=True):
     attempts: int
     at_ms: int | None
 
+    @property
+    def words(self) -> str:
+        return f"lost: {self.code}, {self.attempts} attempt{'s' * (self.attempts != 1)}"
+
 
 class Capture(msgspec.Struct, frozen=True):
     """What is known of a live source; `is_live` is False for files, and before the first chunk.

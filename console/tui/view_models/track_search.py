@@ -121,12 +121,18 @@ def _text(track: TrackResource) -> str | None:
 
 
 def _seen(track: TrackResource) -> Line:
+    captured = parse_time(track.first_seen_at)
+    if captured is not None:
+        return ((f"{captured.astimezone():%m-%d %H:%M}", "dim"),)
     if track.first_seen_s is None or track.last_seen_s is None:
         return ((f"{track.first_frame}-{track.last_frame}", "dim"),)
     return ((f"{_clock(track.first_seen_s)} {_clock(track.last_seen_s)}", "dim"),)
 
 
 def _span(track: TrackResource) -> str | None:
+    first, last = parse_time(track.first_seen_at), parse_time(track.last_seen_at)
+    if first is not None and last is not None:
+        return f"{first.astimezone():%Y-%m-%d %H:%M:%S} to {last.astimezone():%Y-%m-%d %H:%M:%S}"
     if track.first_seen_s is None or track.last_seen_s is None:
         return None
     return f"{_clock(track.first_seen_s)} to {_clock(track.last_seen_s)}"

@@ -9,7 +9,15 @@ from typing import Any
 from msgspec import UNSET
 
 from api.contract.resources import Progress
-from console.tui.drawing.formatting import STATUS_MARKS, bar, duration, grouped, rate, short_id
+from console.tui.drawing.formatting import (
+    STATUS_MARKS,
+    bar,
+    duration,
+    grouped,
+    live_text,
+    rate,
+    short_id,
+)
 from console.tui.drawing.styled_text import Line, folded
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.task_list import TaskView, parse_time
@@ -147,6 +155,7 @@ def _facts(view: TaskView, now: datetime) -> Iterator[tuple[str, str | None]]:
     task = view.task
     progress = task.progress
     yield "source", view.source
+    yield "live", live_text(task)
     yield "created", _local(task.created_at)
     started, finished = parse_time(task.started_at), parse_time(task.finished_at)
     created = parse_time(task.created_at)

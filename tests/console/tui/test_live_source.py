@@ -4,20 +4,28 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
 import pytest
 from textual.widgets import Input
 
+from api.contract.resources import TaskResource, TrackResource
 from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import time_of_day
 from console.tui.drawing.styled_text import Line
 from console.tui.screens.live import LiveTab
 from console.tui.view_models.capture import MAX_HOLES, Hole, last_time_of_day_ms
+from console.tui.view_models.connection import ConnectionState
+from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveFold
 from console.tui.view_models.log_line import read_line
 from console.tui.view_models.seek_window import SeekWindow
+from console.tui.view_models.stream_stall import stream_stall
+from console.tui.view_models.task_list import TaskView
 from console.tui.view_models.timeline import TimelineWindow
+from console.tui.view_models.track_search import track_facts, track_row
 from console.tui.widgets.live_head_rendering import head_lines
 from console.tui.widgets.live_rendering import event_row, figure_lines
+from console.tui.widgets.task_rendering import details_lines
 from console.tui.widgets.timeline_rendering import timeline_lines
 from streamproc.contract.chunk import Gap
 from streamproc.contract.framing import parse_events
@@ -69,6 +77,38 @@ def test_a_source_that_is_away_is_lost_until_its_next_frame() -> None:
     assert "✖ LOST" in head(fold)
     assert "said at 12:00:11" in head(fold)
     assert folded(LOG.log).snapshot(5.0).capture.loss is None
+
+
+def test_a_lost_source_is_said_at_once_and_not_called_stalled() -> None:
+    task = msgspec.convert(Script().tasks()[0] | {"status": "running"}, TaskResource)
+    view, link = TaskView(task), ConnectionState().answered(0.01)
+    lost = folded(LOG.log, 4).snapshot(5.0)
+    note = ("lost: source_unreachable, 3 attempts", "bad")
+    assert stream_stall(lost, view, 0.0, Health(), link) == note
+    back = folded(LOG.log).snapshot(5.0)
+    assert stream_stall(back, view, 0.0, Health(), link) is None
+    stalled = stream_stall(back, view, 300.0, Health(), link)
+    assert stalled is not None
+    assert stalled[0].startswith("stalled 300 s")
+    over = TaskView(msgspec.structs.replace(task, status="cancelled"))
+    assert stream_stall(lost, over, 0.0, Health(), link) is None
+
+
+def test_a_live_tasks_details_and_tracks_have_the_time_of_day() -> None:
+    script = Script()
+    task = script.answers["full"][script.log_task]
+    task |= {"live": {"state": "live", "since": "2026-11-22T12:00:00.250Z", "code": None}}
+    task["live"] |= {"reconnects": 1, "last_frame_at": None, "fps": 4.9, "lag_ms": 150}
+    task["live"]["keyframe_interval_s"] = 2.0
+    view = TaskView(msgspec.convert(task, TaskResource))
+    shown = words(details_lines(view, None, NOW, 90))
+    assert "live since 2026-11-22T12:00:00.250Z, 1 reconnect, 4.9 frames/s, lag 150 ms" in shown
+    track = script.answers["tracks"]["data"][0]
+    track["first_seen_at"] = "2026-11-22T12:00:00.250Z"
+    track["last_seen_at"] = "2026-11-22T12:00:31.500Z"
+    found = msgspec.convert(track, TrackResource)
+    assert "2026-11-22 12:00:00 to 2026-11-22 12:00:31" in words(track_facts(found))
+    assert track_row(found, NOW).cells[5] == (("11-22 12:00", "dim"),)
 
 
 def test_a_held_event_says_when_it_was_captured_and_what_came_before() -> None:

@@ -34,7 +34,7 @@ from streamproc.contract.timestamps import rfc3339
 from streamproc.sinks.archive.actions import edge_events
 from streamproc.sinks.index.indexer import Gap, Indexer
 from streamproc.sinks.index.tables import Embedded, IndexTables, Recovered, ensure_schema
-from streamproc.sinks.index.task import TaskRows, source_host, summarise
+from streamproc.sinks.index.task import IndexedTask, TaskRows, source_host, summarise
 from streamproc.sinks.index.track_rows import normalised
 from tests.id_first import frame_id_first
 from tests.streamproc.sinks.logs import (
@@ -135,7 +135,6 @@ def test_a_live_log_becomes_rows_with_the_times_of_capture(tables: IndexTables) 
     start_ms = 1_796_040_000_250
     (task,) = tables.select(TASKS)
     assert (task.source, task.source_name, task.status) == ("camera", "gate", "cancelled")
-    assert task.processed_frames == 4  # the notice is no frame
     assert (task.seen_from_ms, task.seen_to_ms) == (start_ms, start_ms + 31_250)
     assert (task.dropped["overload"], task.dropped["x" * 64]) == (7, MAX_COUNT)
     assert len(task.dropped) == MAX_REASONS
@@ -145,6 +144,17 @@ def test_a_live_log_becomes_rows_with_the_times_of_capture(tables: IndexTables) 
     assert (one.dwell_s, two.dwell_s) == (31.25, 0.0)
     captured_ms = [row.captured_ms for row in tables.select(DETECTIONS)]
     assert captured_ms == [start_ms + ms for ms in (0, 1000, 31_250, 31_150)]
+
+
+def test_a_notice_is_no_processed_frame() -> None:
+    log = LogBuilder(task_id(1))
+    log.chunk(target(1))
+    log.notice()
+    log.chunk(target(1))
+    task = IndexedTask(PROJECT, log.task)
+    task.add_bytes(log.log, 0, epoch=0, time_ms=None)
+    assert (task.row.processed_frames, task.row.last_frame) == (2, 1)
+    assert task.row.log_length == log.end
 
 
 def test_a_frames_time_that_is_none_is_left_out() -> None:
