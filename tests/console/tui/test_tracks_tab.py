@@ -253,8 +253,9 @@ async def test_the_list_is_exported_as_csv_and_json(
             await pilot.press("enter")
             await until(pilot, (tmp_path / name).exists)
         await until(pilot, lambda: notes(console).count("Exported") == 2)
-    # The recorded api is of a version that knew no votes.
-    expected = [{**track, "text_support": None} for track in script.answers["tracks"]["data"]]
+    # The recorded api is of a version that knew no votes, and no live sources.
+    new = dict.fromkeys(("text_support", "first_seen_at", "last_seen_at"))
+    expected = [{**track, **new} for track in script.answers["tracks"]["data"]]
     assert json.loads((tmp_path / "tracks.json").read_text()) == expected
     rows = list(csv.DictReader((tmp_path / "tracks.csv").read_text().splitlines()))
     assert [row["track_id"] for row in rows] == [str(track["track_id"]) for track in expected]
