@@ -19,7 +19,7 @@ from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Footer
+from textual.widgets import ContentSwitcher
 
 from api.contract.resources import SystemResource
 from console.client import calls
@@ -60,18 +60,21 @@ from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
+from console.tui.screens.sized_screen import SizedScreen
 from console.tui.screens.system import SystemTab
 from console.tui.screens.tab import Tab
 from console.tui.screens.task_jumps import TaskJumps
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.screens.wall import WallScreen
+from console.tui.stylesheet import IndexedStylesheet
 from console.tui.view_models.alerts import ALL_STREAMS, Alert
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.failure_watch import failed_since
 from console.tui.view_models.health import Health, health_of
 from console.tui.view_models.history import History, Place
 from console.tui.widgets.banner import Notice
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.toasts import paint_behind_toasts
 from console.tui.widgets.topbar import TABS, TopBar
@@ -108,6 +111,7 @@ class ConsoleApp(RememberingApp):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(settings or ConsoleSettings())
+        self.stylesheet = IndexedStylesheet(variables=self.get_css_variables())
         self._clock = clock or Clock()
         self.backend = self._session(endpoint)
         self.alerts = self._alert_desk()
@@ -149,12 +153,15 @@ class ConsoleApp(RememberingApp):
     def _notifies(self) -> bool:
         return self.settings.bell or self.settings.config.notify
 
+    def get_default_screen(self) -> SizedScreen:
+        return SizedScreen(id="_default")
+
     def compose(self) -> ComposeResult:
         yield TopBar(self.backend.endpoint.project, self.shown_url, readonly=self.settings.readonly)
         yield Notice(id="notice")
         with ContentSwitcher(initial="tasks", id="tabs"):
             yield from self._tabs(self.memory.columns)
-        yield Footer(show_command_palette=True)
+        yield KeyFooter()
 
     def _tabs(self, columns: Mapping[str, tuple[str, ...]]) -> list[Tab]:
         settings, image_widget = self.settings, self.settings.image_widget

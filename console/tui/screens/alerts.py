@@ -6,13 +6,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.tui.alert_desk import AlertDesk
 from console.tui.clock import Clock
 from console.tui.screens.dialog import Dialog
 from console.tui.view_models.alerts import ALERT_COLUMNS, Alert, alert_rows
 from console.tui.widgets.canvas import Wrapped
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.table import Listing
 
 _REDRAW_S = 1.0
@@ -36,7 +37,7 @@ class AlertsScreen(Dialog[Alert | None]):
             yield Label("Alerts: enter goes to it", classes="dialog-title")
             yield Listing(ALERT_COLUMNS, id="alerts", empty="Nothing happened since the start.")
             yield Wrapped(id="alert-text")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self.draw()

@@ -6,12 +6,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.timer import Timer
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.tui.screens.confirm_many import listing_height
 from console.tui.screens.dialog import Dialog
 from console.tui.view_models.bulk_run import BulkRun
 from console.tui.widgets.bulk_rendering import RESULT_COLUMNS, result_rows
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.table import Listing
 
 _DRAW_S = 0.1
@@ -36,7 +37,7 @@ class BulkResultScreen(Dialog[None]):
             yield Label("", id="bulk-title", classes="dialog-title", markup=False)
             yield Label("", id="bulk-note", markup=False)
             yield Listing(RESULT_COLUMNS, id="results")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -7,7 +7,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.comparison.report import Comparison
 from console.comparison.rerun import Change
@@ -24,6 +24,7 @@ from console.tui.widgets.comparison_rendering import (
     difference_rows,
     head_lines,
 )
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.table import Listing
 
 
@@ -59,7 +60,7 @@ class ComparisonScreen(Dialog[None]):
             yield Label("Tracks of two tasks", classes="dialog-title")
             yield Lines(id="comparison-head")
             yield Listing(DIFFERENCE_COLUMNS, id="differences")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self.query_one(Listing).focus()

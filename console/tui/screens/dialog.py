@@ -2,20 +2,29 @@
 
 from typing import TypeVar
 
+from rich.console import RenderableType
+from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
+from textual.visual import Visual
 
+from console.tui.screens.sized_screen import SizedScreen
+from console.tui.widgets.backdrop import Backdrop
 from console.tui.widgets.toasts import paint_behind_toasts
 
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer]):
+class Dialog(SizedScreen, ModalScreen[Answer]):
     """Base of the console's modal dialogs: centred, with the tabs dimmed behind it."""
 
     AUTO_FOCUS = "*"
 
     def __init__(self) -> None:
         super().__init__(classes="dialog")
+
+    def render(self) -> RenderableType | Visual:  # type: ignore[override] # Textual takes both
+        behind = super().render()
+        return Backdrop(behind) if isinstance(behind, BackgroundScreen) else behind
 
     def on_mount(self) -> None:
         paint_behind_toasts(self)

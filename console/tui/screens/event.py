@@ -5,12 +5,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.tui.drawing.json_text import formatted_json, json_lines
 from console.tui.messages import CopyText, PageText
 from console.tui.screens.dialog import Dialog
 from console.tui.widgets.canvas import Wrapped
+from console.tui.widgets.key_footer import KeyFooter
 
 
 class EventScreen(Dialog[None]):
@@ -37,7 +38,7 @@ class EventScreen(Dialog[None]):
             yield Label(self._title, classes="dialog-title", markup=False)
             with VerticalScroll(id="event-scroll", can_focus=True):
                 yield Wrapped(id="event-lines")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self.query_one("#event-lines", Wrapped).show(json_lines(self._text))

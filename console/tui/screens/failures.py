@@ -6,7 +6,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from api.contract.resources import FailureGroup
 from console.client import calls
@@ -20,6 +20,7 @@ from console.tui.view_models.failure_groups import (
     group_rows,
     tasks_query,
 )
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.table import Listing
 
 
@@ -40,7 +41,7 @@ class FailuresScreen(Dialog[None]):
         with Vertical(id="failures-box", classes="dialog-box -wide"):
             yield Label("Failed tasks of the last 24 h: enter lists them", classes="dialog-title")
             yield Listing(GROUP_COLUMNS, id="failure-groups", empty="reading …")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self.action_refresh()

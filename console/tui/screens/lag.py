@@ -8,7 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from api.contract.resources import SystemHistory
 from console.client import calls
@@ -17,6 +17,7 @@ from console.tui.api_session import ApiSession
 from console.tui.screens.dialog import Dialog
 from console.tui.view_models.worker_history import Curve, lag_curves
 from console.tui.widgets.curves import Curves
+from console.tui.widgets.key_footer import KeyFooter
 
 POLL_S = 10.0
 _POINTS = (30, 240)
@@ -68,7 +69,7 @@ class LagScreen(Dialog[None]):
         with Vertical(id="lag-box", classes="dialog-box"):
             yield Label("Consumer lag: the last hour", classes="dialog-title", markup=False)
             yield LagCurves(id="all-lag-curves")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self._poll()

@@ -9,7 +9,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Button, Footer, Label, Static
+from textual.widgets import Button, Label, Static
 
 from api.contract.resources import ModelResource
 from console.client import calls
@@ -35,6 +35,7 @@ from console.tui.view_models.submit_form import (
     read_body,
 )
 from console.tui.widgets.field import Field
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.step_editor import StepEditor
 
 _FRESH = FormValues(steps=(StepValues("detect"), StepValues("feature")))
@@ -45,6 +46,7 @@ _KINDS = ("detect", "ocr", "feature")
 class SubmitScreen(Dialog[str | None]):
     """Submit dialog. Its result is the new task's id, or None if it was closed."""
 
+    AUTO_FOCUS = "#source Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "submit", "Submit", priority=True),
         Binding("ctrl+o", "pick", "Choose a file", priority=True),
@@ -131,11 +133,10 @@ class SubmitScreen(Dialog[str | None]):
                 yield Button("Submit (ctrl+s)", variant="primary", id="send", compact=True)
                 yield Button("Choose a file (ctrl+o)", id="pick", compact=True)
                 yield Button("Close (esc)", id="close", compact=True)
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self._read_models()
-        self.query_one("#source", Field).focus_control()
         if self._text is not None:
             self.post_message(EditText(self._text, FILE_NAME, self._take_text))
 

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, Vertical
-from textual.widgets import Footer
 
 from console.client import calls
 from console.errors import ConsoleError
@@ -21,6 +20,7 @@ from console.tui.screens.wall_pane import WallPane
 from console.tui.view_models.health import Health
 from console.tui.view_models.wall import MAX_PANES, WallPlaces
 from console.tui.widgets.canvas import Lines
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.wall_rendering import wall_line
 
 _LISTED = 100
@@ -68,7 +68,7 @@ class WallScreen(Dialog[None]):
         with Vertical():
             yield self._head
             yield self._grid
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -8,7 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from api.contract.resources import WorkerResource
 from console.client import calls
@@ -18,6 +18,7 @@ from console.tui.screens.dialog import Dialog
 from console.tui.view_models.worker_history import curves, worker_lines
 from console.tui.widgets.canvas import Wrapped
 from console.tui.widgets.curves import Curves
+from console.tui.widgets.key_footer import KeyFooter
 
 _POLL_S = 10.0
 _REDRAW_S = 1.0
@@ -46,7 +47,7 @@ class WorkerScreen(Dialog[None]):
             )
             yield Wrapped(id="worker-facts")
             yield Curves(lambda found, _: curves(found, self._worker_id), id="worker-curves")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self._draw_facts()

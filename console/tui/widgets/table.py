@@ -1,6 +1,6 @@
 """Virtualised table: draws only visible rows, and fits its columns to the width."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.style import Style
@@ -194,15 +194,15 @@ class Listing(ScrollView, can_focus=True):
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, len(self._rows) - 1))
 
-    def watch_cursor(self) -> None:
+    def watch_cursor(self, old: int, new: int) -> None:
         if not self.is_mounted:
             return
         self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True, x_axis=False)
-        self.refresh()
+        self._repaint((old, new))
         self._tell()
 
-    def watch_hovered(self) -> None:
-        self.refresh()
+    def watch_hovered(self, old: int, new: int) -> None:
+        self._repaint((old, new))
 
     def action_move(self, n: int) -> None:
         self._go(self.cursor + n)
@@ -300,10 +300,15 @@ class Listing(ScrollView, can_focus=True):
         """Repaint the visible rows that differ from `old`."""
         top = self.scroll_offset.y
         in_sight = range(top, min(max(len(old), len(self._rows)), top + self.size.height - 1))
-        changed = [at for at in in_sight if old[at : at + 1] != self._rows[at : at + 1]]
-        if changed:
-            width = self.size.width
-            self.refresh(*(Region(0, at - top + 1, width, 1) for at in changed))
+        self._repaint([at for at in in_sight if old[at : at + 1] != self._rows[at : at + 1]])
+
+    def _repaint(self, rows: Iterable[int]) -> None:
+        """Repaint those of the rows that are visible; a scroll repaints all by itself."""
+        top, width = self.scroll_offset.y, self.size.width
+        lines = [at - top + 1 for at in rows]
+        regions = [Region(0, y, width, 1) for y in lines if 0 < y < self.size.height]
+        if regions:
+            self.refresh(*regions)
 
     def _go(self, place: int) -> None:
         """Move the cursor on behalf of the user."""

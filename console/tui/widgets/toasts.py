@@ -3,7 +3,7 @@
 from typing import Any
 
 from textual.screen import Screen
-from textual.widgets._toast import Toast
+from textual.widgets._toast import ToastRack
 
 
 def paint_behind_toasts(screen: Screen[Any]) -> None:
@@ -16,8 +16,14 @@ def paint_behind_toasts(screen: Screen[Any]) -> None:
 
     def count(_: object) -> None:
         nonlocal n_toasts
-        before, n_toasts = n_toasts, len(screen.query(Toast))
+        before, n_toasts = n_toasts, _count(screen)
         if n_toasts < before:
             screen.refresh()
 
     screen.screen_layout_refresh_signal.subscribe(screen, count)
+
+
+def _count(screen: Screen[Any]) -> int:
+    """Return the number of toasts, each in a holder, without a walk through all widgets."""
+    racks = (child for child in screen.children if isinstance(child, ToastRack))
+    return sum(len(holder.children) for rack in racks for holder in rack.children)

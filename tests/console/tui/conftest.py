@@ -15,6 +15,9 @@ from console.tui.clock import Clock
 from console.tui.console_settings import ConsoleSettings
 from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 
+RARE_POLLS = {"tasks_s": 3600.0, "system_s": 3600.0, "health_s": 3600.0}
+"""For tests that do not wait for a second answer of the api: each answer costs a redraw."""
+
 
 class StoppedClock(Clock):
     """Always the moment of the recording."""

@@ -22,16 +22,21 @@ from console.tui.screens.tracks import TracksTab
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import parse_events
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARE_POLLS, make_console, text_of, until
 from tests.console.tui.keyboard import post_keys, typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_live_tab import follow
 from tests.console.tui.test_tasks_tab import keys as listed
 from tests.console.tui.test_tasks_tab import shown
 
-SIZE = (140, 44)
+SIZE = (112, 26)
 START = 3
 MOVES = ("up", "k", "down", "j", "pageup", "pagedown", "home", "g", "end", "G")
+
+
+@pytest.fixture
+def console(url: str) -> ConsoleApp:
+    return make_console(url, **RARE_POLLS)
 
 
 def place_after(move: str, n_rows: int, listing: Listing) -> int:
