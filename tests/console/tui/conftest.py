@@ -15,8 +15,8 @@ from console.tui.clock import Clock
 from console.tui.console_settings import ConsoleSettings
 from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 
-RARE_POLLS = {"tasks_s": 3600.0, "system_s": 3600.0, "health_s": 3600.0}
-"""For tests that do not wait for a second answer of the api: each answer costs a redraw."""
+RARELY_S = 3600.0
+"""Poll interval for tests that wait for no second answer: each answer costs a redraw."""
 
 
 class StoppedClock(Clock):
@@ -59,21 +59,33 @@ def url(script: Script) -> Iterator[str]:
 
 
 @pytest.fixture
-def console(url: str) -> ConsoleApp:
+def poll_s() -> float:
+    """Return how often `console` reads the api; a file whose tests need no reading says so."""
+    return 0.3
+
+
+@pytest.fixture
+def console(url: str, poll_s: float) -> ConsoleApp:
+    return make_console(url, poll_s)
+
+
+@pytest.fixture
+def polling_console(url: str) -> ConsoleApp:
+    """Return a console that reads the api again and again, in any file."""
     return make_console(url)
 
 
 def make_console(
-    url: str, key: str = KEY, project: str | None = "shop-floor", **settings: Any
+    url: str,
+    poll_s: float = 0.3,
+    *,
+    key: str = KEY,
+    project: str | None = "shop-floor",
+    **settings: Any,
 ) -> ConsoleApp:
     endpoint = Endpoint(url, key, project=project)
-    given = {
-        "tasks_s": 0.3,
-        "system_s": 0.3,
-        "health_s": 0.3,
-        "draw_s": 0.03,
-        "tracks_s": 3600.0,
-    } | settings
+    polls = dict.fromkeys(("tasks_s", "system_s", "health_s"), poll_s)
+    given = polls | {"draw_s": 0.03, "tracks_s": 3600.0} | settings
     return ConsoleApp(endpoint, ConsoleSettings(**given), StoppedClock())
 
 

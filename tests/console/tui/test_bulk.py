@@ -19,7 +19,7 @@ from console.tui.screens.confirm_many import ConfirmManyScreen
 from console.tui.screens.tasks import TasksTab
 from console.tui.view_models.bulk_run import AT_ONCE, BulkRun
 from console.tui.widgets.table import Listing
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_comparison import other_task
@@ -29,6 +29,11 @@ from tests.console.tui.test_tasks_tab import many, notes, shown
 
 SIZE = (140, 40)
 PROCESS = "/v1/video/process"
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def cancel_path(task_id: str) -> str:

@@ -20,7 +20,7 @@ from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.command_line import Command, completed, completions, parse
 from console.tui.widgets.table import Listing
 from console.tui.widgets.topbar import TopBar
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.keyboard import post_keys, typed
 from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 from tests.console.tui.test_tasks_tab import keys as listed
@@ -34,6 +34,11 @@ NAMES = {
     "theme": ["framewire-dark", "framewire-light"],
     "columns": ["status", "source", "steps"],
 }
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from console.tui.screens.live import LiveTab
 from console.tui.view_models.comparison_choices import read_choice
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import DONE, frame_event, parse_events
-from tests.console.tui.conftest import text_of, until
+from tests.console.tui.conftest import RARELY_S, text_of, until
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_snapshots import settled, still_console
 from tests.console.tui.test_tasks_tab import shown
@@ -24,6 +24,11 @@ PROCESS = "/v1/video/process"
 
 Alter = Callable[[dict[str, Any]], dict[str, Any] | None]
 """Returns a target as the other task has it, or None: it has none."""
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def altered(log: bytes, alter: Alter) -> bytes:

@@ -13,7 +13,7 @@ from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.history import MAX_PLACES, History, Place
 from console.tui.widgets.table import Listing
-from tests.console.tui.conftest import until
+from tests.console.tui.conftest import RARELY_S, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import keys as listed
@@ -21,6 +21,11 @@ from tests.console.tui.test_tasks_tab import many, shown
 
 SIZE = (140, 44)
 TASKS, LIVE, TRACKS = Place("tasks"), Place("live", task="vt_1"), Place("tracks")
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def test_places_are_gone_back_and_forward_to() -> None:

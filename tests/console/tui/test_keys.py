@@ -22,7 +22,7 @@ from console.tui.screens.tracks import TracksTab
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import parse_events
-from tests.console.tui.conftest import RARE_POLLS, make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.keyboard import post_keys, typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_live_tab import follow
@@ -30,13 +30,15 @@ from tests.console.tui.test_tasks_tab import keys as listed
 from tests.console.tui.test_tasks_tab import shown
 
 SIZE = (112, 26)
+TALL = (112, 44)
+"""A page of tracks leads to one with a vector, which `m` needs."""
 START = 3
 MOVES = ("up", "k", "down", "j", "pageup", "pagedown", "home", "g", "end", "G")
 
 
 @pytest.fixture
-def console(url: str) -> ConsoleApp:
-    return make_console(url, **RARE_POLLS)
+def poll_s() -> float:
+    return RARELY_S
 
 
 def place_after(move: str, n_rows: int, listing: Listing) -> int:
@@ -158,7 +160,7 @@ async def test_an_action_after_a_move_is_about_that_track(
 ) -> None:
     script.answers["tracks"]["next_cursor"] = None
     tracks = [f"{t['task']}:{t['track_id']}" for t in script.answers["tracks"]["data"]]
-    async with console.run_test(size=SIZE) as pilot:
+    async with console.run_test(size=TALL) as pilot:
         await pilot.press("3")
         tab = console.query_one(TracksTab)
         listing = console.query_one("#track-list", Listing)

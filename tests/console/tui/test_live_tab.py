@@ -21,12 +21,17 @@ from console.tui.widgets.table import Listing
 from console.tui.widgets.timeline import Timeline
 from console.tui.widgets.timeline_rendering import LABEL_CELLS
 from streamproc.contract.framing import frame_event, parse_events
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import notes
 
 SIZE = (140, 44)
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def live(console: ConsoleApp) -> LiveTab:

@@ -12,12 +12,17 @@ from console.tui.screens.tasks import TasksTab
 from console.tui.view_models.marks import Marks
 from console.tui.view_models.task_pages import GAP
 from console.tui.widgets.table import Listing
-from tests.console.tui.conftest import text_of, until
+from tests.console.tui.conftest import RARELY_S, text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import keys, many, notes, shown
 
 SIZE = (140, 40)
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def task(name: str, status: str = "running") -> TaskResource:

@@ -16,12 +16,17 @@ from console.tui.screens.submit import SubmitScreen
 from console.tui.view_models import submit_form
 from console.tui.widgets.field import Field
 from console.tui.widgets.step_editor import StepEditor
-from tests.console.tui.conftest import make_console, until
+from tests.console.tui.conftest import RARELY_S, make_console, until
 from tests.console.tui.keyboard import post_keys, typed
 from tests.console.tui.recorded_api import Script
 
 SIZE = (140, 50)
 PATH = "/v1/video/process"
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 async def opened(pilot: Any, console: ConsoleApp) -> SubmitScreen:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher, Input, OptionList
@@ -21,10 +22,15 @@ from console.tui.widgets.chips import Chips
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.task_rendering import COLUMNS, gap_row
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.recorded_api import Script
 
 SIZE = (140, 40)
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def listing(console: ConsoleApp) -> Listing:

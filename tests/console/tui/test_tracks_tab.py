@@ -18,12 +18,17 @@ from console.tui.view_models.track_search import track_key
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_tasks_tab import notes
 
 SIZE = (140, 44)
 PATH = "/v1/video/tracks"
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 def tab(console: ConsoleApp) -> TracksTab:

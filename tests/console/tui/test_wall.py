@@ -16,7 +16,7 @@ from console.tui.screens.wall_pane import WallPane
 from console.tui.view_models.wall import RATE_S, WallPlaces
 from console.tui.widgets.preview import Preview
 from streamproc.contract.framing import DONE, frame_event, parse_events
-from tests.console.tui.conftest import text_of, until
+from tests.console.tui.conftest import RARELY_S, text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_bulk import running
@@ -24,6 +24,11 @@ from tests.console.tui.test_keys import changing_requests
 from tests.console.tui.test_tasks_tab import shown
 
 SIZE = (160, 48)
+
+
+@pytest.fixture
+def poll_s() -> float:
+    return RARELY_S
 
 
 class Truth:
