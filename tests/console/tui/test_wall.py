@@ -213,8 +213,9 @@ async def test_the_grid_grows_and_shrinks_with_one_stream_for_each_pane(
 
 
 async def test_a_task_that_starts_gets_a_free_pane_and_then_that_of_an_ended_one(
-    console: ConsoleApp, script: Script
+    polling_console: ConsoleApp, script: Script
 ) -> None:
+    console = polling_console
     ids = many_running(script, 5)
     waiting = script.tasks()[4:]
     del script.tasks()[4:]
