@@ -32,7 +32,8 @@ _INPUT_OPTIONS = {
     "live.on_loss": "--on-loss",
     "live.max_lag_s": "--max-lag",
     "live.give_up_s": "--give-up",
-    "live": "--transport, --on-loss, --max-lag, --give-up",
+    "live.retention_days": "--retention-days",
+    "live": "--transport, --on-loss, --max-lag, --give-up, --retention-days",
 }
 _SAMPLING_OPTIONS = {"fps": "--fps", "interval": "--interval", "keyframe": "--keyframes"}
 _STEP_OPTIONS = {"detect": "--detect", "ocr": "--ocr", "feature": "--feature"}

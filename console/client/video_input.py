@@ -8,7 +8,7 @@ from typing import Any
 from console.errors import RequestWordsError
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024  # the api's own limit by default
-_SCHEMES = {"http", "https", "file", "rtsp", "rtsps", "camera"}
+_SCHEMES = {"http", "https", "file", "rtsp", "rtsps", "rtmp", "rtmps", "camera"}
 
 
 def video_input(word: str, file_roots: Iterable[Path]) -> dict[str, Any]:
@@ -70,4 +70,4 @@ def _not_a_file(word: str) -> str:
             return "is not a regular file"
     except (OSError, ValueError):  # too long, a null byte
         pass
-    return "no such file, and no http, https, file, rtsp or camera URL"
+    return "no such file, and no http, https, file, rtsp, rtmp or camera URL"

@@ -115,6 +115,12 @@ _OPTIONS = (
         metavar="SECONDS",
         help="End the task when a live source was away for so long; without it, never.",
     ),
+    click.option(
+        "--retention-days",
+        type=click.IntRange(0),
+        metavar="DAYS",
+        help="Keep a live task's log for so long (0: for ever); without it, as the server does.",
+    ),
     click.option("--model", help="Provider routing hint, echoed in the first chunk."),
     click.option(
         "--precision",

@@ -34,6 +34,7 @@ class _Live(_Part, frozen=True):
     on_loss: Literal["skip", "conceal"] | None = None
     max_lag_s: float | None = None
     give_up_s: float | None = None
+    retention_days: int | None = None
 
 
 class _Video(_Part, frozen=True):

@@ -41,13 +41,17 @@ def test_the_reference_request_in_words() -> None:
 
 
 def test_a_live_source_has_its_options() -> None:
-    asked = request(transport="udp", on_loss="conceal", max_lag=0.5, give_up=600.0)["input"][0]
+    asked = request(
+        transport="udp", on_loss="conceal", max_lag=0.5, give_up=600.0, retention_days=0
+    )["input"][0]
     assert asked["live"] == {
         "transport": "udp",
         "on_loss": "conceal",
         "max_lag_s": 0.5,
         "give_up_s": 600,
+        "retention_days": 0,
     }
+    assert video_input("rtmp://a/b/c", ())["url"] == "rtmp://a/b/c"
     assert video_input("camera:gate", ()) == {"type": "video_url", "url": "camera:gate"}
 
 

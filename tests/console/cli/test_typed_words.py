@@ -100,7 +100,7 @@ def test_every_wrong_field_keeps_its_path_beside_its_option() -> None:
         ("input[0].max_frames", {}, "--max-frames"),
         ("input[0].stream", {}, "--stream"),
         ("input[0].live.give_up_s", {}, "--give-up"),
-        ("input[0].live", {}, "--transport, --on-loss, --max-lag, --give-up"),
+        ("input[0].live", {}, "--transport, --on-loss, --max-lag, --give-up, --retention-days"),
         ("model", {}, "--model"),
         ("Idempotency-Key", {}, "--idempotency-key"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.contract.resources import Live
 from console.tui.own_programs import (
     MAX_BYTES,
     NoProgramError,
@@ -63,6 +64,12 @@ def test_a_program_that_fails_is_told_with_its_status(tmp_path: Path) -> None:
     os.truncate(file, MAX_BYTES + 1)
     with pytest.raises(ValueError, match="more than"):
         read_bounded(file)
+
+
+def test_every_option_of_a_live_source_may_be_edited() -> None:
+    live = dict.fromkeys(Live.__struct_fields__)
+    body = {"input": [{"url": "camera:gate", "live": live}], "steps": [{"model": "detect"}]}
+    assert parse_request(json.dumps(body)) == body
 
 
 def test_a_request_and_its_text_are_each_other() -> None:

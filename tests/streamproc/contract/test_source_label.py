@@ -18,6 +18,13 @@ from streamproc.contract.task_spec import SourceRef
         ("https://user:pw@a.example/", "https://***@a.example/", "a.example"),
         ("https://user:pw@a.example/?secret", "https://***@a.example/?***", "a.example"),
         ("file:///data/clips/gate-3.mp4", "file:///data/clips/gate-3.mp4", "gate-3.mp4"),
+        (
+            "rtsp://user:pw@10.0.0.7:554/axis-media/media.amp?key=k",
+            "rtsp://***@10.0.0.7:554/axis-media/media.amp?key=***",
+            "10.0.0.7:554/axis-media/media.amp",
+        ),
+        ("rtsp://gate.example/", "rtsp://gate.example/", "gate.example"),
+        ("camera:gate", "camera:gate", "gate"),
         ("https://[bad/x", "https://[bad/x", "https://[bad/x"),
     ],
 )
