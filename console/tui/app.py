@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from console.tui.console_settings import ConsoleSettings
 from console.tui.drawing.eight_bit import NearestOf256
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import EVERYWHERE, bindings, remapped, shown, without_conflicts
+from console.tui.log_copies import copy_logs
 from console.tui.messages import (
     CopyText,
     EditText,
@@ -44,6 +45,7 @@ from console.tui.messages import (
     OpenTasks,
     OpenTrack,
     OpenWall,
+    PageLogs,
     PageText,
     StallChanged,
     SystemRead,
@@ -393,12 +395,30 @@ class ConsoleApp(RememberingApp):
 
     def on_page_text(self, message: PageText) -> None:
         """Show the text in the user's pager; the console waits, and is drawn again afterwards."""
+        command = self._pager()
+        if command is not None:
+            self._run_on_text(command, message.text, message.name)
+
+    def on_page_logs(self, message: PageLogs) -> None:
+        """Show the logs of the local stack's children in the user's pager."""
+        folder = self.settings.local_logs
+        if folder is None or self.backend.endpoint.url != self.settings.local_url:
+            self.notify(
+                "This api is not that of a local stack: its logs are where it runs.",
+                title="No logs",
+                severity="warning",
+            )
+            return
+        command = self._pager()
+        if command is not None:
+            self._run_on(command, lambda into: copy_logs(folder, into, message.first))
+
+    def _pager(self) -> list[str] | None:
         try:
-            command = pager_command(self.settings.environ, shutil.which)
+            return pager_command(self.settings.environ, shutil.which)
         except NoProgramError as exc:
             self.notify(str(exc), title="No pager", severity="error")
-        else:
-            self._run_on_text(command, message.text, message.name)
+            return None
 
     def on_edit_text(self, message: EditText) -> None:
         """Let the user edit the text in their editor, and hand it on."""
@@ -413,15 +433,26 @@ class ConsoleApp(RememberingApp):
 
     def _run_on_text(self, command: list[str], text: str, name: str) -> str | None:
         """Return what the file with the text has after the program; None if that failed."""
+
+        def write(folder: Path) -> list[Path]:
+            path = folder / name
+            path.write_text(text, "utf-8")
+            return [path]
+
+        return self._run_on(command, write)
+
+    def _run_on(self, command: list[str], write: Callable[[Path], list[Path]]) -> str | None:
+        """Run the program on the files that `write` makes in a folder.
+
+        Return what the first of them has afterwards; None if that failed, which is told.
+        """
         after: str | None = None
         try:
             with TemporaryDirectory(prefix="framewire-") as folder:
-                path = Path(folder) / name
-                path.write_text(text, "utf-8")
-                with self.suspend():
-                    failure = run_on_file(command, str(path))
+                paths = write(Path(folder))
+                failure = self._run_suspended(command, paths)
                 if not failure:
-                    after = read_bounded(path)
+                    after = read_bounded(paths[0])
         except (OSError, ValueError) as exc:
             failure = str(exc)
         except SuspendNotSupported:
@@ -429,6 +460,13 @@ class ConsoleApp(RememberingApp):
         if failure:
             self.notify(failure, title="Not opened", severity="error")
         return after
+
+    def _run_suspended(self, command: list[str], paths: Sequence[Path]) -> str:
+        """Run the program while the console waits; return why it failed, or nothing."""
+        if not paths:
+            return "there is nothing to show"
+        with self.suspend():
+            return run_on_file(command, *map(str, paths))
 
     def on_open_similar(self, message: OpenSimilar) -> None:
         if not _is_shown(message):

@@ -11,6 +11,10 @@ class Clock:
         """Return the current time in UTC."""
         return datetime.now(UTC)
 
+    def local(self, ms: int) -> datetime:
+        """Return a moment in Unix milliseconds in the user's time zone."""
+        return datetime.fromtimestamp(ms / 1000, UTC).astimezone()
+
     def monotonic_s(self) -> float:
         """Return monotonic seconds since an arbitrary fixed time."""
         return time.monotonic()

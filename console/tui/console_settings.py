@@ -35,6 +35,10 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_path: Path | None = None
     """The file in which theme, tab, borders and views are kept; None: they are not."""
     start: Start = Start()
+    local_url: str | None = None
+    """The URL of the local stack that runs; None: there is none."""
+    local_logs: Path | None = None
+    """The directory with the logs of its children."""
     key_environ: Mapping[str, str] = {}
     """Variables in which contexts have their keys."""
     own_process: bool = False

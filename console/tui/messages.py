@@ -191,6 +191,14 @@ class PageText(Message):
         self.name = name
 
 
+class PageLogs(Message):
+    """Open the local stack's logs in the user's pager, that of the role `first` first."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__()
+        self.first = first
+
+
 class EditText(Message):
     """Open `text` in the user's editor, as a file of this `name`.
 

@@ -33,10 +33,10 @@ def pager_command(environ: Mapping[str, str], find: Callable[[str], str | None])
     raise NoProgramError("no pager is set: export PAGER=less, for example")
 
 
-def run_on_file(command: list[str], path: str) -> str:
-    """Run the command on the file in this terminal; return why it failed, or nothing."""
+def run_on_file(command: list[str], *paths: str) -> str:
+    """Run the command on the files in this terminal; return why it failed, or nothing."""
     try:
-        done = subprocess.run([*command, path], check=False)
+        done = subprocess.run([*command, *paths], check=False)
     except OSError as exc:
         return f"{command[0]} cannot be started: {exc.strerror or exc}"
     if done.returncode:

@@ -40,7 +40,10 @@ def markdown() -> str:
     """Return the page: exit codes, then all commands in the order of the help."""
     parts = [INTRODUCTION, "## Exit codes\n", "| code | |", "|---|---|"]
     parts += [f"| {int(code)} | {code.meaning} |" for code in ExitCode]
-    found = list(_commands(cli, cli.make_context("framewire", [], resilient_parsing=True)))
+    root = cli.make_context("framewire", [], resilient_parsing=True)
+    parts += ["", "## Options before the command\n", *_options(root, "")]
+    parts += ["For example: `framewire --context prod list`."]
+    found = list(_commands(cli, root))
     parts += ["", "## Commands\n", "| command | |", "|---|---|"]
     parts += [
         f"| [`{context.command_path}`](#{_anchor(context.command_path)}) | {_first_line(context)} |"
@@ -68,10 +71,15 @@ def _section(context: click.Context) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"## {context.command_path}\n\n```\n{context.command_path} {usage}\n```\n"
     yield from (f"{text}\n" for text in _paragraphs(command.help or ""))
+    yield from _options(context, "--help")
+
+
+def _options(context: click.Context, left_out: str) -> Iterator[str]:
+    """Yield the table of a command's own options but one; nothing if it has no other."""
     records = [
         record
-        for param in command.get_params(context)
-        if "--help" not in param.opts and (record := param.get_help_record(context))
+        for param in context.command.get_params(context)
+        if left_out not in param.opts and (record := param.get_help_record(context))
     ]
     if records:
         yield "| option | |\n|---|---|"

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from console.cli.main import cli
 from console.exit_codes import ExitCode
 from tests.console.cli.command_tree import commands
 
@@ -37,5 +38,8 @@ def test_the_page_has_every_command_option_and_code() -> None:
         for param in command.params:
             for option in (opt for opt in param.opts if opt.startswith("--")):
                 assert option in section, (name, option)
+    _, _, before = text.partition("\n## Options before the command\n")
+    for param in cli.params:
+        assert f"| `{param.opts[0]}" in before.partition("\n## ")[0]
     for code in ExitCode:
         assert f"| {int(code)} | {code.meaning} |" in text

@@ -11,6 +11,7 @@ from console.config.reader import config_path, read_config
 from console.config.state import state_path
 from console.config.values import Config
 from console.errors import ConsoleError
+from console.stack.data_directory import DataDirectory, default_data_dir
 from console.stack.discovery import discover
 from streamproc.contract import env
 
@@ -103,6 +104,8 @@ def console(
     has_pixels = not no_graphics and not in_browser
     image_widget = _image_widget() if has_pixels else None
     config = read_config(config_path(os.environ), KNOWN)
+    directory = DataDirectory(default_data_dir(os.environ))
+    local = None if in_browser else directory.running()
     settings = ConsoleSettings(
         theme=theme,
         image_widget=image_widget,
@@ -111,6 +114,8 @@ def console(
         environ=terminal_environment(os.environ),
         config=_without_contexts(config) if in_browser else config,
         key_environ=dict(os.environ),
+        local_url=None if local is None else local.url,
+        local_logs=None if local is None else directory.logs,
         state_path=None if in_browser else state_path(os.environ),
         start=Start(task=task, tab=tab, view=view),
         own_process=True,

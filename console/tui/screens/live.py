@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import datetime
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -41,7 +42,7 @@ from console.tui.view_models.history import Place
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, targets_of
 from console.tui.view_models.log_search import find_match
 from console.tui.view_models.seek_window import SeekWindow
-from console.tui.view_models.task_list import TaskView
+from console.tui.view_models.task_list import TaskView, parse_time
 from console.tui.widgets.live_head_rendering import line_time
 from console.tui.widgets.live_rendering import (
     EVENT_COLUMNS,
@@ -204,7 +205,7 @@ class LiveTab(Tab):
         listing.show(target_rows(targets, snapshot.tracks, is_held=held is not None))
         self.query_one(Figures).show(snapshot, counts)
         marked = frame if held is not None else None
-        self.query_one(Timeline).show(snapshot, marked, self.fold.time_ms)
+        self.query_one(Timeline).show(snapshot, marked, self.fold.time_ms, self._wall_of)
         events = self.query_one("#events", Listing)
         if held is None:
             events.show(EventRows(snapshot.lines), at=-1)
@@ -214,6 +215,14 @@ class LiveTab(Tab):
             self._preview.say("Choose a task in Tasks, or press o and give its id.")
         elif snapshot.ended and not snapshot.n_chunks:
             self._preview.say("The task ended without a frame.")
+
+    def _wall_of(self, frame: int) -> datetime | None:
+        """Return when a frame's chunk was made, in the user's time zone; None if unknown."""
+        view = None if self.task_id is None else self.view(self.task_id)
+        started = None if view is None else parse_time(view.task.started_at)
+        started_ms = None if started is None else round(started.timestamp() * 1000)
+        wall_ms = self.fold.wall_ms(frame, started_ms)
+        return None if wall_ms is None else self.backend.clock.local(wall_ms)
 
     def _shown_position(self) -> Position:
         held, snapshot = self.held, self.snapshot

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from msgspec import structs
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,6 +15,7 @@ from textual.widgets import Button, Label, Static
 from api.contract.resources import ModelResource
 from console.client import calls
 from console.client.curl import curl
+from console.client.curl_reader import CurlError, is_curl, read_curl
 from console.client.video_input import is_url, local_file, video_input
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
@@ -34,7 +36,7 @@ from console.tui.view_models.submit_form import (
     place_errors,
     read_body,
 )
-from console.tui.widgets.field import Field
+from console.tui.widgets.field import Field, FieldInput
 from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.step_editor import StepEditor
 
@@ -220,7 +222,7 @@ class SubmitScreen(Dialog[str | None]):
         except FormError as exc:
             self._place(exc.errors)
             return
-        self._say("being submitted …")
+        self._say("being submitted …", is_wrong=False)
         try:
             accepted = await self._backend.ask(calls.submit(body))
         except ApiProblem as exc:
@@ -246,8 +248,9 @@ class SubmitScreen(Dialog[str | None]):
             wrong[0].focus_control()
             wrong[0].scroll_visible(animate=False)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, is_wrong: bool = True) -> None:
         self._wrong.update(text)
+        self._wrong.set_class(is_wrong, "wrong")
 
     @on(Button.Pressed, ".add-step")
     async def _add(self, message: Button.Pressed) -> None:
@@ -294,10 +297,11 @@ class SubmitScreen(Dialog[str | None]):
             text = request_text(body)
         self.post_message(EditText(text, FILE_NAME, self._take_text))
 
-    async def _take(self, values: FormValues) -> None:
+    async def _take(self, values: FormValues, note: str = "") -> None:
         """Show these values in the form."""
         self._values = values
         self._clear_errors()
+        self._say(note, is_wrong=False)
         for name, value in (
             ("source", values.source),
             ("mode", values.mode),
@@ -320,6 +324,31 @@ class SubmitScreen(Dialog[str | None]):
             return
         self._text = None
         self.call_later(self._take, values)
+
+    @on(FieldInput.CurlPasted)
+    def _curl_pasted(self, message: FieldInput.CurlPasted) -> None:
+        self._take_curl(message.text)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Take a curl command that was pasted while no text field had the focus."""
+        if is_curl(event.text):
+            event.stop()
+            self._take_curl(event.text)
+
+    def _take_curl(self, text: str) -> None:
+        """Fill the form from a curl command."""
+        try:
+            request = read_curl(text)
+            values = read_body(parse_request(request.body))
+        except (CurlError, RequestTextError) as exc:
+            self._say(f"Not a request to fill the form from: {exc}.")
+            return
+        if request.upload is not None:
+            values = structs.replace(values, source=str(request.upload))
+        self._text = None
+        note = "Filled from the pasted curl command."
+        missing = "" if values.source else " Its video is to be chosen again."
+        self.call_later(self._take, values, note + missing)
 
     def action_copy(self) -> None:
         about = "It reads the key from $FRAMEWIRE_KEY."

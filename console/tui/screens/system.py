@@ -13,7 +13,7 @@ from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.keys import SYSTEM, bindings
-from console.tui.messages import OpenTask, SystemRead
+from console.tui.messages import OpenTask, PageLogs, SystemRead
 from console.tui.screens.failures import FailuresScreen
 from console.tui.screens.lag import LagCurves, LagScreen
 from console.tui.screens.tab import Tab
@@ -192,6 +192,10 @@ class SystemTab(Tab):
 
     def action_failures(self) -> None:
         self.app.push_screen(FailuresScreen(self.backend))
+
+    def action_logs(self) -> None:
+        workers = self.query_one("#workers", Listing)
+        self.post_message(PageLogs((workers.key or "") if workers.has_focus else ""))
 
     def action_refresh(self) -> None:
         self._hurry.set()

@@ -175,13 +175,13 @@ def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
         Condition(
             "stream",
             one.task.id,
-            f"{short_name(one.task.source)} {short_id(one.task.id)} is stalled",
+            f"{short_name(one.task.source)} {short_id(one.task.id)} stalled",
             f"no frame for {one.idle_s:.0f} s: {why}",
         )
         for one in stalled[:MAX_STALLED]
     ]
     if len(stalled) > MAX_STALLED:
-        title = f"{grouped(len(stalled) - MAX_STALLED)} more running tasks are stalled"
+        title = f"{grouped(len(stalled) - MAX_STALLED)} more tasks stalled"
         found.append(Condition("stream", ALL_STREAMS, title, why))
     return found
 

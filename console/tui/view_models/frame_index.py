@@ -11,16 +11,21 @@ class FrameIndex:
     All events at first, later every 2nd, 4th … one.
     """
 
-    def __init__(self, most: int = MAX_INDEX) -> None:
+    def __init__(self, most: int = MAX_INDEX, *, may_repeat: bool = False) -> None:
+        """`may_repeat`: events may have the value of the one before, as times may, not offsets."""
         self._most = most
+        self._least_step = 0 if may_repeat else 1
         self._frames: list[int] = []
         self._starts: list[int] = []
         self._every = 1
         self._n_events = 0
 
+    def __len__(self) -> int:
+        return len(self._frames)
+
     def add(self, frame: int, start: int) -> None:
         """Add the next event in log order; ignore one at or before the last indexed one."""
-        if self._starts and start <= self._starts[-1]:
+        if self._starts and start < self._starts[-1] + self._least_step:
             return
         if self._n_events % self._every == 0:
             self._frames.append(frame)

@@ -90,6 +90,7 @@ class LiveFold:
         self.index = FrameIndex()
         self.times_ms = FrameIndex()
         self._frame_times = FrameIndex()
+        self._frame_elapsed = FrameIndex(may_repeat=True)
         self._max_lines = max_lines
         self._max_line_bytes = max_line_bytes
         self._lines: deque[LogLine] = deque()
@@ -127,6 +128,15 @@ class LiveFold:
         if self._last is None or not self._capture.is_live:
             return typed_ms
         return last_time_of_day_ms(typed_ms, time_ms(self._last.stream_info))
+
+    def wall_ms(self, frame: int, started_ms: int | None) -> int | None:
+        """Return when the frame's chunk was made, in Unix milliseconds; None if it is unknown.
+
+        `started_ms` is the task's start. A live source's frames have the time of their capture.
+        """
+        if started_ms is None or self._capture.is_live or not len(self._frame_elapsed):
+            return None
+        return started_ms + self._frame_elapsed.interpolated(frame)
 
     def apply(self, events: Iterable[Event], now_s: float) -> None:
         """Apply the next events, read at the monotonic time `now_s`.
@@ -197,6 +207,7 @@ class LiveFold:
         self.index.add(frame, start)
         self.times_ms.add(time_ms(chunk.stream_info), start)
         self._frame_times.add(frame, time_ms(chunk.stream_info))
+        self._frame_elapsed.add(frame, chunk.stream_info.elapsed_ms)
         self._n_chunks += 1
         self._last = chunk
         second = chunk.stream_info.elapsed_ms // 1000

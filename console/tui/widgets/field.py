@@ -2,10 +2,37 @@
 
 from collections.abc import Sequence
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Label, Select
+
+from console.client.curl_reader import is_curl
+
+
+class FieldInput(Input):
+    """Input that hands a pasted curl command on, instead of taking its first line."""
+
+    class CurlPasted(Message):
+        """A curl command was pasted."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def on_paste(self, event: events.Paste) -> None:
+        if is_curl(event.text):
+            event.prevent_default()
+            event.stop()
+            self.post_message(self.CurlPasted(event.text))
+
+    def action_paste(self) -> None:
+        """Paste what was copied in the console."""
+        if is_curl(self.app.clipboard):
+            self.post_message(self.CurlPasted(self.app.clipboard))
+        else:
+            super().action_paste()
 
 
 class Field(Vertical):
@@ -49,7 +76,7 @@ class Field(Vertical):
                 compact=True,
             )
             if choices
-            else Input(value, placeholder=hint, compact=True)
+            else FieldInput(value, placeholder=hint, compact=True)
         )
 
     def compose(self) -> ComposeResult:

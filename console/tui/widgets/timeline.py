@@ -1,6 +1,7 @@
 """Timeline of tracks, and throughput figures, of the followed stream."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from textual import events
 from textual.message import Message
@@ -33,6 +34,7 @@ class Timeline(Canvas):
         self._snapshot = LiveSnapshot()
         self._marked: int | None = None
         self._time_of: Callable[[int], int] = lambda _: 0
+        self._wall_of: Callable[[int], datetime | None] = lambda _: None
         self._is_scrolled = False
         self.window = TimelineWindow()
 
@@ -41,12 +43,20 @@ class Timeline(Canvas):
         self.window, self._is_scrolled = TimelineWindow(), False
 
     def show(
-        self, snapshot: LiveSnapshot, marked_frame: int | None, time_of: Callable[[int], int]
+        self,
+        snapshot: LiveSnapshot,
+        marked_frame: int | None,
+        time_of: Callable[[int], int],
+        wall_of: Callable[[int], datetime | None],
     ) -> None:
-        """Show the stream; `marked_frame` is the held one, `time_of` a frame's milliseconds."""
+        """Show the stream; `marked_frame` is the held one.
+
+        `time_of` returns a frame's milliseconds in the video, `wall_of` its time of day.
+        """
         if marked_frame != self._marked:
             self._is_scrolled = False
-        self._snapshot, self._marked, self._time_of = snapshot, marked_frame, time_of
+        self._snapshot, self._marked = snapshot, marked_frame
+        self._time_of, self._wall_of = time_of, wall_of
         window = self.window.grown(snapshot.first_frame, snapshot.last_frame)
         self.window = window if self._is_scrolled else window.following(self._shown_frame)
         self.redraw()
@@ -79,7 +89,13 @@ class Timeline(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:
         return timeline_lines(
-            self._snapshot, self.window, self._marked, width, height, self._time_of
+            self._snapshot,
+            self.window,
+            self._marked,
+            width,
+            height,
+            self._time_of,
+            self._wall_of,
         )
 
     def on_click(self, event: events.Click) -> None:

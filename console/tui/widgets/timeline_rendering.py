@@ -1,6 +1,7 @@
 """Rendering of the timeline of tracks: pure functions from a snapshot to lines."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from console.tui.drawing.formatting import cut, grouped, media_time, time_of_day
@@ -11,6 +12,8 @@ from console.tui.view_models.timeline import TimelineWindow, TimeScale
 LABEL_CELLS = 15
 _TALL = 5
 """Lines from which on the axis has a second line, with times."""
+_TALLER = 7
+"""Lines from which on it has a third one, with the times of day."""
 _TENTHS_MS = 20_000
 """A window that is shorter has tenths of seconds."""
 
@@ -22,15 +25,17 @@ def timeline_lines(
     width: int,
     height: int,
     time_of: Callable[[int], int],
+    wall_of: Callable[[int], datetime | None] = lambda _: None,
 ) -> list[Line]:
     """Return a timeline of the tracks, oldest on top, with an axis of frames and times.
 
     If not all have room: those in the shown frame, then those that were seen nearest to it.
     `marked_frame` is the held frame; it is marked with a vertical line. `time_of` returns a frame's
     time in the video in milliseconds; of a live source, its time of capture. Gaps of that are
-    marked at the frame after them.
+    marked at the frame after them. `wall_of` returns when a frame's chunk was made, if it is known.
     """
-    n_axes = 2 if height >= _TALL else 1
+    has_clock = height >= _TALLER and wall_of(snapshot.last_frame) is not None
+    n_axes = 3 if has_clock else 2 if height >= _TALL else 1
     rows, cells = height - n_axes, width - LABEL_CELLS
     if not snapshot.tracks or rows < 1 or cells < 4:
         text = "No track yet." if not snapshot.ended else "No track in this video."
@@ -56,16 +61,28 @@ def timeline_lines(
     lines += [()] * (rows - len(lines))
     zoom = f" x{window.zoom:.0f}" if window.span is not None else ""
     text_of = time_of_day if snapshot.capture.is_live else media_time
-    widest = text_of(time_of(scale.right), tenths=True)
+    widest = max(
+        text_of(time_of(scale.right), tenths=True), "00:00:00.0" if has_clock else "", key=len
+    )
     columns = _label_columns(scale, marked_frame, widest)
     lines.append(_axis(f"frame{zoom}", columns, cells, [grouped(f) for _, f, _ in columns]))
+    tenths = time_of(scale.right) - time_of(scale.left) < _TENTHS_MS
     if n_axes > 1:
-        tenths = time_of(scale.right) - time_of(scale.left) < _TENTHS_MS
         times = [text_of(time_of(frame), tenths=tenths) for _, frame, _ in columns]
         n_hidden = len(tracks) - len(nearest)
         hidden = f"+{n_hidden} track{'s' * (n_hidden > 1)}"
         lines.append(_axis(hidden if n_hidden else "time", columns, cells, times))
+    if has_clock:
+        clock = [_time_of_day(wall_of(frame), tenths=tenths) for _, frame, _ in columns]
+        lines.append(_axis("clock", columns, cells, clock))
     return lines
+
+
+def _time_of_day(at: datetime | None, *, tenths: bool) -> str:
+    if at is None:
+        return ""
+    text = f"{at:%H:%M:%S}"
+    return f"{text}.{at.microsecond // 100_000}" if tenths else text
 
 
 def _is_in(track: TrackLife, scale: TimeScale) -> bool:

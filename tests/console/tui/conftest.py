@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,6 +24,9 @@ class StoppedClock(Clock):
 
     def now(self) -> datetime:
         return NOW
+
+    def local(self, ms: int) -> datetime:
+        return datetime.fromtimestamp(ms / 1000, UTC)  # wherever the tests run
 
     def monotonic_s(self) -> float:
         return 1000.0

@@ -157,7 +157,7 @@ def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script
     conditions = stall_conditions(stalled, "no worker alive")
     assert len(conditions) == MAX_STALLED + 1
     assert conditions[0].detail == "no frame for 30 s: no worker alive"
-    assert conditions[-1].title == "7 more running tasks are stalled"
+    assert conditions[-1].title == "7 more tasks stalled"
     assert len({one.key for one in conditions}) == MAX_STALLED + 1
 
 

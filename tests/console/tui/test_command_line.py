@@ -4,11 +4,12 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from console.config.values import Config, Context, View
 from console.tui.app import ConsoleApp
@@ -18,6 +19,7 @@ from console.tui.screens.live import LiveTab
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
 from console.tui.view_models.command_line import Command, completed, completions, parse
+from console.tui.view_models.history import Place
 from console.tui.widgets.table import Listing
 from console.tui.widgets.topbar import TopBar
 from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
@@ -327,7 +329,7 @@ async def test_the_monkeys_keys_around_a_switch_reach_no_wrong_api(
         await shown(pilot, console, script)
         first = listed(console)[0]
         post_keys(console, "c", "y", *line("ctx prod"), "c", "y", "enter", "c")
-        await until(pilot, lambda: console._sent_s is None and not console._held_keys)
+        await until(pilot, lambda: console._sent_s is None and not console._held_keys, within_s=60)
         await until(pilot, lambda: len(listed(console)) == len(there.tasks()))
         changed = [path for method, path, _ in script.requests if method != "GET"]
         assert changed in ([], [f"/v1/video/tasks/{first}/cancel"])
@@ -351,6 +353,27 @@ async def test_the_palette_jumps_to_a_task_by_id_or_source_and_to_a_class(
         await until(pilot, lambda: palette(console))
         await typed(pilot, console, "enter")
         await until(pilot, lambda: console.query_one(LiveTab).task_id == wanted)
+        for word, jump, place in (
+            ("vtest", "Tasks of a source with vtest", Place("tasks", "source:*vtest*")),
+            ("Person", "Tasks with a person", Place("tasks", "class:person")),
+            ("Person", "Tracks of class person", Place("tracks", "class:person")),
+        ):
+            await typed(pilot, console, "ctrl+p")
+            await until(pilot, lambda: isinstance(console.focused, Input))
+            await typed(pilot, console, *word)
+            await until(pilot, partial(is_offered, console, jump))
+            console.screen.query_one(OptionList).highlighted = palette(console).index(jump)
+            await typed(pilot, console, "enter")
+            await until(pilot, partial(shows, console, place))
+
+
+def is_offered(console: ConsoleApp, jump: str) -> bool:
+    return jump in palette(console)
+
+
+def shows(console: ConsoleApp, place: Place) -> bool:
+    now = console.tab.place()
+    return (now.tab, now.text) == (place.tab, place.text)
 
 
 def queries(script: Script) -> list[str]:
@@ -359,7 +382,5 @@ def queries(script: Script) -> list[str]:
 
 def palette(console: ConsoleApp) -> list[str]:
     """Return the prompts of the palette's list."""
-    from textual.widgets import OptionList
-
     options = console.screen.query_one(OptionList)
     return [str(options.get_option_at_index(i).prompt) for i in range(options.option_count)]

@@ -468,7 +468,8 @@ async def test_the_timeline_seeks_by_click_and_by_key_and_zooms(
         assert held is not None
         assert held.line.frame == min(f for f in frames if f >= scale.frame_at(column))
         assert timeline.window.scale(columns) == scale  # what was in sight stays
-        *_, axis, times = text_of(timeline).splitlines()
+        *_, axis, times, clock = text_of(timeline).splitlines()
+        assert clock.startswith("clock")
         assert str(held.line.frame) in axis
         assert media_time(held.line.time_ms or 0, tenths=True) in times
         await typed(pilot, console, "minus", "minus", "minus")

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Select, Static
+from textual.events import Paste
+from textual.widgets import Input, Label, Select, Static
 
+from console.client import calls
+from console.client.curl import curl
 from console.tui.app import ConsoleApp
 from console.tui.screens.file_picker import PickFileScreen, VideoTree
 from console.tui.screens.live import LiveTab
@@ -233,6 +236,22 @@ async def test_the_curl_command_is_the_same_request(
         assert b'"pending"' in done.stdout
         by_form, by_curl = script.asked("POST", PATH)
         assert by_curl == by_form
+
+
+async def test_a_pasted_curl_command_fills_the_form(console: ConsoleApp, script: Script) -> None:
+    item = {"type": "video_url", "url": "https://example.com/a.mp4", "max_frames": 7}
+    step = {"model": "ocr", "parameters": {"threshold": 0.25}, "when": {"class_is": ["car"]}}
+    body = {"input": [item], "steps": [step], "model": "gate", "precision": "f32"}
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, console)
+        console.post_message(Paste("curl https://video.example.com/v1/models -d x"))
+        said = screen.query_one("#submit-wrong", Label)
+        await until(pilot, lambda: "not about /v1/video/process" in str(said.content))
+        assert field(screen, submit_form.SOURCE).value == ""
+        console.post_message(Paste(curl(calls.submit(body), "https://other.example.com")))
+        post_keys(console, "ctrl+s")  # at once: about the pasted request
+        await until(pilot, lambda: script.asked("POST", PATH))
+        assert script.asked("POST", PATH) == [body]
 
 
 async def test_the_curl_command_names_a_file_below_a_root_as_the_request_does(

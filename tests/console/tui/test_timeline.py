@@ -1,5 +1,7 @@
 """The timeline: frames and columns are each other's, whatever is zoomed and scrolled."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 from console.tui.drawing.formatting import media_time
 from console.tui.drawing.styled_text import length
 from console.tui.view_models.frame_index import FrameIndex
-from console.tui.view_models.live_stream import LiveSnapshot, TrackLife
+from console.tui.view_models.live_stream import LiveFold, LiveSnapshot, TrackLife
 from console.tui.view_models.timeline import MIN_SPAN, TimelineWindow, TimeScale
 from console.tui.widgets.timeline_rendering import LABEL_CELLS, timeline_lines
+from streamproc.contract.framing import Event, parse_events
+from tests.console.tui.recorded_api import Script
 
 SCALES = st.builds(TimeScale, st.integers(0, 10**7), st.integers(1, 10**6), st.integers(1, 400))
 MOVES = st.lists(
@@ -157,6 +161,46 @@ def test_the_axis_has_frames_and_times_at_their_columns() -> None:
     assert times.index("2:00") <= column <= times.index("2:00") + len("2:00")
     assert f"{scale.left:,}".replace(",", " ") in frames
     assert media_time(scale.right * 40) in times
+
+
+def test_a_tall_timeline_has_the_time_of_day_below_if_it_is_known() -> None:
+    began = datetime(2026, 11, 22, 23, 59, 0, tzinfo=UTC)
+
+    def lines(height: int, wall_of: Callable[[int], datetime | None]) -> list[str]:
+        window = TimelineWindow().grown(0, 5999).zoomed(3, 3000)
+        found = timeline_lines(SNAPSHOT, window, 3000, 90, height, lambda n: n * 40, wall_of)
+        assert len(found) <= height
+        return ["".join(part for part, _ in line) for line in found]
+
+    def wall_of(frame: int) -> datetime:
+        return began + timedelta(milliseconds=frame * 40)
+
+    *_, frames, times, clock = lines(8, wall_of)
+    assert (frames[:5], times[:1], clock[:5]) == ("frame", "+", "clock")
+    assert times.split()[-3:] == ["1:51", "2:00", "2:14"]
+    assert clock.split()[-3:] == ["00:00:51", "00:01:00", "00:01:14"]
+    assert lines(6, wall_of)[-1].startswith("+")
+    assert lines(8, lambda _: None)[-1].startswith("+")
+
+
+def test_the_clock_has_when_a_frames_chunk_was_made_and_a_live_source_its_captures() -> None:
+    fold = LiveFold()
+    fold.apply(parse_events(Script().log), 0.0)
+    lines = [line for line in fold.snapshot(0.0).lines if line.frame is not None]
+    assert fold.wall_ms(lines[0].frame or 0, None) is None
+    for line in lines[:-1]:
+        assert fold.wall_ms(line.frame or 0, 5_000) == 5_000 + line.elapsed_ms
+    captured = b'"captured_at":"2026-01-01T00:00:07.250Z","elapsed_ms":'
+    live = LiveFold()
+    live.apply(
+        [
+            Event(one.start, one.end, one.data.replace(b'"elapsed_ms":', captured))
+            for one in parse_events(Script().log)
+        ],
+        0.0,
+    )
+    assert live.wall_ms(3, 5_000) is None
+    assert live.time_ms(3) == 1767225607250
 
 
 def test_zoomed_in_the_tracks_in_sight_are_shown_where_they_are_seen() -> None:
