@@ -124,6 +124,7 @@ WALL = (
         for number in range(1, 10)
     ),
     Key("enter", "open", "Open in Live", in_footer=True),
+    Key("m", "merge", "Merged log", "the events of all these tasks, by time", in_footer=True),
     Key("left", "go(-1, 0)", "Pane to the left", "another pane"),
     Key("right", "go(1, 0)", "Pane to the right"),
     Key("up", "go(0, -1)", "Pane above"),

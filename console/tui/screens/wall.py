@@ -16,8 +16,10 @@ from console.tui.api_session import ApiSession
 from console.tui.keys import WALL, bindings
 from console.tui.messages import OpenTask
 from console.tui.screens.dialog import Dialog
+from console.tui.screens.merged_log import MergedLogScreen
 from console.tui.screens.wall_pane import WallPane
 from console.tui.view_models.health import Health
+from console.tui.view_models.merged_log import MergedEvent, TaskLog
 from console.tui.view_models.wall import MAX_PANES, WallPlaces
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.key_footer import KeyFooter
@@ -171,6 +173,20 @@ class WallScreen(Dialog[None]):
             self._open(self.panes[number - 1])
         elif isinstance(self.focused, WallPane):
             self._open(self.focused)
+
+    def action_merge(self) -> None:
+        """List the events of the shown tasks by time; one that is chosen is held in Live."""
+
+        def logs() -> list[TaskLog]:
+            found = (pane.task_log() for pane in self._shown_panes())
+            return [log for log in found if log is not None]
+
+        def chosen(event: MergedEvent | None) -> None:
+            if event is not None:
+                self.app.post_message(OpenTask(event.task_id, event.line.start))
+                self.dismiss(None)
+
+        self.app.push_screen(MergedLogScreen(logs, self._backend.clock), chosen)
 
     def action_resize(self, step: int) -> None:
         if self.places.resize(step):

@@ -15,8 +15,9 @@ from console.tui.drawing.styled_text import Span
 from console.tui.log_follower import follow_log
 from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot
+from console.tui.view_models.merged_log import TaskLog
 from console.tui.view_models.stream_stall import stream_stall
-from console.tui.view_models.task_list import TaskView
+from console.tui.view_models.task_list import TaskView, parse_time
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.wall_rendering import pane_foot, pane_head
@@ -25,11 +26,12 @@ _AGAIN_S = 3.0
 _LASTING = {404, 410, 422}
 _MIN_PX, _MAX_PX = 160, 640
 _PX_PER_CELL = 4
-_KEPT_BYTES = 64 * 1024
+KEPT_LINES = 500
+_KEPT_BYTES = 512 * 1024
 
 
 class WallPane(Vertical, can_focus=True):
-    """Follows one task at a time: one stream, of which only sums and the last frame are kept."""
+    """Follows one task at a time: one stream, of which sums and the last events are kept."""
 
     DEFAULT_CSS = """
     WallPane {
@@ -55,7 +57,7 @@ class WallPane(Vertical, can_focus=True):
         self.task_id: str | None = None
         self.snapshot = LiveSnapshot()
         self._backend = backend
-        self._fold = LiveFold(max_lines=1, max_line_bytes=_KEPT_BYTES)
+        self._fold = LiveFold(max_lines=KEPT_LINES, max_line_bytes=_KEPT_BYTES)
         self._head = Lines(classes="pane-head")
         self._preview = Preview(image_widget=image_widget)
         self._foot = Lines(classes="pane-foot")
@@ -78,7 +80,7 @@ class WallPane(Vertical, can_focus=True):
             return
         self.workers.cancel_group(self, "follow")
         self.task_id = task_id
-        self._fold = LiveFold(max_lines=1, max_line_bytes=_KEPT_BYTES)
+        self._fold = LiveFold(max_lines=KEPT_LINES, max_line_bytes=_KEPT_BYTES)
         self.snapshot = LiveSnapshot()
         self._view = self._note = None
         self._moved_s = self._backend.clock.monotonic_s()
@@ -92,6 +94,19 @@ class WallPane(Vertical, can_focus=True):
         """Take a newer state of the task."""
         if task.id == self.task_id:
             self._view = TaskView(task)
+
+    def task_log(self) -> TaskLog | None:
+        """Return the last events of the stream; None while no task, or not its start, is known."""
+        started = None if self._view is None else parse_time(self._view.task.started_at)
+        if self.task_id is None or started is None:
+            return None
+        return TaskLog(
+            self.task_id,
+            self.number,
+            round(started.timestamp() * 1000),
+            self.snapshot.lines,
+            self.snapshot.n_lost_lines,
+        )
 
     def draw(self, health: Health) -> None:
         """Draw the stream as it is now; `health` explains why nothing comes."""

@@ -7,14 +7,20 @@ from functools import partial
 from typing import Any
 
 import pytest
+from textual.widgets import Label
 
 from console.client.async_client import FramePicture
 from console.tui.app import ConsoleApp
+from console.tui.drawing.table_layout import Row
 from console.tui.screens.live import LiveTab
+from console.tui.screens.merged_log import MergedLogScreen
 from console.tui.screens.wall import WallScreen
 from console.tui.screens.wall_pane import WallPane
+from console.tui.view_models.log_line import LogLine
+from console.tui.view_models.merged_log import TaskLog, complete_from_ms, merge
 from console.tui.view_models.wall import RATE_S, WallPlaces
 from console.tui.widgets.preview import Preview
+from console.tui.widgets.table import Listing
 from streamproc.contract.framing import DONE, frame_event, parse_events
 from tests.console.tui.conftest import RARELY_S, text_of, until
 from tests.console.tui.keyboard import typed
@@ -267,3 +273,59 @@ async def test_few_pictures_are_asked_for_at_a_time(
         await until(pilot, lambda: all(one.shown is not None for one in previews))
         assert max(most) <= 2
         assert len(most) == 9  # each picture once: no frame came since
+
+
+def line(elapsed_ms: int, frame: int | None = 1, captured_ms: int | None = None) -> LogLine:
+    is_wall = captured_ms is not None
+    time_ms = captured_ms if is_wall else elapsed_ms
+    return LogLine(
+        elapsed_ms, elapsed_ms + 1, frame, 0, elapsed_ms, None, b"{}", time_ms, is_wall=is_wall
+    )
+
+
+def test_events_of_tasks_are_merged_by_time_and_each_log_keeps_its_order() -> None:
+    first = TaskLog("vt_a", 1, 1000, [line(0), line(500), line(0, None)], 0)
+    second = TaskLog("vt_b", 2, 1200, [line(100), line(400)], 3)
+    live = TaskLog("vt_c", 3, 0, [line(5, captured_ms=1350), line(6, captured_ms=1340)], 0)
+    events = merge([first, second, live])
+    assert [(event.at_ms, event.number) for event in events] == [
+        (1000, 1), (1300, 2), (1350, 3), (1350, 3), (1500, 1), (1500, 1), (1600, 2),
+    ]  # fmt: skip
+    assert [event.line for event in events if event.number == 1] == list(first.lines)
+    assert complete_from_ms([first, live]) is None
+    assert complete_from_ms([first, second, live]) == 1300
+
+
+async def test_the_events_of_the_shown_tasks_are_one_list_by_time_and_lead_to_live(
+    console: ConsoleApp, script: Script
+) -> None:
+    first, second = many_running(script, 2)
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await wall(pilot, console, script)
+        logs = {one: list(parse_events(script.logs[one])) for one in (first, second)}
+        n_events = sum(map(len, logs.values()))
+        await until(
+            pilot, lambda: sum(len(pane.snapshot.lines) for pane in screen.panes) == n_events
+        )
+        await typed(pilot, console, "m")
+        merged = console.screen
+        assert isinstance(merged, MergedLogScreen)
+        listing = merged.query_one(Listing)
+        await until(pilot, lambda: len(listing.rows) == n_events)
+        assert f"{n_events} events of 2 tasks, by time" in str(merged.query_one(Label).content)
+        times = [text_of_cell(row, 0) for row in listing.rows]
+        assert times == sorted(times)
+        assert listing.cursor == n_events - 1  # the newest is followed
+        await typed(pilot, console, "up", "up")
+        held = listing.key or ""
+        await typed(pilot, console, "v", "escape", "enter")
+        await until(pilot, lambda: console.active == "live")
+        live = console.query_one(LiveTab)
+        await until(pilot, lambda: live.held is not None)
+        assert live.held is not None
+        assert f"{live.task_id}:{live.held.line.start}" == held
+        assert console.screen is console.screen_stack[0]
+
+
+def text_of_cell(row: Row, at: int) -> str:
+    return "".join(text for text, _ in row.cells[at])
