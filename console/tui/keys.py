@@ -181,7 +181,7 @@ TRACKS = (
 SYSTEM = (
     Key("r", "refresh", "Refresh", "ask now", in_footer=True),
     Key("f", "failures", "Failures", "failed tasks by error and source", in_footer=True),
-    Key("P", "logs", "Logs", "the local stack's logs in $PAGER; the chosen worker's first"),
+    Key("P", "page_logs", "Pager", "the local stack's logs in $PAGER; the chosen worker's first"),
     Key(
         "left_square_bracket",
         "resize('columns', -4)",

@@ -193,7 +193,7 @@ class SystemTab(Tab):
     def action_failures(self) -> None:
         self.app.push_screen(FailuresScreen(self.backend))
 
-    def action_logs(self) -> None:
+    def action_page_logs(self) -> None:
         workers = self.query_one("#workers", Listing)
         self.post_message(PageLogs((workers.key or "") if workers.has_focus else ""))
 
