@@ -7,13 +7,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.tui.clock import Clock
 from console.tui.drawing.formatting import grouped
 from console.tui.screens.dialog import Dialog
 from console.tui.screens.event import EventScreen
 from console.tui.view_models.merged_log import MergedEvent, TaskLog, complete_from_ms, merge
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.merged_rendering import MERGED_COLUMNS, MergedRows
 from console.tui.widgets.table import Listing
 
@@ -43,7 +44,7 @@ class MergedLogScreen(Dialog[MergedEvent | None]):
         with Vertical(id="merged-box", classes="dialog-box -wide"):
             yield self._title
             yield self._listing
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         super().on_mount()
