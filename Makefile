@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # every process of a stack would compile what it imports
-.PHONY: install demo test unit coverage check format docs lock chaos field stores kafka conformance clients package containers audit bench clean help
+.PHONY: install demo demo-live test unit coverage check format docs lock chaos field stores kafka conformance clients package containers audit bench clean help
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +34,9 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 
 demo: install ## Process the bundled clip on an embedded stack and show its tracks
 	@$(BIN)/framewire demo
+
+demo-live: install ## Process a camera that shows the clip: ten seconds of live results
+	@$(BIN)/python -m tests.live.demo
 
 test: install ## Run all tests but the chaos runs; ARGS="-k …" go to pytest
 	$(PYTEST) -m "not chaos" $(ARGS)
@@ -112,4 +115,4 @@ clean: ## Remove caches and .venv, never data
 	find $(PATHS) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'

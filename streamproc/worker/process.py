@@ -153,6 +153,7 @@ class Worker:
         await stream.start()
         self._stream = stream
         _log.info("worker ready", worker=self._settings.worker_id)
+        self._report()  # now, not with the next heartbeat: live tasks are given to partitions
         self._announce()
         devices = asyncio.create_task(self._leave_with_device(stop))
         looks = asyncio.create_task(self._dispatch.look_around())
