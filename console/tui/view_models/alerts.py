@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from api.contract.resources import SystemResource, TaskResource
+from api.contract.resources import LiveSource, SystemResource, TaskResource
 from console.tui.drawing.formatting import duration, grouped, short_id
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.failure_watch import NewFailures
@@ -176,7 +176,7 @@ def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
             "stream",
             one.task.id,
             f"{short_name(one.task.source)} {short_id(one.task.id)} stalled",
-            f"no frame for {one.idle_s:.0f} s: {why}",
+            f"no frame for {one.idle_s:.0f} s: {_lost_source(one.task) or why}",
         )
         for one in stalled[:MAX_STALLED]
     ]
@@ -184,6 +184,14 @@ def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
         title = f"{grouped(len(stalled) - MAX_STALLED)} more tasks stalled"
         found.append(Condition("stream", ALL_STREAMS, title, why))
     return found
+
+
+def _lost_source(task: TaskResource) -> str:
+    """Return why a live source has no frames, as its worker says; empty if it is live."""
+    source = task.live
+    if not isinstance(source, LiveSource) or source.state == "live":
+        return ""
+    return f"its source is {source.state}" + (f", {source.code}" if source.code else "")
 
 
 def told(alerts: Sequence[Alert]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import SystemResource, TaskResource
+from api.contract.resources import LiveSource, SystemResource, TaskResource
 from console.tui.alert_desk import AlertDesk, notification
 from console.tui.app import ConsoleApp
 from console.tui.screens.alerts import AlertsScreen
@@ -157,6 +157,10 @@ def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script
     conditions = stall_conditions(stalled, "no worker alive")
     assert len(conditions) == MAX_STALLED + 1
     assert conditions[0].detail == "no frame for 30 s: no worker alive"
+    source = LiveSource("lost", NOW.isoformat(), "source_timeout", 1, None, 0.0, None, None)
+    lost = running(script, 1, live=msgspec.to_builtins(source))
+    (condition,) = stall_conditions([Stalled(lost, 30.0)], "no chunk from its worker")
+    assert condition.detail == "no frame for 30 s: its source is lost, source_timeout"
     assert conditions[-1].title == "7 more tasks stalled"
     assert len({one.key for one in conditions}) == MAX_STALLED + 1
 
