@@ -32,7 +32,7 @@ from streamproc.contract.records import (
     read_chunk_record,
 )
 from streamproc.contract.task_spec import Sampling, SourceRef, Step, TaskSpec, When
-from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, TASKS, WORKERS, partition_of
+from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, WORKERS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.forked import ForkedProcess, fork_role
 from tests.ports import die_with_parent
@@ -237,7 +237,7 @@ def submission(
 def send(kafka: KafkaNode, submitted: Submitted) -> LogTail:
     """Produce the message and return the tail of the task's log."""
     message = encode_task_message(submitted)
-    _produce(kafka, TASKS, submitted.task, message, submitted.partition)
+    _produce(kafka, submitted.topic, submitted.task, message, submitted.partition)
     return LogTail(kafka, submitted)
 
 

@@ -21,7 +21,7 @@ class Lag:
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
         self._known: Sequence[ConsumerLag] = ()
-        self._dog: Watchdog[tuple[str, int]] = Watchdog(
+        self._dog: Watchdog[tuple[str, str, int]] = Watchdog(
             settings.watchdog_s, max_unseen_s=float("inf")
         )
         self.stalled: Sequence[tuple[str, int]] = ()
@@ -40,10 +40,11 @@ class Lag:
             return self._known
 
     def _look(self, now_s: float) -> None:
-        positions = {(at.group, at.partition): at.end - at.messages for at in self._known}
-        ends = {(at.group, at.partition): at.end for at in self._known}
+        positions = {at[:3]: at.end - at.messages for at in self._known}
+        ends = {at[:3]: at.end for at in self._known}
         waiting_for = None if self._known else "kafka"
-        self.stalled = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+        stalled = self._dog.look(now_s, positions, ends, waiting_for=waiting_for)
+        self.stalled = sorted({(group, partition) for group, _, partition in stalled})
 
 
 def lag_resource(place: ConsumerLag) -> LagResource:

@@ -212,10 +212,11 @@ class Submissions:
         if parsed.upload is not None:
             key = upload_key(stored.project, stored.task)
             await self._objects.put(key, parsed.upload, "application/octet-stream")
+        submission = stored.submission()
         await self._publisher.send(
-            topics.TASKS,
+            submission.topic,
             stored.task,
-            encode_task_message(stored.submission()),
+            encode_task_message(submission),
             partition=stored.partition,
         )
         self._recent.add(stored, self._clock_ms())

@@ -11,6 +11,7 @@ from streamproc.contract import topics
 
 GROUPS = (
     (topics.WORKER_GROUP, topics.TASKS),
+    (topics.WORKER_GROUP, topics.LIVE),
     (topics.ARCHIVE_GROUP, topics.CHUNKS),
     (topics.INDEX_GROUP, topics.CHUNKS),
     (topics.AUDIT_GROUP, topics.AUDIT),
@@ -81,7 +82,7 @@ class LagReader:
     def _offsets(admin: AdminClient, n_partitions: int, which: OffsetSpec) -> dict[Place, int]:
         asked = {
             TopicPartition(*place): which
-            for topic in (topics.TASKS, topics.CHUNKS, topics.AUDIT)
+            for topic in (*topics.TASK_TOPICS, topics.CHUNKS, topics.AUDIT)
             for place in _places(topic, n_partitions)
         }
         futures = admin.list_offsets(
@@ -94,6 +95,6 @@ class LagReader:
 
 
 def _places(topic: str, n_partitions: int) -> list[Place]:
-    """Return the topic's partitions; the audit topic has one, the other two `n_partitions`."""
+    """Return the topic's partitions; the audit topic has one, the others `n_partitions`."""
     n_places = 1 if topic == topics.AUDIT else n_partitions
     return [(topic, partition) for partition in range(n_places)]

@@ -2,7 +2,7 @@
 
 KAFKA = "FRAMEWIRE_KAFKA"  # bootstrap servers, host:port[,host:port]
 KAFKA_OPTIONS = "FRAMEWIRE_KAFKA_OPTIONS"  # JSON: further librdkafka properties (TLS, SASL)
-PARTITIONS = "FRAMEWIRE_PARTITIONS"  # of video.tasks and video.chunks; frozen once created
+PARTITIONS = "FRAMEWIRE_PARTITIONS"  # of video.tasks, .live and .chunks; frozen
 REPLICATION = "FRAMEWIRE_REPLICATION"  # replication factor of our topics
 S3_ENDPOINT = "FRAMEWIRE_S3_ENDPOINT"  # http(s)://host:port; unset: AWS itself
 S3_BUCKET = "FRAMEWIRE_S3_BUCKET"

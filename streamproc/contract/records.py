@@ -1,6 +1,7 @@
 """Kafka record schemas of all topics, and encoding and decoding of chunk records.
 
 `video.tasks`    key task id, value a tagged msgpack `Submitted` or `Continue`
+`video.live`     the same, of live tasks
 `video.chunks`   key task id, value log bytes (claims: msgpack `Claim`), headers as `ChunkRecord`
 `video.control`  key task id, value msgpack `CancelRequested`
 `video.projects` key `project/<id>`, `key/<sha256 hex>`, `end/<sha256 hex>` or `use/<sha256 hex>`,
@@ -21,6 +22,7 @@ from streamproc.contract.bounds import MAX_COUNT, MAX_INT64, clamped
 from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.task_spec import TaskSpec
+from streamproc.contract.topics import LIVE, TASKS
 
 Kind = Literal["claim", "chunk", "terminal"]
 _KINDS: dict[bytes, Kind] = {b"claim": "claim", b"chunk": "chunk", b"terminal": "terminal"}
@@ -61,6 +63,11 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     spec: TaskSpec
     point: FoldPoint
     weight: float = 1.0
+
+    @property
+    def topic(self) -> str:
+        """The topic of the task's messages."""
+        return TASKS if self.spec.live is None else LIVE
 
 
 class Attempt(msgspec.Struct, frozen=True):

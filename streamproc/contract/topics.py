@@ -5,6 +5,7 @@ from typing import NamedTuple
 from streamproc.contract.audit import DEFAULT_DAYS
 
 TASKS = "video.tasks"
+LIVE = "video.live"
 CHUNKS = "video.chunks"
 CONTROL = "video.control"
 PROJECTS = "video.projects"
@@ -19,6 +20,9 @@ AUDIT_GROUP = "framewire-audit"
 HISTORY_GROUP = "framewire-history"
 
 DEFAULT_PARTITIONS = 8
+TASK_TOPICS = (TASKS, LIVE)
+"""Topics of task messages: live tasks have their own, where no backlog of files is before them."""
+
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 DAY_MS = 86_400_000
 
@@ -33,6 +37,7 @@ class TopicPolicy(NamedTuple):
 
 POLICIES = (
     TopicPolicy(TASKS, None, {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)}),
+    TopicPolicy(LIVE, None, {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)}),
     TopicPolicy(CHUNKS, None, {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)}),
     TopicPolicy(CONTROL, 1, {"cleanup.policy": "compact,delete", "retention.ms": str(7 * DAY_MS)}),
     TopicPolicy(PROJECTS, 1, {"cleanup.policy": "compact"}),

@@ -43,7 +43,5 @@ def schedule_continuation(
             parent=taken.point.epoch,
             claim=taken.claim,
             started_ms=taken.started_ms,
-        ),
-        submitted.task,
-        submitted.partition,
+        )
     )

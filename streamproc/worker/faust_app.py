@@ -1,8 +1,11 @@
-"""The Faust application: consumes video.tasks and passes slices to the worker's slots.
+"""The Faust application: consumes video.tasks and video.live, and passes slices to the worker.
 
 Faust provides partition assignment, rebalancing and offsets. Everything else is our own, because an
 exception in an agent would acknowledge its event: events are received unacknowledged, wait for
 their turn, and are acknowledged per partition in offset order once their slice is done.
+
+Each topic is read by an agent of its own: when the worker holds as many messages as it may, it
+reads no more of that topic. Both have the same partitions, which Faust assigns together.
 
 Faust stops on unexpected errors, for example some failures of a commit, and then consumes nothing
 more; the process would only look alive. Therefore the worker then exits as on SIGTERM: running
@@ -12,6 +15,7 @@ slices hand over, and the supervisor restarts the worker.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
@@ -20,7 +24,7 @@ from aiokafka.errors import KafkaError
 
 from streamproc.clients.faust_security import KafkaSecurity
 from streamproc.contract.records import BadRecordError, TaskMessage, decode_task_message
-from streamproc.contract.topics import TASKS, WORKER_GROUP
+from streamproc.contract.topics import LIVE, TASK_TOPICS, TASKS, WORKER_GROUP
 from streamproc.errors import LogUnavailableError
 from streamproc.settings import WorkerSettings
 from streamproc.worker.faust_transport import transport_of
@@ -29,7 +33,12 @@ from streamproc.worker.ordered_acks import OrderedAcks
 _log = structlog.get_logger()
 
 _MAX_TAKEN = 512
-"""Backpressure: maximum of messages in work or waiting; above it, no partition is read."""
+"""Backpressure: maximum of a topic's messages in work or waiting; above it, it is not read."""
+_BUFFERED = 8192
+_POLL_RECORDS = 20
+"""Faust buffers records for an agent that does not take them, stops to fetch a partition above 80 %
+of `_BUFFERED`, and stops to read at all above 100 %. With this bound, a poll of each of 80
+partitions fits in between, so that a backlog of files leaves the live tasks readable."""
 
 Handle = Callable[[TaskMessage, Callable[[], bool]], Awaitable[bool]]
 
@@ -46,16 +55,17 @@ class TaskStream:
         called when nothing more will be read: the worker should exit.
         """
         self._handle, self._leave = handle, leave
-        self._room = asyncio.Semaphore(_MAX_TAKEN)
+        self._rooms = {topic: asyncio.Semaphore(_MAX_TAKEN) for topic in TASK_TOPICS}
         self._acks: OrderedAcks[Any] = OrderedAcks()
         self._running: set[asyncio.Task[None]] = set()
         self._assigned = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.partitions: tuple[int, ...] = ()
+        self._places: tuple[tuple[str, int], ...] = ()
         self.renew = threading.Event()
         """Set by the watchdog on a stall: records wait and none is read. The worker exits."""
-        self._positions: dict[int, int] = {}
+        self._positions: dict[tuple[str, int], int] = {}
         self.app = faust.App(
             WORKER_GROUP,
             broker=[f"kafka://{host}" for host in settings.kafka.bootstrap.split(",")],
@@ -65,6 +75,8 @@ class TaskStream:
             broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
             broker_request_timeout=max(10.0, settings.session_timeout_s + 5),
             broker_commit_interval=1.0,
+            broker_max_poll_records=_POLL_RECORDS,
+            stream_buffer_maxsize=_BUFFERED,
             stream_wait_empty=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
@@ -76,22 +88,24 @@ class TaskStream:
             autodiscover=False,
         )
         self.app.transport = transport_of(self.app)
-        topic = self.app.topic(TASKS, key_type=bytes, value_type=bytes, internal=False)
-        self.app.agent(topic, name="slices", concurrency=1)(self._consume)
+        for name, agent in ((TASKS, "slices"), (LIVE, "live slices")):
+            topic = self.app.topic(name, key_type=bytes, value_type=bytes, internal=False)
+            consume = partial(self._consume, self._rooms[name])
+            self.app.agent(topic, name=agent, concurrency=1)(consume)
         self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
         self.app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]
 
     def positions(self) -> dict[tuple[str, int], int | None]:
         """Return the next offset to read of each assigned partition. Thread-safe."""
         known = self._positions.copy()
-        return {(TASKS, partition): known.get(partition) for partition in self.partitions}
+        return {place: known.get(place) for place in self._places}
 
     @property
     def waiting_for(self) -> str | None:
         """What the consumer waits for on purpose. Thread-safe."""
         if self._stopping:
             return "the end"
-        return "slots" if self._room.locked() else None
+        return "slots" if self._rooms[TASKS].locked() else None
 
     async def start(self) -> None:
         """Join the consumer group; returns once partitions (or none) are assigned.
@@ -122,28 +136,30 @@ class TaskStream:
         self._leave()
 
     async def _on_assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
-        self.partitions = tuple(sorted(tp.partition for tp in assigned))
+        self.partitions = tuple(sorted(tp.partition for tp in assigned if tp.topic == TASKS))
+        self._places = tuple((tp.topic, tp.partition) for tp in assigned)
         self._assigned.set()
 
     async def _on_revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
         for tp in revoked:
             self._acks.drop(tp)
-            self._positions.pop(tp.partition, None)
+            self._positions.pop((tp.topic, tp.partition), None)
 
-    async def _consume(self, stream: Any) -> None:
+    async def _consume(self, room: asyncio.Semaphore, stream: Any) -> None:
         async for event in stream.noack().events():
-            self._positions[event.message.tp.partition] = event.message.offset + 1
-            await self._room.acquire()
+            tp = event.message.tp
+            self._positions[tp.topic, tp.partition] = event.message.offset + 1
+            await room.acquire()
             if self._stopping:
-                self._room.release()
+                room.release()
                 continue  # not acknowledged: it is delivered to another worker
             message = event.message
             self._acks.begin(message.tp, message.offset, event)
-            task = asyncio.create_task(self._work(stream, event))
+            task = asyncio.create_task(self._work(room, stream, event))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _work(self, stream: Any, event: Any) -> None:
+    async def _work(self, room: asyncio.Semaphore, stream: Any, event: Any) -> None:
         """Run one event's slice. Must not raise: Faust would acknowledge the event."""
         message = event.message
         try:
@@ -156,13 +172,13 @@ class TaskStream:
         except Exception:  # noqa: BLE001 - the process's edge: the event stays unacknowledged
             _log.exception("slice was not acknowledged", offset=message.offset)
         finally:
-            self._room.release()
+            room.release()
 
     async def _handled(self, value: bytes | None, is_ours: Callable[[], bool]) -> bool:
         try:
             message = decode_task_message(value or b"")
         except BadRecordError:
-            _log.warning("invalid record on video.tasks skipped")
+            _log.warning("invalid task message skipped")
             return True
         return await self._handle(message, is_ours)
 

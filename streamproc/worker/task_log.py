@@ -33,12 +33,13 @@ from streamproc.clients.kafka import (
 from streamproc.contract.records import (
     BadRecordError,
     ChunkRecord,
+    Continue,
     DeadLetter,
     Submitted,
     TaskMessage,
     encode_task_message,
 )
-from streamproc.contract.topics import CHUNKS, DLQ, MAX_MESSAGE_BYTES, TASKS
+from streamproc.contract.topics import CHUNKS, DLQ, MAX_MESSAGE_BYTES
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.worker.task_state import TaskState
 
@@ -128,14 +129,15 @@ class LogWriter:
             self._producer.flush(_LOOK_S)
         return pending.settle()
 
-    def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
-        """Append a message to video.tasks and wait for its ack."""
+    def send_task(self, message: TaskMessage) -> None:
+        """Append a message to its topic, video.tasks or video.live, and wait for its ack."""
+        submitted = message.submitted if isinstance(message, Continue) else message
         pending = Pending()
         self._produce(
             pending,
-            topic=TASKS,
-            partition=partition,
-            key=task.encode(),
+            topic=submitted.topic,
+            partition=submitted.partition,
+            key=submitted.task.encode(),
             value=encode_task_message(message),
         )
         self.settle(pending)

@@ -23,8 +23,8 @@ from tests.api.server import LiveApi, NewKey, ProjectClient
 from tests.api.test_tasks_route import BODY
 
 
-def submissions_of(live: LiveApi, task: str) -> list[Submitted]:
-    """Return the messages of video.tasks that submit the task."""
+def submissions_of(live: LiveApi, task: str, topic: str = topics.TASKS) -> list[Submitted]:
+    """Return the topic's messages that submit the task."""
     consumer = Consumer(
         {
             "bootstrap.servers": live.settings.kafka,
@@ -34,12 +34,12 @@ def submissions_of(live: LiveApi, task: str) -> list[Submitted]:
     )
     found: list[Submitted] = []
     try:
-        partitions = consumer.list_topics(topics.TASKS, timeout=10).topics[topics.TASKS].partitions
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         ends = {
-            partition: consumer.get_watermark_offsets(TopicPartition(topics.TASKS, partition))[1]
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition))[1]
             for partition in partitions
         }
-        consumer.assign([TopicPartition(topics.TASKS, partition, 0) for partition in partitions])
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         unread = {partition for partition, end in ends.items() if end}
         while unread:
             message = consumer.poll(10)
@@ -182,7 +182,8 @@ async def test_a_live_task_needs_room_once_however_often_it_is_sent(live: LiveAp
     camera = msgspec.structs.replace(file, spec=spec)
     first = await submit("p_live", camera, "k1")
     assert first.partition == partition
-    assert [sent.partition for sent in submissions_of(live, first.task)] == [partition]
+    sent = submissions_of(live, first.task, topics.LIVE)
+    assert [message.partition for message in sent] == [partition]
     assert (await submit("p_live", camera, "k1")).task == first.task
     for key in ("k2", None):
         with pytest.raises(UnavailableError, match="1 of 1"):

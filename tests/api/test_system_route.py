@@ -55,6 +55,9 @@ async def test_system_shows_workers_parts_and_lag(
         rss_bytes=5,
         sandbox=Sandbox((NETWORK_NAMESPACE,)),
         device_fault="CPU: it computes wrongly",
+        live_slots=8,
+        live_busy=3,
+        sources=("gate",),
     )
     producer = Producer({"bootstrap.servers": settings.kafka})
     producer.produce(
@@ -71,6 +74,7 @@ async def test_system_shows_workers_parts_and_lag(
     assert found["alive"] is True
     assert found["device_fault"] == beat.device_fault
     assert (found["fps"], found["busy"], found["partitions"]) == (31.5, 1, [0, 1])
+    assert (found["live_slots"], found["live_busy"], found["sources"]) == (8, 3, ["gate"])
     assert found["sandbox"] == {"level": "partial", "missing": ["network_namespace"]}
     assert system["devices"] == ["CPU"]
     assert system["api"]["pid"] == os.getpid()
@@ -88,11 +92,12 @@ async def test_system_shows_workers_parts_and_lag(
     groups = {(lag["group"], lag["topic"]) for lag in system["lag"]}
     assert groups == {
         ("framewire-worker", "video.tasks"),
+        ("framewire-worker", "video.live"),
         ("framewire-archive", "video.chunks"),
         ("framewire-index", "video.chunks"),
         ("framewire-audit", "video.audit"),
     }
-    assert len(system["lag"]) == 3 * system["partitions"] + 1
+    assert len(system["lag"]) == 4 * system["partitions"] + 1
     (model,) = [
         found
         for found in (await project.get("/v1/models")).json()["data"]

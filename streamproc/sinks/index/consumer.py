@@ -35,8 +35,7 @@ from streamproc.contract.records import (
     decode_task_message,
 )
 from streamproc.contract.setting_error import SettingError
-from streamproc.contract.topics import CHUNKS, INDEX_GROUP
-from streamproc.contract.topics import TASKS as TASKS_TOPIC
+from streamproc.contract.topics import CHUNKS, INDEX_GROUP, TASK_TOPICS
 from streamproc.logging_setup import configure_logging
 from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
@@ -158,7 +157,7 @@ class IndexRole:
         """Index until `stop` or `renew` is set."""
         self._stop = stop
         self._consumer.subscribe(
-            [TASKS_TOPIC, CHUNKS],
+            [*TASK_TOPICS, CHUNKS],
             on_assign=self._assign,
             on_revoke=self._forget,
             on_lost=self._forget,
@@ -203,7 +202,7 @@ class IndexRole:
                 continue
             self._next[topic, partition] = position + 1
             try:
-                if topic == TASKS_TOPIC:
+                if topic in TASK_TOPICS:
                     found = decode_task_message(message.value() or b"")
                     submitted = found.submitted if isinstance(found, Continue) else found
                     submissions.append((submitted, partition))
@@ -266,7 +265,7 @@ class IndexRole:
         return found is not None
 
     def _read_submissions(self) -> list[tuple[ChunkRecord, int]]:
-        """Read video.tasks to its current end: a submission is written before the first chunk.
+        """Read the task messages to their current end: a submission is before the first chunk.
 
         Returns chunk records that arrived meanwhile, of newly assigned partitions.
         """
@@ -274,8 +273,11 @@ class IndexRole:
         deadline_s = time.monotonic() + KAFKA_TIMEOUT_S
         try:
             wanted = {
-                found.partition: self._consumer.get_watermark_offsets(found, KAFKA_TIMEOUT_S)
-                for found in self._partitions(TASKS_TOPIC)
+                (found.topic, found.partition): self._consumer.get_watermark_offsets(
+                    found, KAFKA_TIMEOUT_S
+                )
+                for topic in TASK_TOPICS
+                for found in self._partitions(topic)
             }
             self._consumer.pause(self._partitions(CHUNKS))
             try:
@@ -288,13 +290,12 @@ class IndexRole:
             finally:
                 self._consumer.resume(self._partitions(CHUNKS))
         except KafkaException as exc:
-            _log.warning("video.tasks cannot be read", reason=str(exc))
+            _log.warning("task messages cannot be read", reason=str(exc))
         return late
 
-    def _are_behind(self, wanted: Mapping[int, tuple[int, int]]) -> bool:
-        """Return whether a tasks partition is not read to its end; `wanted`: low and high."""
-        for partition, (low, high) in wanted.items():
-            place = (TASKS_TOPIC, partition)
+    def _are_behind(self, wanted: Mapping[tuple[str, int], tuple[int, int]]) -> bool:
+        """Return whether a partition is not read to its end; `wanted`: low and high."""
+        for place, (low, high) in wanted.items():
             if place not in self._assigned:
                 continue
             if place not in self._next:
@@ -365,7 +366,7 @@ class IndexRole:
     def _commit(self) -> None:
         chunks = {p: n for (topic, p), n in self._next.items() if topic == CHUNKS}
         wanted = {(CHUNKS, p): n for p, n in self._indexer.committable(chunks).items()}
-        wanted |= {(t, p): n for (t, p), n in self._next.items() if t == TASKS_TOPIC}
+        wanted |= {(t, p): n for (t, p), n in self._next.items() if t in TASK_TOPICS}
         offsets = [
             TopicPartition(topic, partition, position)
             for (topic, partition), position in wanted.items()

@@ -29,7 +29,7 @@ class Writer(MemoryLog):
         self.messages: list[TaskMessage] = []
         self.letters: list[DeadLetter] = []
 
-    def send_task(self, message: TaskMessage, task: str, partition: int) -> None:
+    def send_task(self, message: TaskMessage) -> None:
         self.messages.append(message)
 
     def send_dead(self, letter: DeadLetter) -> None:

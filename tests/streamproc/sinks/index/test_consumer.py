@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import OperationalError
@@ -12,7 +13,7 @@ from streamproc.clients.clickhouse import ClientFactory
 from streamproc.clients.kafka import client_config, consumer_config, producer_config
 from streamproc.contract.records import Submitted, TrackVector, encode_task_message
 from streamproc.contract.tables import DETECTIONS, EMBEDDINGS, TABLES, TASKS, TRACKS
-from streamproc.contract.topics import TASKS as TASKS_TOPIC
+from streamproc.contract.task_spec import LiveOptions
 from streamproc.sinks.index.consumer import IndexRole
 from streamproc.sinks.index.tables import IndexTables
 from tests.brokers import KafkaNode
@@ -22,7 +23,7 @@ from tests.streamproc.sinks.logs import LogBuilder, submitted, target, unit
 
 def submit(kafka: KafkaNode, message: Submitted) -> None:
     producer = Producer(producer_config(client_config(kafka.settings)))
-    producer.produce(TASKS_TOPIC, key=message.task.encode(), value=encode_task_message(message))
+    producer.produce(message.topic, key=message.task.encode(), value=encode_task_message(message))
     assert producer.flush(10) == 0
 
 
@@ -55,6 +56,10 @@ def status(tables: IndexTables, task: str) -> str | None:
     return None if row is None else row.status
 
 
+def has_succeeded(tables: IndexTables, task: str) -> bool:
+    return status(tables, task) == "succeeded"
+
+
 def test_a_task_is_indexed_from_submission_to_end(
     kafka: KafkaNode, connect: ClientFactory, tables: IndexTables
 ) -> None:
@@ -84,14 +89,16 @@ def test_the_tables_exist_before_the_first_task(kafka: KafkaNode, connect: Clien
 def test_chunks_wait_for_their_submission(
     kafka: KafkaNode, connect: ClientFactory, tables: IndexTables
 ) -> None:
-    log, writer = LogBuilder(new_task()), Writer(kafka)
-    message = submitted(log.task)
-    submit(kafka, message)
-    writer.write(log.claim(), log.chunk(target()), log.terminal())
-    with running(kafka, connect, new_group()):  # reads everything: both topics, in any order
-        wait_until(lambda: status(tables, log.task) == "succeeded")
-    (track,) = tables.select(TRACKS, [log.task])
-    assert track.created_ms == task_row(tables, log.task).created_ms == message.created_ms
+    file, camera, writer = LogBuilder(new_task()), LogBuilder(new_task()), Writer(kafka)
+    messages = [submitted(file.task), submitted(camera.task, live=LiveOptions(), max_frames=None)]
+    for log, message in zip((file, camera), messages, strict=True):
+        submit(kafka, message)
+        writer.write(log.claim(), log.chunk(target()), log.terminal())
+    with running(kafka, connect, new_group()):  # reads everything: all topics, in any order
+        for log, message in zip((file, camera), messages, strict=True):
+            wait_until(partial(has_succeeded, tables, log.task))
+            (track,) = tables.select(TRACKS, [log.task])
+            assert track.created_ms == task_row(tables, log.task).created_ms == message.created_ms
 
 
 def test_clickhouse_away_loses_nothing(
