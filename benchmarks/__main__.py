@@ -33,6 +33,7 @@ def run_short(suite: Suite, clip: Path, folder: Path) -> None:
     with shared_stack(suite, folder / "log", workers=0) as stack:
         suite.run("replay", "20", "--rounds", "2", *stack)
         suite.run("fanout", "100", "--seconds", "5", *stack)
+        suite.run("months", "--chunks", "4000", "--tracks", "1000", *stack)
     suite.run("resume", "--kills", "1", "--timeouts", "3")
     suite.run("hour", "--minutes", "2")
     suite.run("sandbox", str(clip), "--opens", "5", "--rounds", "2")
@@ -53,6 +54,7 @@ def run_long(suite: Suite, clip: Path) -> None:
     suite.run("broker_kill")
     suite.run("replay")
     suite.run("fanout")
+    suite.run("months")
     suite.run("resume")
     suite.run("hour")
     suite.run("sandbox", str(clip))

@@ -105,13 +105,16 @@ class LogCursor:
             return piece
         raise UnavailableError("The archive of this task is incomplete.")
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, reads: bool = False) -> None:
         """List what the first read needs, if it is far from the log's end.
 
-        Raises `OffsetExpiredError` if it has expired, `UnavailableError`.
+        `reads`: read it from S3, too, as it may have expired since it was listed. Raises
+        `OffsetExpiredError`, `UnavailableError`.
         """
         if self._next() is Next.LIST:
             await self._backends.archive.find(self._ref, self.offset)
+        if reads and self._next() is Next.BLOCK:
+            await self._backends.archive.read(self._ref, self.offset)
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there may be more to read; return False after `timeout_s`.

@@ -153,7 +153,7 @@ async def answer(parts: StreamParts, ask: Ask, ref: LogRef, key: str | None = No
     if isinstance(found, Empty):
         return ASGIResponse(status_code=found.status, headers=BARE_HEADERS | found.headers)
     cursor = log.cursor(*ref, found.start)
-    await cursor.prepare()
+    await cursor.prepare(reads=True)
     key_watch = None if key is None else KeyWatch(parts.key_expiry, key)
     return LogResponse(
         cursor, found, log.deadlines, heartbeat_s=ask.heartbeat_s, key_watch=key_watch

@@ -109,15 +109,17 @@ async def test_expired_bytes_are_410_with_the_first_kept_byte(
 ) -> None:
     task, starts = await segmented(live, worker, project)
     log = worker.logs[task].log
-    expire(live, project, task, starts[0])
-    cold = await fresh(ring_bytes=1)
+    cold = await fresh(ring_bytes=1, cache_bytes=1)
     async with cold.client(project.headers["authorization"].split()[1]) as client:
+        assert (await client.get(stream_path(task, "live=false"))).content == log
+        expire(live, project, task, starts[0])  # it knows the segment
         for query in ("", "offset=1", "offset=1&live=false", "live=long-poll"):
             gone = await client.get(stream_path(task, query))
             assert gone.status_code == 410, query
             assert gone.json()["code"] == "offset_expired"
             assert gone.json()["start"] == starts[1]
             assert gone.headers["stream-first-offset"] == str(starts[1])
+        assert (await client.get(stream_path(task, "offset=1"))).status_code == 410
         head = await client.head(stream_path(task))
         assert (head.status_code, head.headers["stream-first-offset"]) == (410, str(starts[1]))
         kept = await client.get(stream_path(task, f"offset={starts[1]}&live=false"))

@@ -2,7 +2,7 @@
 
 Guarantee: an offset is committed only if everything before it is in S3, including `final.json` of
 closed logs. Each task holds the commit back at its first accepted record that is not in a stored
-segment, and at the first claim after the last stored record. The claim matters because readers
+segment, and at the newest claim after the last stored record. The claim matters because readers
 start at the commit: without it, they would accept a zombie of the older epoch as the writer.
 
 Any number of archivers may work on one partition at the same time. Each task has at most one action

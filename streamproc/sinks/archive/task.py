@@ -69,7 +69,7 @@ class TaskArchive:
         self._attempts: tuple[Attempt, ...] = ()
         self._reseeded = True  # whether S3 was read since the last accepted record
         self._sought_from: int | None = None
-        self._claims: list[int] = []  # positions of claims after the last stored record
+        self._claim: int | None = None  # position of the newest one after the last stored record
         self._since_s = 0.0
         self._closing: int | None = None  # offset of a closed log that has no final.json
         self._stored_frame = -1
@@ -95,8 +95,12 @@ class TaskArchive:
         return self._phase is _Phase.FINISHED
 
     def hold(self) -> int | None:
-        """Return the first Kafka offset that a restarted archiver must read, None if none."""
-        places = [*self._claims[:1]]
+        """Return the first Kafka offset that a restarted archiver must read, None if none.
+
+        Of claims that no record has followed, the newest one alone counts: it fences them all. So a
+        camera that is away for days, whose worker claims it again and again, holds little back.
+        """
+        places = [] if self._claim is None else [self._claim]
         if self._queue:
             places.append(self._queue[0].position)
         if self._buffer:
@@ -198,7 +202,7 @@ class TaskArchive:
         if self._fold.closed and record.kind == "terminal" and record.epoch == self._fold.epoch:
             self._finished_ms = record.time_ms
         if verdict is Verdict.CLAIMED:
-            self._claims.append(record.position)
+            self._claim = record.position
             claim = decode_claim(record.value)
             self._attempts = (claim.attempts if claim else ()) or self._attempts
             self._provider = claim.provider if claim else self._provider
@@ -297,7 +301,8 @@ class TaskArchive:
         self._started_ms = info.started_ms
         self._attempts = self._attempts or info.attempts
         self._provider = self._provider or info.provider
-        self._claims = [position for position in self._claims if position >= info.next_position]
+        if self._claim is not None and self._claim < info.next_position:
+            self._claim = None
         if self._fold.closed and self._closing is None:
             self._closing = min([info.next_position - 1, *(r.position for r in self._queue)])
 

@@ -118,7 +118,7 @@ class IndexedTask:
         self.fold = Fold()
         self.tracks: dict[int, TrackRow] = {}
         self._embedded: dict[int, tuple[float, int]] = {}  # track id: confidence, off
-        self._claims: list[int] = []
+        self._claim: int | None = None
         self._is_submitted = False
         self._task_changed = False
         self._detections: list[DetectionRow] = []
@@ -151,8 +151,8 @@ class IndexedTask:
 
     @property
     def hold(self) -> int | None:
-        """Kafka offset of the first claim whose epoch has no indexed record yet."""
-        return self._claims[0] if self._claims else None
+        """Kafka offset of the newest claim, if its epoch has no indexed record yet."""
+        return self._claim
 
     def submit(self, submitted: Submitted) -> None:
         """Apply the submission; a second call changes nothing."""
@@ -179,9 +179,9 @@ class IndexedTask:
         if verdict in {Verdict.CLAIMED, Verdict.ACCEPTED} and self.row.started_ms is None:
             self._change(started_ms=_unix_ms(record.time_ms), status="running")
         if verdict is Verdict.CLAIMED:
-            self._claims.append(record.position)
+            self._claim = record.position
         elif verdict is Verdict.ACCEPTED:
-            self._claims.clear()
+            self._claim = None
             self.add_bytes(
                 record.value, before.next_off, epoch=record.epoch, time_ms=record.time_ms
             )

@@ -216,6 +216,28 @@ def test_a_claim_without_a_stored_chunk_holds_the_commit(n_before: int) -> None:
     assert process.archiver.committable() == len(partition.records)
 
 
+def test_of_claims_in_a_row_the_newest_holds_the_commit() -> None:
+    """A camera that is away: its worker claims it every ten seconds, and writes nothing."""
+    partition, store, log = Partition(), MemoryObjects(), LogBuilder(task_id(1))
+    partition.write(log.claim())
+    stale = partition.write(log.chunk(target()))
+    process = Process(partition, 0, store)
+    process.finish(0.0)
+    for _ in range(100):
+        newest = partition.write(log.claim())
+        process.finish(1.0)
+        assert process.archiver.committable() == newest.position
+        check_commit(partition, newest.position, store)
+    zombie = LogBuilder(log.task)
+    zombie.end, zombie.frame = log.end, log.frame
+    partition.write(zombie.chunk(target(99)), epoch=stale.epoch)
+    process.finish(2.0)
+    check_commit(partition, process.archiver.committable(), store)
+    partition.write(log.chunk(target()))
+    process.finish(3.0)
+    assert archived(store, log.task) == log.log
+
+
 def test_a_closed_log_without_final_is_finished_by_the_next_archiver() -> None:
     partition, store = Partition(), MemoryObjects()
     log = LogBuilder(task_id(1))

@@ -334,6 +334,12 @@ def test_a_claim_holds_the_commit_until_its_first_chunk() -> None:
         indexer.take(0, record)
         commits.append(indexer.committable({0: record.position + 1})[0])
     assert commits == [0, 2, 2, 4]
+    away, lost = Partition(), LogBuilder(task_id(2))
+    away.write_all(*(lost.claim() for _ in range(5)))
+    indexer.recover(lost.task, PROJECT, 1, None)
+    for record in away.records:
+        indexer.take(1, record)
+    assert indexer.committable({1: 5})[1] == 4  # the newest claim fences them all
 
 
 def random_run(rng: random.Random) -> tuple[Partition, list[LogBuilder], list[Submitted]]:
