@@ -11,20 +11,41 @@ import pytest
 
 from models.compile_cache import CompileCache
 from models.detector import Detector
+from models.importer import add_model
 from models.parameters import validate_parameters
 from models.registry import Registry
 from models.runtime import Precision, Runtime
 from models.types import Detections, Image
+from tests.models.networks import own_model, write_bright_spots
 
 BLOBS = "*.blob"
+SPOT = np.zeros((64, 64, 3), np.uint8)
+SPOT[16:24, 16:24] = 255
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with a network that is compiled at once, for what is about files."""
+    folder = tmp_path_factory.mktemp("small")
+    registry = Registry(folder / "own")
+    add_model(registry, own_model(write_bright_spots(folder / "spots.xml"), width=64, height=64))
+    return registry
 
 
 def found(
-    registry: Registry, frame: Image, cache: CompileCache | None, precision: Precision = "auto"
+    registry: Registry,
+    frame: Image,
+    cache: CompileCache | None,
+    precision: Precision = "auto",
+    ref: str = "detect",
 ) -> Detections:
-    manifest = registry.resolve("detect")
+    manifest = registry.resolve(ref)
     detector = Detector(Runtime("CPU", precision, cache=cache), manifest)
     return detector.detect(frame, validate_parameters(manifest, {}))
+
+
+def spots(small: Registry, cache: CompileCache | None) -> Detections:
+    return found(small, SPOT, cache, ref="mine")
 
 
 def same(one: Detections, other: Detections) -> bool:
@@ -61,11 +82,9 @@ def test_precisions_are_not_confused(
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "noise", "directory"])
-def test_a_damaged_file_is_not_in_the_way(
-    tmp_path: Path, registry: Registry, street_frames: list[Image], damage: str
-) -> None:
+def test_a_damaged_file_is_not_in_the_way(tmp_path: Path, small: Registry, damage: str) -> None:
     cache = CompileCache(tmp_path)
-    plain = found(registry, street_frames[0], cache)
+    plain = spots(small, cache)
     for path in tmp_path.glob(BLOBS):
         data = path.read_bytes()
         path.unlink()
@@ -74,28 +93,25 @@ def test_a_damaged_file_is_not_in_the_way(
         else:
             noise = np.random.default_rng(1).bytes(len(data))
             path.write_bytes({"empty": b"", "half": data[: len(data) // 2], "noise": noise}[damage])
-    assert same(found(registry, street_frames[0], cache), plain)
+    assert same(spots(small, cache), plain)
 
 
 @pytest.mark.parametrize("place", ["file", "missing"])
 def test_without_a_usable_directory_networks_are_compiled_without_it(
     tmp_path: Path,
-    registry: Registry,
-    street_frames: list[Image],
+    small: Registry,
     place: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "file").write_text("no directory")
     path = tmp_path / "file" if place == "file" else Path("/proc/none/of/it")
-    plain = found(registry, street_frames[0], None)
-    assert same(found(registry, street_frames[0], CompileCache(path)), plain)
+    plain = spots(small, None)
+    assert same(spots(small, CompileCache(path)), plain)
     assert "a network is compiled without the cache" in capsys.readouterr().out
 
 
-def test_files_that_were_unused_for_longest_are_deleted(
-    tmp_path: Path, registry: Registry, street_frames: list[Image]
-) -> None:
-    found(registry, street_frames[0], CompileCache(tmp_path))
+def test_files_that_were_unused_for_longest_are_deleted(tmp_path: Path, small: Registry) -> None:
+    spots(small, CompileCache(tmp_path))
     size = sum(path.stat().st_size for path in tmp_path.glob(BLOBS))
     for path in tmp_path.glob(BLOBS):
         path.unlink()
@@ -105,7 +121,7 @@ def test_files_that_were_unused_for_longest_are_deleted(
         os.utime(old, (1e9 - age, 1e9 - age))
     kept = tmp_path / "notes.txt"
     kept.write_text("not ours")
-    found(registry, street_frames[0], CompileCache(tmp_path, max_bytes=5 * size // 2))
+    spots(small, CompileCache(tmp_path, max_bytes=5 * size // 2))
     names = {path.name for path in tmp_path.glob(BLOBS)}
     assert "1.blob" in names
     assert not names & {"2.blob", "3.blob"}
@@ -113,15 +129,13 @@ def test_files_that_were_unused_for_longest_are_deleted(
     assert kept.exists()
 
 
-def test_a_process_that_holds_the_cache_stops_no_other(
-    tmp_path: Path, registry: Registry, street_frames: list[Image]
-) -> None:
+def test_a_process_that_holds_the_cache_stops_no_other(tmp_path: Path, small: Registry) -> None:
     with (tmp_path / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         cache = CompileCache(tmp_path, wait_s=0.2)
-        assert len(found(registry, street_frames[0], cache).scores)
+        assert len(spots(small, cache).scores)
         assert list(tmp_path.glob(BLOBS)) == []
-    found(registry, street_frames[0], cache)
+    spots(small, cache)
     assert list(tmp_path.glob(BLOBS))
 
 
@@ -148,9 +162,10 @@ def test_processes_share_it_at_once(
     assert same(found(registry, street_frames[0], CompileCache(tmp_path)), plain)
 
 
-def test_clearing_deletes_what_may_be_damaged(tmp_path: Path, registry: Registry) -> None:
+def test_clearing_deletes_what_may_be_damaged(tmp_path: Path, small: Registry) -> None:
     cache = CompileCache(tmp_path)
-    Detector(Runtime("CPU", cache=cache), registry.resolve("detect"))
+    spots(small, cache)
+    assert list(tmp_path.glob(BLOBS))
     cache.clear()
     assert list(tmp_path.glob(BLOBS)) == []
     CompileCache(tmp_path / "none").clear()
