@@ -1,8 +1,8 @@
-"""Roles of the stream processor forked from a process that has loaded their modules already.
+"""Programs forked from a process that has loaded their modules already: the roles, and the api.
 
 A worker's modules take two seconds of CPU time to load, and the tests start a hundred workers. So
 one process of each test run loads them, and forks for each start; what runs in the child is the
-role itself, with its own environment. `framewire up`, the deployment's tests and the chaos runs
+program itself, with its own environment. `framewire up`, the deployment's tests and the chaos runs
 start their roles with a new interpreter.
 
 The server ends with the test process, and its children end with it.
@@ -10,6 +10,7 @@ The server ends with the test process, and its children end with it.
 
 import contextlib
 import gc
+import importlib
 import os
 import random
 import select
@@ -18,7 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,12 +32,13 @@ _MAX_DESCRIPTOR = 1024
 
 
 class _Order(msgspec.Struct):
-    role: str
+    module: str
+    arguments: list[str]
     environ: dict[str, str]
 
 
 class ForkedProcess:
-    """A forked role, with the methods of `subprocess.Popen` that tests use."""
+    """A forked program, with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, pid: int, status: int) -> None:
         """`status` is a pipe's end from which the exit status can be read once there is one."""
@@ -54,7 +56,7 @@ class ForkedProcess:
         """Return the exit code once there is one. Raises `subprocess.TimeoutExpired`."""
         if self.returncode is None:
             if not select.select([self._status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(["forked role"], timeout or 0.0)
+                raise subprocess.TimeoutExpired(["forked program"], timeout or 0.0)
             self._take()
         assert self.returncode is not None
         return self.returncode
@@ -74,7 +76,7 @@ class ForkedProcess:
 
 
 class _Server:
-    """The process that forks, as its parent sees it; started when a role is first asked for."""
+    """The process that forks, as its parent sees it; started when first asked for a program."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -86,11 +88,11 @@ class _Server:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
 
-    def fork(self, role: str, environ: Mapping[str, str], log: Path) -> ForkedProcess:
+    def fork(self, order: _Order, log: Path) -> ForkedProcess:
         ours, theirs = os.pipe()
         with log.open("ab") as output:
-            order = msgspec.msgpack.encode(_Order(role, dict(environ)))
-            socket.send_fds(self._control, [order], [output.fileno(), theirs])
+            message = msgspec.msgpack.encode(order)
+            socket.send_fds(self._control, [message], [output.fileno(), theirs])
         os.close(theirs)
         return ForkedProcess(int(self._control.recv(32)), ours)
 
@@ -98,12 +100,17 @@ class _Server:
 _servers: dict[int, _Server] = {}
 
 
-def fork_role(role: str, environ: Mapping[str, str], log: Path) -> ForkedProcess:
-    """Start `python -m streamproc ROLE` by a fork; its output is appended to `log`."""
+def fork_program(
+    module: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path
+) -> ForkedProcess:
+    """Start `python -m MODULE ARGUMENTS` by a fork; its output is appended to `log`.
+
+    The module has a function `main` and does nothing else when it is imported.
+    """
     server = _servers.get(os.getpid())
     if server is None:
         server = _servers[os.getpid()] = _Server()
-    return server.fork(role, environ, log)
+    return server.fork(_Order(module, [*arguments], dict(environ)), log)
 
 
 def _serve(control: socket.socket) -> None:
@@ -121,7 +128,9 @@ def _serve(control: socket.socket) -> None:
                     if not message:
                         return
                     output, status = fds
-                    pid = _fork(msgspec.msgpack.decode(message, type=_Order), output, status)
+                    order = msgspec.msgpack.decode(message, type=_Order)
+                    importlib.import_module(order.module)  # the next one has it already
+                    pid = _fork(order, output, status)
                     os.close(output)
                     selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
                     control.send(b"%d" % pid)
@@ -148,7 +157,7 @@ def _fork(order: _Order, output: int, status: int) -> int:
         os.environ.clear()
         os.environ.update(order.environ)
         random.seed()
-        code = _run(order.role)
+        code = _run(order)
     except BaseException:  # noqa: BLE001 - the child's edge
         sys.excepthook(*sys.exc_info())
     finally:
@@ -157,14 +166,13 @@ def _fork(order: _Order, output: int, status: int) -> int:
         os._exit(code)
 
 
-def _run(role: str) -> int:
-    from streamproc.__main__ import main
-
-    sys.argv = ["streamproc", role]
+def _run(order: _Order) -> int:
+    sys.argv = [order.module, *order.arguments]
     try:
-        return main()
+        code: int = importlib.import_module(order.module).main()
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else 1
+    return code
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from streamproc.contract.records import (
 from streamproc.contract.task_spec import Sampling, SourceRef, Step, TaskSpec, When
 from streamproc.contract.topics import CHUNKS, CONTROL, DLQ, WORKERS, partition_of
 from tests.brokers import N_PARTITIONS, KafkaNode
-from tests.forked import ForkedProcess, fork_role
+from tests.forked import ForkedProcess, fork_program
 from tests.ports import die_with_parent
 
 CLIP = Path(__file__).parents[1] / "console" / "data" / "pedestrians.mp4"
@@ -42,17 +42,19 @@ EVERY_FRAME = Sampling("interval", 1)
 FEW = {"classes": ["pedestrian"], "max_targets": 4}
 """Parameters of `detect`. A `feature` of each weak candidate takes two thirds of a task's time."""
 _START_S = 60.0
+_NEW_INTERPRETER = ("tests.id_first",)
+"""They change what the modules of a role take from each other when they are loaded."""
 
 
 class WorkerProcess:
-    """One worker (`tests.forked`), or `python -m PACKAGE worker` of another `package`."""
+    """One worker, forked (`tests.forked`); `module` is another one with a `main`."""
 
     def __init__(
         self,
         kafka: KafkaNode,
         directory: Path,
         name: str,
-        package: str = "streamproc",
+        module: str = "streamproc.__main__",
         **settings: str,
     ) -> None:
         self.name = name
@@ -71,14 +73,14 @@ class WorkerProcess:
             env.S3_SECRET: "test",
             **settings,
         }
-        if package == "streamproc":
-            self.process: ForkedProcess | subprocess.Popen[bytes] = fork_role(
-                "worker", self._environ, self.log
+        if module not in _NEW_INTERPRETER:
+            self.process: ForkedProcess | subprocess.Popen[bytes] = fork_program(
+                module, ["worker"], self._environ, self.log
             )
             return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", package, "worker"],
+                [sys.executable, "-m", module, "worker"],
                 env=self._environ,
                 stdout=log,
                 stderr=log,

@@ -21,7 +21,7 @@ from tests.engines import S3Server
 from tests.plugins.missing import find_program, needs_program
 
 CHROMIUM = find_program("chromium")
-N_LOOPS = 8
+N_LOOPS = 5
 N_KILLS = 3
 N_EVENTS_BETWEEN = 30
 PAGE_MS = 120_000

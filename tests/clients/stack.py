@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +14,8 @@ from api.settings import CORS_ORIGINS
 from streamproc.contract import env
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
-from tests.ports import die_with_parent, free_ports
+from tests.forked import ForkedProcess, fork_program
+from tests.ports import free_ports
 from tests.workers import WorkerProcess, workers
 
 ADMIN_KEY = "admin key of the clients"
@@ -24,26 +23,21 @@ _START_S = 60.0
 
 
 class Process:
-    """A role as a process of its own that a test may kill and start again."""
+    """A program as a process of its own (`tests.forked`) that a test may kill and start again."""
 
-    def __init__(self, module: list[str], environ: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, arguments: list[str], environ: dict[str, str], log: Path
+    ) -> None:
         self.log = log
-        self._command = [sys.executable, "-m", *module]
+        self._module, self._arguments = module, arguments
         self._environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FRAMEWIRE_")},
             **environ,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedProcess | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environ,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - no lock is held here
-            )
+        self._process = fork_program(self._module, self._arguments, self._environ, self.log)
 
     def kill(self) -> None:
         """End it with SIGKILL, so that it cannot tidy up."""
@@ -61,7 +55,8 @@ class Stack:
         self.url = f"http://127.0.0.1:{port}"
         common = {**kafka.environ, **s3.environ}
         self.api = Process(
-            ["api"],
+            "api.__main__",
+            [],
             {
                 **common,
                 env.CLICKHOUSE: f"chdb://{directory / 'chdb'}",
@@ -74,7 +69,9 @@ class Stack:
             },
             directory / "api.log",
         )
-        self._archive = Process(["streamproc", "archive"], common, directory / "archive.log")
+        self._archive = Process(
+            "streamproc.__main__", ["archive"], common, directory / "archive.log"
+        )
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         self.key = ""
         self.worker: WorkerProcess

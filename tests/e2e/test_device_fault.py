@@ -51,7 +51,7 @@ class Faulty:
             kafka,
             directory,
             name,
-            package="tests.e2e.faulty_device",
+            module="tests.e2e.faulty_device",
             **{FAULT_VARIABLE: str(self._file)},
         )
 
