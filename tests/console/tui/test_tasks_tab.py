@@ -62,8 +62,9 @@ def notes(console: ConsoleApp) -> str:
 
 
 def listed(script: Script) -> list[dict[str, list[str]]]:
-    """Return the queries by which the list asked: others read failed or running tasks."""
-    return [query for query in script.asked("GET", "/v1/video/tasks") if "sort" in query]
+    """Return the queries by which the list asked: the alerts read failed and running tasks."""
+    queries = [query for query in script.asked("GET", "/v1/video/tasks") if "sort" in query]
+    return [q for q in queries if (q.get("status"), q["sort"]) != (["running"], ["created"])]
 
 
 async def shown(pilot: Any, console: ConsoleApp, script: Script) -> None:
