@@ -5,7 +5,7 @@ import threading
 from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import grouped
 from streamproc.contract.framing import parse_events
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.recorded_api import Script, recorded_api
 from tests.console.tui.test_live_tab import head, live
 
@@ -66,7 +66,8 @@ async def test_an_answer_that_is_none_is_no_traceback(console: ConsoleApp, scrip
         assert console.is_running
 
 
-async def test_any_size_of_terminal_is_drawn(console: ConsoleApp, script: Script) -> None:
+async def test_any_size_of_terminal_is_drawn(url: str) -> None:
+    console = make_console(url, RARELY_S)
     async with console.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "vtest.avi" in text_of(console.query_one("#task-list")))
         await pilot.press("enter")
