@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.log.segments import BLOCK_BYTES, SegmentMap
+from api.log.segments import BLOCK_BYTES, MAX_KNOWN, SegmentMap
 from api.store.segment import Segment
 from streamproc.contract.fold import Fold
 from streamproc.contract.object_keys import SegmentInfo
@@ -69,3 +69,18 @@ def test_the_last_segment_tells_which_providers_failed() -> None:
     failed = (Attempt("first", "provider_unavailable", "no answer"),)
     segments.extend([Segment(0, 10)], msgspec.structs.replace(info(), attempts=failed))
     assert segments.attempts == failed
+
+
+def test_of_many_segments_the_ones_that_are_read_are_kept() -> None:
+    segments = SegmentMap()
+    listed = [Segment(10 * n, 10) for n in range(2 * MAX_KNOWN)]
+    segments.extend(listed, info())
+    assert segments.n_known <= MAX_KNOWN
+    assert (segments.end, segments.last_start) == (20 * MAX_KNOWN, 20 * MAX_KNOWN - 10)
+    assert segments.has(segments.end - 1)
+    assert not segments.has(5)
+    segments.note(listed[:1000])  # a reader comes from the beginning
+    assert segments.has(5)
+    assert len(list(segments.blocks(0))) == 1000
+    assert segments.n_known <= MAX_KNOWN
+    assert segments.has(segments.end - 1)
