@@ -176,7 +176,7 @@ class ConsoleApp(RememberingApp):
                 image_widget=image_widget,
                 columns=columns.get("tracks", ()),
             ),
-            SystemTab(self.backend, settings.system_s),
+            SystemTab(self.backend, settings.system_s, settings.logs_of),
         ]
 
     def on_mount(self) -> None:

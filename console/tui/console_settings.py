@@ -1,6 +1,6 @@
 """Settings of the console."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 
 from console.config.values import Config
 from console.tui.remembered import Start
+from console.tui.view_models.log_book import Logs
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,5 +42,7 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The directory with the logs of its children."""
     key_environ: Mapping[str, str] = {}
     """Variables in which contexts have their keys."""
+    logs_of: Callable[[str], Logs | None] = lambda _: None
+    """Returns what reads the logs of the local stack whose api has a URL; None: it is not here."""
     own_process: bool = False
     """The process runs only the console: objects of the first draw are excluded from the GC."""

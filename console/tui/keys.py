@@ -181,6 +181,7 @@ TRACKS = (
 SYSTEM = (
     Key("r", "refresh", "Refresh", "ask now", in_footer=True),
     Key("f", "failures", "Failures", "failed tasks by error and source", in_footer=True),
+    Key("l", "logs", "Logs", "logs of the local stack, followed", in_footer=True),
     Key("P", "page_logs", "Pager", "the local stack's logs in $PAGER; the chosen worker's first"),
     Key(
         "left_square_bracket",

@@ -13,6 +13,7 @@ from console.config.values import Config
 from console.errors import ConsoleError
 from console.stack.data_directory import DataDirectory, default_data_dir
 from console.stack.discovery import discover
+from console.stack.local_logs import logs_of
 from streamproc.contract import env
 
 _TABS = ("tasks", "live", "tracks", "system")
@@ -118,6 +119,7 @@ def console(
         local_logs=None if local is None else directory.logs,
         state_path=None if in_browser else state_path(os.environ),
         start=Start(task=task, tab=tab, view=view),
+        logs_of=(lambda _: None) if in_browser else lambda url: logs_of(url, os.environ),
         own_process=True,
     )
     ConsoleApp(endpoint, settings).run()

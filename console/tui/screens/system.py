@@ -1,6 +1,7 @@
 """The System tab: parts, workers, Kafka consumer lag, and the latest failed tasks."""
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on, work
@@ -16,8 +17,10 @@ from console.tui.keys import SYSTEM, bindings
 from console.tui.messages import OpenTask, PageLogs, SystemRead
 from console.tui.screens.failures import FailuresScreen
 from console.tui.screens.lag import LagCurves, LagScreen
+from console.tui.screens.logs import LogsScreen
 from console.tui.screens.tab import Tab
 from console.tui.screens.worker import WorkerScreen
+from console.tui.view_models.log_book import Logs
 from console.tui.view_models.system import (
     FAILURE_COLUMNS,
     LAG_COLUMNS,
@@ -67,9 +70,13 @@ class SystemTab(Tab):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(SYSTEM))
 
-    def __init__(self, backend: ApiSession, poll_s: float) -> None:
+    def __init__(
+        self, backend: ApiSession, poll_s: float, logs_of: Callable[[str], Logs | None]
+    ) -> None:
+        """`logs_of` returns what reads the logs of the local stack with a URL, if it is here."""
         super().__init__(backend, "system")
         self._poll_s = poll_s
+        self._logs_of = logs_of
         self._history = ServiceFold()
         self._hurry = asyncio.Event()
         self._wanted: tuple[str, str] | None = None
@@ -196,6 +203,13 @@ class SystemTab(Tab):
     def action_page_logs(self) -> None:
         workers = self.query_one("#workers", Listing)
         self.post_message(PageLogs((workers.key or "") if workers.has_focus else ""))
+
+    def action_logs(self) -> None:
+        logs = self._logs_of(self.backend.endpoint.url)
+        if logs is None:
+            self.notify("The logs of a stack of this machine alone can be shown.", title="No logs")
+        else:
+            self.app.push_screen(LogsScreen(logs))
 
     def action_refresh(self) -> None:
         self._hurry.set()

@@ -194,6 +194,11 @@ class Listing(ScrollView, can_focus=True):
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, len(self._rows) - 1))
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Place the scrollbar: Textual does not when the rows were scrolled before it appeared."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def watch_cursor(self, old: int, new: int) -> None:
         if not self.is_mounted:
             return
