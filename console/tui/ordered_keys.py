@@ -6,7 +6,6 @@ opens a dialog, keys that are typed quickly, or arrive together over a slow conn
 what was shown before: letters after `/` as commands, an action on the row before the cursor's.
 """
 
-import time
 from collections import deque
 from typing import TypeVar
 
@@ -21,8 +20,9 @@ _LAPS = 3
 """Laps of the marker: behind the key, behind the message that the key's action posts (a row was
 chosen), and behind the one that this message's handler posts (open the task)."""
 _CHECK_S = 0.05
-_LOST_S = 5.0
-"""A marker that is away for longer is not awaited: no fault may switch the keyboard off."""
+_LOST_CHECKS = 100
+"""A marker that is away for more checks, 5 s, is not awaited: no fault may switch the keyboard off.
+Checks are counted, not seconds: a process that gets no processor time does not lose the marker."""
 
 
 class KeyMarker(Message):
@@ -41,8 +41,8 @@ class OrderedKeysApp(App[Result]):
         super().__init__()
         self._held_keys: deque[events.Key | events.Paste] = deque()
         self._number = 0
-        self._sent_s: float | None = None
-        """When the key that is under way was sent; None: there is none."""
+        self._n_checks: int | None = None
+        """How often the marker of the key that is under way was missed; None: no key is."""
         self._marked: Widget | None = None
         """The widget that the marker was sent to."""
         self._is_watched = False
@@ -52,12 +52,12 @@ class OrderedKeysApp(App[Result]):
     @property
     def is_handling_keys(self) -> bool:
         """Whether a key is under way or waits for the one before it."""
-        return self._sent_s is not None or bool(self._held_keys)
+        return self._n_checks is not None or bool(self._held_keys)
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
-        elif self._sent_s is not None:
+        elif self._n_checks is not None:
             self._held_keys.append(event)
         else:
             await self._send(event)
@@ -81,7 +81,7 @@ class OrderedKeysApp(App[Result]):
             and target.check_consume_key(event.key, event.character)
         )
         self._number += 1
-        self._sent_s = None if is_text else time.monotonic()
+        self._n_checks = None if is_text else 0
         if self._has_typed and not is_text:
             # A key that a dialog takes before its input does would act on half of the text.
             self._has_typed = False
@@ -96,16 +96,17 @@ class OrderedKeysApp(App[Result]):
             await self._send_held()
 
     async def _send_held(self) -> None:
-        self._sent_s = None
-        while self._held_keys and self._sent_s is None:
+        self._n_checks = None
+        while self._held_keys and self._n_checks is None:
             await self._send(self._held_keys.popleft())
 
     async def _check_marker(self) -> None:
         """Stop to wait for a marker that was lost: its widget was removed, with a closed dialog."""
-        if self._sent_s is None:
+        if self._n_checks is None:
             self._is_watched = False
             return
-        is_late = time.monotonic() - self._sent_s > _LOST_S
+        self._n_checks += 1
+        is_late = self._n_checks > _LOST_CHECKS
         if is_late or self._marked is None or not self._marked.is_attached:
             self._number += 1
             if is_late or not self._mark(1):

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from rich.console import RenderableType
+from textual.await_complete import AwaitComplete
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
 from textual.visual import Visual
@@ -21,6 +22,13 @@ class Dialog(SizedScreen, ModalScreen[Answer]):
 
     def __init__(self) -> None:
         super().__init__(classes="dialog")
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close the dialog with an answer. Once it is closed, this does nothing.
+
+        Textual would give the second answer as well, and close the screen that is in front then.
+        """
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
     def render(self) -> RenderableType | Visual:  # type: ignore[override] # Textual takes both
         behind = super().render()

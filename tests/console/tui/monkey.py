@@ -172,7 +172,7 @@ async def play(
             if rng.random() < RESIZE_SHARE:
                 await pilot.resize_terminal(*rng.choice(SIZES))
             tell(run)
-        for screen in list(run.console.screen_stack[1:]):
+        for screen in reversed(run.console.screen_stack[1:]):
             screen.dismiss(None)
         await pilot.pause()
         run.check([])
