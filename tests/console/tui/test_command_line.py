@@ -329,7 +329,9 @@ async def test_the_monkeys_keys_around_a_switch_reach_no_wrong_api(
         await shown(pilot, console, script)
         first = listed(console)[0]
         post_keys(console, "c", "y", *line("ctx prod"), "c", "y", "enter", "c")
-        await until(pilot, lambda: console._sent_s is None and not console._held_keys, within_s=60)
+        await until(
+            pilot, lambda: console._n_checks is None and not console._held_keys, within_s=60
+        )
         await until(pilot, lambda: len(listed(console)) == len(there.tasks()))
         changed = [path for method, path, _ in script.requests if method != "GET"]
         assert changed in ([], [f"/v1/video/tasks/{first}/cancel"])
