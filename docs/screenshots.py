@@ -1,20 +1,26 @@
-"""Make the pictures of `docs/images` from a running stack: `python docs/screenshots.py`.
+"""Make pictures of the console from a running stack, or from the tests' recorded api.
+
+`python docs/screenshots.py [NAME …]` makes those of `docs/images`. With `--all DIR` every picture
+is made in 80x24, 120x36 and 200x60, dark and light, as `DIR/console-NAME-SIZE-THEME.png`.
 
 Needs an api with some finished tasks (FRAMEWIRE_URL and FRAMEWIRE_KEY, or a running local stack),
-and Chromium, which turns Textual's SVG into PNG. `SHOW_TASK` names the task of the Live pictures.
+or `--recorded`, and Chromium, which turns Textual's SVG into PNG. `SHOW_TASK` names the task of the
+Live pictures.
 """
 
 # ruff: noqa: INP001, S101, ASYNC110 - a script that waits for what it is about to photograph
 
+import argparse
 import asyncio
 import io
 import os
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.async_api import async_playwright
@@ -22,6 +28,7 @@ from textual.pilot import Pilot
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from console.client.endpoint import Endpoint
 from console.stack.discovery import discover
 from console.tui.app import ConsoleApp
 from console.tui.console_settings import ConsoleSettings
@@ -37,6 +44,9 @@ from console.tui.widgets.table import Listing
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (132, 40)
+"""Of the pictures in the documents."""
+SIZES = ((80, 24), (120, 36), (200, 60))
+THEMES = {"dark": "framewire-dark", "light": "framewire-light"}
 WAIT_S = 60.0
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
@@ -111,8 +121,11 @@ async def submit(pilot: Pilot[Any], console: ConsoleApp) -> None:
 
 
 async def compare(pilot: Pilot[Any], console: ConsoleApp) -> None:
-    """Compare the last task with the one before it, of the same video."""
+    """Compare the newest task that succeeded with the oldest one of the same video."""
     await tasks(pilot, console)
+    listing = console.query_one(TasksTab).query_one("#task-list", Listing)
+    done = next(row.key for row in listing.rows if "succeeded" in str(row.cells))
+    listing.move_to(done)
     await pilot.press("equals_sign")
     await until(pilot, lambda: isinstance(console.screen, CompareWithScreen))
     choices = console.screen.query_one("#choices", Listing)
@@ -122,24 +135,59 @@ async def compare(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await until(pilot, lambda: console.screen.query_one("#differences", Listing).rows)
 
 
-SHOTS: dict[str, tuple[Shot, str]] = {
-    "tasks": (tasks, "framewire-dark"),
-    "live": (live, "framewire-dark"),
-    "tracks": (tracks, "framewire-dark"),
-    "system": (system, "framewire-dark"),
-    "submit": (submit, "framewire-dark"),
-    "compare": (compare, "framewire-dark"),
-    "light": (live, "framewire-light"),
+SHOTS: dict[str, Shot] = {
+    "tasks": tasks,
+    "live": live,
+    "tracks": tracks,
+    "system": system,
+    "submit": submit,
+    "compare": compare,
 }
+IN_DOCUMENTS = {**{name: (name, "dark") for name in SHOTS}, "light": ("live", "light")}
+"""The pictures of `docs/images`: what they show, and the theme."""
 
 
-async def take(shot: Shot, theme: str) -> str:
+class Picture(NamedTuple):
+    shot: Shot
+    size: tuple[int, int]
+    theme: str
+    path: Path
+
+
+def pictures(names: Sequence[str], folder: Path | None) -> list[Picture]:
+    """Return the pictures of the documents, or with a folder those in all sizes and themes."""
+    if folder is None:
+        chosen = {name: IN_DOCUMENTS[name] for name in names or IN_DOCUMENTS}
+        return [
+            Picture(SHOTS[shot], SIZE, THEMES[theme], IMAGES / f"console-{name}.png")
+            for name, (shot, theme) in chosen.items()
+        ]
+    return [
+        Picture(SHOTS[name], size, theme, folder / f"console-{name}-{size[0]}x{size[1]}-{word}.png")
+        for name in names or SHOTS
+        for size in SIZES
+        for word, theme in THEMES.items()
+    ]
+
+
+async def take(picture: Picture, endpoint: Endpoint) -> str:
     """Return the console's screen as SVG."""
-    settings = ConsoleSettings(theme=theme)
-    console = ConsoleApp(discover(os.environ), settings)
-    async with console.run_test(size=SIZE) as pilot:
-        await shot(pilot, console)
+    console = ConsoleApp(endpoint, ConsoleSettings(theme=picture.theme))
+    async with console.run_test(size=picture.size) as pilot:
+        await picture.shot(pilot, console)
         return console.export_screenshot(title="framewire console")
+
+
+@contextmanager
+def an_api(*, recorded: bool) -> Iterator[Endpoint]:
+    """Yield the running api, or the one that the tests have recorded."""
+    if not recorded:
+        yield discover(os.environ)
+        return
+    from tests.console.tui.recorded_api import KEY, Script, recorded_api  # noqa: PLC0415 - of tests
+
+    with recorded_api(Script()) as url:
+        yield Endpoint(url, KEY, project="shop-floor")
 
 
 def save_small(png: bytes, path: Path) -> None:
@@ -148,26 +196,38 @@ def save_small(png: bytes, path: Path) -> None:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-async def main() -> None:
-    IMAGES.mkdir(exist_ok=True)
-    names = sys.argv[1:] or list(SHOTS)
+async def make(wanted: Sequence[Picture], endpoint: Endpoint) -> None:
+    """Take the pictures and write them."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        for name in names:
-            svg = await take(*SHOTS[name])
+        for picture in wanted:
+            svg = await take(picture, endpoint)
             box = _VIEW_BOX.search(svg)
             if box is None:
-                raise SystemExit(f"{name}: no SVG with a size")
+                raise SystemExit(f"{picture.path.name}: no SVG with a size")
             width, height = (int(float(side)) for side in box.groups())
             page = await browser.new_page(viewport={"width": width, "height": height})
             await page.set_content(f'<body style="margin:0;background:transparent">{svg}</body>')
-            path = IMAGES / f"console-{name}.png"
-            save_small(await page.screenshot(), path)
+            picture.path.parent.mkdir(parents=True, exist_ok=True)
+            save_small(await page.screenshot(), picture.path)
             await page.close()
         await browser.close()
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IN_DOCUMENTS))
+    parser.add_argument("--all", type=Path, metavar="DIR", help="all sizes and themes, into DIR")
+    parser.add_argument("--recorded", action="store_true", help="use the tests' recorded api")
+    given = parser.parse_args(arguments)
+    known = IN_DOCUMENTS if given.all is None else SHOTS
+    if unknown := [name for name in given.names if name not in known]:
+        parser.error(f"no picture is called {', '.join(unknown)}; there are {', '.join(known)}")
+    with an_api(recorded=given.recorded) as endpoint:
+        asyncio.run(make(pictures(given.names, given.all), endpoint))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -43,18 +43,22 @@ class LogsScreen(Dialog[None]):
         self._book = LogBook()
         self._role = ALL
         self._is_following = True
+        self._roles = Listing(ROLE_COLUMNS, id="log-roles", empty="no logs")
+        self._lines = Listing(LINE_COLUMNS, id="log-lines", empty="reading …")
+        self._line = Wrapped(id="log-line")
+        self._title = Label("Logs of the local stack", id="logs-title", classes="dialog-title")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="logs-box", classes="dialog-box"):
-            yield Label("Logs of the local stack", id="logs-title", classes="dialog-title")
+            yield self._title
             with Horizontal():
-                yield Listing(ROLE_COLUMNS, id="log-roles", empty="no logs")
-                yield Listing(LINE_COLUMNS, id="log-lines", empty="reading …")
-            yield Wrapped(id="log-line")
+                yield self._roles
+                yield self._lines
+            yield self._line
         yield Footer()
 
     def on_mount(self) -> None:
-        self._follow()
+        self.call_after_refresh(self._follow)  # the last line is scrolled to: sizes are needed
 
     @work(exclusive=True, group="logs")
     async def _follow(self) -> None:
@@ -63,27 +67,25 @@ class LogsScreen(Dialog[None]):
             if found:
                 self._book.take(found)
                 self._draw()
-            self.query_one("#log-lines", Listing).say_empty("nothing was logged yet")
+            self._lines.say_empty("nothing was logged yet")
             await asyncio.sleep(_LOOK_S)
 
     def _draw(self) -> None:
         at = -1 if self._is_following else None
-        self.query_one("#log-roles", Listing).show(self._book.role_rows())
-        self.query_one("#log-lines", Listing).show(self._book.rows(self._role), at=at)
+        self._roles.show(self._book.role_rows())
+        self._lines.show(self._book.rows(self._role), at=at)
         self._draw_line()
 
     def _draw_line(self) -> None:
-        key = self.query_one("#log-lines", Listing).key
-        self.query_one("#log-line", Wrapped).show(whole_line(self._book.line(key)))
+        self._line.show(whole_line(self._book.line(self._lines.key)))
         state = "followed" if self._is_following else "held; G follows again"
         which = "" if self._role == ALL else f", {self._role}"
-        self.query_one("#logs-title", Label).update(f"Logs of the local stack{which}: {state}")
+        self._title.update(f"Logs of the local stack{which}: {state}")
 
     @on(Listing.Moved, "#log-lines")
     def _line_moved(self, message: Listing.Moved) -> None:
         if message.by_person:
-            listing = self.query_one("#log-lines", Listing)
-            self._is_following = listing.cursor >= len(listing.rows) - 1
+            self._is_following = self._lines.cursor >= len(self._lines.rows) - 1
         self._draw_line()
 
     @on(Listing.Moved, "#log-roles")
@@ -94,17 +96,16 @@ class LogsScreen(Dialog[None]):
             self._draw()
 
     def action_role(self, n: int) -> None:
-        listing = self.query_one("#log-roles", Listing)
-        keys = [row.key for row in listing.rows]
+        keys = [row.key for row in self._roles.rows]
         if keys:
-            listing.move_to(keys[(keys.index(self._role) + n) % len(keys)])
+            self._roles.move_to(keys[(keys.index(self._role) + n) % len(keys)])
 
     def action_page(self) -> None:
         name = "framewire" if self._role == ALL else self._role
         self.post_message(PageText(self._book.text(self._role), f"{name}.log"))
 
     def action_copy(self) -> None:
-        line = self._book.line(self.query_one("#log-lines", Listing).key)
+        line = self._book.line(self._lines.key)
         self.post_message(CopyText(line, "Copied the line"))
 
     def action_leave(self) -> None:

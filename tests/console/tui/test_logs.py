@@ -90,9 +90,9 @@ async def test_logs_are_followed_until_another_line_is_chosen(url: str) -> None:
         assert "held" in text_of(title)
         logs.new = [("api", "unseen")]
         await until(pilot, lambda: "82" in text_of(console.screen.query_one("#log-roles")))
-        assert text_of(whole) == "worker-1 39"
+        assert text_of(whole).strip() == "worker-1 39"
         await typed(pilot, console, "G")
-        await until(pilot, lambda: text_of(whole) == "unseen")
+        await until(pilot, lambda: text_of(whole).strip() == "unseen")
         assert "followed" in text_of(title)
 
 
