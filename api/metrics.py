@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from api.contract.resources import PartResource
 from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract.chunk import DropReason
-from streamproc.contract.records import LIVE_STATES, WorkerBeat
+from streamproc.contract.records import LIVE_STATES, PictureResult, WorkerBeat
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -89,6 +89,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.live_pictures = Gauge(
+            "framewire_live_pictures",
+            "Pictures of live tasks for frames/latest.jpg, by result, since the workers' start",
+            ["result"],
+            registry=self.registry,
+        )
         self.live_slots = Gauge(
             "framewire_live_slots",
             "Live tasks that the workers take, together",
@@ -123,6 +129,8 @@ class Metrics:
         self.live_lag.set(max(lags_ms, default=0) / 1000)
         for reason in get_args(DropReason):
             self.live_dropped.labels(reason).set(sum(b.dropped.get(reason, 0) for b in beats))
+        for result in get_args(PictureResult):
+            self.live_pictures.labels(result).set(sum(b.pictures.get(result, 0) for b in beats))
         self.live_slots.set(sum(beat.live_slots for beat in beats))
         self.live_busy.set(sum(beat.live_busy for beat in beats))
 

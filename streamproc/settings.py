@@ -76,6 +76,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """Number of live tasks that the api gives this worker, in addition to those of `slots`."""
     live_slice_s: float = 10.0
     """Length of a slice of a live task."""
+    live_picture_s: float = 10.0
+    """Time between two pictures of a live task that are stored as `latest.jpg`; 0: none are."""
     session_timeout_s: float = 6.0
     """Kafka evicts a silent worker after this time: most of the delay before a task resumes."""
     models_dir: Path | None = None
@@ -125,6 +127,7 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         slice_s=read_number(environ, env.SLICE_S, default.slice_s, least=0.1),
         live_slots=int(read_number(environ, env.LIVE_SLOTS, default.live_slots, least=1)),
         live_slice_s=read_number(environ, env.LIVE_SLICE_S, default.live_slice_s, least=0.1),
+        live_picture_s=read_number(environ, env.LIVE_PICTURE_S, default.live_picture_s, least=0),
         session_timeout_s=read_number(
             environ, env.SESSION_TIMEOUT_S, default.session_timeout_s, least=1
         ),

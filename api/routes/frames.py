@@ -1,17 +1,19 @@
-"""Preview route: one frame of a task's video as JPEG."""
+"""Preview route: one frame of a task's video as JPEG, or the last picture of a live source."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
 from api.contract import paths
-from api.errors import NotFoundError
+from api.errors import InvalidRequestError, NotFoundError
 from api.routes.dependencies import TheProject, TheServices
 from api.routes.openapi import problems
+from api.tasks.latest_picture import Latest, latest_picture
 from api.tasks.previews import Frames
+from streamproc.contract.object_keys import LATEST
 
 MAX_WIDTH_PX = 4096
 _NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)
@@ -24,6 +26,7 @@ _NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)
     responses=problems(400, 403, 404, 410, 422),
 )
 async def get_frame(
+    request: Request[Any, Any, Any],
     services: TheServices,
     state: State,
     project: TheProject,
@@ -38,8 +41,17 @@ async def get_frame(
 
     `width` limits the width of the picture. `Frame-Width` and `Frame-Height` are the size of the
     source, to which the targets' boxes refer.
+
+    `latest.jpg` of a live task is the last picture that its worker stored, as it is: `Frame-Index`,
+    `Frame-Captured-At` and `Last-Modified` say of which frame. `If-None-Match` makes it a 304.
     """
     stored = await services.requests.get(project, task_id)
+    if name == LATEST and stored.spec.live is not None:
+        if boxes or width is not None:
+            field = "boxes" if boxes else "width"
+            raise InvalidRequestError.at(field, "latest.jpg is given as it was stored")
+        found = await latest_picture(services.objects, stored)
+        return _answer(found, request.headers.get("if-none-match"))
     match = _NAME.match(name)
     if match is None:
         raise NotFoundError("A frame is named by its number: 0.jpg.", code="frame_not_found")
@@ -59,6 +71,21 @@ async def get_frame(
             "Cache-Control": "private, max-age=60",
         },
     )
+
+
+def _answer(found: Latest, known: str | None) -> Response[bytes]:
+    headers = {
+        "Frame-Width": str(found.info.width),
+        "Frame-Height": str(found.info.height),
+        "Frame-Index": str(found.info.frame),
+        "Frame-Captured-At": found.captured_at,
+        "Last-Modified": found.last_modified,
+        "ETag": found.etag,
+        "Cache-Control": "private, no-cache",
+    }
+    if found.is_known(known):
+        return Response(b"", status_code=304, media_type="image/jpeg", headers=headers)
+    return Response(found.jpeg, media_type="image/jpeg", headers=headers)
 
 
 HANDLERS = [get_frame]

@@ -50,6 +50,11 @@ class SegmentPage(NamedTuple):
     is_cut: bool
 
 
+class StoredObject(NamedTuple):
+    data: bytes
+    metadata: Mapping[str, str]
+
+
 class StoreUnavailableError(UnavailableError):
     """S3 did not answer, or refused the request: try again later."""
 
@@ -112,7 +117,12 @@ class Objects:
 
     async def get(self, key: str) -> bytes | None:
         """Return the object's bytes, None if it does not exist."""
-        return await self._call(lambda: self._get(key, None))
+        found = await self.get_with_metadata(key)
+        return None if found is None else found.data
+
+    async def get_with_metadata(self, key: str) -> StoredObject | None:
+        """Return the object's bytes and its user metadata, None if it does not exist."""
+        return await self._call(lambda: self._get_object(key, {}))
 
     async def get_range(self, key: str, start: int, end: int) -> bytes | None:
         """Return the object's bytes `[start, end)`, None if it does not exist."""
@@ -273,7 +283,10 @@ class Objects:
         )
 
     def _get(self, key: str, byte_range: str | None) -> bytes | None:
-        options = {} if byte_range is None else {"Range": byte_range}
+        found = self._get_object(key, {} if byte_range is None else {"Range": byte_range})
+        return None if found is None else found.data
+
+    def _get_object(self, key: str, options: Mapping[str, str]) -> StoredObject | None:
         found = self._known(
             lambda: self._client.get_object(Bucket=self._bucket, Key=key, **options)
         )
@@ -281,7 +294,7 @@ class Objects:
             return None
         with closing(found["Body"]) as body:
             data: bytes = body.read()  # botocore's stream: returns all bytes or raises its errors
-        return data
+        return StoredObject(data, found["Metadata"])
 
     def _put_if_absent(self, key: str, data: bytes, content_type: str) -> bool:
         if not self._conditional:

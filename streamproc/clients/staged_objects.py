@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
 from streamproc.clients.s3 import host_of, open_client
 from streamproc.clients.s3_errors import FAILURES, code_of, status_of, trouble_of
+from streamproc.contract.object_keys import content_md5
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import UploadsUnavailableError
 
@@ -80,6 +82,23 @@ class BucketUploads:
         except ClientError as exc:
             if status_of(exc) not in {409, 412}:  # another worker has staged it, or is doing so
                 raise _unavailable("PUT", exc) from exc
+        except FAILURES as exc:
+            raise _unavailable("PUT", exc) from exc
+
+    def put_picture(self, object_key: str, jpeg: bytes, metadata: Mapping[str, str]) -> None:
+        """Store a JPEG, or replace the one before; no second attempt, and a few seconds at most.
+
+        Raises `UploadsUnavailableError`.
+        """
+        try:
+            self._prober.put_object(
+                Bucket=self._bucket,
+                Key=object_key,
+                Body=jpeg,
+                ContentMD5=content_md5(jpeg),
+                ContentType="image/jpeg",
+                Metadata=dict(metadata),
+            )
         except FAILURES as exc:
             raise _unavailable("PUT", exc) from exc
 

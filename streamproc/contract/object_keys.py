@@ -8,6 +8,7 @@
 `{project}/{task}/final.json`          written after the last segment of a closed log
 `{project}/{task}/expired.json`        of a live task: where its log begins, once its first segments
                                        were deleted by age; written before they are
+`{project}/{task}/latest.jpg`          of a live task: its last picture, replaced again and again
 `.framewire/secrets/{project}/{task}`  a source's URL with its credentials, encrypted
                                        (`contract.sealing`); deleted before `final.json` is written
 `.framewire/live/{project}/{task}`     a live task that has segments which will be deleted by age
@@ -29,6 +30,7 @@ UPLOAD = "upload"
 SOURCE = "source"
 FINAL = "final.json"
 EXPIRED = "expired.json"
+LATEST = "latest.jpg"
 SECRETS = ".framewire/secrets/"
 LIVE = ".framewire/live/"
 
@@ -67,6 +69,10 @@ def final_key(project: str, task: str) -> str:
 
 def expired_key(project: str, task: str) -> str:
     return task_prefix(project, task) + EXPIRED
+
+
+def latest_key(project: str, task: str) -> str:
+    return task_prefix(project, task) + LATEST
 
 
 def live_key(project: str, task: str) -> str:
@@ -213,6 +219,38 @@ class Final(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     total_frames_is_estimate: bool = False
     chain: str | None = None
+
+
+class PictureInfo(msgspec.Struct, frozen=True):
+    """What the S3 metadata of `latest.jpg` says of it.
+
+    `width`, `height`: of the source's frame, px, which may be larger. `frame`: its index.
+    `captured_ms`: when it was captured, Unix ms.
+    """
+
+    width: int
+    height: int
+    frame: int
+    captured_ms: int
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "width": str(self.width),
+            "height": str(self.height),
+            "frame": str(self.frame),
+            "captured-ms": str(self.captured_ms),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "PictureInfo":
+        """Parse S3 metadata; raises KeyError or ValueError if `to_metadata` did not write it."""
+        fields = {name.lower(): value for name, value in metadata.items()}
+        return cls(
+            width=int(fields["width"]),
+            height=int(fields["height"]),
+            frame=int(fields["frame"]),
+            captured_ms=int(fields["captured-ms"]),
+        )
 
 
 class Expired(msgspec.Struct, frozen=True):

@@ -199,6 +199,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
     position: int = -1
 
 
+PictureResult = Literal["stored", "busy", "too_large", "no_store", "failed"]
+"""`busy`: left out because the one before was not stored yet; `failed`: it was not encoded."""
+
 LIVE_STATES: Final = ("connecting", "live", "lost")
 
 
@@ -233,6 +236,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     `live_slots` and `live_busy` are as `slots` and `busy`, for live tasks alone, `live` are the
     sources of those. `dropped`: frames of live tasks that were not processed, by
     `chunk.DropReason`, since the process started. `sources`: names of the sources that it knows.
+    `pictures`: pictures of live tasks, by what became of them (`PictureResult`), since then too.
     """
 
     worker: str
@@ -260,6 +264,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     live: tuple[LiveSourceState, ...] = ()
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    pictures: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 CONSUMER_KEY = "consumer/"

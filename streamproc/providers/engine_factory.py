@@ -17,6 +17,7 @@ from streamproc.contract.sealing import SealBrokenError
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine import Engine
 from streamproc.providers.live_factory import LiveEngines
+from streamproc.providers.live_pictures import LivePictures
 from streamproc.providers.local import LocalEngine, needs_staged
 from streamproc.providers.model_cache import ModelCache
 from streamproc.providers.plan import build_plan, includes_vectors, track_parameters
@@ -50,10 +51,12 @@ class Engines:
         depth: int,
         cameras: Cameras | None = None,
         live_pool: Executor | None = None,
+        pictures: LivePictures | None = None,
     ) -> None:
         """`depth`: frames of one file in perception. `cameras`: the named sources.
 
         `live_pool`: where frames of live sources are perceived, by default with all others.
+        `pictures`: keeps pictures of live sources; None: none are kept.
         """
         self._settings, self._model_cache, self._pool, self._uploads = (
             settings,
@@ -65,7 +68,9 @@ class Engines:
         self._depth = depth
         self._spools = SpoolShares(settings.source.project_spool_bytes)
         self._policy = FetchPolicy.of(settings.source)
-        self.live = LiveEngines(cameras or Cameras({}, {}), self._policy, live_pool or pool)
+        self.live = LiveEngines(
+            cameras or Cameras({}, {}), self._policy, live_pool or pool, pictures
+        )
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
     def resolve(self, name: str, precision: str | None = None) -> tuple[str, str]:

@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import structlog
 
 from models.errors import ModelError
+from streamproc.contract.object_keys import PictureInfo
 from streamproc.contract.records import LiveSourceState
 from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
 from streamproc.providers.engine import EndOfStream, FrameResult, LiveMark, SourceNotice
 from streamproc.providers.failures import task_failure
+from streamproc.providers.live_pictures import TaskPictures
 from streamproc.providers.live_state import LiveState, Size, decode_state, encode_state
 from streamproc.providers.newest_first import NewestFirst, Perceived
 from streamproc.source.errors import SourceError
@@ -73,14 +75,16 @@ class LiveEngine:
         include_vector: bool,
         state: bytes | None,
         pin: str,
+        pictures: TaskPictures | None = None,
         on_close: Callable[["LiveEngine"], object] = lambda _: None,
     ) -> None:
         """Start to connect; returns at once. `opens` connects and plays, or raises a `SourceError`.
 
         `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`.
+        `pictures`: where pictures of the source are kept; None: nowhere.
         """
         self.pin = pin
-        self._on_close = on_close
+        self._on_close, self._pictures = on_close, pictures
         self._saved_s = time.monotonic()
         self._dropped_before: dict[str, int] = {}
         self._dropped_now: dict[str, int] = {}
@@ -126,6 +130,7 @@ class LiveEngine:
             give_up_s=options.give_up_s,
             has_worked=restored is not None,
             only_keys=sampling.mode == "keyframe",
+            wants_still=self._wants_still,
         )
         self._feeder = threading.Thread(target=self._feed, name="live-feeder", daemon=True)
         self._feeder.start()
@@ -234,6 +239,8 @@ class LiveEngine:
             frame.index,
             size,
         )
+        if self._pictures is not None:
+            self._pictures.seen(int(ids.max(initial=0)))
         names, classes = self._plan.class_names, self._tracker.track_classes()
         shown = targets(
             seen,
@@ -314,7 +321,7 @@ class LiveEngine:
         """Take frames and submit them, until the end, an error or `close`."""
         try:
             for frame in self._source:
-                self._frames.offer(frame)
+                self._frames.offer(self._kept(frame))
             end: EndOfStream | BaseException = self._end_of_stream(
                 "max_frames" if self._frames.is_full else "stop", self._read()
             )
@@ -325,6 +332,18 @@ class LiveEngine:
         with self._changed:
             self._end = end
             self._changed.notify_all()
+
+    def _wants_still(self) -> bool:
+        return self._pictures is not None and self._pictures.is_due(time.monotonic())
+
+    def _kept(self, frame: LiveFrame) -> LiveFrame:
+        """Let the frame's still be stored, if it has one; return the frame without it."""
+        if self._pictures is None or frame.still is None:
+            return frame
+        captured_ms = round(frame.arrived.captured.wall_s * 1000)
+        info = PictureInfo(frame.shape.width, frame.shape.height, frame.index, captured_ms)
+        self._pictures.keep(frame.still, info, time.monotonic())
+        return replace(frame, still=None)
 
     def _told(self) -> FrameCounts:
         """Return the counts up to the last result."""

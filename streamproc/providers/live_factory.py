@@ -11,6 +11,7 @@ from streamproc.contract.records import LiveSourceState, Submitted
 from streamproc.contract.task_spec import LiveOptions
 from streamproc.errors import TaskFailedError
 from streamproc.providers.live import LiveEngine
+from streamproc.providers.live_pictures import LivePictures, TaskPictures
 from streamproc.providers.live_state import continued
 from streamproc.providers.plan import includes_vectors, track_parameters
 from streamproc.source.errors import SourceError
@@ -24,9 +25,16 @@ from streamproc.stages.perception import Plan
 class LiveEngines:
     """One instance per worker process; thread-safe."""
 
-    def __init__(self, cameras: Cameras, policy: FetchPolicy, pool: Executor) -> None:
-        """`pool`: where live frames are perceived."""
+    def __init__(
+        self,
+        cameras: Cameras,
+        policy: FetchPolicy,
+        pool: Executor,
+        pictures: LivePictures | None = None,
+    ) -> None:
+        """`pool`: where live frames are perceived. `pictures`: keeps some; None: none are kept."""
         self._cameras, self._policy, self._pool = cameras, policy, pool
+        self._pictures = pictures
         self._lock = threading.Lock()
         self._running: dict[LiveEngine, str] = {}
         self._dropped: Counter[str] = Counter()
@@ -69,6 +77,7 @@ class LiveEngines:
             include_vector=includes_vectors(spec),
             state=continued(state, since, tracking, plan.class_names),
             pin=camera.pin,
+            pictures=self._pictures_of(submitted),
             on_close=self._closed,
         )
         with self._lock:
@@ -89,6 +98,15 @@ class LiveEngines:
         for engine in running:
             total.update(engine.dropped())
         return dict(total)
+
+    def pictures(self) -> dict[str, int]:
+        """Return the pictures that were made since the start, by `PictureResult`."""
+        return {} if self._pictures is None else self._pictures.counts()
+
+    def _pictures_of(self, submitted: Submitted) -> TaskPictures | None:
+        if self._pictures is None:
+            return None
+        return self._pictures.of_task(submitted.project, submitted.task)
 
     def _closed(self, engine: LiveEngine) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,11 @@ from streamproc.contract.topics import WORKER_GROUP
 from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.logging_setup import configure_logging
 from streamproc.providers.engine_factory import Engines
+from streamproc.providers.live_pictures import LivePictures
 from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.live.named_sources import Cameras, load_sources
+from streamproc.source.sandbox.jpeg_encoder import encode_jpeg
 from streamproc.source.sandbox.self_test import SandboxMissingError, probed_sandbox
 from streamproc.worker.cancellations import Cancellations
 from streamproc.worker.device_watch import DeviceWatch
@@ -88,6 +91,7 @@ class Worker:
             depth=_FRAMES_AHEAD * n_threads,
             cameras=self._cameras,
             live_pool=self._pool.live,
+            pictures=_pictures(settings, uploads),
         )
         frames = FrameCounter()
         runner = SliceRunner(
@@ -237,6 +241,13 @@ class Worker:
         self._cancels.close()
         self._readers.close()
         self._writer.close(10.0)
+
+
+def _pictures(settings: WorkerSettings, uploads: BucketUploads) -> LivePictures | None:
+    if settings.live_picture_s <= 0:
+        return None
+    encode = partial(encode_jpeg, require_sandbox=settings.source.require_sandbox)
+    return LivePictures(uploads, lambda image: encode(image, (), None), settings.live_picture_s)
 
 
 def _set_batch_scheduling() -> None:

@@ -89,6 +89,7 @@ class Reports:
             sources=self._sources,
             live=self._engines.live.states(),
             dropped=self._engines.live.dropped(),
+            pictures=self._engines.live.pictures(),
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -1,15 +1,24 @@
 """Previews over HTTP: made by the child, cached, and refused in words."""
 
 import base64
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.ids import new_task_id
+from streamproc.clients.object_store import S3Objects
+from streamproc.clients.staged_objects import BucketUploads
 from streamproc.contract import env
+from streamproc.contract.object_keys import PictureInfo, latest_key, request_key
+from streamproc.contract.stored_request import StoredRequest, encode_stored_request
+from streamproc.contract.task_spec import LiveOptions
+from streamproc.worker.reports import now_ms
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.data import clips
+from tests.streamproc.sinks.logs import submitted as record
 from tests.streamproc.source.origin import serving
 from tests.streamproc.source.test_far_origins import Ranged
 
@@ -22,6 +31,24 @@ async def submitted(project: httpx.AsyncClient, item: dict[str, Any]) -> str:
     assert answer.status_code == 202, answer.text
     task: str = answer.json()["id"]
     return task
+
+
+def recorded_live(project: ProjectClient, live: LiveApi) -> str:
+    """Store a live task's request, as if it had been submitted; return its id."""
+    task = new_task_id(now_ms())
+    sent = record(task, project.project, live=LiveOptions())
+    stored = StoredRequest(
+        task, sent.project, 0, sent.created_ms, sent.point, {}, "", spec=sent.spec
+    )
+    with closing(S3Objects(live.settings.s3)) as objects:
+        objects.put(request_key(project.project, task), encode_stored_request(stored))
+    return task
+
+
+def put_picture(live: LiveApi, project: str, task: str, jpeg: bytes, info: PictureInfo) -> None:
+    """Store a picture as a worker does."""
+    store = BucketUploads(live.settings.s3)
+    store.put_picture(latest_key(project, task), jpeg, info.to_metadata())
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +164,46 @@ async def test_a_child_that_is_known_to_be_dead_costs_no_frame(
 
     await until(is_known)
     assert (await project.get(f"{path}/2.jpg")).status_code == 200
+
+
+async def test_the_last_picture_of_a_live_source_is_what_its_worker_stored(
+    project: ProjectClient, live: LiveApi
+) -> None:
+    task = recorded_live(project, live)
+    path = f"/v1/video/tasks/{task}/frames"
+    none = await project.get(f"{path}/latest.jpg")
+    assert (none.status_code, none.json()["code"]) == (404, "frame_not_kept")
+    put_picture(live, project.project, task, b"\xff\xd8first", PictureInfo(1920, 1080, 7, 90_250))
+    found = await project.get(f"{path}/latest.jpg")
+    assert (found.status_code, found.content) == (200, b"\xff\xd8first")
+    assert found.headers["content-type"] == "image/jpeg"
+    assert (found.headers["frame-width"], found.headers["frame-height"]) == ("1920", "1080")
+    assert found.headers["frame-index"] == "7"
+    assert found.headers["frame-captured-at"] == "1970-01-01T00:01:30.250Z"
+    assert found.headers["last-modified"] == "Thu, 01 Jan 1970 00:01:30 GMT"
+    known = {"If-None-Match": found.headers["etag"]}
+    same = await project.get(f"{path}/latest.jpg", headers=known)
+    assert (same.status_code, same.content) == (304, b"")
+    assert same.headers["frame-captured-at"] == found.headers["frame-captured-at"]
+    # The same bytes of a later frame: a camera that shows a wall is not one that stands still.
+    put_picture(live, project.project, task, b"\xff\xd8first", PictureInfo(1920, 1080, 8, 91_250))
+    assert (await project.get(f"{path}/latest.jpg", headers=known)).status_code == 200
+    sized = await project.get(f"{path}/latest.jpg", params={"width": 320})
+    assert (sized.status_code, sized.json()["errors"][0]["field"]) == (422, "width")
+    kept = await project.get(f"{path}/7.jpg")
+    assert (kept.status_code, kept.json()["code"]) == (404, "frame_not_kept")
+
+
+async def test_the_last_picture_is_of_ones_own_live_tasks_alone(
+    project: ProjectClient, new_key: NewKey, live: LiveApi
+) -> None:
+    task = recorded_live(project, live)
+    put_picture(live, project.project, task, b"\xff\xd8", PictureInfo(8, 8, 0, 0))
+    _, key = await new_key()
+    async with live.client(key) as other:
+        foreign = await other.get(f"/v1/video/tasks/{task}/frames/latest.jpg")
+        unknown = await other.get("/v1/video/tasks/vt_nobody/frames/latest.jpg")
+    assert (foreign.status_code, foreign.content) == (404, unknown.content)
+    file = await submitted(project, {"type": "video_url", "url": CLIP.as_uri()})
+    answer = await project.get(f"/v1/video/tasks/{file}/frames/latest.jpg")
+    assert (answer.status_code, answer.json()["code"]) == (404, "frame_not_found")

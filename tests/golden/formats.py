@@ -14,7 +14,7 @@ from console.stack.data_directory import Secrets, Stores
 from streamproc.contract.audit import decode_audit, encode_audit
 from streamproc.contract.chunk import decode_chunk, encode_chunk
 from streamproc.contract.framing import frame_event
-from streamproc.contract.object_keys import Expired, Final, SegmentInfo
+from streamproc.contract.object_keys import Expired, Final, PictureInfo, SegmentInfo
 from streamproc.contract.records import (
     CancelRequested,
     ChunkRecord,
@@ -178,6 +178,11 @@ FORMATS: dict[str, Format] = {
         values.SEGMENT,
         lambda one: msgspec.json.encode(one.to_metadata()),
         lambda data: SegmentInfo.from_metadata(msgspec.json.decode(data)),
+    ),
+    "picture_metadata": in_json(
+        values.PICTURE,
+        lambda one: msgspec.json.encode(one.to_metadata()),
+        lambda data: PictureInfo.from_metadata(msgspec.json.decode(data)),
     ),
     "expired": in_json(
         values.EXPIRED, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=Expired)

@@ -197,6 +197,7 @@ def names() -> dict[str, Any]:
             object_keys.vectors_key("p", "t", 1234),
             object_keys.expired_key("p", "t"),
             object_keys.live_key("p", "t"),
+            object_keys.latest_key("p", "t"),
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
         | {audit.AUDIT: list(audit.COLUMNS)}

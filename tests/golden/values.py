@@ -18,7 +18,7 @@ from streamproc.contract.chunk import (
     Target,
     Usage,
 )
-from streamproc.contract.object_keys import Expired, Final, SegmentInfo
+from streamproc.contract.object_keys import Expired, Final, PictureInfo, SegmentInfo
 from streamproc.contract.records import (
     Attempt,
     CancelRequested,
@@ -223,6 +223,7 @@ WORKER_BEAT = WorkerBeat(
     ),
     dropped={"sampling": 89, "overload": 21},
     sources=("gate",),
+    pictures={"stored": 12, "no_store": 3},
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",
@@ -285,6 +286,7 @@ SEGMENT = SegmentInfo(
     last_ms=1767225631250,
     provider="cloud 2 %é",
 )
+PICTURE = PictureInfo(1920, 1080, 4711, 1767225601250)
 EXPIRED = Expired(98765)
 LIVE_MARK = LiveMark(14)
 FINAL = Final(

@@ -1,4 +1,4 @@
-"""Deletion of live tasks' segments by age, in a thread of the archive role.
+"""Deletion of live tasks' segments and pictures by age, in a thread of the archive role.
 
 A log keeps its offsets: `expired.json` says where it begins now, and is written before its segments
 are deleted. The age of a segment is the time since it was stored. The last one is kept: it says how
@@ -19,6 +19,7 @@ from streamproc.contract.object_keys import (
     Expired,
     expired_key,
     final_key,
+    latest_key,
     live_key,
     live_task,
     segment_prefix,
@@ -104,7 +105,8 @@ def expire(store: Objects, project: str, task: str, before_ms: int) -> int:
             store.delete(vectors_key(project, task, segment_start(segment.key)))
             store.delete(segment.key)
         _log.info("expired segments deleted", task=task, n_segments=len(old), start=start)
-    if kept is not None and _is_done(store, project, task, kept):
+    has_picture = _expire_picture(store, project, task, before_ms)
+    if kept is not None and not has_picture and _is_done(store, project, task, kept):
         store.delete(live_key(project, task))
     return len(old)
 
@@ -124,8 +126,21 @@ def _split(
     return old, last
 
 
+def _expire_picture(store: Objects, project: str, task: str, before_ms: int) -> bool:
+    """Delete the task's last picture if it is that old; return whether there still is one.
+
+    The picture of a source that is live is replaced all the time.
+    """
+    key = latest_key(project, task)
+    found = next((one for one in store.keys(key) if one.key == key), None)
+    if found is None or found.stored_ms >= before_ms:
+        return found is not None
+    store.delete(key)
+    return False
+
+
 def _is_done(store: Objects, project: str, task: str, kept: ListedObject) -> bool:
-    """Return whether nothing of the task will ever be deleted: it has ended, and one is left."""
+    """Return whether no segment will ever be deleted: the task has ended, and one is left."""
     following = next(store.keys(segment_prefix(project, task), kept.key), None)
     return following is None and store.head(final_key(project, task)) is not None
 

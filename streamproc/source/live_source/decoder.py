@@ -61,26 +61,40 @@ class Slot:
 
 
 class Decoded(NamedTuple):
-    """A picture that came out; `slot` None: it was not wanted, or no slot was free."""
+    """A picture that came out; `slot` None: it was not wanted, or no slot was free.
+
+    `still`: a copy of it as BGR, with at most `frame_pool.MAX_STILL_PX` a side, if one was wanted.
+    """
 
     described: Described
     slot: Slot | None
+    still: Image | None = None
 
 
 class LiveDecoder:
     """A running child. One thread at a time; `close`, and a slot's release, from any thread."""
 
-    def __init__(self, codec: str, outputs: FrameOutputs, policy: FetchPolicy) -> None:
-        """Start a child. Raises `DecoderCrashedError` when none starts."""
+    def __init__(
+        self,
+        codec: str,
+        outputs: FrameOutputs,
+        policy: FetchPolicy,
+        wants_still: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Start a child. `wants_still` is asked for each picture that is painted.
+
+        Raises `DecoderCrashedError` when none starts.
+        """
         self.codec = codec
         self.shape: SourceShape | None = None
         """That of the first picture; None before it."""
         self.busy_s = 0.0
         """Time that the child has worked: at least its CPU time."""
         self.started_s = time.monotonic()
-        self._outputs, self._policy = outputs, policy
+        self._outputs, self._policy, self._wants_still = outputs, policy, wants_still
         self._layout: frame_pool.Layout | None = None
         self._free: list[int] = []
+        self._has_still = False
         self._lock = threading.Lock()
         self._child = decoder_client.take()
         self._child.bytes.settimeout(STALL_S)
@@ -145,6 +159,7 @@ class LiveDecoder:
         try:
             while True:
                 message = self._answer(begun_s)
+                self._take_still(found)
                 if isinstance(message, ipc.LiveDecoded):
                     return found if message.is_valid else None
                 if not isinstance(message, ipc.LivePicture) or len(found) == _MAX_PICTURES:
@@ -167,12 +182,23 @@ class LiveDecoder:
         described = Described(message.number, shape, message.is_key, message.is_damaged)
         is_wanted = shape == self.shape and wants(described)
         number = self._taken() if is_wanted else None
-        self._child.send(ipc.Paint(number))
+        self._has_still = number is not None and self._wants_still()
+        self._child.send(ipc.Paint(number, self._has_still))
         memory = self._child.memory
         if number is None or memory is None:
             return Decoded(described, None)
         images = self._layout.views(memory, number)
         return Decoded(described, Slot(*images, lambda: self._give_back(number)))
+
+    def _take_still(self, found: list[Decoded]) -> None:
+        """Copy the still of the last picture, once the child's next message says it is painted."""
+        has_still, self._has_still = self._has_still, False
+        memory, layout = self._child.memory, self._layout
+        if not has_still or not found or memory is None or layout is None:
+            return
+        still = layout.still(memory)
+        if still is not None:
+            found[-1] = found[-1]._replace(still=still.copy())
 
     def _taken(self) -> int | None:
         with self._lock:

@@ -21,6 +21,7 @@ from streamproc.source.live_source.accounts import Accounts, Totals
 from streamproc.source.live_source.decoder import Decoded, Described, LiveDecoder, Slot
 from streamproc.source.live_source.gaps import Gaps
 from streamproc.source.live_source.task_clock import TaskClock
+from streamproc.source.types import Image
 
 MAX_AGE_S: Final = 86_400.0
 MAX_STARTS: Final = 5
@@ -42,6 +43,7 @@ class LiveFrame:
     """A frame to process. `time_s`: media time since the task's first frame, always rising.
 
     `totals` include it. `gap`: the time without frames that ends with it. `slot` has its images.
+    `still`: as in `Decoded`.
     """
 
     index: int
@@ -52,6 +54,7 @@ class LiveFrame:
     totals: Totals
     slot: Slot
     gap: Gap | None
+    still: Image | None = None
 
 
 class _Shown(NamedTuple):
@@ -234,6 +237,7 @@ class Pictures:
             totals=shown.totals,
             slot=decoded.slot,
             gap=shown.gap,
+            still=decoded.still,
         )
 
     def _withdraw_shown(self) -> None:

@@ -145,11 +145,13 @@ def open_live_source(
     give_up_s: float | None,
     has_worked: bool,
     only_keys: bool = False,
+    wants_still: Callable[[], bool] = lambda: False,
 ) -> tuple[LiveSource, SourceWatch]:
     """Start to read a camera; returns at once. `opens` connects and plays.
 
     `has_worked`: the task has had frames of it before: it is tried for ever, or for `give_up_s`.
-    `only_keys`: nothing but keyframes is decoded.
+    `only_keys`: nothing but keyframes is decoded. `wants_still`: whether the next frame is to have
+    a still; the thread that iterates asks.
     """
     now_s = time.monotonic()
     random = SystemRandom().random
@@ -159,7 +161,7 @@ def open_live_source(
 
     stream = LiveStream(opens, attempts(), interrupt, on_loss=on_loss, has_worked=has_worked)
     pictures = Pictures(
-        lambda codec: LiveDecoder(codec, outputs, policy),
+        lambda codec: LiveDecoder(codec, outputs, policy, wants_still),
         choose,
         attempts(),
         clock=clock,

@@ -104,9 +104,13 @@ class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Paint(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """From the parent, the answer to `LivePicture`: write it into `slot`; None: leave it out."""
+    """From the parent, the answer to `LivePicture`: write it into `slot`; None: leave it out.
+
+    `still`: write it behind the slots too, as `frame_pool.Layout.still` says.
+    """
 
     slot: int | None
+    still: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -16,6 +16,7 @@ import av.error
 from models.sizes import SourceShape
 from streamproc.source.errors import SourceTooLargeError
 from streamproc.source.sandbox import frame_pool, ipc, limits
+from streamproc.source.types import FrameOutputs
 from streamproc.source.video import image
 
 
@@ -80,7 +81,7 @@ class _LiveDecoder:
         self._control.send(ipc.encode(self._painter.described(frame)))
         answer = ipc.decode_to_child(self._control.recv(ipc.MAX_MESSAGE_BYTES))
         if isinstance(answer, ipc.Paint) and answer.slot is not None:
-            self._painter.paint(frame, answer.slot)
+            self._painter.paint(frame, answer.slot, with_still=answer.still)
 
     def _received(self, n_bytes: int) -> bytes:
         """Return so many bytes; fewer if the parent has closed the socket."""
@@ -108,6 +109,8 @@ class _Painter:
                 f"the video is {shape.width}x{shape.height}; the limit is {order.max_pixels} pixels"
             )
         self._converter = image.FrameConverter(self._upright, order.outputs, shape)
+        still = SourceShape(*self._layout.still_size)
+        self._for_stills = image.FrameConverter(self._upright, FrameOutputs(), still)
 
     def described(self, frame: Any) -> ipc.LivePicture:
         turns = self._upright.turns
@@ -119,5 +122,8 @@ class _Painter:
             bool(frame.is_corrupt),
         )
 
-    def paint(self, frame: Any, slot: int) -> None:
+    def paint(self, frame: Any, slot: int, *, with_still: bool) -> None:
         self._converter.paint(frame, *self._layout.views(self._memory, slot))
+        still = self._layout.still(self._memory) if with_still else None
+        if still is not None:
+            self._for_stills.paint(frame, still, None)

@@ -30,7 +30,9 @@ FILE = msgspec.structs.replace(LIVE, spec=msgspec.structs.replace(SPEC, live=Non
 
 
 def beat(beat_ms: int, *live: LiveSourceState, **dropped: int) -> WorkerBeat:
-    return msgspec.structs.replace(WORKER_BEAT, beat_ms=beat_ms, live=live, dropped=dropped)
+    return msgspec.structs.replace(
+        WORKER_BEAT, beat_ms=beat_ms, live=live, dropped=dropped, pictures={}
+    )
 
 
 def source(state: str, task: str = TASK, **fields: Any) -> LiveSourceState:
@@ -170,9 +172,12 @@ def test_the_end_of_a_live_task_has_what_was_dropped_and_is_not_partial() -> Non
 
 def test_metrics_count_sources_by_state_and_drops_by_reason() -> None:
     metrics = Metrics()
+    pictured = {"stored": 7, "no_store": 1}
     metrics.set_workers(
         [
             beat(1, source("live", lag_ms=250), source("lost", lag_ms=9000), overload=2, x=5),
+            msgspec.structs.replace(beat(3), pictures=pictured),
+            msgspec.structs.replace(beat(4), pictures=pictured),
             beat(2, source("live", lag_ms=400), overload=1),
         ]
     )
@@ -183,3 +188,5 @@ def test_metrics_count_sources_by_state_and_drops_by_reason() -> None:
     assert "framewire_live_lag_seconds 0.4" in text
     assert 'framewire_live_dropped_frames{reason="overload"} 3.0' in text
     assert 'reason="x"' not in text
+    assert 'framewire_live_pictures{result="stored"} 14.0' in text
+    assert 'framewire_live_pictures{result="busy"} 0.0' in text

@@ -17,10 +17,13 @@ from models.sizes import InputFit, SourceShape
 from models.types import Detections, Image
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.chunk import CHUNK_OBJECT, Chunk, Delta, Result, StreamInfo
+from streamproc.contract.object_keys import PictureInfo
 from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
 from streamproc.errors import TaskFailedError
+from streamproc.providers import live_pictures
 from streamproc.providers.engine import EndOfStream, FrameResult, SourceNotice
 from streamproc.providers.live import LiveEngine
+from streamproc.providers.live_pictures import TaskPictures
 from streamproc.providers.live_state import continued, decode_state
 from streamproc.providers.newest_first import IN_PERCEPTION
 from streamproc.source.fetch.interrupt import Interrupt
@@ -94,6 +97,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
         frames: FrameRange = WHOLE,
         max_frames: int | None = None,
         state: bytes | None = None,
+        pictures: TaskPictures | None = None,
     ) -> LiveEngine:
         url, credentials = parse(one.url(login))
         interrupt = Interrupt()
@@ -113,6 +117,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
             include_vector=False,
             state=state,
             pin="p",
+            pictures=pictures,
         )
 
     return start
@@ -150,6 +155,24 @@ def check(found: list[FrameResult]) -> None:
         reasons = dropped(one)
         assert one.counts.dropped == sum(reasons.values())
         assert one.counts.failed == reasons.get("undecodable", 0)
+
+
+def test_a_picture_is_kept_at_the_start_and_once_new_tracks_are_confirmed(
+    starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_pictures, "LEAST_S", 0.0)
+    kept: list[tuple[Image, PictureInfo]] = []
+    pictures = TaskPictures(lambda *one: kept.append(one), every_s=3600.0)
+    with camera(SHORT) as one, closing(starts(one, pictures=pictures)) as engine:
+        found = results(engine, 20)
+    seen = next(one.frame_index for one in found if one.targets)
+    first, second = [info for _, info in kept]  # both tracks are confirmed in one frame
+    assert (first.width, first.height, first.frame) == (192, 112, found[0].frame_index)
+    assert found[0].live is not None
+    assert first.captured_ms == round(found[0].live.captured_wall_s * 1000)
+    assert seen < second.frame <= found[-1].frame_index + 50
+    fields = [read_number(image) - info.frame for image, info in kept]
+    assert fields[0] % 100 == fields[1] % 100  # each is the picture of its own frame
 
 
 def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:

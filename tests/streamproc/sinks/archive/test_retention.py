@@ -11,6 +11,7 @@ from streamproc.contract.object_keys import (
     Expired,
     expired_key,
     final_key,
+    latest_key,
     live_key,
     request_key,
     segment_start,
@@ -211,3 +212,18 @@ def test_a_setting_that_is_no_number_of_days_is_refused(text: str) -> None:
     environ = {env.KAFKA: "127.0.0.1:1", env.S3_BUCKET: "b", env.LIVE_RETENTION_DAYS: text}
     with pytest.raises(SettingError, match=env.LIVE_RETENTION_DAYS):
         ArchiveSettings.from_environ(environ)
+
+
+def test_the_last_picture_goes_by_its_age_and_the_task_is_done_without_it() -> None:
+    camera = camera_of()
+    task = camera.log.task
+    picture, mark = latest_key(PROJECT, task), live_key(PROJECT, task)
+    camera.store.stored[picture] = (b"jpeg", {})
+    camera.store.stored[final_key(PROJECT, task)] = (b"{}", {})
+    camera.store.stored_ms[picture] = NOW_MS
+    sweep(camera.store, 3, NOW_MS + 2 * DAY_MS)
+    assert {picture, mark} <= camera.store.stored.keys()
+    sweep(camera.store, 3, NOW_MS + 3 * DAY_MS)  # only the last segment is left
+    assert {picture, mark} <= camera.store.stored.keys()
+    sweep(camera.store, 3, NOW_MS + 3 * DAY_MS + 1)
+    assert not {picture, mark} & camera.store.stored.keys()

@@ -65,7 +65,7 @@ def decoder(processes: None) -> Iterator[LiveDecoder]:
 
 def numbers(found: list[Decoded] | None) -> list[int]:
     out = []
-    for described, slot in found or []:
+    for described, slot, _ in found or []:
         assert slot is not None
         assert slot.image is not None
         assert read_number(slot.image) == described.number
@@ -99,6 +99,23 @@ def test_both_images_are_of_the_picture(decoder: LiveDecoder) -> None:
     assert np.abs(image[::2, ::2].astype(int) - scaled).mean() < 12
 
 
+def test_a_still_is_a_copy_of_a_picture_that_asked_for_one(processes: None) -> None:
+    large = clip("h264", (1280, 720), n_pictures=10)
+    answers = iter([True, False, True])
+    with LiveDecoder("h264", BOTH, POLICY, lambda: next(answers)) as decoder:
+        found: list[Decoded] = []
+        for number, unit in enumerate(units(large)[:3]):
+            found += decoder.decode(number, unit.data, all_of_them) or []
+    assert [one.still is not None for one in found] == [True, False, True]
+    images = [one.slot.image[::4, ::4].astype(int) for one in found if one.slot is not None]  # type: ignore[index] # `BOTH`
+    for number, (_, _, still) in enumerate(found):
+        if still is not None:
+            assert still.shape == (540, 960, 3)
+            away = [np.abs(image - still[::3, ::3]).mean() for image in images]
+            assert away[number] < 12
+            assert away[number] == min(away)  # a copy: not of the last picture
+
+
 def test_only_wanted_pictures_take_a_slot_and_no_slot_is_written_twice(
     decoder: LiveDecoder,
 ) -> None:
@@ -110,7 +127,7 @@ def test_only_wanted_pictures_take_a_slot_and_no_slot_is_written_twice(
     assert [one.described.number for one in held] == list(range(40))
     assert [one.described.number for one in kept] == [2 * n + 1 for n in range(len(kept))]
     assert 6 <= len(kept) <= 16  # all slots
-    for described, slot in kept:
+    for described, slot, _ in kept:
         assert slot is not None
         assert slot.image is not None
         assert read_number(slot.image) == described.number
@@ -226,7 +243,7 @@ def test_pictures_that_the_codec_reorders_come_out_as_they_are_shown(decoder: Li
     for packet in packets:
         found = decoder.decode(packet.pts, bytes(packet), all_of_them) or []
         found += decoder.drain(all_of_them) if packet is packets[-1] else []
-        for described, slot in found:
+        for described, slot, _ in found:
             assert slot is not None
             assert slot.image is not None
             assert abs(slot.image.mean() - 12 * described.number) < 6
