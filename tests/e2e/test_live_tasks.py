@@ -3,8 +3,6 @@
 import signal
 import time
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from streamproc.contract.framing import DONE, parse_events
 from streamproc.contract.task_spec import LiveOptions, Sampling
 from tests.brokers import KafkaNode
 from tests.live.camera import Camera, camera
+from tests.live.checks import check_live_chunks, frames_of
 from tests.live.clip import Clip, film
 from tests.workers import CLIP, LogTail, WorkerProcess, cancel, make_spec, submit
 
@@ -93,8 +92,7 @@ class Watched:
         return self.chunks()
 
     def frames(self) -> list[StreamInfo]:
-        infos = (chunk.stream_info for chunk in self.chunks() if chunk.finish_reason is None)
-        return [info for info in infos if not info.is_notice]
+        return frames_of(self.chunks())
 
     def ids(self) -> list[set[int]]:
         return [
@@ -104,18 +102,9 @@ class Watched:
 
 
 def check(watched: Watched) -> None:
-    """Check what holds for every live log, whatever happened."""
-    frames = watched.frames()
-    assert all(a.frame_index < b.frame_index for a, b in pairwise(frames))
-    assert {frame.total_frames for frame in frames} == {None}
-    captured = [datetime.fromisoformat(str(frame.captured_at)) for frame in frames]
-    assert all(a <= b for a, b in pairwise(captured))
-    times = [frame.time_s for frame in frames]
-    assert all(a < b for a, b in pairwise(times))  # type: ignore[operator] # each has one
-    for frame in frames:
-        assert frame.decoded_frames <= frame.frame_index + 1
-    assert frames[0].size == (416, 240)
-    assert frames[0].clock in {"source", "server"}
+    check_live_chunks(watched.chunks())
+    assert watched.frames()[0].size == (416, 240)
+    assert watched.frames()[0].clock in {"source", "server"}
 
 
 def test_a_camera_is_a_task_whose_log_says_when_it_was_blind(

@@ -36,6 +36,7 @@ from tests.live.clip import film
 from tests.workers import CLIP
 
 LOGIN = ("operator", "x7-Zq_secret")
+ACTIVE = frozenset({"pending", "running"})
 _FPS = 10
 
 
@@ -73,7 +74,11 @@ def stack_with_camera(directory: Path) -> Iterator[tuple[Addresses, Camera]]:
             "GATE_PASSWORD": LOGIN[1],
             env.SOURCES: str(sources),
         }
-        arguments = [f"--data={directory / 'data'}", f"--sources={sources}"]
+        arguments = [
+            f"--data={directory / 'data'}",
+            f"--sources={sources}",
+            f"--file-root={CLIP.parent}",
+        ]
         with running_stack(arguments, environ) as stack:
             yield stack, gate
 
@@ -103,10 +108,34 @@ def watch(client: Client, seconds: float, *, fps: float = 5.0) -> tuple[str, See
     return task, seen
 
 
+@contextmanager
+def files_beside(client: Client, n_tasks: int) -> Iterator[None]:
+    """Keep so many tasks with every frame of the clip unfinished."""
+    over = threading.Event()
+    words = RequestWords(detect=("pedestrian",), feature=True, interval=1)
+    body = build_request(video_input(str(CLIP), (CLIP.parent,)), words)
+
+    def submit() -> None:
+        running: list[str] = []
+        while not over.wait(0.3):
+            running = [one for one in running if client.send(calls.task(one)).status in ACTIVE]
+            while len(running) < n_tasks:
+                running.append(client.send(calls.submit(body)).id)
+
+    thread = threading.Thread(target=submit, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.live.demo", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--fps", type=float, default=5.0)
+    parser.add_argument("--batch", type=int, default=0, help="tasks of files beside it, second run")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="framewire-live-") as directory,
@@ -116,7 +145,11 @@ def main() -> int:
         task, seen = watch(client, arguments.seconds, fps=arguments.fps)
         wait_for_end(client, task)
         print_results(Terminal(), fetch_results(client, task))
-    echo(f"framewire: {seen.text}", err=True)
+        echo(f"framewire: {seen.text}", err=True)
+        if arguments.batch:
+            with files_beside(client, arguments.batch):
+                _, seen = watch(client, arguments.seconds, fps=arguments.fps)
+            echo(f"framewire: beside {arguments.batch} files: {seen.text}", err=True)
     return 0
 
 
