@@ -170,7 +170,10 @@ def wait_for_archive(
 
 def lag_of(fleet: Fleet, group: str) -> float | None:
     """Return how many messages a role is behind as `/metrics` has it; None: not known."""
-    text = httpx.get(f"{fleet.api_url(0)}/metrics", timeout=15).text
+    try:
+        text = httpx.get(f"{fleet.api_url(0)}/metrics", timeout=15).text
+    except httpx.HTTPError:  # the last fault was its death: it is being started again
+        return None
     found = [
         sample.value
         for family in text_string_to_metric_families(text)
