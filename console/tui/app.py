@@ -365,7 +365,9 @@ class ConsoleApp(RememberingApp):
     def on_open_task(self, message: OpenTask) -> None:
         if not _is_shown(message):
             return
-        live = self.query_one(LiveTab)
+        live = next(iter(self.query(LiveTab)), None)
+        if live is None:  # the console is being closed
+            return
         live.task_id = message.task_id
         if message.offset is not None:
             live.hold_at(message.offset)
