@@ -259,7 +259,8 @@ def main() -> int:
     took_s = time.monotonic() - started_s
     sys.stdout.write(
         f"{run.n_keys} keys in {took_s:.0f} s, seed {given.seed}: {run.n_read} requests,"
-        f" {run.n_changing} of them changed something, each was confirmed\n"
+        f" {run.n_changing} of them changed something, each was confirmed;"
+        f" {len(script.repeated)} came twice with their key\n"
     )
     return 0
 

@@ -48,6 +48,10 @@ class Script:
     release: threading.Event = field(default_factory=threading.Event)
     page: int = 50
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    accepted: dict[str, Any] = field(default_factory=dict)
+    """Answers to submissions by their Idempotency-Key: the same key again has no second effect."""
+    repeated: list[str] = field(default_factory=list)
+    """Keys of submissions that came again; they are not among the requests."""
 
     @property
     def log_task(self) -> str:
@@ -139,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(length)
         body = json.loads(data) if data else None
         path = urlsplit(self.path).path
+        if (key := self.headers.get("Idempotency-Key")) in self.script.accepted:
+            self.script.repeated.append(key or "")
+            self._json(self.script.accepted[key or ""], 202)
+            return
         self.script.requests.append((method, path, body))
         self._serve(path, {}, body)
 
@@ -233,9 +241,10 @@ class _Handler(BaseHTTPRequestHandler):
         script.answers["full"][task] = made
         listed = {k: v for k, v in made.items() if k != "request"} | {"tracks": 0}
         script.tasks().insert(0, listed)
-        self._json(
-            {"id": task, "status": "pending", "stream_url": f"/v1/video/tasks/{task}/stream"}, 202
-        )
+        answer = {"id": task, "status": "pending", "stream_url": f"/v1/video/tasks/{task}/stream"}
+        if key := self.headers.get("Idempotency-Key"):
+            script.accepted[key] = answer
+        self._json(answer, 202)
 
     def _stream(self, query: dict[str, list[str]], log: bytes) -> None:
         script = self.script
