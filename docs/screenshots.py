@@ -184,9 +184,13 @@ def an_api(*, recorded: bool) -> Iterator[Endpoint]:
     if not recorded:
         yield discover(os.environ)
         return
-    from tests.console.tui.recorded_api import KEY, Script, recorded_api  # noqa: PLC0415 - of tests
+    from tests.console.tui import test_comparison as of_tests  # noqa: PLC0415 - of tests
+    from tests.console.tui.recorded_api import KEY, Script, recorded_api  # noqa: PLC0415 - as above
 
-    with recorded_api(Script()) as url:
+    script = Script()
+    other_log = of_tests.altered(script.log, of_tests.without_the_second)
+    script.logs[of_tests.other_task(script)] = other_log
+    with recorded_api(script) as url:
         yield Endpoint(url, KEY, project="shop-floor")
 
 
