@@ -12,12 +12,14 @@ from console.tui.view_models.alerts import (
     AlertBook,
     Condition,
     service_conditions,
+    source_conditions,
     stall_conditions,
     told,
 )
 from console.tui.view_models.failure_watch import FailureWatch
 from console.tui.view_models.health import Health, health_of, idle_reason
 from console.tui.view_models.lag_watch import LagWatch
+from console.tui.view_models.source_watch import SourceWatch
 from console.tui.view_models.stall_watch import StallWatch
 
 _MAX_NOTIFICATION = 200
@@ -46,6 +48,8 @@ class AlertDesk:
         self._lag = LagWatch()
         self._failures: FailureWatch | None = None
         self._stalls = StallWatch()
+        self._sources = SourceWatch()
+        self._blind: frozenset[str] = frozenset()
         self._health = Health()
         self._followed: list[Condition] = []
         self._others: list[Condition] = []
@@ -82,6 +86,10 @@ class AlertDesk:
     def take_running(self, tasks: Sequence[TaskResource]) -> tuple[str, ...]:
         """Take all running tasks; return the ids of those whose own state is to be read."""
         now, at_s = self._clock.now(), self._clock.monotonic_s()
+        self._sources.take(tasks, at_s)
+        blind = self._sources.blind(at_s)
+        self._blind = frozenset(one.task.id for one in blind)
+        self._tell(self.book.observe({"source"}, source_conditions(blind), now))
         return self._stalls.take(tasks, self._health.slots, now, at_s)
 
     def take_own(self, task: TaskResource) -> None:
@@ -90,7 +98,8 @@ class AlertDesk:
 
     def tell_stalls(self) -> None:
         """Tell the running tasks that make no progress."""
-        stalled = self._stalls.stalled(self._clock.monotonic_s())
+        found = self._stalls.stalled(self._clock.monotonic_s())
+        stalled = [one for one in found if one.task.id not in self._blind]
         self._others = stall_conditions(stalled, idle_reason(self._health))
         self._tell_streams()
 
@@ -109,7 +118,8 @@ class AlertDesk:
         self._changed()
 
     def _tell_streams(self) -> None:
-        found = [*self._others, *self._followed]
+        followed = [one for one in self._followed if one.subject not in self._blind]
+        found = [*self._others, *followed]
         self._tell(self.book.observe({"stream"}, found, self._clock.now()))
 
     def _tell(self, new: Sequence[Alert]) -> None:

@@ -333,7 +333,7 @@ class ConsoleApp(RememberingApp):
         if subject == ALL_STREAMS:
             self.post_message(OpenTasks("status:running"))
             return
-        if kind in {"task", "stream"}:
+        if kind in {"task", "stream", "source"}:
             self.post_message(OpenTask(subject))
             return
         self.active = "system"

@@ -17,6 +17,7 @@ from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.failure_watch import NewFailures
 from console.tui.view_models.health import PART_TITLES
 from console.tui.view_models.lag_watch import Backlog
+from console.tui.view_models.source_watch import Blind
 from console.tui.view_models.stall_watch import Stalled
 from console.tui.view_models.task_list import parse_time
 from streamproc.contract.source_label import short_name
@@ -28,11 +29,11 @@ MAX_TOLD = 3
 MAX_FAILED = 100
 """Failed tasks of one reading that are alerts of their own."""
 MAX_STALLED = 20
-"""Stalled tasks that are alerts of their own."""
-Kind = Literal["task", "failures", "worker", "part", "lag", "stream"]
+"""Stalled tasks, and live sources without frames, that are alerts of their own."""
+Kind = Literal["task", "failures", "worker", "part", "lag", "stream", "source"]
 EVENTS: frozenset[Kind] = frozenset({"task", "failures"})
 ALL_STREAMS = "…"
-"""Subject of the condition that stands for the other stalled tasks."""
+"""Subject of the condition that stands for the other ones."""
 ALERT_COLUMNS = (
     Column("age", "AGE", 6, right=True),
     Column("state", "STATE", 9),
@@ -184,6 +185,23 @@ def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
         title = f"{grouped(len(stalled) - MAX_STALLED)} more tasks stalled"
         found.append(Condition("stream", ALL_STREAMS, title, why))
     return found
+
+
+def source_conditions(blind: Sequence[Blind]) -> list[Condition]:
+    """Return the conditions (kind `source`) of live sources that are lost or give no frames."""
+    found = [Condition("source", one.task.id, *_blind(one)) for one in blind[:MAX_STALLED]]
+    if len(blind) > MAX_STALLED:
+        title = f"{grouped(len(blind) - MAX_STALLED)} more live sources without frames"
+        found.append(Condition("source", ALL_STREAMS, title))
+    return found
+
+
+def _blind(one: Blind) -> tuple[str, str]:
+    name = f"{short_name(one.task.source)} {short_id(one.task.id)}"
+    if not one.is_lost:
+        return f"{name} gives no frames", f"live, and no frame for {duration(round(one.away_s))}"
+    why = one.source.code or "no reason is known"
+    return f"{name} is lost", f"{why}, since {one.source.since}"
 
 
 def _lost_source(task: TaskResource) -> str:

@@ -19,11 +19,13 @@ from console.tui.view_models.alerts import (
     MAX_STALLED,
     AlertBook,
     Condition,
+    source_conditions,
     stall_conditions,
     told,
 )
 from console.tui.view_models.failure_watch import FailureWatch
 from console.tui.view_models.lag_watch import LagWatch
+from console.tui.view_models.source_watch import SourceWatch
 from console.tui.view_models.stall_watch import Stalled, StallWatch
 from console.tui.widgets.table import Listing
 from tests.console.tui.conftest import StoppedClock, make_console, text_of, until
@@ -163,6 +165,80 @@ def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script
     assert condition.detail == "no frame for 30 s: its source is lost, source_timeout"
     assert conditions[-1].title == "7 more tasks stalled"
     assert len({one.key for one in conditions}) == MAX_STALLED + 1
+
+
+def camera(
+    script: Script, state: str, frame_s: float, *, keys_s: float = 2.0, task_id: str = "vt_1"
+) -> TaskResource:
+    """A running live task, whose last frame came at this time."""
+    at = (NOW + timedelta(seconds=frame_s)).isoformat()
+    code = None if state == "live" else "source_timeout"
+    source = LiveSource(state, NOW.isoformat(), code, 1, at, 4.9, 150, keys_s)
+    return running(script, 100, task_id, live=msgspec.to_builtins(source))
+
+
+def blind(watch: SourceWatch, at_s: float) -> list[tuple[bool, float]]:
+    return [(one.is_lost, one.away_s) for one in watch.blind(at_s)]
+
+
+def test_a_live_source_is_silent_when_its_last_frame_stays_the_same(script: Script) -> None:
+    watch = SourceWatch()
+    for at_s, frame_s in ((0, 0), (5, 4), (10, 9), (15, 9), (19, 9)):
+        watch.take([camera(script, "live", frame_s)], float(at_s))
+        assert blind(watch, at_s) == []
+    watch.take([camera(script, "live", 9)], 20.0)
+    assert blind(watch, 20.0) == [(False, 10.0)]
+    watch.take([camera(script, "live", 21)], 22.0)
+    assert blind(watch, 22.0) == []
+    watch.take([camera(script, "lost", 21)], 23.0)
+    assert blind(watch, 23.0) == [(True, 0.0)]  # at once: the worker says so
+    watch.take([camera(script, "lost", 21)], 30.0)
+    assert blind(watch, 30.0) == [(True, 7.0)]
+    watch.take([camera(script, "connecting", 21)], 90.0)
+    assert blind(watch, 190.0) == []
+    watch.take([running(script, 5)], 200.0)  # no worker has it: it may be stalled
+    assert blind(watch, 300.0) == []
+
+
+def test_a_source_with_few_frames_is_silent_later(script: Script) -> None:
+    watch = SourceWatch()
+    watch.take([camera(script, "live", 0)], 0.0)
+    watch.take([camera(script, "live", 30)], 30.0)  # a frame every half a minute
+    assert blind(watch, 89.9) == []
+    assert blind(watch, 90.0) == [(False, 60.0)]
+    by_keys = SourceWatch()
+    by_keys.take([camera(script, "live", 0, keys_s=20.0)], 0.0)
+    assert blind(by_keys, 39.9) == []
+    assert blind(by_keys, 40.0) == [(False, 40.0)]
+
+
+def test_a_lost_source_is_one_alarm_and_not_called_stalled_too(script: Script) -> None:
+    said: list[str] = []
+    clock = StoppedClock()
+    desk = AlertDesk(clock, said.append, lambda: None, None)
+    desk.take(service(script))
+    desk.take_running([camera(script, "live", 0)])
+    desk.take_stall("vt_1", "lost: source_timeout")  # the followed stream said it first
+    (followed,) = desk.book.alerts
+    assert followed.key == "stream:vt_1"
+    desk.take_running([camera(script, "lost", 0)])
+    desk.tell_stalls()
+    open_ones = [one for one in desk.book.alerts if one.ended is None]
+    assert [one.key for one in open_ones] == ["source:vt_1"]
+    assert open_ones[0].condition.title.endswith("is lost")
+    assert open_ones[0].condition.detail == f"source_timeout, since {NOW.isoformat()}"
+    desk.take_running([camera(script, "live", 1)])
+    (alert,) = [one for one in desk.book.alerts if one.key == "source:vt_1"]
+    assert alert.ended is not None
+
+
+def test_many_lost_sources_are_a_few_alerts_and_one_for_the_rest(script: Script) -> None:
+    watch = SourceWatch()
+    lost = [camera(script, "lost", 0, task_id=f"vt_{n:026d}") for n in range(MAX_STALLED + 7)]
+    watch.take(lost, 0.0)
+    conditions = source_conditions(watch.blind(1.0))
+    assert len(conditions) == MAX_STALLED + 1
+    assert conditions[-1].title == "7 more live sources without frames"
 
 
 def test_the_alerts_are_bounded_and_what_goes_on_is_kept() -> None:
