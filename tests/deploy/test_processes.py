@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import SystemRandom
 from types import MappingProxyType
@@ -114,6 +114,17 @@ class Deployment:
 
     def python(self, name: str) -> list[str]:
         return [sys.executable, *self.services[name]["command"][1:]]
+
+    def ends_its_children(self, name: str) -> None:
+        """Let a process end its own children before it is killed."""
+        process = self.processes[name]
+
+        def end() -> None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+
+        self._cleanup.callback(end)
 
     def failed(self) -> str:
         return "\n".join(
@@ -216,6 +227,7 @@ def _start_nginx(deployment: Deployment) -> None:
     # Started by root it would give itself to `nobody`, who may not enter the test's directory.
     user = "user root;" if os.geteuid() == 0 else ""
     deployment.start("nginx", [*command, "-g", f"daemon off; {user}"])
+    deployment.ends_its_children("nginx")
     _until(_answers(f"{deployment.url}/health/ready"), deployment)
 
 
