@@ -26,6 +26,7 @@ from console.tui import app
 from console.tui.app import ConsoleApp
 from console.tui.console_settings import ConsoleSettings
 from console.tui.keys import KEYS
+from console.tui.screens.compare_with import Asked
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.confirm_many import ConfirmManyScreen
 from console.tui.screens.submit import SubmitScreen
@@ -87,6 +88,8 @@ class WatchedConsole(ConsoleApp):
         async def answered(answer: Any) -> None:
             if answer and isinstance(screen, ConfirmScreen):
                 self.confirmed.update(_named(screen))
+            if isinstance(answer, Asked) and not isinstance(answer.other, str):
+                self.confirmed["Run", answer.subject.task] += 1  # the second run that was chosen
             done = None if callback is None else callback(answer)
             if isawaitable(done):
                 await done
