@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from http import HTTPStatus
 from typing import NamedTuple, Self, TypeVar
 
 import httpx
@@ -32,6 +34,15 @@ class FramePicture(NamedTuple):
     jpeg: bytes
     width_px: int
     height_px: int
+
+
+class LatestPicture(NamedTuple):
+    """The last picture of a live source: which frame it is, and its ETag."""
+
+    picture: FramePicture
+    frame: int
+    captured: datetime
+    etag: str
 
 
 class AsyncClient:
@@ -94,18 +105,32 @@ class AsyncClient:
         Raises `ApiProblem`, `UnreachableError`, or `ConsoleError` for an answer without a size.
         """
         call = calls.frame(task_id, index, width_px=width_px)
+        return _picture(call, await self._answer(call))
+
+    async def read_latest(self, task_id: str, known: str | None) -> LatestPicture | None:
+        """Return the last picture of a live source, None if it is the `known` one still.
+
+        Raises as `read_frame`; 404 `frame_not_kept` if there is none.
+        """
+        call = calls.latest_frame(task_id, known=known)
+        response = await self._answer(call)
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None
+        picture, headers = _picture(call, response), response.headers
         try:
-            response = await self._http.request(
+            frame = int(headers["frame-index"])
+            captured = datetime.fromisoformat(headers["frame-captured-at"])
+        except (KeyError, ValueError) as exc:
+            raise ConsoleError(f"{call.path} answered without the frame's time") from exc
+        return LatestPicture(picture, frame, captured, headers.get("etag", ""))
+
+    async def _answer(self, call: Call[bytes]) -> httpx.Response:
+        try:
+            return await self._http.request(
                 call.method, self.url + call.target, headers=call_headers(call)
             )
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise translate(exc, self.url) from exc
-        jpeg = read_answer(call, response.status_code, response.content)
-        try:
-            size = (int(response.headers["frame-width"]), int(response.headers["frame-height"]))
-        except (KeyError, ValueError) as exc:
-            raise ConsoleError(f"{call.path} answered without the frame's size") from exc
-        return FramePicture(jpeg, *size)
 
     async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
         """Return the complete events in about `at_most_bytes` of the log from byte `offset` on.
@@ -149,3 +174,12 @@ class AsyncClient:
             if following.opened(response.status_code, response.headers):
                 async for data in response.aiter_raw():
                     yield following.feed(data)
+
+
+def _picture(call: Call[bytes], response: httpx.Response) -> FramePicture:
+    jpeg = read_answer(call, response.status_code, response.content)
+    try:
+        size = (int(response.headers["frame-width"]), int(response.headers["frame-height"]))
+    except (KeyError, ValueError) as exc:
+        raise ConsoleError(f"{call.path} answered without the frame's size") from exc
+    return FramePicture(jpeg, *size)

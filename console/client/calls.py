@@ -135,6 +135,19 @@ def frame(task_id: str, index: int, *, width_px: int | None = None) -> Call[byte
     )
 
 
+def latest_frame(task_id: str, *, known: str | None = None) -> Call[bytes]:
+    """The last picture of a live source as JPEG; `known`: the ETag of the one that is there."""
+    return Call(
+        bytes,
+        "GET",
+        paths.frame(_part(task_id), "latest"),
+        headers=(
+            ("Accept", "image/jpeg, application/problem+json"),
+            *(() if known is None else (("If-None-Match", known),)),
+        ),
+    )
+
+
 def results(
     task_id: str, *, partial: bool = False, cursor: str | None = None
 ) -> Call[ResultResource]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from console.client.async_client import AsyncClient, FramePicture
+from console.client.async_client import AsyncClient, FramePicture, LatestPicture
 from console.client.calls import Call
 from console.client.endpoint import Endpoint
 from console.client.log_stream import Following, Piece
@@ -67,6 +67,11 @@ class ApiSession:
         """See `AsyncClient.read_frame`."""
         with self._under_way():
             return await self._client.read_frame(task_id, index, width_px)
+
+    async def read_latest(self, task_id: str, known: str | None) -> LatestPicture | None:
+        """See `AsyncClient.read_latest`."""
+        with self._under_way():
+            return await self._client.read_latest(task_id, known)
 
     async def follow(
         self, following: Following, on_cut: Callable[[float], None]

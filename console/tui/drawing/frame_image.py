@@ -7,6 +7,7 @@ scaling, so that their lines are one pixel wide, and have priority over the imag
 
 import io
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,13 +29,17 @@ _LUMINANCE: Final = np.array([299, 587, 114], np.int32)
 
 
 class Shown(NamedTuple):
-    """A frame image and its targets. `width_px`, `height_px`: source size, the unit of boxes."""
+    """A frame image and its targets. `width_px`, `height_px`: source size, the unit of boxes.
+
+    `captured`: of a live source, when the frame was captured.
+    """
 
     frame: int
     image: Image.Image
     width_px: int
     height_px: int
     targets: tuple[Target, ...]
+    captured: datetime | None = None
 
 
 class Label(NamedTuple):

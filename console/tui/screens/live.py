@@ -55,6 +55,7 @@ from console.tui.widgets.preview import Preview
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 from console.tui.widgets.timeline import Figures, Timeline
+from streamproc.contract.chunk import Target
 
 _STATUS_S = 1.5
 _REST = 3.0
@@ -82,7 +83,12 @@ class LiveTab(Tab):
         self._draw_s = draw_s
         self._seek = StreamSeek(self, backend, lambda: self.snapshot.lines, self.draw)
         self._preview = LivePreview(
-            backend, self._shown_position, image_widget=image_widget, id="preview"
+            backend,
+            self._shown_position,
+            is_live=lambda: self.snapshot.capture.is_live,
+            targets_at=self._targets_at,
+            image_widget=image_widget,
+            id="preview",
         )
         self._timer: Timer | None = None
         self._drawing_s = 0.0
@@ -230,6 +236,14 @@ class LiveTab(Tab):
             return snapshot.targets, snapshot.last_frame if snapshot.n_chunks else None
         chunk = held.line.chunk()
         return ((), None) if chunk is None else (targets_of(chunk), held.line.frame)
+
+    def _targets_at(self, frame: int) -> tuple[Target, ...]:
+        """Return the targets of a frame whose event is loaded, else none."""
+        for line in reversed(self.snapshot.lines):
+            chunk = line.chunk() if line.frame == frame and line.n_targets else None
+            if chunk is not None:
+                return targets_of(chunk)
+        return ()
 
     def _draw_head(self) -> None:
         held, note = self.held, self.note

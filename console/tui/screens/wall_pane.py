@@ -13,6 +13,7 @@ from console.tui.api_session import ApiSession
 from console.tui.drawing.frame_image import Shown, read_jpeg
 from console.tui.drawing.styled_text import Span
 from console.tui.log_follower import follow_log
+from console.tui.screens.live_preview import latest_shown
 from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveFold, LiveSnapshot
 from console.tui.view_models.merged_log import TaskLog
@@ -23,6 +24,7 @@ from console.tui.widgets.preview import Preview
 from console.tui.widgets.wall_rendering import pane_foot, pane_head
 
 _AGAIN_S = 3.0
+_LATEST_S = 2.0
 _LASTING = {404, 410, 422}
 _MIN_PX, _MAX_PX = 160, 640
 _PX_PER_CELL = 4
@@ -66,6 +68,7 @@ class WallPane(Vertical, can_focus=True):
         self._moved_s = 0.0
         self._asked_s = float("-inf")
         self._pictured_s = 0.0
+        self._etag: str | None = None
         self._is_pictured_for_good = False
         """No picture will come any more: the source is gone."""
 
@@ -120,12 +123,16 @@ class WallPane(Vertical, can_focus=True):
         self.snapshot = snapshot = self._fold.snapshot(now_s)
         self._head.show([pane_head(self.number, self.task_id, self._view, self.size.width)])
         shown = self._preview.shown
+        captured = None if shown is None else shown.captured
+        age_s = now_s - self._pictured_s
+        if captured is not None:
+            age_s = max(0.0, (self._backend.clock.now() - captured).total_seconds())
         self._foot.show(
             pane_foot(
                 self._view,
                 snapshot,
                 None if shown is None else shown.frame,
-                now_s - self._pictured_s,
+                age_s,
                 self._stall(health, now_s) or self._note,
                 self.size.width,
             )
@@ -138,6 +145,8 @@ class WallPane(Vertical, can_focus=True):
         shown, now_s = self._preview.shown, self._backend.clock.monotonic_s()
         if self.task_id is None or not self.snapshot.n_chunks or self._is_pictured_for_good:
             return None
+        if self.snapshot.capture.is_live:
+            return self._asked_s if now_s - self._asked_s >= _LATEST_S else None
         if shown is not None and shown.frame == self.snapshot.last_frame:
             return None
         if shown is None and now_s - self._asked_s < _AGAIN_S:
@@ -145,28 +154,42 @@ class WallPane(Vertical, can_focus=True):
         return self._asked_s
 
     async def read_picture(self) -> None:
-        """Read the picture of the last frame, as large as the pane shows it."""
-        task_id, snapshot = self.task_id, self.snapshot
+        """Read the picture of the last frame, as large as the pane shows it.
+
+        Of a live source it is the last picture that its worker stored, if that is another one.
+        """
+        task_id, is_live = self.task_id, self.snapshot.capture.is_live
         if task_id is None:
             return
         self._asked_s = self._backend.clock.monotonic_s()
-        width_px = max(_MIN_PX, min(_MAX_PX, _PX_PER_CELL * self.size.width))
-        frame = snapshot.last_frame
         try:
-            found = await self._backend.read_frame(task_id, frame, width_px)
-            image = read_jpeg(found.jpeg)
+            shown = await (self._latest(task_id) if is_live else self._last_frame(task_id))
         except (ConsoleError, ValueError) as exc:
             if task_id == self.task_id:
                 is_lasting = isinstance(exc, ApiProblem) and exc.status in _LASTING
-                self._is_pictured_for_good = is_lasting
+                self._is_pictured_for_good = is_lasting and not is_live
                 if is_lasting or self._preview.shown is None:
                     self._preview.say(exc.detail if isinstance(exc, ApiProblem) else str(exc))
             return
-        if task_id == self.task_id:
+        if task_id == self.task_id and shown is not None:
             self._pictured_s = self._backend.clock.monotonic_s()
-            self._preview.show(
-                Shown(frame, image, found.width_px, found.height_px, snapshot.targets)
-            )
+            self._preview.show(shown)
+
+    async def _last_frame(self, task_id: str) -> Shown:
+        snapshot = self.snapshot
+        width_px = max(_MIN_PX, min(_MAX_PX, _PX_PER_CELL * self.size.width))
+        found = await self._backend.read_frame(task_id, snapshot.last_frame, width_px)
+        image = read_jpeg(found.jpeg)
+        return Shown(snapshot.last_frame, image, found.width_px, found.height_px, snapshot.targets)
+
+    async def _latest(self, task_id: str) -> Shown | None:
+        """Return the last picture, None if it is shown. The targets of its frame are not kept."""
+        is_shown = self._preview.shown is not None
+        found = await self._backend.read_latest(task_id, self._etag if is_shown else None)
+        if found is None:
+            return None
+        self._etag = found.etag
+        return latest_shown(found, ())
 
     # -- its stream
 

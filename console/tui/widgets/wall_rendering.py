@@ -11,6 +11,8 @@ from console.tui.widgets.task_rendering import STATUS_TONES
 
 _OLD_S = 5.0
 """A picture of an earlier frame is that old before it is pointed out."""
+_OLD_LATEST_S = 15.0
+"""The last picture of a live source is always of an earlier frame: a new one comes every 10 s."""
 _WIDE = 34
 _USUAL = 24
 
@@ -56,7 +58,8 @@ def pane_foot(
     is_behind = pictured != snapshot.last_frame
     is_last = snapshot.ended and not is_behind
     age_s = None if pictured is None or is_last else picture_age_s
-    is_old = is_behind and picture_age_s >= _OLD_S
+    old_s = _OLD_LATEST_S if snapshot.capture.is_live else _OLD_S
+    is_old = is_behind and picture_age_s >= old_s
     figures = _figures(view, snapshot, age_s, width, is_old=is_old)
     return (_counts(snapshot), figures)
 

@@ -32,6 +32,8 @@ class Script:
     """Logs of single tasks, instead of `log`."""
     unlisted: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of single tasks that lists do not have yet."""
+    latest: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """The last pictures of live tasks: index and time of capture."""
     frame: bytes = field(default_factory=(RECORDED / "frame.jpg").read_bytes)
     status: int | None = None
     """Answer every request with this problem."""
@@ -191,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._json(found)
             case ["v1", "video", "tasks", task, "cancel"]:
                 self._json({"id": task, "status": "cancelling"}, 202)
+            case ["v1", "video", "tasks", task, "frames", "latest.jpg"]:
+                self._latest(script.latest.get(task))
             case ["v1", "video", "tasks", _, "frames", _]:
                 self._bytes(
                     script.frame, "image/jpeg", {"Frame-Width": "768", "Frame-Height": "576"}
@@ -282,6 +286,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _json(self, value: Any, status: int = 200) -> None:
         self._bytes(json.dumps(value).encode(), "application/json", {}, status)
+
+    def _latest(self, picture: tuple[int, str] | None) -> None:
+        """Answer with the frame of a live source; `picture` is its index and time of capture."""
+        if picture is None:
+            self._problem(404, "frame_not_kept", "There is no picture of this live source.")
+            return
+        index, captured_at = picture
+        headers = {"Frame-Width": "768", "Frame-Height": "576", "Frame-Index": str(index)}
+        headers |= {"Frame-Captured-At": captured_at, "ETag": f'"{index}"'}
+        is_known = self.headers.get("If-None-Match") == headers["ETag"]
+        data = b"" if is_known else self.script.frame
+        self._bytes(data, "image/jpeg", headers, 304 if is_known else 200)
 
     def _bytes(self, data: bytes, kind: str, headers: dict[str, str], status: int = 200) -> None:
         self.send_response(status)

@@ -12,6 +12,7 @@ from api.contract.resources import TaskResource, TrackResource
 from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import time_of_day
 from console.tui.drawing.styled_text import Line
+from console.tui.screens import live_preview
 from console.tui.screens.live import LiveTab
 from console.tui.view_models.capture import MAX_HOLES, Hole, last_time_of_day_ms
 from console.tui.view_models.connection import ConnectionState
@@ -25,6 +26,7 @@ from console.tui.view_models.timeline import TimelineWindow
 from console.tui.view_models.track_search import track_facts, track_row
 from console.tui.widgets.live_head_rendering import head_lines
 from console.tui.widgets.live_rendering import event_row, figure_lines
+from console.tui.widgets.preview import Preview
 from console.tui.widgets.task_rendering import details_lines
 from console.tui.widgets.timeline_rendering import timeline_lines
 from streamproc.contract.chunk import Gap
@@ -209,3 +211,27 @@ async def test_a_camera_is_followed_and_sought_by_the_time_of_day(
         held = tab(LiveTab).held
         assert held is not None
         assert held.line.frame == 29
+
+
+async def test_the_picture_of_a_camera_is_the_last_one_that_was_kept(
+    console: ConsoleApp, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_preview, "_LATEST_PAUSE_S", 0.05)
+    script.log, script.open_log = LOG.log, True
+    task = script.log_task
+    async with console.run_test(size=(140, 44)) as pilot:
+        await pilot.press("2")
+        console.query_one(LiveTab).task_id = task
+        preview = console.query_one(Preview)
+        note, caption = preview.query_one(".preview-note"), preview.query_one(".preview-caption")
+        await until(pilot, lambda: "no picture of this live source" in text_of(note))
+        script.latest[task] = (29, "2026-11-22T12:05:12.250Z")
+        await until(pilot, lambda: preview.shown is not None)
+        assert preview.shown is not None
+        assert (preview.shown.frame, len(preview.shown.targets)) == (29, 2)  # its own targets
+        assert "last picture: frame 29, 12:05:12, 20s old" in text_of(caption)
+        assert await console.backend.read_latest(task, '"29"') is None
+        script.latest[task] = (30, "2026-11-22T12:05:30.250Z")
+        await until(pilot, lambda: "frame 30, 12:05:30, 2.0s old" in text_of(caption))
+    paths = {path for _, path, _ in script.requests if "/frames/" in path}
+    assert paths == {f"/v1/video/tasks/{task}/frames/latest.jpg"}

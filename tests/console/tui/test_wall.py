@@ -22,6 +22,7 @@ from console.tui.view_models.wall import RATE_S, WallPlaces
 from console.tui.widgets.preview import Preview
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import DONE, frame_event, parse_events
+from tests.console.live_log import live_log
 from tests.console.tui.conftest import RARELY_S, text_of, until
 from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
@@ -246,6 +247,21 @@ async def test_a_pane_says_why_its_stream_stands_still(
         await until(pilot, lambda: "fps" in foot(pane))
         monkeypatch.setattr(console.backend.clock, "monotonic_s", lambda: 1020.0)
         await until(pilot, lambda: "stalled 20 s: no worker alive" in foot(pane))
+
+
+async def test_the_picture_of_a_camera_is_the_last_one_that_was_kept(
+    console: ConsoleApp, script: Script
+) -> None:
+    (task,) = many_running(script, 1)
+    script.logs[task] = live_log(task).log
+    script.latest[task] = (29, "2026-11-22T12:05:12.250Z")
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await wall(pilot, console, script, "space")
+        pane = screen.panes[0]
+        await until(pilot, lambda: shows(pane, 29))
+        await until(pilot, lambda: "picture 20s old" in foot(pane))
+    paths = {path for _, path, _ in script.requests if "/frames/" in path}
+    assert paths == {f"/v1/video/tasks/{task}/frames/latest.jpg"}
 
 
 async def test_few_pictures_are_asked_for_at_a_time(
