@@ -46,13 +46,18 @@ class SourceBusyError(SourceUnreachableError):
 
 
 class SourceStatusError(SourceError):
-    """`status`: of the response, None if it was not the reason."""
+    """`status`: of the response, None if it was not the reason.
+
+    `challenges`: its `WWW-Authenticate` headers.
+    """
 
     code = "source_http_status"
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, challenges: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.challenges = status, challenges
 
 
 class ObjectMissingError(SourceStatusError):

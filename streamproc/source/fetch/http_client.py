@@ -8,6 +8,7 @@ standard library's client allows this. Proxies of the environment are not used. 
 import http.client
 import time
 from typing import Final
+from urllib.parse import urlsplit
 
 from streamproc.source.errors import (
     ObjectMissingError,
@@ -59,15 +60,18 @@ class Fetcher:
         self.interrupt = interrupt
         self._pace = pace
 
-    def get(self, headers: dict[str, str]) -> "Answer":
+    def get(self, headers: dict[str, str], authorization: str | None = None) -> "Answer":
         """Send a GET and follow redirects; the status of the answer is 200, 206, 412 or 416.
 
         Status 429 and 503 are retried up to 4 times, after `Retry-After` or 1 s. The target of a
-        redirect is not cached: presigned targets expire. Raises a `SourceError`.
+        redirect is not cached: presigned targets expire. `authorization` goes to the URL's own
+        origin alone. Raises a `SourceError`.
         """
         url, n_redirects, n_busy = self._url, 0, 0
         while n_redirects <= self._policy.max_redirects:
-            answer = self._hop(url, headers)
+            is_own = _origin(url) == _origin(self._url)
+            login = {"Authorization": authorization} if authorization and is_own else {}
+            answer = self._hop(url, headers | login)
             if answer.status in {200, 206, 412, 416}:
                 return answer
             wait_s = retry_after_s(answer.header("retry-after"), _WAIT_S)
@@ -78,10 +82,15 @@ class Fetcher:
                 continue
             location = answer.header("location")
             status, host, missing = answer.status, answer.host, self._says_missing(answer)
+            challenge = answer.header("www-authenticate")
             answer.close()
             if status not in _REDIRECTS or location is None:
                 kind = ObjectMissingError if missing else SourceStatusError
-                raise kind(f"{host} answered with status {status}", status)
+                raise kind(
+                    f"{host} answered with status {status}",
+                    status,
+                    () if challenge is None else (challenge,),
+                )
             n_redirects += 1
             try:
                 url = redirected(url, location)
@@ -238,3 +247,8 @@ class Answer:
         if isinstance(exc, TimeoutError):
             return SourceTimeoutError(f"{self.host} {slowly}")
         return SourceUnreachableError(f"{self.host} closed the connection unexpectedly")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.hostname, parts.port

@@ -1,7 +1,7 @@
 """URLs of live sources: RTSP, RTMP, and HTTP (MPEG-TS, FLV, MJPEG, HLS), with the login apart."""
 
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, quote, unquote
+from urllib.parse import SplitResult, unquote
 
 from streamproc.source.fetch.response_headers import split_url
 from streamproc.source.live.rtmp import url as rtmp
@@ -27,14 +27,6 @@ class HttpUrl(NamedTuple):
     @property
     def is_tls(self) -> bool:
         return self.scheme == "https"
-
-    def with_login(self, credentials: Credentials | None) -> str:
-        """Return the URL to request, with the login as the HTTP client takes it."""
-        if credentials is None:
-            return self.target
-        user, password = (quote(text, safe="") for text in credentials)
-        scheme, _, rest = self.target.partition("://")
-        return f"{scheme}://{user}:{password}@{rest}"
 
 
 LiveUrl = RtspUrl | RtmpUrl | HttpUrl

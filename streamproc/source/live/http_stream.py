@@ -8,36 +8,30 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from streamproc.source.errors import (
-    SourceForbiddenError,
     SourceNotVideoError,
-    SourceStatusError,
     SourceTimeoutError,
-    SourceUnauthorizedError,
     SourceUnreachableError,
 )
-from streamproc.source.fetch.http_client import Answer, Fetcher
+from streamproc.source.fetch.http_client import Answer
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.fetch.response_headers import split_url
-from streamproc.source.fetch.transfer_rate import Pace
 from streamproc.source.live.byte_rate import ByteRate
 from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.demuxer import Demuxer
 from streamproc.source.live.containers.flv import FlvStream
 from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_of
 from streamproc.source.live.containers.transport_stream import TransportStream
+from streamproc.source.live.http_requests import Requests
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
 
 OPEN_TIMEOUT_S: Final = 20.0
 PLAYLIST: Final = b"#EXTM3U"
 _READ_BYTES: Final = 64 * 1024
 _SNIFFED_BYTES: Final = 188
-_FOREVER_S: Final = 10 * 365 * 86_400.0
 
 
 class HttpStream:
@@ -113,14 +107,18 @@ class HttpStream:
 
 
 def open_http(
-    url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float
+    url: str,
+    policy: FetchPolicy,
+    interrupt: Interrupt,
+    *,
+    stall_s: float,
+    credentials: Credentials | None = None,
 ) -> HttpStream | bytes:
     """Request `url`. Return the stream, or the first bytes of a playlist, which is read anew.
 
     Raises a `SourceError`; the interrupt ends it.
     """
-    fetcher = live_fetcher(url, policy, interrupt, stall_s)
-    answer = get(fetcher)
+    answer = Requests(url, credentials, policy, interrupt, stall_s=stall_s).get(url)
     try:
         boundary = boundary_of(answer.header("content-type") or "")
         first = b""
@@ -136,28 +134,6 @@ def open_http(
         answer.close()
         raise
     return stream
-
-
-def live_fetcher(url: str, policy: FetchPolicy, interrupt: Interrupt, stall_s: float) -> Fetcher:
-    """Return a fetcher without a total time, which any byte within `stall_s` satisfies."""
-    endless = msgspec.structs.replace(
-        policy, total_timeout_s=_FOREVER_S, stall_timeout_s=stall_s, min_bytes_per_s=0.0
-    )
-    try:
-        split_url(url)
-    except ValueError as exc:
-        raise SourceForbiddenError("the source's URL is invalid") from exc
-    return Fetcher(url, endless, interrupt, Pace(0.0, stall_s))
-
-
-def get(fetcher: Fetcher, headers: dict[str, str] | None = None) -> Answer:
-    """Send a request; a refused login is a `SourceUnauthorizedError`, as that of a camera."""
-    try:
-        return fetcher.get(headers or {})
-    except SourceStatusError as exc:
-        if exc.status in {401, 403}:
-            raise SourceUnauthorizedError(str(exc)) from exc
-        raise
 
 
 def _demuxer(host: str, boundary: bytes | None, first: bytes) -> Demuxer:

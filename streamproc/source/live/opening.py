@@ -34,8 +34,8 @@ def open_connection(
         return open_rtmp(url, policy, interrupt, stall_s=stall_s)
     if not isinstance(url, HttpUrl):
         return open_session(url, credentials, policy, interrupt, is_udp=is_udp, stall_s=stall_s)
-    target = url.with_login(credentials)
-    found = open_http(target, policy, interrupt, stall_s=stall_s)
+    target = url.target
+    found = open_http(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
     if isinstance(found, bytes):
-        return open_hls(target, policy, interrupt, stall_s=stall_s)
+        return open_hls(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
     return found

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import msgspec
-
 from streamproc.source.errors import (
     SourceError,
     SourceForbiddenError,
@@ -23,10 +21,8 @@ from streamproc.source.errors import (
     SourceUnsupportedError,
     StreamEnd,
 )
-from streamproc.source.fetch.http_client import Answer, Fetcher
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.fetch.transfer_rate import Pace
 from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
 from streamproc.source.live.containers.transport_stream import TransportStream
@@ -42,10 +38,12 @@ from streamproc.source.live.hls.playlist import (
     parse,
 )
 from streamproc.source.live.hls.segments import Segments
-from streamproc.source.live.http_stream import OPEN_TIMEOUT_S, get
+from streamproc.source.live.http_requests import Requests
+from streamproc.source.live.http_stream import OPEN_TIMEOUT_S
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.packet import SenderReport
 from streamproc.source.live.rtp.picture_size import Size
+from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
 
 CLOCK_HZ: Final = 90_000
@@ -84,22 +82,24 @@ class HlsStream:
     clock_hz = CLOCK_HZ
 
     def __init__(
-        self, url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float
+        self,
+        url: str,
+        policy: FetchPolicy,
+        interrupt: Interrupt,
+        *,
+        stall_s: float,
+        credentials: Credentials | None = None,
     ) -> None:
         self.host = ""
         self.report: ReceivedReport | None = None
         self._url = url
-        self._policy = msgspec.structs.replace(
-            policy,
-            total_timeout_s=REQUEST_TIMEOUT_S,
-            stall_timeout_s=stall_s,
-            min_bytes_per_s=0.0,
-        )
         self._outer, self._interrupt = interrupt, Interrupt()
-        self._stall_s = stall_s
+        self._requests = Requests(
+            url, credentials, policy, self._interrupt, stall_s=stall_s, total_s=REQUEST_TIMEOUT_S
+        )
         self._demuxer: TransportStream | FragmentedMp4 | None = None
         self._follower: Follower | None = None
-        self._segments = Segments(self._get)
+        self._segments = Segments(self._requests.get)
         self._queue: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
         self._n_queued = 0
         self._room = threading.Condition()
@@ -265,7 +265,7 @@ class HlsStream:
     def _media(self, url: str) -> tuple[str, Media]:
         """Return (URL, contents) of a media playlist, by way of a list of variants."""
         for _ in range(_MAX_NESTED):
-            answer = self._get(url, {})
+            answer = self._requests.get(url)
             try:
                 self.host = answer.host
                 data = b""
@@ -283,13 +283,17 @@ class HlsStream:
             url = _chosen(found, self.host).url
         raise SourceProtocolError(f"{self.host} lists variants within variants")
 
-    def _get(self, url: str, headers: dict[str, str]) -> Answer:
-        return get(Fetcher(url, self._policy, self._interrupt, Pace(0.0, self._stall_s)), headers)
 
-
-def open_hls(url: str, policy: FetchPolicy, interrupt: Interrupt, *, stall_s: float) -> HlsStream:
+def open_hls(
+    url: str,
+    policy: FetchPolicy,
+    interrupt: Interrupt,
+    *,
+    stall_s: float,
+    credentials: Credentials | None = None,
+) -> HlsStream:
     """Load the playlist and its first segment. Raises a `SourceError`; the interrupt ends it."""
-    stream = HlsStream(url, policy, interrupt, stall_s=stall_s)
+    stream = HlsStream(url, policy, interrupt, stall_s=stall_s, credentials=credentials)
     try:
         stream.start()
     except BaseException:

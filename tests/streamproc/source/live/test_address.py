@@ -29,13 +29,11 @@ def test_a_url_is_split_by_its_scheme(
     assert "/a" not in repr(found)
 
 
-def test_a_login_is_apart_and_comes_back_encoded() -> None:
+def test_a_login_is_apart_and_decoded() -> None:
     found, credentials = parse("http://us%3Aer:p%40%2F@cam/a?x=1")
     assert credentials == Credentials("us:er", "p@/")
     assert isinstance(found, HttpUrl)
-    assert "us" not in found.target
-    assert found.with_login(credentials) == "http://us%3Aer:p%40%2F@cam/a?x=1"
-    assert found.with_login(None) == "http://cam/a?x=1"
+    assert found.target == "http://cam/a?x=1"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Endless responses over HTTP: MPEG-TS, FLV and MJPEG, from a real server."""
 
+import hashlib
+import re
 import time
 from collections.abc import Iterator
 
@@ -18,6 +20,7 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.http_stream import HttpStream, open_http
 from streamproc.source.live.rtp.depacketizer import AccessUnit
+from streamproc.source.live.rtsp.url import Credentials
 from tests.live.media_server import MediaServer, Reply, media_server
 from tests.streamproc.source.live.containers.muxed import muxed, shown
 from tests.streamproc.source.live.containers.test_multipart import PICTURES, parts
@@ -31,9 +34,11 @@ def server() -> Iterator[MediaServer]:
         yield server
 
 
-def opened(server: MediaServer, path: str, *, stall_s: float = 2.0, login: str = "") -> HttpStream:
-    url = server.url(path).replace("http://", f"http://{login}")
-    stream = open_http(url, LOCAL, Interrupt(), stall_s=stall_s)
+def opened(
+    server: MediaServer, path: str, *, stall_s: float = 2.0, login: Credentials | None = None
+) -> HttpStream:
+    url = server.url(path)
+    stream = open_http(url, LOCAL, Interrupt(), stall_s=stall_s, credentials=login)
     assert isinstance(stream, HttpStream)
     return stream
 
@@ -108,16 +113,67 @@ def test_sound_alone_that_goes_on_is_a_loss(server: MediaServer) -> None:
     assert "no picture" in str(loss)
 
 
-def test_a_login_is_sent_and_a_refusal_is_that_of_a_camera(server: MediaServer) -> None:
+LOGIN = Credentials("u", "p@ss")
+
+
+def test_a_login_is_sent_when_it_is_asked_for_and_a_refusal_is_that_of_a_camera(
+    server: MediaServer,
+) -> None:
     def answer(headers: dict[str, str]) -> Reply:
-        if headers.get("authorization") != "Basic dTpwQHNz":  # u:p@ss
-            return Reply(status=401)
+        if headers.get("authorization") != "Basic dTpwQHNz":
+            return Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="cam"'})
         return Reply(endless(muxed("flv", "h264").data))
 
     server.paths["/login"] = answer
-    opened(server, "/login", login="u:p%40ss@").close()
+    server.seen.clear()
+    opened(server, "/login", login=LOGIN).close()
+    assert ["authorization" in headers for _, headers in server.seen] == [False, True]
+    server.seen.clear()
     with pytest.raises(SourceUnauthorizedError, match="answered with status 401"):
-        opened(server, "/login", login="u:wrong@")
+        opened(server, "/login", login=Credentials("u", "wrong"))
+    assert len(server.seen) == 2
+    with pytest.raises(SourceUnauthorizedError):
+        opened(server, "/login")
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_digest_is_preferred_and_checked_by_its_own_rules(
+    server: MediaServer, algorithm: str
+) -> None:
+    """The response is computed here by RFC 7616, apart from the product's code."""
+
+    def answer(headers: dict[str, str]) -> Reply:
+        said = headers.get("authorization", "")
+        fields = dict(re.findall(r'(\w+)="?([^",]+)', said))
+        if not said.startswith("Digest ") or fields["response"] != expected(fields):
+            told = f'Digest realm="cam", nonce="n1", qop="auth", algorithm={algorithm}'
+            return Reply(status=401, headers={"WWW-Authenticate": f"Basic realm=x, {told}"})
+        return Reply(endless(muxed("flv", "h264").data))
+
+    def expected(fields: dict[str, str]) -> str:
+        take = hashlib.md5 if algorithm == "MD5" else hashlib.sha256
+
+        def digest(text: str) -> str:
+            return take(text.encode()).hexdigest()
+
+        secret, request = digest("u:cam:p@ss"), digest("GET:/digest?a=b")
+        return digest(f"{secret}:n1:{fields['nc']}:{fields['cnonce']}:auth:{request}")
+
+    server.paths["/digest"] = answer
+    opened(server, "/digest?a=b", login=LOGIN).close()
+
+
+def test_a_login_goes_to_no_other_origin(server: MediaServer) -> None:
+    with media_server() as other:
+        other.paths["/cam"] = lambda _: Reply(endless(muxed("flv", "h264").data))
+        asks = {"WWW-Authenticate": 'Basic realm="cam"'}
+        server.paths["/moved"] = lambda headers: (
+            Reply(b"", 302, {"Location": other.url("/cam")})
+            if "authorization" in headers
+            else Reply(status=401, headers=asks)
+        )
+        opened(server, "/moved", login=LOGIN).close()
+        assert ["authorization" in headers for _, headers in other.seen] == [False]
 
 
 def test_what_is_no_video_is_said(server: MediaServer) -> None:
