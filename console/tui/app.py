@@ -62,6 +62,7 @@ from console.tui.screens.alerts import AlertsScreen
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.live_head import LiveHead
+from console.tui.screens.palette import Palette
 from console.tui.screens.sized_screen import SizedScreen
 from console.tui.screens.system import SystemTab
 from console.tui.screens.tab import Tab
@@ -178,6 +179,10 @@ class ConsoleApp(RememberingApp):
             ),
             SystemTab(self.backend, settings.system_s, settings.logs_of),
         ]
+
+    def action_command_palette(self) -> None:
+        if self.use_command_palette and not Palette.is_open(self):  # type: ignore[arg-type] # App is invariant
+            self.push_screen(Palette(id="--command-palette"))
 
     def on_mount(self) -> None:
         paint_behind_toasts(self.screen)

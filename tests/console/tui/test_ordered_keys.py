@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import pytest
 from textual.binding import BindingType
+from textual.command import CommandList
 from textual.events import Key
 from textual.screen import Screen
 
 from console.tui import ordered_keys
 from console.tui.ordered_keys import OrderedKeysApp
 from console.tui.screens.dialog import Dialog
+from console.tui.screens.palette import Palette
 
 TOLD: list[str] = []
 
@@ -79,3 +81,17 @@ async def test_a_dialog_answers_once_and_closes_itself_alone() -> None:
         await pilot.pause()
         assert answers == ["yes"]
         assert app.screen is below
+
+
+@pytest.mark.usefixtures("screens")
+async def test_a_page_key_before_the_palettes_list_is_drawn_does_nothing() -> None:
+    app = OrderedKeysApp[None]()
+    async with app.run_test():
+        palette = Palette(id="--command-palette")
+        await app.push_screen(palette)
+        commands = palette.query_one(CommandList)
+        commands.add_option("one")
+        with commands.prevent(CommandList.OptionHighlighted):
+            commands.set_reactive(CommandList.highlighted, 0)
+        palette._action_command_list("page_down")
+        assert app.screen is palette
