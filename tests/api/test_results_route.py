@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from api.ids import new_task_id
-from api.tasks import live_request
 from api.tasks.submission import now_ms
 from streamproc.contract import tables
 from streamproc.contract.chunk import Target, decode_chunk
@@ -124,9 +123,7 @@ async def test_a_live_task_has_results_while_it_runs_and_once_it_is_cancelled(
     worker: StandInWorker,
     index: None,
     live: LiveApi,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_request, "REFUSAL", None)
     video = {"type": "video_url", "url": "camera:gate", "live": {"give_up_s": 60}}
     task = await submit(project, {**BODY, "input": [video]})
     path = f"/v1/video/tasks/{task}/results"
