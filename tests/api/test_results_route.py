@@ -17,6 +17,7 @@ from tests.api.rows import embedding_row, insert, task_row, track_row
 from tests.api.server import LiveApi, ProjectClient, until
 from tests.api.test_tasks_route import BODY, status, submit
 from tests.api.worker import StandInWorker
+from tests.brokers import N_PARTITIONS
 from tests.golden.values import WORKER_BEAT
 from tests.streamproc.sinks.logs import target
 
@@ -124,6 +125,16 @@ async def test_a_live_task_has_results_while_it_runs_and_once_it_is_cancelled(
     index: None,
     live: LiveApi,
 ) -> None:
+    beat = msgspec.structs.replace(
+        WORKER_BEAT,
+        worker="w-live",
+        beat_ms=now_ms(),
+        partitions=tuple(range(N_PARTITIONS)),
+        device_fault=None,
+        sources=("gate",),
+        live=(),
+    )
+    live.services.directory.apply(WORKERS, "w-live", msgspec.msgpack.encode(beat))
     video = {"type": "video_url", "url": "camera:gate", "live": {"give_up_s": 60}}
     task = await submit(project, {**BODY, "input": [video]})
     path = f"/v1/video/tasks/{task}/results"
@@ -137,8 +148,7 @@ async def test_a_live_task_has_results_while_it_runs_and_once_it_is_cancelled(
     worker.chunk(task, seen(1, 0.9), seen(2, 0.4), captured_at="2026-11-30T12:00:31.500Z")
     length = worker.logs[task].end
     beat = msgspec.structs.replace(
-        WORKER_BEAT,
-        worker="w-live",
+        beat,
         beat_ms=now_ms(),
         live=(LiveSourceState(task, "live", 1_767_225_600_000, reconnects=1),),
     )
