@@ -69,8 +69,9 @@ class Fetcher:
         """
         url, n_redirects, n_busy = self._url, 0, 0
         while n_redirects <= self._policy.max_redirects:
-            is_own = _origin(url) == _origin(self._url)
-            login = {"Authorization": authorization} if authorization and is_own else {}
+            login = {}
+            if authorization is not None and _origin(url) == _origin(self._url):
+                login["Authorization"] = authorization
             answer = self._hop(url, headers | login)
             if answer.status in {200, 206, 412, 416}:
                 return answer
@@ -249,6 +250,7 @@ class Answer:
         return SourceUnreachableError(f"{self.host} closed the connection unexpectedly")
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def _origin(url: str) -> tuple[str, str]:
+    """Return the scheme, and the host with its port as they are written."""
     parts = urlsplit(url)
-    return parts.scheme.lower(), parts.hostname, parts.port
+    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()

@@ -53,11 +53,12 @@ def tab_of(console: ConsoleApp) -> TasksTab:
 
 
 async def ended(pilot: Any, console: ConsoleApp) -> BulkRun:
-    """Wait until the action that is shown has ended."""
+    """Wait until the action that is shown has ended, and shows it."""
     await until(pilot, lambda: isinstance(console.screen, BulkResultScreen))
     screen = console.screen
     assert isinstance(screen, BulkResultScreen)
-    await until(pilot, lambda: screen.run.is_over)
+    title = screen.query_one("#bulk-title")
+    await until(pilot, lambda: screen.run.is_over and "so far" not in str(title.render()))
     return screen.run
 
 
