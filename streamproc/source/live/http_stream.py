@@ -5,7 +5,6 @@ address guard; errors name the host and nothing else of the URL.
 """
 
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from streamproc.source.errors import (
@@ -27,8 +26,8 @@ from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
+from streamproc.source.live.stall import OPEN_TIMEOUT_S, Stall
 
-OPEN_TIMEOUT_S: Final = 20.0
 PLAYLIST: Final = b"#EXTM3U"
 _READ_BYTES: Final = 64 * 1024
 _SNIFFED_BYTES: Final = 188
@@ -45,10 +44,11 @@ class HttpStream:
     def __init__(self, answer: Answer, demuxer: Demuxer, first: bytes, stall_s: float) -> None:
         """`first`: bytes of the body that were read already."""
         self.host = answer.host
-        self._answer, self._demuxer, self._stall_s = answer, demuxer, stall_s
-        now_s = self._heard_s = time.monotonic()
+        self._answer, self._demuxer = answer, demuxer
+        now_s = time.monotonic()
+        self._stall = Stall(self.host, stall_s, now_s)
         self._rate = ByteRate(self.host, now_s)
-        self._early = [*self._pushed(first, now_s)]
+        self._early = [*demuxer.push(first, now_s)]
 
     @property
     def video(self) -> VideoTrack:
@@ -91,19 +91,13 @@ class HttpStream:
         if not data:
             raise SourceUnreachableError(f"{self.host} ended the stream")
         self._rate.count(len(data), now_s)
-        units = [*self._pushed(data, now_s)]
-        if units:
-            self._heard_s = now_s
-        elif now_s - self._heard_s >= self._stall_s:
-            raise SourceTimeoutError(f"{self.host} has sent no picture for {self._stall_s:g} s")
+        units = [*self._demuxer.push(data, now_s)]
+        self._stall.check(now_s, has_pictures=bool(units))
         return units
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._answer.close()
-
-    def _pushed(self, data: bytes, now_s: float) -> Iterator[AccessUnit]:
-        return self._demuxer.push(data, now_s)
 
 
 def open_http(

@@ -1,7 +1,5 @@
 """Connect to a live source by the protocol of its URL."""
 
-from typing import Final
-
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import HttpUrl, LiveUrl
@@ -12,9 +10,7 @@ from streamproc.source.live.rtmp.stream import open_rtmp
 from streamproc.source.live.rtmp.url import RtmpUrl
 from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.session import open_session
-
-STALL_S: Final = 5.0
-"""A source that sends no picture for this long is lost; HLS has a time of its own."""
+from streamproc.source.live.stall import STALL_S
 
 
 def open_connection(

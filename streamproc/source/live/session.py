@@ -43,11 +43,9 @@ from streamproc.source.live.rtsp.events import (
 from streamproc.source.live.rtsp.sdp import Description, Track
 from streamproc.source.live.rtsp.url import PORTS, Credentials, RtspUrl, follow
 from streamproc.source.live.sender_time import ReceivedReport
+from streamproc.source.live.stall import OPEN_TIMEOUT_S, STALL_S, Stall
 from streamproc.source.live.udp_ports import UdpPorts
 
-STALL_S: Final = 5.0
-"""A camera that sends no picture for this long is lost."""
-OPEN_TIMEOUT_S: Final = 20.0
 _MAX_EARLY_BYTES: Final = 16 << 20
 
 
@@ -71,14 +69,13 @@ class Session:
         self.n_bytes = 0
         """Bytes of RTP."""
         self._link = Link(url.host, connected, interrupt, stall_s)
-        self._stall_s = stall_s
         self._udp = UdpPorts(connected) if is_udp else None
         ports = None if self._udp is None else self._udp.own
         now_s = time.monotonic()
         self._client = Client(url, credentials, udp_ports=ports, now_s=now_s)
         self._depacketizer: Depacketizer | None = None
         self._is_playing = False
-        self._heard_s = now_s
+        self._stall = Stall(url.host, stall_s, now_s)
         self._rate = ByteRate(url.host, now_s)
         self._early: list[AccessUnit] = []
 
@@ -141,7 +138,7 @@ class Session:
                 raise SourceProtocolError(f"{self.url.host} sends, but never said that it plays")
             if time.monotonic() > deadline_s:
                 raise SourceTimeoutError(f"{self.url.host} did not play in time")
-        self._heard_s = time.monotonic()
+        self._stall.restart(time.monotonic())
         return None
 
     def receive(self) -> list[AccessUnit]:
@@ -154,10 +151,7 @@ class Session:
             units += self._units(event)
         now_s = time.monotonic()
         units += self.depacketizer.tick(now_s)
-        if units:
-            self._heard_s = now_s
-        elif now_s - self._heard_s >= self._stall_s:
-            raise SourceTimeoutError(f"{self.url.host} has sent no picture for {self._stall_s:g} s")
+        self._stall.check(now_s, has_pictures=bool(units))
         return units
 
     def close(self) -> None:

@@ -39,12 +39,12 @@ from streamproc.source.live.hls.playlist import (
 )
 from streamproc.source.live.hls.segments import Segments
 from streamproc.source.live.http_requests import Requests
-from streamproc.source.live.http_stream import OPEN_TIMEOUT_S
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.packet import SenderReport
 from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
+from streamproc.source.live.stall import OPEN_TIMEOUT_S
 
 CLOCK_HZ: Final = 90_000
 REQUEST_TIMEOUT_S: Final = 30.0
@@ -64,14 +64,13 @@ _READ_BYTES: Final = 256 * 1024
 
 
 class _Queued(NamedTuple):
-    """A picture, or the error that ends the queue. `starts_anew`: its times have another base."""
+    """A picture. `starts_anew`: its times have another base."""
 
-    unit: AccessUnit | None
+    unit: AccessUnit
     media_s: float
     arrived_s: float
     starts_anew: bool
     captured_s: float | None
-    failure: BaseException | None
 
 
 class HlsStream:
@@ -98,12 +97,12 @@ class HlsStream:
             url, credentials, policy, self._interrupt, stall_s=stall_s, total_s=REQUEST_TIMEOUT_S
         )
         self._demuxer: TransportStream | FragmentedMp4 | None = None
-        self._follower: Follower | None = None
         self._segments = Segments(self._requests.get)
-        self._queue: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
-        self._n_queued = 0
+        self._queue: queue.SimpleQueue[_Queued | BaseException] = queue.SimpleQueue()
+        self._n_queued = 0  # bytes
         self._room = threading.Condition()
-        self._next: _Queued | None = None
+        self._next: tuple[float, _Queued] | None = None
+        """The next picture, and when it is due."""
         self._pacer = Pacer()
         self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
         self._thread.start()
@@ -144,11 +143,7 @@ class HlsStream:
             self._take(_TICK_S)
         if self._next is None:
             return []
-        queued = self._next
-        if queued.starts_anew:
-            self._pacer.restart()
-            self._next = queued = queued._replace(starts_anew=False)
-        due_s = self._pacer.due_s(queued.media_s, queued.arrived_s)
+        due_s, queued = self._next
         wait_s = due_s - time.monotonic()
         if wait_s > 0:
             self._outer.wait(min(wait_s, _TICK_S))
@@ -156,8 +151,6 @@ class HlsStream:
         if due_s > time.monotonic():
             return []
         self._next = None
-        if queued.unit is None:
-            return []
         unit = queued.unit._replace(arrival_s=due_s)
         if queued.captured_s is not None:
             told = SenderReport(0, queued.captured_s, unit.timestamp % (1 << 32))
@@ -174,23 +167,25 @@ class HlsStream:
     def _take(self, timeout_s: float) -> None:
         with suppress(queue.Empty):
             queued = self._queue.get(timeout=timeout_s)
-            if queued.failure is not None:
+            if isinstance(queued, BaseException):
                 self._queue.put(queued)  # for the next call
-                raise queued.failure
+                raise queued
             with self._room:
-                self._n_queued -= 0 if queued.unit is None else len(queued.unit.data)
+                self._n_queued -= len(queued.unit.data)
                 self._room.notify_all()
-            self._next = queued
+            if queued.starts_anew:
+                self._pacer.restart()
+            self._next = self._pacer.due_s(queued.media_s, queued.arrived_s), queued
 
     def _run(self) -> None:
         try:
             self._follow()
         except BaseException as exc:  # noqa: BLE001 - the thread's edge: `receive` raises it
-            self._put(_Queued(None, 0.0, 0.0, False, None, exc))
+            self._queue.put(exc)
 
     def _follow(self) -> None:
         url, media = self._media(self._url)
-        follower = self._follower = Follower(self.host, time.monotonic())
+        follower = Follower(self.host, time.monotonic())
         n_failed = 0
         while True:
             begun_s = time.monotonic()
@@ -235,7 +230,7 @@ class HlsStream:
         for unit in self._units(demuxer, data, arrived_s):
             time_s = unit.timestamp / demuxer.clock_hz
             unit = unit._replace(timestamp=round(time_s * CLOCK_HZ))  # noqa: PLW2901 - the same unit
-            self._put(_Queued(unit, time_s, arrived_s, starts_anew, captured_s, None))
+            self._put(_Queued(unit, time_s, arrived_s, starts_anew, captured_s))
             starts_anew, captured_s = False, None
 
     def _units(
@@ -258,7 +253,7 @@ class HlsStream:
         with self._room:
             while self._n_queued > MAX_QUEUED_BYTES and not self._interrupt.is_set:
                 self._room.wait(1.0)
-            self._n_queued += 0 if queued.unit is None else len(queued.unit.data)
+            self._n_queued += len(queued.unit.data)
         if not self._interrupt.is_set:
             self._queue.put(queued)
 

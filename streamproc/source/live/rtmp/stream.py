@@ -18,8 +18,8 @@ from streamproc.source.live.rtmp.url import PORTS, RtmpUrl
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.sender_time import ReceivedReport
+from streamproc.source.live.stall import OPEN_TIMEOUT_S, Stall
 
-OPEN_TIMEOUT_S: Final = 20.0
 _HANDSHAKE_RANDOM: Final = 1528
 
 
@@ -35,10 +35,11 @@ class RtmpStream:
 
     def __init__(self, url: RtmpUrl, link: Link, stall_s: float) -> None:
         self.host = url.host
-        self._link, self._stall_s = link, stall_s
+        self._link = link
         self._client = Client(url, os.urandom(_HANDSHAKE_RANDOM))
         self._video = FlvVideo(url.host)
-        now_s = self._heard_s = time.monotonic()
+        now_s = time.monotonic()
+        self._stall = Stall(url.host, stall_s, now_s)
         self._rate = ByteRate(url.host, now_s)
         self._early: list[AccessUnit] = []
 
@@ -61,7 +62,7 @@ class RtmpStream:
             self._early = [*self._turn()]
             if time.monotonic() > deadline_s:
                 raise SourceTimeoutError(f"{self.host} sent no picture in time")
-        self._heard_s = time.monotonic()
+        self._stall.restart(time.monotonic())
 
     def receive(self) -> list[AccessUnit]:
         """Return the pictures that came, after a short wait maybe none. Raises at a loss."""
@@ -69,11 +70,7 @@ class RtmpStream:
             early, self._early = self._early, []
             return early
         units = [*self._turn()]
-        now_s = time.monotonic()
-        if units:
-            self._heard_s = now_s
-        elif now_s - self._heard_s >= self._stall_s:
-            raise SourceTimeoutError(f"{self.host} has sent no picture for {self._stall_s:g} s")
+        self._stall.check(time.monotonic(), has_pictures=bool(units))
         return units
 
     def close(self) -> None:
