@@ -26,7 +26,7 @@ class SegmentSearch:
     async def ending(self, near: int) -> list[Segment]:
         """Return the log's last segments: those from just before byte `near` to the end.
 
-        None if it ends far before `near`.
+        An empty list if it ends far before `near`.
         """
         return await self._all(near - MAX_SEGMENT_BYTES)
 
