@@ -19,6 +19,7 @@ from console.tui.view_models.alerts import (
 from console.tui.view_models.failure_watch import FailureWatch
 from console.tui.view_models.health import Health, health_of, idle_reason
 from console.tui.view_models.lag_watch import LagWatch
+from console.tui.view_models.running_sweep import RunningSweep
 from console.tui.view_models.source_watch import SourceWatch
 from console.tui.view_models.stall_watch import StallWatch
 
@@ -47,6 +48,7 @@ class AlertDesk:
         self._started = clock.now()
         self._lag = LagWatch()
         self._failures: FailureWatch | None = None
+        self._running = RunningSweep()
         self._stalls = StallWatch()
         self._sources = SourceWatch()
         self._blind: frozenset[str] = frozenset()
@@ -83,14 +85,29 @@ class AlertDesk:
             failures = self._failures.take(tasks, matching, now)
             self._tell(self.book.take_failures(failures, now))
 
-    def take_running(self, tasks: Sequence[TaskResource]) -> tuple[str, ...]:
-        """Take all running tasks; return the ids of those whose own state is to be read."""
+    @property
+    def running_cursor(self) -> str | None:
+        """Where the next reading of running tasks begins; None: at the oldest."""
+        return self._running.cursor
+
+    def start_running_over(self) -> None:
+        """Let the next reading of running tasks begin at the oldest."""
+        self._running.start_over()
+
+    def take_running(
+        self, tasks: Sequence[TaskResource], cursor: str | None = None
+    ) -> tuple[str, ...]:
+        """Take running tasks from `running_cursor` on; `cursor` is the page after them, if any.
+
+        Return the ids of those whose own state is to be read.
+        """
         now, at_s = self._clock.now(), self._clock.monotonic_s()
-        self._sources.take(tasks, at_s)
+        read = self._running.take(tasks, cursor)
+        self._sources.take(read, at_s)
         blind = self._sources.blind(at_s)
         self._blind = frozenset(one.task.id for one in blind)
         self._tell(self.book.observe({"source"}, source_conditions(blind), now))
-        return self._stalls.take(tasks, self._health.slots, now, at_s)
+        return self._stalls.take(read, self._health.slots, now, at_s)
 
     def take_own(self, task: TaskResource) -> None:
         """Take the own state of a task that seemed to make no progress."""
@@ -98,9 +115,9 @@ class AlertDesk:
 
     def tell_stalls(self) -> None:
         """Tell the running tasks that make no progress."""
-        found = self._stalls.stalled(self._clock.monotonic_s())
-        stalled = [one for one in found if one.task.id not in self._blind]
-        self._others = stall_conditions(stalled, idle_reason(self._health))
+        stalled = [one for one in self._stalls.stalled() if one.task.id not in self._blind]
+        why = idle_reason(self._health)
+        self._others = stall_conditions(stalled, why, self._stalls.n_suspects())
         self._tell_streams()
 
     def take_stall(self, task_id: str, why: str | None) -> None:

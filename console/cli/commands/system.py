@@ -13,7 +13,10 @@ from console.tui.view_models.system import sandbox_words
 @click.command
 @asks_api
 def system(terminal: Terminal) -> None:
-    """Show the service's parts, workers, dead letters and Kafka consumer lag."""
+    """Show the service's parts, workers, dead letters and Kafka consumer lag.
+
+    Of a worker's slots, BUSY counts those that work on files, LIVE those that have a live source.
+    """
     found = terminal.send(calls.system())
     if terminal.as_json:
         terminal.show(found)
@@ -31,6 +34,7 @@ def system(terminal: Terminal) -> None:
             "DEVICE",
             "PRECISION",
             "BUSY",
+            "LIVE",
             "FPS",
             "FRAMES",
             "CPU %",
@@ -44,6 +48,7 @@ def system(terminal: Terminal) -> None:
                 worker.device,
                 worker.precision,
                 f"{worker.busy}/{worker.slots}",
+                f"{worker.live_busy}/{worker.live_slots}" if worker.live_slots else None,
                 round(worker.fps, 1),
                 worker.processed_frames,
                 None if worker.cpu_percent is None else round(worker.cpu_percent),

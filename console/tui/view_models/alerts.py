@@ -170,8 +170,12 @@ def service_conditions(system: SystemResource, backlogs: Iterable[Backlog]) -> l
     return found
 
 
-def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
-    """Return the conditions (kind `stream`) of running tasks that make no progress."""
+def stall_conditions(stalled: Sequence[Stalled], why: str, n_suspects: int = 0) -> list[Condition]:
+    """Return the conditions (kind `stream`) of running tasks that make no progress.
+
+    `n_suspects` have no new frame in the list, and their own state was not read yet. They are told
+    beside many that are stalled; of a few tasks all are read at once.
+    """
     found = [
         Condition(
             "stream",
@@ -183,7 +187,8 @@ def stall_conditions(stalled: Sequence[Stalled], why: str) -> list[Condition]:
     ]
     if len(stalled) > MAX_STALLED:
         title = f"{grouped(len(stalled) - MAX_STALLED)} more tasks stalled"
-        found.append(Condition("stream", ALL_STREAMS, title, why))
+        others = f"; {grouped(n_suspects)} more have no new frame in the list" if n_suspects else ""
+        found.append(Condition("stream", ALL_STREAMS, title, why + others))
     return found
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from api.contract.resources import SystemResource
+from streamproc.contract.topics import LIVE, WORKER_GROUP
 
 LASTS_S = 30.0
 MAX_READINGS = 120
-WORKER_GROUP = "framewire-worker"
 TITLES = {
     "framewire-archive": "archive is behind",
     "framewire-index": "index is behind",
@@ -52,8 +52,7 @@ class LagWatch:
         for key, total in totals.items():
             group = key.partition("/")[0]
             is_waiting = group == WORKER_GROUP
-            busy = sum(worker.busy for worker in system.workers if worker.alive)
-            lag = max(0, total - busy) if is_waiting else total
+            lag = max(0, total - _at_work(system, key)) if is_waiting else total
             since_s = self._since(key, lag, at_s, is_waiting=is_waiting)
             if since_s is not None:
                 title = TITLES.get(group, f"{group} is behind")
@@ -89,3 +88,20 @@ class LagWatch:
             return None
         since_s, _ = self._raised.setdefault(key, (at_s, lag))
         return since_s if at_s - since_s >= LASTS_S else None
+
+
+def n_waiting(system: SystemResource) -> int:
+    """Return how many tasks no worker has taken: Kafka counts those at work as well."""
+    totals: dict[str, int] = defaultdict(int)
+    for part in system.lag:
+        if part.group == WORKER_GROUP:
+            totals[f"{part.group}/{part.topic}"] += part.lag or 0
+    return sum(max(0, total - _at_work(system, key)) for key, total in totals.items())
+
+
+def _at_work(system: SystemResource, key: str) -> int:
+    """Return how many messages of a topic of tasks (`key`: group/topic) are at workers."""
+    alive = [worker for worker in system.workers if worker.alive]
+    if key.endswith(f"/{LIVE}"):
+        return sum(worker.live_busy for worker in alive)
+    return sum(worker.busy for worker in alive)

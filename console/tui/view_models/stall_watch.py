@@ -2,9 +2,10 @@
 
 The list comes from the index, which may be late. A task whose frames stand still there is a
 suspect; it is stalled only if its own state, which comes from its log, stands still as well.
+Of many tasks a reading has a part (`running_sweep`): between two readings of a task nothing is
+known of it.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
 from typing import NamedTuple
@@ -12,9 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from api.contract.resources import TaskResource
+from console.tui.view_models.running_sweep import RunningRead
 
-MAX_TASKS = 1000
-"""Running tasks that are watched, the oldest ones."""
 MAX_CHECKED = 8
 """Suspects whose own state is read after one reading of the list."""
 _STALL_S = 20.0
@@ -32,14 +32,21 @@ class Stalled(NamedTuple):
 class _Seen(msgspec.Struct):
     """A running task: its frames, since when it has them, and how long that may last.
 
-    `checked_s` is when its own state was read and had no more frames.
+    `read_s` is when it was listed last, `checked_s` when its own state was read and had no more
+    frames.
     """
 
     task: TaskResource
     frames: int
     moved_s: float
     usual_s: float
+    read_s: float
     checked_s: float | None = None
+
+    @property
+    def idle_s(self) -> float:
+        """How long its frames are known to be the same."""
+        return max(self.read_s, self.checked_s or 0.0) - self.moved_s
 
 
 class StallWatch:
@@ -50,21 +57,17 @@ class StallWatch:
         self._turn_s = 0.0
         """How long a task waits for its next slice if all running ones take turns."""
 
-    def take(
-        self, running: Sequence[TaskResource], slots: int, now: datetime, at_s: float
-    ) -> tuple[str, ...]:
-        """Take the running tasks as listed; return the ids whose own state is to be read.
+    def take(self, running: RunningRead, slots: int, now: datetime, at_s: float) -> tuple[str, ...]:
+        """Take running tasks as listed; return the ids whose own state is to be read.
 
         `slots` are those of living workers, `at_s` is the monotonic time.
         """
-        running = running[:MAX_TASKS]
-        self._turn_s = _SLICE_S * ceil(len(running) / slots) if slots else 0.0
-        listed = {task.id for task in running}
-        for task_id in [one for one in self._seen if one not in listed]:
-            del self._seen[task_id]
-        for task in running:
+        self._turn_s = _SLICE_S * ceil(running.n_running / slots) if slots else 0.0
+        for task_id in running.gone:
+            self._seen.pop(task_id, None)
+        for task in running.tasks:
             self._see(task, now, at_s)
-        suspects = [one for one in self._seen.values() if self._is_idle(one, at_s)]
+        suspects = [one for one in self._seen.values() if self._is_idle(one)]
         due = [
             one for one in suspects if at_s - (one.checked_s or -_CHECK_AGAIN_S) >= _CHECK_AGAIN_S
         ]
@@ -83,25 +86,28 @@ class StallWatch:
         else:
             known.checked_s = at_s
 
-    def stalled(self, at_s: float) -> list[Stalled]:
+    def stalled(self) -> list[Stalled]:
         """Return the tasks that stand still by their own state, the longest first."""
         found = [
-            Stalled(one.task, at_s - one.moved_s)
-            for one in self._seen.values()
-            if one.checked_s is not None and self._is_idle(one, at_s)
+            one for one in self._seen.values() if one.checked_s is not None and self._is_idle(one)
         ]
-        return sorted(found, key=lambda one: -one.idle_s)
+        # not by `idle_s`: of many tasks those that were read just now would be others each time
+        return [Stalled(one.task, one.idle_s) for one in sorted(found, key=lambda one: one.moved_s)]
+
+    def n_suspects(self) -> int:
+        """Return how many tasks stand still in the list, and their own state was not read yet."""
+        return sum(one.checked_s is None and self._is_idle(one) for one in self._seen.values())
 
     def _see(self, task: TaskResource, now: datetime, at_s: float) -> None:
         known, frames = self._seen.get(task.id), task.progress.processed_frames
         if known is None or frames > known.frames:
-            self._seen[task.id] = _Seen(task, frames, at_s, _usual_s(task, now))
+            self._seen[task.id] = _Seen(task, frames, at_s, _usual_s(task, now), at_s)
         else:
-            known.task = task
+            known.task, known.read_s = task, at_s
 
-    def _is_idle(self, one: _Seen, at_s: float) -> bool:
+    def _is_idle(self, one: _Seen) -> bool:
         limit_s = max(_STALL_S, _FACTOR * self._turn_s, min(_MAX_USUAL_S, _FACTOR * one.usual_s))
-        return at_s - one.moved_s >= limit_s
+        return one.idle_s >= limit_s
 
 
 def _usual_s(task: TaskResource, now: datetime) -> float:

@@ -15,6 +15,7 @@ from console.tui.drawing.formatting import duration, grouped, rate, short_id, si
 from console.tui.drawing.styled_text import Line, Span
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.health import PART_TITLES
+from console.tui.view_models.lag_watch import n_waiting
 from console.tui.view_models.task_list import parse_time
 
 HISTORY = 60
@@ -32,6 +33,7 @@ WORKER_COLUMNS = (
     Column("device", "DEVICE", 12),
     Column("precision", "PREC", 7, rank=6),
     Column("busy", "BUSY", 5, right=True),
+    Column("live", "LIVE", 5, right=True, rank=6),
     Column("fps", "FPS", 5, right=True),
     Column("history", "FPS, LAST 2 MIN", 16, rank=4),
     Column("frames", "FRAMES", 8, right=True, rank=5),
@@ -91,6 +93,7 @@ class ServiceFold:
                         ((worker.device, "bad" if worker.device_fault else ""),),
                         ((worker.precision, "dim"),),
                         _busy(worker.busy, worker.slots),
+                        _busy(worker.live_busy, worker.live_slots),
                         ((rate(worker.fps), "!" if worker.fps else "dim"),),
                         ((sparkline(self._fps[worker.id], 20), "info"),),
                         ((grouped(worker.processed_frames), ""),),
@@ -158,15 +161,18 @@ def summary_line(system: SystemResource) -> Line:
     alive = [worker for worker in system.workers if worker.alive]
     slots = sum(worker.slots for worker in alive)
     busy = sum(worker.busy for worker in alive)
+    live_slots = sum(worker.live_slots for worker in alive)
+    live_busy = sum(worker.live_busy for worker in alive)
+    live: Line = ((f"{live_busy}/{live_slots}", "!"), (" live   ", "dim")) if live_slots else ()
     fps = sum(worker.fps for worker in alive)
-    to_do = sum(part.lag or 0 for part in system.lag if part.group == "framewire-worker")
-    waiting = max(0, to_do - busy)  # Kafka counts what is being worked on, too
+    waiting = n_waiting(system)
     workers_tone = "good!" if alive else "bad!"
     return (
         (f" {len(alive)}", workers_tone),
         (" worker   " if len(alive) == 1 else " workers   ", "dim"),
         (f"{busy}/{slots}", "!"),
         (" slots busy   ", "dim"),
+        *live,
         (rate(fps), "!"),
         (" frames/s   ", "dim"),
         (grouped(waiting), "warn!" if waiting else "!"),
@@ -258,7 +264,7 @@ def _role_row(
         (
             ((name, ""),),
             (state,),
-            *((),) * 6,
+            *((),) * 7,
             ((_percent(cpu), "dim"),),
             ((memory, "dim"),),
             (),
@@ -273,6 +279,8 @@ def _percent(value: float | None) -> str:
 
 
 def _busy(busy: int, slots: int) -> Line:
+    if not slots and not busy:
+        return (("-", "dim"),)
     return ((f"{busy}/{slots}", "accent!" if busy >= slots else "" if busy else "dim"),)
 
 

@@ -220,6 +220,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._problem(404, "not_found", "There is no such task.")
 
     def _tasks(self, query: dict[str, list[str]]) -> None:
+        if not query.get("cursor", ["0"])[0].isdigit():
+            self._problem(400, "invalid_cursor", "The cursor is not one of this list.")
+            return
         self._json(task_page(self.script.tasks(), query, self.script.page, NOW))
 
     def _tracks(self, query: dict[str, list[str]]) -> None:

@@ -24,7 +24,8 @@ from console.tui.view_models.alerts import (
     told,
 )
 from console.tui.view_models.failure_watch import FailureWatch
-from console.tui.view_models.lag_watch import LagWatch
+from console.tui.view_models.lag_watch import LagWatch, n_waiting
+from console.tui.view_models.running_sweep import RunningRead
 from console.tui.view_models.source_watch import SourceWatch
 from console.tui.view_models.stall_watch import Stalled, StallWatch
 from console.tui.widgets.table import Listing
@@ -124,34 +125,39 @@ def running(script: Script, frames: int, task_id: str = "vt_1", **more: Any) -> 
     return msgspec.convert(task | changed | {"progress": progress}, TaskResource)
 
 
+def listed(*tasks: TaskResource) -> RunningRead:
+    """All running tasks, in one reading."""
+    return RunningRead(tasks, frozenset(), len(tasks))
+
+
 def test_a_running_task_is_stalled_when_its_own_log_stands_still_too(script: Script) -> None:
     watch, now = StallWatch(), NOW + timedelta(seconds=10)
-    assert watch.take([running(script, 100)], 4, now, 0.0) == ()
-    assert watch.take([running(script, 100)], 4, now, 19.0) == ()
-    assert watch.take([running(script, 100)], 4, now, 20.0) == ("vt_1",)
-    assert watch.stalled(20.0) == []  # only the index may be late
+    assert watch.take(listed(running(script, 100)), 4, now, 0.0) == ()
+    assert watch.take(listed(running(script, 100)), 4, now, 19.0) == ()
+    assert watch.take(listed(running(script, 100)), 4, now, 20.0) == ("vt_1",)
+    assert watch.stalled() == []  # only the index may be late
     watch.take_own(running(script, 130), now, 20.0)
-    assert watch.take([running(script, 100)], 4, now, 39.0) == ()
-    assert watch.take([running(script, 130)], 4, now, 40.0) == ("vt_1",)
+    assert watch.take(listed(running(script, 100)), 4, now, 39.0) == ()
+    assert watch.take(listed(running(script, 130)), 4, now, 40.0) == ("vt_1",)
     watch.take_own(running(script, 130), now, 40.0)
-    assert [(one.task.id, one.idle_s) for one in watch.stalled(45.0)] == [("vt_1", 25.0)]
-    assert watch.take([running(script, 130)], 4, now, 49.0) == ()
-    assert watch.take([running(script, 130)], 4, now, 50.0) == ("vt_1",)  # asked again
-    watch.take([running(script, 131)], 4, now, 52.0)
-    assert watch.stalled(52.0) == []
-    watch.take([running(script, 131)], 4, now, 80.0)
+    assert [(one.task.id, one.idle_s) for one in watch.stalled()] == [("vt_1", 20.0)]
+    assert watch.take(listed(running(script, 130)), 4, now, 49.0) == ()
+    assert watch.take(listed(running(script, 130)), 4, now, 50.0) == ("vt_1",)  # asked again
+    watch.take(listed(running(script, 131)), 4, now, 52.0)
+    assert watch.stalled() == []
+    watch.take(listed(running(script, 131)), 4, now, 80.0)
     watch.take_own(running(script, 131, status="succeeded"), now, 80.0)
-    assert watch.stalled(80.0) == []
+    assert watch.stalled() == []
 
 
 def test_a_task_that_is_slow_or_waits_for_its_turn_is_not_stalled(script: Script) -> None:
     slow, now = StallWatch(), NOW + timedelta(seconds=120)
     for at_s, due in ((0, ()), (59, ()), (89, ()), (90, ("vt_1",))):  # 30 s for a frame
-        assert slow.take([running(script, 4)], 4, now, float(at_s)) == due, at_s
+        assert slow.take(listed(running(script, 4)), 4, now, float(at_s)) == due, at_s
     turns = StallWatch()
     many = [running(script, 900, f"vt_{n}") for n in range(40)]
     for at_s, n_due in ((0, 0), (50, 0), (90, 8)):  # ten slices of 3 s until each had its turn
-        assert len(turns.take(many, 4, now, float(at_s))) == n_due, at_s
+        assert len(turns.take(listed(*many), 4, now, float(at_s))) == n_due, at_s
 
 
 def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script) -> None:
@@ -163,7 +169,12 @@ def test_many_stalled_tasks_are_a_few_alerts_and_one_for_the_rest(script: Script
     lost = running(script, 1, live=msgspec.to_builtins(source))
     (condition,) = stall_conditions([Stalled(lost, 30.0)], "no chunk from its worker")
     assert condition.detail == "no frame for 30 s: its source is lost, source_timeout"
-    assert conditions[-1].title == "7 more tasks stalled"
+    assert (conditions[-1].title, conditions[-1].detail) == (
+        "7 more tasks stalled",
+        "no worker alive",
+    )
+    *_, others = stall_conditions(stalled, "no worker alive", n_suspects=9000)
+    assert others.detail == "no worker alive; 9 000 more have no new frame in the list"
     assert len({one.key for one in conditions}) == MAX_STALLED + 1
 
 
@@ -184,32 +195,32 @@ def blind(watch: SourceWatch, at_s: float) -> list[tuple[bool, float]]:
 def test_a_live_source_is_silent_when_its_last_frame_stays_the_same(script: Script) -> None:
     watch = SourceWatch()
     for at_s, frame_s in ((0, 0), (5, 4), (10, 9), (15, 9), (19, 9)):
-        watch.take([camera(script, "live", frame_s)], float(at_s))
+        watch.take(listed(camera(script, "live", frame_s)), float(at_s))
         assert blind(watch, at_s) == []
-    watch.take([camera(script, "live", 9)], 20.0)
+    watch.take(listed(camera(script, "live", 9)), 20.0)
     assert blind(watch, 20.0) == [(False, 10.0)]
-    watch.take([camera(script, "live", 21)], 22.0)
+    watch.take(listed(camera(script, "live", 21)), 22.0)
     assert blind(watch, 22.0) == []
-    watch.take([camera(script, "lost", 21)], 23.0)
+    watch.take(listed(camera(script, "lost", 21)), 23.0)
     assert blind(watch, 23.0) == [(True, 0.0)]  # at once: the worker says so
-    watch.take([camera(script, "lost", 21)], 30.0)
+    watch.take(listed(camera(script, "lost", 21)), 30.0)
     assert blind(watch, 30.0) == [(True, 7.0)]
-    watch.take([camera(script, "connecting", 21)], 90.0)
+    watch.take(listed(camera(script, "connecting", 21)), 90.0)
     assert blind(watch, 190.0) == []
-    watch.take([running(script, 5)], 200.0)  # no worker has it: it may be stalled
+    watch.take(listed(running(script, 5)), 200.0)  # no worker has it: it may be stalled
     assert blind(watch, 300.0) == []
 
 
 def test_a_source_with_few_frames_is_silent_later(script: Script) -> None:
     watch = SourceWatch()
-    watch.take([camera(script, "live", 0)], 0.0)
-    watch.take([camera(script, "live", 30)], 30.0)  # a frame every half a minute
-    assert blind(watch, 89.9) == []
-    assert blind(watch, 90.0) == [(False, 60.0)]
+    watch.take(listed(camera(script, "live", 0)), 0.0)
+    for at_s, found in ((30.0, []), (89.9, []), (90.0, [(False, 60.0)])):  # a frame in 30 s
+        watch.take(listed(camera(script, "live", 30)), at_s)
+        assert blind(watch, at_s) == found, at_s
     by_keys = SourceWatch()
-    by_keys.take([camera(script, "live", 0, keys_s=20.0)], 0.0)
-    assert blind(by_keys, 39.9) == []
-    assert blind(by_keys, 40.0) == [(False, 40.0)]
+    for at_s, found in ((0.0, []), (39.9, []), (40.0, [(False, 40.0)])):
+        by_keys.take(listed(camera(script, "live", 0, keys_s=20.0)), at_s)
+        assert blind(by_keys, at_s) == found, at_s
 
 
 def test_a_lost_source_is_one_alarm_and_not_called_stalled_too(script: Script) -> None:
@@ -235,7 +246,7 @@ def test_a_lost_source_is_one_alarm_and_not_called_stalled_too(script: Script) -
 def test_many_lost_sources_are_a_few_alerts_and_one_for_the_rest(script: Script) -> None:
     watch = SourceWatch()
     lost = [camera(script, "lost", 0, task_id=f"vt_{n:026d}") for n in range(MAX_STALLED + 7)]
-    watch.take(lost, 0.0)
+    watch.take(listed(*lost), 0.0)
     conditions = source_conditions(watch.blind(1.0))
     assert len(conditions) == MAX_STALLED + 1
     assert conditions[-1].title == "7 more live sources without frames"
@@ -270,6 +281,19 @@ def test_tasks_that_wait_for_thirty_seconds_are_an_alert_and_those_at_work_are_n
     assert found[0] == 130
     assert watch.take(with_lag(script, tasks=2, archive=9, busy=2), 140) == []
     assert watch.take(with_lag(script, tasks=7, archive=9, busy=2), 142) == []
+
+
+def test_live_tasks_at_work_do_not_wait(script: Script) -> None:
+    """Kafka counts the message of a live task for as long as a worker has it."""
+    watch, worker = LagWatch(), script.answers["system"]["workers"][0]
+    worker |= {"busy": 1, "slots": 4, "live_busy": 3, "live_slots": 8}
+    lag = {"group": "framewire-worker", "topic": "video.live", "partition": 0, "lag": 3}
+    script.answers["system"]["lag"] = [lag, lag | {"topic": "video.tasks", "lag": 1}]
+    assert [watch.take(service(script), float(at_s)) for at_s in (0, 40)] == [[], []]
+    assert n_waiting(service(script)) == 0
+    lag["lag"] = 5
+    assert [len(watch.take(service(script), float(at_s))) for at_s in (50, 90)] == [0, 1]
+    assert n_waiting(service(script)) == 2
 
 
 @pytest.mark.parametrize("lags", [[0] * 40, [27] * 40, [0, 40, 80] * 20, list(range(400, 0, -10))])

@@ -8,12 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import SystemResource
+from api.contract.resources import LiveSource, SystemResource, TaskResource
 from console.client.endpoint import Endpoint
+from console.errors import ApiProblem
 from console.tui.alert_desk import AlertDesk
 from console.tui.api_session import ApiSession
 from console.tui.attention import read_attention
 from console.tui.clock import Clock
+from console.tui.view_models import running_sweep
+from console.tui.view_models.alerts import MAX_STALLED
+from console.tui.view_models.stall_watch import MAX_CHECKED
 from tests.console.tui.recorded_api import KEY, NOW, Script
 
 
@@ -131,3 +135,104 @@ async def test_every_running_task_that_stands_still_is_told_and_which_moves_is_n
     await watched.read(45.0)
     (alert,) = [one for one in watched.desk.book.alerts if one.condition.kind == "stream"]
     assert alert.ended == NOW + timedelta(seconds=45)
+
+
+async def test_more_running_tasks_than_a_reading_has_are_watched_in_turns(
+    url: str, script: Script, sessions: list[Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.page = 2
+    monkeypatch.setattr(running_sweep, "PAGES", 5)
+    tasks = [add(script, n) for n in range(60)]
+    del script.tasks()[:-60]
+    script.answers["system"]["workers"][0]["slots"] = 60
+    watched = Watched(url, script)
+    sessions.append(watched)
+    told: list[str] = []
+    for reading in range(18):  # three rounds
+        for n, task in enumerate(tasks):
+            task["progress"]["processed_frames"] += 0 if n == 55 else 7
+        before = len(script.asked("GET", "/v1/video/tasks"))
+        told += await watched.read(5.0 * reading)
+        lists = script.asked("GET", "/v1/video/tasks")[before:]
+        assert sum("q" not in one for one in lists) == 5
+    (alert,) = watched.desk.book.alerts
+    assert alert.condition.subject == tasks[55]["id"]
+    assert len(told) == 1
+    assert "no frame for" in told[0]
+
+
+async def test_a_cursor_that_the_api_does_not_take_begins_the_round_anew(
+    url: str, script: Script, sessions: list[Watched]
+) -> None:
+    watched = Watched(url, script)
+    sessions.append(watched)
+    await watched.read(0.0)
+    listed = msgspec.convert(script.tasks()[:1], list[TaskResource])
+    watched.desk.take_running(listed, "of another version")
+    with pytest.raises(ApiProblem):
+        await watched.read(5.0)
+    await watched.read(10.0)
+    assert script.asked("GET", "/v1/video/tasks")[-1].get("cursor") is None
+
+
+TEN_THOUSAND = 10_000
+
+
+def ten_thousand(script: Script, at_s: float, still: set[int], silent: int) -> list[TaskResource]:
+    """Running tasks of which all but some have new frames at any time; one is a live source."""
+    plain = msgspec.convert(script.tasks()[0], TaskResource)
+    progress, frames = plain.progress, 100_000 + round(at_s * 10)
+    moves = msgspec.structs.replace(progress, processed_frames=frames)
+    stands = msgspec.structs.replace(progress, processed_frames=100_000)
+    source = LiveSource("live", NOW.isoformat(), None, 1, NOW.isoformat(), 4.9, 150, 2.0)
+    found = []
+    for n in range(TEN_THOUSAND):
+        task_progress = stands if n in still or n == silent else moves
+        task = msgspec.structs.replace(plain, id=f"vt_{n:026d}", progress=task_progress)
+        if n == silent:
+            task = msgspec.structs.replace(task, live=source)
+        found.append(task)
+    return found
+
+
+def test_ten_thousand_running_tasks_are_watched(script: Script) -> None:
+    script.answers["system"]["workers"][0]["slots"] = TEN_THOUSAND
+    clock, size = TurnedClock(), running_sweep.PAGE * running_sweep.PAGES
+    desk = AlertDesk(clock, lambda _: None, lambda: None, None)
+    still, silent = {3, 1500, 9999}, 7000
+    for reading in range(25):
+        clock.passed_s = 5.0 * reading
+        desk.take(msgspec.convert(script.answers["system"], SystemResource))
+        start = int(desk.running_cursor or 0)
+        tasks = ten_thousand(script, clock.passed_s, still, silent)
+        end = start + size
+        cursor = str(end) if end < TEN_THOUSAND else None
+        for task_id in desk.take_running(tasks[start:end], cursor):
+            desk.take_own(tasks[int(task_id.removeprefix("vt_"))])
+        desk.tell_stalls()
+    found = {alert.condition.key for alert in desk.book.alerts}
+    assert found == {f"stream:vt_{n:026d}" for n in still} | {f"source:vt_{silent:026d}"}
+
+
+def test_ten_thousand_stalled_tasks_are_a_few_alerts_and_their_number(script: Script) -> None:
+    script.answers["system"]["workers"][0]["alive"] = False
+    clock, size = TurnedClock(), running_sweep.PAGE * running_sweep.PAGES
+    desk = AlertDesk(clock, lambda _: None, lambda: None, None)
+    everybody = set(range(TEN_THOUSAND))
+    tasks = ten_thousand(script, 0.0, everybody, -1)
+    for reading in range(30):
+        clock.passed_s = 5.0 * reading
+        desk.take(msgspec.convert(script.answers["system"], SystemResource))
+        start = int(desk.running_cursor or 0)
+        end = start + size
+        checked = desk.take_running(tasks[start:end], str(end) if end < TEN_THOUSAND else None)
+        assert len(checked) <= MAX_CHECKED
+        for task_id in checked:
+            desk.take_own(tasks[int(task_id.removeprefix("vt_"))])
+        desk.tell_stalls()
+    streams = [one for one in desk.book.alerts if one.condition.kind == "stream"]
+    assert len(streams) == MAX_STALLED + 1
+    (others,) = (one.condition for one in streams if "more tasks stalled" in one.condition.title)
+    n_stalled = int(others.title.split()[0])
+    n_unread = int(others.detail.split("; ")[1].split(" more")[0].replace(" ", ""))
+    assert MAX_STALLED + n_stalled + n_unread == TEN_THOUSAND

@@ -161,3 +161,19 @@ async def test_refresh_asks_at_once(url: str, script: Script) -> None:
         n_asked = len(script.asked("GET", "/v1/system"))
         await pilot.press("r")
         await until(pilot, lambda: len(script.asked("GET", "/v1/system")) == n_asked + 1)
+
+
+async def test_slots_of_live_tasks_are_shown_where_there_are_any(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=(240, 44)) as pilot:
+        await pilot.press("4")
+        parts, workers = (console.query_one(one) for one in ("#system-parts", "#workers"))
+        await until(pilot, lambda: "2/4 slots busy" in text_of(parts))
+        assert "live" not in text_of(parts)
+        script.answers["system"]["workers"][0] |= {"live_busy": 3, "live_slots": 8}
+        await pilot.press("r")
+        await until(pilot, lambda: "2/4 slots busy   3/8 live" in text_of(parts))
+        header, row = text_of(workers).splitlines()[:2]
+        assert "BUSY   LIVE" in header
+        assert "2/4    3/8" in row
