@@ -5,7 +5,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -13,7 +12,8 @@ import click
 from console.cli.chunk_lines import chunk_line
 from console.cli.commands.stream import read_chunk
 from console.cli.commands.tasks import failure, fetch_results, print_results, wait_for_end
-from console.cli.paths import CLIP, shown_path
+from console.cli.next_steps import after_demo
+from console.cli.paths import CLIP
 from console.cli.progress import chunk_progress
 from console.cli.request_builder import RequestWords, build_request
 from console.cli.terminal import Terminal
@@ -66,33 +66,8 @@ def demo(data: Path | None, kafka: str, *, as_json: bool) -> int:
         ):
             code = _process(Terminal(as_json=as_json), client)
     echo(f"framewire: done in {time.monotonic() - started_s:.1f} s", err=True)
-    echo(next_steps(Path(sys.executable), os.environ), err=True)
+    echo(after_demo(Path(sys.executable), os.environ, data), err=True)
     return code
-
-
-def next_steps(python: Path, environ: Mapping[str, str]) -> str:
-    """Return what to do after the demo, as commands for two shells.
-
-    `python` is the interpreter; if it is one of an environment that is not active, that is first.
-    """
-    activate = python.with_name("activate")
-    is_needed = activate.exists() and not environ.get("VIRTUAL_ENV")
-    first = [f"  source {shown_path(activate)}"] if is_needed else []
-    return "\n".join(
-        [
-            "",
-            "Nothing of it is left. Next, for a service that stays:",
-            "",
-            *first,
-            f"  framewire up --file-root {shown_path(CLIP.parent)}",
-            "",
-            "and in a second terminal:",
-            "",
-            *first,
-            f"  framewire run {shown_path(CLIP)} --detect pedestrian --feature",
-            "  framewire console",
-        ]
-    )
 
 
 def _process(terminal: Terminal, client: Client) -> int:

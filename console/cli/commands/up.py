@@ -1,13 +1,15 @@
 """`framewire up`: run the embedded stack."""
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 from click.core import ParameterSource
 
-from console.cli.paths import CLIP, shown_path
+from console.cli.next_steps import data_variables, in_second_terminal
 from console.stack.data_directory import StackState, default_data_dir
 from console.stack.installed import need_stack
 from console.stack.plan import EMBEDDED, MEMORY, StackOptions
@@ -21,7 +23,9 @@ _SHOWN_COLUMNS = 300
 class LineReporter:
     """Reporter of a stack: progress and exits on stderr, addresses on stdout."""
 
-    def __init__(self, *, as_json: bool, in_memory: bool) -> None:
+    def __init__(self, next_steps: Sequence[str], *, as_json: bool, in_memory: bool) -> None:
+        """`next_steps` are commands for another shell, told once the stack is up."""
+        self._next_steps = next_steps
         self._as_json = as_json
         self._in_memory = in_memory
         self._is_up = False
@@ -47,10 +51,9 @@ class LineReporter:
         click.echo(f"  url  {state.url}\n  key  {state.key}\n")
         if self._in_memory:
             click.echo("  Kafka is in memory: all data is lost when this process ends.\n", err=True)
-        clip = shown_path(CLIP)
         click.echo("  In a second terminal:", err=True)
-        click.echo(f"    framewire run {clip} --detect pedestrian --feature", err=True)
-        click.echo("    framewire console", err=True)
+        for line in self._next_steps:
+            click.echo(f"    {line}", err=True)
         click.echo("  Ctrl-C stops everything.", err=True)
 
     def stopping(self) -> None:
@@ -168,7 +171,8 @@ def up(
     )
     need_stack(options)
     click.echo(f"framewire: starting on {options.data}", err=True)
-    reporter = LineReporter(as_json=as_json, in_memory=kafka == MEMORY)
+    steps = in_second_terminal(Path(sys.executable), data_variables(options.data, os.environ))
+    reporter = LineReporter(steps, as_json=as_json, in_memory=kafka == MEMORY)
     for option, variable in _from_environment(click.get_current_context()):
         reporter.notice(f"{option} is taken from {variable}")
     run_stack(options, os.environ, reporter)

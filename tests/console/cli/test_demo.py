@@ -1,16 +1,13 @@
-"""What the demo prints: lines that fit, and what to do next."""
+"""What the demo prints: lines that fit, paths that a shell reads."""
 
 from pathlib import Path
 
 import pytest
 
 from console.cli.chunk_lines import chunk_line
-from console.cli.commands.demo import next_steps
 from console.cli.paths import CLIP, shown_path
 from streamproc.contract.chunk import Chunk, decode_chunk
 from tests.console.tui.recorded_api import Script
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +28,6 @@ def test_a_line_fits_the_terminal_and_counts_every_target(
         assert len(line) <= n_columns
         _, _, more = line.partition("  +")
         assert line.count("#") + int(more or 0) == len(targets)
-
-
-def test_the_next_steps_are_commands_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    lines = next_steps(ROOT / ".venv" / "bin" / "python", {"VIRTUAL_ENV": "x"}).splitlines()
-    assert "  framewire up --file-root console/data" in lines
-    assert "  framewire run console/data/pedestrians.mp4 --detect pedestrian --feature" in lines
-    assert "  framewire console" in lines
-    assert not [line for line in lines if "source" in line]
-
-
-def test_an_environment_that_is_not_active_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "activate").touch()
-    text = next_steps(tmp_path / "python", {})
-    assert text.count(f"source {tmp_path}/activate") == 2
 
 
 def test_a_path_is_shown_for_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
