@@ -8,7 +8,6 @@ standard library's client allows this. Proxies of the environment are not used. 
 import http.client
 import time
 from typing import Final
-from urllib.parse import urlsplit
 
 from streamproc.source.errors import (
     ObjectMissingError,
@@ -29,6 +28,7 @@ from streamproc.source.fetch.response_headers import (
     basic_authorization,
     content_length,
     content_range,
+    origin,
     redirected,
     request_target,
     retry_after_s,
@@ -70,7 +70,7 @@ class Fetcher:
         url, n_redirects, n_busy = self._url, 0, 0
         while n_redirects <= self._policy.max_redirects:
             login = {}
-            if authorization is not None and _origin(url) == _origin(self._url):
+            if authorization is not None and _have_one_origin(url, self._url):
                 login["Authorization"] = authorization
             answer = self._hop(url, headers | login)
             if answer.status in {200, 206, 412, 416}:
@@ -250,7 +250,9 @@ class Answer:
         return SourceUnreachableError(f"{self.host} closed the connection unexpectedly")
 
 
-def _origin(url: str) -> tuple[str, str]:
-    """Return the scheme, and the host with its port as they are written."""
-    parts = urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
+def _have_one_origin(url: str, other: str) -> bool:
+    """Tell whether both have one; the target of a redirect may have none."""
+    try:
+        return origin(split_url(url)) == origin(split_url(other))
+    except ValueError:
+        return False

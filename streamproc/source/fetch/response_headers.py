@@ -13,6 +13,7 @@ BEYOND_ALL: Final = 10**18
 """Replaces every number of 19 digits or more."""
 _LENGTH: Final = re.compile(r"\s*([0-9]+)\s*")
 _RANGE: Final = re.compile(r"\s*bytes\s+([0-9]+)-([0-9]+)/([0-9]+|\*)\s*", re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
 _PRINTABLE: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
 
@@ -80,6 +81,12 @@ def split_url(url: str) -> SplitResult:
         raise ValueError("no host")
     path = quote(parts.path or "/", safe=_PRINTABLE)
     return parts._replace(path=path, query=quote(parts.query, safe=_PRINTABLE), fragment="")
+
+
+def origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    """Return what two URLs of one origin (RFC 6454) have in common: scheme, host, port."""
+    scheme = parts.scheme.lower()
+    return scheme, parts.hostname or "", parts.port or _PORTS.get(scheme)
 
 
 def request_target(parts: SplitResult) -> str:

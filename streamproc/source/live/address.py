@@ -1,13 +1,14 @@
 """URLs of live sources: RTSP, RTMP, and HTTP (MPEG-TS, FLV, MJPEG, HLS), with the login apart."""
 
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult
 
 from streamproc.source.fetch.response_headers import split_url
+from streamproc.source.live.credentials import Credentials, credentials_of
 from streamproc.source.live.rtmp import url as rtmp
 from streamproc.source.live.rtmp.url import RtmpUrl
 from streamproc.source.live.rtsp import url as rtsp
-from streamproc.source.live.rtsp.url import Credentials, RtspUrl
+from streamproc.source.live.rtsp.url import RtspUrl
 
 MAX_CHARACTERS: Final = 4096
 _HTTP_PORTS: Final = {"http": 80, "https": 443}
@@ -48,7 +49,8 @@ def parse(url: str) -> tuple[LiveUrl, Credentials | None]:
     scheme = parts.scheme.lower()
     if scheme not in _HTTP_PORTS or not host:
         raise ValueError("the scheme must be rtsp, rtsps, rtmp, rtmps, http or https")
-    return HttpUrl(scheme, host, port or _HTTP_PORTS[scheme], _without_login(parts)), _login(parts)
+    found = HttpUrl(scheme, host, port or _HTTP_PORTS[scheme], _without_login(parts))
+    return found, credentials_of(parts)
 
 
 def identity(url: LiveUrl) -> str:
@@ -58,9 +60,3 @@ def identity(url: LiveUrl) -> str:
 
 def _without_login(parts: SplitResult) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-
-
-def _login(parts: SplitResult) -> Credentials | None:
-    if parts.username is None:
-        return None
-    return Credentials(unquote(parts.username), unquote(parts.password or ""))

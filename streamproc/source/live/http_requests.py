@@ -18,10 +18,10 @@ from streamproc.source.errors import (
 from streamproc.source.fetch.http_client import Answer, Fetcher
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.fetch.response_headers import request_target, split_url
+from streamproc.source.fetch.response_headers import origin, request_target, split_url
 from streamproc.source.fetch.transfer_rate import Pace
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtsp.authentication import Authenticator, best_challenge
-from streamproc.source.live.rtsp.url import Credentials
 
 FOREVER_S: Final = 10 * 365 * 86_400.0
 _REFUSED: Final = frozenset({401, 403})
@@ -44,7 +44,7 @@ class Requests:
 
         Raises `SourceForbiddenError` if the URL is invalid.
         """
-        self._origin = _origin(_split(url))
+        self._origin = origin(_split(url))
         self._login = None if credentials is None else Authenticator(credentials)
         self._interrupt, self._stall_s = interrupt, stall_s
         self._policy = msgspec.structs.replace(
@@ -54,7 +54,7 @@ class Requests:
     def get(self, url: str, headers: dict[str, str] | None = None) -> Answer:
         """Send a GET; the status of the answer is 200, 206, 412 or 416. Raises a `SourceError`."""
         parts = _split(url)
-        login = self._login if _origin(parts) == self._origin else None
+        login = self._login if origin(parts) == self._origin else None
         target = request_target(parts)
         try:
             return self._sent(url, headers, None if login is None else login.header("GET", target))
@@ -83,7 +83,3 @@ def _split(url: str) -> SplitResult:
         return split_url(url)
     except ValueError as exc:
         raise SourceForbiddenError("the source's URL is invalid") from exc
-
-
-def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    return parts.scheme.lower(), parts.hostname or "", parts.port

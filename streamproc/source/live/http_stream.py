@@ -21,10 +21,10 @@ from streamproc.source.live.containers.demuxer import Demuxer
 from streamproc.source.live.containers.flv import FlvStream
 from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_of
 from streamproc.source.live.containers.transport_stream import TransportStream
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.http_requests import Requests
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
-from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
 from streamproc.source.live.stall import OPEN_TIMEOUT_S, Stall
 

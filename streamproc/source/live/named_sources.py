@@ -16,8 +16,8 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import LiveUrl, identity, parse
 from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.opening import open_connection
-from streamproc.source.live.rtsp.url import Credentials
 
 SCHEME: Final = CAMERA
 _log = structlog.get_logger()

@@ -4,11 +4,11 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import HttpUrl, LiveUrl
 from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.hls.stream import open_hls
 from streamproc.source.live.http_stream import open_http
 from streamproc.source.live.rtmp.stream import open_rtmp
 from streamproc.source.live.rtmp.url import RtmpUrl
-from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.session import open_session
 from streamproc.source.live.stall import STALL_S
 

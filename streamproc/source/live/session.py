@@ -25,6 +25,7 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.byte_rate import ByteRate
 from streamproc.source.live.connection import VideoTrack
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.link import Link, dial
 from streamproc.source.live.rtp.depacketizer import AccessUnit, Depacketizer
 from streamproc.source.live.rtp.packet import Bye, is_rtcp, parse_rtcp
@@ -41,7 +42,7 @@ from streamproc.source.live.rtsp.events import (
     RtpReceived,
 )
 from streamproc.source.live.rtsp.sdp import Description, Track
-from streamproc.source.live.rtsp.url import PORTS, Credentials, RtspUrl, follow
+from streamproc.source.live.rtsp.url import PORTS, RtspUrl, follow
 from streamproc.source.live.sender_time import ReceivedReport
 from streamproc.source.live.stall import OPEN_TIMEOUT_S, STALL_S, Stall
 from streamproc.source.live.udp_ports import UdpPorts

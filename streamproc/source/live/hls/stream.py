@@ -26,6 +26,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
 from streamproc.source.live.containers.transport_stream import TransportStream
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.hls.follower import Follower
 from streamproc.source.live.hls.pacer import Pacer
 from streamproc.source.live.hls.playlist import (
@@ -42,7 +43,6 @@ from streamproc.source.live.http_requests import Requests
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.packet import SenderReport
 from streamproc.source.live.rtp.picture_size import Size
-from streamproc.source.live.rtsp.url import Credentials
 from streamproc.source.live.sender_time import ReceivedReport
 from streamproc.source.live.stall import OPEN_TIMEOUT_S
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from streamproc.source.live.rtsp.url import Credentials
+from streamproc.source.live.credentials import Credentials
 
 _HASHES: Final[Mapping[str, Callable[[bytes], "hashlib._Hash"]]] = {
     "MD5": hashlib.md5,

@@ -20,6 +20,7 @@ from streamproc.source.errors import (
     SourceTimeoutError,
     SourceUnauthorizedError,
 )
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtsp import sdp
 from streamproc.source.live.rtsp import transport as transports
 from streamproc.source.live.rtsp.authentication import Authenticator, best_challenge
@@ -44,7 +45,7 @@ from streamproc.source.live.rtsp.messages import (
 )
 from streamproc.source.live.rtsp.target import resolved
 from streamproc.source.live.rtsp.transport import Channels
-from streamproc.source.live.rtsp.url import Credentials, RtspUrl
+from streamproc.source.live.rtsp.url import RtspUrl
 
 ANSWER_TIMEOUT_S: Final = 10.0
 _CHANNELS: Final = Channels(0, 1)

@@ -1,23 +1,14 @@
 """RTSP URLs: where to connect, what to ask for, and the credentials apart from both."""
 
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from streamproc.source.fetch.response_headers import redirected, split_url
+from streamproc.source.live.credentials import Credentials, credentials_of
 
 SCHEMES: Final = ("rtsp", "rtsps")
 PORTS: Final = {"rtsp": 554, "rtsps": 322}
 MAX_CHARACTERS: Final = 4096
-
-
-class Credentials(NamedTuple):
-    """User name and password, decoded. The repr shows neither."""
-
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return "Credentials(***)"
 
 
 class RtspUrl(NamedTuple):
@@ -62,7 +53,7 @@ def parse(url: str) -> tuple[RtspUrl, Credentials | None]:
     if not target.isascii():
         raise ValueError("the host must be written in ASCII")
     found = RtspUrl(scheme, host, port or PORTS[scheme], target)
-    return found, _credentials(parts.username, parts.password)
+    return found, credentials_of(parts)
 
 
 def follow(
@@ -86,13 +77,3 @@ def is_rtsp(url: str) -> bool:
         return urlsplit(url).scheme.lower() in SCHEMES
     except ValueError:
         return False
-
-
-def _credentials(user: str | None, password: str | None) -> Credentials | None:
-    """Return the decoded pair, None without a user name. Raises `ValueError`."""
-    if user is None:
-        return None
-    pair = Credentials(unquote(user), unquote(password or ""))
-    if not all(text.isprintable() for text in pair):
-        raise ValueError("the user name and password may hold printable characters only")
-    return pair

@@ -8,6 +8,7 @@ from streamproc.source.fetch.response_headers import (
     BEYOND_ALL,
     content_length,
     content_range,
+    origin,
     redirected,
     request_target,
     split_url,
@@ -99,6 +100,20 @@ def test_a_url_of_any_script_is_sent_as_utf8_in_percent_encoding(name: str) -> N
 )
 def test_what_is_signed_stays_as_it_is_and_the_rest_is_encoded(url: str, target: str) -> None:
     assert request_target(split_url(url)) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "is_one"),
+    [
+        ("http://h/a", "HTTP://H:80/b?c", True),
+        ("https://u:p@h:443/", "https://h/", True),
+        ("http://h/", "https://h/", False),
+        ("http://h/", "http://h:8080/", False),
+        ("http://h/", "http://i/", False),
+    ],
+)
+def test_urls_have_one_origin_by_scheme_host_and_port(url: str, other: str, is_one: bool) -> None:
+    assert (origin(split_url(url)) == origin(split_url(other))) is is_one
 
 
 @pytest.mark.parametrize("location", ["http://[", "//[::1/x", "http://a]b/", "http://a:b:c/"])

@@ -3,8 +3,9 @@
 import pytest
 
 from streamproc.source.live.address import HttpUrl, identity, parse
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtmp.url import RtmpUrl
-from streamproc.source.live.rtsp.url import Credentials, RtspUrl
+from streamproc.source.live.rtsp.url import RtspUrl
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,14 @@ def test_a_login_is_apart_and_decoded() -> None:
     assert credentials == Credentials("us:er", "p@/")
     assert isinstance(found, HttpUrl)
     assert found.target == "http://cam/a?x=1"
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "https"])
+@pytest.mark.parametrize("login", ["a%0D%0AX: b:p", "a:p%0A", "%00:p"])
+def test_a_login_that_could_end_a_header_is_refused(scheme: str, login: str) -> None:
+    with pytest.raises(ValueError, match="printable") as raised:
+        parse(f"{scheme}://{login}@cam/a")
+    assert "X: b" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

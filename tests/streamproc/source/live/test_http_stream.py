@@ -18,9 +18,9 @@ from streamproc.source.errors import (
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.http_stream import HttpStream, open_http
 from streamproc.source.live.rtp.depacketizer import AccessUnit
-from streamproc.source.live.rtsp.url import Credentials
 from tests.live.media_server import MediaServer, Reply, media_server
 from tests.streamproc.source.live.containers.muxed import muxed, shown
 from tests.streamproc.source.live.containers.test_multipart import PICTURES, parts
@@ -174,6 +174,17 @@ def test_a_login_goes_to_no_other_origin(server: MediaServer) -> None:
         )
         opened(server, "/moved", login=LOGIN).close()
         assert ["authorization" in headers for _, headers in other.seen] == [False]
+
+
+def test_a_login_goes_to_no_url_without_an_origin(server: MediaServer) -> None:
+    asks = {"WWW-Authenticate": 'Basic realm="cam"'}
+    server.paths["/moved"] = lambda headers: (
+        Reply(b"", 302, {"Location": "http://cam:port/"})
+        if "authorization" in headers
+        else Reply(status=401, headers=asks)
+    )
+    with pytest.raises(SourceError, match="invalid"):
+        opened(server, "/moved", login=LOGIN)
 
 
 def test_what_is_no_video_is_said(server: MediaServer) -> None:

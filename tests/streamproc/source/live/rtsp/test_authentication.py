@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtsp.authentication import (
     Authenticator,
     best_challenge,
 )
-from streamproc.source.live.rtsp.url import Credentials
 
 MUFASA = Credentials("Mufasa", "Circle Of Life")
 NONCE = "dcd98b7102dd2f0e8b11d0f600bfb0c093"

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtsp.target import resolved
-from streamproc.source.live.rtsp.url import Credentials, follow, is_rtsp, parse
+from streamproc.source.live.rtsp.url import follow, is_rtsp, parse
 
 
 @pytest.mark.parametrize(
