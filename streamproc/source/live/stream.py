@@ -40,6 +40,7 @@ class Arrived(NamedTuple):
     `time_s`: media time on the monotonic clock, always rising, also over sessions. `tied_s`: the
     same, but falling where pictures are sent in another order than they are shown. `size`: as the
     stream announces it. `gap_s`: time without pictures before it, if a loss ended with it.
+    `serial`: how many pictures arrived before it.
     """
 
     unit: AccessUnit
@@ -48,6 +49,7 @@ class Arrived(NamedTuple):
     captured: Captured
     size: Size | None
     gap_s: float | None
+    serial: int = 0
 
 
 class Lost(NamedTuple):
@@ -85,6 +87,7 @@ class LiveStream:
         self.gate = KeyframeGate(on_loss)
         """Counts what it leaves out, over all sessions."""
         self.n_sessions = 0
+        self.n_arrived = 0
         self.n_lost_packets = 0
         """In sessions that are over."""
         self._opens = opens
@@ -151,6 +154,7 @@ class LiveStream:
         gap_s = unit.arrival_s - self._seen_s if self._was_lost and self._has_worked else None
         self._was_lost, self._has_worked = False, True
         self._seen_s = unit.arrival_s
+        serial, self.n_arrived = self.n_arrived, self.n_arrived + 1
         self._reconnects.seen(unit.arrival_s)
         arrival_wall_s = time.time() - (time.monotonic() - unit.arrival_s)
         tied_s = clock.tied_s(unit.timestamp, unit.arrival_s)
@@ -161,6 +165,7 @@ class LiveStream:
             captured=wall.captured(unit.timestamp, arrival_wall_s),
             size=session.size,
             gap_s=gap_s,
+            serial=serial,
         )
 
     def _tied_clock(self, clock_hz: int) -> MediaClock:

@@ -1,0 +1,1 @@
+"""Recordings of live sources: pieces of coded pictures, and the containers that hold them."""
