@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from api.contract.resources import PartResource
 from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract.chunk import DropReason
-from streamproc.contract.records import LIVE_STATES, PictureResult, WorkerBeat
+from streamproc.contract.records import LIVE_STATES, PictureResult, RecordingResult, WorkerBeat
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -95,6 +95,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.live_recordings = Gauge(
+            "framewire_live_recordings",
+            "Pieces of live tasks' recordings, by result, since the workers' start",
+            ["result"],
+            registry=self.registry,
+        )
         self.live_slots = Gauge(
             "framewire_live_slots",
             "Live tasks that the workers take, together",
@@ -129,6 +135,9 @@ class Metrics:
         self.live_lag.set(max(lags_ms, default=0) / 1000)
         for reason in get_args(DropReason):
             self.live_dropped.labels(reason).set(sum(b.dropped.get(reason, 0) for b in beats))
+        for result in get_args(RecordingResult):
+            n_pieces = sum(beat.recordings.get(result, 0) for beat in beats)
+            self.live_recordings.labels(result).set(n_pieces)
         for result in get_args(PictureResult):
             self.live_pictures.labels(result).set(sum(b.pictures.get(result, 0) for b in beats))
         self.live_slots.set(sum(beat.live_slots for beat in beats))

@@ -33,6 +33,7 @@ OPEN_STREAMS = "FRAMEWIRE_OPEN_STREAMS"
 UPLOAD_BYTES_PER_DAY = "FRAMEWIRE_UPLOAD_BYTES_PER_DAY"
 STORED_BYTES = "FRAMEWIRE_STORED_BYTES"
 OPEN_TASKS = "FRAMEWIRE_OPEN_TASKS"
+MAX_RECORD_S = "FRAMEWIRE_MAX_RECORD_S"
 DISK_RESERVE_BYTES = "FRAMEWIRE_DISK_RESERVE_BYTES"
 
 _SECRETS = frozenset(
@@ -123,6 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_reserve_bytes: int = 1024 * MIB
     """Free bytes of that disk below which no task is accepted."""
 
+    max_record_s: int = 7 * 86_400
+    """Longest time for which a request may have recordings of its live source kept; 0: none are."""
+
     ring_bytes: int = 64 * MIB
     """Budget of the tail cache: bytes of live log that one process keeps, all tasks together."""
     cache_bytes: int = 256 * MIB
@@ -208,6 +212,7 @@ _NUMBERS = {
     "upload_bytes_per_day": UPLOAD_BYTES_PER_DAY,
     "stored_bytes": STORED_BYTES,
     "open_tasks": OPEN_TASKS,
+    "max_record_s": MAX_RECORD_S,
     "disk_reserve_bytes": DISK_RESERVE_BYTES,
 }
 _POSITIVE = frozenset({"send_deadline_s", "head_timeout_s"})  # 0 would end every response at once

@@ -10,6 +10,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from streamproc.contract.bounds import MAX_LIMIT, MAX_RETENTION_DAYS, MAX_WEIGHT
+from streamproc.contract.recordings import (
+    DEFAULT_RETENTION_S,
+    MAX_RETENTION_S,
+    MIN_RETENTION_S,
+)
 from streamproc.contract.task_spec import Precision
 
 Status = Literal["pending", "running", "cancelling", "succeeded", "failed", "cancelled"]
@@ -73,6 +78,12 @@ class Range(_Request, frozen=True):
     unit: Literal["seconds", "frames"] = "seconds"
 
 
+class Record(_Request, frozen=True):
+    """A live source is recorded, for `frames/N.jpg`; `retention_s`: how long a piece is kept."""
+
+    retention_s: Annotated[int, Meta(ge=MIN_RETENTION_S, le=MAX_RETENTION_S)] = DEFAULT_RETENTION_S
+
+
 class Live(_Request, frozen=True):
     """How a live source is read.
 
@@ -80,7 +91,7 @@ class Live(_Request, frozen=True):
     all the same (`conceal`). `max_lag_s`: decoding that is further behind continues at the newest
     keyframe. `give_up_s`: after so long without the source the task fails; null is never.
     `retention_days`: the log and the rows of the task are kept for so long, 0 for ever; null: as
-    long as the server's setting says.
+    long as the server's setting says. `record`: the source is recorded; null: it is not.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -88,6 +99,7 @@ class Live(_Request, frozen=True):
     max_lag_s: Annotated[float, Meta(ge=0.2, le=60)] = 2.0
     give_up_s: Annotated[float, Meta(gt=0, le=MAX_SECONDS)] | None = None
     retention_days: Annotated[int, Meta(ge=0, le=MAX_RETENTION_DAYS)] | None = None
+    record: Record | None = None
 
 
 class VideoUrl(_Request, frozen=True, tag_field="type", tag="video_url"):
@@ -232,12 +244,26 @@ class AttemptResource(msgspec.Struct, frozen=True):
     message: str
 
 
+class LiveRecording(msgspec.Struct, frozen=True):
+    """What its worker has recorded of a live source since it opened it.
+
+    `size_bytes`: of the video in stored pieces. `lost_pictures`: those of `lost_pieces`, and those
+    that were in no piece. `last_at`: when the newest stored picture was captured.
+    """
+
+    pieces: int
+    size_bytes: int
+    lost_pieces: int
+    lost_pictures: int
+    last_at: str | None
+
+
 class LiveSource(msgspec.Struct, frozen=True):
     """A live source as its worker reported it, some two seconds ago at most.
 
     `state` is `connecting` before its first frame, then `live` or `lost`, since `since`; `code` is
     why it is not live. `fps`: processed frames per second over about ten seconds. `lag_ms`: from
-    the capture of the last frame to its chunk.
+    the capture of the last frame to its chunk. `recording`: null if the task is not recorded.
     """
 
     state: str
@@ -248,6 +274,7 @@ class LiveSource(msgspec.Struct, frozen=True):
     fps: float
     lag_ms: int | None
     keyframe_interval_s: float | None
+    recording: LiveRecording | None = None
 
 
 class TaskResource(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from api.routes.openapi import problems
 from api.tasks.latest_picture import Latest, latest_picture
 from api.tasks.previews import Frames
 from streamproc.contract.object_keys import LATEST
+from streamproc.contract.timestamps import rfc3339
 
 MAX_WIDTH_PX = 4096
 _NAME = re.compile(r"^(?P<index>[0-9]{1,9})\.jpg$", re.ASCII)
@@ -40,7 +41,8 @@ async def get_frame(
     """Return frame `n` of the task's video as `n.jpg`; `boxes=1` draws the targets found in it.
 
     `width` limits the width of the picture. `Frame-Width` and `Frame-Height` are the size of the
-    source, to which the targets' boxes refer.
+    source, to which the targets' boxes refer. Of a live source the frame is in its recording, if
+    the request had `live.record`; `Frame-Captured-At` says when it was captured.
 
     `latest.jpg` of a live task is the last picture that its worker stored, as it is: `Frame-Index`,
     `Frame-Captured-At` and `Last-Modified` say of which frame. `If-None-Match` makes it a 304.
@@ -55,22 +57,16 @@ async def get_frame(
     match = _NAME.match(name)
     if match is None:
         raise NotFoundError("A frame is named by its number: 0.jpg.", code="frame_not_found")
-    if stored.spec.live is not None:
-        raise NotFoundError(
-            "A live source's frames are not kept: its camera now shows others.",
-            code="frame_not_kept",
-        )
     frames: Frames = state.frames
     picture = await frames.get(stored, int(match["index"]), width_px=width, with_boxes=bool(boxes))
-    return Response(
-        picture.jpeg,
-        media_type="image/jpeg",
-        headers={
-            "Frame-Width": str(picture.width_px),
-            "Frame-Height": str(picture.height_px),
-            "Cache-Control": "private, max-age=60",
-        },
-    )
+    headers = {
+        "Frame-Width": str(picture.width_px),
+        "Frame-Height": str(picture.height_px),
+        "Cache-Control": "private, max-age=60",
+    }
+    if picture.captured_ms is not None:
+        headers["Frame-Captured-At"] = rfc3339(picture.captured_ms)
+    return Response(picture.jpeg, media_type="image/jpeg", headers=headers)
 
 
 def _answer(found: Latest, known: str | None) -> Response[bytes]:

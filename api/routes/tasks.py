@@ -68,6 +68,7 @@ async def process_video(
             max_upload_bytes=services.settings.max_upload_bytes,
             upload=body.upload,
             providers=services.providers,
+            max_record_s=services.settings.max_record_s,
         )
         parsed = read() if len(body.json) < _INLINE_BYTES else await asyncio.to_thread(read)
         services.quotas.admit_upload(project, len(parsed.upload or b""))

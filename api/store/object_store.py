@@ -165,6 +165,10 @@ class Objects:
         """Return the task's segments ordered by start: all, or those after `after_start`."""
         return await self._call(lambda: self._list_segments(project, task, after_start))
 
+    async def list_keys(self, prefix: str, after: str, limit: int) -> list[str]:
+        """Return the keys below `prefix` that are above `after`, in order: the first `limit`."""
+        return await self._call(lambda: self._list_keys(prefix, after, limit))
+
     async def list_page(
         self, project: str, task: str, after_start: int | None = None, limit: int | None = None
     ) -> SegmentPage:
@@ -336,6 +340,12 @@ class Objects:
                 return found
             options.pop("StartAfter", None)  # some stores accept only one of the two
             options["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _list_keys(self, prefix: str, after: str, limit: int) -> list[str]:
+        page = self._client.list_objects_v2(
+            Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+        )
+        return [entry["Key"] for entry in page.get("Contents", ())]
 
     def _list_page(
         self, project: str, task: str, after_start: int | None, limit: int | None

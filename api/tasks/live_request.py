@@ -6,7 +6,7 @@ from api.contract.resources import Input, Live, VideoUrl
 from api.errors import FieldError
 from streamproc.contract.live_url import is_live, live_url_problem
 from streamproc.contract.providers import Provider
-from streamproc.contract.task_spec import LiveOptions
+from streamproc.contract.task_spec import LiveOptions, Recording
 
 _GATEWAYS: Final = ("srt", "webrtc", "whep", "whip", "udp", "rtp", "ndi", "onvif")
 
@@ -17,7 +17,12 @@ def live_options(source: Input) -> LiveOptions | None:
         return None
     asked = source.live or Live()
     return LiveOptions(
-        asked.transport, asked.on_loss, asked.max_lag_s, asked.give_up_s, asked.retention_days
+        transport=asked.transport,
+        on_loss=asked.on_loss,
+        max_lag_s=asked.max_lag_s,
+        give_up_s=asked.give_up_s,
+        retention_days=asked.retention_days,
+        record=None if asked.record is None else Recording(asked.record.retention_s),
     )
 
 
@@ -41,8 +46,13 @@ def url_problem(source: VideoUrl) -> str | None:
     return None
 
 
-def live_errors(source: Input, providers: tuple[Provider, ...]) -> list[FieldError]:
-    """Return what of the request does not fit to its source, live or not."""
+def live_errors(
+    source: Input, providers: tuple[Provider, ...], max_record_s: int
+) -> list[FieldError]:
+    """Return what of the request does not fit to its source, live or not, or to the server.
+
+    `max_record_s`: how long recordings may be kept here; 0: nothing is recorded.
+    """
     if not isinstance(source, VideoUrl):
         return []
     if not _is_live(source):
@@ -55,6 +65,13 @@ def live_errors(source: Input, providers: tuple[Provider, ...]) -> list[FieldErr
     if not live_providers(source, providers):
         message = "is live, and this server has only providers that read files"
         errors.append(FieldError(field="input[0].url", message=message))
+    record = None if source.live is None else source.live.record
+    if record is not None and record.retention_s > max_record_s:
+        message = f"this server keeps recordings for at most {max_record_s} s"
+        field = "input[0].live.record.retention_s"
+        if not max_record_s:
+            field, message = "input[0].live.record", "this server records no live sources"
+        errors.append(FieldError(field=field, message=message))
     return errors
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from api.contract.resources import LiveSource
-from streamproc.contract.records import LiveSourceState, WorkerBeat
+from api.contract.resources import LiveRecording, LiveSource
+from streamproc.contract.records import LiveSourceState, RecordingState, WorkerBeat
 from streamproc.contract.timestamps import rfc3339
 
 
@@ -29,4 +29,15 @@ def live_source(state: LiveSourceState | None) -> LiveSource | None:
         fps=round(state.fps, 1),
         lag_ms=state.lag_ms,
         keyframe_interval_s=state.keyframe_interval_s,
+        recording=None if state.recording is None else _recording(state.recording),
+    )
+
+
+def _recording(state: RecordingState) -> LiveRecording:
+    return LiveRecording(
+        pieces=state.pieces,
+        size_bytes=state.size_bytes,
+        lost_pieces=state.lost_pieces,
+        lost_pictures=state.lost_pictures,
+        last_at=None if state.last_ms is None else rfc3339(state.last_ms),
     )

@@ -20,6 +20,7 @@ from api.store.object_store import Objects, StoreUnavailableError
 from api.store.track_queries import boxes_of_frame
 from api.tasks.fair_queue import FairQueue
 from api.tasks.preview_process import FrameChild
+from api.tasks.recorded_frames import not_kept, recorded_piece
 from api.tasks.source_secrets import SourceSecrets
 from streamproc.contract.preview import (
     NO_SUCH_FRAME,
@@ -50,11 +51,15 @@ class FrameGoneError(ProblemError):
 
 
 class Picture(NamedTuple):
-    """A preview: JPEG bytes; width and height of the source's frame in pixels."""
+    """A preview: JPEG bytes; width and height of the source's frame in pixels.
+
+    `captured_ms`: when a frame of a recording was captured, Unix ms.
+    """
 
     jpeg: bytes
     width_px: int
     height_px: int
+    captured_ms: int | None = None
 
 
 class _Key(NamedTuple):
@@ -63,6 +68,7 @@ class _Key(NamedTuple):
     frame: int
     width_px: int | None
     boxes: tuple[Box, ...]
+    piece: str | None
 
 
 class Frames:
@@ -87,13 +93,17 @@ class Frames:
     ) -> Picture:
         """Return the frame; `with_boxes` draws the targets that are indexed.
 
-        Raises NotFoundError (no such frame), FrameGoneError, UnavailableError; and
-        StoreUnavailableError while the store that has an uploaded video is unavailable.
+        Of a live source it is read from the recording. Raises NotFoundError (no such frame),
+        FrameGoneError, UnavailableError; and StoreUnavailableError while the store that has the
+        video is unavailable.
         """
+        piece = None
+        if stored.spec.live is not None:
+            piece = await recorded_piece(self._objects, stored, index)
         boxes: tuple[Box, ...] = ()
         if with_boxes:
             boxes = await boxes_of_frame(self._rows, stored.project, stored.task, index)
-        key = _Key(stored.project, stored.task, index, width_px, boxes)
+        key = _Key(stored.project, stored.task, index, width_px, boxes, piece)
         known = self._kept.get(key)
         if known is not None:
             return known
@@ -101,7 +111,8 @@ class Frames:
             known = self._kept.get(key)  # another request made it while this one waited
             if known is not None:
                 return known
-            picture = await self._make(await self._order(stored, key))
+            order = await self._order(stored, key)
+            picture = _picture(await self._answered(order), is_recorded=piece is not None)
         if _size_bytes(picture) <= CACHE_BYTES:
             self._kept[key] = picture
         return picture
@@ -113,6 +124,10 @@ class Frames:
         self._idle.clear()
 
     async def _order(self, stored: StoredRequest, key: _Key) -> FrameOrder:
+        if key.piece is not None:
+            url = self._objects.presign(key.piece, _SOURCE_TTL_S)
+            own_host = urlsplit(url).netloc
+            return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, recorded=True)
         source, stream, part = stored.spec.source, stored.spec.stream, stored.spec.range
         start_s = part.start if part.unit == "seconds" and part.start > 0 else None
         if source.object_key is None:
@@ -124,7 +139,7 @@ class Frames:
         own_host = urlsplit(url).netloc
         return FrameOrder(url, key.frame, key.width_px, own_host, key.boxes, stream)
 
-    async def _make(self, order: FrameOrder) -> Picture:
+    async def _answered(self, order: FrameOrder) -> tuple[FrameAnswer, bytes]:
         child = self._idle.pop() if self._idle else FrameChild()
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -141,7 +156,7 @@ class Frames:
             raise
         child.rest(IDLE_S, self._drop)
         self._idle.append(child)
-        return _picture(answer, jpeg)
+        return answer, jpeg
 
     def _drop(self, child: "FrameChild") -> None:
         if child in self._idle:
@@ -152,15 +167,21 @@ def _size_bytes(picture: Picture) -> int:
     return len(picture.jpeg)
 
 
-def _picture(answer: FrameAnswer, jpeg: bytes) -> Picture:
+def _picture(answered: tuple[FrameAnswer, bytes], *, is_recorded: bool) -> Picture:
+    answer, jpeg = answered
     if answer.error_code is None:
-        return Picture(jpeg, answer.width_px, answer.height_px)
+        return Picture(jpeg, answer.width_px, answer.height_px, answer.captured_ms)
     if answer.error_code == NO_SUCH_FRAME:
+        if is_recorded:
+            raise not_kept()
         raise NotFoundError("The video has no such frame.", code="frame_not_found")
     if answer.error_code == STORE_UNAVAILABLE:
         raise StoreUnavailableError("The object store, which has the video, does not answer.")
     if answer.error_code in PASSING_ERRORS:
         raise UnavailableError(answer.error or "The frame could not be made.", code="frame_failed")
+    if is_recorded:
+        _log.warning("a recording cannot be read", reason=answer.error)
+        raise not_kept()
     raise FrameGoneError(
         f"The video cannot be read any more: {answer.error}.",
         extra={"source_error": answer.error_code},

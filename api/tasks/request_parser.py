@@ -28,6 +28,7 @@ from streamproc.contract import task_spec
 from streamproc.contract.masking import MASK, holds_secret, is_masked, mask_request, mask_url
 from streamproc.contract.object_keys import upload_key
 from streamproc.contract.providers import LOCAL, Provider, provider_order
+from streamproc.contract.recordings import MAX_RETENTION_S
 from streamproc.contract.task_spec import TaskSpec
 
 _SCHEMES = ("http", "https", "file")
@@ -76,8 +77,11 @@ def parse_request(
     max_upload_bytes: int,
     upload: Upload | None = None,
     providers: Sequence[Provider] = (LOCAL,),
+    max_record_s: int = MAX_RETENTION_S,
 ) -> ParsedRequest:
     """Parse and validate a request; `upload` is the video that was extracted from it, if any.
+
+    `max_record_s`: how long recordings of live sources may be kept; 0: nothing is recorded.
 
     Raises BadRequestError (not JSON), InvalidRequestError (every wrong field with its path) or
     TooLargeError (a base64 video above `max_upload_bytes`).
@@ -95,7 +99,7 @@ def parse_request(
     _check_hint(request.model, errors)
     _check_range(source.range, errors)
     providers = tuple(providers)
-    errors += live_errors(source, providers)
+    errors += live_errors(source, providers, max_record_s)
     steps: tuple[task_spec.Step, ...] = ()
     try:
         steps = read_steps(request.steps, registry)

@@ -45,6 +45,7 @@ class RequestWords:
     max_lag: float | None = None
     give_up: float | None = None
     retention_days: int | None = None
+    record: int | None = None
 
 
 def build_request(video: dict[str, Any], words: RequestWords) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def _live(words: RequestWords) -> dict[str, Any]:
     times_s = {"max_lag_s": words.max_lag, "give_up_s": words.give_up}
     given: dict[str, Any] = {"transport": words.transport, "on_loss": words.on_loss}
     given["retention_days"] = words.retention_days
+    given["record"] = None if words.record is None else {"retention_s": words.record}
     given |= {name: None if value is None else _number(value) for name, value in times_s.items()}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -33,7 +33,9 @@ _INPUT_OPTIONS = {
     "live.max_lag_s": "--max-lag",
     "live.give_up_s": "--give-up",
     "live.retention_days": "--retention-days",
-    "live": "--transport, --on-loss, --max-lag, --give-up, --retention-days",
+    "live.record": "--record",
+    "live.record.retention_s": "--record",
+    "live": "--transport, --on-loss, --max-lag, --give-up, --retention-days, --record",
 }
 _SAMPLING_OPTIONS = {"fps": "--fps", "interval": "--interval", "keyframe": "--keyframes"}
 _STEP_OPTIONS = {"detect": "--detect", "ocr": "--ocr", "feature": "--feature"}

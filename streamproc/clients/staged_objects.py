@@ -31,6 +31,9 @@ class BucketUploads:
         self._prober: Any = open_client(
             settings, connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1}
         )
+        self._recorder: Any = open_client(
+            settings, connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1}
+        )
         self._condition = {} if settings.unconditional else {"IfNoneMatch": "*"}
         self._host = host_of(self._client, self._bucket)
 
@@ -97,6 +100,25 @@ class BucketUploads:
                 Body=jpeg,
                 ContentMD5=content_md5(jpeg),
                 ContentType="image/jpeg",
+                Metadata=dict(metadata),
+            )
+        except FAILURES as exc:
+            raise _unavailable("PUT", exc) from exc
+
+    def put_piece(
+        self, object_key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Store a piece of a recording, or the same one again; one attempt.
+
+        Raises `UploadsUnavailableError`.
+        """
+        try:
+            self._recorder.put_object(
+                Bucket=self._bucket,
+                Key=object_key,
+                Body=body,
+                ContentMD5=content_md5(body),
+                ContentType=content_type,
                 Metadata=dict(metadata),
             )
         except FAILURES as exc:

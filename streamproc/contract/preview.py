@@ -20,7 +20,8 @@ class FrameOrder(msgspec.Struct, frozen=True):
     `range_start_s`: start of the task's range in seconds; its frame numbers may be estimates that
     count from there.
     `own_host` (host:port) is set for an object in Framewire's own bucket: then only that host may
-    be read. `width_px` limits the image's width.
+    be read. `width_px` limits the image's width. `recorded`: the URL is that of a recording's piece
+    (`contract.recordings`), and the index is the task's.
     """
 
     url: str
@@ -30,6 +31,7 @@ class FrameOrder(msgspec.Struct, frozen=True):
     boxes: tuple[Box, ...] = ()
     stream: int | None = None
     range_start_s: float | None = None
+    recorded: bool = False
 
     def __repr__(self) -> str:
         """Omit the URL: it may be presigned."""
@@ -37,13 +39,17 @@ class FrameOrder(msgspec.Struct, frozen=True):
 
 
 class FrameAnswer(msgspec.Struct, frozen=True):
-    """Header line before `size_bytes` of JPEG; width and height of the source's frame in pixels."""
+    """Header line before `size_bytes` of JPEG; width and height of the source's frame in pixels.
+
+    `captured_ms`: when a recorded frame was captured, Unix ms.
+    """
 
     size_bytes: int
     width_px: int = 0
     height_px: int = 0
     error_code: str | None = None
     error: str | None = None
+    captured_ms: int | None = None
 
 
 NO_SUCH_FRAME = "no_such_frame"

@@ -205,13 +205,31 @@ PictureResult = Literal["stored", "busy", "too_large", "no_store", "failed"]
 LIVE_STATES: Final = ("connecting", "live", "lost")
 
 
+RecordingResult = Literal["stored", "busy", "no_store", "failed"]
+"""`busy`: no memory for it, since S3 is too slow; `no_store`: S3 did not take it in time."""
+
+
+class RecordingState(msgspec.Struct, frozen=True):
+    """What a worker has recorded of a live source since it opened it.
+
+    `size_bytes`: of the video in stored pieces. `lost_pictures`: those of `lost_pieces`, and those
+    that were in no piece. `last_ms`: when the newest stored picture was captured, Unix ms.
+    """
+
+    pieces: int = 0
+    size_bytes: int = 0
+    lost_pieces: int = 0
+    lost_pictures: int = 0
+    last_ms: int | None = None
+
+
 class LiveSourceState(msgspec.Struct, frozen=True):
     """A live source at a worker's heartbeat.
 
     `state`: `connecting` before its first frame, then `live` or `lost`, since `since_ms`; `code` is
     why it is not live. `reconnects`: sessions after the first. `fps`: processed frames per second
     over about ten seconds. `lag_ms`: of the last frame. `keyframe_interval_s`: between the last two
-    keyframes. Times are Unix ms.
+    keyframes. `recording`: None if the task is not recorded. Times are Unix ms.
     """
 
     task: str
@@ -223,6 +241,7 @@ class LiveSourceState(msgspec.Struct, frozen=True):
     fps: float = 0.0
     lag_ms: int | None = None
     keyframe_interval_s: float | None = None
+    recording: RecordingState | None = None
 
 
 class WorkerBeat(msgspec.Struct, frozen=True):
@@ -236,7 +255,8 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     `live_slots` and `live_busy` are as `slots` and `busy`, for live tasks alone, `live` are the
     sources of those. `dropped`: frames of live tasks that were not processed, by
     `chunk.DropReason`, since the process started. `sources`: names of the sources that it knows.
-    `pictures`: pictures of live tasks, by what became of them (`PictureResult`), since then too.
+    `pictures`: pictures of live tasks, by what became of them (`PictureResult`), since then too;
+    `recordings`: pieces of their recordings (`RecordingResult`).
     """
 
     worker: str
@@ -265,6 +285,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     sources: tuple[str, ...] = ()
     pictures: dict[str, int] = msgspec.field(default_factory=dict)
+    recordings: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 CONSUMER_KEY = "consumer/"

@@ -68,6 +68,12 @@ class Step(msgspec.Struct, frozen=True):
     when: When | None = None
 
 
+class Recording(msgspec.Struct, frozen=True):
+    """A live source is recorded; `retention_s`: its pieces are kept for so long."""
+
+    retention_s: int
+
+
 class LiveOptions(msgspec.Struct, frozen=True):
     """How a live source is read.
 
@@ -75,6 +81,7 @@ class LiveOptions(msgspec.Struct, frozen=True):
     `max_lag_s`: decoding that is further behind continues at the newest keyframe. `give_up_s`: a
     source that has been away for so long ends the task; None: it is tried for ever.
     `retention_days`: the archive's log is kept for so long, 0: for ever, None: as the setting says.
+    `record` None: the source is not recorded.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -82,6 +89,7 @@ class LiveOptions(msgspec.Struct, frozen=True):
     max_lag_s: float = 2.0
     give_up_s: float | None = None
     retention_days: int | None = None
+    record: Recording | None = None
 
 
 class TaskSpec(msgspec.Struct, frozen=True):

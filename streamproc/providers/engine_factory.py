@@ -18,6 +18,7 @@ from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine import Engine
 from streamproc.providers.live_factory import LiveEngines
 from streamproc.providers.live_pictures import LivePictures
+from streamproc.providers.live_recordings import LiveRecordings
 from streamproc.providers.local import LocalEngine, needs_staged
 from streamproc.providers.model_cache import ModelCache
 from streamproc.providers.plan import build_plan, includes_vectors, track_parameters
@@ -52,11 +53,13 @@ class Engines:
         cameras: Cameras | None = None,
         live_pool: Executor | None = None,
         pictures: LivePictures | None = None,
+        recordings: LiveRecordings | None = None,
     ) -> None:
         """`depth`: frames of one file in perception. `cameras`: the named sources.
 
         `live_pool`: where frames of live sources are perceived, by default with all others.
-        `pictures`: keeps pictures of live sources; None: none are kept.
+        `pictures`: keeps pictures of live sources; `recordings`: stores what is recorded of them;
+        None: nothing is.
         """
         self._settings, self._model_cache, self._pool, self._uploads = (
             settings,
@@ -69,7 +72,7 @@ class Engines:
         self._spools = SpoolShares(settings.source.project_spool_bytes)
         self._policy = FetchPolicy.of(settings.source)
         self.live = LiveEngines(
-            cameras or Cameras({}, {}), self._policy, live_pool or pool, pictures
+            cameras or Cameras({}, {}), self._policy, live_pool or pool, pictures, recordings
         )
         self._upload_policy = self._policy.for_own_store(uploads.host)
 
@@ -125,10 +128,11 @@ class Engines:
         pin: str | None,
         interrupt: Interrupt,
         since: Sequence[Chunk] = (),
+        epoch: int = 0,
     ) -> Engine:
         """Return an engine with an open source, positioned after `state`. `interrupt` aborts this.
 
-        `since`: of a live task, the log's chunks after `state`.
+        `since`: of a live task, the log's chunks after `state`. `epoch`: of the claim.
 
         Raises `TaskFailedError` if the source or a model is not available, or if the source is no
         longer the one that `pin` names; `UploadsUnavailableError` if its URL, or its only remaining
@@ -148,7 +152,7 @@ class Engines:
         )
         if spec.live is not None:
             url, _ = self._place(submitted)
-            engine = self.live.open(submitted, url, plan, outputs, state, since, interrupt)
+            engine = self.live.open(submitted, url, plan, outputs, state, since, epoch, interrupt)
             _check_pin(engine, pin)
             return engine
         return self._open_file(submitted, plan, outputs, state, pin, interrupt)

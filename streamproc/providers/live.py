@@ -20,6 +20,7 @@ from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
 from streamproc.providers.engine import EndOfStream, FrameResult, LiveMark, SourceNotice
 from streamproc.providers.failures import task_failure
 from streamproc.providers.live_pictures import TaskPictures
+from streamproc.providers.live_recordings import TaskRecording
 from streamproc.providers.live_state import LiveState, Size, decode_state, encode_state
 from streamproc.providers.newest_first import NewestFirst, Perceived
 from streamproc.source.errors import SourceError
@@ -34,9 +35,10 @@ from streamproc.source.live_source.selection import LiveSelection
 from streamproc.source.live_source.source import open_live_source
 from streamproc.source.live_source.task_clock import TaskClock
 from streamproc.source.types import FrameCounts, FrameOutputs
-from streamproc.stages.frame_tracker import FrameTracker
-from streamproc.stages.perception import Plan
+from streamproc.stages.perception import Perception, Plan
+from streamproc.stages.targets import best_vectors, targets
 from streamproc.stages.tracking.parameters import TrackParameters
+from streamproc.stages.tracking.tracker import Tracker
 
 SAVE_S: Final = 1.0
 """Time between two checkpoints."""
@@ -75,20 +77,22 @@ class LiveEngine:
         state: bytes | None,
         pin: str,
         pictures: TaskPictures | None = None,
+        recording: TaskRecording | None = None,
         on_close: Callable[["LiveEngine"], object] = lambda _: None,
     ) -> None:
         """Start to connect; returns at once. `opens` connects and plays, or raises a `SourceError`.
 
         `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`.
-        `pictures`: where pictures of the source are kept; None: nowhere.
+        `pictures`: where pictures of the source are kept, `recording`: where it is recorded; None:
+        nowhere.
         """
         self.pin = pin
-        self._on_close, self._pictures = on_close, pictures
+        self._on_close, self._pictures, self._recording = on_close, pictures, recording
         self._saved_s = time.monotonic()
         self._dropped_before: dict[str, int] = {}
         self._dropped_now: dict[str, int] = {}
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
-        self._max_lag_s = options.max_lag_s
+        self._include_vector, self._max_lag_s = include_vector, options.max_lag_s
         restored = None if state is None else decode_state(state)
         self._progress = (
             None if restored is None else _Progress(restored.totals, restored.time_s, restored.size)
@@ -96,13 +100,8 @@ class LiveEngine:
         if restored is not None:
             self._dropped_before = self._dropped_now = dict(restored.totals.dropped)
         self._n_emitted = 0 if restored is None else restored.processed
-        self._tracker = FrameTracker(
-            plan,
-            tracking,
-            include_vector=include_vector,
-            state=None if restored is None else restored.tracker,
-            best=None if restored is None else restored.best,
-        )
+        self._tracker = Tracker(tracking, None if restored is None else restored.tracker)
+        self._best = {} if restored is None else dict(restored.best)
         self._selection = LiveSelection(
             sampling, frames, None if restored is None else restored.range_index
         )
@@ -121,6 +120,8 @@ class LiveEngine:
         self._processed = Rate()
         self._arrived_s: float | None = None
         self._lag_s: float | None = None
+        totals = Totals() if restored is None else restored.totals
+        self._maker = None if recording is None else recording.maker(totals.index + 1)
         self._source, self._watch = open_live_source(
             opens,
             outputs,
@@ -128,13 +129,14 @@ class LiveEngine:
             self._choose,
             interrupt,
             clock=self._clock,
-            totals=Totals() if restored is None else restored.totals,
+            totals=totals,
             on_loss=OnLoss(options.on_loss),
             max_lag_s=options.max_lag_s,
             give_up_s=options.give_up_s,
             has_worked=restored is not None,
             only_keys=sampling.mode == "keyframe",
             wants_still=self._wants_still,
+            recording=self._maker,
         )
         self._feeder = threading.Thread(target=self._feed, name="live-feeder", daemon=True)
         self._feeder.start()
@@ -176,7 +178,7 @@ class LiveEngine:
                 time_s=progress.time_s,
                 size=progress.size,
                 tracker=self._tracker.state(),
-                best=self._tracker.best,
+                best=dict(self._best),
                 range_index=self._selection.range_index,
             )
         )
@@ -201,6 +203,7 @@ class LiveEngine:
             fps=round(fps, 1),
             lag_ms=None if lag_s is None else round(1000 * lag_s),
             keyframe_interval_s=interval_s,
+            recording=None if self._recording is None else self._recording.state(),
         )
 
     def dropped(self) -> dict[str, int]:
@@ -217,23 +220,46 @@ class LiveEngine:
         self._feeder.join()
         self._source.close()  # a decoder that was started meanwhile
         self._frames.close()
+        if self._maker is not None:
+            self._maker.flush()
         self._on_close(self)
 
     def _has_next(self) -> bool:
         return self._frames.has_next or (self._frames.is_empty and self._end is not None)
 
     def _result(self, item: Perceived) -> FrameResult:
-        frame = item.frame
-        size = (frame.shape.width, frame.shape.height)
         try:
             seen = item.result.result()
-            if self._progress is not None and self._progress.size != size:
-                self._tracker.resize(self._progress.size, size)
-            tracked = self._tracker.track(seen, frame.time_s, frame.index, size)
         except (ModelError, SourceError, CancelledError) as exc:
             raise task_failure(exc) from exc
+        return self._tracked(item, seen)
+
+    def _tracked(self, item: Perceived, seen: Perception) -> FrameResult:
+        frame = item.frame
+        size = (frame.shape.width, frame.shape.height)
+        if self._progress is not None and self._progress.size != size:
+            self._tracker.resize(self._progress.size, size)
+        ids = self._tracker.update(
+            seen.boxes_px,
+            seen.track_scores,
+            seen.class_ids,
+            seen.appearances(self._plan.threshold),
+            frame.time_s,
+            frame.index,
+            size,
+        )
         if self._pictures is not None:
-            self._pictures.seen(tracked.newest_id)
+            self._pictures.seen(int(ids.max(initial=0)))
+        names, classes = self._plan.class_names, self._tracker.track_classes()
+        shown = targets(
+            seen,
+            ids,
+            size,
+            lambda track_id: names[classes[track_id]],
+            include_vector=self._include_vector,
+        )
+        self._best = {one: best for one, best in self._best.items() if one in classes}
+        vectors = best_vectors(seen, ids, self._best)
         dropped = dict(frame.totals.dropped)
         for reason, n in item.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + n
@@ -245,8 +271,8 @@ class LiveEngine:
             total_frames=None,
             counts=totals.counts,
             fps=self._fps(),
-            targets=tracked.targets,
-            vectors=tracked.vectors,
+            targets=shown,
+            vectors=tuple(vectors),
             time_s=frame.time_s,
             sample_aspect=None if frame.shape.pixel_aspect == (1, 1) else frame.shape.pixel_aspect,
             live=self._mark(item, size, dropped),

@@ -12,6 +12,7 @@ from streamproc.contract.task_spec import LiveOptions
 from streamproc.errors import TaskFailedError
 from streamproc.providers.live import LiveEngine
 from streamproc.providers.live_pictures import LivePictures, TaskPictures
+from streamproc.providers.live_recordings import LiveRecordings, TaskRecording
 from streamproc.providers.live_state import continued
 from streamproc.providers.plan import includes_vectors, track_parameters
 from streamproc.source.errors import SourceError
@@ -31,10 +32,14 @@ class LiveEngines:
         policy: FetchPolicy,
         pool: Executor,
         pictures: LivePictures | None = None,
+        recordings: LiveRecordings | None = None,
     ) -> None:
-        """`pool`: where live frames are perceived. `pictures`: keeps some; None: none are kept."""
+        """`pool`: where live frames are perceived. `pictures`: keeps some; None: none are kept.
+
+        `recordings`: stores what tasks record; None: nothing is recorded.
+        """
         self._cameras, self._policy, self._pool = cameras, policy, pool
-        self._pictures = pictures
+        self._pictures, self._recordings = pictures, recordings
         self._lock = threading.Lock()
         self._running: dict[LiveEngine, str] = {}
         self._dropped: Counter[str] = Counter()
@@ -47,12 +52,13 @@ class LiveEngines:
         outputs: FrameOutputs,
         state: bytes | None,
         since: Sequence[Chunk],
+        epoch: int,
         interrupt: Interrupt,
     ) -> LiveEngine:
         """Start to read the source at `url`; returns at once.
 
-        `state` is the last checkpoint, `since` what the log has after it. Raises `TaskFailedError`
-        if the source may not be read.
+        `state` is the last checkpoint, `since` what the log has after it, `epoch` that of the
+        claim. Raises `TaskFailedError` if the source may not be read.
         """
         spec = submitted.spec
         options = spec.live or LiveOptions()
@@ -78,6 +84,7 @@ class LiveEngines:
             state=continued(state, since, tracking, plan.class_names),
             pin=camera.pin,
             pictures=self._pictures_of(submitted),
+            recording=self._recording_of(submitted, epoch),
             on_close=self._closed,
         )
         with self._lock:
@@ -102,6 +109,16 @@ class LiveEngines:
     def pictures(self) -> dict[str, int]:
         """Return the pictures that were made since the start, by `PictureResult`."""
         return {} if self._pictures is None else self._pictures.counts()
+
+    def recordings(self) -> dict[str, int]:
+        """Return the recorded pieces since the start, by `RecordingResult`."""
+        return {} if self._recordings is None else self._recordings.counts()
+
+    def _recording_of(self, submitted: Submitted, epoch: int) -> TaskRecording | None:
+        live = submitted.spec.live
+        if self._recordings is None or live is None or live.record is None:
+            return None
+        return self._recordings.of_task(submitted.project, submitted.task, epoch)
 
     def _pictures_of(self, submitted: Submitted) -> TaskPictures | None:
         if self._pictures is None:

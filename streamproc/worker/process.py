@@ -27,6 +27,7 @@ from streamproc.errors import LogUnavailableError, TaskFailedError
 from streamproc.logging_setup import configure_logging
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.live_pictures import LivePictures
+from streamproc.providers.live_recordings import LiveRecordings
 from streamproc.providers.model_cache import ModelCache
 from streamproc.settings import WorkerSettings, read_settings
 from streamproc.source.live.named_sources import Cameras, load_sources
@@ -56,6 +57,8 @@ _LIVE_READERS = 1
 """Readers of the log for live tasks, which need one only between two slices."""
 _FRAMES_AHEAD = 4
 """Frames in perception per thread and task: enough to keep the networks busy between two slices."""
+_LAST_PIECES_S = 5.0
+"""Longest wait of a worker that stops for S3 to take the last pieces of recordings."""
 
 
 class Worker:
@@ -83,6 +86,7 @@ class Worker:
         self._sessions = SessionCache(settings.sessions)
         self._readers = LogReaders()
         uploads = BucketUploads(settings.store)
+        self._recordings = LiveRecordings(uploads)
         self._engines = Engines(
             settings,
             self._model_cache,
@@ -92,6 +96,7 @@ class Worker:
             cameras=self._cameras,
             live_pool=self._pool.live,
             pictures=_pictures(settings, uploads),
+            recordings=self._recordings,
         )
         frames = FrameCounter()
         runner = SliceRunner(
@@ -237,6 +242,7 @@ class Worker:
     def _close(self) -> None:
         self._sessions.close()
         self._dispatch.close()
+        self._recordings.close(_LAST_PIECES_S)
         self._pool.shutdown()
         self._cancels.close()
         self._readers.close()

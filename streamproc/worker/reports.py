@@ -90,6 +90,7 @@ class Reports:
             live=self._engines.live.states(),
             dropped=self._engines.live.dropped(),
             pictures=self._engines.live.pictures(),
+            recordings=self._engines.live.recordings(),
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

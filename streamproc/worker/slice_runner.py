@@ -243,6 +243,7 @@ class SliceRunner:
                 known,
                 one.interrupt,
                 taken.task_state.chunks_since_checkpoint(),
+                taken.point.epoch,
             )
         except (TaskFailedError, SourceClosedError) as failure:
             self._fail(one, failure)

@@ -5,7 +5,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 
 from api.ids import new_task_id
@@ -13,12 +15,18 @@ from streamproc.clients.object_store import S3Objects
 from streamproc.clients.staged_objects import BucketUploads
 from streamproc.contract import env
 from streamproc.contract.object_keys import PictureInfo, latest_key, request_key
+from streamproc.contract.recordings import PieceInfo, piece_key, start_key
 from streamproc.contract.stored_request import StoredRequest, encode_stored_request
-from streamproc.contract.task_spec import LiveOptions
+from streamproc.contract.task_spec import LiveOptions, Recording
+from streamproc.contract.timestamps import rfc3339
+from streamproc.source.live.recording import transport_stream
+from streamproc.source.live.recording.picture import RecordedPicture
 from streamproc.worker.reports import now_ms
 from tests.api.server import Fresh, LiveApi, NewKey, ProjectClient, until
 from tests.data import clips
+from tests.live.clip import clip, read_number
 from tests.streamproc.sinks.logs import submitted as record
+from tests.streamproc.source.live_source.test_decoder import units
 from tests.streamproc.source.origin import serving
 from tests.streamproc.source.test_far_origins import Ranged
 
@@ -33,10 +41,10 @@ async def submitted(project: httpx.AsyncClient, item: dict[str, Any]) -> str:
     return task
 
 
-def recorded_live(project: ProjectClient, live: LiveApi) -> str:
+def recorded_live(project: ProjectClient, live: LiveApi, options: LiveOptions | None = None) -> str:
     """Store a live task's request, as if it had been submitted; return its id."""
     task = new_task_id(now_ms())
-    sent = record(task, project.project, live=LiveOptions())
+    sent = record(task, project.project, live=options or LiveOptions())
     stored = StoredRequest(
         task, sent.project, 0, sent.created_ms, sent.point, {}, "", spec=sent.spec
     )
@@ -49,6 +57,23 @@ def put_picture(live: LiveApi, project: str, task: str, jpeg: bytes, info: Pictu
     """Store a picture as a worker does."""
     store = BucketUploads(live.settings.s3)
     store.put_picture(latest_key(project, task), jpeg, info.to_metadata())
+
+
+def put_piece(
+    live: LiveApi, project: str, task: str, first: int, *, half: int, epoch: int = 3
+) -> None:
+    """Store a piece of 50 frames as a worker does; that with the index `first` shows 50 * half."""
+    pictures = tuple(
+        RecordedPicture(unit.data, first + n, 3600 * n, unit.is_key, 90_000 + first + n)
+        for n, unit in enumerate(units(clip())[50 * half : 50 * half + 50])
+    )
+    info = PieceInfo("h264", 192, 112, first + 49, 50, 90_000 + first, 90_049 + first)
+    BucketUploads(live.settings.s3).put_piece(
+        piece_key(project, task, first, epoch, "h264"),
+        transport_stream.muxed("h264", pictures),
+        "video/mp2t",
+        info.to_metadata(),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +232,57 @@ async def test_the_last_picture_is_of_ones_own_live_tasks_alone(
     file = await submitted(project, {"type": "video_url", "url": CLIP.as_uri()})
     answer = await project.get(f"/v1/video/tasks/{file}/frames/latest.jpg")
     assert (answer.status_code, answer.json()["code"]) == (404, "frame_not_found")
+
+
+async def number_of(project: ProjectClient, task: str, index: int) -> int | str:
+    """Return the number that a frame shows, or the code of the refusal."""
+    answer = await project.get(f"/v1/video/tasks/{task}/frames/{index}.jpg")
+    if answer.status_code != 200:
+        return str(answer.json()["code"])
+    assert answer.headers["frame-captured-at"] == rfc3339(90_000 + index)
+    image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return read_number(image)
+
+
+async def test_frames_of_a_recorded_source_are_the_ones_that_were_asked_for(
+    project: ProjectClient, live: LiveApi
+) -> None:
+    task = recorded_live(project, live, LiveOptions(record=Recording(3600)))
+    assert await number_of(project, task, 100) == "frame_not_kept"
+    put_piece(live, project.project, task, 100, half=0)
+    put_piece(live, project.project, task, 200, half=1)
+    asked = (99, 100, 131, 149, 150, 199, 200, 249, 250, 10**8)
+    none = "frame_not_kept"
+    expected = [none, 0, 31, 49, none, none, 50, 99, none, none]
+    assert [await number_of(project, task, index) for index in asked] == expected
+    path = f"/v1/video/tasks/{task}/frames"
+    small = await project.get(f"{path}/131.jpg", params={"width": 96})
+    assert (small.headers["frame-width"], small.headers["frame-height"]) == ("192", "112")
+
+
+async def test_what_a_worker_recorded_after_another_one_took_over_is_not_shown(
+    project: ProjectClient, live: LiveApi
+) -> None:
+    """The first worker recorded 100 to 149; the second one went on at 120, and stored 140 on."""
+    task = recorded_live(project, live, LiveOptions(record=Recording(3600)))
+    put_piece(live, project.project, task, 100, half=0)
+    assert await number_of(project, task, 145) == 45
+    with closing(S3Objects(live.settings.s3)) as objects:
+        objects.put(start_key(project.project, task, 120, 9), b"{}")
+    none = "frame_not_kept"
+    asked = (119, 120, 139, 145, 149)
+    assert [await number_of(project, task, index) for index in asked] == [19, *[none] * 4]
+    put_piece(live, project.project, task, 140, half=1, epoch=9)
+    expected = [19, none, none, 55, 59]
+    assert [await number_of(project, task, index) for index in asked] == expected
+
+
+async def test_a_recording_that_cannot_be_read_has_no_frames(
+    project: ProjectClient, live: LiveApi
+) -> None:
+    task = recorded_live(project, live, LiveOptions(record=Recording(3600)))
+    with closing(S3Objects(live.settings.s3)) as objects:
+        objects.put(piece_key(project.project, task, 5, 1, "h264"), b"G" + bytes(187))
+        objects.put(f"{project.project}/{task}/rec/x", b"")
+    assert await number_of(project, task, 5) == "frame_not_kept"

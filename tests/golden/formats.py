@@ -15,6 +15,7 @@ from streamproc.contract.audit import decode_audit, encode_audit
 from streamproc.contract.chunk import decode_chunk, encode_chunk
 from streamproc.contract.framing import frame_event
 from streamproc.contract.object_keys import Expired, Final, PictureInfo, SegmentInfo
+from streamproc.contract.recordings import PieceInfo
 from streamproc.contract.records import (
     CancelRequested,
     ChunkRecord,
@@ -38,6 +39,7 @@ from streamproc.providers.local import LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import decode_entries, encode_entries
 from streamproc.sinks.archive.live import LiveMark
+from streamproc.source.live.recording import multipart, transport_stream
 from streamproc.stages.tracking.state import TrackerState
 from streamproc.worker.checkpoint import decode_checkpoint, encode_checkpoint
 from tests.golden import values
@@ -184,6 +186,18 @@ FORMATS: dict[str, Format] = {
         lambda one: msgspec.json.encode(one.to_metadata()),
         lambda data: PictureInfo.from_metadata(msgspec.json.decode(data)),
     ),
+    "piece_metadata": in_json(
+        values.PIECE,
+        lambda one: msgspec.json.encode(one.to_metadata()),
+        lambda data: PieceInfo.from_metadata(msgspec.json.decode(data)),
+    ),
+    "piece_ts": Format(
+        ("h264", [*values.PICTURES]),
+        lambda one: transport_stream.muxed(*one),
+        transport_stream.demuxed,
+        bytes.hex,
+    ),
+    "piece_mjpeg": Format([*values.JPEGS], multipart.muxed, multipart.demuxed, bytes.hex),
     "expired": in_json(
         values.EXPIRED, msgspec.json.encode, lambda data: msgspec.json.decode(data, type=Expired)
     ),

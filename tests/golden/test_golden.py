@@ -20,7 +20,16 @@ from console.config.reader import read_config
 from console.config.values import Config
 from console.tui.known_names import KNOWN
 from models.manifest import load_manifest
-from streamproc.contract import audit, env, lag_history, object_keys, tables, topics, worker_history
+from streamproc.contract import (
+    audit,
+    env,
+    lag_history,
+    object_keys,
+    recordings,
+    tables,
+    topics,
+    worker_history,
+)
 from streamproc.contract.providers import load_providers
 from streamproc.contract.records import Claim
 from streamproc.contract.sealing import SealBrokenError, Sealer
@@ -31,7 +40,7 @@ FILES = Path(__file__).parent / "files"
 NAMES = Path(__file__).with_name("names.json")
 SUMS = Path(__file__).with_name("SHA256SUMS")
 _NAME = re.compile(
-    r"(?P<format>[a-z_]+)\.(?P<version>[0-9]+)\.(?:msgpack|msgpack\.zst|json|toml|txt)"
+    r"(?P<format>[a-z_]+)\.(?P<version>[0-9]+)\.(?:msgpack|msgpack\.zst|json|toml|txt|ts|mjpeg)"
 )
 
 
@@ -198,6 +207,9 @@ def names() -> dict[str, Any]:
             object_keys.expired_key("p", "t"),
             object_keys.live_key("p", "t"),
             object_keys.latest_key("p", "t"),
+            recordings.piece_key("p", "t", 1234, 5678, "hevc"),
+            recordings.piece_key("p", "t", 1234, 5678, "mjpeg"),
+            recordings.start_key("p", "t", 1234, 5678),
         ],
         "columns": {table: list(tables.columns(table)) for table in tables.TABLES}
         | {audit.AUDIT: list(audit.COLUMNS)}

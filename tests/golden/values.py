@@ -19,6 +19,7 @@ from streamproc.contract.chunk import (
     Usage,
 )
 from streamproc.contract.object_keys import Expired, Final, PictureInfo, SegmentInfo
+from streamproc.contract.recordings import PieceInfo
 from streamproc.contract.records import (
     Attempt,
     CancelRequested,
@@ -33,6 +34,7 @@ from streamproc.contract.records import (
     Project,
     ProjectKey,
     ProjectLimits,
+    RecordingState,
     Submitted,
     TrackVector,
     WorkerBeat,
@@ -44,6 +46,7 @@ from streamproc.contract.stored_request import StoredRequest
 from streamproc.contract.task_spec import (
     FrameRange,
     LiveOptions,
+    Recording,
     Sampling,
     SourceRef,
     Step,
@@ -54,6 +57,7 @@ from streamproc.providers.local import AnnouncedStream, LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.sinks.archive.live import LiveMark
+from streamproc.source.live.recording.picture import RecordedPicture
 from streamproc.source.types import ResumePoint
 from streamproc.stages.tracking.state import PackedArray, TrackerState
 from streamproc.worker.checkpoint import Checkpoint
@@ -84,7 +88,7 @@ SPEC = TaskSpec(
     providers=("local", "cloud"),
     stream=1,
     precision="f32",
-    live=LiveOptions("udp", "conceal", 1.5, 3600.0, retention_days=14),
+    live=LiveOptions("udp", "conceal", 1.5, 3600.0, retention_days=14, record=Recording(86400)),
 )
 CHUNK = Chunk(
     id=TASK,
@@ -219,11 +223,13 @@ WORKER_BEAT = WorkerBeat(
             fps=4.9,
             lag_ms=157,
             keyframe_interval_s=2.0,
+            recording=RecordingState(360, 1_800_000_000, 2, 301, 1767225597500),
         ),
     ),
     dropped={"sampling": 89, "overload": 21},
     sources=("gate",),
     pictures={"stored": 12, "no_store": 3},
+    recordings={"stored": 360, "no_store": 2},
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",
@@ -288,7 +294,24 @@ SEGMENT = SegmentInfo(
 )
 PICTURE = PictureInfo(1920, 1080, 4711, 1767225601250)
 EXPIRED = Expired(98765)
-LIVE_MARK = LiveMark(14)
+LIVE_MARK = LiveMark(14, 86400)
+PIECE = PieceInfo("h264", 1920, 1080, 4960, 251, 1767225601250, 1767225611250)
+PICTURES = (
+    RecordedPicture(
+        b"\0\0\0\x01\x09\xf0\0\0\0\x01\x65" + bytes(range(256)) * 2, 4711, 7200, True, 1767225601250
+    ),
+    RecordedPicture(
+        b"\0\0\x01\x09\xf0\0\0\x01\x61" + b"P" * 300, 4714, 18000, False, 1767225601370
+    ),
+    RecordedPicture(b"\0\0\0\x01\x09\xf0\0\0\x01\x01B", None, 10800, False, 1767225601290),
+    RecordedPicture(
+        b"\0\0\0\x01\x09\xf0\0\0\x01\x01" + b"b" * 131, 4713, 14400, False, 1767225601330
+    ),
+)
+JPEGS = (
+    RecordedPicture(b"\xff\xd8one\xff\xd9", 17, 159050304112500, True, 1767225601250),
+    RecordedPicture(b"\xff\xd8\r\n--framewire\xff\xd9", None, 159050304114500, True, 1767225601272),
+)
 FINAL = Final(
     length=1234,
     sha256="cd" * 32,

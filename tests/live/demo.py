@@ -32,7 +32,7 @@ from console.stack.running import Addresses, running_stack
 from streamproc.contract import env
 from streamproc.contract.framing import DONE
 from tests.live.camera import Camera, camera
-from tests.live.clip import film
+from tests.live.clip import Clip, film
 from tests.workers import CLIP
 
 LOGIN = ("operator", "x7-Zq_secret")
@@ -45,6 +45,8 @@ class Seen:
     """What a client saw: the age of each frame at its arrival, in s."""
 
     ages_s: list[float] = field(default_factory=list)
+    captured: dict[int, str] = field(default_factory=dict)
+    """When each frame was captured, by its index."""
     first_s: float | None = None
     """From the POST to the first chunk."""
 
@@ -60,9 +62,11 @@ class Seen:
 
 
 @contextmanager
-def stack_with_camera(directory: Path) -> Iterator[tuple[Addresses, Camera]]:
+def stack_with_camera(
+    directory: Path, shown: Clip | None = None
+) -> Iterator[tuple[Addresses, Camera]]:
     """Run a camera that asks for a login, and a stack that knows it as `camera:gate`."""
-    shown = film(str(CLIP), (640, 480), fps=_FPS, gop=_FPS, n_pictures=120)
+    shown = shown or film(str(CLIP), (640, 480), fps=_FPS, gop=_FPS, n_pictures=120)
     with camera(shown, login=LOGIN) as gate:
         sources = directory / "sources.toml"
         sources.write_text(
@@ -83,9 +87,11 @@ def stack_with_camera(directory: Path) -> Iterator[tuple[Addresses, Camera]]:
             yield stack, gate
 
 
-def watch(client: Client, seconds: float, *, fps: float = 5.0) -> tuple[str, Seen]:
+def watch(
+    client: Client, seconds: float, *, fps: float = 5.0, record: int | None = None
+) -> tuple[str, Seen]:
     """Submit the camera, print its chunks for so long, and cancel; return the task and figures."""
-    words = RequestWords(detect=("pedestrian",), fps=fps)
+    words = RequestWords(detect=("pedestrian",), fps=fps, record=record)
     began_s = time.monotonic()
     task = client.send(calls.submit(build_request(video_input("camera:gate", ()), words))).id
     seen, lines = Seen(), LiveLines()
@@ -101,6 +107,7 @@ def watch(client: Client, seconds: float, *, fps: float = 5.0) -> tuple[str, See
             if chunk.finish_reason is None and isinstance(info.captured_at, str):
                 captured_s = datetime.fromisoformat(info.captured_at).timestamp()
                 seen.ages_s.append(time.time() - captured_s)
+                seen.captured[info.frame_index] = info.captured_at
                 if seen.first_s is None:
                     seen.first_s = time.monotonic() - began_s
                     over.start()

@@ -33,6 +33,7 @@ from console.exit_codes import ExitCode
 from console.printable import echo, echo_json
 from streamproc.contract.framing import DONE
 from streamproc.contract.live_url import is_live
+from streamproc.contract.recordings import MAX_RETENTION_S, MIN_RETENTION_S
 from streamproc.contract.task_spec import Precision
 
 _MAX_STEPS_BYTES = 1024 * 1024  # far more than the api reads
@@ -120,6 +121,12 @@ _OPTIONS = (
         type=click.IntRange(0),
         metavar="DAYS",
         help="Keep a live task's log for so long (0: for ever); without it, as the server does.",
+    ),
+    click.option(
+        "--record",
+        type=click.IntRange(MIN_RETENTION_S, MAX_RETENTION_S),
+        metavar="SECONDS",
+        help="Record a live source, and keep what was recorded for so long.",
     ),
     click.option("--model", help="Provider routing hint, echoed in the first chunk."),
     click.option(

@@ -79,6 +79,9 @@ def live_text(task: TaskResource) -> str | None:
         parts.append(f"{source.fps:g} frames/s")
         if source.lag_ms is not None:
             parts.append(f"lag {source.lag_ms} ms")
+    if source.recording is not None:
+        n_lost = source.recording.lost_pieces
+        parts.append("recorded" if not n_lost else f"recorded, {n_lost} pieces lost")
     return ", ".join(parts)
 
 

@@ -29,12 +29,17 @@ class _Range(_Part, frozen=True):
     unit: Literal["seconds", "frames"] = "seconds"
 
 
+class _Record(_Part, frozen=True):
+    retention_s: int | None = None
+
+
 class _Live(_Part, frozen=True):
     transport: Literal["tcp", "udp"] | None = None
     on_loss: Literal["skip", "conceal"] | None = None
     max_lag_s: float | None = None
     give_up_s: float | None = None
     retention_days: int | None = None
+    record: _Record | None = None
 
 
 class _Video(_Part, frozen=True):

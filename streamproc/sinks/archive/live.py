@@ -14,9 +14,13 @@ LIVE_PAIR_AFTER_S = 70.0
 
 
 class LiveMark(msgspec.Struct, frozen=True):
-    """The content of a live task's mark; `retention_days` None: as the setting says."""
+    """The content of a live task's mark; `retention_days` None: as the setting says.
+
+    `record_s`: how long the pieces of its recording are kept; None: it has none.
+    """
 
     retention_days: int | None = None
+    record_s: int | None = None
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -51,5 +55,6 @@ def live_options(store: Objects, project: str, task: str) -> LiveOptions | None:
 
 def mark(store: Objects, project: str, task: str, options: LiveOptions) -> None:
     """Mark the task as a live one, for the deletion of its segments by age."""
-    body = msgspec.json.encode(LiveMark(options.retention_days))
+    record_s = None if options.record is None else options.record.retention_s
+    body = msgspec.json.encode(LiveMark(options.retention_days, record_s))
     store.put_if_absent(live_key(project, task), body, {})

@@ -1,4 +1,4 @@
-"""Deletion of live tasks' segments and pictures by age, in a thread of the archive role.
+"""Deletion of live tasks' segments, pictures and recordings by age, in the archive role's thread.
 
 A log keeps its offsets: `expired.json` says where it begins now, and is written before its segments
 are deleted. The age of a segment is the time since it was stored. The last one is kept: it says how
@@ -26,6 +26,7 @@ from streamproc.contract.object_keys import (
     segment_start,
     vectors_key,
 )
+from streamproc.contract.recordings import recording_prefix
 from streamproc.errors import SinkError
 from streamproc.sinks.archive.live import LiveMark
 from streamproc.sinks.archive.segments import first_kept
@@ -35,6 +36,8 @@ _log = structlog.get_logger("framewire.archive")
 
 DAY_MS = 86_400_000
 SWEEP_S = 600.0
+LATE_PIECE_MS = 600_000
+"""A worker stores no piece of a recording later than this after the end of its task."""
 FIRST_SWEEP_S = 30.0
 _LEAVE_S = 5.0
 
@@ -84,17 +87,38 @@ def sweep(
             continue
         project, task = place
         try:
-            kept_days = _days(store.get(listed.key))
-            kept_days = days if kept_days is None else kept_days
+            mark = _mark(store.get(listed.key))
+            is_recorded = mark.record_s is not None and expire_recording(
+                store, project, task, now_ms - mark.record_s * 1000
+            )
+            late_ms = 0 if mark.record_s is None else LATE_PIECE_MS
+            kept_days = days if mark.retention_days is None else mark.retention_days
             if kept_days > 0:
-                n_deleted += expire(store, project, task, now_ms - kept_days * DAY_MS)
+                before_ms = now_ms - kept_days * DAY_MS
+                n_deleted += expire(
+                    *(store, project, task, before_ms),
+                    is_recorded=is_recorded,
+                    ended_before_ms=now_ms - late_ms,
+                )
         except (DamagedLogError, ValueError) as exc:  # an object that no version wrote
             _log.warning("the log of a live task cannot be shortened", task=task, reason=str(exc))
     return n_deleted
 
 
-def expire(store: Objects, project: str, task: str, before_ms: int) -> int:
-    """Delete the task's segments that were stored before `before_ms`; return how many."""
+def expire(
+    store: Objects,
+    project: str,
+    task: str,
+    before_ms: int,
+    *,
+    is_recorded: bool,
+    ended_before_ms: int,
+) -> int:
+    """Delete the task's segments that were stored before `before_ms`; return how many.
+
+    The mark of a task that has ended goes with the last of them; not while it `is_recorded`, and
+    not if its last segment was not stored before `ended_before_ms`: pieces may still arrive.
+    """
     listed = store.keys(segment_prefix(project, task))
     old, kept = _split(listed, before_ms)
     if old and kept is not None:
@@ -106,9 +130,20 @@ def expire(store: Objects, project: str, task: str, before_ms: int) -> int:
             store.delete(segment.key)
         _log.info("expired segments deleted", task=task, n_segments=len(old), start=start)
     has_picture = _expire_picture(store, project, task, before_ms)
-    if kept is not None and not has_picture and _is_done(store, project, task, kept):
+    if kept is None or has_picture or is_recorded or kept.stored_ms > ended_before_ms:
+        return len(old)
+    if _is_done(store, project, task, kept):
         store.delete(live_key(project, task))
     return len(old)
+
+
+def expire_recording(store: Objects, project: str, task: str, before_ms: int) -> bool:
+    """Delete the pieces that were stored before `before_ms`; return whether there are others."""
+    for piece in store.keys(recording_prefix(project, task)):
+        if piece.stored_ms >= before_ms:
+            return True
+        store.delete(piece.key)
+    return False
 
 
 def _split(
@@ -145,10 +180,10 @@ def _is_done(store: Objects, project: str, task: str, kept: ListedObject) -> boo
     return following is None and store.head(final_key(project, task)) is not None
 
 
-def _days(body: bytes | None) -> int | None:
-    """Return the days in a mark; raises ValueError on another object's bytes."""
+def _mark(body: bytes | None) -> LiveMark:
+    """Return a task's mark; raises ValueError on another object's bytes."""
     try:
         mark: LiveMark = _decode_mark(body or b"{}")
     except msgspec.DecodeError as exc:
         raise ValueError(f"its mark cannot be read: {exc}") from exc
-    return mark.retention_days
+    return mark

@@ -80,8 +80,12 @@ class Pictures:
         only_keys: bool,
         max_busy_s: float,
         now_s: Callable[[], float] = time.monotonic,
+        numbered: Callable[[Arrived, int], None] = lambda _, __: None,
     ) -> None:
         """`choose(index, time_s, is_key)` samples; after END nothing more is decoded.
+
+        `numbered` is told the index of each picture that came out of the decoder, or that is not
+        wanted; not of those that are lost or damaged.
 
         `only_keys`: other pictures than keyframes are not wanted, and not decoded.
         `restarts` says when a decoder may be started again after one has ended.
@@ -90,7 +94,7 @@ class Pictures:
         self._open_decoder, self._choose, self._restarts = open_decoder, choose, restarts
         self._clock, self._accounts = clock, Accounts(totals)
         self._max_lag_s, self._shows_damaged = max_lag_s, shows_damaged
-        self._only_keys = only_keys
+        self._only_keys, self._numbered = only_keys, numbered
         self._max_busy_s, self._now_s = max_busy_s, now_s
         self._starts_s: deque[float] = deque(maxlen=MAX_STARTS)
         self._decoder: LiveDecoder | None = None
@@ -143,6 +147,7 @@ class Pictures:
             return []
         if self._only_keys and not unit.is_key:
             self._accounts.drop("sampling")
+            self._numbered(waiting.arrived, self._accounts.next_index - 1)
             return []
         for _ in range(2):  # the second time in a decoder for its size
             decoder = self._decoder or self._started(waiting)
@@ -206,15 +211,15 @@ class Pictures:
         time_s = self._clock.time_s(arrived.tied_s)
         self._gaps.note(time_s)
         if now_s - arrived.unit.arrival_s > self._max_lag_s:
-            self._accounts.decoded("late")
+            self._numbered(arrived, self._accounts.decoded("late"))
             return False
         choice = self._choose(self._accounts.next_index, time_s, described.is_key)
         if choice is Choice.END:
             self.has_ended = True
         elif choice is Choice.LEAVE:
-            self._accounts.decoded("sampling")
+            self._numbered(arrived, self._accounts.decoded("sampling"))
         else:
-            self._accounts.decoded()
+            self._numbered(arrived, self._accounts.decoded())
             totals, gap = self._accounts.totals, self._gaps.take()
             self._shown[described.number] = _Shown(arrived, time_s, totals, gap)
             return True

@@ -19,6 +19,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.backlog import Backlog, Waiting
 from streamproc.source.live.connection import LiveConnection, VideoTrack
 from streamproc.source.live.reconnect import Reconnects
+from streamproc.source.live.recording.piece_maker import PieceMaker
 from streamproc.source.live.rtp.keyframe_gate import OnLoss
 from streamproc.source.live.source_watch import SourceWatch
 from streamproc.source.live.stream import Arrived, Connected, Event, LiveStream
@@ -45,15 +46,20 @@ class LiveSource:
         interrupt: Interrupt,
         *,
         max_lag_s: float,
+        recording: PieceMaker | None = None,
     ) -> None:
-        """Start to connect, in a thread of its own. `watch` is changed under `lock`."""
+        """Start to connect, in a thread of its own. `watch` is changed under `lock`.
+
+        `recording` gets all pictures as they arrive.
+        """
         self.lock = threading.Lock()
         self._stream, self._pictures, self._watch = stream, pictures, watch
-        self._interrupt = interrupt
+        self._interrupt, self._recording = interrupt, recording
         self._changed = threading.Condition(self.lock)
         self._backlog = Backlog(max_lag_s)
         self._failure: BaseException | None = None
         self._track: VideoTrack | None = None
+        self._codec = ""
         self._n_damaged = 0
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
@@ -104,6 +110,7 @@ class LiveSource:
         end: BaseException = StreamEnd()
         try:
             for event in self._stream.events():
+                self._record(event)
                 with self.lock:
                     self._note(event)
                     self._changed.notify_all()
@@ -114,6 +121,14 @@ class LiveSource:
         with self.lock:
             self._failure = end
             self._changed.notify_all()
+
+    def _record(self, event: Event) -> None:
+        """Record a picture before the decoder can know its index."""
+        match event:
+            case Connected(_, track):
+                self._codec = track.codec
+            case Arrived() if self._recording is not None:
+                self._recording.add(event, self._codec)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -146,12 +161,13 @@ def open_live_source(
     has_worked: bool,
     only_keys: bool = False,
     wants_still: Callable[[], bool] = lambda: False,
+    recording: PieceMaker | None = None,
 ) -> tuple[LiveSource, SourceWatch]:
     """Start to read a camera; returns at once. `opens` connects and plays.
 
     `has_worked`: the task has had frames of it before: it is tried for ever, or for `give_up_s`.
     `only_keys`: nothing but keyframes is decoded. `wants_still`: whether the next frame is to have
-    a still; the thread that iterates asks.
+    a still; the thread that iterates asks. `recording`: what arrives is recorded there.
     """
     now_s = time.monotonic()
     random = SystemRandom().random
@@ -170,6 +186,10 @@ def open_live_source(
         shows_damaged=on_loss is OnLoss.CONCEAL,
         only_keys=only_keys,
         max_busy_s=policy.cpu_limit_s * _CPU_SHARE,
+        numbered=(lambda _, __: None) if recording is None else recording.number,
     )
     watch = SourceWatch(now_s, has_worked=has_worked)
-    return LiveSource(stream, pictures, watch, interrupt, max_lag_s=max_lag_s), watch
+    source = LiveSource(
+        stream, pictures, watch, interrupt, max_lag_s=max_lag_s, recording=recording
+    )
+    return source, watch

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
+from api.contract.resources import Live, Record, VideoUrl
 from api.errors import InvalidRequestError
+from api.tasks.live_request import live_errors
 from api.tasks.request_parser import ParsedRequest, parse_request
 from models.registry import Registry
 from streamproc.contract.live_url import is_live, live_url_problem
 from streamproc.contract.providers import LOCAL, Provider
-from streamproc.contract.task_spec import DEFAULT_MAX_FRAMES, LiveOptions
+from streamproc.contract.recordings import DEFAULT_RETENTION_S
+from streamproc.contract.task_spec import DEFAULT_MAX_FRAMES, LiveOptions, Recording
 
 REGISTRY = Registry()
+_RECORD = "live.record.retention_s"
 UPSTREAM = Provider(name="cloud", kind="upstream", url="https://video.example.com", models=("far",))
 
 
@@ -35,9 +39,9 @@ def test_a_live_task_has_all_its_options_and_no_limit_of_frames() -> None:
     assert spec.live == LiveOptions("tcp", "skip", 2.0, None)
     assert spec.max_frames is None
     asked = {"transport": "udp", "on_loss": "conceal", "max_lag_s": 1, "give_up_s": 600}
-    asked |= {"retention_days": 0}
+    asked |= {"retention_days": 0, "record": {"retention_s": 60}}
     spec = read("camera:gate", live=asked, max_frames=7).spec
-    assert spec.live == LiveOptions("udp", "conceal", 1.0, 600.0, 0)
+    assert spec.live == LiveOptions("udp", "conceal", 1.0, 600.0, 0, Recording(60))
     assert spec.max_frames == 7
     file = read("https://example.com/clip.mp4").spec
     assert (file.live, file.max_frames) == (None, DEFAULT_MAX_FRAMES)
@@ -81,6 +85,12 @@ def test_a_live_source_is_read_by_this_machine_alone() -> None:
         ("camera:gate", {"live": {"give_up_s": 0}}, "live.give_up_s", "> 0"),
         ("camera:gate", {"live": {"retention_days": -1}}, "live.retention_days", ">= 0"),
         ("camera:gate", {"live": {"retention_days": 40_000}}, "live.retention_days", "<= 36500"),
+        ("camera:gate", {"live": {"record": True}}, "live.record", "object"),
+        ("camera:gate", {"live": {"record": {"s": 1}}}, "live.record.s", "retention_s"),
+        *(
+            ("camera:gate", {"live": {"record": {"retention_s": value}}}, _RECORD, reason)
+            for value, reason in ((59, ">= 60"), (2_678_401, "<= 2678400"), (1.5, "int"))
+        ),
         ("camera:gate", {"live": {"colour": 1}}, "live.colour", "there are: transport"),
         ("webrtc://camera/1", {}, "url", "gateway"),
         ("srt://camera:9000", {}, "url", "gives rtsp (MediaMTX or go2rtc"),
@@ -132,3 +142,22 @@ def test_a_url_of_http_is_live_where_the_request_says_so() -> None:
 
 def test_a_file_is_not_live() -> None:
     assert not any(map(is_live, ("https://rtsp/camera:a", "file:///camera:", "camera", "", "x:y")))
+
+
+def test_a_source_is_recorded_where_the_request_says_so() -> None:
+    assert read("camera:gate", live={}).spec.live == LiveOptions(record=None)
+    assert read("camera:gate", live={"record": None}).spec.live == LiveOptions(record=None)
+    recorded = read("camera:gate", live={"record": {}}).spec.live
+    assert recorded == LiveOptions(record=Recording(DEFAULT_RETENTION_S))
+
+
+@pytest.mark.parametrize(
+    ("most_s", "field", "reason"),
+    [(3599, "live.record.retention_s", "at most 3599 s"), (0, "live.record", "records no")],
+)
+def test_a_server_has_a_limit_of_its_own(most_s: int, field: str, reason: str) -> None:
+    source = VideoUrl(url="camera:gate", live=Live(record=Record(retention_s=3600)))
+    (error,) = live_errors(source, (LOCAL,), most_s)
+    assert error["field"] == f"input[0].{field}"
+    assert reason in error["message"]
+    assert live_errors(source, (LOCAL,), 3600) == []

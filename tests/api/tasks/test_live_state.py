@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
+from api.contract.resources import LiveRecording
 from api.errors import BadRequestError
 from api.log.log_state import LogState
 from api.metrics import Metrics
@@ -16,7 +17,7 @@ from api.tasks.results import ResultQuery, has_results, result_resource
 from api.tasks.status import task_resource
 from streamproc.contract.chunk import decode_chunk
 from streamproc.contract.framing import parse_events
-from streamproc.contract.records import LiveSourceState, WorkerBeat
+from streamproc.contract.records import LiveSourceState, RecordingState, WorkerBeat
 from streamproc.contract.stored_request import StoredRequest
 from streamproc.contract.task_spec import SourceRef
 from tests.golden.values import CHUNK, POINT, SPEC, STORED_REQUEST, WORKER_BEAT
@@ -31,7 +32,7 @@ FILE = msgspec.structs.replace(LIVE, spec=msgspec.structs.replace(SPEC, live=Non
 
 def beat(beat_ms: int, *live: LiveSourceState, **dropped: int) -> WorkerBeat:
     return msgspec.structs.replace(
-        WORKER_BEAT, beat_ms=beat_ms, live=live, dropped=dropped, pictures={}
+        WORKER_BEAT, beat_ms=beat_ms, live=live, dropped=dropped, pictures={}, recordings={}
     )
 
 
@@ -62,6 +63,16 @@ def test_a_source_is_shown_with_times() -> None:
         "2026-01-01T00:00:00.000Z",
     )
     assert shown.last_frame_at == "2025-12-31T23:59:59.250Z"
+
+
+def test_a_recording_is_shown_with_what_was_lost() -> None:
+    plain = live_source(source("live"))
+    assert plain is not None
+    assert plain.recording is None
+    state = RecordingState(360, 10**9, 2, 301, 1_767_225_597_500)
+    shown = live_source(source("live", recording=state))
+    assert shown is not None
+    assert shown.recording == LiveRecording(360, 10**9, 2, 301, "2025-12-31T23:59:57.500Z")
 
 
 def test_only_a_live_task_has_a_source_and_only_while_it_is_open() -> None:
@@ -177,7 +188,7 @@ def test_metrics_count_sources_by_state_and_drops_by_reason() -> None:
         [
             beat(1, source("live", lag_ms=250), source("lost", lag_ms=9000), overload=2, x=5),
             msgspec.structs.replace(beat(3), pictures=pictured),
-            msgspec.structs.replace(beat(4), pictures=pictured),
+            msgspec.structs.replace(beat(4), pictures=pictured, recordings={"no_store": 3}),
             beat(2, source("live", lag_ms=400), overload=1),
         ]
     )
@@ -190,3 +201,5 @@ def test_metrics_count_sources_by_state_and_drops_by_reason() -> None:
     assert 'reason="x"' not in text
     assert 'framewire_live_pictures{result="stored"} 14.0' in text
     assert 'framewire_live_pictures{result="busy"} 0.0' in text
+    assert 'framewire_live_recordings{result="no_store"} 3.0' in text
+    assert 'framewire_live_recordings{result="stored"} 0.0' in text

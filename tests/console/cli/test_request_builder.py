@@ -42,7 +42,12 @@ def test_the_reference_request_in_words() -> None:
 
 def test_a_live_source_has_its_options() -> None:
     asked = request(
-        transport="udp", on_loss="conceal", max_lag=0.5, give_up=600.0, retention_days=0
+        transport="udp",
+        on_loss="conceal",
+        max_lag=0.5,
+        give_up=600.0,
+        retention_days=0,
+        record=3600,
     )["input"][0]
     assert asked["live"] == {
         "transport": "udp",
@@ -50,6 +55,7 @@ def test_a_live_source_has_its_options() -> None:
         "max_lag_s": 0.5,
         "give_up_s": 600,
         "retention_days": 0,
+        "record": {"retention_s": 3600},
     }
     assert video_input("rtmp://a/b/c", ())["url"] == "rtmp://a/b/c"
     assert video_input("camera:gate", ()) == {"type": "video_url", "url": "camera:gate"}

@@ -100,7 +100,12 @@ def test_every_wrong_field_keeps_its_path_beside_its_option() -> None:
         ("input[0].max_frames", {}, "--max-frames"),
         ("input[0].stream", {}, "--stream"),
         ("input[0].live.give_up_s", {}, "--give-up"),
-        ("input[0].live", {}, "--transport, --on-loss, --max-lag, --give-up, --retention-days"),
+        ("input[0].live.record.retention_s", {}, "--record"),
+        (
+            "input[0].live",
+            {},
+            "--transport, --on-loss, --max-lag, --give-up, --retention-days, --record",
+        ),
         ("model", {}, "--model"),
         ("Idempotency-Key", {}, "--idempotency-key"),
     ],

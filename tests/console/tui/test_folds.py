@@ -82,7 +82,8 @@ def test_the_link_backs_off_and_comes_back() -> None:
 def test_a_form_and_its_request_are_each_other() -> None:
     values = FormValues(
         source="https://x/y.mp4", mode="interval", value="3", start="1", end="9.5", unit="seconds",
-        max_frames="50", hint="cloud", stream=1, live={"transport": "udp", "retention_days": 7},
+        max_frames="50", hint="cloud", stream=1,
+        live={"transport": "udp", "retention_days": 7, "record": {"retention_s": 60}},
         steps=(
             StepValues("detect", {"classes": "pedestrian, bus", "threshold": "0.4"}),
             StepValues("nanodet-g@1.0.0", {}, "bus", "0.5"),

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,23 @@ from models.types import Detections, Image
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.contract.chunk import CHUNK_OBJECT, Chunk, Delta, Result, StreamInfo
 from streamproc.contract.object_keys import PictureInfo
+from streamproc.contract.recordings import before_frame, find_piece, read_piece_key
 from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
 from streamproc.errors import TaskFailedError
 from streamproc.providers import live_pictures
 from streamproc.providers.engine import EndOfStream, FrameResult, SourceNotice
 from streamproc.providers.live import LiveEngine
 from streamproc.providers.live_pictures import TaskPictures
+from streamproc.providers.live_recordings import LiveRecordings, TaskRecording
 from streamproc.providers.live_state import continued, decode_state
 from streamproc.providers.newest_first import IN_PERCEPTION
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live import reconnect, source_watch
+from streamproc.source.live.recording import piece_maker
 from streamproc.source.live.rtsp.url import parse
 from streamproc.source.live.session import open_session
+from streamproc.source.live_source.recorded import recorded_frame
 from streamproc.source.types import FrameOutputs
 from streamproc.stages.perception import DetectStep, Plan
 from streamproc.stages.tracking.parameters import TrackParameters
@@ -98,6 +104,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
         max_frames: int | None = None,
         state: bytes | None = None,
         pictures: TaskPictures | None = None,
+        recording: TaskRecording | None = None,
     ) -> LiveEngine:
         url, credentials = parse(one.url(login))
         interrupt = Interrupt()
@@ -118,6 +125,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
             state=state,
             pin="p",
             pictures=pictures,
+            recording=recording,
         )
 
     return start
@@ -173,6 +181,68 @@ def test_a_picture_is_kept_at_the_start_and_once_new_tracks_are_confirmed(
     assert seen < second.frame <= found[-1].frame_index + 50
     fields = [read_number(image) - info.frame for image, info in kept]
     assert fields[0] % 100 == fields[1] % 100  # each is the picture of its own frame
+
+
+class Pieces:
+    """A store of recordings that keeps them in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.recordings = LiveRecordings(self)
+
+    def put_piece(
+        self, object_key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        path = self.folder / object_key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+    def frame(self, index: int) -> tuple[Image, int]:
+        """Return the frame and the time of its capture, as the api would have them."""
+        keys = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.*"))
+        after = before_frame("p", "t", index)
+        pieces = [read_piece_key(key) for key in keys if key > after]
+        found = find_piece([one for one in pieces if one is not None], index)
+        assert found is not None
+        policy = FetchPolicy(allowed_file_roots=(self.folder,))
+        frame = recorded_frame((self.folder / found.key).as_uri(), index, policy)
+        assert frame is not None
+        return frame
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mjpeg"])
+def test_a_recorded_frame_is_the_one_of_its_chunk_also_over_two_workers(
+    starts: Starts,
+    eye: Eye,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    codec: str,
+) -> None:
+    monkeypatch.setattr(piece_maker, "PIECE_S", 0.5)
+    pieces = Pieces(tmp_path)
+    found, state, shown = list[FrameResult](), None, dict[int, int]()
+    with camera(clip(codec, fps=50, gop=10)) as one:
+        for epoch in (5, 9):
+            recording = pieces.recordings.of_task("p", "t", epoch)
+            with closing(
+                starts(one, sampling=Sampling("interval", 3), state=state, recording=recording)
+            ) as engine:
+                eye.numbers.clear()
+                new = results(engine, 30)
+                state = engine.state()
+            seen = zip(eye.numbers, new, strict=False)  # two at a time, so some are swapped
+            offsets = Counter((number - chunk.frame_index) % 100 for number, chunk in seen)
+            ((offset, _),) = offsets.most_common(1)
+            shown |= {one.frame_index: (one.frame_index + offset) % 100 for one in new}
+            found += new
+    pieces.recordings.close(30.0)
+    check(found)
+    assert pieces.recordings.counts()["stored"] >= 4
+    for chunk in found[::7]:
+        image, captured_ms = pieces.frame(chunk.frame_index)
+        assert chunk.live is not None
+        assert captured_ms == round(chunk.live.captured_wall_s * 1000)
+        assert read_number(image) == shown[chunk.frame_index]
 
 
 def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:

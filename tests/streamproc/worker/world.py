@@ -163,6 +163,7 @@ class World:
         pin: Any,
         interrupt: Interrupt,
         since: Sequence[Chunk],
+        epoch: int,
     ) -> Engine:
         self.fails("open")
         self.opens(interrupt)

@@ -17,11 +17,12 @@ from streamproc.contract.object_keys import (
     segment_start,
     vectors_key,
 )
+from streamproc.contract.recordings import piece_key
 from streamproc.contract.setting_error import SettingError
-from streamproc.contract.task_spec import LiveOptions
+from streamproc.contract.task_spec import LiveOptions, Recording
 from streamproc.errors import StoreUnavailableError
 from streamproc.sinks.archive import retention
-from streamproc.sinks.archive.retention import DAY_MS, Retention, sweep
+from streamproc.sinks.archive.retention import DAY_MS, LATE_PIECE_MS, Retention, sweep
 from streamproc.sinks.archive.segments import first_kept, segments
 from streamproc.sinks.maintenance.archived_task import rebuild
 from streamproc.sinks.maintenance.verify import verify
@@ -32,10 +33,14 @@ from tests.streamproc.sinks.logs import PROJECT, MemoryObjects, submitted
 NOW_MS = 2_000_000_000_000
 
 
-def camera_of(days: int | None = None, *, vectors: bool = False) -> Camera:
+def camera_of(
+    days: int | None = None, *, vectors: bool = False, record_s: int | None = None
+) -> Camera:
     """Return a camera whose log has ten segments, each stored a day after the one before."""
     camera = Camera(vectors=vectors)
-    request = msgspec.json.encode(submitted(camera.log.task, live=LiveOptions(retention_days=days)))
+    record = None if record_s is None else Recording(record_s)
+    options = LiveOptions(retention_days=days, record=record)
+    request = msgspec.json.encode(submitted(camera.log.task, live=options))
     camera.store.stored[request_key(PROJECT, camera.log.task)] = (request, {})
     camera.play(range(400))
     del camera.store.stored[live_key(PROJECT, camera.log.task)]
@@ -227,3 +232,51 @@ def test_the_last_picture_goes_by_its_age_and_the_task_is_done_without_it() -> N
     assert {picture, mark} <= camera.store.stored.keys()
     sweep(camera.store, 3, NOW_MS + 3 * DAY_MS + 1)
     assert not {picture, mark} & camera.store.stored.keys()
+
+
+def recorded(camera: Camera, *ages_s: int) -> list[str]:
+    """Store a piece of each age, the oldest first; return their keys."""
+    pieces = [piece_key(PROJECT, camera.log.task, 100 * n, 7, "h264") for n in range(len(ages_s))]
+    for key, age_s in zip(pieces, ages_s, strict=True):
+        camera.store.stored[key] = (b"piece", {})
+        camera.store.stored_ms[key] = NOW_MS - age_s * 1000
+    return pieces
+
+
+@pytest.mark.parametrize("days", [3, 0])
+def test_pieces_of_a_recording_go_by_their_own_age(days: int) -> None:
+    """Also where the log is kept for ever."""
+    camera = camera_of(days, record_s=3600)
+    pieces = recorded(camera, 7200, 3601, 3600, 10)
+    before = len(starts(camera))
+    sweep(camera.store, 30, NOW_MS)
+    assert [key for key in pieces if key in camera.store.stored] == pieces[2:]
+    assert len(starts(camera)) == (3 if days else before)
+    sweep(camera.store, 30, NOW_MS + 3_600_000)
+    assert not [key for key in pieces if key in camera.store.stored]
+
+
+def test_pieces_of_an_ended_task_go_before_its_mark_does() -> None:
+    camera = camera_of(1, record_s=86_400 * 20)
+    task = camera.log.task
+    (piece,), mark = recorded(camera, 0), live_key(PROJECT, task)
+    camera.store.stored[final_key(PROJECT, task)] = (b"{}", {})
+    sweep(camera.store, 30, NOW_MS + 19 * DAY_MS)
+    assert len(starts(camera)) == 1
+    assert {piece, mark} <= camera.store.stored.keys()
+    sweep(camera.store, 30, NOW_MS + 21 * DAY_MS)
+    assert not {piece, mark} & camera.store.stored.keys()
+
+
+def test_the_mark_of_a_short_recorded_task_waits_for_its_last_piece() -> None:
+    camera = camera_of(record_s=60)
+    task = camera.log.task
+    mark, last = live_key(PROJECT, task), keys(camera)[-1]
+    camera.store.stored[final_key(PROJECT, task)] = (b"{}", {})
+    camera.store.stored_ms[last] = NOW_MS + 100 * DAY_MS  # the log ended just now
+    sweep(camera.store, 3, NOW_MS + 100 * DAY_MS)
+    assert starts(camera) == [segment_start(last)]
+    assert mark in camera.store.stored
+    (piece,) = recorded(camera, 0)
+    sweep(camera.store, 3, NOW_MS + 100 * DAY_MS + LATE_PIECE_MS)
+    assert not {mark, piece} & camera.store.stored.keys()
