@@ -1,5 +1,7 @@
 """Appearance embeddings: one vector per target, for association and similarity search."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -39,12 +41,22 @@ class FeatureExtractor:
         `boxes_px` (n, 4) float32 ltrb in pixels of the image. Each crop is scaled to the size of
         the network's input.
         """
+        return self.vectors(self.pictures(image_bgr, boxes_px))
+
+    def pictures(self, image_bgr: Image, boxes_px: Floats) -> list[Image]:
+        """Crops of the boxes, scaled to the network's input; they share no memory with the image.
+
+        `boxes_px` as for `extract`.
+        """
         size = (self._options.width, self._options.height)
-        vectors = np.zeros((len(boxes_px), self.dimensions), np.float32)
-        images = [
-            cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR)
+        return [
+            np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR), np.uint8)
             for crop in crops(image_bgr, boxes_px)
         ]
+
+    def vectors(self, images: Sequence[Image]) -> Floats:
+        """Vectors (n, dimensions) float32 of crops that `pictures` has made, in their order."""
+        vectors = np.zeros((len(images), self.dimensions), np.float32)
         start = 0
         for batch in [[one] for one in images] if self.manifest.one_by_one else batches(images):
             with self._network.infer(np.stack(batch)) as outputs:

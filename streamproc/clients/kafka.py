@@ -12,6 +12,8 @@ from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 
+WAIT_MS = 2000
+"""Longest time that the broker keeps a fetch for which it has nothing."""
 _QUIET = logging.getLogger("librdkafka")
 
 
@@ -78,7 +80,7 @@ def reader_config(shared: Mapping[str, Any], group: str) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 500,
+        "fetch.wait.max.ms": WAIT_MS,
         "queued.max.messages.kbytes": 2048,
     }
 
@@ -87,22 +89,22 @@ def consumer_config(
     shared: Mapping[str, Any],
     group: str,
     *,
-    batching: bool = False,
+    collect_ms: int = 0,
     low_latency: bool = False,
 ) -> dict[str, Any]:
     """Return a consumer's properties: manual commits only, small buffers.
 
-    The broker answers as soon as there is a record, whatever the maximum wait of a fetch. For a
-    `batching` consumer the broker collects records for a quarter of a second: this costs less on
-    both sides, and suits consumers that write in batches. A `low_latency` consumer often changes
-    its assignment, and a waiting fetch would delay the next one.
+    The broker answers as soon as there is a record, whatever the maximum wait of a fetch. With
+    `collect_ms` it collects records for that time: this costs less on both sides, also when there
+    are none, and suits consumers that write in batches. A `low_latency` consumer often changes its
+    assignment, and a waiting fetch would delay the next one.
     """
     return {
         **reader_config(shared, group),
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 1500,
-        "fetch.wait.max.ms": 250 if batching else 50 if low_latency else 500,
-        "fetch.min.bytes": 64 * 1024 if batching else 1,
+        "fetch.wait.max.ms": collect_ms or (50 if low_latency else WAIT_MS),
+        "fetch.min.bytes": 64 * 1024 if collect_ms else 1,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
         "partition.assignment.strategy": "cooperative-sticky",
     }

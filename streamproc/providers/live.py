@@ -35,10 +35,9 @@ from streamproc.source.live_source.selection import LiveSelection
 from streamproc.source.live_source.source import open_live_source
 from streamproc.source.live_source.task_clock import TaskClock
 from streamproc.source.types import FrameCounts, FrameOutputs
-from streamproc.stages.perception import Perception, Plan
-from streamproc.stages.targets import best_vectors, targets
+from streamproc.stages.frame_tracker import FrameTracker
+from streamproc.stages.perception import Plan
 from streamproc.stages.tracking.parameters import TrackParameters
-from streamproc.stages.tracking.tracker import Tracker
 
 SAVE_S: Final = 1.0
 """Time between two checkpoints."""
@@ -92,7 +91,7 @@ class LiveEngine:
         self._dropped_before: dict[str, int] = {}
         self._dropped_now: dict[str, int] = {}
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
-        self._include_vector, self._max_lag_s = include_vector, options.max_lag_s
+        self._max_lag_s = options.max_lag_s
         restored = None if state is None else decode_state(state)
         self._progress = (
             None if restored is None else _Progress(restored.totals, restored.time_s, restored.size)
@@ -100,8 +99,13 @@ class LiveEngine:
         if restored is not None:
             self._dropped_before = self._dropped_now = dict(restored.totals.dropped)
         self._n_emitted = 0 if restored is None else restored.processed
-        self._tracker = Tracker(tracking, None if restored is None else restored.tracker)
-        self._best = {} if restored is None else dict(restored.best)
+        self._tracker = FrameTracker(
+            plan,
+            tracking,
+            include_vector=include_vector,
+            state=None if restored is None else restored.tracker,
+            best=None if restored is None else restored.best,
+        )
         self._selection = LiveSelection(
             sampling, frames, None if restored is None else restored.range_index
         )
@@ -178,7 +182,7 @@ class LiveEngine:
                 time_s=progress.time_s,
                 size=progress.size,
                 tracker=self._tracker.state(),
-                best=dict(self._best),
+                best=self._tracker.best,
                 range_index=self._selection.range_index,
             )
         )
@@ -228,38 +232,17 @@ class LiveEngine:
         return self._frames.has_next or (self._frames.is_empty and self._end is not None)
 
     def _result(self, item: Perceived) -> FrameResult:
-        try:
-            seen = item.result.result()
-        except (ModelError, SourceError, CancelledError) as exc:
-            raise task_failure(exc) from exc
-        return self._tracked(item, seen)
-
-    def _tracked(self, item: Perceived, seen: Perception) -> FrameResult:
         frame = item.frame
         size = (frame.shape.width, frame.shape.height)
-        if self._progress is not None and self._progress.size != size:
-            self._tracker.resize(self._progress.size, size)
-        ids = self._tracker.update(
-            seen.boxes_px,
-            seen.track_scores,
-            seen.class_ids,
-            seen.appearances(self._plan.threshold),
-            frame.time_s,
-            frame.index,
-            size,
-        )
+        try:
+            seen = item.result.result()
+            if self._progress is not None and self._progress.size != size:
+                self._tracker.resize(self._progress.size, size)
+            tracked = self._tracker.track(seen, frame.time_s, frame.index, size)
+        except (ModelError, SourceError, CancelledError) as exc:
+            raise task_failure(exc) from exc
         if self._pictures is not None:
-            self._pictures.seen(int(ids.max(initial=0)))
-        names, classes = self._plan.class_names, self._tracker.track_classes()
-        shown = targets(
-            seen,
-            ids,
-            size,
-            lambda track_id: names[classes[track_id]],
-            include_vector=self._include_vector,
-        )
-        self._best = {one: best for one, best in self._best.items() if one in classes}
-        vectors = best_vectors(seen, ids, self._best)
+            self._pictures.seen(tracked.newest_id)
         dropped = dict(frame.totals.dropped)
         for reason, n in item.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + n
@@ -271,8 +254,8 @@ class LiveEngine:
             total_frames=None,
             counts=totals.counts,
             fps=self._fps(),
-            targets=shown,
-            vectors=tuple(vectors),
+            targets=tracked.targets,
+            vectors=tracked.vectors,
             time_s=frame.time_s,
             sample_aspect=None if frame.shape.pixel_aspect == (1, 1) else frame.shape.pixel_aspect,
             live=self._mark(item, size, dropped),

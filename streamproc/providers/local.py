@@ -17,17 +17,15 @@ import msgspec
 import structlog
 
 from models.errors import ModelError
-from streamproc.contract.records import TrackVector
 from streamproc.providers.engine import EndOfStream, FrameResult
 from streamproc.providers.failures import task_failure
 from streamproc.source.errors import SourceError
 from streamproc.source.frame_source import Frame, FrameSource
 from streamproc.source.types import FrameCounts, ResumePoint
-from streamproc.stages.perception import Perception, Plan, View, perceive
-from streamproc.stages.targets import best_vectors, targets
+from streamproc.stages.frame_tracker import FrameTracker, TrackedFrame, perceive_and_release
+from streamproc.stages.perception import Perception, Plan, View
 from streamproc.stages.tracking.parameters import TrackParameters
 from streamproc.stages.tracking.state import TrackerState
-from streamproc.stages.tracking.tracker import Tracker
 
 
 class AnnouncedStream(msgspec.Struct, frozen=True):
@@ -101,10 +99,14 @@ class LocalEngine:
         the same bytes whose validators change each time.
         """
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
-        self._include_vector = include_vector
         restored = None if state is None else _STATE.decode(state)
-        self._tracker = Tracker(tracking, None if restored is None else restored.tracker)
-        self._best = {} if restored is None else dict(restored.best)
+        self._tracker = FrameTracker(
+            plan,
+            tracking,
+            include_vector=include_vector,
+            state=None if restored is None else restored.tracker,
+            best=None if restored is None else restored.best,
+        )
         self._emitted = 0 if restored is None else restored.emitted
         self._last = None if restored is None else restored.frame
         self._given_out = self._emitted
@@ -144,10 +146,16 @@ class LocalEngine:
         if isinstance(item, BaseException):
             raise task_failure(item) from item
         try:
-            seen = item.perception.result()
+            info = self._source.info
+            tracked = self._tracker.track(
+                item.perception.result(),
+                item.time_s,
+                item.frame.index,
+                (info.width, info.height),
+            )
         except (ModelError, SourceError, CancelledError) as exc:
             raise task_failure(exc) from exc
-        return self._tracked(item, seen)
+        return self._result(item, tracked)
 
     def state(self) -> bytes:
         if self._last is None:
@@ -157,7 +165,7 @@ class LocalEngine:
                 self._last,
                 self._emitted,
                 self._tracker.state(),
-                self._best,
+                self._tracker.best,
                 self._seekable,
                 self._announced,
                 self._source.content,
@@ -184,27 +192,8 @@ class LocalEngine:
             return restored.validators_differ or self._source.look_for_servers()
         return False
 
-    def _tracked(self, item: _Seen, seen: Perception) -> FrameResult:
-        info = self._source.info
-        size = (info.width, info.height)
-        ids = self._tracker.update(
-            seen.boxes_px,
-            seen.track_scores,
-            seen.class_ids,
-            seen.appearances(self._plan.threshold),
-            item.time_s,
-            item.frame.index,
-            size,
-        )
-        names, classes = self._plan.class_names, self._tracker.track_classes()
-        shown = targets(
-            seen,
-            ids,
-            size,
-            lambda track_id: names[classes[track_id]],
-            include_vector=self._include_vector,
-        )
-        vectors: list[TrackVector] = best_vectors(seen, ids, self._best)
+    def _result(self, item: _Seen, tracked: TrackedFrame) -> FrameResult:
+        aspect = self._source.info.sample_aspect
         self._emitted += 1
         self._last = item.frame
         return FrameResult(
@@ -213,10 +202,10 @@ class LocalEngine:
             total_frames=self._announced.total_frames,
             counts=item.frame.counts,
             fps=self._announced.fps,
-            targets=shown,
-            vectors=tuple(vectors),
+            targets=tracked.targets,
+            vectors=tracked.vectors,
             time_s=item.time_s,
-            sample_aspect=None if info.sample_aspect == (1, 1) else info.sample_aspect,
+            sample_aspect=None if aspect == (1, 1) else aspect,
             frame_size=item.size,
             total_is_exact=self._announced.total_is_exact,
             index_is_exact=not item.frame.index_is_estimate,
@@ -244,7 +233,7 @@ class LocalEngine:
     def _submitted(self, frame: Frame) -> _Seen:
         info = self._source.info
         view = View(frame.image, frame.scaled, info.shape)
-        future = self._pool.submit(_perceive, frame, view, self._plan)
+        future = self._pool.submit(perceive_and_release, view, self._plan, frame.release)
         return _Seen(frame.resume_point, frame.time_s, frame.size, future)
 
     def _end(self, reason: Literal["stop", "max_frames"], counts: FrameCounts) -> EndOfStream:
@@ -266,10 +255,3 @@ class LocalEngine:
                 continue
             return True
         return False
-
-
-def _perceive(frame: Frame, view: View, plan: Plan) -> Perception:
-    try:
-        return perceive(view, plan)
-    finally:
-        frame.release()

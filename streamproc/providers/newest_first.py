@@ -15,7 +15,8 @@ from typing import Final
 from streamproc.contract.chunk import DropReason, Gap
 from streamproc.source.live_source.gaps import stronger
 from streamproc.source.live_source.pictures import LiveFrame
-from streamproc.stages.perception import Perception, Plan, View, perceive
+from streamproc.stages.frame_tracker import perceive_and_release
+from streamproc.stages.perception import Perception, Plan, View
 
 IN_PERCEPTION: Final = 2
 
@@ -105,7 +106,7 @@ class NewestFirst:
             self._n_left -= 1
         view = View(frame.slot.image, frame.slot.scaled, frame.shape)
         gap, self._owed = stronger(self._owed, frame.gap), None
-        result = self._pool.submit(_perceive, frame, view, self._plan)
+        result = self._pool.submit(perceive_and_release, view, self._plan, frame.slot.release)
         one = Perceived(frame, result, dict(self._dropped), gap)
         self._places.append(one)
         result.add_done_callback(lambda _: self._done(one))
@@ -134,10 +135,3 @@ class NewestFirst:
     def _drop(self, frame: LiveFrame, reason: DropReason) -> None:
         frame.slot.release()
         self._dropped[reason] = self._dropped.get(reason, 0) + 1
-
-
-def _perceive(frame: LiveFrame, view: View, plan: Plan) -> Perception:
-    try:
-        return perceive(view, plan)
-    finally:
-        frame.slot.release()

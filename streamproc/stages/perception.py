@@ -49,7 +49,12 @@ class TextModel(Protocol):
 class FeatureModel(Protocol):
     """The interface of `models.embedding.FeatureExtractor` that perception uses."""
 
-    def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats: ...
+    @property
+    def dimensions(self) -> int: ...
+
+    def pictures(self, image_bgr: Image, boxes_px: Floats) -> list[Image]: ...
+
+    def vectors(self, images: Sequence[Image]) -> Floats: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ class Perception:
     features (n, d) float32 with rows of NaN where none was extracted, None without such a step.
     `texts` maps the index of a target to its text and confidence. `even_scores` (n,) are the scores
     on a scale on which all classes have the plan's threshold; None: the scores are.
+    `late` maps targets below the threshold to what their features are extracted from: few of them
+    continue a track, and only those features are ever used (`extract_late`).
     """
 
     boxes_px: Floats
@@ -153,6 +160,7 @@ class Perception:
     texts: dict[int, tuple[str, float]] = field(default_factory=dict)
     features: Floats | None = None
     even_scores: Floats | None = None
+    late: dict[int, tuple[FeatureModel, Image]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -173,6 +181,15 @@ class Perception:
             (self.track_scores >= threshold)[:, None], self.features, np.float32(np.nan)
         )
         return clear
+
+    def extract_late(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Extract the features of these targets (n,) that were left for later."""
+        places = [place for place in self.late if chosen[place]]
+        if self.features is None or not places:
+            return
+        for model in {id(self.late[place][0]): self.late[place][0] for place in places}.values():
+            its = [place for place in places if self.late[place][0] is model]
+            self.features[its] = model.vectors([self.late[place][1] for place in its])
 
 
 def nothing() -> Perception:
@@ -226,6 +243,7 @@ def _detect(view: View, seen: Perception, step: DetectStep, plan: Plan) -> Perce
         np.concatenate([seen.scores, found.scores]),
         np.concatenate([seen.class_ids, class_ids]),
         texts=seen.texts,
+        late=seen.late,
     )
     if even is not None or seen.even_scores is not None:
         joined.even_scores = np.concatenate(
@@ -290,8 +308,14 @@ def _extract(view: View, seen: Perception, step: FeatureStep, plan: Plan) -> Per
     places = chosen(seen, step.when, plan)
     if not len(places):
         return seen
-    vectors = step.model.extract(view.full, seen.boxes_px[places])
     if seen.features is None:
-        seen.features = np.full((len(seen), vectors.shape[1]), np.nan, np.float32)
-    seen.features[places] = vectors
+        seen.features = np.full((len(seen), step.model.dimensions), np.nan, np.float32)
+    pictures = step.model.pictures(view.full, seen.boxes_px[places])
+    clear = seen.track_scores[places] >= plan.threshold
+    seen.features[places[clear]] = step.model.vectors(
+        [picture for picture, now in zip(pictures, clear, strict=True) if now]
+    )
+    for place, picture, now in zip(places.tolist(), pictures, clear, strict=True):
+        if not now:
+            seen.late[place] = (step.model, picture)
     return seen

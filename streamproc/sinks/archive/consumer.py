@@ -88,7 +88,7 @@ def run_archive(settings: ArchiveSettings, stop: threading.Event) -> None:
     """
     store = S3Objects(settings.store, pool_size=N_THREADS)
     shared = client_config(settings.kafka)
-    config = consumer_config(shared, ARCHIVE_GROUP, batching=True)
+    config = consumer_config(shared, ARCHIVE_GROUP, collect_ms=250)
     outbox = Outbox(producer_config(shared))
     letters = KafkaLetters(outbox, "archive", _log)
     watch = ConsumerWatch.reporting(shared, "archive", ARCHIVE_GROUP, settings.watchdog_s, outbox)

@@ -24,7 +24,7 @@ from streamproc.contract.audit import (
 )
 from streamproc.contract.topics import AUDIT as AUDIT_TOPIC
 from streamproc.contract.topics import AUDIT_GROUP
-from streamproc.sinks.index.topic_copy import CopiedTopic, TopicCopy
+from streamproc.sinks.index.topic_copy import COLLECT_MS, CopiedTopic, TopicCopy
 
 _log = structlog.get_logger("framewire.audit")
 
@@ -37,7 +37,7 @@ def start_audit(
     kafka: KafkaSettings, days: int, connect: Callable[[], Any], stop: threading.Event
 ) -> threading.Thread:
     """Copy audit records, kept for `days`, in a separate thread until `stop` is set."""
-    config = consumer_config(client_config(kafka), AUDIT_GROUP, batching=True)
+    config = consumer_config(client_config(kafka), AUDIT_GROUP, collect_ms=COLLECT_MS)
     statements = (*DDL, keep_statement(days))
     copied = CopiedTopic(AUDIT_TOPIC, AUDIT, statements, COLUMNS, TYPES, _rows)
     return TopicCopy(config, connect, copied).start("audit", stop)

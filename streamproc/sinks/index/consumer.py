@@ -41,6 +41,7 @@ from streamproc.sinks.consumer_restarts import run_with_restarts
 from streamproc.sinks.dead_letters import KafkaLetters, LoggedLetters
 from streamproc.sinks.errors import TablesUnavailableError
 from streamproc.sinks.index.audit import start_audit
+from streamproc.sinks.index.batches import next_batch
 from streamproc.sinks.index.indexer import Indexer
 from streamproc.sinks.index.lag_history import start_lag_history
 from streamproc.sinks.index.tables import IndexTables
@@ -51,8 +52,7 @@ from streamproc.sinks.skipped_records import DeadLetters, LeftOut
 
 _log = structlog.get_logger("framewire.index")
 
-BATCH_RECORDS = 2000
-BATCH_S = 1.0
+COLLECT_MS = 500
 KAFKA_TIMEOUT_S = 10.0
 COPIES_LEAVE_S = 3.0
 BACKOFF_S = (0.1, 5.0)
@@ -91,7 +91,7 @@ def run_index(
     tables = IndexTables(connect, keep_days=settings.live_retention_days)
     shared = client_config(settings.kafka)
     config = {
-        **consumer_config(shared, INDEX_GROUP, batching=True),
+        **consumer_config(shared, INDEX_GROUP, collect_ms=COLLECT_MS),
         "partition.assignment.strategy": "range",  # a task's partition of both topics, together
     }
     outbox = Outbox(producer_config(shared))
@@ -189,11 +189,10 @@ class IndexRole:
             self._commit()
 
     def _read(self) -> tuple[list[tuple[Submitted, int]], list[tuple[ChunkRecord, int]]]:
-        """Return the submissions and records read within `BATCH_S`, with their partitions."""
+        """Return the submissions and records of one batch, with their partitions."""
         submissions: list[tuple[Submitted, int]] = []
         records: list[tuple[ChunkRecord, int]] = []
-        messages: list[Any] = self._consumer.consume(BATCH_RECORDS, BATCH_S)
-        for message in messages:
+        for message in next_batch(self._consumer, self._is_ending):
             if message.error() is not None:
                 _log.warning("Kafka reported an error", error=str(message.error()))
                 continue
@@ -213,6 +212,9 @@ class IndexRole:
             except Exception as exc:  # noqa: BLE001 - one record's edge
                 self._leave_out(message, "internal_error", exc)
         return submissions, records
+
+    def _is_ending(self) -> bool:
+        return self._stop.is_set() or self.renew.is_set()
 
     def _recover(
         self,

@@ -21,6 +21,8 @@ _log = structlog.get_logger("framewire.index")
 
 BATCH_RECORDS = 1000
 POLL_S = 0.5
+COLLECT_MS = 1000
+"""For `consumer_config`."""
 BACKOFF_S = (0.2, 10.0)
 
 

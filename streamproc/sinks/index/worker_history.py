@@ -19,7 +19,7 @@ from streamproc.contract.decoding import msgpack_decoder
 from streamproc.contract.records import CONSUMER_KEY, WorkerBeat
 from streamproc.contract.topics import HISTORY_GROUP, WORKERS
 from streamproc.contract.worker_history import COLUMNS, DDL, SAMPLE_S, TYPES, WORKER_SAMPLES
-from streamproc.sinks.index.topic_copy import CopiedTopic, TopicCopy
+from streamproc.sinks.index.topic_copy import COLLECT_MS, CopiedTopic, TopicCopy
 
 _log = structlog.get_logger("framewire.history")
 
@@ -38,7 +38,7 @@ def start_worker_history(
     kafka: KafkaSettings, connect: Callable[[], Any], stop: threading.Event
 ) -> threading.Thread:
     """Sample heartbeats in a separate thread until `stop` is set."""
-    config = consumer_config(client_config(kafka), HISTORY_GROUP, batching=True)
+    config = consumer_config(client_config(kafka), HISTORY_GROUP, collect_ms=COLLECT_MS)
     copied = CopiedTopic(WORKERS, WORKER_SAMPLES, DDL, COLUMNS, TYPES, Sampler().rows)
     return TopicCopy(config, connect, copied).start("history", stop)
 

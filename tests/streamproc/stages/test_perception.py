@@ -1,6 +1,6 @@
 """Perception: which step works on which target, on models that stand in for real ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,17 @@ class WordModel:
 class LengthModel:
     """A feature that tells the box's left side."""
 
-    def extract(self, image_bgr: Image, boxes_px: Floats) -> Floats:
-        return np.repeat(boxes_px[:, :1] + 1, 4, axis=1).astype(np.float32)
+    dimensions = 4
+
+    def __init__(self) -> None:
+        self.n_vectors = 0
+
+    def pictures(self, image_bgr: Image, boxes_px: Floats) -> list[Image]:
+        return [np.full((1, 1, 3), box[0] + 1, np.uint8) for box in boxes_px]
+
+    def vectors(self, images: Sequence[Image]) -> Floats:
+        self.n_vectors += len(images)
+        return np.array([[image[0, 0, 0]] * 4 for image in images], np.float32).reshape(-1, 4)
 
 
 def plan_of(*steps: Any, names: tuple[str, ...] = NAMES) -> Plan:
@@ -110,14 +119,19 @@ def test_features_are_nan_where_none_was_extracted() -> None:
     assert np.isnan(seen.features[1]).all()
 
 
-def test_weak_targets_keep_their_feature_but_teach_no_appearance() -> None:
-    plan = plan_of(detect(BoxModel([(0, 0.9), (0, 0.2)])), FeatureStep(LengthModel(), {}))
+def test_weak_targets_get_their_feature_later_and_teach_no_appearance() -> None:
+    lengths = LengthModel()
+    plan = plan_of(detect(BoxModel([(0, 0.9), (0, 0.2), (0, 0.1)])), FeatureStep(lengths, {}))
     seen = perceive(View(FULL, SCALED, SIZE), plan)
+    assert lengths.n_vectors == 1
+    seen.extract_late(np.array([True, True, False]))
+    assert lengths.n_vectors == 2
     assert seen.features is not None
-    assert not np.isnan(seen.features).any()
+    assert seen.features[:2].tolist() == [[1] * 4, [11] * 4]
+    assert np.isnan(seen.features[2]).all()
     appearances = seen.appearances(plan.threshold)
     assert appearances is not None
-    assert np.isnan(appearances[:, 0]).tolist() == [False, True]
+    assert np.isnan(appearances[:, 0]).tolist() == [False, True, True]
 
 
 def test_text_without_detection_makes_targets_of_its_own() -> None:
