@@ -19,6 +19,7 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from console.client.endpoint import Endpoint
 from console.stack.discovery import discover
 from console.tui.app import ConsoleApp
+from console.tui.clock import Clock
 from console.tui.console_settings import ConsoleSettings
 from console.tui.screens.compare_with import CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
@@ -101,7 +103,12 @@ async def tracks(pilot: Pilot[Any], console: ConsoleApp) -> None:
     await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
     await pilot.press("m")
     await until(pilot, lambda: tab.search is not None and tab.search.is_by_likeness and tab.found)
-    await until(pilot, lambda: tab.query_one("#crop", Preview).shown)
+    crop = tab.query_one("#crop", Preview)
+    for _ in tab.found:  # not every task of the recorded api has a log of its own
+        await until(pilot, lambda: crop.shown or "reading" not in crop.text)
+        if crop.shown:
+            break
+        await pilot.press("down")
 
 
 async def system(pilot: Pilot[Any], console: ConsoleApp) -> None:
@@ -170,19 +177,41 @@ def pictures(names: Sequence[str], folder: Path | None) -> list[Picture]:
     ]
 
 
-async def take(picture: Picture, endpoint: Endpoint) -> str:
+class RecordedClock(Clock):
+    """Begins at the moment of the recording, so that ages and rates are those of then."""
+
+    def __init__(self) -> None:
+        from tests.console.tui.recorded_api import NOW  # noqa: PLC0415 - of tests
+
+        self._ahead = datetime.now(UTC) - NOW
+
+    def now(self) -> datetime:
+        return super().now() - self._ahead
+
+    def local(self, ms: int) -> datetime:
+        return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+class Photographed(NamedTuple):
+    """An api, and the clock of a console that shows it; None: this machine's."""
+
+    endpoint: Endpoint
+    clock: Clock | None = None
+
+
+async def take(picture: Picture, api: Photographed) -> str:
     """Return the console's screen as SVG."""
-    console = ConsoleApp(endpoint, ConsoleSettings(theme=picture.theme))
+    console = ConsoleApp(api.endpoint, ConsoleSettings(theme=picture.theme), api.clock)
     async with console.run_test(size=picture.size) as pilot:
         await picture.shot(pilot, console)
         return console.export_screenshot(title="framewire console")
 
 
 @contextmanager
-def an_api(*, recorded: bool) -> Iterator[Endpoint]:
-    """Yield the running api, or the one that the tests have recorded."""
+def an_api(*, recorded: bool) -> Iterator[Photographed]:
+    """Yield the running api, or the one that the tests have recorded, at that time."""
     if not recorded:
-        yield discover(os.environ)
+        yield Photographed(discover(os.environ))
         return
     from tests.console.tui import test_comparison as of_tests  # noqa: PLC0415 - of tests
     from tests.console.tui.recorded_api import KEY, Script, recorded_api  # noqa: PLC0415 - as above
@@ -191,7 +220,7 @@ def an_api(*, recorded: bool) -> Iterator[Endpoint]:
     other_log = of_tests.altered(script.log, of_tests.without_the_second)
     script.logs[of_tests.other_task(script)] = other_log
     with recorded_api(script) as url:
-        yield Endpoint(url, KEY, project="shop-floor")
+        yield Photographed(Endpoint(url, KEY, project="shop-floor"), RecordedClock())
 
 
 def save_small(png: bytes, path: Path) -> None:
@@ -200,14 +229,14 @@ def save_small(png: bytes, path: Path) -> None:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-async def make(wanted: Sequence[Picture], endpoint: Endpoint) -> None:
+async def make(wanted: Sequence[Picture], api: Photographed) -> None:
     """Take the pictures and write them."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         for picture in wanted:
-            svg = await take(picture, endpoint)
+            svg = await take(picture, api)
             box = _VIEW_BOX.search(svg)
             if box is None:
                 raise SystemExit(f"{picture.path.name}: no SVG with a size")
@@ -229,8 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = IN_DOCUMENTS if given.all is None else SHOTS
     if unknown := [name for name in given.names if name not in known]:
         parser.error(f"no picture is called {', '.join(unknown)}; there are {', '.join(known)}")
-    with an_api(recorded=given.recorded) as endpoint:
-        asyncio.run(make(pictures(given.names, given.all), endpoint))
+    with an_api(recorded=given.recorded) as api:
+        asyncio.run(make(pictures(given.names, given.all), api))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from console.printable import printable
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 
+_BREAKS = " /,&?"
 _WORD = re.compile(r"\S+\s*|\s+")
 TONES = ("", "dim", "faint", "good", "warn", "bad", "info", "accent", "primary")
 N_TRACK_TONES = 8
@@ -69,7 +70,10 @@ def fitted(line: Iterable[Span], width: int, *, right: bool = False) -> Line:
 
 
 def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
-    """Wrap the line to lines of at most `width` cells; all but the first are indented."""
+    """Wrap the line to lines of at most `width` cells; all but the first are indented.
+
+    A line ends after a slash or a comma if there is one in its second half.
+    """
     lines: list[list[Span]] = [[]]
     left = width
     for text, tone in line:
@@ -79,6 +83,7 @@ def folded(line: Iterable[Span], width: int, indent: int = 0) -> list[Line]:
             if not head and left and rest[0].isspace():
                 rest = rest.lstrip()  # drop spaces at a line break
                 continue
+            head = head[: _break_at(head)]
             lines[-1].append((rest[: len(head)], tone))
             rest = rest[len(head) :]
             lines.append([(" " * indent, "")] if indent else [])
@@ -107,7 +112,17 @@ def wrapped(line: Iterable[Span], width: int) -> list[Line]:
             else:
                 rows[-1].append((word, tone))
                 left -= cells(word)
-    return [tuple(row) for row in rows]
+    return [_without_last_space(row, width) for row in rows]
+
+
+def _without_last_space(row: list[Span], width: int) -> Line:
+    """Return a line without the space after its last word if that has no room."""
+    spans = list(row)
+    while spans and length(spans) > width:
+        text, tone = spans.pop()
+        if word := text.rstrip():
+            return (*spans, (word, tone))
+    return tuple(spans)
 
 
 class Ink:
@@ -145,6 +160,12 @@ class Ink:
             Segment(text, base + self._styles[tone]) for text, tone in fitted(line, width) if text
         ]
         return Strip(segments, width)
+
+
+def _break_at(head: str) -> int:
+    """Return where a line that begins with `head` is to end."""
+    at = max(head.rfind(mark) for mark in _BREAKS) + 1
+    return at if at > len(head) // 2 else len(head)
 
 
 def _head(text: str, width: int) -> str:

@@ -82,7 +82,7 @@ class ComparisonScreen(Dialog[None]):
             self._say("Not compared.")
             return
         self.comparison = found
-        head.show(head_lines(found))
+        head.show(head_lines(found, head.size.width))
         listing = self.query_one("#differences", Listing)
         listing.say_empty("Both tasks have the same tracks.")
         listing.show(difference_rows(found))

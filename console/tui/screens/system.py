@@ -129,7 +129,8 @@ class SystemTab(Tab):
         now = self.backend.clock.now()
         for name, empty in _EMPTY.items():
             self.query_one(f"#{name}", Listing).say_empty(empty)
-        self.query_one("#system-parts", Lines).show([part_line(system), summary_line(system)])
+        parts = self.query_one("#system-parts", Lines)
+        parts.show([part_line(system), summary_line(system, parts.content_size.width)])
         self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
         if self._failures is not None:

@@ -12,13 +12,14 @@ from api.contract.resources import (
     TaskResource,
 )
 from console.tui.drawing.formatting import duration, grouped, rate, short_id, size, sparkline
-from console.tui.drawing.styled_text import Line, Span
+from console.tui.drawing.styled_text import Line, Span, length
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.health import PART_TITLES
 from console.tui.view_models.lag_watch import n_waiting
 from console.tui.view_models.task_list import parse_time
 
 HISTORY = 60
+_BETWEEN = "   "
 ROLES = frozenset({"worker", "archive", "index"})
 """Parts that are shown only if they are not ready or have a detail."""
 LAG_TITLES = {
@@ -157,30 +158,38 @@ def part_line(system: SystemResource) -> Line:
     return tuple(spans)
 
 
-def summary_line(system: SystemResource) -> Line:
+def summary_line(system: SystemResource, width: int) -> Line:
+    """Return the figures of all workers together; those at the end that have no room are left out.
+
+    `width` is in cells.
+    """
     alive = [worker for worker in system.workers if worker.alive]
     slots = sum(worker.slots for worker in alive)
     busy = sum(worker.busy for worker in alive)
     live_slots = sum(worker.live_slots for worker in alive)
     live_busy = sum(worker.live_busy for worker in alive)
-    live: Line = ((f"{live_busy}/{live_slots}", "!"), (" live   ", "dim")) if live_slots else ()
+    live: Line = ((f"{live_busy}/{live_slots}", "!"), (" live", "dim"))
     fps = sum(worker.fps for worker in alive)
     waiting = n_waiting(system)
     workers_tone = "good!" if alive else "bad!"
-    return (
-        (f" {len(alive)}", workers_tone),
-        (" worker   " if len(alive) == 1 else " workers   ", "dim"),
-        (f"{busy}/{slots}", "!"),
-        (" slots busy   ", "dim"),
-        *live,
-        (rate(fps), "!"),
-        (" frames/s   ", "dim"),
-        (grouped(waiting), "warn!" if waiting else "!"),
-        (" task waiting   " if waiting == 1 else " tasks waiting   ", "dim"),
-        (", ".join(system.devices) or "no device", ""),
-        ("   ", ""),
-        (f"{system.partitions or '?'} partitions", "dim"),
-    )
+    figures: list[Line] = [
+        ((f" {len(alive)}", workers_tone), (" worker" if len(alive) == 1 else " workers", "dim")),
+        ((f"{busy}/{slots}", "!"), (" slots busy", "dim")),
+        *([live] if live_slots else []),
+        ((rate(fps), "!"), (" frames/s", "dim")),
+        (
+            (grouped(waiting), "warn!" if waiting else "!"),
+            (" task waiting" if waiting == 1 else " tasks waiting", "dim"),
+        ),
+        ((", ".join(system.devices) or "no device", ""),),
+        ((f"{system.partitions or '?'} partitions", "dim"),),
+    ]
+    line = figures[0]
+    for figure in figures[1:]:
+        if length(line) + len(_BETWEEN) + length(figure) > width:
+            break
+        line = (*line, (_BETWEEN, ""), *figure)
+    return line
 
 
 def sandbox_words(sandbox: SandboxResource | None) -> str:

@@ -19,14 +19,14 @@ PAGE = 100
 COLUMNS = (
     Column("track", "TRACK", 6),
     Column("class", "CLASS", 11, flex=1),
-    Column("dwell", "DWELL", 6, right=True),
-    Column("confidence", "CONF", 4, right=True),
+    Column("dwell", "DWELL", 6, right=True, rank=1),
+    Column("confidence", "CONF", 4, right=True, rank=1),
     Column("frames", "FRAMES", 6, right=True, rank=6),
     Column("when", "SEEN AT", 13, rank=7),
     Column("text", "TEXT", 8, flex=2, rank=2),
-    Column("source", "SOURCE", 15, flex=2, rank=4),
+    Column("source", "SOURCE", 15, flex=2),
     Column("age", "AGE", 6, right=True, rank=5),
-    Column("task", "TASK", 7),
+    Column("task", "TASK", 7, rank=3),
 )
 LIKENESS = Column("likeness", "LIKE", 5, right=True)
 

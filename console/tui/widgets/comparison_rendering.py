@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from console.comparison.report import KINDS, Compared, Comparison, Difference, Kind
-from console.tui.drawing.formatting import grouped
-from console.tui.drawing.styled_text import Line
+from console.tui.drawing.formatting import grouped, short_id
+from console.tui.drawing.styled_text import Line, length
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.comparison_choices import Choice
 
 CHOICE_COLUMNS = (Column("word", "WITH", 30), Column("what", "WHAT", 30, flex=1))
 DIFFERENCE_COLUMNS = (
     Column("kind", "DIFFERENCE", 10),
-    Column("a", "TRACK A", 9, flex=1),
-    Column("b", "TRACK B", 9, flex=1),
+    Column("a", "TRACK A", 7, flex=1),
+    Column("b", "TRACK B", 7, flex=1),
     Column("class", "CLASS", 12, flex=1, rank=2),
     Column("frame", "FRAME", 7, right=True),
     Column("time", "TIME", 7, right=True, rank=3),
     Column("frames", "FRAMES", 9, right=True, rank=1),
-    Column("change", "CHANGE", 12, flex=3, rank=1),
+    Column("change", "CHANGE", 23, flex=1),
 )
 _INDENT = " " * 7
 _TONES: dict[Kind, str] = {
@@ -35,16 +35,16 @@ def choice_rows(choices: Sequence[Choice]) -> list[Row]:
     return [Row(one.word, (((one.word, ""),), ((one.what, "dim"),))) for one in choices]
 
 
-def head_lines(found: Comparison) -> list[Line]:
-    """Return the video, both tasks, and the sum of the differences."""
+def head_lines(found: Comparison, width: int) -> list[Line]:
+    """Return the video, both tasks, and the sum of the differences, for a width in cells."""
     matched = "" if found.matched_by != "time" else ", matched by time"
     counts = [(kind, found.counts[kind]) for kind in KINDS]
     spans = [(f"{n} {kind}  ", f"{_TONES[kind]}!") for kind, n in counts if n]
     overlap = "" if found.iou is None else f", mean IoU {found.iou:.2f}"
     return [
         (("video  ", "dim"), (found.source, "")),
-        _side("a", found.a),
-        _side("b", found.b),
+        _side("a", found.a, width),
+        _side("b", found.b, width),
         (
             (_INDENT, ""),
             (f"{len(found.matches)} tracks matched", "!"),
@@ -59,15 +59,17 @@ def difference_rows(found: Comparison) -> list[Row]:
     return [_row(place, one) for place, one in enumerate(found.differences)]
 
 
-def _side(name: str, side: Compared) -> Line:
+def _side(name: str, side: Compared, width: int) -> Line:
+    """Return a task's line; where its id has no room, with the end of it."""
     precision = f" in {side.precision}" if side.precision else ""
-    return (
+    line: Line = (
         (f"{name}      ", "accent!"),
         (" → ".join(map(str, side.steps)), "!"),
         (f"{precision}  ", ""),
         (f"{grouped(side.tracks)} tracks  ", ""),
-        (side.task, "dim"),
     )
+    task = side.task if length(line) + len(side.task) <= width else short_id(side.task)
+    return (*line, (task, "dim"))
 
 
 def _row(place: int, one: Difference) -> Row:

@@ -1,5 +1,6 @@
 """Footer with the keys of the focused widget."""
 
+from collections.abc import Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
+
+from console.tui.drawing.styled_text import cells
 
 _PALETTE = "-command-palette"
 
@@ -56,7 +59,7 @@ class _KeyLabel(FooterKey):
 class KeyFooter(Footer):
     """Looks like Textual's, which makes new widgets whenever the focus moves; this one keeps its.
 
-    Keys are not grouped.
+    Keys are not grouped, and only shown as a whole: half a word says nothing.
     """
 
     def compose(self) -> ComposeResult:
@@ -72,6 +75,10 @@ class KeyFooter(Footer):
             super().bindings_changed(screen)
         elif screen.app.app_focus and self.is_attached and screen is self.screen:
             self.call_after_refresh(self._show_bindings)
+
+    async def on_resize(self) -> None:
+        if self._bindings_ready:
+            await self._show_bindings()
 
     async def _show_bindings(self) -> None:
         if not self.is_attached or self._pruning:
@@ -104,12 +111,27 @@ class KeyFooter(Footer):
                 actions.setdefault(binding.action, shown)
         palette = active.get(self.app.COMMAND_PALETTE_BINDING)
         if palette is None or not self.show_command_palette or not self.app.ENABLE_COMMAND_PALETTE:
-            return list(actions.values()), None
+            return self._with_room(actions.values()), None
         _, binding, enabled, tooltip = palette
         display, says = self.app.get_key_display(binding), binding.tooltip or binding.description
-        return list(actions.values()), _Shown(
-            binding.key, display, binding.description, binding.action, enabled, says
-        )
+        last = _Shown(binding.key, display, binding.description, binding.action, enabled, says)
+        return self._with_room(actions.values(), last), last
+
+    def _with_room(self, keys: Iterable[_Shown], last: _Shown | None = None) -> list[_Shown]:
+        """Return the first keys, as many as fit beside the last one."""
+        left = self.size.width - (0 if last is None else _n_cells(last))
+        found: list[_Shown] = []
+        for key in keys:
+            left -= _n_cells(key)
+            if left < 0 and self.size.width:  # without a size there was no layout yet
+                break
+            found.append(key)
+        return found
+
+
+def _n_cells(shown: _Shown) -> int:
+    """Return the width of a key's label, with the spaces around its parts."""
+    return cells(shown.display) + cells(shown.description) + 3
 
 
 def _palette_label(shown: _Shown) -> _KeyLabel:

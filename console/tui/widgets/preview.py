@@ -19,7 +19,7 @@ from console.tui.drawing.frame_image import (
     with_boxes,
 )
 from console.tui.drawing.styled_text import Line
-from console.tui.widgets.canvas import Lines, ink_of
+from console.tui.widgets.canvas import Lines, Wrapped, ink_of
 
 ClickPlace = tuple[Size, Offset]
 
@@ -110,11 +110,12 @@ class Preview(Container):
 
     def __init__(self, *, image_widget: type[Any] | None, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes="-empty")
-        self._note = Lines(classes="preview-note")
+        self._note = Wrapped(classes="preview-note")
         self._caption = Lines(classes="preview-caption")
         self._picture = BlockPicture() if image_widget is None else PixelPicture(image_widget)
         self._shown: Shown | None = None
         self._chosen: int | None = None
+        self._text = ""
 
     def compose(self) -> ComposeResult:
         yield self._note
@@ -125,9 +126,14 @@ class Preview(Container):
     def shown(self) -> Shown | None:
         return self._shown
 
+    @property
+    def text(self) -> str:
+        """The text that is shown instead of an image; empty beside one."""
+        return self._text
+
     def show(self, shown: Shown, chosen: int | None = None) -> None:
         """Show this frame; if a track is chosen, only its box is coloured."""
-        self._shown, self._chosen = shown, chosen
+        self._shown, self._chosen, self._text = shown, chosen, ""
         self.remove_class("-empty")
         self._picture.show(shown, chosen)
 
@@ -153,7 +159,7 @@ class Preview(Container):
 
     def say(self, text: str) -> None:
         """Show a text instead of an image."""
-        self._shown = None
+        self._shown, self._text = None, text
         self._picture.show(None, None)
         self._note.styles.width = len(text)
         self._note.show([((text, "dim"),)])

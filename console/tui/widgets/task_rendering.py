@@ -110,7 +110,7 @@ def progress_line(view: TaskView, cells: int = _BAR_CELLS) -> Line:
         return ((f"{grouped(n_frames)} frames", "dim"),) if n_frames else (("·", "faint"),)
     done, rest = bar(fraction, cells)
     tone = STATUS_TONES[task.status]
-    percent = f" {fraction:4.0%}" if task.status != "succeeded" else f" {grouped(n_frames)} f"
+    percent = f" {fraction:4.0%}" if task.status != "succeeded" else f" {grouped(n_frames):>3} f"
     return ((done, tone), (rest, "faint"), (percent, "dim"))
 
 

@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Input
 
 from console.tui.app import ConsoleApp
+from console.tui.drawing.formatting import short_id
 from console.tui.screens.compare_with import CompareWithScreen
 from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.live import LiveTab
@@ -242,6 +243,19 @@ def test_words_for_a_comparison(text: str) -> None:
     else:
         with pytest.raises(ValueError, match=r"JSON"):
             read_choice(text)
+
+
+async def test_nothing_of_a_comparison_is_cut_at_eighty_columns(
+    console: ConsoleApp, script: Script
+) -> None:
+    script.logs[other_task(script)] = altered(script.log, without_the_second)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await compared(pilot, console, script)
+        await until(pilot, lambda: "lost" in shows(console, "#differences"))
+        assert "pedestrian → automobile" in shows(console, "#differences")
+        head = text_of(console.screen.query_one("#comparison-head"))
+        assert short_id(script.log_task) in head
+        assert head.count("…") == 2  # before the ends of the ids
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda size: f"{size[0]}x{size[1]}")

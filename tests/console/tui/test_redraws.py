@@ -1,6 +1,7 @@
 """What is drawn with less work than Textual's own is the same as Textual's own."""
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from textual.renderables.background_screen import BackgroundScreen
 from textual.style import Style
 from textual.visual import RenderOptions, RichVisual
 from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.confirm import ConfirmScreen
@@ -146,3 +148,31 @@ async def test_a_move_of_the_cursor_repaints_two_rows(console: ConsoleApp, scrip
         listing.render_line = render  # type: ignore[method-assign] # counted, then done
         await typed(pilot, console, "down")
         assert sorted(set(drawn)) == [1, 2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+async def test_the_footer_has_whole_words_at_any_width(console: ConsoleApp, width: int) -> None:
+    async with console.run_test(size=(132, 24)) as pilot:
+        all_keys = {tab: await labels_of(pilot, console, tab) for tab in "1234"}
+        await pilot.resize_terminal(width, 24)
+        for tab in "1234":
+            shown_keys = await labels_of(pilot, console, tab)
+            assert len(shown_keys) >= 4
+            assert shown_keys[:-1] == all_keys[tab][: len(shown_keys) - 1]
+            assert shown_keys[-1] == all_keys[tab][-1] == "palette"
+
+
+async def labels_of(pilot: Any, console: ConsoleApp, tab: str) -> list[str]:
+    """Return what the footer of a tab has, once each key ends before the next one begins."""
+    await pilot.press(tab)
+    footer = console.query_one(KeyFooter)
+
+    def labels() -> list[FooterKey]:
+        return [one for one in footer.query(FooterKey) if one.display]
+
+    def are_apart() -> bool:
+        regions = [one.region for one in labels()]
+        return all(a.right <= b.x for a, b in pairwise(regions)) and regions[-1].right > 50
+
+    await until(pilot, are_apart)
+    return [one.description for one in labels()]

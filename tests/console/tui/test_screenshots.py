@@ -47,8 +47,9 @@ async def test_a_picture_is_taken_of_the_recorded_api(script: dict[str, Any]) ->
         for picture in script["pictures"](["tasks"], Path("folder"))
         if picture.path.name == "console-tasks-80x24-light.png"
     )
-    with script["an_api"](recorded=True) as endpoint:
-        svg = await script["take"](wanted, endpoint)
+    with script["an_api"](recorded=True) as api:
+        svg = await script["take"](wanted, api)
+    assert not re.search(r">\s*\d+d\s*<", svg)  # ages are those of the recording
     assert "pedestrians.mp4" in svg
     assert "framewire&#160;console" in svg or "framewire console" in svg
     rows = {float(y) for y in re.findall(r'<text [^>]*y="([\d.]+)"', svg)}

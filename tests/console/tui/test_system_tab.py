@@ -177,3 +177,12 @@ async def test_slots_of_live_tasks_are_shown_where_there_are_any(
         header, row = text_of(workers).splitlines()[:2]
         assert "BUSY   LIVE" in header
         assert "2/4    3/8" in row
+
+
+async def test_figures_without_room_are_left_out_whole(console: ConsoleApp, script: Script) -> None:
+    script.answers["system"]["workers"][0] |= {"live_busy": 3, "live_slots": 8}
+    async with console.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        parts = console.query_one("#system-parts")
+        await until(pilot, lambda: "2/4 slots busy   3/8 live" in text_of(parts))
+        assert text_of(parts).splitlines()[1].endswith(" tasks waiting")

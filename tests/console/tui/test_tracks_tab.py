@@ -82,11 +82,19 @@ async def test_a_fault_is_said_before_anything_is_asked(
         assert len(script.asked("GET", PATH)) == 1
 
 
-async def test_rows_say_the_source(console: ConsoleApp) -> None:
-    async with console.run_test(size=SIZE) as pilot:
+@pytest.mark.parametrize(("size", "source"), [(SIZE, "pedestrians.mp4"), ((80, 24), "pedestr")])
+async def test_rows_say_the_source(console: ConsoleApp, size: tuple[int, int], source: str) -> None:
+    async with console.run_test(size=size) as pilot:
         await shown(pilot, console)
-        assert "SOURCE" in text_of(console.query_one("#track-list"))
-        assert "pedestrians.mp4" in text_of(console.query_one("#track-list"))
+        listing = console.query_one("#track-list", Listing)
+        assert source in text_of(listing)
+        for key in ("", "m"):  # with the column for likeness, too
+            if key:
+                await pilot.press(key)
+                await until(pilot, lambda: "LIKE" in text_of(listing))
+            title = text_of(listing).splitlines()[0]
+            assert "SOURCE" in title
+            assert "…" not in title
 
 
 async def test_a_track_has_its_best_crop_and_its_way(console: ConsoleApp, script: Script) -> None:
@@ -103,6 +111,18 @@ async def test_a_track_has_its_best_crop_and_its_way(console: ConsoleApp, script
         crop = console.query_one("#crop", Preview).shown
         assert crop is not None
         assert crop.height_px > crop.width_px
+
+
+async def test_why_there_is_no_crop_is_said_in_whole_words(url: str, script: Script) -> None:
+    script.logs = dict.fromkeys(script.answers["full"], b"data: [DONE]\n\n")
+    console = make_console(url, RARELY_S)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, console)
+        crop = console.query_one("#crop", Preview)
+        await until(pilot, lambda: crop.text and "reading" not in crop.text)
+        note = crop.query_one(".preview-note")
+        await until(pilot, lambda: " ".join(text_of(note).split()) == crop.text)
+        assert note.content_size.height > 1
 
 
 async def test_more_like_this_asks_for_the_selected_track(
