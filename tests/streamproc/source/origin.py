@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
                 str.split, _PROC_TCP.read_text().splitlines()
             )
         ):
-            time.sleep(0.001)
+            time.sleep(0.005)  # the kernel goes through all sockets of the machine for the answer
 
     def reset(self) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
