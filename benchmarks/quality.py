@@ -49,7 +49,7 @@ TOLERANCE = 0.005
 IOU = 0.5
 THRESHOLD, LOW = 0.5, 0.25
 DETECTORS = (("nanodet-g@1.0.0", "bf16"), ("nanodet-g@1.1.0", "bf16"), ("nanodet-g@1.1.0", "i8"))
-READERS = (("ppocr@4.6.0", "bf16"), ("ppocr@6.0.0", "bf16"), ("ppocr@6.0.0", "i8-bf16"))
+READERS = (("ppocr@4.6.0", "bf16"), ("ppocr@6.1.0", "bf16"), ("ppocr@6.1.0", "i8-bf16"))
 
 Figures = dict[str, float]
 Truth = tuple[int, Image, npt.NDArray[np.float64]]

@@ -154,6 +154,7 @@ class Manifest(_Struct, frozen=True):
     """One model. `directory` contains its files, and is not part of the TOML.
 
     `reads_turned`: an ocr model reads lines of which it is not sure a second time, upside down.
+    `reads_columns`: it joins letters that stand under each other (`models.text_columns`).
     `output`: the one of a feature network's or text encoder's outputs that is the vector;
     `one_by_one`: it takes one picture at a time. `text`: the input of a text encoder.
     """
@@ -171,6 +172,7 @@ class Manifest(_Struct, frozen=True):
     thresholds: Thresholds = Thresholds()
     dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = None
     reads_turned: bool = False
+    reads_columns: bool = False
     output: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     one_by_one: bool = False
     text: TextOptions | None = None

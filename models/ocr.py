@@ -17,7 +17,8 @@ from models.manifest import Manifest
 from models.preprocess import crops
 from models.runtime import Outputs, Precision, Runtime
 from models.sizes import Size, round_up
-from models.text_detection import find_quads, straighten
+from models.text_columns import half_width, join_columns
+from models.text_detection import find_quads, is_vertical, reading_order, straighten
 from models.types import Floats, Image, TextLine
 
 FIND_SIDES_PX = (320, 640, 960)
@@ -86,13 +87,17 @@ class TextReader:
         else:
             regions = crops(image_bgr, boxes_px)
             origins = np.floor(boxes_px[:, :2]).clip(0, None).astype(np.float32)
-        quads = [self._find(region) for region in regions]
+        quads, columns = [], []
+        for region in regions:
+            found, joined = self._lines(region)
+            quads.append(found)
+            columns += joined
         images = [
             straighten(region, quad)
             for region, found in zip(regions, quads, strict=True)
             for quad in found
         ]
-        read = iter(self._read_both_ways(images))
+        read = iter(self._texts(images, columns, [quad for found in quads for quad in found]))
         return [
             [
                 TextLine(text, confidence, quad + origin)
@@ -100,6 +105,31 @@ class TextReader:
                 if confidence >= threshold and len(text) >= min_length
             ]
             for found, origin in zip(quads, origins, strict=True)
+        ]
+
+    def _lines(self, region: Image) -> tuple[list[Floats], list[bool]]:
+        """Detect lines, and join columns: quads in reading order, and whether each is a column."""
+        quads = self._find(region)
+        if not self.manifest.reads_columns:
+            return quads, [False] * len(quads)
+        joined, others = join_columns(quads)
+        if not joined:
+            return quads, [False] * len(quads)
+        quads = reading_order([*joined, *others])
+        return quads, [any(quad is column for column in joined) for quad in quads]
+
+    def _texts(
+        self, images: Sequence[Image], columns: Sequence[bool], quads: Sequence[Floats]
+    ) -> list[tuple[str, float]]:
+        """Text and confidence of each line image, as the manifest's version reads them."""
+        read = self._read_both_ways(images, columns)
+        if not self.manifest.reads_columns:
+            return read
+        return [
+            (half_width(text.replace(" ", "") if joined else text), confidence)
+            if is_vertical(quad)
+            else (text, confidence)
+            for (text, confidence), joined, quad in zip(read, columns, quads, strict=True)
         ]
 
     def _find(self, region: Image) -> list[Floats]:
@@ -111,15 +141,20 @@ class TextReader:
         back = np.array([width / size[0], height / size[1]], np.float32)
         return [quad * back for quad in quads]
 
-    def _read_both_ways(self, images: Sequence[Image]) -> list[tuple[str, float]]:
+    def _read_both_ways(
+        self, images: Sequence[Image], columns: Sequence[bool]
+    ) -> list[tuple[str, float]]:
         """Like `_read_lines`; uncertain lines are also read upside down, and the surer one counts.
 
-        Upright lines are read with .95 and more, most upside-down ones with less than .9.
+        Upright lines are read with .95 and more, most upside-down ones with less than .9. The
+        letters of joined `columns` are upright.
         """
         read = self._read_lines(images)
         if not self.manifest.reads_turned:
             return read
-        unsure = [i for i, (_, confidence) in enumerate(read) if confidence < SURE]
+        unsure = [
+            i for i, (_, confidence) in enumerate(read) if confidence < SURE and not columns[i]
+        ]
         turned = [np.asarray(cv2.rotate(images[i], cv2.ROTATE_180), np.uint8) for i in unsure]
         for i, found in zip(unsure, self._read_lines(turned), strict=True):
             if found[1] > read[i][1] + SURER_BY:

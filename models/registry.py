@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CATALOG = Path(__file__).parent / "catalog"
 DEFAULTS: dict[StepKind, str] = {
     "detect": "nanodet-g@1.1.0",
-    "ocr": "ppocr@6.0.0",
+    "ocr": "ppocr@6.1.0",
     "feature": "strip512@1.0.0",
 }
 

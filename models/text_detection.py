@@ -55,8 +55,7 @@ def reading_order(quads: Sequence[Floats]) -> list[Floats]:
 
 def straighten(image: Image, quad: Floats) -> Image:
     """Rectify a quadrilateral to an upright image; vertical text is rotated to horizontal."""
-    width = max(1, round(float(max(_length(quad[0], quad[1]), _length(quad[3], quad[2])))))
-    height = max(1, round(float(max(_length(quad[0], quad[3]), _length(quad[1], quad[2])))))
+    width, height = _size(quad)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     line = cv2.warpPerspective(
         image,
@@ -65,9 +64,22 @@ def straighten(image: Image, quad: Floats) -> Image:
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    if height >= TALL * width:
+    if is_vertical(quad):
         line = cv2.rotate(line, cv2.ROTATE_90_COUNTERCLOCKWISE)
     return np.asarray(line, np.uint8)
+
+
+def is_vertical(quad: Floats) -> bool:
+    """Whether the quadrilateral is of vertical text, so that `straighten` rotates it."""
+    width, height = _size(quad)
+    return height >= TALL * width
+
+
+def _size(quad: Floats) -> tuple[int, int]:
+    """Width and height of the upright image, px."""
+    width = max(_length(quad[0], quad[1]), _length(quad[3], quad[2]))
+    height = max(_length(quad[0], quad[3]), _length(quad[1], quad[2]))
+    return max(1, round(float(width))), max(1, round(float(height)))
 
 
 def _mean_inside(probability: Floats, quad: npt.NDArray[np.float32]) -> float:

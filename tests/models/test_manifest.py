@@ -80,6 +80,7 @@ def test_an_unknown_name_lists_what_exists(registry: Registry) -> None:
         "nanodet-g@1.1.0",
         "ppocr@4.6.0",
         "ppocr@6.0.0",
+        "ppocr@6.1.0",
         "strip512@1.0.0",
     )
 

@@ -116,6 +116,29 @@ def test_text_that_runs_upwards_is_read(reader: TextReader, signs: dict[int, Ima
     assert plain(lines) & SIGNS[45]
 
 
+def stacked(word: str, pitch_px: int) -> Image:
+    """Letters of 40 px under each other, their tops `pitch_px` apart."""
+    picture = np.full((480, 640, 3), 205, np.uint8)
+    for row, letter in enumerate(word):
+        (width, height), _ = cv2.getTextSize(letter, cv2.FONT_HERSHEY_DUPLEX, 1.8, 3)
+        at = 320 - width // 2, 20 + height + row * pitch_px
+        cv2.putText(picture, letter, at, cv2.FONT_HERSHEY_DUPLEX, 1.8, (20, 20, 30), 3, cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.parametrize("pitch_px", [52, 75, 100])
+def test_letters_under_each_other_are_one_word(reader: TextReader, pitch_px: int) -> None:
+    for word in ("HOTEL", "PARK"):
+        assert [line.text for line in reader.read(stacked(word, pitch_px))[0]] == [word]
+
+
+def test_the_version_before_has_parts_of_wide_set_columns(
+    runtime: Runtime, registry: Registry
+) -> None:
+    pinned = TextReader(runtime, registry.resolve("ppocr@6.0.0"))
+    assert [line.text for line in pinned.read(stacked("HOTEL", 90))[0]] != ["HOTEL"]
+
+
 def test_the_earlier_version_reads_lines_one_way(
     runtime: Runtime, registry: Registry, signs: dict[int, Image]
 ) -> None:
