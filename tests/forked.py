@@ -11,6 +11,7 @@ The server ends with the test process, and its children end with it.
 import contextlib
 import gc
 import importlib
+import inspect
 import os
 import random
 import select
@@ -115,8 +116,7 @@ def fork_program(
 
 def _serve(control: socket.socket) -> None:
     """Fork for every order, and write each child's exit code into its pipe."""
-    import streamproc.worker.process  # noqa: F401 - what the children have already
-
+    _prepare()
     gc.collect()
     gc.freeze()
     with selectors.DefaultSelector() as selector:
@@ -142,6 +142,18 @@ def _serve(control: socket.socket) -> None:
                     os.close(status)
                     selector.unregister(key.fileobj)
                     os.close(key.fd)
+
+
+def _prepare() -> None:
+    """Do once what every worker would do at its start, and what a fork takes along."""
+    import streamproc.worker.process  # noqa: F401 - this process's alone
+    from streamproc.clients.s3 import open_client
+    from streamproc.contract.store_settings import StoreSettings
+
+    # Faust asks where its agent was defined: Python then looks up the file of every module.
+    inspect.getmodule(sys._getframe())
+    # The session of `tests.workers`, which has read S3's model.
+    open_client(StoreSettings("http://127.0.0.1:9", "framewire", "test", "test"))
 
 
 def _fork(order: _Order, output: int, status: int) -> int:

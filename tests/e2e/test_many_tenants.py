@@ -10,21 +10,22 @@ from tests.brokers import KafkaNode
 from tests.data.clips import looped_clip
 from tests.workers import CLIP, LogTail, WorkerProcess, cancel, chunks_of, make_spec, submit
 
-N_LONG = 6
-SETTINGS = {env.SLOTS: "2", env.SESSIONS: "4", env.SLICE_S: "30"}
+N_LONG, N_SLOTS = 6, 2
+SETTINGS = {env.SLOTS: str(N_SLOTS), env.SESSIONS: "4", env.SLICE_S: "30"}
 
 
 @pytest.fixture
 def backlog(kafka: KafkaNode, tmp_path: Path) -> Iterator[list[LogTail]]:
-    """Tasks of a minute in one partition, two of them under way in slices of half a minute."""
-    spec = make_spec(looped_clip(tmp_path / "long.mp4", 40).as_uri())
-    worker = WorkerProcess(kafka, tmp_path, "shared", **SETTINGS)
+    """Tasks of minutes in one partition, two of them under way in slices of half a minute."""
+    spec = make_spec(looped_clip(tmp_path / "long.mp4", 10).as_uri())
+    worker = WorkerProcess(kafka, tmp_path, "shared", "tests.e2e.slow_device", **SETTINGS)
     tails: list[LogTail] = []
     try:
         worker.wait_ready()
-        tails += [submit(kafka, spec, project="a", partition=0) for _ in range(N_LONG)]
-        for tail in tails[:2]:
-            tail.follow(until_length=1)
+        for n_tasks in (N_SLOTS, N_LONG - N_SLOTS):  # else any of them may have the slots
+            tails += [submit(kafka, spec, project="a", partition=0) for _ in range(n_tasks)]
+            for tail in tails[:N_SLOTS]:
+                tail.follow(until_length=1)
         yield tails
     finally:
         worker.stop()
@@ -46,4 +47,4 @@ def test_a_newcomer_waits_neither_for_the_backlog_nor_for_a_slices_end(
     cancel(kafka, backlog[-1].submitted.task)
     (terminal,) = chunks_of(backlog[-1].follow(timeout_s=20))
     assert terminal.finish_reason == "cancelled"
-    assert not any(tail.fold.closed for tail in backlog[:2])
+    assert not any(tail.fold.closed for tail in backlog[:N_SLOTS])

@@ -13,7 +13,7 @@ from tests.brokers import KafkaNode
 from tests.streamproc.source.raw_origin import Exchange, RawOrigin, raw_origin
 from tests.workers import CLIP, LogTail, WorkerProcess, cancel, chunks_of, make_spec, submit
 
-N_SLOW = 60
+N_SLOW = 24
 LARGE = 10**6
 OPENINGS_OF_A_PROJECT = 4
 

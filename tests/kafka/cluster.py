@@ -23,12 +23,13 @@ from streamproc.contract import env
 from streamproc.contract.topics import CHUNKS
 from streamproc.embedded_kafka.jars import class_path
 from streamproc.embedded_kafka.node import Node, cluster_id, command, prepare
+from tests.class_cache import use_class_cache
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 START_S = 60.0
 N_PARTITIONS = 2
 _QUORUM = "__cluster_metadata-0"
-_BURST, _BURST_S = 10, 0.02
+_BURST, _BURST_S = 5, 0.02
 
 
 class Cluster:
@@ -60,6 +61,7 @@ class Cluster:
         return AdminClient(client_config(KafkaSettings.from_environ(self.environ)))
 
     def __enter__(self) -> Self:
+        use_class_cache()
         classes = class_path()
         with ThreadPoolExecutor(len(self.nodes)) as threads:
             list(threads.map(lambda node: self._prepare(node, classes), self.nodes.values()))
@@ -88,6 +90,7 @@ class Cluster:
 
     def start(self, node_id: int) -> None:
         """Start a node on its directory, again or for the first time."""
+        use_class_cache()
         node = self.nodes[node_id]
         argv = command(node, cluster_id=self._cluster_id)
         with (node.directory / "node.log").open("ab") as log:
@@ -133,7 +136,7 @@ class Cluster:
 
 
 class SteadyProducer:
-    """Produces numbered records to one partition from a thread, 10 of them every 20 ms.
+    """Produces numbered records to one partition from a thread, 5 of them every 20 ms.
 
     Its thread, which shares the processor with the brokers, sleeps in between.
     """

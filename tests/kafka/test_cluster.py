@@ -42,18 +42,18 @@ def test_every_acked_record_survives_the_kill_of_each_broker_once_and_in_order(
 ) -> None:
     """The partition's leader, then the controller, then the third: killed with -9, restarted."""
     producer = SteadyProducer(cluster.environ, 0)
-    producer.wait_acked(200)
+    producer.wait_acked(100)
     killed: set[int] = set()
     choices: tuple[Callable[[], int], ...] = (lambda: cluster.leader(0), cluster.controller)
     for choose in choices:
         node_id = choose()
         cluster.kill(node_id)
         killed.add(node_id)
-        producer.wait_acked(200)  # two of three are enough to go on
+        producer.wait_acked(100)  # two of three are enough to go on
         cluster.restart(node_id)
     for node_id in set(cluster.nodes) - killed:
         cluster.kill(node_id)
-        producer.wait_acked(200)
+        producer.wait_acked(100)
         cluster.restart(node_id)
     acked = producer.finish()
     stored = read_all(cluster.environ, 0)
@@ -84,7 +84,7 @@ def test_the_single_node_is_killed_and_goes_on_with_every_acked_record(
     with Cluster(tmp_path, 1) as single:
         producer = SteadyProducer(single.environ, 0)
         for _ in range(2):
-            producer.wait_acked(200)
+            producer.wait_acked(100)
             single.kill(1)
             single.restart(1)
             producer.wait_acked(50)

@@ -1,9 +1,8 @@
-"""How far the roles are behind is known again as soon as a killed broker is back."""
+"""What asks Kafka is as good as new after its broker was killed: the lag, a worker's reader."""
 
 import asyncio
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
@@ -13,17 +12,18 @@ from api.settings import Settings
 from streamproc.clients.consumer_lag import GROUPS
 from streamproc.clients.group_offsets import GroupOffsets
 from streamproc.contract.topics import ARCHIVE_GROUP, CHUNKS
+from streamproc.errors import LogUnavailableError
+from streamproc.worker.task_log import LogReader
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.ports import wait_for_port
 
-pytestmark = pytest.mark.usefixtures("engines")
 _AGAIN_S = 30.0
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[KafkaNode]:
-    (tmp_path / "kafka").mkdir()
-    broker = KafkaNode(tmp_path / "kafka")
+@pytest.fixture(scope="module")
+def node(engines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
+    """A broker that every test kills and starts again; nothing is written to it."""
+    broker = KafkaNode(tmp_path_factory.mktemp("kafka"))
     broker.start()
     yield broker
     broker.stop()
@@ -66,3 +66,28 @@ def test_the_lag_is_known_again_after_the_broker_was_killed(node: KafkaNode) -> 
     wait_for_port(node.node.port)
     time.sleep(1.1)  # what was known before is taken for a second
     wait_until_known()
+
+
+def end_of(reader: LogReader) -> int:
+    """Return the log's end once the broker leads the partition."""
+    deadline_s = time.monotonic() + 60
+    while True:
+        try:
+            return reader.end(0, timeout_s=5)
+        except LogUnavailableError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+
+
+def test_a_reader_that_failed_reads_with_another_consumer(node: KafkaNode) -> None:
+    reader = LogReader(node.settings)
+    assert end_of(reader) == 0
+    before = reader._consumer
+    node.kill()
+    with pytest.raises(LogUnavailableError):
+        reader.end(0, timeout_s=0.5)
+    node.launch()
+    wait_for_port(node.node.port)
+    assert end_of(reader) == 0
+    assert reader._consumer is not before
+    reader.close()
