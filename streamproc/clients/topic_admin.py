@@ -1,6 +1,7 @@
 """Kafka topic administration: creates Framewire's topics once, checks them at every start."""
 
 import time
+from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -146,13 +147,11 @@ def _create(
 
 
 def _check_policies(admin: AdminClient, policies: list[TopicPolicy]) -> None:
-    resources = {ConfigResource(ResourceType.TOPIC, p.name): p for p in policies}
-    if not resources:
+    if not policies:
         return
-    answers = admin.describe_configs(list(resources), request_timeout=_TIMEOUT_S)
-    for resource, future in answers.items():
-        policy = resources[resource]
-        found = set(future.result()["cleanup.policy"].value.split(","))
+    configs = _configs(admin, [policy.name for policy in policies])
+    for policy in policies:
+        found = set(configs[policy.name]["cleanup.policy"].split(","))
         wanted = set(policy.config["cleanup.policy"].split(","))
         if found != wanted:
             raise TopicPolicyError(
@@ -163,9 +162,7 @@ def _check_policies(admin: AdminClient, policies: list[TopicPolicy]) -> None:
 
 def _keep_audit(admin: AdminClient, days: int) -> None:
     wanted = str(days * DAY_MS)
-    topic = ConfigResource(ResourceType.TOPIC, AUDIT)
-    (asked,) = admin.describe_configs([topic], request_timeout=_TIMEOUT_S).values()
-    if asked.result()["retention.ms"].value == wanted:
+    if _configs(admin, [AUDIT])[AUDIT]["retention.ms"] == wanted:
         return
     entry = ConfigEntry("retention.ms", wanted, incremental_operation=AlterConfigOpType.SET)
     change = ConfigResource(ResourceType.TOPIC, AUDIT, incremental_configs=[entry])
@@ -176,6 +173,27 @@ def _keep_audit(admin: AdminClient, days: int) -> None:
             raise BrokerError(
                 f"topic {AUDIT} cannot be kept for {days} days: {exc.args[0]}"
             ) from exc
+
+
+def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of topics that exist.
+
+    A broker is asked again that does not know a topic yet: another one has listed them.
+    """
+    topics = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    deadline_s = time.monotonic() + _CREATED_WITHIN_S
+    while True:
+        answers = admin.describe_configs(topics, request_timeout=_TIMEOUT_S)
+        try:
+            return {
+                topic.name: {key: entry.value for key, entry in future.result().items()}
+                for topic, future in answers.items()
+            }
+        except KafkaException as exc:
+            is_unknown = exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not is_unknown or time.monotonic() >= deadline_s:
+                raise
+        time.sleep(_POLL_S)
 
 
 def touch_topics(admin: AdminClient) -> None:

@@ -1,8 +1,6 @@
 """`framewire up` on an S3 of somebody else, from a missing bucket to maintenance afterwards."""
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,14 +24,6 @@ def told(server: S3Server) -> dict[str, str]:
     return {name: server.environ[name] for name in wanted}
 
 
-def console(environ: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "console", *arguments]
-    done = subprocess.run(
-        command, env=os.environ | environ, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 def test_a_stack_makes_its_bucket_and_maintenance_uses_the_stores_that_it_had(
     foreign_s3: S3Server,
     tmp_path: Path,
@@ -43,42 +33,52 @@ def test_a_stack_makes_its_bucket_and_maintenance_uses_the_stores_that_it_had(
     data = tmp_path / "data"
     endpoint = foreign_s3.endpoint.replace("127.0.0.1", "LocalHost")
     arguments = [f"--data={data}", "--kafka=memory", f"--s3-endpoint={endpoint}"]
-    with running_stack(arguments, os.environ | told(foreign_s3), stderr=tmp_path / "up.log") as at:
-        here = {env.URL: at.url, env.KEY: at.key}
-        console(here, "run", str(CLIP), "--detect", "pedestrian", "--end", "2")
+
+    def console(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run([*arguments])
+        return int(code), *capfd.readouterr()
+
+    def maintain(*arguments: str) -> tuple[int, str]:
+        return console(*arguments, "--data", str(data))[:2]
+
+    with (
+        running_stack(arguments, os.environ | told(foreign_s3), stderr=tmp_path / "up.log") as at,
+        monkeypatch.context() as here,
+    ):
+        here.setenv(env.URL, at.url)
+        here.setenv(env.KEY, at.key)
+        assert console("run", str(CLIP), "--detect", "pedestrian", "--end", "2")[0] == 0
         deadline_s = time.monotonic() + 60
-        admin = {env.ADMIN_KEY: DataDirectory(data).secrets().admin_key}
+        here.setenv(env.ADMIN_KEY, DataDirectory(data).secrets().admin_key)
         count = ("sql", "select count() as n from v_tracks where task_id != ''", "--json")
-        while '"rows":[[0]]' in console(here | admin, *count):
+        while '"rows":[[0]]' in (found := console(*count))[1]:
             assert time.monotonic() < deadline_s, "the task was not indexed"
+            time.sleep(0.1)
+        assert found[0] == 0, found
     for name in (*told(foreign_s3), env.S3_ENDPOINT, env.CLICKHOUSE):
         monkeypatch.delenv(name, raising=False)
     directory = DataDirectory(data)
-
-    def maintain(*arguments: str) -> tuple[int, str]:
-        capfd.readouterr()
-        code = run([*arguments, "--data", str(data)])
-        return code, capfd.readouterr().out
 
     code, said = maintain("reindex", "--empty")
     assert (code, "1 tasks indexed, 0 damaged" in said) == (0, True), said
     assert f"bucket {foreign_s3.bucket} at {endpoint}" in said
     code, said = maintain("verify")
     assert (code, "0 findings" in said) == (0, True), "the index is not what it was"
-    assert maintain("verify", "--json") == (0, '{"findings": []}\n')
     assert maintain("reindex", "--json") == (0, '{"tasks": 1, "damaged": {}}\n')
 
     kept = directory.stores()
     assert kept is not None
     directory.keep_stores(Stores(in_memory=True))  # an engine of its own, which nobody wrote to
-    for command in (("reindex", "--empty"), ("verify",)):
-        code, said = maintain(*command)
+    for command, is_json in ((("reindex", "--empty"), False), (("verify", "--json"), True)):
+        code, said, complained = console(*command, "--data", str(data))
         assert code == 1
-        assert "has no task, and the index has 1" in said
-        assert "--yes" in said
-        assert maintain(*command, "--json") == (1, "")
+        refusal = complained if is_json else said
+        assert "has no task, and the index has 1" in refusal
+        assert "--yes" in refusal
+        assert said == "" or not is_json
     directory.keep_stores(kept)
-    assert maintain("verify")[0] == 0, "rows were lost"
+    assert maintain("verify", "--json") == (0, '{"findings": []}\n'), "rows were lost"
 
 
 def test_a_store_that_ignores_conditions_ends_the_start_with_a_sentence(

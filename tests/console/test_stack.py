@@ -10,6 +10,7 @@ from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -26,8 +27,18 @@ from console.tui.screens.tasks import TasksTab
 from streamproc.contract.framing import parse_events
 from tests.console.tui.conftest import until
 from tests.console.tui.keyboard import typed
+from tests.models.text_networks import (
+    END,
+    START,
+    VOCABULARY,
+    expected_vector,
+    write_image_network,
+    write_text_network,
+    write_tokenizer,
+)
 
 Ask = Callable[..., tuple[int, bytes]]
+OWN_STEPS = json.dumps([{"model": "detect"}, {"model": "clip"}])
 
 
 def children_of(data: Path) -> dict[str, int]:
@@ -54,7 +65,8 @@ def ask(
 ) -> Ask:
     """Run a command and return its exit code and what it wrote to stdout."""
     monkeypatch.setenv("FRAMEWIRE_DATA", str(data))
-    monkeypatch.delenv("FRAMEWIRE_URL", raising=False)
+    for name in ("FRAMEWIRE_URL", "FRAMEWIRE_MODELS"):
+        monkeypatch.delenv(name, raising=False)
 
     def ask(*arguments: str) -> tuple[int, bytes]:
         capfdbinary.readouterr()
@@ -75,6 +87,18 @@ def task(data: Path) -> str:
     task = done.stdout.decode().strip()
     subprocess.run([sys.executable, "-m", "console", "wait", task], env=environ, check=True)
     return task
+
+
+@pytest.fixture
+def refused(ask: Ask, capfdbinary: pytest.CaptureFixture[bytes]) -> Ask:
+    """Like `ask`, but return what the command wrote to stderr."""
+
+    def refused(*arguments: str) -> tuple[int, bytes]:
+        capfdbinary.readouterr()
+        code = run(list(arguments))
+        return code, capfdbinary.readouterr().err
+
+    return refused
 
 
 def told(ask: Ask, holds: Callable[[bytes], bool], *arguments: str) -> bytes:
@@ -321,6 +345,50 @@ def test_no_child_has_a_secret_that_it_does_not_use(data: Path) -> None:
 
 def test_system_shows_the_worker(ask: Ask) -> None:
     assert b"worker-1" in told(ask, lambda text: b"worker-1" in text, "system")
+
+
+def test_words_find_what_the_stack_has_seen(ask: Ask, refused: Ask, tmp_path: Path) -> None:
+    """A user's image tower and its words: added, used, asked, and removed.
+
+    No process is started again: worker and api find the models while they run.
+    """
+    image = write_image_network(tmp_path / "image.xml")
+    text = write_text_network(tmp_path / "text.xml")
+    write_tokenizer(tmp_path / "tokenizer.json")
+    assert ask("models", "add", str(image), "--kind", "feature", "--name", "clip")[0] == 0
+    words = ["--kind", "text-encoder", "--for", "clip", "--name", "clip-words"]
+    assert ask("models", "add", str(text), *words)[0] == 0
+    assert b"text-encoder" in ask("models", "list")[1]
+
+    task = ask("start", str(CLIP), "--steps", OWN_STEPS, "--end", "4")[1].decode().strip()
+    assert ask("wait", task)[0] == 0
+    wait = f"select count() from v_embeddings where task_id = '{task}'"
+    told(ask, lambda text: b"[[0]]" not in text, "sql", wait, "--json")
+    query = f"select task_id, track_id, vector from v_embeddings where task_id = '{task}'"
+    rows = json.loads(ask("sql", query, "--json")[1])["rows"]
+    assert rows
+    vectors = {(task, track): np.array(vector, np.float64) for task, track, vector in rows}
+
+    for word in ("red", "blue"):
+        wanted = expected_vector([START, VOCABULARY[word], END]).astype(np.float64)
+        expected = {key: 1 - float(vector @ wanted) for key, vector in vectors.items()}
+        code, said = ask("tracks", "--like-text", word, "--limit", "200", "--json")
+        assert code == 0, said
+        found = {(t["task"], t["track_id"]): t["distance"] for t in json.loads(said)}
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert list(found.values()) == sorted(found.values())
+    assert ask("tracks", "--like-text", "zebra")[0] == ExitCode.USAGE
+
+    # The image tower goes after its words; what it has seen stays, and is not found by words.
+    code, said = refused("models", "remove", "clip")
+    assert (code, b"clip-words@1 is its text encoder" in said) == (1, True)
+    assert ask("models", "remove", "clip-words")[0] == 0
+    code, said = refused("tracks", "--like-text", "red")
+    assert (code, b"no text encoder is added" in said) == (ExitCode.USAGE, True)
+    assert ask("models", "remove", "clip@1")[0] == 0
+    code, said = refused("run", str(CLIP), "--steps", OWN_STEPS)
+    assert (code, b"no such model" in said) == (ExitCode.USAGE, True)
+    assert len(json.loads(ask("models", "list", "--json")[1])) == 5
 
 
 def test_another_stack_on_the_same_directory_is_refused(

@@ -23,7 +23,6 @@ from streamproc.contract import env
 from streamproc.contract.topics import CHUNKS
 from streamproc.embedded_kafka.jars import class_path
 from streamproc.embedded_kafka.node import Node, cluster_id, command, prepare
-from tests.class_cache import use_class_cache
 from tests.ports import die_with_parent, free_ports, wait_for_port
 
 START_S = 60.0
@@ -61,7 +60,14 @@ class Cluster:
         return AdminClient(client_config(KafkaSettings.from_environ(self.environ)))
 
     def __enter__(self) -> Self:
-        use_class_cache()
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _begin(self) -> None:
         classes = class_path()
         with ThreadPoolExecutor(len(self.nodes)) as threads:
             list(threads.map(lambda node: self._prepare(node, classes), self.nodes.values()))
@@ -73,7 +79,6 @@ class Cluster:
         wait_for_kafka(admin, START_S)
         wait(lambda: len(admin.list_topics(timeout=5).brokers) == len(self.nodes))
         ensure_topics(admin, n_partitions=N_PARTITIONS, replication=len(self.nodes))
-        return self
 
     def __exit__(
         self,
@@ -81,6 +86,9 @@ class Cluster:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for process in self._processes.values():
             process.kill()
             process.wait()
@@ -90,7 +98,6 @@ class Cluster:
 
     def start(self, node_id: int) -> None:
         """Start a node on its directory, again or for the first time."""
-        use_class_cache()
         node = self.nodes[node_id]
         argv = command(node, cluster_id=self._cluster_id)
         with (node.directory / "node.log").open("ab") as log:

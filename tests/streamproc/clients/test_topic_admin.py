@@ -10,9 +10,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # exported wit
     ResourceType,
 )
 
-from streamproc.clients.topic_admin import count_partitions, ensure_topics
+from streamproc.clients.topic_admin import _configs, count_partitions, ensure_topics
 from streamproc.contract.audit import DEFAULT_DAYS
-from streamproc.contract.topics import AUDIT, DAY_MS
+from streamproc.contract.topics import AUDIT, CHUNKS, DAY_MS
 from streamproc.errors import TopicPolicyError
 from tests.brokers import N_PARTITIONS, KafkaNode
 from tests.streamproc.sinks.kafka_logs import wait_until
@@ -49,6 +49,20 @@ def test_of_two_that_make_the_topics_at_once_one_hears_that_they_differ(
         with ThreadPoolExecutor(2) as both:
             assert any(both.map(refused, (4, 5)))
     kafka.renew()
+
+
+def test_a_topic_that_its_broker_does_not_know_yet_is_asked_for_again(
+    kafka: KafkaNode, admin: AdminClient
+) -> None:
+    """As in a cluster, where one broker lists a topic before another has heard of it."""
+    kafka.delete_topics(admin)
+    with ThreadPoolExecutor(1) as one:
+        asked = one.submit(_configs, admin, [AUDIT, CHUNKS])
+        other = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        ensure_topics(other, n_partitions=N_PARTITIONS, replication=1)
+        found = asked.result(30)
+    assert found[CHUNKS]["cleanup.policy"] == "delete"
+    assert int(found[AUDIT]["retention.ms"]) == DEFAULT_DAYS * DAY_MS
 
 
 def test_the_audit_trail_is_kept_as_long_as_was_said_last(admin: AdminClient) -> None:
