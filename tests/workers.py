@@ -106,9 +106,13 @@ class WorkerProcess:
 
 @contextmanager
 def workers(
-    kafka: KafkaNode, directory: Path, *names: str, **settings: str
+    kafka: KafkaNode,
+    directory: Path,
+    *names: str,
+    module: str = "streamproc.__main__",
+    **settings: str,
 ) -> Iterator[list[WorkerProcess]]:
-    started = [WorkerProcess(kafka, directory, name, **settings) for name in names]
+    started = [WorkerProcess(kafka, directory, name, module, **settings) for name in names]
     try:
         for worker in started:
             worker.wait_ready()

@@ -1,7 +1,7 @@
 """A worker (`python -m tests.e2e.slow_device worker`) with a slow device.
 
 The device takes a request every `_REQUEST_S` and no processor time meanwhile: a task that only has
-to be under way costs little.
+to be under way for a while needs few frames for it.
 """
 
 import sys

@@ -27,13 +27,13 @@ from tests.workers import (
     workers,
 )
 
-SPEC = make_spec(f"file://{CLIP}", sampling=Sampling("interval", 2))
-N_FRAMES = 90
+SPEC = make_spec(f"file://{CLIP}", sampling=Sampling("interval", 4))
+N_FRAMES = 60
 SLOW_SPEC = make_spec(
     f"file://{CLIP}",
     ("detect", "feature"),
     sampling=EVERY_FRAME,
-    parameters={"detect": FEW},
+    parameters={"detect": FEW | {"max_targets": 1}},
     max_frames=N_FRAMES,
 )
 """Takes a slow device long enough to fail meanwhile."""

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 
 from streamproc.contract import env
-from streamproc.contract.task_spec import SourceRef
+from streamproc.contract.task_spec import Sampling, SourceRef
 from tests.brokers import KafkaNode
 from tests.engines import S3Server
 from tests.s3_faults import faulty
 from tests.workers import CLIP, cancel, chunks_of, make_spec, submit, timeless, workers
 
 KEY = "p/uploaded/input"
+SLOW = "tests.e2e.slow_device"
+"""Nobody is through with a task of 20 frames before the test is."""
 WAITS = "a task waits for the object store"
 
 
@@ -29,12 +31,12 @@ def test_uploaded_videos_wait_for_s3_whoever_dies_and_nobody_waits_with_them(
     kafka: KafkaNode, s3_server: S3Server, tmp_path: Path
 ) -> None:
     s3_server.client().put_object(Bucket=s3_server.bucket, Key=KEY, Body=CLIP.read_bytes())
-    from_file = make_spec(CLIP.as_uri(), max_frames=110)
+    from_file = make_spec(CLIP.as_uri(), sampling=Sampling("interval", 5), max_frames=20)
     uploaded = msgspec.structs.replace(from_file, source=SourceRef(object_key=KEY))
     with faulty(s3_server.endpoint) as proxy:
         environ = {**s3_server.environ, env.S3_ENDPOINT: proxy.endpoint, env.SLOTS: "1"}
         settings = {**environ, env.OPENINGS: "1", env.PROJECT_OPENINGS: "1"}
-        with workers(kafka, tmp_path, "one", "two", **settings) as pair:
+        with workers(kafka, tmp_path, "one", "two", module=SLOW, **settings) as pair:
             by_name = {worker.name: worker for worker in pair}
             undisturbed = chunks_of(submit(kafka, from_file).follow())
             running = submit(kafka, uploaded)

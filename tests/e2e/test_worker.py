@@ -151,7 +151,8 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes_then_fails(
     whole = CLIP.read_bytes()
     path = directory / "cut.mp4"
     path.write_bytes(whole[: len(whole) * 2 // 3])
-    *frames, terminal = chunks_of(submit(kafka, make_spec(f"file://{path}")).follow())
+    spec = make_spec(f"file://{path}", sampling=Sampling("interval", STRIDE))
+    *frames, terminal = chunks_of(submit(kafka, spec).follow())
     assert terminal.finish_reason == "error"
     assert len(frames) > 10 or error_of(terminal).code == "source_not_video"
 

@@ -17,6 +17,7 @@ from streamproc.contract.object_keys import source_key
 from streamproc.contract.providers import LOCAL
 from streamproc.contract.records import FoldPoint, Submitted
 from streamproc.contract.store_settings import StoreSettings
+from streamproc.contract.task_spec import Sampling
 from streamproc.errors import TaskFailedError, UploadsUnavailableError
 from streamproc.providers.engine_factory import Engines
 from streamproc.providers.model_cache import ModelCache
@@ -65,13 +66,16 @@ def test_a_killed_workers_task_goes_on_from_the_staged_copy_alone(
     kafka: KafkaNode, bucket: S3Server, whole_only: Origin, tmp_path: Path
 ) -> None:
     settings = {**bucket.environ, env.PRIVATE_HOSTS: whole_only.authority}
-    spec = make_spec(f"http://{whole_only.authority}/clip.mp4", ("detect",))
-    with workers(kafka, tmp_path, "one", "two", **settings) as (one, two):
-        undisturbed = chunks_of(submit(kafka, make_spec(f"file://{CLIP}")).follow())
+    sampling = Sampling("interval", 4)
+    spec = make_spec(f"http://{whole_only.authority}/clip.mp4", sampling=sampling)
+    slow = "tests.e2e.slow_device"  # no worker is through before it is killed
+    with workers(kafka, tmp_path, "one", "two", module=slow, **settings) as (one, two):
+        local = make_spec(f"file://{CLIP}", sampling=sampling)
+        undisturbed = chunks_of(submit(kafka, local).follow())
         by_name = {"one": one, "two": two}
         tail = submit(kafka, spec)
         key = source_key(tail.submitted.project, tail.submitted.task)
-        tail.follow(until_length=8000)
+        tail.follow(until_length=1)
         _until(lambda: _exists(bucket, key))
         by_name[tail.claims[-1][1].worker].send(signal.SIGKILL)
         chunks = chunks_of(tail.follow())

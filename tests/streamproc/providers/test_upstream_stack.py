@@ -212,7 +212,7 @@ def test_cancelling_here_cancels_there(here: Here) -> None:
 
 def test_a_killed_worker_goes_on_with_the_same_upstream_task(here: Here) -> None:
     n_before = len(here.listed_there())
-    task = here.submit("there", seconds=20, rate=100)
+    task = here.submit("there", seconds=8, rate=100)
     _until(lambda: here.task(task)["progress"]["processed_frames"] > 2)
     _kill_worker(here)
     chunks = here.chunks(task)
