@@ -1,6 +1,7 @@
 """The wheel has one name, so it shares an environment with any other distribution."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def test_the_packages_are_there_whole(wheel: dict[str, Path]) -> None:
         folder = ROOT / package
         there = {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
         assert {wheel[f"framewire/{path.relative_to(ROOT)}"] for path in there} == there
+
+
+def test_an_index_shows_a_text_that_refers_to_no_file_of_the_repository() -> None:
+    text = WheelBuilder(str(ROOT)).metadata.core.readme
+    assert text.startswith("# Framewire")
+    assert not re.findall(r"\]\((?!https://)", text)
+    assert set(re.findall(r"framewire\[([\w,]+)\]", text)) == {"embedded"}
 
 
 @pytest.mark.usefixtures("processes")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from api.contract.resources import (
@@ -17,6 +18,7 @@ from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.health import PART_TITLES
 from console.tui.view_models.lag_watch import n_waiting
 from console.tui.view_models.task_list import parse_time
+from streamproc.contract.topics import LIVE
 
 HISTORY = 60
 _BETWEEN = "   "
@@ -28,8 +30,10 @@ LAG_TITLES = {
     "framewire-audit": "audit behind",
     "framewire-index": "index behind",
 }
+LIVE_TITLE = "live tasks"
+"""Of the topic of live tasks, which workers read as well."""
 WORKER_COLUMNS = (
-    Column("worker", "PROCESS", 12, flex=1),
+    Column("worker", "PROCESS", 13, flex=1),
     Column("state", "STATE", 7),
     Column("device", "DEVICE", 12),
     Column("precision", "PREC", 7, rank=6),
@@ -121,7 +125,7 @@ class ServiceFold:
                 Row(
                     f"{group}/{topic}",
                     (
-                        ((lag_title(group), ""),),
+                        ((lag_title(group, topic), ""),),
                         ((topic, "dim"),),
                         ((shown, f"{tone}!" if total else tone),),
                         ((sparkline(self._lag[key], 12), "info"),),
@@ -231,9 +235,9 @@ def _by_topic(lag: Sequence[LagResource]) -> dict[tuple[str, str], list[LagResou
     return found
 
 
-def lag_title(group: str) -> str:
-    """Return what a consumer group's lag means to a person."""
-    return LAG_TITLES.get(group, group)
+def lag_title(group: str, topic: str) -> str:
+    """Return what a consumer group's lag on a topic means to a person."""
+    return LIVE_TITLE if topic == LIVE else LAG_TITLES.get(group, group)
 
 
 def lag_order(key: tuple[str, str]) -> tuple[int, str]:
@@ -243,7 +247,13 @@ def lag_order(key: tuple[str, str]) -> tuple[int, str]:
 
 
 def _other_rows(system: SystemResource, now: datetime) -> list[Row]:
-    """Return rows of archive and index, and of the api process that answered."""
+    """Return rows of archive and index, and of the api process that answered.
+
+    Their names have the host where there is more than one.
+    """
+    hosts = {one.host for one in system.workers} | {one.host for one in system.consumers}
+    if system.api is not None:
+        hosts.add(system.api.host)
     rows = []
     for one in sorted(system.consumers, key=lambda c: (not c.alive, c.role, c.host, c.pid)):
         seen = parse_time(one.seen_at) or now
@@ -254,32 +264,38 @@ def _other_rows(system: SystemResource, now: datetime) -> list[Row]:
         if one.standing:
             note = f"stands still in {len(one.standing)} of {len(one.partitions)}", "bad"
         up_s = ((now if one.alive else seen) - started).total_seconds()
-        name = f"{one.role} {one.host}-{one.pid}"
-        rows.append(_role_row(name, state, one.cpu_percent, one.rss_bytes, note, up_s))
+        cells = _role_cells(state, one.cpu_percent, one.rss_bytes, note, up_s)
+        rows.append(_process_row(one.role, one.host, one.pid, hosts, cells))
     if (api := system.api) is not None:
         up_s = (now - (parse_time(api.started_at) or now)).total_seconds()
-        name, note = f"api {api.host}-{api.pid}", ("answers here", "dim")
         alive: Span = ("● alive", "good")
-        rows.append(_role_row(name, alive, api.cpu_percent, api.rss_bytes, note, up_s))
+        note = "answers here", "dim"
+        cells = _role_cells(alive, api.cpu_percent, api.rss_bytes, note, up_s)
+        rows.append(_process_row("api", api.host, api.pid, hosts, cells))
     return rows
 
 
-def _role_row(
-    name: str, state: Span, cpu: float | None, rss_bytes: int | None, note: Span, up_s: float
+def _process_row(
+    role: str, host: str, pid: int, hosts: AbstractSet[str], cells: Sequence[Line]
 ) -> Row:
+    key = f"{role} {host}-{pid}"
+    name = key if len(hosts) > 1 else f"{role} {pid}"
+    return Row(key, (((name, ""),), *cells))
+
+
+def _role_cells(
+    state: Span, cpu: float | None, rss_bytes: int | None, note: Span, up_s: float
+) -> Sequence[Line]:
+    """Return the cells after the name."""
     memory = "-" if rss_bytes is None else size(rss_bytes)
-    return Row(
-        name,
-        (
-            ((name, ""),),
-            (state,),
-            *((),) * 7,
-            ((_percent(cpu), "dim"),),
-            ((memory, "dim"),),
-            (),
-            (note,),
-            ((duration(up_s), "dim"),),
-        ),
+    return (
+        (state,),
+        *((),) * 7,
+        ((_percent(cpu), "dim"),),
+        ((memory, "dim"),),
+        (),
+        (note,),
+        ((duration(up_s), "dim"),),
     )
 
 

@@ -56,7 +56,9 @@ def lag_curves(history: SystemHistory) -> dict[str, Curve]:
     found = {}
     for one in sorted(history.lag, key=lambda one: lag_order((one.group, one.topic))):
         values = (None if s is None else float(s.lag) for s in _in_steps(history, one.samples))
-        curve = Curve(lag_title(one.group), tuple(values), lambda v: grouped(round(v)), 1.0)
+        curve = Curve(
+            lag_title(one.group, one.topic), tuple(values), lambda v: grouped(round(v)), 1.0
+        )
         found[f"{one.group}/{one.topic}"] = curve
     return found
 

@@ -13,12 +13,14 @@ from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import short_id
 from console.tui.keys import CHANGES, KEYS, LISTS, TASKS
 from console.tui.screens.compare_with import CompareWithScreen
+from console.tui.screens.comparison import ComparisonScreen
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.live import LiveTab
 from console.tui.screens.prompt import PromptScreen
 from console.tui.screens.submit import SubmitScreen
 from console.tui.screens.tasks import TasksTab
 from console.tui.screens.tracks import TracksTab
+from console.tui.screens.worker import WorkerScreen
 from console.tui.widgets.query_line import QueryLine
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import parse_events
@@ -229,6 +231,62 @@ async def test_a_failure_that_the_cursor_moved_to_is_the_one_that_is_opened(
         await pilot.pause()
         await typed(pilot, console, "down", "enter")
         assert console.query_one(LiveTab).task_id == failed[1]
+
+
+@pytest.mark.parametrize("move", ["down", "j", "end", "G"])
+async def test_an_alert_that_the_cursor_moved_to_is_the_one_that_is_gone_to(
+    console: ConsoleApp, script: Script, move: str
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        first, second = listed(console)[:2]
+        for task_id in (second, first):  # the newest is the first row
+            console.alerts.take_stall(task_id, "no worker alive")
+            await pilot.pause()
+        await typed(pilot, console, "exclamation_mark")
+        rows = console.screen.query_one("#alerts", Listing)
+        await until(pilot, lambda: len(rows.rows) == 2)
+        wanted = rows.rows[1].key.partition(":")[2]
+        assert wanted in {first, second}
+        await typed(pilot, console, move, "enter")
+        await until(pilot, lambda: console.query_one(LiveTab).task_id == wanted)
+
+
+async def test_a_worker_that_the_cursor_moved_to_is_the_one_whose_page_opens(
+    console: ConsoleApp, script: Script
+) -> None:
+    (worker,) = script.answers["system"]["workers"]
+    script.answers["system"]["workers"] = [worker | {"id": f"worker-{n}"} for n in (1, 2, 3)]
+    async with console.run_test(size=SIZE) as pilot:
+        await pilot.press("4")
+        workers = console.query_one("#workers", Listing)
+        await until(pilot, lambda: len(workers.rows) == 3)
+        workers.focus()
+        await pilot.pause()
+        for move, wanted in (("down", 2), ("j", 3), ("k", 2), ("home", 1), ("end", 3), ("g", 1)):
+            await typed(pilot, console, move, "enter")
+            assert isinstance(console.screen, WorkerScreen)
+            facts = console.screen.query_one(".dialog-title").render()
+            assert f"worker-{wanted}" in str(facts)
+            await typed(pilot, console, "escape")
+
+
+async def test_a_choice_that_the_cursor_moved_to_is_the_one_that_is_compared_with(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await shown(pilot, console, script)
+        console.query_one("#task-list", Listing).move_to(script.log_task)
+        await typed(pilot, console, "equals_sign")
+        choices = console.screen.query_one("#choices", Listing)
+        await until(pilot, lambda: choices.rows and choices.rows[-1].key.startswith("vt_"))
+        wanted = choices.rows[-1].key
+        choices.focus()
+        await pilot.pause()
+        await typed(pilot, console, "end", "enter")
+        assert isinstance(console.screen, ComparisonScreen)
+        await until(pilot, lambda: script.asked("GET", f"/v1/video/tasks/{wanted}/stream"))
+        assert not changing_requests(script)
 
 
 async def test_a_key_after_a_change_of_tab_belongs_to_the_new_tab(

@@ -151,6 +151,18 @@ def test_every_role_has_a_row_with_its_cpu_and_memory(script: Script) -> None:
     assert found["archive vm-10"][3] == "stands still in 1 of 3"
     assert found["index vm-12"][3] == "waits for clickhouse"
     assert found["api vm-13"][1:3] == ("3%", "1.0 GiB")
+    assert rows["archive vm-11"]["PROCESS"] == "archive 11"
+    answer["workers"][0]["host"] = "gpu-2"
+    *_, last = ServiceFold().worker_rows(msgspec.convert(answer, SystemResource), NOW)
+    assert last.cells[0] == (("api vm-13", ""),)  # with the host: there are two
+
+
+def test_each_topic_of_tasks_has_a_title_of_its_own(script: Script) -> None:
+    live = {"group": "framewire-worker", "topic": "video.live", "partition": 0, "lag": 0}
+    script.answers["system"]["lag"].append(live)
+    rows = ServiceFold().lag_rows(msgspec.convert(script.answers["system"], SystemResource))
+    titles = ["".join(text for text, _ in row.cells[0]) for row in rows]
+    assert titles == ["live tasks", "tasks to do", "archive behind", "index behind"]
 
 
 async def test_enter_on_another_role_opens_nothing(console: ConsoleApp, script: Script) -> None:
@@ -158,6 +170,6 @@ async def test_enter_on_another_role_opens_nothing(console: ConsoleApp, script: 
     async with console.run_test(size=(170, 44)) as pilot:
         await pilot.press("4")
         workers = console.query_one("#workers")
-        await until(pilot, lambda: "index vm-12" in text_of(workers))
+        await until(pilot, lambda: "index 12" in text_of(workers))
         await typed(pilot, console, "end", "enter")
         assert console.screen is console.screen_stack[0]
