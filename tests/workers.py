@@ -165,7 +165,6 @@ class LogTail:
                 "bootstrap.servers": kafka.bootstrap,
                 "group.id": "test-tail",
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
             }
         )
         place = TopicPartition(CHUNKS, submitted.partition, submitted.point.position)
