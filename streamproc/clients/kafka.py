@@ -12,8 +12,11 @@ from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.topics import MAX_MESSAGE_BYTES
 
-WAIT_MS = 2000
-"""Longest time that the broker keeps a fetch for which it has nothing."""
+WAIT_MS = 500
+"""Longest time that the broker keeps a fetch for which it has nothing.
+
+Whatever else a consumer asks that broker waits behind it: with 2 s the api was never ready in time.
+"""
 _QUIET = logging.getLogger("librdkafka")
 
 
