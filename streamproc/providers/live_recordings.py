@@ -129,11 +129,16 @@ class LiveRecordings:
 
     def _stored(self, order: _Order) -> RecordingResult:
         objects = order.objects()
+        has_warned = False
         while True:
             try:
                 self._store.put_piece(*objects)
             except UploadsUnavailableError as exc:
-                _log.warning("a piece of a recording is not stored now", reason=str(exc))
+                if not has_warned:
+                    _log.warning(
+                        "a recording is not stored now", task=order.recording.task, reason=str(exc)
+                    )
+                has_warned = True
             else:
                 return "stored"
             with self._changed:
