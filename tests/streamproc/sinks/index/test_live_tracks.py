@@ -75,7 +75,7 @@ def written(tables: IndexTables) -> dict[str, list[bytes]]:
 
 
 def a_day() -> tuple[LiveLog, list[list[ChunkRecord]]]:
-    """Return a log whose tracks come and go, in batches; two of them come back much later."""
+    """Return a log whose tracks come and go; one is seen again later, better and then worse."""
     log, partition = LiveLog(task_id(1)), Partition()
     partition.write(log.claim())
     batches = []
@@ -83,7 +83,7 @@ def a_day() -> tuple[LiveLog, list[list[ChunkRecord]]]:
         first = len(partition.records) if n else 0
         partition.write(log.see(n * MINUTE_MS, n, n + 1, n + 2))
         if n in {20, 33}:
-            partition.write(log.see(n * MINUTE_MS + 500, 3, n + 3, confidence=0.4 + n / 100))
+            partition.write(log.see(n * MINUTE_MS + 500, 3, n + 3, confidence=0.8 - n / 100))
         batches.append(partition.records[first:])
     return log, batches
 
