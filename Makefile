@@ -30,6 +30,7 @@ $(STAMP): requirements.lock requirements-bootstrap.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q -j 0 $(PACKAGES)
 	@python=$$PWD/$(BIN)/python; cd .venv/lib/python3*/site-packages && "$$python" -m compileall -q -j 0 $(COMPILED)
+	@$(BIN)/python -m pytest --collect-only -q -n 0 >/dev/null || true # compiles the tests: else each process of a run does
 	@touch $@
 
 demo: install ## Process the bundled clip on an embedded stack and show its tracks
