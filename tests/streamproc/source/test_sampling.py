@@ -1,6 +1,7 @@
 """The arithmetic of range and sampling, against a brute-force reading of the specification."""
 
 from fractions import Fraction
+from itertools import accumulate
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from streamproc.source.video.sampling import Place, Selection
 
 times = st.lists(
     st.fractions(Fraction(1, 1000), 3, max_denominator=1000), min_size=1, max_size=60
-).map(lambda steps: [sum(steps[:i], Fraction(0)) for i in range(len(steps))])
+).map(lambda steps: list(accumulate(steps[1:], initial=Fraction(0))))
 tenths = st.integers(0, 100).map(lambda n: n / 10)
 
 
