@@ -13,7 +13,7 @@ import hypothesis
 gc.set_threshold(100_000, 50, 100)
 # Read once, when Textual is imported. An animated picture is drawn many times, for nobody.
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-os.environ.setdefault("TEXTUAL_FPS", "15")
+os.environ.setdefault("TEXTUAL_FPS", "8")
 # How long an example takes says nothing on a machine that others share.
 hypothesis.settings.register_profile("framewire", deadline=None)
 hypothesis.settings.load_profile("framewire")

@@ -3,13 +3,24 @@
 Textual (8.2) compares each of some thousand rules with each widget, and with each part of it that
 has a style of its own, whenever a class or the focus changes. Which rules name a widget depends on
 its id, classes and types alone, so it is worked out once for all widgets that are alike in these.
+
+What is parsed is kept for the process. Textual parses everything a second time when it starts, with
+the same variables, and again at each change of the theme.
 """
 
 from typing import Any
 
+from textual.cache import LRUCache
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
+
+_Parsed = LRUCache[tuple[Any, ...], list[RuleSet]]
+_N_THEMES = 8
+_N_SOURCES = 256
+"""The console has some ninety: its file, and one or two of each kind of widget."""
+_parsed: LRUCache[frozenset[tuple[str, str]], _Parsed] = LRUCache(_N_THEMES)
+"""Rules by variables, then by all else that they are parsed from. Nothing changes a rule."""
 
 
 class IndexedStylesheet(Stylesheet):
@@ -17,8 +28,18 @@ class IndexedStylesheet(Stylesheet):
 
     def __init__(self, *, variables: dict[str, str] | None = None) -> None:
         super().__init__(variables=variables)
+        self._parse_cache = _parsed_with(self._variables)
         self._indexed: list[RuleSet] | None = None
         self._extracts: dict[frozenset[str], _Extract] = {}
+
+    def set_variables(self, variables: dict[str, str]) -> None:
+        self._parse_cache = LRUCache(1)  # what Textual clears is not what others use
+        super().set_variables(variables)
+        self._parse_cache = _parsed_with(variables)
+
+    def reparse(self) -> None:
+        """Parse what the variables change; after an error the rules are those from before."""
+        self.parse()
 
     def apply(
         self,
@@ -70,3 +91,11 @@ class _Extract(Stylesheet):
     ) -> None:
         """Apply the whole stylesheet: `node` is a part of a widget, and has other names."""
         self._whole.apply(node, animate=animate, cache=cache)
+
+
+def _parsed_with(variables: dict[str, str]) -> _Parsed:
+    key = frozenset(variables.items())
+    parsed = _parsed.get(key)
+    if parsed is None:
+        parsed = _parsed[key] = LRUCache(_N_SOURCES)
+    return parsed

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import RenderableType
+from textual._compositor import Compositor
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from console.client.endpoint import Endpoint
 from console.tui.app import ConsoleApp
@@ -17,6 +20,10 @@ from tests.console.tui.recorded_api import KEY, NOW, Script, recorded_api
 
 RARELY_S = 3600.0
 """Poll interval for tests that wait for no second answer: each answer costs a redraw."""
+
+_PAUSE = Pilot.pause
+_SETTLED: list[Compositor] = []
+"""What may draw now; see `drawn_when_settled`."""
 
 
 class StoppedClock(Clock):
@@ -48,6 +55,44 @@ def handled_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         await self.pause()
 
     monkeypatch.setattr(Pilot, "press", press_and_wait)
+
+
+@pytest.fixture(autouse=True)
+def drawn_when_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw what has changed when the console has settled, and not some ten times until then.
+
+    Nobody sees these pictures, and they were a third of the work. What is drawn later is all that
+    has changed in the meantime. A picture that a test asks for is drawn at once; so is each one if
+    the test has a display of its own.
+    """
+    render_update = Compositor.render_update
+
+    def render_when_settled(
+        self: Compositor,
+        full: bool = False,
+        screen_stack: list[Screen[Any]] | None = None,
+        simplify: bool = False,
+    ) -> RenderableType | None:
+        is_shown = self.root is not None and "_display" in vars(self.root.app)
+        if full or is_shown or self in _SETTLED:
+            return render_update(self, full, screen_stack, simplify)
+        return None
+
+    async def pause_and_draw(self: Pilot[Any], delay: float | None = None) -> None:
+        await _PAUSE(self, delay)
+        _draw(self)
+
+    monkeypatch.setattr(Compositor, "render_update", render_when_settled)
+    monkeypatch.setattr(Pilot, "pause", pause_and_draw)
+
+
+def _draw(pilot: Pilot[Any]) -> None:
+    screen = pilot.app.screen
+    _SETTLED.append(screen._compositor)
+    try:
+        screen._compositor_refresh()
+    finally:
+        _SETTLED.clear()
 
 
 @pytest.fixture
@@ -93,17 +138,19 @@ def make_console(
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], object], *, within_s: float = 20.0) -> None:
-    """Let the app work until the condition holds, and settle; fails when it does not in time.
-
-    It settles once before and once after: each time the whole screen is drawn.
-    """
+    """Let the app work until the condition holds, settle and draw; fails when it never holds."""
     deadline_s = time.monotonic() + within_s
-    await pilot.pause()
+    await _PAUSE(pilot)
+    asked_s = time.monotonic()
     while not holds():
-        assert time.monotonic() < deadline_s, f"never held: {holds}"
-        await asyncio.sleep(0.01)
+        now_s = time.monotonic()
+        assert now_s < deadline_s, f"never held: {holds}"
+        await asyncio.sleep(max(0.01, 4 * (now_s - asked_s)))  # it may draw a whole widget
+        asked_s = time.monotonic()
         if holds():
-            await pilot.pause()
+            await _PAUSE(pilot)
+            asked_s = time.monotonic()
+    _draw(pilot)
 
 
 def text_of(widget: Any) -> str:

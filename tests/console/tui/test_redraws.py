@@ -5,7 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from textual.css.stylesheet import Stylesheet
+from textual.color import Color
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet, StylesheetParseError
 from textual.dom import DOMNode
 from textual.renderables.background_screen import BackgroundScreen
 from textual.style import Style
@@ -64,6 +66,33 @@ async def test_every_widget_has_the_styles_that_textuals_own_stylesheet_gives_it
                 assert ours == rules(node), node
                 n_rules += sum(len(one) for one in ours.values())
         assert n_rules > 1000
+
+
+def test_rules_are_parsed_once_for_each_set_of_variables() -> None:
+    def parsed(sheet: Stylesheet) -> RuleSet:
+        sheet.add_source("Label { color: $ink; }", ("a.tcss", ""))
+        (rule,) = sheet.rules
+        return rule
+
+    red, blue = {"ink": "#ff0000"}, {"ink": "#0000ff"}
+    first, other, again = (IndexedStylesheet(variables=ink) for ink in (red, blue, red))
+    assert parsed(first).styles.color == Color.parse("#ff0000")
+    assert parsed(other).styles.color == Color.parse("#0000ff")
+    assert parsed(again) is parsed(first)
+    again.set_variables(blue)
+    again.reparse()
+    assert parsed(again) is parsed(other)
+    assert parsed(first).styles.color == Color.parse("#ff0000")
+
+
+def test_rules_with_an_error_are_not_taken() -> None:
+    sheet = IndexedStylesheet(variables={"ink": "#ff0000"})
+    sheet.add_source("Label { color: $ink; }", ("a.tcss", ""))
+    before = sheet.rules
+    sheet.set_variables({"ink": "no colour"})
+    with pytest.raises(StylesheetParseError):
+        sheet.reparse()
+    assert sheet.rules == before
 
 
 async def test_the_screen_behind_a_dialog_is_tinted_as_textual_tints_it(
