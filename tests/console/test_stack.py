@@ -16,6 +16,8 @@ import pytest
 
 from console.cli.main import run
 from console.cli.paths import CLIP
+from console.client import calls
+from console.client.sync_client import Client
 from console.exit_codes import ExitCode
 from console.stack.data_directory import DataDirectory
 from console.stack.discovery import discover
@@ -27,6 +29,7 @@ from console.tui.screens.tasks import TasksTab
 from streamproc.contract.framing import parse_events
 from tests.console.tui.conftest import until
 from tests.console.tui.keyboard import typed
+from tests.console.tui.tmux import Tmux
 from tests.models.text_networks import (
     END,
     START,
@@ -36,6 +39,7 @@ from tests.models.text_networks import (
     write_text_network,
     write_tokenizer,
 )
+from tests.plugins.missing import needs_program
 
 Ask = Callable[..., tuple[int, bytes]]
 OWN_STEPS = json.dumps([{"model": "detect"}, {"model": "clip"}])
@@ -396,3 +400,51 @@ def test_another_stack_on_the_same_directory_is_refused(
 ) -> None:
     assert run(["up", "--data", str(data), "--kafka", "memory"]) == 1
     assert b"another stack runs" in capfdbinary.readouterr().err
+
+
+@needs_program("tmux", promise="the console in a real terminal over a real stack")
+def test_a_video_is_submitted_followed_and_found_in_a_real_terminal(ask: Ask) -> None:
+    assert ask("projects", "create", "A terminal", "--id", "terminal")[0] == 0  # without tasks
+    key = json.loads(ask("keys", "create", "--project", "terminal", "--json")[1])["key"]
+    endpoint = discover(os.environ)
+    terminal = Tmux({"FRAMEWIRE_URL": endpoint.url, "FRAMEWIRE_KEY": key})
+    try:
+        terminal.until("No tasks yet: press n")
+        terminal.type("n")
+        terminal.until("nanodet-g")
+        terminal.type("-l", CLIP.as_uri())
+        terminal.type("C-s")
+        terminal.until("byte")
+        terminal.until("■ END")
+        terminal.until("pedestrian")
+        terminal.until("[DONE]")
+        terminal.until("▀")  # the picture, of block characters
+        terminal.type("Space")
+        terminal.until("HELD at byte")
+        terminal.resize(80, 24)
+        terminal.until("HELD at byte")
+        with Client(endpoint.url, key) as client:
+            (task,) = client.send(calls.tasks()).data
+            client.send(calls.results(task.id))  # waits until the tracks can be searched
+        terminal.type("3")
+        terminal.until("DWELL")
+        terminal.until("○")
+        terminal.type("4")
+        terminal.until("worker-1")
+        terminal.type("1")
+        terminal.until("✔ succeeded")
+        with Client(endpoint.url, key) as client:
+            (task,) = client.send(calls.tasks()).data
+        assert task.status == "succeeded"
+        terminal.type("q")
+        deadline_s = time.monotonic() + 20
+        while (
+            subprocess.run(
+                ["tmux", "-L", terminal._name, "has-session"], check=False, capture_output=True
+            ).returncode
+            == 0
+        ):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+    finally:
+        terminal.end()

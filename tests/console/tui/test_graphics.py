@@ -14,7 +14,7 @@ from console.tui.view_models.live_stream import LiveFold
 from streamproc.contract.framing import parse_events
 from tests.console.tui.graphics_terminal import CELL_PX, GraphicsTerminal
 from tests.console.tui.recorded_api import KEY, Script
-from tests.console.tui.test_terminal import Tmux
+from tests.console.tui.tmux import Tmux
 from tests.plugins.missing import needs_program
 
 

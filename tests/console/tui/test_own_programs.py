@@ -22,7 +22,7 @@ from console.tui.own_programs import (
 from console.tui.view_models.request_text import RequestTextError, parse_request, request_text
 from console.tui.view_models.submit_form import read_body
 from tests.console.tui.recorded_api import KEY, Script
-from tests.console.tui.test_terminal import Tmux
+from tests.console.tui.tmux import Tmux
 from tests.plugins.missing import needs_program
 
 REQUEST: dict[str, Any] = {
