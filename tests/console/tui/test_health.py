@@ -16,7 +16,7 @@ from console.tui.screens.live import LiveTab
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health, health_of, stall
 from streamproc.contract.framing import parse_events
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.recorded_api import KEY, NOW, Script
 
 SIZE = (120, 36)
@@ -88,7 +88,7 @@ def test_a_stall_has_a_reason(
 
 
 async def test_the_header_says_on_every_tab_what_does_not_work(url: str, script: Script) -> None:
-    console = make_console(url, health_s=0.05)
+    console = make_console(url, RARELY_S, health_s=0.2, system_s=0.2)
     parts, (worker,) = script.answers["system"]["parts"], script.answers["system"]["workers"]
     async with console.run_test(size=SIZE) as pilot:
         bar = console.query_one("#topbar")
@@ -128,7 +128,7 @@ async def test_a_stalled_stream_says_for_how_long_and_why(url: str, script: Scri
         if task["id"] == script.log_task:
             task |= {"status": "running", "finished_at": None}
     clock = SetClock()
-    settings = ConsoleSettings(tasks_s=0.3, health_s=0.05, draw_s=0.03)
+    settings = ConsoleSettings(tasks_s=0.3, health_s=0.2, draw_s=0.03)
     console = ConsoleApp(Endpoint(url, KEY, project="shop-floor"), settings, clock)
     async with console.run_test(size=SIZE) as pilot:
         head = console.query_one("#live-head")

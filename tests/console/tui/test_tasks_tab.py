@@ -272,7 +272,7 @@ async def test_rows_that_no_first_page_has_are_refreshed(url: str, script: Scrip
     script.answers["tasks"]["data"] = many(script, 120)
     for task in script.tasks():
         task |= {"status": "running", "finished_at": None}
-    console = make_console(url, tasks_s=0.05)
+    console = make_console(url, RARELY_S, tasks_s=0.15)
     async with console.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: len(keys(console)) == 50)
         await pilot.press("end")
@@ -288,7 +288,7 @@ async def test_rows_that_no_first_page_has_are_refreshed(url: str, script: Scrip
 
 
 async def test_a_task_that_no_longer_fits_leaves_the_list(url: str, script: Script) -> None:
-    console = make_console(url, tasks_s=0.05)
+    console = make_console(url, RARELY_S, tasks_s=0.15)
     running = [task for task in script.tasks() if task["status"] == "running"]
     async with console.run_test(size=SIZE) as pilot:
         await pilot.press("slash", *"status:running", "enter")

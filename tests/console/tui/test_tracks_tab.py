@@ -294,7 +294,7 @@ async def test_the_list_is_exported_as_csv_and_json(
 async def test_tracks_that_are_indexed_later_come_by_themselves(url: str, script: Script) -> None:
     known = script.answers["tracks"]["data"]
     script.answers["tracks"]["data"] = known[1:]
-    console = make_console(url, tracks_s=0.05)
+    console = make_console(url, RARELY_S, tracks_s=0.15)
     async with console.run_test(size=SIZE) as pilot:
         await shown(pilot, console)
         listing = console.query_one("#track-list", Listing)
