@@ -23,7 +23,7 @@ from streamproc.worker.device_watch import DeviceWatch
 from tests.models import faults
 
 FAULT_VARIABLE = "TEST_DEVICE_FAULT"
-_REQUEST_S = 0.05
+_REQUEST_S = 0.1
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
     Runtime._compile = compiled  # type: ignore[method-assign]
     defaults = DeviceWatch.__init__.__kwdefaults__
     assert defaults is not None
-    defaults.update(every_s=0.5, hangs_s=10.0)
+    defaults.update(every_s=1.0, hangs_s=10.0)
     return process.main(sys.argv[2:])
 
 
