@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from rich.console import RenderableType
@@ -62,10 +63,12 @@ def drawn_when_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw what has changed when the console has settled, and not some ten times until then.
 
     Nobody sees these pictures, and they were a third of the work. What is drawn later is all that
-    has changed in the meantime. A picture that a test asks for is drawn at once; so is each one if
-    the test has a display of its own.
+    has changed in the meantime. The first picture of a screen is drawn at once, since it may be
+    closed before anything settles; so is one that a test asks for, and each one if the test has a
+    display of its own.
     """
     render_update = Compositor.render_update
+    begun: WeakSet[Compositor] = WeakSet()
 
     def render_when_settled(
         self: Compositor,
@@ -74,7 +77,8 @@ def drawn_when_settled(monkeypatch: pytest.MonkeyPatch) -> None:
         simplify: bool = False,
     ) -> RenderableType | None:
         is_shown = self.root is not None and "_display" in vars(self.root.app)
-        if full or is_shown or self in _SETTLED:
+        if full or is_shown or self in _SETTLED or self not in begun:
+            begun.add(self)
             return render_update(self, full, screen_stack, simplify)
         return None
 
