@@ -16,7 +16,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What most processes import is compiled once; else each of those that start together compiles it.
 COMPILED := PIL _pytest aiokafka anyio av boto3 botocore click clickhouse_connect confluent_kafka faust httpcore httpx \
 	hypothesis litestar mode msgspec numpy openvino polyfactory pydantic rich structlog textual uvicorn
-UNIT := -m "not (chaos or stack or process or screen)"
+UNIT := -m "not (chaos or cluster or stack or process or screen)"
 
 install: $(STAMP) ## Make .venv from the hash-pinned locks; at once when nothing changed
 
@@ -39,8 +39,8 @@ demo: install ## Process the bundled clip on an embedded stack and show its trac
 demo-live: install ## Process a camera that shows the clip: ten seconds of live results
 	@$(BIN)/python -m tests.live.demo
 
-test: install ## Run all tests but the chaos runs; ARGS="-k …" go to pytest
-	$(PYTEST) -m "not chaos" $(ARGS)
+test: install ## Run all tests but the chaos runs and those of `make kafka`; ARGS="-k …" go to pytest
+	$(PYTEST) -m "not (chaos or cluster)" $(ARGS)
 
 unit: install ## Run what needs no engine, no process but the decoder's, no screen
 	$(PYTEST) $(UNIT) $(ARGS)
@@ -88,8 +88,8 @@ field: install ## Make many awkward videos and compare every way to their frames
 stores: install ## Run a whole stack on S3 servers of other people (builds some with Go)
 	$(BIN)/python -m tests.stores $(ARGS)
 
-kafka: install ## Test against a three-node Apache Kafka
-	$(BIN)/pytest tests/kafka
+kafka: install ## Test against a three-node Apache Kafka, whose brokers are killed
+	$(BIN)/pytest -m cluster tests/kafka $(ARGS)
 
 conformance: install ## Run the Durable Streams suite against the log (needs Node 20)
 	$(BIN)/python -m tests.conformance

@@ -3,8 +3,9 @@
 A test that starts an engine, or has one in its process, asks for `engines` (mostly through `kafka`,
 `s3_server` or `chdb_path`) and is marked `stack`. One that starts another process asks for
 `processes` and is marked `process`. One that draws the whole console over an HTTP server asks for
-`screens` and is marked `screen`. `make unit` runs none of these. The decoder's own children are
-always allowed; any other process that an unmarked test starts is refused where it would start.
+`screens` and is marked `screen`. `make unit` runs none of these. One with three brokers asks for
+`cluster`, is marked so, and is run by `make kafka`. The decoder's own children are always allowed;
+any other process that an unmarked test starts is refused where it would start.
 """
 
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from tests.class_cache import use_class_cache
 
-MARKS = {"engines": "stack", "processes": "process", "screens": "screen"}
+MARKS = {"engines": "stack", "processes": "process", "screens": "screen", "cluster": "cluster"}
 _MAY_START = ("stack", "process", "chaos")
 _ALLOWED = ("streamproc.source.sandbox.fork_server", "streamproc.preview")
 _running: pytest.Item | None = None

@@ -1,7 +1,6 @@
 """A process of tests that dies: its test is named and fails once, all others run, the run ends."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -15,21 +14,33 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_kills_a_process_fails_once_and_all_else_runs(
-    processes: None, tmp_path: Path, way: str
-) -> None:
-    action, status = WAYS[way]
+@pytest.fixture(scope="module")
+def said(processes: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a run prints in which each way ends a process amid a file, and with a file's only test.
+
+    The last file of all ends its process when no other is left.
+    """
+    folder = tmp_path_factory.mktemp("deaths")
     for name in ("first", "second"):
         text = "def test_before(): ...\ndef test_after(): ...\n"
-        (tmp_path / f"test_{name}.py").write_text(text)
-    body = f"import os, signal\ndef test_a(): ...\ndef test_dies(): {action}\ndef test_z(): ...\n"
-    (tmp_path / "test_middle.py").write_text(body)
-    (tmp_path / "test_zzz_last.py").write_text(f"import os, signal\ndef test_dies(): {action}\n")
-    said = run_pytest(tmp_path, "deaths", "-n", "2", "--dist", "loadfile")
-    assert re.search(r"\b2 failed, 6 passed\b", said), said
-    assert said.count(f"ended: {status}") == 2
-    assert "it ran test_middle.py::test_dies" in said
-    assert "it ran test_zzz_last.py::test_dies" in said
+        (folder / f"test_{name}.py").write_text(text)
+    for way, (action, _) in WAYS.items():
+        dies = f"def test_dies(): {action}\n"
+        amid = f"import os, signal\ndef test_a(): ...\n{dies}def test_z(): ...\n"
+        (folder / f"test_middle_{way}.py").write_text(amid)
+        (folder / f"test_zzz_{way}.py").write_text(f"import os, signal\n{dies}")
+    return run_pytest(folder, "deaths", "-n2", "--dist=loadfile", "--max-worker-restart=20")
+
+
+def test_what_kills_a_process_fails_once_and_all_else_runs(said: str) -> None:
+    assert re.search(rf"\b{2 * len(WAYS)} failed, {4 + 2 * len(WAYS)} passed\b", said), said
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_said_who_ended_a_process_and_how(said: str, way: str) -> None:
+    _, status = WAYS[way]
+    assert said.count(f"ended: {status}") == 2, said
+    assert f"it ran test_middle_{way}.py::test_dies" in said
+    assert f"it ran test_zzz_{way}.py::test_dies" in said
     if way != "a_signal":  # nobody can say a last word then
-        assert re.search(r'test_middle.py", line \d+,? in test_dies', said), said
+        assert re.search(rf'test_middle_{way}.py", line \d+,? in test_dies', said), said
