@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from streamproc.contract.bounds import MAX_LIMIT, MAX_RETENTION_DAYS, MAX_WEIGHT
-from streamproc.contract.recordings import (
-    DEFAULT_RETENTION_S,
-    MAX_RETENTION_S,
-    MIN_RETENTION_S,
+from streamproc.contract.bounds import (
+    DEFAULT_RECORDING_S,
+    MAX_LIMIT,
+    MAX_RECORDING_S,
+    MAX_RETENTION_DAYS,
+    MAX_WEIGHT,
+    MIN_RECORDING_S,
 )
 from streamproc.contract.task_spec import Precision
 
@@ -81,7 +83,7 @@ class Range(_Request, frozen=True):
 class Record(_Request, frozen=True):
     """A live source is recorded, for `frames/N.jpg`; `retention_s`: how long a piece is kept."""
 
-    retention_s: Annotated[int, Meta(ge=MIN_RETENTION_S, le=MAX_RETENTION_S)] = DEFAULT_RETENTION_S
+    retention_s: Annotated[int, Meta(ge=MIN_RECORDING_S, le=MAX_RECORDING_S)] = DEFAULT_RECORDING_S
 
 
 class Live(_Request, frozen=True):

@@ -25,10 +25,10 @@ from api.tasks.live_request import live_errors, live_options, live_providers, ur
 from api.tasks.step_parser import read_steps
 from models.registry import Registry
 from streamproc.contract import task_spec
+from streamproc.contract.bounds import MAX_RECORDING_S
 from streamproc.contract.masking import MASK, holds_secret, is_masked, mask_request, mask_url
 from streamproc.contract.object_keys import upload_key
 from streamproc.contract.providers import LOCAL, Provider, provider_order
-from streamproc.contract.recordings import MAX_RETENTION_S
 from streamproc.contract.task_spec import TaskSpec
 
 _SCHEMES = ("http", "https", "file")
@@ -77,7 +77,7 @@ def parse_request(
     max_upload_bytes: int,
     upload: Upload | None = None,
     providers: Sequence[Provider] = (LOCAL,),
-    max_record_s: int = MAX_RETENTION_S,
+    max_record_s: int = MAX_RECORDING_S,
 ) -> ParsedRequest:
     """Parse and validate a request; `upload` is the video that was extracted from it, if any.
 

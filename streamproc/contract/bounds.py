@@ -32,6 +32,10 @@ MAX_DURATION_MS: Final = 2**53 - 1
 """An elapsed time."""
 MAX_RETENTION_DAYS: Final = 36_500
 """Days that the log of a live task is kept."""
+MIN_RECORDING_S: Final = 60
+MAX_RECORDING_S: Final = 31 * 86_400
+DEFAULT_RECORDING_S: Final = 3600
+"""How long a piece of a live source's recording is kept."""
 MAX_LIMIT: Final = 2**53 - 1
 """A limit of a project: a number of things, or of bytes."""
 MAX_WEIGHT: Final = 1000

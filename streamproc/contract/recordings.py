@@ -17,9 +17,6 @@ import msgspec
 
 from streamproc.contract.object_keys import task_prefix
 
-MIN_RETENTION_S: Final = 60
-MAX_RETENTION_S: Final = 31 * 86_400
-DEFAULT_RETENTION_S: Final = 3600
 MAX_SPAN: Final = 4096
 """The numbers of a piece's frames are less than this above its first one's."""
 MAX_PIECE_BYTES: Final = 64 << 20

@@ -31,9 +31,9 @@ from console.client.video_input import video_input
 from console.errors import ApiProblem
 from console.exit_codes import ExitCode
 from console.printable import echo, echo_json
+from streamproc.contract.bounds import MAX_RECORDING_S, MIN_RECORDING_S
 from streamproc.contract.framing import DONE
 from streamproc.contract.live_url import is_live
-from streamproc.contract.recordings import MAX_RETENTION_S, MIN_RETENTION_S
 from streamproc.contract.task_spec import Precision
 
 _MAX_STEPS_BYTES = 1024 * 1024  # far more than the api reads
@@ -124,7 +124,7 @@ _OPTIONS = (
     ),
     click.option(
         "--record",
-        type=click.IntRange(MIN_RETENTION_S, MAX_RETENTION_S),
+        type=click.IntRange(MIN_RECORDING_S, MAX_RECORDING_S),
         metavar="SECONDS",
         help="Record a live source, and keep what was recorded for so long.",
     ),

@@ -30,7 +30,7 @@ from console.tui.view_models.system import (
     part_line,
     summary_line,
 )
-from console.tui.widgets.canvas import Lines, Wrapped
+from console.tui.widgets.canvas import Fitted, Wrapped
 from console.tui.widgets.splitter import Splitter
 from console.tui.widgets.table import Listing
 
@@ -85,7 +85,7 @@ class SystemTab(Tab):
         self._failures: tuple[TaskResource, ...] | None = None
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="system-parts", classes="strip")
+        yield Fitted(id="system-parts", classes="strip")
         with Vertical(classes="panes"):
             with Vertical(id="system-top"):
                 yield Listing(WORKER_COLUMNS, id="workers", empty="not read yet")
@@ -129,8 +129,8 @@ class SystemTab(Tab):
         now = self.backend.clock.now()
         for name, empty in _EMPTY.items():
             self.query_one(f"#{name}", Listing).say_empty(empty)
-        parts = self.query_one("#system-parts", Lines)
-        parts.show([part_line(system), summary_line(system, parts.content_size.width)])
+        parts = self.query_one("#system-parts", Fitted)
+        parts.show(lambda width: [part_line(system), summary_line(system, width)])
         self.query_one("#workers", Listing).show(self._history.worker_rows(system, now))
         self.query_one("#lag", Listing).show(self._history.lag_rows(system))
         if self._failures is not None:

@@ -1,6 +1,6 @@
 """Line-based widgets: a function returns styled lines, and only changed lines are repainted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.style import Style
 from textual.geometry import Region, Size
@@ -86,6 +86,22 @@ class Lines(Canvas):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         return len(self._shown)
+
+
+class Fitted(Canvas):
+    """Canvas whose lines depend on its width; the stylesheet gives its height."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._lines_for: Callable[[int], Sequence[Line]] = lambda _: ()
+
+    def show(self, lines_for: Callable[[int], Sequence[Line]]) -> None:
+        """Show what `lines_for` returns for the width in cells."""
+        self._lines_for = lines_for
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Line]:  # noqa: ARG002 - cut when drawn
+        return self._lines_for(width)
 
 
 class Wrapped(Lines):

@@ -9,8 +9,9 @@ from textual.reactive import reactive
 from api.contract.query.tasks import TASKS
 from api.contract.resources import STATUSES, Counts, Status
 from console.tui.drawing.formatting import counts_text, grouped
+from console.tui.drawing.styled_text import Line
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter
-from console.tui.widgets.canvas import Lines
+from console.tui.widgets.canvas import Fitted, Lines
 from console.tui.widgets.chips import Chips
 from console.tui.widgets.query_line import QueryLine
 
@@ -32,7 +33,7 @@ class TaskFilterBar(Vertical):
         with Horizontal(id="task-filters", classes="strip"):
             yield Chips(("all", *STATUSES), id="statuses")
             yield Chips(tuple(WINDOWS), id="windows")
-            yield Lines(id="task-count")
+            yield Fitted(id="task-count")
         yield QueryLine(
             TASKS,
             hint="status:failed source:gate* -ocr age<2h fps<5 class:car, or any words",
@@ -47,11 +48,14 @@ class TaskFilterBar(Vertical):
 
     def show_count(self, counts: Counts | None) -> None:
         """Show how many tasks match of how many; None: it is unknown."""
-        shown = self.query_one("#task-count", Lines)
-        text = "" if counts is None else counts_text(counts, " tasks")
-        if counts is not None and len(text) > shown.content_size.width:
-            text = counts_text(counts)
-        shown.show([((text, "dim"),)])
+
+        def lines(width: int) -> list[Line]:
+            text = "" if counts is None else counts_text(counts, " tasks")
+            if counts is not None and len(text) > width:
+                text = counts_text(counts)
+            return [((text, "dim"),)]
+
+        self.query_one("#task-count", Fitted).show(lines)
 
     def show_marks(self, n_marked: int, n_elsewhere: int, *, is_reading: bool) -> None:
         """Show how many tasks are marked, and how many of them are not in the list as it is."""

@@ -10,9 +10,9 @@ from api.errors import InvalidRequestError
 from api.tasks.live_request import live_errors
 from api.tasks.request_parser import ParsedRequest, parse_request
 from models.registry import Registry
+from streamproc.contract.bounds import DEFAULT_RECORDING_S
 from streamproc.contract.live_url import is_live, live_url_problem
 from streamproc.contract.providers import LOCAL, Provider
-from streamproc.contract.recordings import DEFAULT_RETENTION_S
 from streamproc.contract.task_spec import DEFAULT_MAX_FRAMES, LiveOptions, Recording
 
 REGISTRY = Registry()
@@ -148,7 +148,7 @@ def test_a_source_is_recorded_where_the_request_says_so() -> None:
     assert read("camera:gate", live={}).spec.live == LiveOptions(record=None)
     assert read("camera:gate", live={"record": None}).spec.live == LiveOptions(record=None)
     recorded = read("camera:gate", live={"record": {}}).spec.live
-    assert recorded == LiveOptions(record=Recording(DEFAULT_RETENTION_S))
+    assert recorded == LiveOptions(record=Recording(DEFAULT_RECORDING_S))
 
 
 @pytest.mark.parametrize(

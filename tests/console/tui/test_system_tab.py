@@ -4,7 +4,7 @@ import pytest
 
 from console.tui.app import ConsoleApp
 from console.tui.screens.live import LiveTab
-from tests.console.tui.conftest import make_console, text_of, until
+from tests.console.tui.conftest import RARELY_S, make_console, text_of, until
 from tests.console.tui.recorded_api import Script
 
 SIZE = (170, 44)
@@ -186,3 +186,22 @@ async def test_figures_without_room_are_left_out_whole(console: ConsoleApp, scri
         parts = console.query_one("#system-parts")
         await until(pilot, lambda: "2/4 slots busy   3/8 live" in text_of(parts))
         assert text_of(parts).splitlines()[1].endswith(" tasks waiting")
+
+
+class TestWithoutASecondAnswer:
+    """What the tab shows follows its width by itself."""
+
+    @pytest.fixture
+    def poll_s(self) -> float:
+        return RARELY_S
+
+    async def test_the_figures_that_have_room_are_shown_at_each_width(
+        self, console: ConsoleApp, script: Script
+    ) -> None:
+        async with console.run_test(size=(24, 24)) as pilot:
+            await pilot.press("4")
+            parts = console.query_one("#system-parts")
+            await until(pilot, lambda: "1 worker" in text_of(parts))
+            assert "slots busy" not in text_of(parts)
+            await pilot.resize_terminal(*SIZE)
+            await until(pilot, lambda: "slots busy" in text_of(parts))
