@@ -21,7 +21,7 @@ from console.client.http import (
     tls_context,
     translate,
 )
-from console.client.log_stream import EventSplitter, Following, Piece
+from console.client.log_stream import EventSplitter, Following, Piece, first_kept, start_offset
 from console.errors import ConsoleError
 from streamproc.contract.framing import Event
 
@@ -132,14 +132,17 @@ class AsyncClient:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise translate(exc, self.url) from exc
 
-    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
-        """Return the complete events in about `at_most_bytes` of the log from byte `offset` on.
+    async def read_log(
+        self, task_id: str, start: int | str, at_most_bytes: int
+    ) -> tuple[Event, ...]:
+        """Return the complete events in about `at_most_bytes` of the log from `start` on.
 
-        If `offset` is inside an event, that event is left out. An empty result means that nothing
-        follows. Raises `ApiProblem` (416 beyond the end), `UnreachableError`, `LogMismatchError`.
+        `start` is a byte, or a time as in `calls.stream`. An event that began before it is left
+        out. If its bytes have expired, the first ones that are kept are read. An empty result means
+        that nothing follows. Raises `ApiProblem` (416 beyond the end), `UnreachableError`,
+        `LogMismatchError`.
         """
-        call = calls.stream(task_id, offset, live=False)
-        splitter = EventSplitter(offset)
+        call = calls.stream(task_id, start, live=False)
         events: list[Event] = []
         n_bytes = 0
         try:
@@ -148,8 +151,13 @@ class AsyncClient:
             ) as response:
                 if response.status_code == 204:
                     return ()
+                first = first_kept(response.status_code, response.headers)
+                if first is not None and first != start:
+                    return await self.read_log(task_id, first, at_most_bytes)
                 if response.status_code >= 300:
                     raise read_problem(response.status_code, await response.aread())
+                offset = start if isinstance(start, int) else start_offset(response.headers)
+                splitter = EventSplitter(offset or 0)
                 async for data in response.aiter_raw():
                     events += splitter.feed(data)
                     n_bytes += len(data)

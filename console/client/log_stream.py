@@ -25,6 +25,18 @@ _GONE = 410
 _PASSING = {429, 502, 503, 504}  # transient: a retry may succeed
 
 
+def first_kept(status: int, headers: Mapping[str, str]) -> int | None:
+    """Return where the log begins now, of an answer to a request for bytes that have expired."""
+    start = headers.get(FIRST_OFFSET, "")
+    return int(start) if status == _GONE and start.isdecimal() else None
+
+
+def start_offset(headers: Mapping[str, str]) -> int | None:
+    """Return the log offset of an answer's first byte; None if the answer does not have it."""
+    start = headers.get(START_OFFSET, "")
+    return int(start) if start.isdecimal() else None
+
+
 class Piece(NamedTuple):
     """Log bytes `[offset, offset + len(data))` and the events that they complete."""
 
@@ -170,12 +182,10 @@ class Following:
 
     def expired(self, status: int, headers: Mapping[str, str]) -> bool:
         """Return whether the answer says where the log begins now; then ask again at once."""
-        start = headers.get(FIRST_OFFSET, "")
-        if status != _GONE or self._on_expired is None or not start.isdecimal():
+        first = first_kept(status, headers)
+        if self._on_expired is None or first is None or first <= self.offset:
             return False
-        if int(start) <= self.offset:
-            return False
-        self._move(int(start))
+        self._move(first)
         self._has_moved = True
         self._on_expired(self.offset)
         return True
@@ -202,11 +212,11 @@ class Following:
         self._answered = True
         if status in _PASSING:
             return False
-        start = headers.get(START_OFFSET)
-        if self._start is not None and start is not None and start.isdecimal():
-            self._move(int(start))
+        start = start_offset(headers)
+        if self._start is not None and start is not None:
+            self._move(start)
             self._start = None
-        if start is not None and start != str(self.offset):
+        if start is not None and start != self.offset:
             raise LogMismatchError(f"asked for byte {self.offset}, the stream starts at {start}")
         self._filter = None if self._heartbeat_s is None else HeartbeatFilter()
         self._is_open = True

@@ -58,10 +58,12 @@ class ApiSession:
         with self._under_way():
             return await self._ask(call)
 
-    async def read_log(self, task_id: str, offset: int, at_most_bytes: int) -> tuple[Event, ...]:
+    async def read_log(
+        self, task_id: str, start: int | str, at_most_bytes: int
+    ) -> tuple[Event, ...]:
         """See `AsyncClient.read_log`."""
         with self._under_way():
-            return await self._client.read_log(task_id, offset, at_most_bytes)
+            return await self._client.read_log(task_id, start, at_most_bytes)
 
     async def read_frame(self, task_id: str, index: int, width_px: int) -> FramePicture:
         """See `AsyncClient.read_frame`."""

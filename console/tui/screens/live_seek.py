@@ -14,6 +14,7 @@ from console.tui.screens.prompt import PromptScreen
 from console.tui.view_models.live_stream import LiveFold
 from console.tui.view_models.log_line import LogLine, read_line
 from console.tui.view_models.seek_window import WINDOW_BYTES, SeekWindow, hold_last, parse_place
+from streamproc.contract.timestamps import rfc3339
 
 _MAX_WINDOWS = 64
 
@@ -176,18 +177,49 @@ class StreamSeek:
             if window is not None:
                 self._hold(window, jumped=True)
             return
+        if kind == "time" and self._fold.is_live:
+            window = await self._window(task_id, rfc3339(number))
+            if window is not None:
+                self._hold(window, jumped=True)
+            return
+        await self._scan(task_id, kind, number)
+
+    async def _scan(self, task_id: str, kind: str, number: int) -> None:
+        """Read the log from a known place before the wanted one until it is found, and hold it."""
         index = self._fold.index if kind == "frame" else self._fold.times_ms
-        start = index.start_before(number)
+        start: int | None = index.start_before(number)
+        if kind == "frame" and start == 0 and index.first is not None:
+            start = await self._start_before(task_id, number, index.first[1])
         for _ in range(_MAX_WINDOWS):
-            window = await self._window(task_id, start)
-            if window is None:
+            window = None if start is None else await self._window(task_id, start)
+            if window is None or start is None:
                 return
-            found = _find(window, kind, number)
+            has_expired = window.lines[0].start > start
+            found = window if has_expired else _find(window, kind, number)
             if found is not None:
                 self._hold(found, jumped=True)
                 return
             start = window.lines[-1].end
         self._host.notify("That is far from any known place.", severity="warning")
+
+    async def _start_before(self, task_id: str, frame: int, end: int) -> int | None:
+        """Return the start of an event shortly before `frame`, which is before byte `end`.
+
+        The log is halved: frames rise with bytes. None if a part of it could not be read, as was
+        told.
+        """
+        low, high = 0, end
+        while high - low > WINDOW_BYTES:
+            middle = (low + high) // 2
+            window = await self._window(task_id, middle)
+            if window is None:
+                return None
+            line = next((one for one in window.lines if one.frame is not None), window.lines[0])
+            if line.start < high and line.frame is not None and line.frame <= frame:
+                low = line.start
+            else:
+                high = middle
+        return low
 
     async def _step_out(self, task_id: str, held: SeekWindow, n: int) -> None:
         """Read the window before or after the held one, and hold its nearest event."""
@@ -204,12 +236,15 @@ class StreamSeek:
         here = None if window is None else window.at_byte(first - 1)
         if here is not None:
             self._hold(here)
+        elif window is not None:
+            self._host.notify("What was before has expired.", severity="warning")
 
     async def _window(
-        self, task_id: str, offset: int, at_end: str = "The log is shorter."
+        self, task_id: str, start: int | str, at_end: str = "The log is shorter."
     ) -> SeekWindow | None:
+        """Return the log from a byte or a time on; None if there is nothing, as is told."""
         try:
-            events = await self._backend.read_log(task_id, offset, WINDOW_BYTES)
+            events = await self._backend.read_log(task_id, start, WINDOW_BYTES)
             lines = tuple(read_line(event) for event in events)
         except (ConsoleError, msgspec.DecodeError) as exc:
             beyond = isinstance(exc, ApiProblem) and exc.status in {409, 416}

@@ -40,6 +40,11 @@ class FrameIndex:
         at = bisect_right(self._frames, frame)
         return self._starts[at - 1] if at else 0
 
+    @property
+    def first(self) -> tuple[int, int] | None:
+        """The first indexed frame and its start; None without any."""
+        return (self._frames[0], self._starts[0]) if self._frames else None
+
     def interpolated(self, frame: int) -> int:
         """Return the value at `frame`, between those of the indexed frames next to it; else 0.
 

@@ -84,7 +84,7 @@ def targets_of(chunk: Chunk) -> tuple[Target, ...]:
 
 
 class LiveFold:
-    """Reducer of one stream, read from its first byte. Not for concurrent use."""
+    """Reducer of one stream, from the event on that is applied first. Not for concurrent use."""
 
     def __init__(self, *, max_lines: int = MAX_LINES, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.index = FrameIndex()
@@ -122,6 +122,11 @@ class LiveFold:
         Of a live source it is the time of capture, in Unix milliseconds.
         """
         return self._frame_times.interpolated(frame)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source is live, as far as its log says so."""
+        return self._capture.is_live
 
     def sought_ms(self, typed_ms: int) -> int:
         """Return a time as lines and indexes have it: of a live source, it was a time of day."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from streamproc.contract.framing import parse_events
 from tests.console.tui.recorded_lists import task_page
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -45,6 +46,8 @@ class Script:
     """Log bytes after which the next streams break off, one each."""
     open_log: bool = False
     """The stream goes on after the log's end, until `release` is set."""
+    first_kept: int = 0
+    """The log's bytes before it have expired."""
     feed: "Callable[[], Iterator[bytes]] | None" = None
     """Makes the bytes of a stream from offset 0, instead of `log`."""
     release: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +62,15 @@ class Script:
     def log_task(self) -> str:
         task: str = self.answers["log_task"]
         return task
+
+    @staticmethod
+    def start_of(moment: str, log: bytes) -> int:
+        """Return the start of the log's first event that was captured at a time or later."""
+        for event in parse_events(log):
+            captured = json.loads(event.data)["stream_info"].get("captured_at", "")
+            if captured >= moment:  # all in UTC with milliseconds
+                return event.start
+        return len(log)
 
     def asked(self, method: str, path: str) -> list[Any]:
         """Return the bodies (POST, PATCH) or queries (GET) of the requests to `path`."""
@@ -256,6 +268,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, query: dict[str, list[str]], log: bytes) -> None:
         script = self.script
         offset = int(query.get("offset", ["0"])[0])
+        if "from" in query:
+            offset = script.start_of(query["from"][0], log)
+        if offset < script.first_kept:
+            self.send_response(410)
+            self.send_header("Stream-First-Offset", str(script.first_kept))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if offset > len(log) and not script.open_log:
             self._problem(416, "offset_out_of_range", "The log is shorter.")
             return

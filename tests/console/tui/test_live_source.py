@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from console.tui.view_models.capture import MAX_HOLES, Hole, last_time_of_day_ms
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.health import Health
 from console.tui.view_models.live_stream import LiveFold
-from console.tui.view_models.log_line import read_line
+from console.tui.view_models.log_line import LogLine, read_line
 from console.tui.view_models.seek_window import SeekWindow
 from console.tui.view_models.stream_stall import stream_stall
 from console.tui.view_models.task_list import TaskView
@@ -31,6 +32,7 @@ from console.tui.widgets.task_rendering import details_lines
 from console.tui.widgets.timeline_rendering import timeline_lines
 from streamproc.contract.chunk import Gap
 from streamproc.contract.framing import parse_events
+from streamproc.contract.timestamps import rfc3339
 from tests.console.live_log import live_log
 from tests.console.tui.conftest import text_of, until
 from tests.console.tui.recorded_api import NOW, Script
@@ -211,6 +213,95 @@ async def test_a_camera_is_followed_and_sought_by_the_time_of_day(
         held = tab(LiveTab).held
         assert held is not None
         assert held.line.frame == 29
+
+
+@pytest.fixture
+def day(script: Script) -> LogBuilder:
+    """A log of an hour before `NOW`, a frame each second, of a live task that goes on."""
+    log = LogBuilder(script.log_task)
+    for second in range(3600):
+        at = rfc3339(round(1000 * (NOW.timestamp() - 3600 + second)))
+        log.chunk(
+            *(target(k) for k in range(1, 9)), frame=second, captured_at=at, total_frames=None
+        )
+    script.log, script.open_log = log.log, True
+    script.unlisted[script.log_task] = {
+        "status": "running",
+        "created_at": "2020-01-01T00:00:00.000Z",
+        "started_at": "2020-01-01T00:00:00.000Z",
+        "finished_at": None,
+        "live": None,
+    }
+    return log
+
+
+async def sought(pilot: Any, console: ConsoleApp, place: str) -> LogLine:
+    """Seek to a place in Live, and return the event that is held then."""
+    await pilot.press("b")
+    console.screen.query_one("#answer", Input).value = place
+    await pilot.press("enter")
+    tab = console.query_one(LiveTab)
+
+    def is_over() -> bool:
+        seeks = [one for one in tab.workers if one.group == "seek" and not one.is_finished]
+        return tab.held is not None and not seeks
+
+    await until(pilot, is_over)
+    assert tab.held is not None
+    return tab.held.line
+
+
+async def test_of_a_long_live_log_the_last_minutes_are_read_and_the_rest_is_found(
+    console: ConsoleApp, script: Script, day: LogBuilder
+) -> None:
+    async with console.run_test(size=(140, 44)) as pilot:
+        await pilot.press("2")
+        tab = console.query_one(LiveTab)
+        tab.task_id = script.log_task
+        await until(pilot, lambda: tab.snapshot.offset == len(day.log))
+        assert tab.snapshot.first_frame == 3000
+        assert tab.snapshot.n_chunks == 600
+        assert "the log from 11:55:32 on" in tab.note[0]
+        (asked,) = [
+            q
+            for q in script.asked("GET", f"/v1/video/tasks/{script.log_task}/stream")
+            if "live" not in q
+        ]
+        assert asked == {"from": ["2026-11-22T11:55:32.000Z"]}
+        for frame in (5, 1234, 2999):
+            assert (await sought(pilot, console, f"f{frame}")).frame == frame
+        assert (await sought(pilot, console, "11:10:00")).frame == 268
+
+
+async def test_a_place_that_has_expired_is_the_first_one_that_is_kept(
+    console: ConsoleApp, script: Script, day: LogBuilder
+) -> None:
+    kept = [event.start for event in parse_events(day.log)][2000]
+    script.first_kept = kept
+    async with console.run_test(size=(140, 44)) as pilot:
+        await pilot.press("2")
+        tab = console.query_one(LiveTab)
+        tab.task_id = script.log_task
+        await until(pilot, lambda: tab.snapshot.offset == len(day.log))
+        assert (await sought(pilot, console, "f5")).frame == 2000
+        assert (await sought(pilot, console, "f2001")).frame == 2001
+        assert (await sought(pilot, console, f"b{kept + 1}")).frame == 2000
+
+
+async def test_a_live_task_that_ended_is_read_from_before_its_end(
+    console: ConsoleApp, script: Script, day: LogBuilder
+) -> None:
+    script.open_log = False
+    script.unlisted[script.log_task] |= {
+        "status": "cancelled",
+        "finished_at": rfc3339(round(1000 * NOW.timestamp()) - 1_800_000),
+    }
+    async with console.run_test(size=(140, 44)) as pilot:
+        await pilot.press("2")
+        tab = console.query_one(LiveTab)
+        tab.task_id = script.log_task
+        await until(pilot, lambda: tab.snapshot.offset == len(day.log))
+        assert tab.snapshot.first_frame == 1200
 
 
 async def test_the_picture_of_a_camera_is_the_last_one_that_was_kept(
