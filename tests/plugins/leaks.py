@@ -2,8 +2,9 @@
 
 Python warns about a socket or a coroutine that nobody closed when it collects the object, which
 may happen in any later test of the process: that one failed instead of the culprit. So the rubbish
-of each file is collected at its end. What was imported before the first test is taken out of
-collections, which are quick then; nothing else is, since it could never be collected again.
+of each file is collected at its end. What is alive then (modules, fixtures of the session) is taken
+out of later collections, which are quick so. If a later file lets go of it, it is rubbish that only
+the last collection of the process looks at, which goes through everything.
 """
 
 import gc
@@ -30,10 +31,17 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     yield
     forget_drawn()
-    if nextitem is None or nextitem.path != item.path:
-        left = collect()
-        if left:
-            pytest.fail("left open by a test of this file: " + "; ".join(left), pytrace=False)
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    getattr(item, "funcargs", {}).clear()  # pytest keeps the last test's fixtures a moment longer
+    left = collect()
+    if nextitem is None:
+        gc.unfreeze()
+        left += [f"{one} (or of an earlier file)" for one in collect()]
+    else:
+        gc.freeze()
+    if left:
+        pytest.fail("left open by a test of this file: " + "; ".join(left), pytrace=False)
 
 
 def forget_drawn() -> None:
