@@ -107,6 +107,11 @@ class StreamInfo(msgspec.Struct, frozen=True):
         """Whether this chunk tells of a live source, and of no frame."""
         return self.source is not UNSET
 
+    @property
+    def captured_ms(self) -> int | None:
+        """When the frame was captured, in Unix ms; None for files, or without a usable time."""
+        return None if self.captured_at is UNSET else usable_time_ms(self.captured_at)
+
 
 class Result(msgspec.Struct, frozen=True):
     """The targets of one input; `index` is the input's position, always 0 in v1."""

@@ -5,7 +5,6 @@ from the log alone. `continued` makes the checkpoint that would have been writte
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -135,6 +134,6 @@ def _time_s(info: StreamInfo) -> float:
 
 def _first_wall_s(infos: Sequence[StreamInfo]) -> float | None:
     for info in infos:
-        if info.captured_at is not UNSET and info.time_s is not UNSET:
-            return datetime.fromisoformat(info.captured_at).timestamp() - info.time_s
+        if info.captured_ms is not None and info.time_s is not UNSET:
+            return info.captured_ms / 1000 - info.time_s
     return None

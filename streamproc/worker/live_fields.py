@@ -5,12 +5,11 @@ may not know the session before. `captured_at` never goes backwards in a log, al
 worker continues it or when the source's clock is set.
 """
 
-from datetime import UTC, datetime
-
 import msgspec
 from msgspec import UNSET
 
 from streamproc.contract.chunk import Gap, Notice, StreamInfo
+from streamproc.contract.timestamps import rfc3339
 from streamproc.providers.engine import LiveMark, SourceNotice
 
 _OF_ONE_CHUNK = {"clock": UNSET, "lag_ms": UNSET, "size": UNSET, "gap": UNSET, "source": UNSET}
@@ -21,7 +20,7 @@ class LiveFields:
 
     def __init__(self, last: StreamInfo | None) -> None:
         """`last`: of the log's last chunk, if this session continues a log."""
-        self._captured_ms = None if last is None else _captured_ms(last)
+        self._captured_ms = None if last is None else last.captured_ms
         self._continues = last is not None
         self._clock: str | None = None
         self._size: tuple[int, int] | None = None
@@ -39,7 +38,7 @@ class LiveFields:
         clock = "source" if mark.is_source_clock else "server"
         changed = msgspec.structs.replace(
             info,
-            captured_at=_text(captured_ms),
+            captured_at=rfc3339(captured_ms),
             clock=UNSET if clock == self._clock else clock,
             lag_ms=max(now_ms - captured_ms, 0),
             size=UNSET if mark.size == self._size else mark.size,
@@ -61,17 +60,3 @@ def of_notice(last: StreamInfo, notice: SourceNotice, elapsed_ms: int) -> Stream
 def repeated(info: StreamInfo) -> StreamInfo:
     """Return the last frame's counters and times for a chunk that adds no frame."""
     return msgspec.structs.replace(info, **_OF_ONE_CHUNK)
-
-
-def _text(captured_ms: int) -> str:
-    moment = datetime.fromtimestamp(captured_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _captured_ms(info: StreamInfo) -> int | None:
-    if not isinstance(info.captured_at, str):
-        return None
-    try:
-        return round(datetime.fromisoformat(info.captured_at).timestamp() * 1000)
-    except ValueError:  # of another version
-        return None

@@ -7,7 +7,6 @@ import msgspec
 from msgspec import UNSET
 
 from streamproc.contract.chunk import Gap, Notice, StreamInfo
-from streamproc.contract.timestamps import usable_time_ms
 
 MAX_HOLES = 200
 N_LAGS = 120
@@ -69,7 +68,7 @@ class CaptureFold:
         if isinstance(info.source, Notice):
             return self._lose(info, info.source)
         self._loss = None
-        captured_ms = captured_at_ms(info)
+        captured_ms = info.captured_ms
         if captured_ms is None:
             return None
         self._is_live = True
@@ -97,11 +96,6 @@ class CaptureFold:
         at_ms = None if self._started_ms is None else self._started_ms + info.elapsed_ms
         self._loss = Loss(notice.code, notice.attempts, at_ms)
         return at_ms
-
-
-def captured_at_ms(info: StreamInfo) -> int | None:
-    """Return when the chunk's frame was captured, in Unix milliseconds; None if unknown."""
-    return None if info.captured_at is UNSET else usable_time_ms(info.captured_at)
 
 
 def last_time_of_day_ms(of_day_ms: int, newest_ms: int) -> int:

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from console.tui.view_models.capture import captured_at_ms
 from streamproc.contract.chunk import Chunk, Notice, StreamInfo, decode_chunk
 from streamproc.contract.framing import DONE, Event
 
@@ -53,7 +52,7 @@ def line_of(event: Event, chunk: Chunk | None) -> LogLine:
         chunk.finish_reason,
         event.data,
         None if info.is_notice else time_ms(info),
-        captured_at_ms(info) is not None,
+        info.captured_ms is not None,
         _note(info),
     )
 
@@ -63,7 +62,7 @@ def time_ms(info: StreamInfo) -> int:
 
     Of a live source it is when the frame was captured, in Unix milliseconds.
     """
-    captured_ms = captured_at_ms(info)
+    captured_ms = info.captured_ms
     if captured_ms is not None:
         return captured_ms
     if isinstance(info.time_s, float | int):

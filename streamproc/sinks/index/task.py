@@ -47,7 +47,6 @@ from streamproc.contract.tables import (
     month_of,
 )
 from streamproc.contract.task_spec import SourceRef
-from streamproc.contract.timestamps import usable_time_ms
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.sinks.archive.final import UNREADABLE, status_of
 from streamproc.sinks.index.tables import EVICT_AFTER_MS, Embedded, Recovered
@@ -284,12 +283,11 @@ class IndexedTask:
         frame, fps = clamped(info.frame_index, 0, MAX_COUNT), usable_fps(info.fps)
         if chunk.provider is not UNSET:
             self._change(provider=chunk.provider)
-        captured_ms = None if info.captured_at is UNSET else usable_time_ms(info.captured_at)
         if chunk.finish_reason is None and not info.is_notice:
             self._change(
                 processed_frames=self.row.processed_frames + 1,
                 last_frame=max(self.row.last_frame, frame),
-                **self._seen(captured_ms),
+                **self._seen(info.captured_ms),
             )
         total = usable_count(info.total_frames)
         self._change(
@@ -303,7 +301,7 @@ class IndexedTask:
             time_s = frame_time_s(frame, fps)
         targets = [target for result in chunk.delta.results for target in result.targets]
         for det_idx, target in enumerate(targets):
-            seen = Sighting(target, frame, time_s, end, captured_ms)
+            seen = Sighting(target, frame, time_s, end, info.captured_ms)
             self._detections.append(detection_row(self.row, seen, det_idx, epoch))
             track_id = clamped_track_id(target.track_id)
             known = self.tracks.get(track_id)
