@@ -263,7 +263,7 @@ def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:
     assert (mark.size, mark.gap, mark.is_source_clock) == ((192, 112), None, True)
     assert abs(mark.captured_wall_s - mark.arrival_wall_s) < 5
     assert abs(time.time() - mark.arrival_wall_s) < 10
-    assert 5 < last.fps <= 60
+    assert 5 < last.fps <= 200  # 50, unless pictures that waited arrive at once
     assert (state.task, state.state, state.code, state.reconnects) == ("t", "live", None, 0)
     assert state.keyframe_interval_s == pytest.approx(0.2, abs=0.1)
     assert state.last_frame_ms is not None
