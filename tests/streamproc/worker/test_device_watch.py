@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import openvino as ov
@@ -22,6 +23,19 @@ from tests.models.networks import own_model, write_bright_spots
 DETECT = DEFAULTS["detect"]
 
 
+@cache
+def reference() -> tuple[Runtime, Detector]:
+    """What all results are compared with, and a detector that keeps its networks."""
+    runtime = Runtime("CPU", "f32")
+    return runtime, Detector(runtime, Registry().resolve(DETECT))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_reference() -> Iterator[None]:
+    yield
+    reference.cache_clear()
+
+
 class Devices:
     """A model cache whose networks fail on the devices of `faulty`, from when they are compiled."""
 
@@ -33,6 +47,7 @@ class Devices:
         registry: Registry | None = None,
     ) -> None:
         self.models = ModelCache(registry or Registry(), compiled)
+        self.models._cpu, _ = reference()
         self.wish = wish
         self.faulty: set[str] = set()
         self.n_loads = 0
