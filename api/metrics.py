@@ -6,6 +6,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.contract.resources import PartResource
+from api.live_lag import LiveLagCollector
 from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract.chunk import DropReason
 from streamproc.contract.records import LIVE_STATES, PictureResult, RecordingResult, WorkerBeat
@@ -83,6 +84,8 @@ class Metrics:
             "The largest time from a frame's capture to its chunk, of sources that are live",
             registry=self.registry,
         )
+        self.live_lags = LiveLagCollector()
+        self.registry.register(self.live_lags)
         self.live_dropped = Gauge(
             "framewire_live_dropped_frames",
             "Received frames that were not processed, by reason, since the workers' start",
@@ -133,6 +136,7 @@ class Metrics:
             self.live_sources.labels(state).set(sum(one.state == state for one in live))
         lags_ms = [one.lag_ms for one in live if one.state == "live" and one.lag_ms is not None]
         self.live_lag.set(max(lags_ms, default=0) / 1000)
+        self.live_lags.set(beat.lags for beat in beats if beat.lags is not None)
         for reason in get_args(DropReason):
             self.live_dropped.labels(reason).set(sum(b.dropped.get(reason, 0) for b in beats))
         for result in get_args(RecordingResult):

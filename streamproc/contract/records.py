@@ -20,6 +20,7 @@ from crc32c import crc32c
 
 from streamproc.contract.bounds import MAX_COUNT, MAX_INT64, clamped
 from streamproc.contract.decoding import msgpack_decoder
+from streamproc.contract.lag_counts import LagCounts
 from streamproc.contract.sandbox import Sandbox
 from streamproc.contract.task_spec import TaskSpec
 from streamproc.contract.topics import LIVE, TASKS
@@ -256,7 +257,8 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     sources of those. `dropped`: frames of live tasks that were not processed, by
     `chunk.DropReason`, since the process started. `sources`: names of the sources that it knows.
     `pictures`: pictures of live tasks, by what became of them (`PictureResult`), since then too;
-    `recordings`: pieces of their recordings (`RecordingResult`).
+    `recordings`: pieces of their recordings (`RecordingResult`). `lags`: their frames by lag, None:
+    not counted.
     """
 
     worker: str
@@ -286,6 +288,7 @@ class WorkerBeat(msgspec.Struct, frozen=True):
     sources: tuple[str, ...] = ()
     pictures: dict[str, int] = msgspec.field(default_factory=dict)
     recordings: dict[str, int] = msgspec.field(default_factory=dict)
+    lags: LagCounts | None = None
 
 
 CONSUMER_KEY = "consumer/"

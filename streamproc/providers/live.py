@@ -77,16 +77,19 @@ class LiveEngine:
         pin: str,
         pictures: TaskPictures | None = None,
         recording: TaskRecording | None = None,
+        on_lag: Callable[[float], object] = lambda _: None,
         on_close: Callable[["LiveEngine"], object] = lambda _: None,
     ) -> None:
         """Start to connect; returns at once. `opens` connects and plays, or raises a `SourceError`.
 
-        `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`.
+        `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`;
+        `on_lag` with each result's lag in s, at least 0, by `next`.
         `pictures`: where pictures of the source are kept, `recording`: where it is recorded; None:
         nowhere.
         """
         self.pin = pin
-        self._on_close, self._pictures, self._recording = on_close, pictures, recording
+        self._on_close, self._on_lag = on_close, on_lag
+        self._pictures, self._recording = pictures, recording
         self._saved_s = time.monotonic()
         self._dropped_before: dict[str, int] = {}
         self._dropped_now: dict[str, int] = {}
@@ -265,11 +268,13 @@ class LiveEngine:
         """Remember what a checkpoint and a heartbeat say after this frame."""
         self._progress = _Progress(totals, frame.time_s, size)
         self._n_emitted += 1
+        lag_s = max(0.0, time.time() - frame.arrived.captured.wall_s)
+        self._on_lag(lag_s)
         with self._changed:
             self._dropped_now = dropped
             self._processed.add(time.monotonic())
             self._arrived_s = frame.arrived.unit.arrival_s
-            self._lag_s = max(0.0, time.time() - frame.arrived.captured.wall_s)
+            self._lag_s = lag_s
 
     def _mark(self, item: Perceived, size: tuple[int, int], dropped: dict[str, int]) -> LiveMark:
         frame, captured = item.frame, item.frame.arrived.captured

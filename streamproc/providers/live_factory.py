@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from streamproc.contract.chunk import Chunk
+from streamproc.contract.lag_counts import LagCounts, with_lag
 from streamproc.contract.records import LiveSourceState, Submitted
 from streamproc.contract.task_spec import LiveOptions
 from streamproc.errors import TaskFailedError
@@ -43,6 +44,7 @@ class LiveEngines:
         self._lock = threading.Lock()
         self._running: dict[LiveEngine, str] = {}
         self._dropped: Counter[str] = Counter()
+        self._lags = LagCounts()
 
     def open(
         self,
@@ -85,6 +87,7 @@ class LiveEngines:
             pin=camera.pin,
             pictures=self._pictures_of(submitted),
             recording=self._recording_of(submitted, epoch),
+            on_lag=self._count_lag,
             on_close=self._closed,
         )
         with self._lock:
@@ -106,6 +109,11 @@ class LiveEngines:
             total.update(engine.dropped())
         return dict(total)
 
+    def lags(self) -> LagCounts:
+        """Return the processed frames since the start, by lag."""
+        with self._lock:
+            return self._lags
+
     def pictures(self) -> dict[str, int]:
         """Return the pictures that were made since the start, by `PictureResult`."""
         return {} if self._pictures is None else self._pictures.counts()
@@ -124,6 +132,10 @@ class LiveEngines:
         if self._pictures is None:
             return None
         return self._pictures.of_task(submitted.project, submitted.task)
+
+    def _count_lag(self, lag_s: float) -> None:
+        with self._lock:
+            self._lags = with_lag(self._lags, lag_s)
 
     def _closed(self, engine: LiveEngine) -> None:
         with self._lock:

@@ -91,6 +91,7 @@ class Reports:
             dropped=self._engines.live.dropped(),
             pictures=self._engines.live.pictures(),
             recordings=self._engines.live.recordings(),
+            lags=self._engines.live.lags(),
         )
         self._writer.publish(WORKERS, beat.worker, msgspec.msgpack.encode(beat))
 

@@ -18,6 +18,7 @@ from streamproc.contract.chunk import (
     Target,
     Usage,
 )
+from streamproc.contract.lag_counts import LagCounts
 from streamproc.contract.object_keys import Expired, Final, PictureInfo, SegmentInfo
 from streamproc.contract.recordings import PieceInfo
 from streamproc.contract.records import (
@@ -230,6 +231,7 @@ WORKER_BEAT = WorkerBeat(
     sources=("gate",),
     pictures={"stored": 12, "no_store": 3},
     recordings={"stored": 360, "no_store": 2},
+    lags=LagCounts((0.1, 1.0), (7, 2, 1), 33.5),
 )
 CONSUMER_BEAT = ConsumerBeat(
     role="index",

@@ -1,5 +1,6 @@
 """A camera of a whole stack: its results reach a client, and its login reaches nobody else."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,11 @@ def test_a_cameras_results_are_followed_and_kept_and_its_login_is_nowhere(
             client._http.get(f"{stack.url}/v1/video/tasks/{task}?include=request").content
         )
         assert b"camera:gate" in answers[-1]
+        counted = re.search(
+            rb"^framewire_live_frame_lag_seconds_count (.+)$", answers[1], re.MULTILINE
+        )
+        assert counted is not None
+        assert float(counted[1]) > 0
     assert any(b"worker" in line for line in found)
     assert not [line for line in found if PASSWORD in line]
     assert not [answer for answer in answers if PASSWORD in answer]

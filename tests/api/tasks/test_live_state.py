@@ -32,7 +32,13 @@ FILE = msgspec.structs.replace(LIVE, spec=msgspec.structs.replace(SPEC, live=Non
 
 def beat(beat_ms: int, *live: LiveSourceState, **dropped: int) -> WorkerBeat:
     return msgspec.structs.replace(
-        WORKER_BEAT, beat_ms=beat_ms, live=live, dropped=dropped, pictures={}, recordings={}
+        WORKER_BEAT,
+        beat_ms=beat_ms,
+        live=live,
+        dropped=dropped,
+        pictures={},
+        recordings={},
+        lags=None,
     )
 
 

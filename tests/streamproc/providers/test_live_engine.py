@@ -105,6 +105,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
         state: bytes | None = None,
         pictures: TaskPictures | None = None,
         recording: TaskRecording | None = None,
+        on_lag: Callable[[float], object] = lambda _: None,
     ) -> LiveEngine:
         url, credentials = parse(one.url(login))
         interrupt = Interrupt()
@@ -126,6 +127,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
             pin="p",
             pictures=pictures,
             recording=recording,
+            on_lag=on_lag,
         )
 
     return start
@@ -268,6 +270,18 @@ def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:
     assert state.keyframe_interval_s == pytest.approx(0.2, abs=0.1)
     assert state.last_frame_ms is not None
     assert abs(state.last_frame_ms / 1000 - time.time()) < 10
+
+
+def test_each_result_is_counted_with_its_lag(starts: Starts) -> None:
+    lags_s: list[float] = []
+    with camera(SHORT) as one, closing(starts(one, on_lag=lags_s.append)) as engine:
+        for n in range(1, 6):
+            found = result(engine)
+            assert found.live is not None
+            assert len(lags_s) == n
+            assert lags_s[-1] == pytest.approx(time.time() - found.live.captured_wall_s, abs=0.5)
+        state = engine.source_state("t")
+    assert state.lag_ms == round(1000 * lags_s[-1])
 
 
 def test_overload_leaves_out_all_but_the_newest(starts: Starts, eye: Eye) -> None:
