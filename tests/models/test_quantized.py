@@ -30,6 +30,12 @@ ROOT = Path(__file__).parents[2]
 needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI")
 
 
+@pytest.fixture(scope="module")
+def eight_bit(registry: Registry) -> tuple[Runtime, Detector]:
+    runtime = Runtime("CPU", "i8")
+    return runtime, Detector(runtime, registry.resolve("detect"), "i8")
+
+
 def test_the_processors_flags_are_read() -> None:
     text = "processor\t: 0\nmodel name\t: X\nflags\t\t: fpu sse avx512_vnni\n\nflags : other\n"
     assert cpu_flags(text) == {"fpu", "sse", "avx512_vnni"}
@@ -50,24 +56,23 @@ def test_auto_is_8_bit_where_the_processor_has_the_instructions(
 
 @needs_vnni
 def test_the_detector_is_the_same_with_and_without_bf16(
-    detector: Detector, street_frames: list[Image]
+    eight_bit: tuple[Runtime, Detector], street_frames: list[Image]
 ) -> None:
-    parameters = validate_parameters(detector.manifest, {})
-    runtime = Runtime("CPU", "i8")
-    plain = Detector(runtime, detector.manifest, "i8")
+    runtime, plain = eight_bit
+    parameters = validate_parameters(plain.manifest, {})
     assert len(plain.detect(street_frames[0], parameters)) > 3
     if "i8-bf16" in runtime.precisions():
-        other = Detector(runtime, detector.manifest, "i8-bf16")
+        other = Detector(runtime, plain.manifest, "i8-bf16")
         assert other._network((416, 320)) is plain._network((416, 320))
 
 
 @needs_vnni
 def test_8_bit_results_do_not_depend_on_threads_or_on_what_runs_beside(
-    detector: Detector, street_frames: list[Image]
+    eight_bit: tuple[Runtime, Detector], street_frames: list[Image]
 ) -> None:
-    parameters = validate_parameters(detector.manifest, {})
-    first = Detector(Runtime("CPU", "i8"), detector.manifest)
-    again = Detector(Runtime("CPU", "i8"), detector.manifest)
+    _, first = eight_bit
+    parameters = validate_parameters(first.manifest, {})
+    again = Detector(Runtime("CPU", "i8"), first.manifest)
     alone = [first.detect(frame, parameters) for frame in street_frames]
     with ThreadPoolExecutor(4) as pool:
         together = list(

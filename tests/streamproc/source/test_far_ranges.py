@@ -188,7 +188,7 @@ def test_a_variable_rate_makes_numbers_that_say_they_are_estimates(tmp_path: Pat
         "vfr.mkv",
         codec="mpeg4",
         n_frames=600,
-        size=(640, 368),
+        size=(320, 192),
         pts=tuple(sum(steps[:at]) for at in range(600)),
         options={"qmin": "1", "qmax": "1"},
     )
