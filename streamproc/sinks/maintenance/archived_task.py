@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +32,9 @@ from streamproc.sinks.errors import DamagedLogError
 from streamproc.sinks.index.task import IndexedTask
 
 _REQUEST = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/request\.json$")
+_FOLDER_PARTS = 3
+_MAX_LISTED = 1000
+"""A page of S3: going on behind a folder costs no more than the folder's next page."""
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
@@ -73,11 +76,31 @@ _decode_final = json_decoder(Final)
 
 
 def archived_tasks(store: Objects) -> Iterator[tuple[str, str]]:
-    """Yield `(project, task)` of each task with a request, ordered by key."""
-    for listed in store.keys(""):
+    """Yield `(project, task)` of each task with a request, ordered by key.
+
+    Of a task's log, vectors, recordings and pictures, only the first `_MAX_LISTED` keys are listed.
+    """
+    after: str | None = ""
+    while after is not None:
+        after = yield from _requests(store, after)
+
+
+def _requests(store: Objects, after: str) -> Generator[tuple[str, str], None, str | None]:
+    """Yield tasks with a key above `after`; return where to go on, None at the end."""
+    folder, n_listed = "", 0
+    for listed in store.keys("", after):
         match = _REQUEST.match(listed.key)
         if match is not None:
             yield match["project"], match["task"]
+            continue
+        *parts, name = listed.key.split("/", 3)
+        if len(parts) < _FOLDER_PARTS or not name:
+            continue
+        below = "/".join(parts)
+        folder, n_listed = below, n_listed + 1 if below == folder else 1
+        if n_listed > _MAX_LISTED:
+            return below + "0"  # the character after the slash: above all keys of the folder
+    return None
 
 
 def read_request(store: Objects, project: str, task: str) -> StoredRequest:
