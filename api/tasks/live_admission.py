@@ -1,6 +1,8 @@
 """Admission of live tasks: a partition whose worker has room, or `503 live_full`."""
 
+import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,6 +13,9 @@ from streamproc.contract.records import WorkerBeat
 from streamproc.contract.task_spec import TaskSpec
 
 RETRY_S = 10
+START_WAIT_S = 5.0
+"""For workers that have just started, or are given other partitions."""
+_LOOK_S = 0.1
 
 
 class LiveAdmission:
@@ -20,6 +25,23 @@ class LiveAdmission:
         """`living` returns the last heartbeat of each worker that is alive."""
         self._living = living
         self._promises = Promises()
+
+    async def wait_for_start(self, spec: TaskSpec, now_ms: int) -> None:
+        """Wait while the only workers with room have no partition yet, `START_WAIT_S` at most."""
+        until_s = time.monotonic() + START_WAIT_S
+        while self._is_starting(spec, now_ms) and time.monotonic() < until_s:  # noqa: ASYNC110 - heartbeats come in another thread
+            await asyncio.sleep(_LOOK_S)
+
+    def _is_starting(self, spec: TaskSpec, now_ms: int) -> bool:
+        beats = self._living()
+        promised = self._promises.by_partition(beats, now_ms)
+        try:
+            partitions_with_room(beats, promised, camera_name(spec.source.url))
+        except NoRoomError as exc:
+            return exc.is_starting
+        except UnknownSourceError:
+            return False
+        return False
 
     @contextmanager
     def partition(self, task: str, spec: TaskSpec, now_ms: int) -> Iterator[int]:

@@ -21,11 +21,15 @@ PROMISE_MS = 10_000
 
 
 class NoRoomError(Exception):
-    """No worker has a free live slot. `slots` and `busy` are those of all workers together."""
+    """No worker has a free live slot. `slots` and `busy` are those of all workers together.
 
-    def __init__(self, slots: int, busy: int) -> None:
-        super().__init__(f"{busy} of {slots} live slots are in use")
-        self.slots, self.busy = slots, busy
+    `is_starting`: one would have room, but has no partition yet. It is given some in a moment.
+    """
+
+    def __init__(self, slots: int, busy: int, *, is_starting: bool = False) -> None:
+        why = ", and the workers with free ones have no partition" if is_starting else ""
+        super().__init__(f"{busy} of {slots} live slots are in use{why}")
+        self.slots, self.busy, self.is_starting = slots, busy, is_starting
 
 
 class UnknownSourceError(Exception):
@@ -47,14 +51,18 @@ def partitions_with_room(
         raise UnknownSourceError
     best: tuple[int, ...] = ()
     most = n_slots = n_busy = 0
+    is_starting = False
     for beat in able:
         partitions = owned.get(beat.worker, ())
         busy = max(beat.live_busy, 0) + sum(promised.get(n, 0) for n in partitions)
         n_slots, n_busy = n_slots + max(beat.live_slots, 0), n_busy + busy
-        if partitions and beat.device_fault is None and beat.live_slots - busy > most:
-            best, most = partitions, beat.live_slots - busy
+        if beat.device_fault is None and beat.live_slots - busy > most:
+            if partitions:
+                best, most = partitions, beat.live_slots - busy
+            else:
+                is_starting = True
     if not best:
-        raise NoRoomError(n_slots, n_busy)
+        raise NoRoomError(n_slots, n_busy, is_starting=is_starting)
     return best
 
 

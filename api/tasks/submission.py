@@ -126,6 +126,8 @@ class Submissions:
                 if found is not None:
                     return await self._again(found, parsed, digests)
         n_partitions = await self._publisher.n_partitions()
+        if parsed.spec.live is not None:
+            await self._live.wait_for_start(parsed.spec, created_ms)
         with self._partition(task, parsed, created_ms, n_partitions) as partition:
             return await self._submit_new(project, task, parsed, digests, created_ms, partition)
 

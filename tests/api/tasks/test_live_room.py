@@ -1,11 +1,13 @@
 """A live task goes to a worker that has room for it, and is refused when there is none."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 from api.errors import InvalidRequestError, UnavailableError
+from api.tasks import live_admission
 from api.tasks.live_admission import LiveAdmission
 from api.tasks.live_room import (
     PROMISE_MS,
@@ -110,6 +112,49 @@ def test_as_many_as_there_are_slots_are_admitted_between_two_heartbeats() -> Non
     assert (full.value.status, full.value.code) == (503, "live_full")
     assert full.value.headers["Retry-After"] == "10"
     assert "5 of 5" in full.value.detail
+
+
+async def test_a_worker_that_has_no_partition_yet_is_waited_for() -> None:
+    beats = [beat("a", (), 2, 0), beat("b", (1,), 1, 1)]
+    admission = LiveAdmission(lambda: beats)
+    waiting = asyncio.create_task(admission.wait_for_start(spec(), NOW_MS))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    with (
+        pytest.raises(UnavailableError, match=r"1 of 3 .* have no partition"),
+        admission.partition("vt_1", spec(), NOW_MS),
+    ):
+        pass
+    beats[0] = beat("a", (0,), 2, 0)
+    await waiting
+    with admission.partition("vt_2", spec(), NOW_MS) as partition:
+        assert partition == 0
+
+
+@pytest.mark.parametrize(
+    "beats",
+    [
+        [],
+        [beat("a", (0,), 1, 1)],
+        [beat("a", (), 1, 1)],
+        [beat("a", (), 1, 0), beat("b", (0,), 1, 0)],
+    ],
+)
+async def test_nobody_waits_for_room_that_a_start_does_not_bring(beats: list[WorkerBeat]) -> None:
+    waiting = asyncio.create_task(LiveAdmission(lambda: beats).wait_for_start(spec(), NOW_MS))
+    await asyncio.sleep(0)
+    assert waiting.done()
+    await waiting
+
+
+async def test_a_worker_that_is_given_no_partition_is_waited_for_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_admission, "START_WAIT_S", 0.2)
+    admission = LiveAdmission(lambda: [beat("a", (), 1, 0)])
+    await admission.wait_for_start(spec(), NOW_MS)
+    with pytest.raises(UnavailableError), admission.partition("vt_1", spec(), NOW_MS):
+        pass
 
 
 def test_a_submission_that_failed_gives_its_room_back() -> None:
