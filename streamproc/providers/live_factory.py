@@ -19,6 +19,7 @@ from streamproc.providers.plan import includes_vectors, track_parameters
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.named_sources import Cameras
 from streamproc.source.types import FrameOutputs
 from streamproc.stages.perception import Plan
@@ -71,7 +72,7 @@ class LiveEngines:
             raise TaskFailedError(exc.code, str(exc)) from exc
         tracking = track_parameters(spec, plan)
         engine = LiveEngine(
-            partial(camera.open, interrupt),
+            partial(camera.open, interrupt, Place()),
             plan,
             self._pool,
             interrupt,

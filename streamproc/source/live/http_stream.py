@@ -19,7 +19,7 @@ from streamproc.source.live.byte_rate import ByteRate
 from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.demuxer import Demuxer
 from streamproc.source.live.containers.flv import FlvStream
-from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_of
+from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_in, boundary_of
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.http_requests import Requests
@@ -122,6 +122,7 @@ def open_http(
             if first.removeprefix(b"\xef\xbb\xbf").startswith(PLAYLIST):
                 answer.close()
                 return first
+            boundary = boundary_in(first)
         stream = HttpStream(answer, _demuxer(answer.host, boundary, first), first, stall_s)
         stream.start()
     except BaseException:

@@ -17,6 +17,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import LiveUrl, identity, parse
 from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.credentials import Credentials
+from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.opening import open_connection
 
 SCHEME: Final = CAMERA
@@ -81,10 +82,13 @@ class Camera(msgspec.Struct, frozen=True):
         known_by = identity(self.url) if self.name is None else f"{SCHEME}{self.name}"
         return hashlib.sha256(known_by.encode()).hexdigest()
 
-    def open(self, interrupt: Interrupt) -> LiveConnection:
-        """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it."""
+    def open(self, interrupt: Interrupt, place: Place | None = None) -> LiveConnection:
+        """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it.
+
+        `place` is shared by the sessions of one task, so that none plays what one before played.
+        """
         return open_connection(
-            self.url, self.credentials, self.policy, interrupt, is_udp=self.is_udp
+            self.url, self.credentials, self.policy, interrupt, is_udp=self.is_udp, place=place
         )
 
 

@@ -5,6 +5,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import HttpUrl, LiveUrl
 from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.credentials import Credentials
+from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.hls.stream import open_hls
 from streamproc.source.live.http_stream import open_http
 from streamproc.source.live.rtmp.stream import open_rtmp
@@ -21,10 +22,11 @@ def open_connection(
     *,
     is_udp: bool = False,
     stall_s: float = STALL_S,
+    place: Place | None = None,
 ) -> LiveConnection:
     """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it.
 
-    `is_udp` counts for RTSP alone.
+    `is_udp` counts for RTSP alone, `place` for HLS: where the source's session before ended.
     """
     if isinstance(url, RtmpUrl):
         return open_rtmp(url, policy, interrupt, stall_s=stall_s)
@@ -33,5 +35,7 @@ def open_connection(
     target = url.target
     found = open_http(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
     if isinstance(found, bytes):
-        return open_hls(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
+        return open_hls(
+            target, policy, interrupt, stall_s=stall_s, credentials=credentials, place=place
+        )
     return found

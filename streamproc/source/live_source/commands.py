@@ -26,6 +26,7 @@ from streamproc.source.errors import SourceError, SourceForbiddenError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import MAX_CHARACTERS, parse
+from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.named_sources import SCHEME, Camera, NamedSource, load_sources
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.stream import LiveStream
@@ -148,7 +149,7 @@ def _watch(asked: Camera, seconds: float, *, as_json: bool) -> int:
     over.daemon = True
     started_s = time.monotonic()
     stream = LiveStream(
-        lambda: asked.open(interrupt),
+        partial(asked.open, interrupt, Place()),
         Reconnects(started_s, give_up_s=None, random=SystemRandom().random),
         interrupt,
     )

@@ -18,6 +18,10 @@ MAX_HEAD_BYTES: Final = 8 * 1024
 MAX_OTHER_PARTS: Final = 100
 """Parts that are no pictures, one after the other."""
 _BOUNDARY: Final = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;]{1,200}))', re.IGNORECASE)
+_FIRST_PART: Final = re.compile(
+    rb"\s{0,8}(--[!-~]{1,200})\r?\n(?:[!-~]+:[^\r\n]*\r?\n)*?content-type\s*:\s*image/jpe?g\b",
+    re.IGNORECASE,
+)
 _LENGTH: Final = re.compile(
     rb"^content-length\s*:\s*([0-9]{1,9})\s*$", re.IGNORECASE | re.MULTILINE
 )
@@ -37,6 +41,15 @@ def boundary_of(content_type: str) -> bytes | None:
     name = found[1] or found[2]
     # Some servers announce the boundary with the dashes that belong in front of it.
     return f"--{name.removeprefix('--')}".encode("latin-1", "replace")
+
+
+def boundary_in(first: bytes) -> bytes | None:
+    """Return the delimiter, with its dashes, if a body begins as parts that are JPEG pictures.
+
+    ffmpeg's own server (`-f mpjpeg -listen 1`) says `application/octet-stream`.
+    """
+    found = _FIRST_PART.match(first)
+    return None if found is None else found[1]
 
 
 class MultipartJpeg:

@@ -8,7 +8,7 @@ all show in what is returned; a list that stands still for too long is a loss.
 from typing import Final
 
 from streamproc.source.errors import SourceTimeoutError
-from streamproc.source.live.hls.playlist import Media, Segment
+from streamproc.source.live.hls.playlist import Media, Part, Segment
 
 PATIENCE: Final = 3.0
 """Target durations without a new segment, after which the source is lost."""
@@ -16,12 +16,24 @@ _LEAST_WAIT_S: Final = 0.2
 _LEAST_PATIENCE_S: Final = 3.0
 
 
+class Place:
+    """The last segment that was played of a source, over its sessions. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.segment: tuple[int, Part] | None = None
+        """Sequence number, and URL and byte range."""
+
+
 class Follower:
     """One media playlist, load by load."""
 
-    def __init__(self, host: str, now_s: float) -> None:
-        """`host` is named in the error; times are monotonic seconds."""
-        self._host = host
+    def __init__(self, host: str, now_s: float, place: Place | None = None) -> None:
+        """`host` is named in the error; times are monotonic seconds.
+
+        `place` is where the sessions before ended: a list that still ends there stands still, and
+        nothing of it is played again.
+        """
+        self._host, self._place = host, place or Place()
         self._last: int | None = None
         self._changed_s = now_s
         self._wait_s = 0.0
@@ -40,6 +52,7 @@ class Follower:
         found = self._new(media)
         if found:
             self._last, self._changed_s = found[-1].sequence, now_s
+            self._place.segment = _named(found[-1])
             self._wait_s = max(min(media.target_s, found[-1].duration_s), _LEAST_WAIT_S)
         else:
             self._wait_s = max(media.target_s / 2, _LEAST_WAIT_S)
@@ -53,6 +66,8 @@ class Follower:
         if not media.segments:
             return []
         first, newest = media.segments[0].sequence, media.segments[-1].sequence
+        if self._last is None and _named(media.segments[-1]) == self._place.segment:
+            self._last = newest
         if self._last is None:
             return [*media.segments] if media.is_ended else [media.segments[-1]]
         if newest < self._last:
@@ -63,3 +78,7 @@ class Follower:
             self.n_missed += first - self._last - 1
             found[0] = found[0]._replace(starts_anew=True)
         return found
+
+
+def _named(segment: Segment) -> tuple[int, Part]:
+    return segment.sequence, segment.part

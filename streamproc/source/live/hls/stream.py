@@ -27,7 +27,7 @@ from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.credentials import Credentials
-from streamproc.source.live.hls.follower import Follower
+from streamproc.source.live.hls.follower import Follower, Place
 from streamproc.source.live.hls.pacer import Pacer
 from streamproc.source.live.hls.playlist import (
     MAX_BYTES,
@@ -88,8 +88,10 @@ class HlsStream:
         *,
         stall_s: float,
         credentials: Credentials | None = None,
+        place: Place | None = None,
     ) -> None:
         self.host = ""
+        self._place = place
         self.report: ReceivedReport | None = None
         self._url = url
         self._outer, self._interrupt = interrupt, Interrupt()
@@ -185,7 +187,7 @@ class HlsStream:
 
     def _follow(self) -> None:
         url, media = self._media(self._url)
-        follower = Follower(self.host, time.monotonic())
+        follower = Follower(self.host, time.monotonic(), self._place)
         n_failed = 0
         while True:
             begun_s = time.monotonic()
@@ -286,9 +288,15 @@ def open_hls(
     *,
     stall_s: float,
     credentials: Credentials | None = None,
+    place: Place | None = None,
 ) -> HlsStream:
-    """Load the playlist and its first segment. Raises a `SourceError`; the interrupt ends it."""
-    stream = HlsStream(url, policy, interrupt, stall_s=stall_s, credentials=credentials)
+    """Load the playlist and its first segment. Raises a `SourceError`; the interrupt ends it.
+
+    `place` is shared by the sessions of one source, one after the other.
+    """
+    stream = HlsStream(
+        url, policy, interrupt, stall_s=stall_s, credentials=credentials, place=place
+    )
     try:
         stream.start()
     except BaseException:

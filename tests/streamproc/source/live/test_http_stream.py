@@ -84,6 +84,14 @@ def test_mjpeg_is_known_by_its_media_type(server: MediaServer) -> None:
     assert [unit.data for unit in units] == PICTURES
 
 
+def test_mjpeg_without_a_media_type_is_known_by_its_first_part(server: MediaServer) -> None:
+    kind = {"Content-Type": "application/octet-stream"}
+    server.paths["/octets"] = lambda _: Reply(endless(parts(with_length=True)), headers=kind)
+    stream = opened(server, "/octets")
+    units, _ = read_all(stream)
+    assert (stream.codec, [unit.data for unit in units]) == ("mjpeg", PICTURES)
+
+
 def test_a_stream_that_falls_silent_is_lost_in_time(server: MediaServer) -> None:
     def silent() -> Iterator[bytes]:
         yield muxed("flv", "h264").data

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.source.errors import SourceTimeoutError
-from streamproc.source.live.hls.follower import Follower
+from streamproc.source.live.hls.follower import Follower, Place
 from streamproc.source.live.hls.pacer import MAX_AHEAD_S, Pacer
 from streamproc.source.live.hls.playlist import Media, Part, Segment
 
@@ -73,6 +73,26 @@ def test_a_list_that_stands_still_is_lost_after_three_target_durations() -> None
     follower.take(listed(0, 3), 15.9)
     with pytest.raises(SourceTimeoutError, match="cam has listed no new segment for 6 s"):
         follower.take(listed(0, 3), 16.0)
+
+
+def test_the_session_after_a_loss_plays_nothing_again_while_the_list_stands_still() -> None:
+    place = Place()
+    assert numbers(Follower("cam", 0.0, place).take(listed(0, 3), 0.0)) == [2]
+    second = Follower("cam", 10.0, place)
+    assert numbers(second.take(listed(0, 3), 10.0)) == []
+    with pytest.raises(SourceTimeoutError):
+        second.take(listed(0, 3), 16.0)
+    third = Follower("cam", 20.0, place)
+    assert numbers(third.take(listed(0, 3), 20.0)) == []
+    assert numbers(third.take(listed(0, 5), 21.0)) == [3, 4]
+
+
+def test_the_session_after_a_loss_begins_with_the_newest_of_a_list_that_went_on() -> None:
+    place = Place()
+    Follower("cam", 0.0, place).take(listed(0, 3), 0.0)
+    assert numbers(Follower("cam", 9.0, place).take(listed(2, 5), 9.0)) == [6]
+    restarted = Follower("cam", 20.0, place)
+    assert numbers(restarted.take(listed(0, 2), 20.0)) == [1]
 
 
 def test_pictures_of_a_burst_are_due_as_far_apart_as_they_were_captured() -> None:

@@ -4,7 +4,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import closing
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,9 @@ from streamproc.source.errors import (
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
+from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.hls.stream import HlsStream, open_hls
+from streamproc.source.live.named_sources import Cameras
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from tests.live.media_server import MediaServer, Reply, media_server
 from tests.streamproc.source.live.containers.muxed import digest, shown
@@ -247,6 +250,28 @@ def test_a_list_that_stands_still_is_lost(server: MediaServer) -> None:
     stream = opened(server)
     with pytest.raises(SourceTimeoutError, match="no new segment for 3 s"):
         read(stream, n=1000)
+
+
+def test_the_next_session_waits_for_a_new_segment_of_a_list_that_stands_still(
+    server: MediaServer,
+) -> None:
+    publish(server)
+    server.file("/list.m3u8", live_list(range(2), first=0))
+    camera = Cameras({}, {}).resolve(server.url("/list.m3u8"), "p", LOCAL, is_udp=False)
+    opens = partial(camera.open, Interrupt(), Place())
+    with closing(opens()) as first:
+        units = first.receive()
+        while len(units) < 10:
+            units += first.receive()
+    assert shown("h264", [unit.data for unit in units]) == list(pictures()[10:20])
+    with pytest.raises(SourceTimeoutError, match="no new segment for 3 s"):
+        opens()
+    server.file("/list.m3u8", live_list(range(3), first=0))
+    with closing(opens()) as third:
+        units = third.receive()
+        while len(units) < 10:
+            units += third.receive()
+    assert shown("h264", [unit.data for unit in units]) == list(pictures()[20:30])
 
 
 def test_the_date_of_a_playlist_is_the_sources_clock(server: MediaServer) -> None:
