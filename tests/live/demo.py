@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,12 +89,18 @@ def stack_with_camera(
 
 
 def watch(
-    client: Client, seconds: float, *, fps: float = 5.0, record: int | None = None
+    client: Client,
+    seconds: float,
+    *,
+    fps: float = 5.0,
+    record: int | None = None,
+    source: str = "camera:gate",
+    prints: bool = True,
 ) -> tuple[str, Seen]:
     """Submit the camera, print its chunks for so long, and cancel; return the task and figures."""
     words = RequestWords(detect=("pedestrian",), fps=fps, record=record)
     began_s = time.monotonic()
-    task = client.send(calls.submit(build_request(video_input("camera:gate", ()), words))).id
+    task = client.send(calls.submit(build_request(video_input(source, ()), words))).id
     seen, lines = Seen(), LiveLines()
     over = threading.Timer(seconds, lambda: client.send(calls.cancel(task)))
     for piece in client.follow(Following(task)):
@@ -101,7 +108,7 @@ def watch(
             if event.data == DONE:
                 continue
             chunk = read_chunk(event.data)
-            for line in lines.lines(chunk):
+            for line in lines.lines(chunk) if prints else ():
                 echo(line)
             info = chunk.stream_info
             if chunk.finish_reason is None and isinstance(info.captured_at, str):
@@ -113,6 +120,21 @@ def watch(
                     over.start()
     over.cancel()
     return task, seen
+
+
+def watch_many(stack: Addresses, n_tasks: int, seconds: float, fps: float) -> None:
+    """Follow so many tasks of the camera at once; print each one's figures and drops."""
+
+    def follow(number: int) -> str:
+        with Client(stack.url, stack.key) as client:
+            task, seen = watch(client, seconds, fps=fps, prints=False)
+            wait_for_end(client, task)
+            dropped = fetch_results(client, task).usage.dropped
+            return f"camera {number}: {seen.text}; dropped {dropped}"
+
+    with ThreadPoolExecutor(n_tasks) as threads:
+        for line in threads.map(follow, range(1, n_tasks + 1)):
+            echo(line)
 
 
 @contextmanager
@@ -142,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.live.demo", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--fps", type=float, default=5.0)
+    parser.add_argument("--cameras", type=int, default=1, help="tasks at once; prints figures only")
     parser.add_argument("--batch", type=int, default=0, help="tasks of files beside it, second run")
     arguments = parser.parse_args()
     with (
@@ -149,6 +172,9 @@ def main() -> int:
         stack_with_camera(Path(directory)) as (stack, _),
         Client(stack.url, stack.key) as client,
     ):
+        if arguments.cameras > 1:
+            watch_many(stack, arguments.cameras, arguments.seconds, arguments.fps)
+            return 0
         task, seen = watch(client, arguments.seconds, fps=arguments.fps)
         wait_for_end(client, task)
         print_results(Terminal(), fetch_results(client, task))
