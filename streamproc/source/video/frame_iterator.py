@@ -353,7 +353,8 @@ class FrameIterator:
             packets = self._stream.packets()
         self._head_is_decoded = True
         earlier: list[int] = []
-        self._rest = self._decoder.run(noting(packets, earlier))
+        noted = noting(packets, earlier, lambda: self.head_frame is not None)
+        self._rest = self._decoder.run(noted)
         for n_lost, seen in enumerate(self._rest):
             self._head_packets.append(seen)
             if seen.frame is not None:

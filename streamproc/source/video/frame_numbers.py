@@ -1,6 +1,6 @@
 """Frame numbering from an anchor frame whose index is known."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from streamproc.source.types import NO_PLACE
@@ -51,8 +51,15 @@ def counted(
     raise LostPlaceError
 
 
-def noting(packets: Iterator[Any], pts_seen: list[int]) -> Iterator[Any]:
+def noting(
+    packets: Iterator[Any], pts_seen: list[int], is_over: Callable[[], bool]
+) -> Iterator[Any]:
+    """Yield all packets; the times of those to be shown are noted until `is_over`."""
     for packet in packets:
+        if is_over():
+            yield packet
+            break
         if packet.pts is not None and not packet.is_discard:
             pts_seen.append(packet.pts)
         yield packet
+    yield from packets
