@@ -6,6 +6,7 @@ picture's age is that at the client: from the camera's own clock to the chunk's 
 
 import argparse
 import os
+import secrets
 import statistics
 import sys
 import tempfile
@@ -36,7 +37,8 @@ from tests.live.camera import Camera, camera
 from tests.live.clip import Clip, film
 from tests.workers import CLIP
 
-LOGIN = ("operator", "x7-Zq_secret")
+LOGIN = ("operator", f"x7-Zq_{secrets.token_hex(8)}")
+"""Of this process alone: it is searched for in all others on the machine."""
 ACTIVE = frozenset({"pending", "running"})
 _FPS = 10
 
