@@ -7,6 +7,7 @@ StreamprocError
     ├── TablesUnavailableError  ClickHouse did not answer, or with an error: retry later
     ├── RowsRefusedError        ClickHouse is available, but does not accept these rows
     ├── EmptyStoreError         S3 has no task but the index has some: probably the wrong stores
+    ├── ScratchFileError        no room for the temporary file of `reindex` or `verify`
     └── DamagedLogError         an archive is inconsistent: it must not be used
 """
 
@@ -27,3 +28,10 @@ class EmptyStoreError(SinkError):
 
 class DamagedLogError(SinkError):
     """A task's segments, vectors or final.json are inconsistent."""
+
+
+class ScratchFileError(SinkError):
+    """The temporary file of `reindex` or `verify` cannot be written: mostly, the disk is full."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the temporary file in TMPDIR: {reason}")

@@ -7,7 +7,7 @@ ones are found by bisection and returned, all others are stored.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,7 @@ _KEYS = {
     DETECTIONS: "project, task_id, frame, det_idx",
     EMBEDDINGS: "project, task_id, track_id",
 }
+_KEY_TYPES = {"project": "String", "task_id": "String"}
 _NEXT = "_next"
 _TASKS_AT_ONCE = 1000
 _TRACKS_AT_ONCE = 1000
@@ -242,6 +243,26 @@ class IndexTables:
         found = self._dicts(sql, {} if tasks is None else {"tasks": list(tasks)})
         row_type: Any = ROW_TYPES[table]
         return [msgspec.convert(row, row_type) for row in found]
+
+    def pages(self, table: str, task: str, n_at_once: int) -> Iterator[list[Any]]:
+        """Yield the table's current rows of a task like `select`, in lists of so many."""
+        keys = _KEYS[table].split(", ")
+        some: dict[str, Any] = {"task": task, "n": n_at_once}
+        after = ""
+        while True:
+            sql = (
+                f"SELECT * FROM {self.named(table)} FINAL"  # noqa: S608 - our names
+                f" WHERE task_id = {{task:String}}{after}"
+                f" ORDER BY {_KEYS[table]} LIMIT {{n:UInt32}}"
+            )
+            found = self._dicts(sql, some)
+            row_type: Any = ROW_TYPES[table]
+            yield [msgspec.convert(row, row_type) for row in found]
+            if len(found) < n_at_once:
+                return
+            places = ", ".join(f"{{{key}:{_KEY_TYPES.get(key, 'UInt64')}}}" for key in keys)
+            after = f" AND ({_KEYS[table]}) > ({places})"
+            some |= {key: found[-1][key] for key in keys}
 
     def truncate(self) -> None:
         """Empty every table."""

@@ -239,7 +239,21 @@ class IndexedTask:
         """Return the tracks in the record that may have been evicted: `restore` them before it."""
         if self._last_evicted < 0 or step(self.fold, record)[1] is not Verdict.ACCEPTED:
             return []
-        ids = {clamped_track_id(track_id) for track_id in track_ids(event_data(record.value))}
+        return self._gone(track_ids(event_data(record.value)))
+
+    def evicted_in(self, log: bytes, start: int) -> list[int]:
+        """Return the tracks in these bytes of the log that may have been evicted, like `evicted`.
+
+        Raises ValueError like `add_bytes`.
+        """
+        if self._last_evicted < 0:
+            return []
+        return self._gone(
+            {one for event in parse_events(log, start) for one in track_ids(event.data)}
+        )
+
+    def _gone(self, found: set[int]) -> list[int]:
+        ids = {clamped_track_id(track_id) for track_id in found}
         return sorted(one for one in ids if one <= self._last_evicted and one not in self.tracks)
 
     def restore(self, tracks: Sequence[TrackRow], embedded: Sequence[Embedded]) -> None:

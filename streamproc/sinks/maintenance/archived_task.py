@@ -1,6 +1,5 @@
-"""Reads tasks from S3 only: the data source of `reindex` and `verify`."""
+"""Reads tasks from S3 only: requests, segments, `final.json`."""
 
-import hashlib
 import re
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -10,11 +9,9 @@ import msgspec
 from streamproc.clients.object_store import Objects
 from streamproc.contract.decoding import json_decoder
 from streamproc.contract.object_keys import (
-    MAX_HASHED_BYTES,
     Final,
     SegmentInfo,
     final_key,
-    linked,
     request_key,
     vectors_key,
 )
@@ -23,13 +20,10 @@ from streamproc.contract.task_spec import TaskSpec
 from streamproc.sinks.archive.actions import (
     VectorEntry,
     decode_entries,
-    edge_events,
     segment_info,
 )
-from streamproc.sinks.archive.final import final_of
 from streamproc.sinks.archive.segments import segments
 from streamproc.sinks.errors import DamagedLogError
-from streamproc.sinks.index.task import IndexedTask
 
 _REQUEST = re.compile(r"^(?P<project>[^/]+)/(?P<task>[^/]+)/request\.json$")
 _FOLDER_PARTS = 3
@@ -136,89 +130,3 @@ def read_final(store: Objects, project: str, task: str) -> Final | None:
         return _decode_final(body)
     except msgspec.DecodeError as exc:
         raise DamagedLogError(f"final.json cannot be read: {exc}") from exc
-
-
-def rebuild(store: Objects, project: str, task: str) -> IndexedTask:
-    """Rebuild the task's rows from S3, and check every byte.
-
-    A log whose beginning has expired is read from its first segment on. Raises `DamagedLogError` on
-    inconsistencies: gaps, invalid events, a wrong hash.
-    """
-    indexed = IndexedTask(project, task)
-    indexed.submit(read_request(store, project, task).submitted())
-    digest = hashlib.sha256()
-    final = read_final(store, project, task)
-    first = last = None
-    for segment in read_segments(store, project, task):
-        if last is not None and last.info.closed:
-            raise DamagedLogError("the log continues after its terminal")
-        _check_digests(last, segment)
-        first, last = first or segment, segment
-        digest.update(segment.body)
-        _add(indexed, segment, final)
-    if final is not None and (last is None or not last.info.closed):
-        raise DamagedLogError("final.json exists, but the log is not closed")
-    if first is not None and last is not None and last.info.closed:
-        _check_final(final, first, last, digest.hexdigest())
-    return indexed
-
-
-def _add(indexed: IndexedTask, segment: Segment, final: Final | None) -> None:
-    info = segment.info
-    if indexed.row.started_ms is None:
-        indexed.set_fields(started_ms=info.started_ms, status="running", provider=info.provider)
-    finished_ms = final.finished_ms if final is not None else info.started_ms
-    try:
-        indexed.add_bytes(segment.body, segment.start, epoch=info.epoch, time_ms=finished_ms)
-        for entry in segment.entries:
-            if segment.start < entry.end <= segment.end:
-                indexed.add_vectors(entry)
-    except (ValueError, msgspec.DecodeError) as exc:
-        raise DamagedLogError(str(exc)) from exc
-    if indexed.row.log_length != segment.end:
-        raise DamagedLogError(f"the segment at byte {segment.start} ends inside an event")
-    indexed.set_fields(log_epoch=info.epoch, log_position=info.next_position)
-
-
-def _check_digests(before: Segment | None, segment: Segment) -> None:
-    """Compare the segment's bytes with its digest, and its chain with that of the one before.
-
-    Segments of older versions have neither.
-    """
-    info = segment.info
-    if not info.digest:
-        return
-    if hashlib.sha256(segment.body).hexdigest() != info.digest:
-        raise DamagedLogError(f"the segment at byte {segment.start} has another hash")
-    if segment.start != (0 if before is None else before.end):
-        return  # the chain before it has expired
-    chain = "" if before is None else before.info.chain
-    if info.chain != (linked(chain, info.digest) if before is None or chain else ""):
-        raise DamagedLogError(f"the segment at byte {segment.start} does not continue the chain")
-
-
-def _check_final(final: Final | None, first: Segment, last: Segment, sha256: str | None) -> None:
-    if final is None:
-        raise DamagedLogError("a closed log without final.json")
-    head, terminal = edge_events(b"" if first.start else first.body, last.body, last.start)
-    is_chained = final.sha256 is None and last.end > MAX_HASHED_BYTES and last.info.chain != ""
-    if first.start or is_chained:
-        sha256 = final.sha256  # cannot be computed any more, or is the chain that was checked
-    expected = final_of(
-        first=head,
-        terminal=terminal,
-        length=last.end,
-        sha256=sha256,
-        started_ms=final.started_ms,
-        finished_ms=final.finished_ms,
-        attempts=last.info.attempts,
-        chain=last.info.chain,
-        provider=last.info.provider,
-    )
-    if final != expected:
-        wrong = [
-            name
-            for name in final.__struct_fields__
-            if getattr(final, name) != getattr(expected, name)
-        ]
-        raise DamagedLogError(f"final.json is wrong in {', '.join(wrong)}")

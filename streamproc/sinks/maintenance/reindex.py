@@ -1,9 +1,11 @@
 """`reindex`: rebuilds the tables from S3 only, without Kafka.
 
 Tasks are read and checked one by one, and only rows are written; a running index writes the same
-rows concurrently. `--empty` removes rows that should not exist: it writes new tables and swaps them
-with the old ones once they are complete. Until then the old ones are unchanged. Rows of tasks that
-could not be read, or of which the index has more than S3, are copied from the old tables.
+rows concurrently. Nothing of a task is written before its whole log was checked: a long log is read
+twice, and its rows are never in memory as a whole. `--empty` removes rows that should not exist: it
+writes new tables and swaps them with the old ones once they are complete. Until then the old ones
+are unchanged. Rows of tasks that could not be read, or of which the index has more than S3, are
+copied from the old tables.
 """
 
 import json
@@ -27,9 +29,14 @@ from streamproc.errors import SinkError
 from streamproc.logging_setup import configure_logging
 from streamproc.sinks.errors import DamagedLogError, EmptyStoreError
 from streamproc.sinks.index.tables import IndexTables
-from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
+from streamproc.sinks.index.task import TaskRows
+from streamproc.sinks.maintenance.archived_task import archived_tasks
+from streamproc.sinks.maintenance.rebuild import rebuild
 
 _log = structlog.get_logger("framewire.reindex")
+
+_N_IN_MEMORY = 8
+"""A task with more lists of rows (`rebuild.ROWS_AT_ONCE`) is read twice."""
 
 _OPTIONS = frozenset({"--empty", "--json", "--yes"})
 
@@ -129,7 +136,7 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
     n_tasks, damaged = 0, {}
     for project, task in found:
         try:
-            rows = rebuild(store, project, task).take_rows()
+            n_refused, reason = _insert(tables, _checked(store, project, task), salt)
         except (DamagedLogError, ValueError) as exc:
             _log.error("task is damaged", task=task, reason=str(exc))
             damaged[task] = str(exc)
@@ -140,17 +147,35 @@ def _write(store: Objects, tables: IndexTables, found: Iterable[tuple[str, str]]
             _log.exception("unexpected failure", task=task)
             damaged[task] = f"{type(exc).__name__}: {exc}"
             continue
-        refused = [
-            found
-            for table, part in rows.by_table()
-            for found in tables.insert(table, part, salt=salt)
-        ]
-        if refused:
-            damaged[task] = f"{len(refused)} rows cannot be stored: {refused[0].reason}"
+        if n_refused:
+            damaged[task] = f"{n_refused} rows cannot be stored: {reason}"
             _log.error("task is damaged", task=task, reason=damaged[task])
             continue
         n_tasks += 1
     return Reindexed(n_tasks, damaged)
+
+
+def _checked(store: Objects, project: str, task: str) -> Iterable[TaskRows]:
+    """Return the task's rows, once its whole log was checked."""
+    kept: list[TaskRows] = []
+    n_lists = 0
+    for rows in rebuild(store, project, task):
+        n_lists += 1
+        if n_lists <= _N_IN_MEMORY:
+            kept.append(rows)
+        else:
+            kept.clear()
+    return kept if n_lists <= _N_IN_MEMORY else rebuild(store, project, task)
+
+
+def _insert(tables: IndexTables, found: Iterable[TaskRows], salt: str) -> tuple[int, str]:
+    """Write the rows; return how many were refused, and why the first one was."""
+    n_refused, reason = 0, ""
+    for rows in found:
+        for table, part in rows.by_table():
+            for refused in tables.insert(table, part, salt=salt):
+                n_refused, reason = n_refused + 1, reason or refused.reason
+    return n_refused, reason
 
 
 def main(argv: list[str]) -> int:

@@ -4,14 +4,16 @@ Per task: segments without gaps, complete events with correct offsets, readable 
 with the log's actual length and SHA-256. Then every row expected from the log is compared with the
 tables. A running task is compared up to its archived end, and only if the index is not ahead. A
 request with neither log nor row was stored but then refused, because Kafka was unavailable: it is
-not a task.
+not a task. Rows are compared by their hashes, which wait in temporary files: memory does not grow
+with the length of a live task's log.
 """
 
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,15 +23,16 @@ from streamproc.clients.settings import describe_stores, log_level, required
 from streamproc.contract import env
 from streamproc.contract.setting_error import SettingError
 from streamproc.contract.store_settings import StoreSettings
-from streamproc.contract.tables import DETECTIONS, TASKS
+from streamproc.contract.tables import TABLES, TASKS, TaskRow
 from streamproc.errors import SinkError
 from streamproc.logging_setup import configure_logging
 from streamproc.sinks.archive.segments import first_kept
 from streamproc.sinks.errors import DamagedLogError
 from streamproc.sinks.index.tables import IndexTables
-from streamproc.sinks.index.task import IndexedTask
-from streamproc.sinks.maintenance.archived_task import archived_tasks, rebuild
+from streamproc.sinks.maintenance.archived_task import archived_tasks
+from streamproc.sinks.maintenance.rebuild import ROWS_AT_ONCE, rebuild
 from streamproc.sinks.maintenance.reindex import tasks_of
+from streamproc.sinks.maintenance.row_difference import RowDifference
 
 
 class Finding(NamedTuple):
@@ -48,21 +51,13 @@ def verify(store: Objects, tables: IndexTables | None, *, sure: bool = False) ->
     found = archived_tasks(store) if tables is None else tasks_of(store, tables, sure=sure)
     for project, task in found:
         try:
-            indexed = rebuild(store, project, task)
+            yield from _task_findings(store, tables, project, task)
         except (DamagedLogError, ValueError) as exc:
             yield Finding(task, "archive", str(exc))
-            continue
         except SinkError:
             raise
         except Exception as exc:  # noqa: BLE001 - one task's edge: the others are compared
             yield Finding(task, "archive", f"{type(exc).__name__}: {exc}")
-            continue
-        if tables is None:
-            continue
-        try:
-            yield from _compare(indexed, tables, is_whole=first_kept(store, project, task) == 0)
-        except msgspec.ValidationError as exc:
-            yield Finding(task, "tables", f"a row cannot be read: {exc}")
 
 
 def main(argv: list[str]) -> int:
@@ -98,35 +93,45 @@ def main(argv: list[str]) -> int:
     return 1 if findings else 0
 
 
-def _compare(indexed: IndexedTask, tables: IndexTables, *, is_whole: bool) -> Iterator[Finding]:
-    """Yield the differences; of a log whose beginning has expired, only whether it has a row."""
-    task = indexed.row.task_id
-    rows = indexed.take_rows()
-    (wanted,) = rows.tasks
+def _task_findings(
+    store: Objects, tables: IndexTables | None, project: str, task: str
+) -> Iterator[Finding]:
+    """Read the task's log, then compare; of one whose beginning has expired, only the task row."""
+    is_compared = tables is not None and first_kept(store, project, task) == 0
+    with ExitStack() as opened:
+        differences = {
+            table: opened.enter_context(RowDifference())
+            for table in (TABLES if is_compared else ())
+        }
+        wanted = None
+        for rows in rebuild(store, project, task):
+            wanted = rows.tasks[0] if rows.tasks else None
+            for table, part in rows.by_table():
+                if table in differences:
+                    differences[table].expect(part)
+        if tables is None or wanted is None:
+            return
+        if first_kept(store, project, task):
+            differences.clear()  # it may have expired while it was read
+        try:
+            yield from _compare(wanted, differences, tables)
+        except msgspec.ValidationError as exc:
+            yield Finding(task, "tables", f"a row cannot be read: {exc}")
+
+
+def _compare(
+    wanted: TaskRow, differences: Mapping[str, RowDifference], tables: IndexTables
+) -> Iterator[Finding]:
+    """Yield the differences between the tables and the rows that are expected in them."""
+    task = wanted.task_id
     (found,) = tables.select(TASKS, [task]) or (None,)
     if found is None:
         if wanted.log_length:
             yield Finding(task, TASKS, "is missing")
         return
-    if found.log_length > wanted.log_length or not is_whole:
-        return  # the index is ahead of the archive, or counts what has expired: both are right
-    for table, expected in rows.by_table():
-        if table != TASKS:
-            difference = _difference(table, expected, tables.select(table, [task]))
-        else:
-            difference = _difference(table, [wanted], [found])
-        if difference:
-            yield Finding(task, table, difference)
-
-
-def _difference(table: str, expected: Sequence[Any], found: Sequence[Any]) -> str:
-    """Return the difference, empty if there is none; the writers' epochs are not compared."""
-    if table == DETECTIONS:
-        expected = [msgspec.structs.replace(row, epoch=0) for row in expected]
-        found = [msgspec.structs.replace(row, epoch=0) for row in found]
-    wanted = {msgspec.json.encode(row) for row in expected}
-    stored = {msgspec.json.encode(row) for row in found}
-    n_missing, n_foreign = len(wanted - stored), len(stored - wanted)
-    if not n_missing and not n_foreign:
-        return ""
-    return f"{n_missing} rows are missing or differ, {n_foreign} rows do not belong there"
+    if found.log_length > wanted.log_length:
+        return  # the index is ahead of the archive
+    for table, difference in differences.items():
+        pages = [[found]] if table == TASKS else tables.pages(table, task, ROWS_AT_ONCE[table])
+        if what := difference.find(pages):
+            yield Finding(task, table, what)

@@ -16,7 +16,7 @@ from streamproc.sinks.archive import log_digest, task
 from streamproc.sinks.archive.actions import StoreAction, perform, segment_info
 from streamproc.sinks.archive.partition import COMMIT_WITHIN_RECORDS, Archiver
 from streamproc.sinks.archive.segments import segments
-from streamproc.sinks.maintenance import archived_task
+from streamproc.sinks.maintenance import rebuild as rebuilding
 from streamproc.sinks.maintenance.verify import verify
 from tests.streamproc.sinks.logs import (
     PROJECT,
@@ -195,7 +195,7 @@ def test_segments_tell_their_time_and_continue_a_chain() -> None:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> int:
     """A limit of the hashed length that a test's log exceeds."""
-    for module in (log_digest, task, archived_task):
+    for module in (log_digest, task, rebuilding):
         monkeypatch.setattr(module, "MAX_HASHED_BYTES", 20_000)
     return 20_000
 

@@ -24,7 +24,7 @@ from streamproc.errors import StoreUnavailableError
 from streamproc.sinks.archive import retention
 from streamproc.sinks.archive.retention import DAY_MS, LATE_PIECE_MS, Retention, sweep
 from streamproc.sinks.archive.segments import first_kept, segments
-from streamproc.sinks.maintenance.archived_task import rebuild
+from streamproc.sinks.maintenance.rebuild import rebuild
 from streamproc.sinks.maintenance.verify import verify
 from streamproc.sinks.settings import ArchiveSettings
 from tests.streamproc.sinks.archive.test_live import Archive, Camera
@@ -111,7 +111,8 @@ def test_verify_and_reindex_take_a_log_without_its_beginning() -> None:
     camera = camera_of()
     sweep(camera.store, 3, NOW_MS)
     assert list(verify(camera.store, None)) == []
-    row = rebuild(camera.store, PROJECT, camera.log.task).row
+    *_, rows = rebuild(camera.store, PROJECT, camera.log.task)
+    (row,) = rows.tasks
     assert row.log_length == segments_end(camera)
     assert row.provider == "local"
 
