@@ -17,14 +17,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 from textual.pilot import Pilot
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -231,22 +231,33 @@ def save_small(png: bytes, path: Path) -> None:
 
 async def make(wanted: Sequence[Picture], api: Photographed) -> None:
     """Take the pictures and write them."""
+    async with a_browser() as browser:
+        for picture in wanted:
+            await paint(browser, await take(picture, api), picture.path)
+
+
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[Browser]:
+    """Run Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        for picture in wanted:
-            svg = await take(picture, api)
-            box = _VIEW_BOX.search(svg)
-            if box is None:
-                raise SystemExit(f"{picture.path.name}: no SVG with a size")
-            width, height = (int(float(side)) for side in box.groups())
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            await page.set_content(f'<body style="margin:0;background:transparent">{svg}</body>')
-            picture.path.parent.mkdir(parents=True, exist_ok=True)
-            save_small(await page.screenshot(), picture.path)
-            await page.close()
+        yield browser
         await browser.close()
+
+
+async def paint(browser: Browser, svg: str, path: Path) -> None:
+    """Write an SVG as PNG."""
+    box = _VIEW_BOX.search(svg)
+    if box is None:
+        raise SystemExit(f"{path.name}: no SVG with a size")
+    width, height = (int(float(side)) for side in box.groups())
+    page = await browser.new_page(viewport={"width": width, "height": height})
+    await page.set_content(f'<body style="margin:0;background:transparent">{svg}</body>')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_small(await page.screenshot(), path)
+    await page.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,20 @@ def test_an_unknown_name_is_told(
     with pytest.raises(SystemExit):
         script["main"](["taks"])
     assert "there are tasks, live" in capsys.readouterr().err
+
+
+def test_of_a_run_of_the_demo_the_middle_of_the_chunks_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.path", sys.path.copy())
+    script = runpy.run_path(str(ROOT / "docs" / "demo_picture.py"))
+    chunks = [f"frame {number}" for number in range(60)]
+    printed = "\n".join(["framewire: task vt_1", *chunks, "", "TRACK CLASS", "framewire: done", ""])
+    found = script["shortened"](printed)
+    assert found[:7] == ["framewire: task vt_1", *chunks[:6]]
+    assert found[7].endswith("⋮  50 chunks are left out of this picture")
+    assert found[8:] == [*chunks[-4:], "", "TRACK CLASS", "framewire: done"]
+    assert script["shortened"]("frame 1\nframe 2\n") == ["frame 1", "frame 2"]
+    svg = script["as_svg"](found)
+    assert svg.count("<text") > 12
+    assert "frame&#160;59" in svg
