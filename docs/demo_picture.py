@@ -25,8 +25,11 @@ WIDTH = 100
 
 
 def shortened(printed: str) -> list[str]:
-    """Return the lines with the first and last chunks; how many are between them is said."""
-    lines = printed.rstrip().split("\n")
+    """Return the lines with the first and last chunks; how many are between them is said.
+
+    Notes on the machine are left out.
+    """
+    lines = [line for line in printed.rstrip().split("\n") if not line.startswith("  note: ")]
     chunks = [number for number, line in enumerate(lines) if line.startswith("frame ")]
     left_out = chunks[FIRST:-LAST]
     if not left_out:

@@ -71,7 +71,9 @@ def test_of_a_run_of_the_demo_the_middle_of_the_chunks_is_left_out(
     monkeypatch.setattr("sys.path", sys.path.copy())
     script = runpy.run_path(str(ROOT / "docs" / "demo_picture.py"))
     chunks = [f"frame {number}" for number in range(60)]
-    printed = "\n".join(["framewire: task vt_1", *chunks, "", "TRACK CLASS", "framewire: done", ""])
+    printed = "\n".join(
+        ["framewire: task vt_1", "  note: x", *chunks, "", "TRACK CLASS", "framewire: done", ""]
+    )
     found = script["shortened"](printed)
     assert found[:7] == ["framewire: task vt_1", *chunks[:6]]
     assert found[7].endswith("⋮  50 chunks are left out of this picture")
