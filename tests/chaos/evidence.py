@@ -12,7 +12,8 @@ from streamproc.clients.clickhouse import client_factory
 from streamproc.clients.object_store import S3Objects
 from streamproc.contract.chunk import Chunk
 from streamproc.contract.fold import Fold, Verdict, step
-from streamproc.contract.object_keys import segment_prefix
+from streamproc.contract.framing import DONE
+from streamproc.contract.object_keys import final_key, segment_prefix
 from streamproc.contract.records import ChunkRecord, Claim, read_chunk_record
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.contract.topics import CHUNKS, INDEX_GROUP
@@ -161,11 +162,21 @@ def archive_of(s3: S3Server, project: str, task: str) -> bytes:
 def wait_for_archive(
     s3: S3Server, project: str, logs: dict[str, bytes], tasks: list[str], timeout_s: float = 90
 ) -> None:
+    """Return once the logs are in S3 as a whole, and those that are closed with their end."""
     deadline = time.monotonic() + timeout_s
     for task in tasks:
-        while archive_of(s3, project, task) != logs[task]:
+        is_closed = DONE in logs[task][-100:]
+        while archive_of(s3, project, task) != logs[task] or (
+            is_closed and not has_final(s3, project, task)
+        ):
             assert time.monotonic() < deadline, f"the archive of {task} is not the log"
             time.sleep(0.1)
+
+
+def has_final(s3: S3Server, project: str, task: str) -> bool:
+    """Return whether the archive has finished a task: it is written after the last segment."""
+    found = s3.client().list_objects_v2(Bucket=s3.bucket, Prefix=final_key(project, task))
+    return bool(found["KeyCount"])
 
 
 def lag_of(fleet: Fleet, group: str) -> float | None:
