@@ -367,8 +367,8 @@ def test_words_find_what_the_stack_has_seen(ask: Ask, refused: Ask, tmp_path: Pa
 
     task = ask("start", str(CLIP), "--steps", OWN_STEPS, "--end", "4")[1].decode().strip()
     assert ask("wait", task)[0] == 0
-    wait = f"select count() from v_embeddings where task_id = '{task}'"
-    told(ask, lambda text: b"[[0]]" not in text, "sql", wait, "--json")
+    wait = f"select status from v_tasks where task_id = '{task}'"  # written after the vectors
+    told(ask, lambda text: b"succeeded" in text, "sql", wait, "--json")
     query = f"select task_id, track_id, vector from v_embeddings where task_id = '{task}'"
     rows = json.loads(ask("sql", query, "--json")[1])["rows"]
     assert rows
