@@ -33,15 +33,18 @@ class LiveAdmission:
             await asyncio.sleep(_LOOK_S)
 
     def _is_starting(self, spec: TaskSpec, now_ms: int) -> bool:
-        beats = self._living()
-        promised = self._promises.by_partition(beats, now_ms)
         try:
-            partitions_with_room(beats, promised, camera_name(spec.source.url))
+            self._with_room(spec, now_ms)
         except NoRoomError as exc:
             return exc.is_starting
         except UnknownSourceError:
             return False
         return False
+
+    def _with_room(self, spec: TaskSpec, now_ms: int) -> tuple[int, ...]:
+        beats = self._living()
+        promised = self._promises.by_partition(beats, now_ms)
+        return partitions_with_room(beats, promised, camera_name(spec.source.url))
 
     @contextmanager
     def partition(self, task: str, spec: TaskSpec, now_ms: int) -> Iterator[int]:
@@ -50,10 +53,8 @@ class LiveAdmission:
         If the block raises, it is not. Raises UnavailableError (`live_full`) if no worker has room,
         InvalidRequestError if none has the source that the task names.
         """
-        beats = self._living()
-        promised = self._promises.by_partition(beats, now_ms)
         try:
-            able = partitions_with_room(beats, promised, camera_name(spec.source.url))
+            able = self._with_room(spec, now_ms)
         except UnknownSourceError as exc:
             why = "no worker has a source of this name"
             raise InvalidRequestError.at("input[0].url", why) from exc

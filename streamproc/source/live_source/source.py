@@ -59,7 +59,6 @@ class LiveSource:
         self._backlog = Backlog(max_lag_s)
         self._failure: BaseException | None = None
         self._track: VideoTrack | None = None
-        self._codec = ""
         self._n_damaged = 0
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
@@ -124,11 +123,8 @@ class LiveSource:
 
     def _record(self, event: Event) -> None:
         """Record a picture before the decoder can know its index."""
-        match event:
-            case Connected(_, track):
-                self._codec = track.codec
-            case Arrived() if self._recording is not None:
-                self._recording.add(event, self._codec)
+        if isinstance(event, Arrived) and self._recording is not None and self._track is not None:
+            self._recording.add(event, self._track.codec)
 
     def _note(self, event: Event) -> None:
         match event:

@@ -14,6 +14,7 @@ from streamproc.source.errors import (
 )
 from streamproc.source.live.containers.coded_pictures import CodedPictures, annexb_units
 from streamproc.source.live.containers.demuxer import MAX_PICTURE_BYTES
+from streamproc.source.live.containers.ts_fields import crc32_mpeg, read_timestamp
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.packet import Unwrapper
 from streamproc.source.live.rtp.picture_size import Size
@@ -29,7 +30,6 @@ _MIN_SECTION_BYTES: Final = 12
 _MAX_SECTION_BYTES: Final = 1024
 _PES_HEAD: Final = 9
 _CODECS: Final = {0x1B: "h264", 0x24: "hevc"}
-_CRC_POLYNOMIAL: Final = 0x04C11DB7
 
 
 class TransportStream:
@@ -220,7 +220,7 @@ class _Section:
         elif len(data) >= end:
             self._data = None
             section = bytes(data[:end])
-            if end >= _MIN_SECTION_BYTES and _crc(section) == 0:
+            if end >= _MIN_SECTION_BYTES and crc32_mpeg(section) == 0:
                 yield section
 
 
@@ -236,15 +236,4 @@ def _presented(pes: bytearray) -> int | None:
     """Return the presentation time of a PES packet; None if it has none or is malformed."""
     if pes[:3] != b"\0\0\1" or len(pes) < 14 or not pes[7] & 0x80:
         return None
-    a, b, c = pes[9], int.from_bytes(pes[10:12], "big"), int.from_bytes(pes[12:14], "big")
-    return (a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
-
-
-def _crc(data: bytes) -> int:
-    """Return the CRC-32 of MPEG-2; 0 over a section with its checksum."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (_CRC_POLYNOMIAL if crc & 0x80000000 else 0)) & 0xFFFFFFFF
-    return crc
+    return read_timestamp(pes[9:14])

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
+from streamproc.source.live.containers.ts_fields import crc32_mpeg, read_timestamp
 from streamproc.source.live.recording.picture import (
     MAX_PICTURES,
     NO_INDEX,
@@ -41,7 +42,6 @@ _MARK: Final = struct.Struct(">BB4sBBqqI")
 _MARK_TAG: Final = 0xDF
 _MARK_FORMAT: Final = b"FWRC"
 _MARK_VERSION: Final = 1
-_CRC_POLYNOMIAL: Final = 0x04C11DB7
 
 _HAS_CLOCK, _HAS_PRIVATE, _IS_KEY, _IS_RESTART = 0x10, 0x02, 0x40, 0x80
 _FIELD_BYTES: Final = 2 + 6 + 1 + _MARK.size
@@ -159,7 +159,7 @@ class _Begun:
         head = packet[start : start + 14]
         if head[:4] != b"\0\0\x01\xe0" or not head[7] & 0x80:
             raise DamagedPieceError("a picture has no time")
-        self._shown = _read_time(head[9:14])
+        self._shown = read_timestamp(head[9:14])
         self.parts = [packet[start + 9 + head[8] :]]
 
     def picture(self) -> RecordedPicture:
@@ -249,11 +249,6 @@ def _time(prefix: int, ticks: int) -> bytes:
     )
 
 
-def _read_time(data: bytes) -> int:
-    a, b, c = data[0], int.from_bytes(data[1:3], "big"), int.from_bytes(data[3:5], "big")
-    return (a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1
-
-
 def _clock(ticks: int) -> bytes:
     """Return a program clock reference: a base of 33 bits, 6 reserved ones, no extension."""
     return struct.pack(">Q", (ticks % _CLOCK) << 15 | 0x3F << 9)[2:]
@@ -273,7 +268,7 @@ def _tables(codec: str) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
 
 def _section(table: int, body: bytes) -> bytes:
     head = struct.pack(">BH", table, 0xB000 | len(body) + 4)
-    return head + body + struct.pack(">I", _crc(head + body))
+    return head + body + struct.pack(">I", crc32_mpeg(head + body))
 
 
 def _table_packet(pid: int, section: bytes, counter: int) -> bytes:
@@ -283,13 +278,3 @@ def _table_packet(pid: int, section: bytes, counter: int) -> bytes:
 
 def _table_body(section: bytes) -> bytes:
     return (b"\0" + section).ljust(_PACKET - 4, b"\xff")
-
-
-def _crc(data: bytes) -> int:
-    """Return the CRC-32 of MPEG-2."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (_CRC_POLYNOMIAL if crc & 0x80000000 else 0)) & 0xFFFFFFFF
-    return crc
