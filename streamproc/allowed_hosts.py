@@ -44,10 +44,14 @@ class PrivateHosts:
 
     def allows(self, host: str, port: int, addresses: Collection[str]) -> bool:
         """Return whether a source may connect to `host`, which has these addresses, on `port`."""
-        name = _plain_name(host)
-        if not self._names.isdisjoint({(name, None), (name, port)}):
+        if self.names(host, port):
             return True
         return bool(addresses) and all(self._has(address, port) for address in addresses)
+
+    def names(self, host: str, port: int) -> bool:
+        """Return whether the list has `host` itself, by name, on `port`."""
+        name = _plain_name(host)
+        return not self._names.isdisjoint({(name, None), (name, port)})
 
     def plus(self, host: str, port: int) -> "PrivateHosts":
         """Return a list that allows this host on this port, too."""

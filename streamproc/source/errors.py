@@ -11,6 +11,7 @@
     ├── SourceProtocolError          source_protocol           a camera that does not speak RTSP
     ├── SourceLostError              source_lost               a camera away for longer than allowed
     ├── SourceForbiddenError         source_forbidden          address, scheme or folder not allowed
+    │   └── SourceUnresolvedError    source_forbidden          a name without an address
     ├── SourceNotVideoError          source_not_video          a page, an image, sound only, text
     ├── SourceUnsupportedError       source_unsupported        container or codec not on the list
     │   └── SourceEncryptedError     source_encrypted          a stream whose key cannot be used
@@ -86,6 +87,10 @@ class SourceLostError(SourceError):
 
 class SourceForbiddenError(SourceError):
     code = "source_forbidden"
+
+
+class SourceUnresolvedError(SourceForbiddenError):
+    """The host has no address now. Clients cannot tell it from one that is forbidden."""
 
 
 class SourceNotVideoError(SourceError):

@@ -29,6 +29,7 @@ FAULTS = frozenset(
         "kill",
         "revive",
         "stall",
+        "hold",
         "resume",
         "reset",
         "wrap",
@@ -70,7 +71,7 @@ class Camera:
         self.loss = 0.0
         self.clock_offset_s = 0.0
         self.location: str | None = None
-        self.is_refusing = self.is_muted = False
+        self.is_refusing = self.is_muted = self.is_held = False
         self.allows_udp = True
         self.session_timeout_s = 60
         self.epoch = (random.getrandbits(16), random.getrandbits(32))
@@ -102,6 +103,11 @@ class Camera:
 
     def stall(self) -> None:
         """Send no pictures until `resume`."""
+        self.running.clear()
+
+    def hold(self) -> None:
+        """Keep the pictures back until `resume`, which sends them at once: a network that hangs."""
+        self.is_held = True
         self.running.clear()
 
     def resume(self) -> None:
@@ -353,6 +359,8 @@ class _Conversation:
         camera = self._camera
         resets, sequence, start = camera.n_resets, *camera.epoch
         first = shown = 0
+        while not (self._ended.is_set() or camera.running.wait(0.05)):
+            pass  # nothing is kept back for a client that comes later
         begun_s = due_s = time.monotonic()
         while not (self._ended.wait(max(0.0, due_s - time.monotonic())) or camera.over.is_set()):
             while not camera.running.wait(0.05):
@@ -368,7 +376,8 @@ class _Conversation:
             step = HZ // one.fps
             timestamp = int(start + (shown - first) * step + camera.jumped_s * HZ) % (1 << 32)
             if shown % one.fps == 0:
-                yield 1, _report(timestamp, camera.clock_offset_s)
+                late_s = time.monotonic() - due_s if camera.is_held else 0.0
+                yield 1, _report(timestamp, camera.clock_offset_s - late_s)
             payloads = one.pictures[shown % len(one.pictures)]
             for number, payload in enumerate(payloads, 1):
                 marker = 128 if number == len(payloads) else 0
@@ -378,8 +387,10 @@ class _Conversation:
             shown += 1
             camera.note(lambda: setattr(camera, "n_sent", camera.n_sent + 1))
             due_s = begun_s + shown / (one.fps * camera.speed)
-            if due_s < time.monotonic() - 1:  # after a stall: on, not the missed pictures at once
+            is_late = due_s < time.monotonic() - 1
+            if is_late and not camera.is_held:  # after a stall: on, not the missed pictures at once
                 begun_s = time.monotonic() - shown / (one.fps * camera.speed)
+            camera.is_held = camera.is_held and is_late
 
 
 def _report(timestamp: int, offset_s: float) -> bytes:

@@ -15,6 +15,8 @@ from typing import Final
 from streamproc.source.errors import (
     SourceForbiddenError,
     SourceTimeoutError,
+    SourceUnreachableError,
+    SourceUnresolvedError,
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
@@ -72,7 +74,9 @@ def checked_addresses(
 
     A name with an internal address and a name that does not exist give the same error, not sooner
     than a fixed time after the start: so a client cannot probe names of the internal network.
-    Raises `SourceForbiddenError` or `SourceTimeoutError`, or the interrupt's cause.
+    Raises `SourceForbiddenError` (`SourceUnresolvedError` for a name without an address),
+    `SourceTimeoutError`, or the interrupt's cause; for a name that is exempt by itself, and has no
+    address now, `SourceUnreachableError`.
     """
     exempt = policy.allowed_private_hosts
     is_common_port = port in policy.allowed_ports
@@ -82,11 +86,14 @@ def checked_addresses(
     addresses = _resolve(host, port, timeout_s, interrupt)
     if addresses and exempt.allows(host, port, addresses):
         return addresses
+    if not addresses and exempt.names(host, port):
+        raise SourceUnreachableError(f"{host} has no address now")
+    kind = SourceForbiddenError if addresses else SourceUnresolvedError
     if not is_common_port:
-        raise SourceForbiddenError(f"port {port} is not allowed")
+        raise kind(f"port {port} is not allowed")
     if not addresses or not all(is_public(address) for address in addresses):
         interrupt.wait(started_s + _REFUSAL_S - time.monotonic())
-        raise SourceForbiddenError(f"{host} has no address that may be fetched from")
+        raise kind(f"{host} has no address that may be fetched from")
     return addresses
 
 

@@ -63,7 +63,7 @@ class Backlog:
     def take(self, now_s: float) -> Waiting | None:
         """Return the picture to decode next, None if none waits."""
         if self._waiting:
-            lag_s = now_s - self._waiting[0].arrived.unit.arrival_s
+            lag_s = now_s - self._waiting[0].arrived.due_s
             is_hopeless = lag_s > HOPELESS * self._max_lag_s
             if is_hopeless or (lag_s > self._max_lag_s and self._newest_key()):
                 self._jump()

@@ -3,7 +3,8 @@
 before the first picture   what can be temporary is tried again for `START_PATIENCE_S`
 after it                   for ever, or until `give_up_s` have passed without a picture
 a refused password         before the first picture: the end; after it, or too many connections:
-                           slowly, because cameras lock accounts and count open sessions
+                           slowly, because cameras lock accounts and count open sessions; then the
+                           jitter only makes a wait longer
 never again                a forbidden address, no video, an unsupported codec, too large pictures
 """
 
@@ -93,11 +94,11 @@ class Reconnects:
             raise SourceLostError(f"no picture for {self._give_up_s:g} s: {failure}") from failure
         if is_refusal and self._has_worked:
             wait_s = SLOW_S[min(self._n_refused, len(SLOW_S) - 1)]
+            wait_s *= 1 + JITTER * self._random()
             self._n_refused += 1
         else:
-            wait_s = self._usual_wait_s(away_s)
+            wait_s = self._usual_wait_s(away_s) * (1 + JITTER * (2 * self._random() - 1))
         self._n_failed += 1
-        wait_s *= 1 + JITTER * (2 * self._random() - 1)
         return self._not_beyond_the_end(wait_s, away_s)
 
     def _usual_wait_s(self, away_s: float) -> float:

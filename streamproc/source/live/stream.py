@@ -10,21 +10,26 @@ thread-safe: one thread reads it.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streamproc.source.errors import (
     SourceError,
     SourceProtocolError,
     SourceTimeoutError,
+    SourceUnreachableError,
+    SourceUnresolvedError,
     StreamEnd,
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.live.connection import LiveConnection, VideoTrack
-from streamproc.source.live.media_clock import Captured, MediaClock, WallClock
+from streamproc.source.live.media_clock import Captured, CatchUp, MediaClock, WallClock
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.keyframe_gate import KEYFRAME_TIMEOUT_S, KeyframeGate, OnLoss
 from streamproc.source.live.rtp.picture_size import Size
+
+_AT_ONCE: Final = frozenset({"tcp", "udp", "rtmp"})
+"""Transports that send a picture when it is taken; over HTTP, bursts are usual."""
 
 
 class Connected(NamedTuple):
@@ -40,7 +45,8 @@ class Arrived(NamedTuple):
     `time_s`: media time on the monotonic clock, always rising, also over sessions. `tied_s`: the
     same, but falling where pictures are sent in another order than they are shown. `size`: as the
     stream announces it. `gap_s`: time without pictures before it, if a loss ended with it.
-    `serial`: how many pictures arrived before it.
+    `serial`: how many pictures arrived before it. `late_s`: for how long it was kept back, as one
+    of a burst.
     """
 
     unit: AccessUnit
@@ -50,6 +56,12 @@ class Arrived(NamedTuple):
     size: Size | None
     gap_s: float | None
     serial: int = 0
+    late_s: float = 0.0
+
+    @property
+    def due_s(self) -> float:
+        """When it would have arrived if nothing had kept it back: its lag counts from then."""
+        return self.unit.arrival_s - self.late_s
 
 
 class Lost(NamedTuple):
@@ -94,6 +106,7 @@ class LiveStream:
         self._reconnects = reconnects
         self._interrupt = interrupt
         self._clock: MediaClock | None = None
+        self._catch_up = CatchUp()
         self._seen_s = time.monotonic()
         self._was_lost = False
         self._has_worked = has_worked
@@ -110,12 +123,20 @@ class LiveStream:
                 return
             except SourceError as exc:
                 self._interrupt.raise_if_set()
-                now_s = time.monotonic()
-                wait_s = self._reconnects.wait_s(exc, now_s)
+                now_s, failure = time.monotonic(), self._failure(exc)
+                wait_s = self._reconnects.wait_s(failure, now_s)
                 self._was_lost = True
-                yield Lost(exc, now_s - self._seen_s, self._reconnects.n_failed, wait_s)
+                yield Lost(failure, now_s - self._seen_s, self._reconnects.n_failed, wait_s)
                 self._interrupt.wait(wait_s)
                 self._interrupt.raise_if_set()
+
+    def _failure(self, exc: SourceError) -> SourceError:
+        """Return what a failure means: the name of a source that has worked is no secret."""
+        if self._has_worked and isinstance(exc, SourceUnresolvedError):
+            failure = SourceUnreachableError("the name of the source has no address now")
+            failure.__cause__ = exc
+            return failure
+        return exc
 
     def _session(self) -> Iterator[Event]:
         with closing(self._opens()) as session:
@@ -149,15 +170,17 @@ class LiveStream:
     def _arrived(
         self, session: LiveConnection, unit: AccessUnit, clock: MediaClock, wall: WallClock
     ) -> Arrived:
-        if session.report is not None:
-            wall.note(session.report.report, session.report.timestamp)
         gap_s = unit.arrival_s - self._seen_s if self._was_lost and self._has_worked else None
         self._was_lost, self._has_worked = False, True
         self._seen_s = unit.arrival_s
         serial, self.n_arrived = self.n_arrived, self.n_arrived + 1
         self._reconnects.seen(unit.arrival_s)
         arrival_wall_s = time.time() - (time.monotonic() - unit.arrival_s)
-        tied_s = clock.tied_s(unit.timestamp, unit.arrival_s)
+        n_back, tied_s = clock.n_back, clock.tied_s(unit.timestamp, unit.arrival_s)
+        if clock.n_back > n_back:
+            wall.forget()
+        if session.report is not None:
+            wall.note(session.report.report, session.report.timestamp)
         return Arrived(
             unit=unit,
             time_s=clock.rising_s(tied_s),
@@ -166,6 +189,9 @@ class LiveStream:
             size=session.size,
             gap_s=gap_s,
             serial=serial,
+            late_s=self._catch_up.late_s(tied_s, unit.arrival_s)
+            if session.transport in _AT_ONCE
+            else 0.0,
         )
 
     def _tied_clock(self, clock_hz: int) -> MediaClock:

@@ -128,6 +128,8 @@ class Pictures:
         if is_fresh:
             self._give_up_held()
             self._gaps.open("overload" if waiting.gap_s is None else "source_lost")
+        if waiting.arrived.unit.starts_anew:
+            self._gaps.open("discontinuity")
         if self._is_another(waiting):
             found += self._drained()
             self._end_decoder("discontinuity")
@@ -210,7 +212,7 @@ class Pictures:
             return False
         time_s = self._clock.time_s(arrived.tied_s)
         self._gaps.note(time_s)
-        if now_s - arrived.unit.arrival_s > self._max_lag_s:
+        if now_s - arrived.due_s > self._max_lag_s:
             self._numbered(arrived, self._accounts.decoded("late"))
             return False
         choice = self._choose(self._accounts.next_index, time_s, described.is_key)

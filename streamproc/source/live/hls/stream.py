@@ -153,7 +153,7 @@ class HlsStream:
         if due_s > time.monotonic():
             return []
         self._next = None
-        unit = queued.unit._replace(arrival_s=due_s)
+        unit = queued.unit._replace(arrival_s=due_s, starts_anew=queued.starts_anew)
         if queued.captured_s is not None:
             told = SenderReport(0, queued.captured_s, unit.timestamp % (1 << 32))
             self.report = ReceivedReport(told, unit.timestamp, due_s)

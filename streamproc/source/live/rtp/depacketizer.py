@@ -19,6 +19,7 @@ class AccessUnit(NamedTuple):
     `timestamp`: of its capture, in 1 / `clock_hz` s of the track, without wraps. `arrival_s`: of
     its last byte, on the monotonic clock. `is_damaged`: packets of it are missing.
     `follows_loss`: packets before it are missing, so that it may refer to a picture that is.
+    `starts_anew`: the source says that its times, or its video, go on from another place.
     """
 
     data: bytes
@@ -27,6 +28,7 @@ class AccessUnit(NamedTuple):
     is_damaged: bool
     follows_loss: bool
     arrival_s: float
+    starts_anew: bool = False
 
 
 class Depacketizer:

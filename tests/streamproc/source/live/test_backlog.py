@@ -48,6 +48,16 @@ def test_a_decoder_that_is_behind_goes_on_at_the_newest_keyframe() -> None:
     assert (number(after), after and after.n_late) == (21, 0)
 
 
+def test_a_burst_of_what_was_kept_back_begins_at_its_newest_keyframe() -> None:
+    one = Backlog(2.0)
+    for n in range(40):
+        picture = arrived(n, gop=10)
+        unit = picture.unit._replace(arrival_s=4.0)
+        one.put(picture._replace(unit=unit, late_s=4.0 - n / 10), TRACK)
+    found = one.take(4.0)
+    assert (number(found), found and found.n_late) == (30, 30)
+
+
 def test_without_a_keyframe_it_catches_up_until_that_is_hopeless() -> None:
     one = filled(24, gop=1000)
     assert number(one.take(5.9)) == 0

@@ -12,6 +12,7 @@ from streamproc.source.live.media_clock import (
     LEAST_STEP_S,
     MAX_CLOCK_ERROR_S,
     WINDOW_S,
+    CatchUp,
     MediaClock,
     WallClock,
 )
@@ -73,7 +74,9 @@ def test_a_clock_that_runs_wrong_is_followed_for_hours(drift: float) -> None:
     assert min(behind) >= -LEAST_STEP_S * 10
 
 
-@pytest.mark.parametrize("jump_s", [-1e6, -3600.0, -11.0, 2.0, 3600.0, 1e6, 13 * 3600 + 14 * 60.0])
+@pytest.mark.parametrize(
+    "jump_s", [-1e6, -3600.0, -11.0, -5.0, -1.2, 2.0, 3600.0, 1e6, 13 * 3600 + 14 * 60.0]
+)
 def test_a_jump_of_the_sources_clock_does_not_show(jump_s: float) -> None:
     arrivals = [(int((n / 10 + (jump_s if n >= 50 else 0)) * HZ), n / 10) for n in range(100)]
     found = times(arrivals)
@@ -106,5 +109,40 @@ def test_the_wall_clock_is_that_of_the_source_while_it_is_plausible() -> None:
     assert clock.captured(7 + int((5 + MAX_CLOCK_ERROR_S) * HZ) + HZ, 1000.0) == (1000.0, False)
     clock.note(SenderReport(1, 1e9, 7), 7)
     assert clock.captured(7, 1000.0) == (1000.0, False)
+
+
+def test_a_report_of_before_a_restart_of_the_timestamps_is_forgotten() -> None:
+    clock, told = WallClock(HZ), SenderReport(1, 995.0, 7)
+    clock.note(told, 7)
     clock.forget()
-    assert clock.captured(7, 1000.0) == (1000.0, False)
+    for _ in range(2):  # it is still the newest report
+        clock.note(told, 7)
+        assert clock.captured(7, 1000.0) == (1000.0, False)
+        clock.forget()
+    clock.note(SenderReport(1, 999.0, 7), 7)
+    assert clock.captured(7, 1000.0) == (999.0, True)
+
+
+def test_pictures_that_are_sent_in_another_order_are_no_jump() -> None:
+    clock = MediaClock(HZ)
+    for n in range(100):
+        shown = n + (3, -1, -1, -1)[n % 4]
+        clock.tied_s(shown * HZ // 10, n / 10)
+    assert (clock.n_jumps, clock.n_back) == (0, 0)
+
+
+def test_what_was_kept_back_is_late_until_the_network_has_caught_up() -> None:
+    found = CatchUp()
+    assert [found.late_s(n / 10, n / 10) for n in range(20)] == [0.0] * 20
+    burst = [found.late_s(2 + n / 10, 6 + n / 1000) for n in range(40)]
+    assert burst[0] == pytest.approx(4.0)
+    assert burst[20] == pytest.approx(2.02)
+    assert burst[-1] == 0.0
+    assert found.late_s(6.1, 6.1) == 0.0
+
+
+def test_a_network_that_has_become_slower_makes_nothing_late_for_long() -> None:
+    found = CatchUp()
+    late = [found.late_s(n / 10, n / 10 + 4.0) for n in range(60)]
+    assert sum(late_s > 0 for late_s in late) == 30
+    assert late[30:] == [0.0] * 30

@@ -77,12 +77,20 @@ def test_a_wrong_password_ends_at_once_before_the_first_picture() -> None:
 
 @pytest.mark.parametrize("failure", REFUSALS)
 def test_a_refusal_by_a_source_that_has_worked_is_repeated_slowly(failure: SourceError) -> None:
-    policy = started()
+    policy = started(random=0.0)
     policy.seen(10.0)
     assert [policy.wait_s(failure, 11.0) for _ in range(5)] == [60, 120, 300, 300, 300]
     policy.seen(900.0)
     assert policy.wait_s(failure, 901.0) == 60
-    assert policy.wait_s(AWAY, 902.0) == 0.5
+    assert policy.wait_s(AWAY, 902.0) == 0.4
+
+
+@given(st.floats(0, 1))
+def test_a_refusal_is_never_repeated_sooner(random: float) -> None:
+    policy = started(random=random)
+    policy.seen(10.0)
+    waits = [policy.wait_s(REFUSALS[0], 11.0) for _ in range(4)]
+    assert all(n <= wait_s <= 1.2 * n for wait_s, n in zip(waits, (60, 120, 300, 300), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """A camera over many sessions: losses, gaps, times that only rise, and what ends it."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
 from streamproc.source.errors import (
     SourceClosedError,
+    SourceForbiddenError,
     SourceLostError,
     SourceUnauthorizedError,
     SourceUnreachableError,
@@ -33,8 +36,10 @@ LOCAL = FetchPolicy(allowed_private_hosts=PrivateHosts("127.0.0.1"))
 class Reading:
     """A stream read by this thread, event by event."""
 
-    def __init__(self, one: Camera, login: str, give_up_s: float | None, stall_s: float) -> None:
-        url, credentials = parse(one.url(login))
+    def __init__(
+        self, one: Camera, login: str, give_up_s: float | None, stall_s: float, url_text: str
+    ) -> None:
+        url, credentials = parse(url_text or one.url(login))
         self.interrupt = Interrupt()
         reconnects = Reconnects(time.monotonic(), give_up_s=give_up_s, random=lambda: 0.5)
         self.stream = LiveStream(
@@ -72,9 +77,14 @@ class Reading:
 
 @contextmanager
 def reading(
-    one: Camera, login: str = "", *, give_up_s: float | None = None, stall_s: float = 5.0
+    one: Camera,
+    login: str = "",
+    *,
+    give_up_s: float | None = None,
+    stall_s: float = 5.0,
+    url: str = "",
 ) -> Iterator[Reading]:
-    found = Reading(one, login, give_up_s, stall_s)
+    found = Reading(one, login, give_up_s, stall_s, url)
     try:
         yield found
     finally:
@@ -135,6 +145,35 @@ def test_new_timestamps_do_not_turn_time_back(fault: str) -> None:
         assert not any(isinstance(event, Lost) for event in stream.seen)
 
 
+def test_timestamps_that_fall_by_seconds_stop_nothing() -> None:
+    with camera(SHORT) as one, reading(one) as stream:
+        before = stream.pictures(60)[-1]
+        one.jump("-5")
+        after = stream.pictures(60)
+        stream.check_times()
+        assert after[-1].tied_s - before.tied_s > 1.0
+        ages_s = [event.unit.arrival_s - event.tied_s for event in after]
+        assert max(ages_s) < 1.0
+        walls_s = [event.captured.wall_s for event in after]
+        assert min(walls_s) > before.captured.wall_s - 1.0
+        assert after[-1].captured.is_source
+
+
+def test_pictures_that_a_network_kept_back_count_from_when_they_were_taken() -> None:
+    with camera(SHORT) as one, reading(one) as stream:
+        stream.pictures(60)
+        one.hold()
+        time.sleep(2.5)
+        one.resume()
+        found = stream.pictures(200)
+        assert max(event.late_s for event in found) > 1.9
+        assert found[-1].late_s == 0.0
+        for event in found:
+            if event.late_s:
+                assert event.due_s == pytest.approx(event.tied_s, abs=0.01)
+        assert not any(isinstance(event, Lost) for event in stream.seen)
+
+
 def test_a_camera_that_starts_late_is_waited_for_and_has_no_gap() -> None:
     with camera(SHORT) as one:
         one.kill()
@@ -163,8 +202,47 @@ def test_a_password_that_is_refused_later_is_tried_a_minute_later() -> None:
         while waits[-1] < 60:
             waits.append(stream.lost().wait_s)
             stream.interrupt.set() if waits[-1] >= 60 else None
-        assert waits == [0.2, 60]
+        assert waits == pytest.approx([0.2, 66])  # 60 s, and half of the jitter
         assert one.n_tries == 2
+
+
+def test_a_name_server_that_is_away_is_a_loss_of_a_source_that_has_worked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up, is_away = socket.getaddrinfo, threading.Event()
+
+    def named(host: str, *place: Any, **options: Any) -> Any:
+        if host == "cam.example" and is_away.is_set():
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return look_up("127.0.0.1" if host == "cam.example" else host, *place, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", named)
+    with camera(SHORT) as one:
+        one_url = one.url().replace("127.0.0.1", "cam.example")
+        with reading(one, url=one_url) as stream:
+            stream.pictures(3)
+            is_away.set()
+            one.hang_up()
+            stream.lost()  # the connection
+            failures = [stream.lost().failure for _ in range(3)]
+            assert {failure.code for failure in failures} == {"source_unreachable"}
+            is_away.clear()
+            assert stream.pictures(1)[0].gap_s is not None
+        is_away.set()
+        with reading(one, url=one_url) as other, pytest.raises(SourceForbiddenError):
+            other.pictures(1)  # whether there is such a name is not for a client to know
+
+
+def test_a_name_that_the_operator_allows_is_waited_for_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", none)
+    policy = FetchPolicy(allowed_private_hosts=PrivateHosts("cam.example:8554"))
+    with pytest.raises(SourceUnreachableError, match="has no address now"):
+        open_session(parse("rtsp://cam.example:8554/x")[0], None, policy, Interrupt())
 
 
 def test_a_camera_is_given_up_when_that_was_asked_for() -> None:

@@ -121,12 +121,13 @@ class Fed:
         codec: str = "h264",
         size: Size | None = (64, 64),
         tied_s: float | None = None,
+        starts_anew: bool = False,
         **waiting: Any,
     ) -> list[LiveFrame]:
         self.n += 1
         self.now_s += 0.1
         is_key = is_key or data == b"key"
-        unit = AccessUnit(data, self.n, is_key, False, False, self.now_s - lag_s)
+        unit = AccessUnit(data, self.n, is_key, False, False, self.now_s - lag_s, starts_anew)
         at_s = self.now_s if tied_s is None else tied_s
         one = Arrived(unit, at_s, at_s, Captured(0.0, is_source=False), size, None)
         found = self.pictures.decoded(Waiting(one, VideoTrack(codec, 90_000), **waiting))
@@ -193,6 +194,15 @@ def test_the_end_of_an_outage_has_a_gap_and_a_fresh_decoder(fed: Fed) -> None:
     assert back.gap == Gap("source_lost", 20.1)
     assert fed.decoders[0].n_fresh == 1
     assert [frame.gap for frame in fed()] == [None]
+
+
+def test_a_discontinuity_that_the_source_tells_of_is_a_gap_and_needs_no_decoder(fed: Fed) -> None:
+    fed(b"key", starts_anew=True)
+    (after,) = fed(b"key", starts_anew=True)
+    assert after.gap == Gap("discontinuity", 0.1)
+    (back,) = fed(b"key", gap_s=5.0, starts_anew=True)
+    assert back.gap == Gap("source_lost", 0.1)
+    assert len(fed.decoders) == 1
 
 
 def test_what_the_backlog_left_out_is_late_and_makes_a_gap(fed: Fed) -> None:

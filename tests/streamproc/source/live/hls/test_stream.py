@@ -29,6 +29,7 @@ from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.hls.follower import Place
 from streamproc.source.live.hls.stream import HlsStream, open_hls
+from streamproc.source.live.media_clock import MediaClock
 from streamproc.source.live.named_sources import Cameras
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from tests.live.media_server import MediaServer, Reply, media_server
@@ -242,6 +243,22 @@ def test_times_that_begin_again_at_a_discontinuity_keep_their_pace(server: Media
     steps = [b.arrival_s - a.arrival_s for a, b in pairwise(units)]
     assert sum(steps) == pytest.approx(39 / FPS, abs=0.5)
     assert max(steps) < 0.4
+    assert [n for n, unit in enumerate(units) if unit.starts_anew] == [20]
+
+
+def test_times_that_fall_at_a_discontinuity_stop_no_clock(server: MediaServer) -> None:
+    publish(server)
+    names = segment_names()
+    listed = "".join(
+        f"{mark}#EXTINF:{SEGMENT_S},\n{names[number]}\n"
+        for number, mark in ((5, ""), (0, "#EXT-X-DISCONTINUITY\n"), (1, ""))
+    )
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
+    server.file("/list.m3u8", f"{head}{listed}#EXT-X-ENDLIST\n".encode())
+    clock = MediaClock(90_000)
+    times_s = [clock.time_s(unit.timestamp, unit.arrival_s) for unit in read(opened(server))]
+    assert max(b - a for a, b in pairwise(times_s)) < 0.4
+    assert times_s[-1] - times_s[9] == pytest.approx(20 / FPS, abs=0.1)
 
 
 def test_a_list_that_stands_still_is_lost(server: MediaServer) -> None:
