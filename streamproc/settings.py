@@ -42,6 +42,8 @@ class SourceSettings(msgspec.Struct, frozen=True):
     """Time limit for opening a source, plus one second for each MiB received."""
     min_source_rate: float = 6400.0
     """Minimum transfer rate of an origin while the worker waits for it, bytes/s; 0: any."""
+    live_stall_s: float = 5.0
+    """A live source that has sent no picture for so long is lost; HLS has a time of its own."""
     min_free_bytes: int = 512 * 1024**2
     """Bytes that copies of sources leave free on the disk of temporary files."""
     project_spool_bytes: int = 0
@@ -162,6 +164,7 @@ def read_source_settings(environ: Mapping[str, str]) -> SourceSettings:
         require_sandbox=_switch(environ, env.REQUIRE_SANDBOX),
         open_timeout_s=read_number(environ, env.OPEN_TIMEOUT_S, default.open_timeout_s, least=1),
         min_source_rate=read_number(environ, env.MIN_SOURCE_RATE, default.min_source_rate, least=0),
+        live_stall_s=read_number(environ, env.LIVE_STALL_S, default.live_stall_s, least=0.5),
         min_free_bytes=int(
             read_number(environ, env.MIN_FREE_BYTES, default.min_free_bytes, least=0)
         ),

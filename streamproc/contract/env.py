@@ -49,6 +49,7 @@ SESSIONS = "FRAMEWIRE_SESSIONS"  # tasks that one worker keeps open; default 4 f
 SLICE_S = "FRAMEWIRE_SLICE_S"  # length of a slice of work, seconds
 LIVE_SLOTS = "FRAMEWIRE_LIVE_SLOTS"  # live tasks that the api gives one worker, besides its slots
 LIVE_SLICE_S = "FRAMEWIRE_LIVE_SLICE_S"  # length of a slice of a live task, seconds
+LIVE_STALL_S = "FRAMEWIRE_LIVE_STALL_S"  # a live source without a picture for so long is lost
 LIVE_PICTURE_S = "FRAMEWIRE_LIVE_PICTURE_S"  # time between pictures kept of a live task; 0: none
 WORKER_ID = "FRAMEWIRE_WORKER_ID"
 SESSION_TIMEOUT_S = "FRAMEWIRE_SESSION_TIMEOUT_S"  # Kafka evicts a silent worker after this time

@@ -45,6 +45,7 @@ def test_lists_are_read_apart() -> None:
         (env.PRIVATE_HOSTS, "10.0.0.1/8", "entry 1 is no address"),
         (env.SOURCE_PORTS, "8080,x", "entry 2 is neither"),
         (env.OPEN_TIMEOUT_S, "0", "at least 1"),
+        (env.LIVE_STALL_S, "0", "at least 0.5"),
         (env.MIN_SOURCE_RATE, "nan", "must be a number"),
         (env.MIN_FREE_BYTES, "inf", "must be a number"),
         (env.KAFKA, "", "must name the Kafka"),

@@ -23,6 +23,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     `open_timeout_s`: until the first frame is decoded, plus one second for each MiB that arrived.
     `stall_timeout_s`: longest silence, and the patience (see `Pace`) with an origin that sends less
     than `min_bytes_per_s` during a wait for it (0: any byte restores the patience).
+    `live_stall_s`: a live source that has sent no picture for so long is lost.
     `decode_stall_timeout_s`: longest time that the decoder may spend on one frame.
     `min_free_bytes`: what a copy of a source leaves free on the disk of temporary files.
     `spool`: quota on that disk for the copies of all sources of a project.
@@ -45,6 +46,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
     connect_timeout_s: float = 10.0
     stall_timeout_s: float = 20.0
     min_bytes_per_s: float = 6400.0
+    live_stall_s: float = 5.0
     total_timeout_s: float = 6 * 3600.0
     decode_stall_timeout_s: float = 120.0
     cpu_limit_s: int = 6 * 3600
@@ -65,6 +67,7 @@ class FetchPolicy(msgspec.Struct, frozen=True):
             min_free_bytes=settings.min_free_bytes,
             open_timeout_s=settings.open_timeout_s,
             min_bytes_per_s=settings.min_source_rate,
+            live_stall_s=settings.live_stall_s,
             store_ca_file=settings.store_ca_file,
             require_sandbox=settings.require_sandbox,
         )

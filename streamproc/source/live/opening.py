@@ -11,7 +11,6 @@ from streamproc.source.live.http_stream import open_http
 from streamproc.source.live.rtmp.stream import open_rtmp
 from streamproc.source.live.rtmp.url import RtmpUrl
 from streamproc.source.live.session import open_session
-from streamproc.source.live.stall import STALL_S
 
 
 def open_connection(
@@ -21,17 +20,17 @@ def open_connection(
     interrupt: Interrupt,
     *,
     is_udp: bool = False,
-    stall_s: float = STALL_S,
     place: Place | None = None,
 ) -> LiveConnection:
     """Connect and wait until it plays. Raises a `SourceError`; the interrupt ends it.
 
     `is_udp` counts for RTSP alone, `place` for HLS: where the source's session before ended.
     """
+    stall_s = policy.live_stall_s
     if isinstance(url, RtmpUrl):
         return open_rtmp(url, policy, interrupt, stall_s=stall_s)
     if not isinstance(url, HttpUrl):
-        return open_session(url, credentials, policy, interrupt, is_udp=is_udp, stall_s=stall_s)
+        return open_session(url, credentials, policy, interrupt, is_udp=is_udp)
     target = url.target
     found = open_http(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
     if isinstance(found, bytes):

@@ -44,7 +44,7 @@ from streamproc.source.live.rtsp.events import (
 from streamproc.source.live.rtsp.sdp import Description, Track
 from streamproc.source.live.rtsp.url import PORTS, RtspUrl, follow
 from streamproc.source.live.sender_time import ReceivedReport
-from streamproc.source.live.stall import OPEN_TIMEOUT_S, STALL_S, Stall
+from streamproc.source.live.stall import OPEN_TIMEOUT_S, Stall
 from streamproc.source.live.udp_ports import UdpPorts
 
 _MAX_EARLY_BYTES: Final = 16 << 20
@@ -229,7 +229,6 @@ def open_session(
     interrupt: Interrupt,
     *,
     is_udp: bool = False,
-    stall_s: float = STALL_S,
 ) -> Session:
     """Connect, follow redirects, and play. Raises a `SourceError`; the interrupt ends it."""
     for _ in range(policy.max_redirects + 1):
@@ -243,7 +242,7 @@ def open_session(
         )
         try:
             session = Session(
-                url, credentials, connected, interrupt, is_udp=is_udp, stall_s=stall_s
+                url, credentials, connected, interrupt, is_udp=is_udp, stall_s=policy.live_stall_s
             )
         except BaseException:
             connected.close()

@@ -8,10 +8,6 @@ OPEN_TIMEOUT_S: Final = 20.0
 """Longest time from the connection to its first picture, or until it plays."""
 
 
-STALL_S: Final = 5.0
-"""A source that sends no picture for this long is lost; HLS has a time of its own."""
-
-
 class Stall:
     """Notes the pictures of one connection; times are monotonic seconds."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
@@ -180,7 +181,8 @@ def test_a_camera_that_goes_away_is_lost_at_once(*, is_udp: bool) -> None:
 
 
 def test_a_camera_that_answers_but_sends_no_picture_is_lost() -> None:
-    with camera(QUICK) as one, opened(one, stall_s=1.0) as session:
+    patient = msgspec.structs.replace(LOCAL, live_stall_s=1.0)
+    with camera(QUICK) as one, opened(one, policy=patient) as session:
         received(session, 3)
         one.stall()
         with pytest.raises(SourceTimeoutError, match=r"127.0.0.1 has sent no picture for 1 s"):

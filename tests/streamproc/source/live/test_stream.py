@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from streamproc.allowed_hosts import PrivateHosts
@@ -41,9 +42,10 @@ class Reading:
     ) -> None:
         url, credentials = parse(url_text or one.url(login))
         self.interrupt = Interrupt()
+        policy = msgspec.structs.replace(LOCAL, live_stall_s=stall_s)
         reconnects = Reconnects(time.monotonic(), give_up_s=give_up_s, random=lambda: 0.5)
         self.stream = LiveStream(
-            lambda: open_session(url, credentials, LOCAL, self.interrupt, stall_s=stall_s),
+            lambda: open_session(url, credentials, policy, self.interrupt),
             reconnects,
             self.interrupt,
         )
