@@ -32,7 +32,8 @@ from models.manifest import (
     load_manifest,
     parse_manifest,
 )
-from models.recognition import Recognised, recognise, recognise_embedding
+from models.output_formats import Recognised
+from models.recognition import recognise, recognise_embedding
 from models.registry import Registry
 from models.runtime import Runtime
 from models.text_description import TextWishes, describe_text, pictures_of, tokenizer_of

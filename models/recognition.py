@@ -6,83 +6,23 @@ network. What is not certain is named, never guessed.
 """
 
 import ast
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import openvino as ov
-import yaml
 
 from models.class_names import COCO_80, COCO_91
 from models.errors import InvalidModelFileError
 from models.heads import image_input
-from models.manifest import BoxesOptions, Decoder, NanodetOptions, Resize, SsdOptions, YoloxOptions
+from models.manifest import BoxesOptions
+from models.network_file import NetworkFile, Shape, class_names, load_network, read_network
+from models.output_formats import IMAGENET, Recognised, Triple, format_of
 
-Triple: TypeAlias = tuple[float, float, float]
-Shape: TypeAlias = list[int]
-
-IMAGENET: tuple[Triple, Triple] = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-UNIT: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-RAW: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-STRIDES = (8, 16, 32)
-_MAX_NAMES = 1_000_000
 _MAX_DIMENSIONS = 4096
 _DECODED_PX = 40.0
 """Decoded centres reach the size of the input; undecoded ones are a few cells."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recognised:
-    """A network's format. `doubts` are what a person should state, with the option for it."""
-
-    family: str
-    decoder: Decoder
-    classes: tuple[str, ...] = ()
-    width: int | None = None
-    height: int | None = None
-    channels: str = "RGB"
-    mean: Triple = UNIT[0]
-    scale: Triple = UNIT[1]
-    resize: Resize = "letterbox"
-    pad_value: int = 114
-    end_to_end: bool = False
-    threshold: float | None = None
-    iou_threshold: float | None = None
-    doubts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A network's outputs (name, shape with -1 for dynamic), input size and metadata."""
-
-    outputs: tuple[tuple[str, Shape], ...]
-    size: tuple[int, int]  # height, width; -1 for dynamic
-    inputs: frozenset[str]
-    framework: Mapping[str, str]
-    model_info: Mapping[str, str]
-    beside: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def n_cells(self) -> int | None:
-        height, width = self.size
-        if min(height, width) < 1:
-            return None
-        return sum(-(-height // s) * -(-width // s) for s in STRIDES)
-
-    @property
-    def listed(self) -> str:
-        """The outputs' names and shapes, for an error."""
-        return ", ".join(f"{name} {shape}" for name, shape in self.outputs)
-
-    def at(self, *names: str) -> int | None:
-        """The index of the output with one of these names, or a name that ends in one."""
-        for index, (known, _) in enumerate(self.outputs):
-            if any(known == name or known.endswith(f"/{name}") for name in names):
-                return index
-        return None
 
 
 def recognise(network: Path, content: bytes, weights: bytes) -> Recognised:
@@ -91,11 +31,11 @@ def recognise(network: Path, content: bytes, weights: bytes) -> Recognised:
     `network` is where it lies: files beside it may have its class names and normalisation.
     """
     core = ov.Core()
-    model = _load(core, network, content, weights)
-    file = _read(model, network)
+    model = load_network(core, network, content, weights)
+    file = read_network(model, network)
     classes = class_names(file)
     _refuse_other_tasks(file, network.name)
-    by_outputs = _by_outputs(file, len(classes) or None, model, core)
+    by_outputs = format_of(file, len(classes) or None, lambda: _is_decoded(model, core))
     if by_outputs is None:
         raise InvalidModelFileError(
             f"{network.name}: no known format of outputs: {file.listed}. State --decoder"
@@ -136,7 +76,7 @@ class Embedding:
 
 def recognise_embedding(network: Path, content: bytes, weights: bytes) -> Embedding:
     """Recognise a network of feature vectors; raises InvalidModelFileError, naming its outputs."""
-    file = _read(_load(ov.Core(), network, content, weights), network)
+    file = read_network(load_network(ov.Core(), network, content, weights), network)
     output = file.at("image_embeds", "embeddings", "embedding", "features", "pooler_output")
     vectors = [i for i, (_, shape) in enumerate(file.outputs) if _dimensions(shape)]
     if output is None and len(vectors) == 1:
@@ -168,284 +108,12 @@ def _dimensions(shape: Shape) -> int:
     return shape[1] if 1 < shape[1] <= _MAX_DIMENSIONS else 0
 
 
-def class_names(file: _File) -> tuple[str, ...]:
-    """The class names in a network's metadata, or in files beside it; none if nothing has them."""
-    for text in (file.framework.get("names"), file.model_info.get("names")):
-        if text and len(text) <= _MAX_NAMES:
-            try:
-                return _listed(ast.literal_eval(text))
-            except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-                continue
-    labels = file.model_info.get("labels")
-    if labels:
-        return tuple(label.replace("_", " ") for label in labels.split())
-    for key in ("names", "id2label", "label_list", "labels"):
-        if file.beside.get(key):
-            try:
-                return _listed(file.beside[key])
-            except (ValueError, TypeError) as exc:
-                raise InvalidModelFileError(
-                    f"beside the network, {key!r} names no classes"
-                ) from exc
-    return ()
-
-
-def _listed(names: Any) -> tuple[str, ...]:
-    if isinstance(names, Mapping):
-        return tuple(str(names[key]) for key in sorted(names, key=int))
-    return tuple(str(name) for name in names)
-
-
-def _load(core: ov.Core, network: Path, content: bytes, weights: bytes) -> ov.Model:
-    try:
-        return core.read_model(model=content, weights=weights)
-    except RuntimeError as exc:
-        raise InvalidModelFileError(f"{network.name} does not load") from exc
-
-
-def _read(model: ov.Model, network: Path) -> _File:
-    image = image_input(model)
-    shape = [d.get_length() if d.is_static else -1 for d in image.partial_shape]
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
-        raise InvalidModelFileError(f"{network.name}: its input {shape} is no image of 3 channels")
-    size = (shape[2], shape[3]) if shape[1] == 3 else (shape[1], shape[2])
-    outputs = []
-    for index, port in enumerate(model.outputs):
-        name = min(port.get_names()) if port.get_names() else f"#{index}"
-        if port.partial_shape.rank.is_dynamic:
-            raise InvalidModelFileError(f"{network.name}: its output {name} has an unknown rank")
-        outputs.append((name, [d.get_length() if d.is_static else -1 for d in port.partial_shape]))
-    names = frozenset(name for port in model.inputs for name in port.get_names())
-    return _File(
-        tuple(outputs),
-        size,
-        names,
-        _info(model, "framework"),
-        _info(model, "model_info"),
-        _beside(network),
-    )
-
-
-def _info(model: ov.Model, section: str) -> dict[str, str]:
-    if not model.has_rt_info([section]):
-        return {}
-    value = model.get_rt_info([section])
-    value = getattr(value, "value", value)
-    if not isinstance(value, dict):
-        return {}
-    return {str(key): str(getattr(item, "value", item)) for key, item in value.items()}
-
-
-def _beside(network: Path) -> dict[str, Any]:
-    """Metadata files in the network's folder: Ultralytics' YAML, Hugging Face's JSON."""
-    found: dict[str, Any] = {}
-    for name in ("metadata.yaml", "config.json", "preprocessor_config.json"):
-        try:
-            text = (network.parent / name).read_text(encoding="utf-8")
-            part = yaml.safe_load(text) if name.endswith(".yaml") else json.loads(text)
-        except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(part, dict):
-            found |= part
-    return found
-
-
-def _refuse_other_tasks(file: _File, name: str) -> None:
+def _refuse_other_tasks(file: NetworkFile, name: str) -> None:
     task = file.framework.get("task") or file.model_info.get("task_type") or file.beside.get("task")
     if task not in {None, "detect", "detection"}:
         raise InvalidModelFileError(f"{name} is a model for {task}: only detectors can be used")
     if any(len(shape) == 4 and shape[1:2] == [32] for _, shape in file.outputs[1:]):
         raise InvalidModelFileError(f"{name} is a segmentation model: only detectors can be used")
-
-
-_Found: TypeAlias = tuple[Recognised, int | None]
-
-
-def _by_outputs(file: _File, n_names: int | None, model: ov.Model, core: ov.Core) -> _Found | None:
-    shapes = [shape for _, shape in file.outputs]
-    return (
-        _named_outputs(file, shapes)
-        or _strides(file, shapes, n_names)
-        or (_single(file, shapes[0], n_names, model, core) if len(shapes) == 1 else None)
-        or (_pair(shapes) if len(shapes) == 2 else None)
-    )
-
-
-def _named_outputs(file: _File, shapes: Sequence[Shape]) -> _Found | None:
-    boxes, labels, scores = (
-        file.at("detection_boxes"),
-        file.at("detection_classes"),
-        file.at("detection_scores"),
-    )
-    if boxes is not None and labels is not None and scores is not None:
-        options = BoxesOptions(
-            boxes_output=boxes,
-            labels_output=labels,
-            scores_output=scores,
-            order="tlbr",
-            relative=True,
-            first_label=1,
-        )
-        found = Recognised(
-            family="TensorFlow Object Detection",
-            decoder=options,
-            mean=RAW[0],
-            scale=RAW[1],
-            resize="plain",
-            end_to_end=True,
-        )
-        return found, None
-    boxes, labels, scores = file.at("det_boxes"), file.at("det_classes"), file.at("det_scores")
-    if boxes is not None and labels is not None and scores is not None:
-        options = BoxesOptions(boxes_output=boxes, labels_output=labels, scores_output=scores)
-        return Recognised(family="EfficientNMS", decoder=options, end_to_end=True), None
-    boxes, logits = file.at("pred_boxes"), file.at("logits")
-    if boxes is not None and logits is not None:
-        return _detr(boxes, logits, shapes, family="DETR (Hugging Face)")
-    dets, labels = file.at("dets", "boxes"), file.at("labels")
-    if dets is not None and labels is not None and len(shapes) == 2:
-        if shapes[dets][-1] == 5:
-            options = BoxesOptions(boxes_output=dets, labels_output=labels, score=4)
-            mean, scale = IMAGENET
-            found = Recognised(
-                family="dets and labels (mmdeploy, Geti)",
-                decoder=options,
-                channels="BGR",
-                mean=mean[::-1],
-                scale=scale[::-1],
-                end_to_end=True,
-            )
-            return found, None
-        if shapes[dets][-1] == 4 and len(shapes[labels]) == 3:
-            return _detr(dets, labels, shapes, family="RF-DETR")
-    boxes, scores = file.at("boxes"), file.at("scores")
-    if boxes is not None and labels is not None and scores is not None:
-        sized = "orig_target_sizes" in file.inputs
-        options = BoxesOptions(
-            boxes_output=boxes,
-            labels_output=labels,
-            scores_output=scores,
-            first_label=0 if sized else 1,
-        )
-        found = Recognised(
-            family="RT-DETR, D-FINE, DEIM" if sized else "torchvision",
-            decoder=options,
-            resize="plain",
-            end_to_end=True,
-        )
-        return found, None
-    return None
-
-
-def _detr(boxes: int, logits: int, shapes: Sequence[Shape], *, family: str) -> _Found:
-    n = shapes[logits][-1]
-    options = BoxesOptions(
-        boxes_output=boxes,
-        scores_output=logits,
-        order="cxcywh",
-        relative=True,
-        activation="sigmoid",
-        background=True,
-    )
-    found = Recognised(
-        family=family,
-        decoder=options,
-        mean=IMAGENET[0],
-        scale=IMAGENET[1],
-        resize="plain",
-        end_to_end=True,
-    )
-    return found, n if n > 0 else None
-
-
-def _strides(file: _File, shapes: Sequence[Shape], n_names: int | None) -> _Found | None:
-    """NanoDet with a score and a distance output for each stride."""
-    height, width = file.size
-    if min(height, width) < 1 or len(shapes) not in {6, 8}:
-        return None
-    strides = (*STRIDES, 64)[: len(shapes) // 2]
-    widths: list[set[int]] = []
-    for stride in strides:
-        n = -(-height // stride) * -(-width // stride)
-        fitting = {shape[2] for shape in shapes if len(shape) == 3 and shape[1] == n}
-        if len(fitting) != 2:
-            return None
-        widths.append(fitting)
-    common = set.intersection(*widths)
-    distances = {w for w in common if w % 4 == 0 and w >= 32 and w != n_names}
-    if len(common) != 2 or not distances:
-        return None
-    (n_classes,) = common - {min(distances)} if n_names is None else {n_names}
-    found = Recognised(
-        family="NanoDet",
-        decoder=NanodetOptions(strides=strides, centre=0.5 if len(strides) == 3 else 0.0),
-        channels="BGR",
-        mean=IMAGENET[0][::-1],
-        scale=IMAGENET[1][::-1],
-    )
-    return found, n_classes
-
-
-def _single(
-    file: _File, shape: Shape, n_names: int | None, model: ov.Model, core: ov.Core
-) -> _Found | None:
-    cells = file.n_cells
-    if len(shape) == 4 and shape[3] == 7:
-        found = Recognised(
-            family="SSD",
-            decoder=SsdOptions(),
-            channels="BGR",
-            mean=RAW[0],
-            scale=RAW[1],
-            resize="plain",
-            end_to_end=True,
-        )
-        return found, None
-    if len(shape) == 2 and shape[1] == 7:
-        options = BoxesOptions(box=1, label=5, score=6)
-        return Recognised(family="YOLOv7 end to end", decoder=options, end_to_end=True), None
-    if len(shape) != 3:
-        return None
-    if shape[2] == 6 and (cells is None or shape[1] not in {cells, 3 * cells}):
-        options = BoxesOptions(score=4, label=5)
-        return Recognised(family="YOLO end to end", decoder=options, end_to_end=True), None
-    by_columns = shape[2] == cells and shape[1] > 4
-    if by_columns or (cells is None and n_names is not None and shape[1] == 4 + n_names):
-        options = BoxesOptions(columns=True, order="cxcywh", classes=4)
-        return Recognised(family="YOLO", decoder=options), shape[1] - 4
-    if cells is not None and shape[1] == 3 * cells and shape[2] > 5:
-        options = BoxesOptions(order="cxcywh", objectness=4, classes=5)
-        return Recognised(family="YOLO with objectness", decoder=options), shape[2] - 5
-    if cells is not None and shape[1] == cells and shape[2] > 5:
-        return _grid(shape, n_names, model, core)
-    if n_names is not None and shape[2] == 4 + n_names:
-        options = BoxesOptions(order="cxcywh", relative=True, classes=4)
-        found = Recognised(
-            family="RT-DETR (Ultralytics)", decoder=options, resize="plain", end_to_end=True
-        )
-        return found, n_names
-    return None
-
-
-def _grid(shape: Shape, n_names: int | None, model: ov.Model, core: ov.Core) -> _Found:
-    """One row for each cell: NanoDet, or YOLOX, whose boxes may be decoded or not."""
-    if n_names is not None and shape[2] != 5 + n_names and (shape[2] - n_names) % 4 == 0:
-        found = Recognised(
-            family="NanoDet",
-            decoder=NanodetOptions(),
-            channels="BGR",
-            mean=IMAGENET[0][::-1],
-            scale=IMAGENET[1][::-1],
-        )
-        return found, n_names
-    decoder: Decoder = YoloxOptions()
-    if _is_decoded(model, core):
-        decoder = BoxesOptions(order="cxcywh", objectness=4, classes=5)
-    doubts = () if n_names is not None or shape[2] == 85 else ("YOLOX is assumed: state --decoder",)
-    found = Recognised(
-        family="YOLOX", decoder=decoder, channels="BGR", mean=RAW[0], scale=RAW[1], doubts=doubts
-    )
-    return found, shape[2] - 5
 
 
 def _is_decoded(model: ov.Model, core: ov.Core) -> bool:
@@ -457,19 +125,7 @@ def _is_decoded(model: ov.Model, core: ov.Core) -> bool:
     return bool(np.abs(rows[0, :, :2]).max() > _DECODED_PX)
 
 
-def _pair(shapes: Sequence[Shape]) -> _Found | None:
-    boxes = [i for i, shape in enumerate(shapes) if shape[-1] == 4]
-    if len(boxes) != 1:
-        return None
-    scores = 1 - boxes[0]
-    if len(shapes[scores]) != 3 or shapes[scores][1] != shapes[boxes[0]][1]:
-        return None
-    options = BoxesOptions(boxes_output=boxes[0], scores_output=scores)
-    n = shapes[scores][2]
-    return Recognised(family="YOLO-NAS, DAMO-YOLO", decoder=options), n if n > 0 else None
-
-
-def _with_metadata(found: Recognised, file: _File) -> Recognised:
+def _with_metadata(found: Recognised, file: NetworkFile) -> Recognised:
     """Apply what `model_info` or Hugging Face's files say of input and thresholds."""
     info, changes = file.model_info, dict[str, Any]()
     if "resize_type" in info:
