@@ -58,8 +58,18 @@ class Detector:
 
     def warm(self) -> None:
         """Warm-up: one inference on a grey frame, so that a task's first frame is not slower."""
-        width, height = self.fit.network_size(COMMON_SHAPE)
-        self._infer(np.full((1, height, width, 3), 114, np.uint8), 1.0, self._all_classes)
+        self.prepare(COMMON_SHAPE, {})
+
+    def is_ready(self, source: SourceShape, parameters: Mapping[str, Any]) -> bool:
+        """Whether the networks for frames of this shape are compiled."""
+        with self._lock:
+            return all(size in self._networks for size in self._sizes(source, parameters))
+
+    def prepare(self, source: SourceShape, parameters: Mapping[str, Any]) -> None:
+        """Compile the networks for frames of this shape, and run each once on a grey frame."""
+        for width, height in self._sizes(source, parameters):
+            grey = np.full((1, height, width, 3), 114, np.uint8)
+            self._infer(grey, 1.0, self._all_classes)
 
     def check(self) -> None:
         """Run on a flat and a noisy frame; raises InvalidModelFileError for invalid outputs.
@@ -116,6 +126,11 @@ class Detector:
                 raise ValueError("a second look needs the whole frame")
             seen.append(self._seen(fit(image, larger, shape)[None], larger, shape, parameters))
         return merged(seen, parameters)
+
+    def _sizes(self, shape: SourceShape, parameters: Mapping[str, Any]) -> list[Size]:
+        """Return the sizes of the networks that see a frame of this shape."""
+        larger = self._larger(parameters, shape)
+        return [one.network_size(shape) for one in (self.fit, larger) if one is not None]
 
     def _larger(self, parameters: Mapping[str, Any], shape: SourceShape) -> InputFit | None:
         """How the frame is fitted for the second look; None if there is none.

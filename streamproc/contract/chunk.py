@@ -14,7 +14,7 @@ from streamproc.contract.timestamps import usable_time_ms
 
 FinishReason = Literal["stop", "max_frames", "error", "cancelled"]
 GapReason = Literal["source_lost", "worker_lost", "discontinuity", "overload"]
-DropReason = Literal["sampling", "overload", "late", "damaged", "undecodable"]
+DropReason = Literal["sampling", "overload", "late", "damaged", "undecodable", "warm_up"]
 """Why a received frame of a live source was not processed."""
 
 CHUNK_OBJECT = "mm.pipeline.chunk"

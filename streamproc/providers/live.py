@@ -14,6 +14,7 @@ from typing import Final, Literal
 import structlog
 
 from models.errors import ModelError
+from models.sizes import SourceShape
 from streamproc.contract.object_keys import PictureInfo
 from streamproc.contract.records import LiveSourceState
 from streamproc.contract.task_spec import FrameRange, LiveOptions, Sampling
@@ -23,6 +24,7 @@ from streamproc.providers.live_pictures import TaskPictures
 from streamproc.providers.live_recordings import TaskRecording
 from streamproc.providers.live_state import LiveState, Size, decode_state, encode_state
 from streamproc.providers.newest_first import NewestFirst, Perceived
+from streamproc.providers.warm_up import WarmUp
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
@@ -75,6 +77,7 @@ class LiveEngine:
         include_vector: bool,
         state: bytes | None,
         pin: str,
+        warm_up: WarmUp,
         pictures: TaskPictures | None = None,
         recording: TaskRecording | None = None,
         on_lag: Callable[[float], object] = lambda _: None,
@@ -82,6 +85,7 @@ class LiveEngine:
     ) -> None:
         """Start to connect; returns at once. `opens` connects and plays, or raises a `SourceError`.
 
+        `warm_up` makes the networks ready, as early as the size of the pictures is known.
         `interrupt` ends everything; `close` sets it. `on_close` is called once, by `close`;
         `on_lag` with each result's lag in s, at least 0, by `next`.
         `pictures`: where pictures of the source are kept, `recording`: where it is recorded; None:
@@ -119,6 +123,7 @@ class LiveEngine:
         self._frames = NewestFirst(
             plan,
             pool,
+            warm_up,
             max_lag_s=options.max_lag_s,
             max_frames=None if max_frames is None else max(0, max_frames - self._n_emitted),
         )
@@ -127,6 +132,8 @@ class LiveEngine:
         self._processed = Rate()
         self._arrived_s: float | None = None
         self._lag_s: float | None = None
+        if restored is not None:
+            warm_up.prepared(plan, SourceShape(*restored.size))
         totals = Totals() if restored is None else restored.totals
         self._maker = None if recording is None else recording.maker(totals.index + 1)
         self._source, self._watch = open_live_source(
@@ -144,6 +151,7 @@ class LiveEngine:
             only_keys=sampling.mode == "keyframe",
             wants_still=self._wants_still,
             recording=self._maker,
+            announced=lambda size: warm_up.prepared(plan, SourceShape(*size)),
         )
         self._feeder = threading.Thread(target=self._feed, name="live-feeder", daemon=True)
         self._feeder.start()

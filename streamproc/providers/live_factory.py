@@ -16,6 +16,7 @@ from streamproc.providers.live_pictures import LivePictures, TaskPictures
 from streamproc.providers.live_recordings import LiveRecordings, TaskRecording
 from streamproc.providers.live_state import continued
 from streamproc.providers.plan import includes_vectors, track_parameters
+from streamproc.providers.warm_up import WarmUp
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
@@ -42,6 +43,7 @@ class LiveEngines:
         """
         self._cameras, self._policy, self._pool = cameras, policy, pool
         self._pictures, self._recordings = pictures, recordings
+        self._warm_up = WarmUp()
         self._lock = threading.Lock()
         self._running: dict[LiveEngine, str] = {}
         self._dropped: Counter[str] = Counter()
@@ -86,6 +88,7 @@ class LiveEngines:
             include_vector=includes_vectors(spec),
             state=continued(state, since, tracking, plan.class_names),
             pin=camera.pin,
+            warm_up=self._warm_up,
             pictures=self._pictures_of(submitted),
             recording=self._recording_of(submitted, epoch),
             on_lag=self._count_lag,

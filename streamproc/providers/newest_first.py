@@ -3,6 +3,9 @@
 At most `IN_PERCEPTION` are in the shared pool, or done and not taken. One waits for a place; a
 newer one replaces it. A result that was done `max_lag_s` ago is dropped. So what is taken is never
 older than three times what perception of one frame takes, and `max_lag_s`.
+
+Frames of a new shape wait outside of perception until the networks for it are ready (`warm_up`).
+Then the newest one is the first.
 """
 
 import threading
@@ -12,7 +15,9 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Final
 
+from models.sizes import SourceShape
 from streamproc.contract.chunk import DropReason, Gap
+from streamproc.providers.warm_up import WarmUp
 from streamproc.source.live_source.gaps import stronger
 from streamproc.source.live_source.pictures import LiveFrame
 from streamproc.stages.frame_tracker import perceive_and_release
@@ -39,12 +44,20 @@ class NewestFirst:
     """One thread offers frames, another takes results."""
 
     def __init__(
-        self, plan: Plan, pool: Executor, *, max_lag_s: float, max_frames: int | None
+        self,
+        plan: Plan,
+        pool: Executor,
+        warm_up: WarmUp,
+        *,
+        max_lag_s: float,
+        max_frames: int | None,
     ) -> None:
         """`max_frames`: that may be taken; None: any number."""
         self.changed = threading.Condition()
         """Notified when there may be something to take."""
         self._plan, self._pool, self._max_lag_s = plan, pool, max_lag_s
+        self._warm_up = warm_up
+        self._prepared: tuple[SourceShape, Future[None]] | None = None
         self._places: deque[Perceived] = deque()
         self._waiting: LiveFrame | None = None
         self._owed: Gap | None = None
@@ -73,22 +86,19 @@ class NewestFirst:
         with self.changed:
             if self.is_full:
                 self._drop(frame, "sampling")
-            elif len(self._places) < IN_PERCEPTION:
-                self._submit(frame)
-            else:
-                older, self._waiting = self._waiting, frame
-                if older is not None:
-                    self._waiting = replace(frame, gap=stronger(older.gap, frame.gap))
-                    self._drop(older, "overload")
+                return
+            older, self._waiting = self._waiting, frame
+            if older is not None:
+                self._waiting = replace(frame, gap=stronger(older.gap, frame.gap))
+                self._drop(older, "overload" if self._is_ready(older.shape) else "warm_up")
+            self._advance()
 
     def take(self) -> Perceived | None:
         """Return the next result that is fresh enough, None if there is none now."""
         with self.changed:
             self._drop_stale()
             found = self._places.popleft() if self.has_next else None
-            waiting, self._waiting = self._waiting, None
-            if waiting is not None:
-                self.offer(waiting)
+            self._advance()
             return found
 
     def close(self) -> None:
@@ -100,6 +110,32 @@ class NewestFirst:
             if self._waiting is not None:
                 self._waiting.slot.release()
                 self._waiting = None
+
+    def _advance(self) -> None:
+        """Begin with the frame that waits, if it can be perceived now."""
+        is_ready = self._waiting is not None and self._is_ready(self._waiting.shape)
+        waiting = self._waiting
+        if waiting is None or not (self.is_full or is_ready):
+            return
+        if self.is_full:
+            self._waiting = None
+            self._drop(waiting, "sampling")
+        elif len(self._places) < IN_PERCEPTION:
+            self._waiting = None
+            self._submit(waiting)
+
+    def _is_ready(self, shape: SourceShape) -> bool:
+        """Whether frames of this shape can be perceived; if not, see to it."""
+        if self._prepared is None or self._prepared[0] != shape:
+            prepared = self._warm_up.prepared(self._plan, shape)
+            self._prepared = shape, prepared
+            if not prepared.done():
+                prepared.add_done_callback(lambda _: self._resume())
+        return self._prepared[1].done()
+
+    def _resume(self) -> None:
+        with self.changed:
+            self._advance()
 
     def _submit(self, frame: LiveFrame) -> None:
         if self._n_left is not None:

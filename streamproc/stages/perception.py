@@ -34,6 +34,10 @@ class DetectModel(Protocol):
         full: Image | None = None,
     ) -> Detections: ...
 
+    def is_ready(self, source: SourceShape, parameters: Mapping[str, Any]) -> bool: ...
+
+    def prepare(self, source: SourceShape, parameters: Mapping[str, Any]) -> None: ...
+
 
 class TextModel(Protocol):
     """The interface of `models.ocr.TextReader` that perception uses."""
@@ -121,6 +125,20 @@ class Plan:
         """Whether the decoder's scaled image is what `model` takes."""
         first = self.first_detector
         return first is not None and model.fit == first.fit
+
+    def is_ready(self, shape: SourceShape) -> bool:
+        """Whether a frame of this shape is perceived without compiling a network first."""
+        return all(one.model.is_ready(shape, one.parameters) for one in self._detect_steps)
+
+    def prepare(self, shape: SourceShape) -> None:
+        """Compile what frames of this shape need. Raises `ModelError`."""
+        for one in self._detect_steps:
+            if not one.model.is_ready(shape, one.parameters):
+                one.model.prepare(shape, one.parameters)
+
+    @property
+    def _detect_steps(self) -> list[DetectStep]:
+        return [step for step in self.steps if isinstance(step, DetectStep)]
 
     @property
     def needs_full(self) -> bool:

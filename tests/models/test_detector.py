@@ -299,3 +299,17 @@ def test_a_network_that_fails_frees_its_request(
 def test_only_detect_models_detect(runtime: Runtime, registry: Registry) -> None:
     with pytest.raises(InvalidManifestError, match="no detect model"):
         Detector(runtime, registry.resolve("ocr"))
+
+
+def test_a_detector_is_ready_for_a_shape_once_it_was_prepared(of_any_size: Manifest) -> None:
+    other = Detector(Runtime("CPU"), of_any_size)
+    tall, parameters = SourceShape(100, 400), {"detail": "fine"}
+    assert other.is_ready(SourceShape(1920, 1080), {})  # the usual shape: when it is loaded
+    assert not other.is_ready(tall, {})
+    other.prepare(tall, {})
+    assert other.is_ready(tall, {})
+    assert other.is_ready(SourceShape(200, 800), {})
+    large = SourceShape(1920, 1080)
+    assert not other.is_ready(large, parameters)  # the second look is another network
+    other.prepare(large, parameters)
+    assert other.is_ready(large, parameters)

@@ -33,10 +33,11 @@ _AT_ONCE: Final = frozenset({"tcp", "udp", "rtmp"})
 
 
 class Connected(NamedTuple):
-    """A session plays. `host`: of the last redirect."""
+    """A session plays. `host`: of the last redirect. `size`: as the stream announces it."""
 
     host: str
     track: VideoTrack
+    size: Size | None = None
 
 
 class Arrived(NamedTuple):
@@ -145,7 +146,7 @@ class LiveStream:
             clock, wall = self._tied_clock(track.clock_hz), WallClock(track.clock_hz)
             self.gate.restart()
             try:
-                yield Connected(session.host, track)
+                yield Connected(session.host, track, session.size)
                 yield from self._pictures(session, track, clock, wall)
             finally:
                 self.n_lost_packets += session.n_lost

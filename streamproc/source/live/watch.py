@@ -45,7 +45,7 @@ class Watch:
     def lines(self, event: Event, now_s: float) -> Iterator[Line]:
         """Yield what an event has to tell."""
         match event:
-            case Connected(host, track):
+            case Connected(host, track, _):
                 found = {"host": host, "codec": track.codec}
                 yield Line("connected", f"connected to {host}: {track.codec}", found)
             case Arrived():

@@ -21,6 +21,7 @@ from streamproc.source.live.connection import LiveConnection, VideoTrack
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.recording.piece_maker import PieceMaker
 from streamproc.source.live.rtp.keyframe_gate import OnLoss
+from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.source_watch import SourceWatch
 from streamproc.source.live.stream import Arrived, Connected, Event, LiveStream
 from streamproc.source.live_source.accounts import Totals
@@ -47,14 +48,18 @@ class LiveSource:
         *,
         max_lag_s: float,
         recording: PieceMaker | None = None,
+        announced: Callable[[Size], object] = lambda _: None,
     ) -> None:
         """Start to connect, in a thread of its own. `watch` is changed under `lock`.
 
-        `recording` gets all pictures as they arrive.
+        `recording` gets all pictures as they arrive. `announced` is told the size of the pictures
+        as soon as the stream says it, and each other one.
         """
         self.lock = threading.Lock()
         self._stream, self._pictures, self._watch = stream, pictures, watch
         self._interrupt, self._recording = interrupt, recording
+        self._announced = announced
+        self._size: Size | None = None
         self._changed = threading.Condition(self.lock)
         self._backlog = Backlog(max_lag_s)
         self._failure: BaseException | None = None
@@ -109,6 +114,7 @@ class LiveSource:
         end: BaseException = StreamEnd()
         try:
             for event in self._stream.events():
+                self._announce(event)
                 self._record(event)
                 with self.lock:
                     self._note(event)
@@ -121,6 +127,12 @@ class LiveSource:
             self._failure = end
             self._changed.notify_all()
 
+    def _announce(self, event: Event) -> None:
+        size = event.size if isinstance(event, Arrived | Connected) else None
+        if size is not None and size != self._size:
+            self._size = size
+            self._announced(size)
+
     def _record(self, event: Event) -> None:
         """Record a picture before the decoder can know its index."""
         if isinstance(event, Arrived) and self._recording is not None and self._track is not None:
@@ -128,7 +140,7 @@ class LiveSource:
 
     def _note(self, event: Event) -> None:
         match event:
-            case Connected(_, track):
+            case Connected(_, track, _):
                 self._track = track
                 self._watch.connected()
             case Arrived(unit):
@@ -158,12 +170,14 @@ def open_live_source(
     only_keys: bool = False,
     wants_still: Callable[[], bool] = lambda: False,
     recording: PieceMaker | None = None,
+    announced: Callable[[Size], object] = lambda _: None,
 ) -> tuple[LiveSource, SourceWatch]:
     """Start to read a camera; returns at once. `opens` connects and plays.
 
     `has_worked`: the task has had frames of it before: it is tried for ever, or for `give_up_s`.
     `only_keys`: nothing but keyframes is decoded. `wants_still`: whether the next frame is to have
     a still; the thread that iterates asks. `recording`: what arrives is recorded there.
+    `announced`: as in `LiveSource`.
     """
     now_s = time.monotonic()
     random = SystemRandom().random
@@ -186,6 +200,12 @@ def open_live_source(
     )
     watch = SourceWatch(now_s, has_worked=has_worked)
     source = LiveSource(
-        stream, pictures, watch, interrupt, max_lag_s=max_lag_s, recording=recording
+        stream,
+        pictures,
+        watch,
+        interrupt,
+        max_lag_s=max_lag_s,
+        recording=recording,
+        announced=announced,
     )
     return source, watch

@@ -30,6 +30,7 @@ from streamproc.providers.live_pictures import TaskPictures
 from streamproc.providers.live_recordings import LiveRecordings, TaskRecording
 from streamproc.providers.live_state import continued, decode_state
 from streamproc.providers.newest_first import IN_PERCEPTION
+from streamproc.providers.warm_up import WarmUp
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live import reconnect, source_watch
@@ -53,14 +54,27 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 
 class Eye:
-    """A detector that sees two objects in every picture, and waits in it while it is told to."""
+    """A detector that sees two objects in every picture, and waits in it while it is told to.
+
+    Its network for a shape is there once `compiled` is set.
+    """
 
     fit = InputFit(96, 56)
 
     def __init__(self) -> None:
         self.open = threading.Event()
         self.open.set()
+        self.compiled = threading.Event()
+        self.compiled.set()
+        self.shapes: list[SourceShape] = []
         self.numbers: list[int] = []
+
+    def is_ready(self, source: SourceShape, parameters: Mapping[str, Any]) -> bool:
+        return self.compiled.is_set()
+
+    def prepare(self, source: SourceShape, parameters: Mapping[str, Any]) -> None:
+        self.shapes.append(source)
+        assert self.compiled.wait(60)
 
     def detect(
         self,
@@ -125,6 +139,7 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
             include_vector=False,
             state=state,
             pin="p",
+            warm_up=WarmUp(),
             pictures=pictures,
             recording=recording,
             on_lag=on_lag,
@@ -299,6 +314,40 @@ def test_overload_leaves_out_all_but_the_newest(starts: Starts, eye: Eye) -> Non
         assert dropped(newest)["overload"] >= 40
         assert dropped(newest)["overload"] <= newest.frame_index - second.frame_index
         check([before, second, newest, *results(engine, 5)])
+
+
+def test_the_first_frame_is_the_newest_once_the_networks_for_its_shape_are_ready(
+    starts: Starts, eye: Eye
+) -> None:
+    eye.compiled.clear()
+    with camera(SHORT) as one, closing(starts(one)) as engine:
+        frames = engine._frames
+        one.wait(lambda: frames._waiting is not None and frames._waiting.index >= 40)
+        assert engine.next(0.0) is None
+        assert not eye.numbers  # nothing waits in the pool, which is that of all tasks
+        eye.compiled.set()
+        first, *others = found = results(engine, 5)
+        assert first.frame_index >= 40
+        assert dropped(first)["warm_up"] == first.frame_index
+        assert "overload" not in dropped(others[0])
+        assert {(shape.width, shape.height) for shape in eye.shapes} == {(192, 112)}
+        check(found)
+
+
+def test_networks_are_made_ready_for_the_size_of_a_camera_that_is_still_away(
+    starts: Starts, eye: Eye
+) -> None:
+    with camera(SHORT) as one:
+        with closing(starts(one)) as engine:
+            result(engine)
+            state = engine.state()
+        assert not eye.shapes
+        one.kill()
+        eye.compiled.clear()
+        with closing(starts(one, state=state)):
+            one.wait(lambda: bool(eye.shapes))
+            eye.compiled.set()
+    assert eye.shapes == [SourceShape(192, 112)]
 
 
 def test_what_the_session_leaves_lying_is_dropped(starts: Starts) -> None:

@@ -25,6 +25,13 @@ class BoxModel:
     def __init__(self, rows: list[tuple[int, float]]) -> None:
         self.rows = rows
         self.shapes: list[tuple[int, ...]] = []
+        self.prepared: list[SourceShape] = []
+
+    def is_ready(self, source: SourceShape, parameters: Mapping[str, Any]) -> bool:
+        return source in self.prepared
+
+    def prepare(self, source: SourceShape, parameters: Mapping[str, Any]) -> None:
+        self.prepared.append(source)
 
     def detect(
         self,
@@ -200,3 +207,14 @@ def test_steps_with_and_without_thresholds_are_joined() -> None:
     seen = perceive(View(FULL, SCALED, SIZE), plan_of(own, detect(BoxModel([(1, 0.7)]))))
     assert seen.scores.tolist() == pytest.approx([0.4, 0.7])
     assert seen.track_scores.tolist() == pytest.approx([0.5, 0.7])
+
+
+def test_a_plan_is_ready_for_a_shape_once_each_of_its_detectors_is() -> None:
+    first, second = BoxModel([]), BoxModel([])
+    plan = Plan((detect(first), detect(second)), NAMES, 0.5)
+    first.prepare(SIZE, {})
+    assert not plan.is_ready(SIZE)
+    plan.prepare(SIZE)
+    assert plan.is_ready(SIZE)
+    assert (first.prepared, second.prepared) == ([SIZE], [SIZE])
+    assert Plan((), (), 0.5).is_ready(SIZE)

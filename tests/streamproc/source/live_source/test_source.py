@@ -79,7 +79,12 @@ class Read:
 
 @contextmanager
 def reading(
-    one: Camera, *, policy: FetchPolicy = LOCAL, max_lag_s: float = 20.0, is_udp: bool = False
+    one: Camera,
+    *,
+    policy: FetchPolicy = LOCAL,
+    max_lag_s: float = 20.0,
+    is_udp: bool = False,
+    announced: Callable[[tuple[int, int]], object] = lambda _: None,
 ) -> Iterator[Read]:
     interrupt = Interrupt()
     url, credentials = parse(one.url())
@@ -95,11 +100,25 @@ def reading(
         max_lag_s=max_lag_s,
         give_up_s=None,
         has_worked=False,
+        announced=announced,
     )
     try:
         yield Read(source, interrupt)
     finally:
         source.close()
+
+
+def test_the_size_is_told_before_a_picture_is_decoded_and_each_other_one() -> None:
+    sizes: list[tuple[int, int]] = []
+    with camera(SHORT) as one, reading(one, announced=sizes.append) as read:
+        one.wait(lambda: bool(sizes))
+        read.take(20)
+        one.hang_up()
+        read.take(20)
+        assert sizes == [(192, 112)]
+        one.clip = clip(size=(320, 176), fps=50, gop=10)
+        read.until(lambda frame: frame.shape == SourceShape(320, 176))
+    assert sizes == [(192, 112), (320, 176)]
 
 
 def test_every_picture_is_shown_once_and_in_order() -> None:
