@@ -7,7 +7,7 @@ from msgspec import UNSET
 from console.cli.chunk_counts import n_targets, total_text
 from console.tui.drawing.formatting import time_of_day
 from console.tui.view_models.capture import CaptureFold
-from streamproc.contract.chunk import Chunk, Gap, Notice
+from streamproc.contract.chunk import Chunk, Gap, Notice, RecordingLoss
 
 LINE_COLUMNS = 120
 
@@ -46,6 +46,10 @@ class LiveLines:
             return
         if isinstance(info.gap, Gap):
             yield f"{at}  back after {info.gap.seconds:.1f} s ({info.gap.reason})"
+        if isinstance(info.recording_lost, RecordingLoss):
+            lost = info.recording_lost
+            frames = f"frames {lost.first_frame} to {lost.last_frame}"
+            yield f"{at}  not recorded: {frames}, {lost.pictures} pictures ({lost.reason})"
         if info.size is not UNSET:
             width, height = info.size
             yield f"{at}  pictures are {width} x {height}"

@@ -65,6 +65,20 @@ class Notice(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class RecordingLoss(msgspec.Struct, frozen=True):
+    """Pieces of a live source's recording that were lost since the chunk before.
+
+    `reason`: of the last one, a `records.RecordingResult` or one of a later version. `pictures`: in
+    all of them. `first_frame` and `last_frame`: the lowest and the highest index of their frames.
+    """
+
+    reason: str
+    pieces: int
+    pictures: int
+    first_frame: int
+    last_frame: int
+
+
 class StreamInfo(msgspec.Struct, frozen=True):
     """Counters up to this chunk; `elapsed_ms` is wall-clock time since the stream's start.
 
@@ -80,8 +94,9 @@ class StreamInfo(msgspec.Struct, frozen=True):
     of the `source`, or that of the `server` when the frame arrived. `lag_ms`: from then to this
     chunk. `size`: [width, height] in pixels; the targets of this frame and of later ones are in
     it. `clock` and `size` are in the first chunk, and in each that changes them. `gap`: in the
-    first chunk after a time without frames. `source`: this chunk is a notice, without a frame, and
-    repeats the last `frame_index`.
+    first chunk after a time without frames. `recording_lost`: in the first chunk after pieces
+    of the recording were lost. `source`: this chunk is a notice, without a frame, and repeats the
+    last `frame_index`.
     """
 
     frame_index: int
@@ -100,6 +115,7 @@ class StreamInfo(msgspec.Struct, frozen=True):
     lag_ms: int | UnsetType = UNSET
     size: tuple[int, int] | UnsetType = UNSET
     gap: Gap | UnsetType = UNSET
+    recording_lost: RecordingLoss | UnsetType = UNSET
     source: Notice | UnsetType = UNSET
 
     @property

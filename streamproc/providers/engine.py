@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from streamproc.contract.chunk import Gap, Target
+from streamproc.contract.chunk import Gap, RecordingLoss, Target
 from streamproc.contract.records import TrackVector
 from streamproc.source.types import FrameCounts
 
@@ -15,6 +15,7 @@ class LiveMark(msgspec.Struct, frozen=True):
     `captured_wall_s`, `arrival_wall_s`: seconds since 1970; captured by the source's own clock if
     `is_source_clock`, else equal to the arrival. `size`: [width, height] in pixels. `dropped`: the
     task's frames that were received and not processed, by `chunk.DropReason`.
+    `recording_lost`: since the frame before.
     """
 
     captured_wall_s: float
@@ -23,6 +24,7 @@ class LiveMark(msgspec.Struct, frozen=True):
     size: tuple[int, int]
     gap: Gap | None = None
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    recording_lost: RecordingLoss | None = None
 
 
 class FrameResult(msgspec.Struct, frozen=True):

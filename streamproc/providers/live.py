@@ -294,6 +294,7 @@ class LiveEngine:
             size=size,
             gap=item.gap,
             dropped=dropped,
+            recording_lost=None if self._recording is None else self._recording.take_loss(),
         )
 
     def _fps(self) -> float:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 from msgspec.structs import replace
 
+from streamproc.contract.chunk import RecordingLoss
 from streamproc.contract.recordings import CONTENT_TYPES, SUFFIXES, PieceInfo, piece_key, start_key
 from streamproc.contract.records import RecordingResult, RecordingState
 from streamproc.errors import UploadsUnavailableError
@@ -179,6 +180,7 @@ class TaskRecording:
         self._start = 0
         self._lock = threading.Lock()
         self._state = RecordingState()
+        self._loss: RecordingLoss | None = None
 
     def maker(self, start: int) -> PieceMaker:
         """Return what makes the pieces; the first frame that it can get has the index `start`.
@@ -224,6 +226,13 @@ class TaskRecording:
                     lost_pieces=state.lost_pieces + 1,
                     lost_pictures=state.lost_pictures + len(piece.pictures),
                 )
+                self._loss = _with_loss(self._loss, piece, result)
+
+    def take_loss(self) -> RecordingLoss | None:
+        """Return what was lost since the last call, for the log."""
+        with self._lock:
+            loss, self._loss = self._loss, None
+            return loss
 
     def state(self) -> RecordingState:
         """Return what was stored, and what was not, since the worker opened the source."""
@@ -234,3 +243,17 @@ class TaskRecording:
         with self._lock:
             n_lost = self._state.lost_pictures + n_pictures
             self._state = replace(self._state, lost_pictures=n_lost)
+
+
+def _with_loss(before: RecordingLoss | None, piece: Piece, reason: str) -> RecordingLoss:
+    """Return the loss of a piece, together with that of others."""
+    n_pictures = len(piece.pictures)
+    if before is None:
+        return RecordingLoss(reason, 1, n_pictures, piece.first, piece.last)
+    return RecordingLoss(
+        reason,
+        before.pieces + 1,
+        before.pictures + n_pictures,
+        min(before.first_frame, piece.first),
+        max(before.last_frame, piece.last),
+    )

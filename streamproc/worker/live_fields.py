@@ -12,7 +12,7 @@ from streamproc.contract.chunk import Gap, Notice, StreamInfo
 from streamproc.contract.timestamps import rfc3339
 from streamproc.providers.engine import LiveMark, SourceNotice
 
-_OF_ONE_CHUNK = {"clock": UNSET, "lag_ms": UNSET, "size": UNSET, "gap": UNSET, "source": UNSET}
+_OF_ONE_CHUNK = dict.fromkeys(("clock", "lag_ms", "size", "gap", "recording_lost", "source"), UNSET)
 
 
 class LiveFields:
@@ -43,6 +43,7 @@ class LiveFields:
             lag_ms=max(now_ms - captured_ms, 0),
             size=UNSET if mark.size == self._size else mark.size,
             gap=UNSET if gap is None else gap,
+            recording_lost=UNSET if mark.recording_lost is None else mark.recording_lost,
         )
         self._clock, self._size = clock, mark.size
         return changed

@@ -12,6 +12,7 @@ from streamproc.contract.chunk import (
     Delta,
     Gap,
     Notice,
+    RecordingLoss,
     Result,
     Roi,
     StreamInfo,
@@ -111,6 +112,7 @@ CHUNK = Chunk(
         lag_ms=157,
         size=(1280, 720),
         gap=Gap("source_lost", 22.3),
+        recording_lost=RecordingLoss("no_store", 2, 301, 17, 317),
         source=Notice("lost", "source_timeout", 3),
     ),
     delta=Delta(

@@ -18,7 +18,7 @@ from console.cli.terminal import Terminal
 from console.client.calls import Call
 from console.client.sync_client import Client
 from console.comparison.frames import read_frames
-from streamproc.contract.chunk import Chunk, decode_chunk
+from streamproc.contract.chunk import Chunk, RecordingLoss, decode_chunk
 from streamproc.contract.framing import DONE, parse_events
 from tests.console.live_log import live_log
 from tests.console.tui.recorded_api import Script
@@ -167,3 +167,12 @@ def results(task: str) -> dict[str, Any]:
         "tracks": [track],
         "next_cursor": None,
     }
+
+
+def test_what_is_not_recorded_is_a_line_before_the_next_frame() -> None:
+    first, *_ = chunks(live_log("vt_01KAN7W0000000000000000001").log)
+    loss = RecordingLoss("no_store", 2, 301, 880, 1180)
+    info = msgspec.structs.replace(first.stream_info, recording_lost=loss, size=msgspec.UNSET)
+    line, frame = LiveLines().lines(msgspec.structs.replace(first, stream_info=info))
+    assert line == "12:00:00.2  not recorded: frames 880 to 1180, 301 pictures (no_store)"
+    assert frame.startswith("12:00:00.2  frame    0")

@@ -262,6 +262,25 @@ def test_a_recorded_frame_is_the_one_of_its_chunk_also_over_two_workers(
         assert read_number(image) == shown[chunk.frame_index]
 
 
+def test_a_result_says_which_frames_are_not_recorded(
+    starts: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(piece_maker, "PIECE_S", 0.5)
+    pieces = Pieces(tmp_path)
+    pieces.recordings = LiveRecordings(pieces, max_waiting_bytes=0)  # none may wait
+    recording = pieces.recordings.of_task("p", "t", 5)
+    with camera(SHORT) as one, closing(starts(one, recording=recording)) as engine:
+        found = [result(engine)]
+        while found[-1].live is None or found[-1].live.recording_lost is None:
+            found.append(result(engine))
+    loss = found[-1].live.recording_lost
+    assert loss.reason == "busy"
+    assert loss.first_frame <= found[0].frame_index
+    assert loss.first_frame < loss.last_frame < found[-1].frame_index + 100
+    assert loss.pictures >= loss.last_frame - loss.first_frame + 1 >= 10
+    pieces.recordings.close(30.0)
+
+
 def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:
     with camera(SHORT) as one, closing(starts(one, sampling=Sampling("interval", 5))) as engine:
         found = results(engine, 6)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from streamproc.clients.staged_objects import BucketUploads
+from streamproc.contract.chunk import RecordingLoss
 from streamproc.contract.recordings import PieceInfo, read_piece_key
 from streamproc.contract.store_settings import StoreSettings
 from streamproc.errors import UploadsUnavailableError
@@ -114,9 +115,12 @@ def test_a_piece_that_s3_does_not_take_in_time_is_given_up() -> None:
     until(recordings, no_store=2)
     state = task.state()
     assert (state.pieces, state.lost_pieces, state.lost_pictures) == (0, 2, 4)
+    assert task.take_loss() == RecordingLoss("no_store", 2, 4, 17, 20)
+    assert task.take_loss() is None
     store.is_away = False
     offer(recordings, task, piece(21))
     until(recordings, no_store=2, stored=1)
+    assert task.take_loss() is None
     recordings.close(_WAIT_S)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from streamproc.contract.chunk import Gap, Notice, StreamInfo, decode_chunk
+from streamproc.contract.chunk import Gap, Notice, RecordingLoss, StreamInfo, decode_chunk
 from streamproc.contract.framing import parse_events
 from streamproc.contract.task_spec import LiveOptions
 from streamproc.providers.engine import EndOfStream, FrameResult, LiveMark, SourceNotice
@@ -124,10 +124,10 @@ def live_frame(
     by_source: bool = False,
     width: int = 640,
     gap: Gap | None = None,
+    recording_lost: RecordingLoss | None = None,
 ) -> FrameResult:
-    mark = LiveMark(
-        captured_s, by_source, captured_s, (width, 480), gap, {"sampling": index, "overload": 0}
-    )
+    dropped = {"sampling": index, "overload": 0}
+    mark = LiveMark(captured_s, by_source, captured_s, (width, 480), gap, dropped, recording_lost)
     counts = FrameCounts(index + 1)
     return FrameResult(index, index, None, counts, 5.0, (), time_s=captured_s, live=mark)
 
@@ -206,6 +206,21 @@ def test_a_notice_repeats_the_last_frame_and_is_not_counted_as_one() -> None:
     assert ended.usage.processed_frames == 1
     assert ended.usage.dropped == {"sampling": 8, "overload": 0}
     assert task_state_of(log).fold.closed
+
+
+def test_a_chunk_says_what_was_not_recorded_and_no_other_repeats_it() -> None:
+    loss = RecordingLoss("no_store", 2, 301, 3, 303)
+    infos = watch(
+        MemoryLog(),
+        Camera(
+            live_frame(400, 100.0),
+            live_frame(405, 101.0, recording_lost=loss),
+            SourceNotice("lost", "source_timeout", 3, 2.1),
+            live_frame(410, 102.0),
+        ),
+        now_ms=103_000,
+    )
+    assert [info.recording_lost for info in infos] == [UNSET, loss, UNSET, UNSET]
 
 
 def test_a_source_that_never_gave_a_frame_has_no_notice() -> None:
