@@ -191,6 +191,8 @@ def test_a_foreign_s3_that_refuses_at_first_has_the_piece_in_the_end(
     offer(recordings, recording(recordings), piece())
     until(recordings, stored=1)
     assert application.n_left == 0
+    with recordings._changed:  # the other thread may still have the start
+        assert recordings._changed.wait_for(lambda: not recordings._n_running, _WAIT_S)
     _, listed = server.client().list_objects_v2(Bucket=server.bucket)["Contents"]
     found = server.client().get_object(Bucket=server.bucket, Key=listed["Key"])
     assert found["ContentType"] == "video/mp2t"
