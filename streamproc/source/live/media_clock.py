@@ -37,8 +37,10 @@ class MediaClock:
         self._newest_s: float | None = None
         """The largest timestamp since time was tied, in s."""
         self.n_jumps = 0
-        self.n_back = 0
-        """Those back."""
+        self.n_restarts = 0
+        """Jumps from one picture to the next: no delay explains them."""
+        self._before: tuple[float, float] | None = None
+        """Timestamp, in s, and arrival of the picture before."""
 
     def time_s(self, timestamp: int, arrival_s: float) -> float:
         """Return when the picture was taken; at least `LEAST_STEP_S` after the last.
@@ -65,14 +67,18 @@ class MediaClock:
     def restart(self, clock_hz: int) -> None:
         """Tie the next timestamp anew: the source was connected again. Time still goes on."""
         self._clock_hz = clock_hz
-        self._least_s = self._least_before_s = self._newest_s = None
+        self._least_s = self._least_before_s = self._newest_s = self._before = None
 
     def _offset_s(self, media_s: float, arrival_s: float) -> float:
         difference_s, known_s = arrival_s - media_s, self._known_s()
         is_back = self._newest_s is not None and media_s < self._newest_s - BACK_S
+        is_ahead = self._before is not None and (
+            media_s - self._before[0] > arrival_s - self._before[1] + AHEAD_S
+        )
+        self.n_restarts += is_back or is_ahead
+        self._before = media_s, arrival_s
         if known_s is None or is_back or not -AHEAD_S < difference_s - known_s < BEHIND_S:
             self.n_jumps += known_s is not None
-            self.n_back += is_back
             self._newest_s = media_s
             self._least_s, self._least_before_s = difference_s, None
             self._window_end_s = arrival_s + WINDOW_S

@@ -177,8 +177,8 @@ class LiveStream:
         serial, self.n_arrived = self.n_arrived, self.n_arrived + 1
         self._reconnects.seen(unit.arrival_s)
         arrival_wall_s = time.time() - (time.monotonic() - unit.arrival_s)
-        n_back, tied_s = clock.n_back, clock.tied_s(unit.timestamp, unit.arrival_s)
-        if clock.n_back > n_back:
+        n_restarts, tied_s = clock.n_restarts, clock.tied_s(unit.timestamp, unit.arrival_s)
+        if clock.n_restarts > n_restarts:
             wall.forget()
         if session.report is not None:
             wall.note(session.report.report, session.report.timestamp)

@@ -70,6 +70,7 @@ def _one_log(watched: Watching) -> list[Figure]:
     return [
         equal("bytes followed, and those read again, differ", again != watched.log, False),
         equal("frames that came twice", _n_twice(watched), 0),
+        equal("times without frames that no gap tells of", watched.unexplained(), []),
     ]
 
 

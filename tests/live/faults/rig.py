@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from tests.live.clip import Clip, film
 from tests.ports import free_ports
 from tests.workers import CLIP
 
+_HOLE_S = 4.0
 LOGIN = ("operator", "x7-Zq_faults-only")
 PEDESTRIANS = RequestWords(detect=("pedestrian",), fps=5.0)
 
@@ -102,7 +104,7 @@ def rig(n_workers: int) -> Iterator[Rig]:
             f"--workers={n_workers}",
         ]
         with (
-            running_stack(arguments, environ) as stack,
+            running_stack(arguments, environ, stderr=directory / "stack.log") as stack,
             Client(stack.url, stack.key) as client,
         ):
             yield Rig(stack, client, directory, port, n_workers)
@@ -239,6 +241,15 @@ class Watching(threading.Thread):
             for result in one.chunk.delta.results
             for target in result.targets
         }
+
+    def unexplained(self) -> list[float]:
+        """Return how long no frame was captured, in s, where the next one tells of no gap."""
+        frames = self.frames()
+        return [
+            captured_s(b.info) - captured_s(a.info)
+            for a, b in pairwise(frames)
+            if captured_s(b.info) - captured_s(a.info) > _HOLE_S and b.info.gap is UNSET
+        ]
 
     def gaps(self) -> list[tuple[str, float]]:
         infos = frames_of([one.chunk for one in self.seen])

@@ -128,7 +128,7 @@ def test_pictures_that_are_sent_in_another_order_are_no_jump() -> None:
     for n in range(100):
         shown = n + (3, -1, -1, -1)[n % 4]
         clock.tied_s(shown * HZ // 10, n / 10)
-    assert (clock.n_jumps, clock.n_back) == (0, 0)
+    assert (clock.n_jumps, clock.n_restarts) == (0, 0)
 
 
 def test_what_was_kept_back_is_late_until_the_network_has_caught_up() -> None:

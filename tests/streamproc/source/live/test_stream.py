@@ -147,17 +147,17 @@ def test_new_timestamps_do_not_turn_time_back(fault: str) -> None:
         assert not any(isinstance(event, Lost) for event in stream.seen)
 
 
-def test_timestamps_that_fall_by_seconds_stop_nothing() -> None:
+@pytest.mark.parametrize("jump_s", [-5, 5])
+def test_timestamps_that_jump_by_seconds_stop_nothing(jump_s: int) -> None:
     with camera(SHORT) as one, reading(one) as stream:
         before = stream.pictures(60)[-1]
-        one.jump("-5")
+        one.jump(str(jump_s))
         after = stream.pictures(60)
         stream.check_times()
         assert after[-1].tied_s - before.tied_s > 1.0
-        ages_s = [event.unit.arrival_s - event.tied_s for event in after]
-        assert max(ages_s) < 1.0
-        walls_s = [event.captured.wall_s for event in after]
-        assert min(walls_s) > before.captured.wall_s - 1.0
+        for event in after:
+            assert event.unit.arrival_s - event.tied_s < 1.0
+            assert abs(time.time() - event.captured.wall_s) < 3.0
         assert after[-1].captured.is_source
 
 
