@@ -78,6 +78,18 @@ def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
     assert (origin.n_accepted, victim.n_accepted, names.n_asked) == (1, 0, 2)
 
 
+def test_a_name_without_an_address_is_told_apart_only_where_the_operator_lists_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Names([]))
+    listed = FetchPolicy(allowed_private_hosts=PrivateHosts("s3.example:9000"), open_timeout_s=5.0)
+    assert refusal("http://s3.example:9000/a.mp4", listed).code == "source_unreachable"
+    assert refusal("http://s3.example:9001/a.mp4", listed).code == "source_forbidden"
+    assert refusal("http://other.example/a.mp4", listed).code == "source_forbidden"
+    own = FetchPolicy().for_own_store("s3.example:9000")
+    assert refusal("http://s3.example:9000/a.mp4", own).code == "store_unavailable"
+
+
 WIDE, CIRCLED = "\uff11\uff12\uff17.0.0.1", "①②⑦.0.0.1"
 
 
