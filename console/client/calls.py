@@ -149,11 +149,10 @@ def latest_frame(task_id: str, *, known: str | None = None) -> Call[bytes]:
 
 
 def results(
-    task_id: str, *, partial: bool = False, cursor: str | None = None
+    task_id: str, *, partial: bool = False, cursor: str | None = None, limit: int | None = None
 ) -> Call[ResultResource]:
-    parts = (("partial", "true" if partial else None), ("cursor", cursor))
-    query = tuple((name, value) for name, value in parts if value is not None)
-    return Call(ResultResource, "GET", paths.results(_part(task_id)), query)
+    query = _given(("partial", "true" if partial else None), ("cursor", cursor), ("limit", limit))
+    return Call(ResultResource, "GET", paths.results(_part(task_id)), tuple(query))
 
 
 def cancel(task_id: str) -> Call[CancelAccepted]:

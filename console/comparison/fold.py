@@ -17,7 +17,7 @@ from console.comparison.frames import SeenFrame, boxes_of, overlaps
 from console.comparison.runs import Runs
 from console.errors import ComparisonError
 from streamproc.contract.chunk import Target
-from streamproc.contract.text_vote import Spelling, add_reading, count
+from streamproc.contract.text_vote import Spelling, add_reading, count, same_spelling
 
 Side = Literal["a", "b"]
 MatchedBy = Literal["frame", "time"]
@@ -49,15 +49,16 @@ class Track:
     """One track of one task. `runs` are the places of the common frames that it is seen in.
 
     `class_name` is that of its best target and `text` the winner of the vote over all readings, as
-    in the task's results.
+    in the task's results. `has_vector`: one of its targets has a feature vector.
     """
 
-    __slots__ = ("_best", "_spellings", "class_name", "n_frames", "runs")
+    __slots__ = ("_best", "_spellings", "class_name", "has_vector", "n_frames", "runs")
 
     def __init__(self) -> None:
         self.runs = Runs()
         self.n_frames = 0
         self.class_name = ""
+        self.has_vector = False
         self._best = -1.0
         self._spellings: tuple[Spelling, ...] = ()
 
@@ -68,6 +69,7 @@ class Track:
 
     def see(self, target: Target) -> None:
         self.n_frames += 1
+        self.has_vector |= bool(target.feature_digest)
         if target.confidence > self._best or not self.class_name:
             self._best, self.class_name = target.confidence, target.class_name
         if target.text:
@@ -99,6 +101,10 @@ class ComparisonFold:
     `same_source`: both tasks read one video, so equal frame indices are one picture. Otherwise, and
     where a log's indices are estimates, frames are matched by their times, to half a frame. Two
     boxes overlap enough from an IoU of `min_iou`.
+
+    A common frame differs if its targets do: their number, or one that no target of the other task
+    overlaps enough with, of the same class and text. `n_differing` counts these frames, and
+    `first_differing` is the place of the first; ids of tracks are not looked at.
     """
 
     def __init__(self, *, min_iou: float = 0.5, same_source: bool = True) -> None:
@@ -108,6 +114,8 @@ class ComparisonFold:
         self.overlaps: dict[tuple[int, int], Overlap] = {}
         self.n_only_a = 0
         self.n_only_b = 0
+        self.n_differing = 0
+        self.first_differing: int | None = None
         self.matched_by: MatchedBy | None = None
         self._same_source = same_source
         self._tolerance_s = 0.0
@@ -203,10 +211,16 @@ class ComparisonFold:
         for side, frame in zip(SIDES, (frame_a, frame_b), strict=True):
             for target in frame.targets:
                 self._count(self._track(side, target).runs.add(place))
-        if frame_a.targets and frame_b.targets:
-            self._overlap(place, frame_a.targets, frame_b.targets)
+        if not self._overlap(place, frame_a.targets, frame_b.targets):
+            self.n_differing += 1
+            if self.first_differing is None:
+                self.first_differing = place
 
-    def _overlap(self, place: int, ours: tuple[Target, ...], theirs: tuple[Target, ...]) -> None:
+    def _overlap(self, place: int, ours: tuple[Target, ...], theirs: tuple[Target, ...]) -> bool:
+        """Note which targets overlap; return whether all have one that is alike."""
+        if not (ours and theirs):
+            return not ours and not theirs
+        alike_a, alike_b = set[int](), set[int]()
         boxes_a, boxes_b = boxes_of(ours), boxes_of(theirs)
         for first in range(0, len(ours), _ROWS):
             ious = overlaps(boxes_a[first : first + _ROWS], boxes_b)
@@ -220,8 +234,12 @@ class ComparisonFold:
                 found.iou_sum += float(ious[i, j])
                 if a.class_name == b.class_name:
                     found.n_same_class += 1
+                    if same_spelling(a.text or None, b.text or None):
+                        alike_a.add(first + i)
+                        alike_b.add(j)
                 elif found.first_other_class is None:
                     found.first_other_class = place
+        return len(ours) == len(theirs) == len(alike_a) == len(alike_b)
 
     def _track(self, side: Side, target: Target) -> Track:
         tracks = self.tracks_a if side == "a" else self.tracks_b

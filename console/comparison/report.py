@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from console.comparison.fold import MatchedBy
+from console.comparison.requests import RequestChange
 
 Kind = Literal["lost", "new", "split", "merged", "switched", "class", "text"]
 KINDS: tuple[Kind, ...] = ("lost", "new", "split", "merged", "switched", "class", "text")
@@ -26,6 +27,9 @@ class Difference(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     switched   `b` follows one object, and then another one that has a track of its own
     class      `a` and `b` are one track, of another class
     text       `a` and `b` are one track, with another text
+
+    `like` is the other task's track with the nearest feature vector, of a lost or new one, and
+    `distance` the cosine distance of the two vectors.
     """
 
     kind: Kind
@@ -41,6 +45,8 @@ class Difference(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
     of_frames: int
     before: str | None = None
     after: str | None = None
+    like: int | None = None
+    distance: float | None = None
 
     @property
     def tracks(self) -> tuple[str | None, str | None]:
@@ -50,7 +56,9 @@ class Difference(msgspec.Struct, frozen=True, rename={"class_name": "class"}):
 
     @property
     def change(self) -> str | None:
-        """The classes or texts as text: `truck → bus`."""
+        """The classes or texts as text: `truck → bus`; or the nearest track: `like 12 (0.04)`."""
+        if self.like is not None and self.distance is not None:
+            return f"like {self.like} ({self.distance:.2f})"
         if self.before == self.after:
             return None
         return f"{self.before or '-'} → {self.after or '-'}"
@@ -95,8 +103,22 @@ class Compared(msgspec.Struct, frozen=True):
     other_tracks: int
 
 
+class FirstDifference(msgspec.Struct, frozen=True):
+    """The first common frame that differs: its indices, media time and offsets in the logs."""
+
+    frame: int
+    frame_b: int
+    time_s: float | None
+    offset: int
+    offset_b: int
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two tasks, compared by their tracks. Differences are in the order of their frames."""
+    """Two tasks, compared by their tracks. Differences are in the order of their frames.
+
+    `requests` are the fields in which the requests differ. `first` is the first common frame in
+    which a target or a track does, and `differing_frames` the number of those in which targets do.
+    """
 
     object: Literal["framewire.diff"] = "framewire.diff"
     a: Compared
@@ -109,15 +131,21 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     differences: tuple[Difference, ...]
     matches: tuple[Match, ...]
+    requests: tuple[RequestChange, ...] = ()
+    first: FirstDifference | None = None
+    differing_frames: int = 0
 
     @property
     def summary(self) -> str:
         """One line: what was compared, and the number of differences of each kind."""
         kinds = [f"{n} {kind}" for kind, n in self.counts.items() if n]
         overlap = "" if self.iou is None else f" (mean IoU {self.iou:.2f})"
+        first = ""
+        if self.first is not None:
+            first = f"; frame {self.first.frame} is the first that differs"
         return (
             f"{len(self.matches)} tracks matched in {self.common_frames} common frames{overlap}; "
-            f"{', '.join(kinds) or 'no difference'}"
+            f"{', '.join(kinds) or 'no difference'}{first}"
         )
 
 

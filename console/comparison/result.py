@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from console.comparison.fold import ComparisonFold, Side, Track
-from console.comparison.report import Compared, ComparedStep, Comparison, counted
+from console.comparison.report import (
+    Compared,
+    ComparedStep,
+    Comparison,
+    FirstDifference,
+    counted,
+)
+from console.comparison.requests import request_changes
 from console.comparison.rerun import source_of
-from console.comparison.verdicts import judged
+from console.comparison.verdicts import Verdicts, judged
 
 
 class Subject(NamedTuple):
@@ -32,6 +39,9 @@ def compared(fold: ComparisonFold, first: Subject, second: Subject) -> Compariso
         counts=counted(verdicts.differences),
         differences=verdicts.differences,
         matches=verdicts.matches,
+        requests=request_changes(first.request, second.request),
+        first=_first(fold, verdicts),
+        differing_frames=fold.n_differing,
     )
 
 
@@ -41,6 +51,17 @@ def steps_of(request: Mapping[str, Any]) -> tuple[ComparedStep, ...]:
         ComparedStep(str(step.get("model")), step.get("parameters") or {})
         for step in request.get("steps") or ()
     )
+
+
+def _first(fold: ComparisonFold, verdicts: Verdicts) -> FirstDifference | None:
+    """Return the first frame whose targets differ, or the first difference of tracks."""
+    found = [
+        FirstDifference(one.frame, one.frame_b, one.time_s, one.offset, one.offset_b)
+        for one in verdicts.differences[:1]
+    ]
+    if fold.first_differing is not None:
+        found.append(FirstDifference(*fold.moment(fold.first_differing)))
+    return min(found, key=lambda one: one.offset, default=None)
 
 
 def _side(fold: ComparisonFold, side: Side, subject: Subject) -> Compared:

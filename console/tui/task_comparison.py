@@ -10,6 +10,7 @@ from console.client import calls
 from console.client.log_stream import is_final
 from console.comparison.fold import ComparisonFold, Side
 from console.comparison.frames import read_frames
+from console.comparison.likeness import likeness
 from console.comparison.report import Comparison
 from console.comparison.rerun import Change, changed_request, check_source, same_source
 from console.comparison.result import Subject, compared
@@ -64,7 +65,7 @@ async def wait_for_success(backend: ApiSession, task_id: str, tell: Tell) -> Non
 
 async def read_comparison(
     backend: ApiSession, first: Subject, second: Subject, tell: Tell
-) -> Comparison:
+) -> tuple[Comparison, ComparisonFold]:
     """Read both logs side by side, and compare their tracks; raises `ConsoleError`."""
     fold = ComparisonFold(same_source=same_source(first.request, second.request))
     subjects: dict[Side, Subject] = {"a": first, "b": second}
@@ -84,7 +85,24 @@ async def read_comparison(
                 f"the log of {task_id} is not one that this console can read"
             ) from exc
         tell(f"{fold.n_common} common frames compared …")
-    return await asyncio.to_thread(compared, fold, first, second)
+    return await asyncio.to_thread(compared, fold, first, second), fold
+
+
+async def read_likeness(backend: ApiSession, found: Comparison, fold: ComparisonFold) -> Comparison:
+    """Look for lost and new tracks by their vectors; raises `ConsoleError`."""
+    search = likeness(found, fold)
+    try:
+        call = next(search)
+        while True:
+            try:
+                answer = await backend.ask(call)
+            except ApiProblem as exc:
+                call = search.throw(exc)
+            else:
+                call = search.send(answer)
+    except StopIteration as end:
+        with_likeness: Comparison = end.value
+        return with_likeness
 
 
 def _may_pass(error: ConsoleError) -> bool:

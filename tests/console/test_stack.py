@@ -172,6 +172,13 @@ def test_a_task_is_compared_with_itself_and_with_a_second_run(ask: Ask, task: st
     assert ask("diff", task, "--with", again, "--json") == (code, text)
     assert ask("diff", task, "--with", again, "--allow", str(len(found["differences"])))[0] == 0
 
+    code, text = ask("diff", task, "--parameters", '{"threshold": 0.6}', "--json")
+    found = json.loads(text)
+    assert found["requests"] == [{"field": "steps[0].parameters.threshold", "b": 0.6}]
+    lost = [one for one in found["differences"] if one["kind"] == "lost"]
+    assert found["first"]["frame"] <= lost[0]["frame"]
+    assert all(one["like"] > 0 and 0 <= one["distance"] <= 2 for one in lost)  # as it is indexed
+
 
 def test_all_that_a_second_run_does_not_see_is_lost_and_the_other_way_round_new(
     ask: Ask, task: str, tmp_path: Path

@@ -17,7 +17,9 @@ from console.client.log_stream import Following, is_final
 from console.client.sync_client import Client
 from console.comparison.fold import ComparisonFold, Side
 from console.comparison.frames import SeenFrame, read_frames
+from console.comparison.likeness import likeness
 from console.comparison.report import Compared, Comparison, Difference
+from console.comparison.requests import value_text
 from console.comparison.rerun import (
     KINDS,
     Change,
@@ -28,7 +30,7 @@ from console.comparison.rerun import (
 )
 from console.comparison.result import Subject, compared
 from console.comparison.tolerance import read_tolerance
-from console.errors import ComparisonError, RequestWordsError
+from console.errors import ApiProblem, ComparisonError, ConsoleError, RequestWordsError
 from console.exit_codes import ExitCode
 from console.printable import echo
 from streamproc.contract.task_spec import Precision
@@ -107,7 +109,7 @@ def diff(
             for first, second in zip(firsts, seconds, strict=True):
                 for subject in (first, second):
                     _check_success(wait_for_end(client, subject.task, deadline_s))
-                found = _compare(client, first, second, min_iou)
+                found = _compare(terminal, client, first, second, min_iou)
                 accepted &= tolerance.accepts(found.counts)
                 _print(terminal, found)
         except KeyboardInterrupt:
@@ -159,8 +161,10 @@ def _check_success(task: TaskResource) -> None:
         raise ComparisonError(f"{task.id} {task.status}{reason}")
 
 
-def _compare(client: Client, first: Subject, second: Subject, min_iou: float) -> Comparison:
-    """Read both logs side by side."""
+def _compare(
+    terminal: Terminal, client: Client, first: Subject, second: Subject, min_iou: float
+) -> Comparison:
+    """Read both logs side by side; look for what has no partner by its vector."""
     fold = ComparisonFold(min_iou=min_iou, same_source=same_source(first.request, second.request))
     with closing(_frames(client, first.task)) as a, closing(_frames(client, second.task)) as b:
         frames: dict[Side, Frames] = {"a": a, "b": b}
@@ -170,7 +174,28 @@ def _compare(client: Client, first: Subject, second: Subject, min_iou: float) ->
                 fold.end(side)
             else:
                 fold.feed(side, piece)
-    return compared(fold, first, second)
+    found = compared(fold, first, second)
+    try:
+        return _with_likeness(client, found, fold)
+    except ConsoleError as exc:  # what differs is known without it
+        terminal.note(f"lost and new tracks were not looked for by their vectors: {exc}")
+        return found
+
+
+def _with_likeness(client: Client, found: Comparison, fold: ComparisonFold) -> Comparison:
+    search = likeness(found, fold)
+    try:
+        call = next(search)
+        while True:
+            try:
+                answer = client.send(call)
+            except ApiProblem as exc:
+                call = search.throw(exc)
+            else:
+                call = search.send(answer)
+    except StopIteration as end:
+        with_likeness: Comparison = end.value
+        return with_likeness
 
 
 def _frames(client: Client, task_id: str) -> Frames:
@@ -190,6 +215,12 @@ def _print(terminal: Terminal, found: Comparison) -> None:
         [_side_row("a", found.a), _side_row("b", found.b)],
     )
     echo("")
+    if found.requests:
+        terminal.table(
+            ("REQUEST", "A", "B"),
+            [(one.field, value_text(one.a), value_text(one.b)) for one in found.requests],
+        )
+        echo("")
     if found.differences:
         terminal.table(
             ("DIFFERENCE", "A", "B", "CLASS", "FRAME", "TIME S", "FRAMES", "CHANGE"),

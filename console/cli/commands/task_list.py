@@ -9,6 +9,7 @@ from api.contract.resources import STATUSES, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.formatting import age, frames
 from console.cli.listing import Extent, checked_query, is_table, print_rows, takes_extent
+from console.cli.query_command import QueryCommand
 from console.cli.terminal import Terminal
 from console.client import calls
 from streamproc.contract.source_label import short_name
@@ -32,7 +33,7 @@ _CSV = (
 )
 
 
-@click.command("list")
+@click.command("list", cls=QueryCommand)
 @click.argument("query", nargs=-1)
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="May be repeated."

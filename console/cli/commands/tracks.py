@@ -10,6 +10,7 @@ from console.cli.commands.options import asks_api
 from console.cli.completion import complete_class, complete_task
 from console.cli.formatting import share
 from console.cli.listing import Extent, checked_query, is_table, print_rows, takes_extent
+from console.cli.query_command import QueryCommand
 from console.cli.terminal import Terminal
 from console.client import calls
 from streamproc.contract.source_label import short_name
@@ -30,7 +31,7 @@ _HEADERS = (
 )
 
 
-@click.command
+@click.command(cls=QueryCommand)
 @click.argument("query", metavar="[TASK] [QUERY]...", nargs=-1, shell_complete=complete_task)
 @click.option(
     "--class",

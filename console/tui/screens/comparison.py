@@ -1,6 +1,7 @@
 """Screen: two tasks compared by their tracks, a row for each difference."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from textual import on, work
@@ -17,7 +18,12 @@ from console.tui.api_session import ApiSession
 from console.tui.drawing.styled_text import folded
 from console.tui.messages import OpenTask
 from console.tui.screens.dialog import Dialog
-from console.tui.task_comparison import read_comparison, second_subject, wait_for_success
+from console.tui.task_comparison import (
+    read_comparison,
+    read_likeness,
+    second_subject,
+    wait_for_success,
+)
 from console.tui.widgets.canvas import Lines
 from console.tui.widgets.comparison_rendering import (
     DIFFERENCE_COLUMNS,
@@ -38,6 +44,7 @@ class ComparisonScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,a", "show('a')", "Show in Live", key_display="enter"),
         Binding("b", "show('b')", "The other task in Live"),
+        Binding("f", "show_first", "First frame that differs"),
         Binding("escape", "leave", "Close"),
     ]
 
@@ -76,16 +83,20 @@ class ComparisonScreen(Dialog[None]):
                 self._reload()
             for subject in (first, second):
                 await wait_for_success(backend, subject.task, self._say)
-            found = await read_comparison(backend, first, second, self._say)
+            found, fold = await read_comparison(backend, first, second, self._say)
         except ConsoleError as exc:
             head.show(folded([(str(exc), "bad")], max(20, head.size.width)))
             self._say("Not compared.")
             return
-        self.comparison = found
         head.show(head_lines(found, head.size.width))
-        listing = self.query_one("#differences", Listing)
-        listing.say_empty("Both tasks have the same tracks.")
-        listing.show(difference_rows(found))
+        self._say("Both tasks have the same tracks.")
+        self._show(found)
+        with suppress(ConsoleError):  # what differs is known without it
+            self._show(await read_likeness(backend, found, fold))
+
+    def _show(self, found: Comparison) -> None:
+        self.comparison = found
+        self.query_one("#differences", Listing).show(difference_rows(found))
 
     def _say(self, text: str) -> None:
         self.query_one("#differences", Listing).say_empty(text)
@@ -102,7 +113,15 @@ class ComparisonScreen(Dialog[None]):
             return
         one = found.differences[int(key)]
         task, offset = (found.a, one.offset) if side == "a" else (found.b, one.offset_b)
-        self.app.post_message(OpenTask(task.task, offset))
+        self._hold(task.task, offset)
+
+    def action_show_first(self) -> None:
+        """Close, and hold the first task's first frame that differs in Live."""
+        if self.comparison is not None and self.comparison.first is not None:
+            self._hold(self.comparison.a.task, self.comparison.first.offset)
+
+    def _hold(self, task_id: str, offset: int) -> None:
+        self.app.post_message(OpenTask(task_id, offset))
         self.dismiss(None)
 
     def action_leave(self) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from console.comparison.report import KINDS, Compared, Comparison, Difference, Kind
-from console.tui.drawing.formatting import grouped, short_id
+from console.comparison.requests import value_text
+from console.tui.drawing.formatting import grouped, media_time, short_id
 from console.tui.drawing.styled_text import Line, length
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.comparison_choices import Choice
@@ -20,6 +21,7 @@ DIFFERENCE_COLUMNS = (
     Column("change", "CHANGE", 23, flex=1),
 )
 _INDENT = " " * 7
+_REQUEST_LINES = 3
 _TONES: dict[Kind, str] = {
     "lost": "bad",
     "new": "good",
@@ -36,7 +38,10 @@ def choice_rows(choices: Sequence[Choice]) -> list[Row]:
 
 
 def head_lines(found: Comparison, width: int) -> list[Line]:
-    """Return the video, both tasks, and the sum of the differences, for a width in cells."""
+    """Return the video, both tasks, what they were asked, and the sum of the differences.
+
+    `width` is in cells.
+    """
     matched = "" if found.matched_by != "time" else ", matched by time"
     counts = [(kind, found.counts[kind]) for kind in KINDS]
     spans = [(f"{n} {kind}  ", f"{_TONES[kind]}!") for kind, n in counts if n]
@@ -45,12 +50,13 @@ def head_lines(found: Comparison, width: int) -> list[Line]:
         (("video  ", "dim"), (found.source, "")),
         _side("a", found.a, width),
         _side("b", found.b, width),
+        *_request_lines(found),
         (
             (_INDENT, ""),
             (f"{len(found.matches)} tracks matched", "!"),
             (f" in {grouped(found.common_frames)} common frames{matched}{overlap}", "dim"),
         ),
-        ((_INDENT, ""), *(spans or [("no difference", "good!")])),
+        ((_INDENT, ""), *(spans or [("no difference  ", "good!")]), *_first(found)),
     ]
 
 
@@ -70,6 +76,31 @@ def _side(name: str, side: Compared, width: int) -> Line:
     )
     task = side.task if length(line) + len(side.task) <= width else short_id(side.task)
     return (*line, (task, "dim"))
+
+
+def _request_lines(found: Comparison) -> list[Line]:
+    """Return the fields in which the requests differ, the first ones."""
+    lines: list[Line] = [
+        (
+            (_INDENT, ""),
+            (f"{one.field}  ", "dim"),
+            (f"{value_text(one.a)} → {value_text(one.b)}", "info"),
+        )
+        for one in found.requests[:_REQUEST_LINES]
+    ]
+    if (n_more := len(found.requests) - _REQUEST_LINES) > 0:
+        fields = "field" if n_more == 1 else "fields"
+        lines.append(((_INDENT, ""), (f"and {n_more} more {fields} of the requests", "faint")))
+    return lines or [((_INDENT, ""), ("equal requests", "dim"))]
+
+
+def _first(found: Comparison) -> Line:
+    """Return which frame is the first that differs."""
+    if found.first is None:
+        return ()
+    time_s = found.first.time_s
+    at = "" if time_s is None else f", {media_time(round(time_s * 1000), tenths=True)}"
+    return ((f"first in frame {grouped(found.first.frame)}{at}", "dim"),)
 
 
 def _row(place: int, one: Difference) -> Row:

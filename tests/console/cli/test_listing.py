@@ -38,6 +38,40 @@ def test_the_query_is_the_apis(script: Script, capsys: pytest.CaptureFixture[str
     assert query["include"] == ["counts"]
 
 
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        (["status:failed", "-ocr", "source:gate*"], "status:failed source:gate* -ocr"),
+        (["-source:gate*", "--limit", "5", "-h-is-in-it"], "-source:gate* -h-is-in-it"),
+        (['-"red car"', "--sort", "-fps", "a"], 'a -"red car"'),
+        (["-ocr", "--", "-status:failed"], "-ocr -status:failed"),
+    ],
+)
+def test_a_negated_term_is_no_option(script: Script, words: list[str], query: str) -> None:
+    assert run(["list", *words]) == 0
+    (sent,) = asked(script, "/v1/video/tasks")
+    assert sent["q"] == [query]
+    assert sent["limit"] == ["5" if "--limit" in words else "20"]
+    assert sent.get("sort") == (["-fps"] if "--sort" in words else None)
+
+
+def test_a_negated_term_stands_behind_the_tracks_task(script: Script) -> None:
+    assert run(["tracks", script.log_task, "-car", "dwell>3"]) == 0
+    assert run(["tracks", "-car"]) == 0
+    first, second = asked(script, "/v1/video/tracks")
+    assert (first["task"], first["q"]) == ([script.log_task], ["dwell>3 -car"])
+    assert ("task" in second, second["q"]) == (False, ["-car"])
+
+
+@pytest.mark.parametrize("words", [["-o"], ["--ocr"], ["ok", "--lastt"], ["--limit"]])
+def test_what_looks_like_an_option_is_one(
+    script: Script, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["list", *words]) == 2
+    assert words[-1] in capsys.readouterr().err
+    assert not script.requests
+
+
 def test_a_row_says_source_steps_age_and_frames(
     script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Two tasks compared in the console: what is offered, what differs, and the way to Live."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from console.tui.view_models.comparison_choices import read_choice
 from console.tui.widgets.table import Listing
 from streamproc.contract.framing import DONE, frame_event, parse_events
 from tests.console.tui.conftest import RARELY_S, text_of, until
+from tests.console.tui.keyboard import typed
 from tests.console.tui.recorded_api import Script
 from tests.console.tui.test_snapshots import settled, still_console
 from tests.console.tui.test_tasks_tab import shown
@@ -141,6 +143,38 @@ async def test_the_differences_of_two_tasks_and_the_way_to_live(
         assert live.held is not None
         assert live.held.line.frame == frame
         assert not script.asked("POST", PROCESS)
+
+
+async def test_what_was_asked_and_the_first_frame_that_differs_are_said_and_one_key_away(
+    console: ConsoleApp, script: Script
+) -> None:
+    other = other_task(script)
+    script.logs[other] = altered(
+        script.log, lambda target: target if target["track_id"] != 5 else None
+    )
+    item = script.answers["full"][other]["request"]["input"][0]
+    item["sampling"] = {"mode": "fps", "value": 3}
+    frames = [
+        (json.loads(event.data)["stream_info"]["frame_index"], event)
+        for event in parse_events(script.log)
+        if b'"track_id":5,' in event.data
+    ]
+    first, event = frames[0]
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await compared(pilot, console, script)
+        head = " ".join(text_of(screen.query_one("#comparison-head")).split())
+        assert "input[0].sampling.value 4 → 3" in head
+        assert f"1 lost first in frame {first}" in head
+        assert screen.comparison is not None
+        assert screen.comparison.differing_frames == len(frames)
+        await until(pilot, lambda: "like 1 (0.30)" in text_of(screen.query_one("#differences")))
+        (asked,) = script.asked("GET", "/v1/video/tracks")
+        assert (asked["similar_to"], asked["task"]) == ([f"{script.log_task}:5"], [other])
+        await typed(pilot, console, "f")
+        live = console.query_one(LiveTab)
+        await until(pilot, lambda: live.held is not None)
+        assert live.held is not None
+        assert (live.task_id, live.held.line.start) == (script.log_task, event.start)
 
 
 async def test_enter_shows_the_first_task_where_the_track_is_lost(
