@@ -49,7 +49,7 @@ def likeness(found: Comparison, fold: ComparisonFold) -> Generator[Call[Any], An
             if exc.status != HTTPStatus.UNPROCESSABLE_ENTITY:
                 raise
         else:
-            nearest.update((one, track) for track in page.data)
+            nearest.update((one, track) for track in page.data[:1])
     return with_likeness(found, nearest)
 
 

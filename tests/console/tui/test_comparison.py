@@ -152,6 +152,7 @@ async def test_what_was_asked_and_the_first_frame_that_differs_are_said_and_one_
     script.logs[other] = altered(
         script.log, lambda target: target if target["track_id"] != 5 else None
     )
+    script.answers["results"][other] = script.answers["results"][script.log_task]
     item = script.answers["full"][other]["request"]["input"][0]
     item["sampling"] = {"mode": "fps", "value": 3}
     frames = [
