@@ -129,10 +129,12 @@ class Engines:
         interrupt: Interrupt,
         since: Sequence[Chunk] = (),
         epoch: int = 0,
+        last_pts: int | None = None,
     ) -> Engine:
         """Return an engine with an open source, positioned after `state`. `interrupt` aborts this.
 
         `since`: of a live task, the log's chunks after `state`. `epoch`: of the claim.
+        `last_pts`: the timestamp of the log's last frame, if known.
 
         Raises `TaskFailedError` if the source or a model is not available, or if the source is no
         longer the one that `pin` names; `UploadsUnavailableError` if its URL, or its only remaining
@@ -152,7 +154,9 @@ class Engines:
         )
         if spec.live is not None:
             url, _ = self._place(submitted)
-            engine = self.live.open(submitted, url, plan, outputs, state, since, epoch, interrupt)
+            engine = self.live.open(
+                submitted, url, plan, outputs, state, since, epoch, interrupt, last_pts
+            )
             _check_pin(engine, pin)
             return engine
         return self._open_file(submitted, plan, outputs, state, pin, interrupt)

@@ -29,6 +29,7 @@ from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.hls.place import LastFrame
 from streamproc.source.live.rtp.keyframe_gate import OnLoss
 from streamproc.source.live.source_watch import Rate
 from streamproc.source.live_source.accounts import Totals
@@ -55,6 +56,7 @@ class _Progress:
     totals: Totals
     time_s: float
     size: Size
+    hls: LastFrame | None
 
 
 class LiveEngine:
@@ -101,7 +103,9 @@ class LiveEngine:
         self._max_lag_s = options.max_lag_s
         restored = None if state is None else decode_state(state)
         self._progress = (
-            None if restored is None else _Progress(restored.totals, restored.time_s, restored.size)
+            None
+            if restored is None
+            else _Progress(restored.totals, restored.time_s, restored.size, restored.hls)
         )
         if restored is not None:
             self._dropped_before = self._dropped_now = dict(restored.totals.dropped)
@@ -195,6 +199,7 @@ class LiveEngine:
                 tracker=self._tracker.state(),
                 best=self._tracker.best,
                 range_index=self._selection.range_index,
+                hls=progress.hls,
             )
         )
 
@@ -274,7 +279,9 @@ class LiveEngine:
 
     def _note(self, frame: LiveFrame, totals: Totals, size: Size, dropped: dict[str, int]) -> None:
         """Remember what a checkpoint and a heartbeat say after this frame."""
-        self._progress = _Progress(totals, frame.time_s, size)
+        unit = frame.arrived.unit
+        hls = None if unit.segment is None else LastFrame(*unit.segment, unit.timestamp)
+        self._progress = _Progress(totals, frame.time_s, size, hls)
         self._n_emitted += 1
         lag_s = max(0.0, time.time() - frame.arrived.captured.wall_s)
         self._on_lag(lag_s)

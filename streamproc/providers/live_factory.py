@@ -14,13 +14,13 @@ from streamproc.errors import TaskFailedError
 from streamproc.providers.live import LiveEngine
 from streamproc.providers.live_pictures import LivePictures, TaskPictures
 from streamproc.providers.live_recordings import LiveRecordings, TaskRecording
-from streamproc.providers.live_state import continued
+from streamproc.providers.live_state import continued, decode_state
 from streamproc.providers.plan import includes_vectors, track_parameters
 from streamproc.providers.warm_up import WarmUp
 from streamproc.source.errors import SourceError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.hls.follower import Place
+from streamproc.source.live.hls.place import Place
 from streamproc.source.live.named_sources import Cameras
 from streamproc.source.types import FrameOutputs
 from streamproc.stages.perception import Plan
@@ -59,11 +59,13 @@ class LiveEngines:
         since: Sequence[Chunk],
         epoch: int,
         interrupt: Interrupt,
+        last_pts: int | None = None,
     ) -> LiveEngine:
         """Start to read the source at `url`; returns at once.
 
         `state` is the last checkpoint, `since` what the log has after it, `epoch` that of the
-        claim. Raises `TaskFailedError` if the source may not be read.
+        claim, `last_pts` the timestamp of the log's last frame. Raises `TaskFailedError`
+        if the source may not be read.
         """
         spec = submitted.spec
         options = spec.live or LiveOptions()
@@ -73,8 +75,10 @@ class LiveEngines:
         except SourceError as exc:
             raise TaskFailedError(exc.code, str(exc)) from exc
         tracking = track_parameters(spec, plan)
+        state = continued(state, since, tracking, plan.class_names, last_pts)
+        place = Place(None if state is None else decode_state(state).hls)
         engine = LiveEngine(
-            partial(camera.open, interrupt, Place()),
+            partial(camera.open, interrupt, place),
             plan,
             self._pool,
             interrupt,
@@ -86,7 +90,7 @@ class LiveEngines:
             max_frames=spec.max_frames,
             tracking=tracking,
             include_vector=includes_vectors(spec),
-            state=continued(state, since, tracking, plan.class_names),
+            state=state,
             pin=camera.pin,
             warm_up=self._warm_up,
             pictures=self._pictures_of(submitted),

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import UNSET
 
 from streamproc.contract.chunk import Chunk, StreamInfo, Target
+from streamproc.source.live.hls.place import LastFrame
 from streamproc.source.live_source.accounts import Totals
 from streamproc.stages.tracking.parameters import TrackParameters
 from streamproc.stages.tracking.replay import LoggedFrame, replayed
@@ -24,7 +25,8 @@ class LiveState(msgspec.Struct, frozen=True):
 
     `first_wall_s`: when the task's first frame was taken, in s since 1970, None if the log does not
     tell. `time_s`: of the last frame, since that. `range_index`: of the first frame in the range.
-    `best`: as in `stages.targets.best_vectors`, of the tracks that live.
+    `best`: as in `stages.targets.best_vectors`, of the tracks that live. `hls`: where the last
+    frame is in the playlist; None for other sources.
     """
 
     totals: Totals
@@ -35,6 +37,7 @@ class LiveState(msgspec.Struct, frozen=True):
     tracker: TrackerState
     best: dict[int, float] = {}
     range_index: int | None = None
+    hls: LastFrame | None = None
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -46,11 +49,12 @@ def continued(
     chunks: Sequence[Chunk],
     parameters: TrackParameters,
     class_names: Sequence[str],
+    last_pts: int | None = None,
 ) -> bytes | None:
     """Return the state after `chunks`, the log's since `state`; None: there was no frame.
 
     Chunks that the state contains already, notices and the terminal change nothing. A class that is
-    not in `class_names` has no track.
+    not in `class_names` has no track. `last_pts`: the timestamp of the log's last frame, if known.
     """
     before = None if state is None else decode_state(state)
     last = -1 if before is None else before.totals.index
@@ -75,6 +79,7 @@ def continued(
             tracker=tracker,
             best={} if before is None else before.best,
             range_index=infos[0].frame_index if before is None else before.range_index,
+            hls=None if before is None else _last_frame(before.hls, last_pts),
         )
     )
 
@@ -126,6 +131,13 @@ def _totals(before: LiveState | None, info: StreamInfo) -> Totals:
     if more > 0:
         dropped["sampling"] = dropped.get("sampling", 0) + more
     return Totals(info.frame_index, info.decoded_frames, dropped)
+
+
+def _last_frame(before: LastFrame | None, last_pts: int | None) -> LastFrame | None:
+    """Return where the log's last frame is: in the checkpoint's segment, or in one after it."""
+    if before is None or last_pts is None:
+        return before
+    return msgspec.structs.replace(before, timestamp=last_pts)
 
 
 def _time_s(info: StreamInfo) -> float:

@@ -244,6 +244,7 @@ class SliceRunner:
                 one.interrupt,
                 taken.task_state.chunks_since_checkpoint(),
                 taken.point.epoch,
+                taken.task_state.last_pts,
             )
         except (TaskFailedError, SourceClosedError) as failure:
             self._fail(one, failure)

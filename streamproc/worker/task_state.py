@@ -131,6 +131,8 @@ class TaskState:
     pin: bytes | None = None
     started_ms: int | None = None
     last_chunk: bytes | None = None
+    last_pts: int | None = None
+    """Timestamp of the last frame that was read."""
     is_live: bool = False
     since_ckpt: deque[Appended] = field(default_factory=lambda: deque(maxlen=MAX_SINCE_CHECKPOINT))
     """Of a live task: what its log has after the last checkpoint, as far as it was read."""
@@ -161,6 +163,8 @@ class TaskState:
             self.ckpt = record.ckpt or self.ckpt
             self.pin = record.pin or self.pin
             self.last_chunk = record.value
+            if record.frame >= 0:
+                self.last_pts = record.pts
             if record.ckpt is not None:
                 self.since_ckpt.clear()
             elif self.is_live:
@@ -186,6 +190,8 @@ class TaskState:
             before.take(record)
         self.ckpt = first.ckpt
         self.since_ckpt = deque([*before.since_ckpt, *self.since_ckpt], MAX_SINCE_CHECKPOINT)
+        if self.last_pts is None:
+            self.last_pts = before.last_pts
         if self.last_chunk is None and before.fold.next_off == self.fold.next_off:
             self.last_chunk = before.last_chunk
 

@@ -35,6 +35,7 @@ from streamproc.contract.records import (
     read_chunk_record,
 )
 from streamproc.contract.stored_request import decode_stored_request, encode_stored_request
+from streamproc.providers.live_state import LiveState
 from streamproc.providers.local import LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import decode_entries, encode_entries
@@ -170,6 +171,7 @@ FORMATS: dict[str, Format] = {
         values.CHECKPOINT, encode_checkpoint, decode_checkpoint, _unzipped, same_bytes=False
     ),
     "local_state": packed(values.LOCAL_STATE, LocalState),
+    "live_state": packed(values.LIVE_STATE, LiveState),
     "tracker_state": packed(values.TRACKER_STATE, TrackerState),
     "upstream_state": packed(values.UPSTREAM_STATE, UpstreamState),
     "request": in_json(values.STORED_REQUEST, encode_stored_request, decode_stored_request),

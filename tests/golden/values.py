@@ -55,11 +55,14 @@ from streamproc.contract.task_spec import (
     TaskSpec,
     When,
 )
+from streamproc.providers.live_state import LiveState
 from streamproc.providers.local import AnnouncedStream, LocalState
 from streamproc.providers.upstream.position import UpstreamState
 from streamproc.sinks.archive.actions import VectorEntry
 from streamproc.sinks.archive.live import LiveMark
+from streamproc.source.live.hls.place import LastFrame
 from streamproc.source.live.recording.picture import RecordedPicture
+from streamproc.source.live_source.accounts import Totals
 from streamproc.source.types import ResumePoint
 from streamproc.stages.tracking.state import PackedArray, TrackerState
 from streamproc.worker.checkpoint import Checkpoint
@@ -279,6 +282,17 @@ LOCAL_STATE = LocalState(
     told=AnnouncedStream(600, False, 23.976),
     content="sha256:" + "12" * 32,
     validators_differ=True,
+)
+LIVE_STATE = LiveState(
+    totals=Totals(120, 100, {"sampling": 89, "overload": 21}),
+    processed=11,
+    first_wall_s=1767225600.25,
+    time_s=5.005,
+    size=(1280, 720),
+    tracker=TRACKER_STATE,
+    best={7: 0.75},
+    range_index=17,
+    hls=LastFrame(4711, b"\x12" * 8, 61440),
 )
 UPSTREAM_STATE = UpstreamState("vt_upstream", 4321, 17, b"\x56" * 16)
 CHECKPOINT = Checkpoint("local", 1767225601000, 11, "sha256:" + "34" * 32, b"engine's own")

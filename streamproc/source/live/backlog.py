@@ -52,7 +52,7 @@ class Backlog:
     def put(self, arrived: Arrived, track: VideoTrack, n_damaged: int = 0) -> None:
         """Add a picture; `n_damaged` came damaged between the last one and this one."""
         if self._awaits_key and not arrived.unit.is_key:
-            self._note(n_damaged, 1, arrived.gap_s)
+            self._leave_out(Waiting(arrived, track, n_damaged, 0, arrived.gap_s))
             return
         self._awaits_key = False
         self._waiting.append(Waiting(arrived, track, n_damaged, 0, arrived.gap_s))
@@ -93,10 +93,10 @@ class Backlog:
         for _ in range(n_left_out):
             left_out = self._waiting.popleft()
             self._n_bytes -= len(left_out.arrived.unit.data)
-            self._note(left_out.n_damaged, 1, left_out.gap_s)
+            self._leave_out(left_out)
         self._awaits_key = not self._waiting
 
-    def _note(self, n_damaged: int, n_late: int, gap_s: float | None) -> None:
-        self._n_damaged += n_damaged
-        self._n_late += n_late
-        self._gap_s = gap_s if self._gap_s is None else self._gap_s
+    def _leave_out(self, one: Waiting) -> None:
+        self._n_damaged += one.n_damaged
+        self._n_late += not one.arrived.unit.is_known
+        self._gap_s = one.gap_s if self._gap_s is None else self._gap_s

@@ -17,7 +17,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import LiveUrl, identity, parse
 from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.credentials import Credentials
-from streamproc.source.live.hls.follower import Place
+from streamproc.source.live.hls.place import Place
 from streamproc.source.live.opening import open_connection
 
 SCHEME: Final = CAMERA

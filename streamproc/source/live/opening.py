@@ -5,7 +5,7 @@ from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import HttpUrl, LiveUrl
 from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.credentials import Credentials
-from streamproc.source.live.hls.follower import Place
+from streamproc.source.live.hls.place import Place
 from streamproc.source.live.hls.stream import open_hls
 from streamproc.source.live.http_stream import open_http
 from streamproc.source.live.rtmp.stream import open_rtmp

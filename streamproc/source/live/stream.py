@@ -160,6 +160,8 @@ class LiveStream:
             if session.video.codec != track.codec:
                 raise SourceProtocolError(f"{session.host} changed its codec")
             for unit in units:
+                if unit.is_known and not (unit.is_key or self.gate.is_open):
+                    continue
                 if self.gate.admits(unit):
                     admitted_s = unit.arrival_s
                     yield self._arrived(session, unit, clock, wall)

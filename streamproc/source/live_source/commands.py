@@ -26,7 +26,7 @@ from streamproc.source.errors import SourceError, SourceForbiddenError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.address import MAX_CHARACTERS, parse
-from streamproc.source.live.hls.follower import Place
+from streamproc.source.live.hls.place import Place
 from streamproc.source.live.named_sources import SCHEME, Camera, NamedSource, load_sources
 from streamproc.source.live.reconnect import Reconnects
 from streamproc.source.live.stream import LiveStream

@@ -145,11 +145,12 @@ class Pictures:
     def _fed(self, waiting: Waiting, *, is_fresh: bool) -> list[LiveFrame]:
         unit = waiting.arrived.unit
         if self._needs_key and not unit.is_key:
-            self._accounts.drop("undecodable")
+            self._lose(waiting.arrived)
             return []
         if self._only_keys and not unit.is_key:
-            self._accounts.drop("sampling")
-            self._numbered(waiting.arrived, self._accounts.next_index - 1)
+            if not unit.is_known:
+                self._accounts.drop("sampling")
+                self._numbered(waiting.arrived, self._accounts.next_index - 1)
             return []
         for _ in range(2):  # the second time in a decoder for its size
             decoder = self._decoder or self._started(waiting)
@@ -164,9 +165,9 @@ class Pictures:
             self._end_decoder("discontinuity")
             self._needs_key = True
             if not unit.is_key:
-                self._accounts.drop("undecodable")
+                self._lose(waiting.arrived)
                 return frames
-        self._accounts.drop("undecodable")
+        self._lose(waiting.arrived)
         return []
 
     def _decode(
@@ -177,8 +178,7 @@ class Pictures:
         number = self._number
         self._held[number] = arrived
         if len(self._held) > _MAX_HELD:
-            del self._held[next(iter(self._held))]
-            self._accounts.drop("undecodable")
+            self._lose(self._held.pop(next(iter(self._held))))
         try:
             found = decoder.decode(number, arrived.unit.data, self._wants, is_fresh=is_fresh)
             if self._only_keys and found is not None:
@@ -190,7 +190,7 @@ class Pictures:
         if found is None:
             self._withdraw_shown()
             if self._held.pop(number, None) is not None:
-                self._accounts.drop("undecodable")
+                self._lose(arrived)
             self._needs_key = not self._shows_damaged
             return None
         if arrived.unit.is_key:
@@ -207,6 +207,8 @@ class Pictures:
         now_s = self._now_s()
         self._restarts.seen(now_s)
         self._count_lost(described.number, arrived)
+        if arrived.unit.is_known:
+            return False
         if described.is_damaged and not self._shows_damaged:
             self._accounts.drop("undecodable")
             return False
@@ -260,9 +262,7 @@ class Pictures:
     def _count_lost(self, number: int, arrived: Arrived) -> None:
         """Count pictures that come out no more: one that is later in both orders has."""
         lost = [n for n, one in self._held.items() if n < number and one.tied_s < arrived.tied_s]
-        for one in lost:
-            del self._held[one]
-        self._accounts.drop("undecodable", len(lost))
+        self._lose(*(self._held.pop(one) for one in lost))
 
     def _is_another(self, waiting: Waiting) -> bool:
         if self._decoder is None:
@@ -315,5 +315,10 @@ class Pictures:
             self._gaps.open(reason)
 
     def _give_up_held(self) -> None:
-        self._accounts.drop("undecodable", len(self._held))
+        self._lose(*self._held.values())
         self._held.clear()
+
+    def _lose(self, *pictures: Arrived) -> None:
+        """Count pictures that do not come out, but those that the task has had."""
+        n_new = sum(not one.unit.is_known for one in pictures)
+        self._accounts.drop("undecodable", n_new)

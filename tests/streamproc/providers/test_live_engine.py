@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from msgspec import UNSET
@@ -34,6 +36,9 @@ from streamproc.providers.warm_up import WarmUp
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live import reconnect, source_watch
+from streamproc.source.live.connection import LiveConnection
+from streamproc.source.live.hls.place import Place
+from streamproc.source.live.hls.stream import open_hls
 from streamproc.source.live.recording import piece_maker
 from streamproc.source.live.rtsp.url import parse
 from streamproc.source.live.session import open_session
@@ -43,6 +48,7 @@ from streamproc.stages.perception import DetectStep, Plan
 from streamproc.stages.tracking.parameters import TrackParameters
 from tests.live.camera import Camera, camera
 from tests.live.clip import clip, read_number
+from tests.live.media_server import Reply, media_server
 
 SHORT = clip(fps=50, gop=10)
 LOCAL = FetchPolicy(allowed_private_hosts=PrivateHosts("127.0.0.1"))
@@ -120,12 +126,14 @@ def starts(eye: Eye, pool: ThreadPoolExecutor) -> Starts:
         pictures: TaskPictures | None = None,
         recording: TaskRecording | None = None,
         on_lag: Callable[[float], object] = lambda _: None,
+        opens: Callable[[Interrupt], LiveConnection] | None = None,
     ) -> LiveEngine:
         url, credentials = parse(one.url(login))
         interrupt = Interrupt()
+        opens = opens or (lambda stop: open_session(url, credentials, LOCAL, stop))
         step = DetectStep(eye, {}, np.array([0], np.int32))
         return LiveEngine(
-            partial(open_session, url, credentials, LOCAL, interrupt),
+            partial(opens, interrupt),
             Plan((step,), ("person",), 0.5),
             pool,
             interrupt,
@@ -542,6 +550,69 @@ def as_chunk(one: FrameResult, *, is_first: bool) -> Chunk:
         size=one.live.size if is_first else UNSET,
     )  # fmt: skip
     return Chunk("c", CHUNK_OBJECT, info, Delta((Result(0, one.targets),)), None)
+
+
+FPS = 20
+SEGMENT_S = 1.0
+
+
+@cache
+def playlist() -> dict[str, bytes]:
+    """Return a playlist of 20 segments, and these."""
+    options = {"hls_time": str(SEGMENT_S), "hls_list_size": "0", "hls_playlist_type": "vod"}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "list.m3u8"
+        with av.open(str(path), "w", format="hls", options=options) as output:
+            codec = {"preset": "ultrafast", "bf": "2", "sc_threshold": "0"}
+            stream: Any = output.add_stream("libx264", rate=FPS, options=codec)
+            stream.width, stream.height, stream.pix_fmt = 192, 112, "yuv420p"
+            stream.gop_size = round(FPS * SEGMENT_S)
+            for number in range(20 * stream.gop_size):
+                image = np.full((112, 192, 3), number % 256, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts = number
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
+
+
+def test_another_worker_goes_on_in_a_playlist_where_the_log_ends(starts: Starts) -> None:
+    """Frames are numbered as the playlist has them: none is given twice, and none is skipped."""
+    files, begun_s = playlist(), time.monotonic()
+    names = [name for name in files if name.endswith(".ts")]
+
+    def listed(_: dict[str, str]) -> Reply:
+        n = min(len(names), 4 + int((time.monotonic() - begun_s) / SEGMENT_S))
+        first = max(0, n - 12)
+        lines = "".join(f"#EXTINF:{SEGMENT_S},\n{name}\n" for name in names[first:n])
+        head = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+        return Reply((head + lines).encode())
+
+    with media_server() as server, camera(SHORT) as unused:
+        for name in names:
+            server.file(f"/{name}", files[name])
+        server.paths["/list.m3u8"] = listed
+
+        def opened(place: Place) -> Callable[[Interrupt], LiveConnection]:
+            url = server.url("/list.m3u8")
+            return lambda stop: open_hls(url, LOCAL, stop, stall_s=5.0, place=place)
+
+        with closing(starts(unused, opens=opened(Place()))) as engine:
+            found = results(engine, 25)
+            saved = engine.state()
+            found += results(engine, 3)  # the log has them, and no checkpoint has
+        chunks = [as_chunk(one, is_first=place == 0) for place, one in enumerate(found)]
+        state = continued(saved, chunks, TRACKING, ("person",), found[-1].pts)
+        assert state is not None
+        place = Place(decode_state(state).hls)
+        with closing(starts(unused, opens=opened(place), state=state)) as engine:
+            n_before = len(found)
+            found += results(engine, 25)
+    check(found)
+    step = 90_000 // FPS
+    numbers = [(b.pts - a.pts) // step for a, b in pairwise(found)]
+    assert numbers == [b.frame_index - a.frame_index for a, b in pairwise(found)]
+    assert numbers[n_before - 1] <= 3  # it went on right there: see `newest_first`
 
 
 @pytest.mark.parametrize("n_saved", [0, 3])

@@ -375,6 +375,7 @@ def test_what_a_live_task_wrote_since_its_checkpoint_is_known_whatever_was_read_
         found = [one.value for one in task_state.since_ckpt]
         assert (task_state.ckpt, found) == (b"state", [b"2", b"3", b"4"])
         assert task_state.last_chunk == b"4"
+        assert task_state.last_pts == 4
 
 
 def test_what_a_file_wrote_since_its_checkpoint_is_not_kept() -> None:

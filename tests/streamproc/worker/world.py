@@ -164,6 +164,7 @@ class World:
         interrupt: Interrupt,
         since: Sequence[Chunk],
         epoch: int,
+        last_pts: int | None,
     ) -> Engine:
         self.fails("open")
         self.opens(interrupt)

@@ -1,6 +1,7 @@
 """Which segments of a live playlist come next, and when to load it again. Sans-IO.
 
-A live playlist is followed from its newest segment on, one that is ended from its first. Segments
+A live playlist is followed from its newest segment on, one that is ended from its first; either
+from the last frame of a log that goes on, if the list still has its segment. Segments
 that were gone before they were seen, a sequence that starts again, and a list that stands still
 all show in what is returned; a list that stands still for too long is a loss.
 """
@@ -8,20 +9,16 @@ all show in what is returned; a list that stands still for too long is a loss.
 from typing import Final
 
 from streamproc.source.errors import SourceTimeoutError
-from streamproc.source.live.hls.playlist import Media, Part, Segment
+from streamproc.source.live.hls.place import LastFrame, Place, name_of
+from streamproc.source.live.hls.playlist import Media, Segment
 
 PATIENCE: Final = 3.0
 """Target durations without a new segment, after which the source is lost."""
 _LEAST_WAIT_S: Final = 0.2
 _LEAST_PATIENCE_S: Final = 3.0
-
-
-class Place:
-    """The last segment that was played of a source, over its sessions. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self.segment: tuple[int, Part] | None = None
-        """Sequence number, and URL and byte range."""
+CATCH_UP_S: Final = 30.0
+"""A live list whose newest segment begins more than this after the log's is followed from there:
+what is read at its own pace stays so far behind."""
 
 
 class Follower:
@@ -37,6 +34,8 @@ class Follower:
         self._last: int | None = None
         self._changed_s = now_s
         self._wait_s = 0.0
+        self.resumed: LastFrame | None = None
+        """The log's last frame, if reading began with its segment."""
         self.is_over = False
         """Whether the playlist has ended and all of its segments were returned."""
         self.n_missed = 0
@@ -52,7 +51,7 @@ class Follower:
         found = self._new(media)
         if found:
             self._last, self._changed_s = found[-1].sequence, now_s
-            self._place.segment = _named(found[-1])
+            self._place.segment = name_of(found[-1])
             self._wait_s = max(min(media.target_s, found[-1].duration_s), _LEAST_WAIT_S)
         else:
             self._wait_s = max(media.target_s / 2, _LEAST_WAIT_S)
@@ -66,10 +65,8 @@ class Follower:
         if not media.segments:
             return []
         first, newest = media.segments[0].sequence, media.segments[-1].sequence
-        if self._last is None and _named(media.segments[-1]) == self._place.segment:
-            self._last = newest
         if self._last is None:
-            return [*media.segments] if media.is_ended else [media.segments[-1]]
+            return self._first(media)
         if newest < self._last:
             # The sequence starts again: the server was restarted.
             return [media.segments[-1]._replace(starts_anew=True)]
@@ -79,6 +76,25 @@ class Follower:
             found[0] = found[0]._replace(starts_anew=True)
         return found
 
+    def _first(self, media: Media) -> list[Segment]:
+        """Return the segments to begin with."""
+        last_frame, self._place.last_frame = self._place.last_frame, None
+        unread = [] if last_frame is None else _since(media, last_frame)
+        if unread:
+            self.resumed = last_frame
+            return unread
+        newest = media.segments[-1]
+        if name_of(newest) == self._place.segment:
+            self._last = newest.sequence
+            return []
+        return [*media.segments] if media.is_ended else [newest]
 
-def _named(segment: Segment) -> tuple[int, Part]:
-    return segment.sequence, segment.part
+
+def _since(media: Media, last: LastFrame) -> list[Segment]:
+    """Return the segments from the log's last on; none if they are not listed, or too many."""
+    for at, one in enumerate(media.segments):
+        if one.sequence == last.sequence and name_of(one) == last.segment:
+            found = [*media.segments[at:]]
+            behind_s = sum(segment.duration_s for segment in found[:-1])
+            return found if media.is_ended or behind_s <= CATCH_UP_S else []
+    return []

@@ -27,8 +27,9 @@ from streamproc.source.live.connection import VideoTrack
 from streamproc.source.live.containers.fragmented_mp4 import FragmentedMp4
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.credentials import Credentials
-from streamproc.source.live.hls.follower import Follower, Place
+from streamproc.source.live.hls.follower import Follower
 from streamproc.source.live.hls.pacer import Pacer
+from streamproc.source.live.hls.place import Known, Place, name_of
 from streamproc.source.live.hls.playlist import (
     MAX_BYTES,
     Master,
@@ -106,6 +107,7 @@ class HlsStream:
         self._next: tuple[float, _Queued] | None = None
         """The next picture, and when it is due."""
         self._pacer = Pacer()
+        self._known: Known | None = None
         self._thread = threading.Thread(target=self._run, name="playlist", daemon=True)
         self._thread.start()
 
@@ -177,7 +179,10 @@ class HlsStream:
                 self._room.notify_all()
             if queued.starts_anew:
                 self._pacer.restart()
-            self._next = self._pacer.due_s(queued.media_s, queued.arrived_s), queued
+            if queued.unit.is_known:  # it is only decoded on
+                self._next = queued.arrived_s, queued
+            else:
+                self._next = self._pacer.due_s(queued.media_s, queued.arrived_s), queued
 
     def _run(self) -> None:
         try:
@@ -191,7 +196,10 @@ class HlsStream:
         n_failed = 0
         while True:
             begun_s = time.monotonic()
-            for segment in follower.take(media, begun_s):
+            segments = follower.take(media, begun_s)
+            if follower.resumed is not None and self._known is None:
+                self._known = Known(follower.resumed)
+            for segment in segments:
                 n_failed = self._played(segment, n_failed)
             if follower.is_over:
                 raise StreamEnd
@@ -228,11 +236,15 @@ class HlsStream:
             demuxer.restart_counter()
         if segment.header is not None:
             list(demuxer.push(self._segments.header(segment.header), arrived_s))
-        captured_s = segment.captured_s
+        captured_s, name, known = segment.captured_s, name_of(segment), self._known
+        if known is not None:
+            known.begin(starts_anew=starts_anew)
         for unit in self._units(demuxer, data, arrived_s):
             time_s = unit.timestamp / demuxer.clock_hz
-            unit = unit._replace(timestamp=round(time_s * CLOCK_HZ))  # noqa: PLW2901 - the same unit
-            self._put(_Queued(unit, time_s, arrived_s, starts_anew, captured_s))
+            timestamp = round(time_s * CLOCK_HZ)
+            is_known = known is not None and known.has(timestamp)
+            placed = unit._replace(timestamp=timestamp, segment=name, is_known=is_known)
+            self._put(_Queued(placed, time_s, arrived_s, starts_anew, captured_s))
             starts_anew, captured_s = False, None
 
     def _units(

@@ -20,6 +20,8 @@ class AccessUnit(NamedTuple):
     its last byte, on the monotonic clock. `is_damaged`: packets of it are missing.
     `follows_loss`: packets before it are missing, so that it may refer to a picture that is.
     `starts_anew`: the source says that its times, or its video, go on from another place.
+    `segment`: of a playlist, as `hls.place.SegmentName` names it. `is_known`: the task has had
+    it; it is decoded for those that build on it, and counts no more.
     """
 
     data: bytes
@@ -29,6 +31,8 @@ class AccessUnit(NamedTuple):
     follows_loss: bool
     arrival_s: float
     starts_anew: bool = False
+    segment: tuple[int, bytes] | None = None
+    is_known: bool = False
 
 
 class Depacketizer:

@@ -58,6 +58,15 @@ def test_a_burst_of_what_was_kept_back_begins_at_its_newest_keyframe() -> None:
     assert (number(found), found and found.n_late) == (30, 30)
 
 
+def test_pictures_that_the_task_has_had_are_not_counted_as_late() -> None:
+    one = Backlog(2.0)
+    for number_ in range(24):
+        found = arrived(number_, gop=5)
+        one.put(found._replace(unit=found.unit._replace(is_known=number_ < 7)), TRACK)
+    after = one.take(2.1)
+    assert (number(after), after and after.n_late) == (20, 13)
+
+
 def test_without_a_keyframe_it_catches_up_until_that_is_hopeless() -> None:
     one = filled(24, gop=1000)
     assert number(one.take(5.9)) == 0

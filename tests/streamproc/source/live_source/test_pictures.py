@@ -122,12 +122,16 @@ class Fed:
         size: Size | None = (64, 64),
         tied_s: float | None = None,
         starts_anew: bool = False,
+        is_known: bool = False,
         **waiting: Any,
     ) -> list[LiveFrame]:
         self.n += 1
         self.now_s += 0.1
         is_key = is_key or data == b"key"
-        unit = AccessUnit(data, self.n, is_key, False, False, self.now_s - lag_s, starts_anew)
+        arrival_s = self.now_s - lag_s
+        unit = AccessUnit(
+            data, self.n, is_key, False, False, arrival_s, starts_anew, None, is_known
+        )
         at_s = self.now_s if tied_s is None else tied_s
         one = Arrived(unit, at_s, at_s, Captured(0.0, is_source=False), size, None)
         found = self.pictures.decoded(Waiting(one, VideoTrack(codec, 90_000), **waiting))
@@ -426,3 +430,29 @@ def test_the_time_of_a_task_goes_on_in_another_process() -> None:
     unknown = TaskClock(None, 60.0)
     assert unknown.time_s(5.0) == pytest.approx(60.001)
     assert unknown.time_s(6.0) == pytest.approx(61.0)
+
+
+@pytest.mark.parametrize("only_keys", [False, True])
+def test_pictures_that_the_task_has_had_are_decoded_and_count_no_more(only_keys: bool) -> None:
+    feed = Fed(only_keys=only_keys)
+    feed(b"keep", is_known=True)  # before a keyframe
+    for data in (b"key", b"keep", b"bad", b"key", b"swallow", b"damaged", b"crash"):
+        assert not feed(data, is_known=True)
+    assert feed.pictures.totals == Totals()
+    feed.now_s += 5.0
+    feed(b"key", is_known=True)
+    (frame,) = feed(b"key")
+    assert (frame.index, frame.gap) == (0, None)
+    assert feed.pictures.totals == Totals(0, 1, {})
+    feed.check()
+
+
+def test_what_a_decoder_holds_back_of_them_is_not_lost() -> None:
+    feed = Fed(delay=2)
+    feed(b"key", is_known=True)
+    feed(b"keep", is_known=True)
+    feed(b"keep")
+    assert [frame.index for frame in feed.frames] == []
+    feed(b"key", size=(128, 128))  # another decoder: the one before is drained
+    assert [frame.index for frame in feed.frames] == [0]
+    assert feed.dropped == {}

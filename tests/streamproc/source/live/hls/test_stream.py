@@ -27,7 +27,7 @@ from streamproc.source.errors import (
 )
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.hls.follower import Place
+from streamproc.source.live.hls.place import LastFrame, Place
 from streamproc.source.live.hls.stream import HlsStream, open_hls
 from streamproc.source.live.media_clock import MediaClock
 from streamproc.source.live.named_sources import Cameras
@@ -152,6 +152,25 @@ def test_a_live_playlist_is_followed_from_its_newest_segment(server: MediaServer
     assert digests == list(pictures()[20:50])
     arrivals = [unit.arrival_s for unit in units]
     assert all(a <= b for a, b in pairwise(arrivals))
+
+
+@pytest.mark.parametrize("kind", ["ts", "fmp4"])
+def test_a_session_that_goes_on_marks_what_the_log_has_and_does_not_wait_for_it(
+    server: MediaServer, kind: str
+) -> None:
+    publish(server, kind)
+    whole = read(opened(server))
+    assert not any(unit.is_known for unit in whole)
+    last = whole[25]
+    assert last.segment is not None
+    place = Place(LastFrame(*last.segment, last.timestamp))
+    begun_s = time.monotonic()
+    stream = open_hls(server.url("/list.m3u8"), LOCAL, Interrupt(), stall_s=2.0, place=place)
+    units = read(stream, n=20)
+    assert time.monotonic() - begun_s < 10.0
+    assert [unit.timestamp for unit in units] == [unit.timestamp for unit in whole[20:40]]
+    assert [unit.is_known for unit in units] == [True] * 6 + [False] * 14
+    assert units[0].is_key
 
 
 def test_a_variant_up_to_full_hd_is_chosen_and_what_it_lists_is_resolved_against_it(
