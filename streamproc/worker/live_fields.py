@@ -2,7 +2,8 @@
 
 One `LiveFields` per session. `clock` and `size` are repeated in its first chunk, because a reader
 may not know the session before. `captured_at` never goes backwards in a log, also not when another
-worker continues it or when the source's clock is set.
+worker continues it or when the source's clock is set: as long as the log is ahead, its times go on
+at half the pace.
 """
 
 import msgspec
@@ -21,6 +22,7 @@ class LiveFields:
     def __init__(self, last: StreamInfo | None) -> None:
         """`last`: of the log's last chunk, if this session continues a log."""
         self._captured_ms = None if last is None else last.captured_ms
+        self._measured_ms: int | None = None
         self._continues = last is not None
         self._clock: str | None = None
         self._size: tuple[int, int] | None = None
@@ -33,8 +35,7 @@ class LiveFields:
             away_ms = 0 if self._captured_ms is None else captured_ms - self._captured_ms
             gap = Gap("worker_lost", round(max(away_ms, 0) / 1000, 3))
             self._continues = False
-        captured_ms = max(captured_ms, self._captured_ms or captured_ms)
-        self._captured_ms = captured_ms
+        captured_ms = self._rising(captured_ms)
         clock = "source" if mark.is_source_clock else "server"
         changed = msgspec.structs.replace(
             info,
@@ -47,6 +48,16 @@ class LiveFields:
         )
         self._clock, self._size = clock, mark.size
         return changed
+
+    def _rising(self, measured_ms: int) -> int:
+        """Return a time for the log that is not before the last one."""
+        last_ms, before_ms = self._captured_ms, self._measured_ms
+        found_ms = measured_ms
+        if last_ms is not None and measured_ms < last_ms:
+            step_ms = 0 if before_ms is None else max(0, measured_ms - before_ms)
+            found_ms = max(measured_ms, last_ms + step_ms // 2)
+        self._captured_ms, self._measured_ms = found_ms, measured_ms
+        return found_ms
 
 
 def of_notice(last: StreamInfo, notice: SourceNotice, elapsed_ms: int) -> StreamInfo:

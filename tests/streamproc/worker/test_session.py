@@ -237,6 +237,17 @@ def test_the_next_worker_says_how_long_nobody_watched() -> None:
     assert task_state_of(log).processed == 3
 
 
+def test_times_go_on_after_a_worker_whose_clock_was_ahead_and_meet_the_true_ones() -> None:
+    log = MemoryLog()
+    watch(log, Camera(live_frame(8, 7300.0)), now_ms=7_300_000)  # two hours ahead of 100 s
+    true_s = [100.0, 101.0, 101.0, 3700.0, 10_900.0, 10_901.0]
+    frames = [live_frame(9 + n, at_s) for n, at_s in enumerate(true_s)]
+    infos = watch(log, Camera(*frames), now_ms=101_000)
+    told_s = [(info.captured_ms or 0) / 1000 for info in infos]
+    assert told_s == [7300.0, 7300.5, 7300.5, 9100.0, 10_900.0, 10_901.0]
+    assert infos[0].gap == Gap("worker_lost", 0.0)
+
+
 def test_a_live_slice_ends_in_time_although_its_last_chunk_is_no_checkpoint() -> None:
     log = MemoryLog()
     camera = Camera(live_frame(8, 100.0))
