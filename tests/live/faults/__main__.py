@@ -73,7 +73,8 @@ def run(name: str, stack: Rig, options: argparse.Namespace) -> int:
         figures = fault.run(stack, options)
     except AssertionError as exc:
         figures = [Figure("was not measured", str(exc) or "no reason", "", holds=False)]
-    echo(f"\n{name}: {fault.run.__doc__} ({time.monotonic() - begun_s:.0f} s)")
+    what = (fault.run.__doc__ or "").partition("\n")[0]
+    echo(f"\n{name}: {what} ({time.monotonic() - begun_s:.0f} s)")
     for figure in figures:
         echo(f"  {figure}")
     return sum(not figure.holds for figure in figures)
