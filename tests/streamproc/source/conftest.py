@@ -82,14 +82,13 @@ def plain_decode(path: Path) -> tuple[Plain, ...]:
             for frame in decoded:
                 assert frame.pts is not None
                 first = frame.pts if first is None else first
-                image = bgr(frame)
                 frames.append(
                     Plain(
                         len(frames),
                         frame.pts,
                         float((frame.pts - first) * stream.time_base),
                         bool(frame.key_frame),
-                        digest(image),
+                        shown(frame),
                     )
                 )
     return tuple(frames)
@@ -97,10 +96,19 @@ def plain_decode(path: Path) -> tuple[Plain, ...]:
 
 _to_bgr = VideoReformatter()
 """Kept, as each new one costs more than a small picture's conversion."""
+_shown: dict[tuple[object, ...], str] = {}
 
 
-def bgr(frame: av.VideoFrame) -> np.ndarray:
-    return _to_bgr.reformat(frame, format="bgr24").to_ndarray()
+def shown(frame: av.VideoFrame) -> str:
+    """Return the digest of a decoded picture in BGR: equal planes are converted once."""
+    planes = hashlib.sha1(usedforsecurity=False)
+    for plane in frame.planes:
+        planes.update(plane)
+    kind = frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range
+    key = (*kind, planes.digest())
+    if key not in _shown:
+        _shown[key] = digest(_to_bgr.reformat(frame, format="bgr24").to_ndarray())
+    return _shown[key]
 
 
 def digest(image: np.ndarray | None) -> str:
@@ -148,7 +156,7 @@ def walk(
     with walking(path, sampling, frames, resume) as walk:
         for picked in walk.pictures():
             c = walk.counters
-            pixels = digest(bgr(picked.frame))
+            pixels = shown(picked.frame)
             counters = (c.decoded, c.failed, c.skipped)
             point = walk.resume_point(picked)
             got.append(Got(picked.index, picked.pts, picked.time_s, pixels, counters, point))

@@ -6,19 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+
+from tests.streamproc.source.tcp_queues import is_all_read
 
 Behaviour = Callable[["Handler"], None]
-
-
-_PROC_TCP = Path("/proc/net/tcp")
-_ESTABLISHED = "01"
-
-
-def _as_in_proc(address: Any) -> str:
-    host, port = address[:2]
-    return f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,14 +50,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def wait_until_read(self) -> None:
         """Wait until the client has read all that was sent, or is gone: a socket holds 16 MB."""
-        ends = {_as_in_proc(self.client_address), _as_in_proc(self.server.server_address)}
-        while any(
-            {local, remote} == ends and state == _ESTABLISHED and queues != "00000000:00000000"
-            for _, local, remote, state, queues, *_ in map(
-                str.split, _PROC_TCP.read_text().splitlines()
-            )
-        ):
-            time.sleep(0.005)  # the kernel goes through all sockets of the machine for the answer
+        ends = self.connection.getsockname(), self.connection.getpeername()
+        while not is_all_read(*ends):
+            time.sleep(0.002)
 
     def reset(self) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"

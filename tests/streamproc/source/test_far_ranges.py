@@ -1,6 +1,5 @@
 """A range of a video that is far away: its place is found, not read up to."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +13,7 @@ from streamproc.source.video import seek
 from streamproc.source.video.frame_iterator import FrameIterator
 from tests.data import clips
 from tests.data.walking import FarFile, far_walking, walking
-from tests.streamproc.source.conftest import bgr
+from tests.streamproc.source.conftest import shown
 
 ALL = Sampling("interval", 1)
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
@@ -79,11 +78,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 def taken(walk: FrameIterator) -> Iterator[tuple[Got, ResumePoint]]:
     for one in walk.pictures():
-        digest = hashlib.sha256(bgr(one.frame).tobytes()).hexdigest()
-        yield (
-            Got(one.index, one.pts, one.time_s, one.pos, digest),
-            walk.resume_point(one),
-        )
+        got = Got(one.index, one.pts, one.time_s, one.pos, shown(one.frame))
+        yield got, walk.resume_point(one)
 
 
 def near(path: Path, sampling: Sampling, frames: FrameRange) -> list[Got]:
