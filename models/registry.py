@@ -6,6 +6,8 @@ that kind.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +43,12 @@ class Registry:
     def reload(self) -> None:
         """Read all manifests. Raises InvalidManifestError, also if a ref exists twice.
 
-        If it raises, the models stay as they were.
+        If it raises, the models stay as they were. What ships is read once in a process.
         """
         by_ref: dict[str, Manifest] = {}
-        for path in [*sorted(CATALOG.glob("*.toml")), *self._user_paths()]:
-            manifest = load_manifest(path)
+        shipped = ((path, _read_once(path)) for path in sorted(CATALOG.glob("*.toml")))
+        own = ((path, load_manifest(path)) for path in self._user_paths())
+        for path, manifest in chain(shipped, own):
             if manifest.ref in by_ref:
                 raise InvalidManifestError(f"{path}: duplicate model {manifest.ref}")
             by_ref[manifest.ref] = manifest
@@ -121,6 +124,9 @@ class Registry:
             return []
         paths = sorted(self.user_dir.glob(f"*/{USER_MANIFEST}"))
         return [path for path in paths if not path.parent.name.startswith(".")]
+
+
+_read_once = cache(load_manifest)
 
 
 def ships(manifest: Manifest) -> bool:
