@@ -27,17 +27,17 @@ def registry() -> Registry:
 
 
 @pytest.fixture(scope="session")
-def detector(runtime: Runtime, registry: Registry) -> Detector:
+def detector(networks: None, runtime: Runtime, registry: Registry) -> Detector:
     return Detector(runtime, registry.resolve("detect"))
 
 
 @pytest.fixture(scope="session")
-def reader(runtime: Runtime, registry: Registry) -> TextReader:
+def reader(networks: None, runtime: Runtime, registry: Registry) -> TextReader:
     return TextReader(runtime, registry.resolve("ocr"))
 
 
 @pytest.fixture(scope="session")
-def extractor(runtime: Runtime, registry: Registry) -> FeatureExtractor:
+def extractor(networks: None, runtime: Runtime, registry: Registry) -> FeatureExtractor:
     return FeatureExtractor(runtime, registry.resolve("feature"))
 
 

@@ -33,7 +33,7 @@ FAULTS: dict[str, Callable[[], faults.Change]] = {
 
 
 @pytest.fixture(scope="module")
-def reference(registry: Registry) -> Iterator[Runtime]:
+def reference(networks: None, registry: Registry) -> Iterator[Runtime]:
     """The reference with its networks, which a canary alone would compile again each time."""
     runtime = Runtime("CPU", "f32")
     kept = loaded(runtime, registry)
@@ -77,7 +77,7 @@ def sharing() -> Iterator[type[Runtime]]:
 
 
 @pytest.fixture(scope="module")
-def device(registry: Registry) -> Callable[[str], tuple[Runtime, Manifest, Any]]:
+def device(networks: None, registry: Registry) -> Callable[[str], tuple[Runtime, Manifest, Any]]:
     """Return a runtime with one model in it; each is loaded once."""
 
     @cache

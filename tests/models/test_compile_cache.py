@@ -59,7 +59,7 @@ def same(one: Detections, other: Detections) -> bool:
 
 
 def test_the_second_time_a_network_comes_from_disk_with_the_same_results(
-    tmp_path: Path, registry: Registry, street_frames: list[Image]
+    networks: None, tmp_path: Path, registry: Registry, street_frames: list[Image]
 ) -> None:
     cache = CompileCache(tmp_path / "deep" / "cache")
     frame = street_frames[0]
@@ -73,7 +73,7 @@ def test_the_second_time_a_network_comes_from_disk_with_the_same_results(
 
 
 def test_precisions_are_not_confused(
-    tmp_path: Path, registry: Registry, street_frames: list[Image]
+    networks: None, tmp_path: Path, registry: Registry, street_frames: list[Image]
 ) -> None:
     cache = CompileCache(tmp_path)
     precisions = Runtime("CPU").precisions()

@@ -251,7 +251,7 @@ def test_pixels_that_are_not_square_are_shown_in_true_proportions(
 
 
 def test_the_earlier_version_stretches_frames_as_it_did(
-    runtime: Runtime, registry: Registry, street_frames: list[Image]
+    networks: None, runtime: Runtime, registry: Registry, street_frames: list[Image]
 ) -> None:
     pinned = Detector(runtime, registry.resolve("nanodet-g@1.0.0"))
     assert pinned.fit.scaled_size(SHAPE) == pinned.fit.network_size(SHAPE) == (416, 416)

@@ -58,7 +58,7 @@ def test_four_threads_extract_what_one_extracts(
 
 
 def test_f32_matches_the_network_run_by_hand(
-    runtime: Runtime, registry: Registry, street_frames: list[Image]
+    networks: None, runtime: Runtime, registry: Registry, street_frames: list[Image]
 ) -> None:
     """The graph's additions (u8 input, channel order, normalisation) against numpy on the IR."""
     import openvino as ov

@@ -17,6 +17,12 @@ CORE = ov.Core()
 HAS_BF16 = "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+@pytest.fixture
+def shipped(networks: None, registry: Registry) -> Manifest:
+    """The detector that ships."""
+    return registry.resolve("detect")
+
+
 def network(manifest: Manifest, role: str = "network") -> ov.Model:
     weights = manifest.read_file(f"{role}.weights")
     return CORE.read_model(model=manifest.read_file(role), weights=weights)
@@ -40,20 +46,19 @@ def kinds(model: ov.Model) -> list[str]:
 )
 @pytest.mark.parametrize("size", [(416, 416), (416, 256), (320, 416)])
 def test_the_head_gives_the_best_of_the_networks_own_outputs(
-    registry: Registry, street_frames: list[Image], precision: ov.Type, size: tuple[int, int]
+    shipped: Manifest, street_frames: list[Image], precision: ov.Type, size: tuple[int, int]
 ) -> None:
-    manifest = registry.resolve("detect")
-    assert manifest.input is not None
-    taken = NetworkInput.of(manifest.input, batch=1, size=size)
+    assert shipped.input is not None
+    taken = NetworkInput.of(shipped.input, batch=1, size=size)
     batch = np.ascontiguousarray(street_frames[0][None, : size[1], : size[0]])
 
-    plain = outputs(attach_input(network(manifest), taken), batch, precision)
+    plain = outputs(attach_input(network(shipped), taken), batch, precision)
     by_anchors = sorted(plain, key=lambda part: (-part.shape[1], part.shape[2]))
     regression = np.concatenate(by_anchors[0::2], axis=1)
     scores = np.concatenate(by_anchors[1::2], axis=1)
-    assert scores.shape[2] == len(manifest.classes)
+    assert scores.shape[2] == len(shipped.classes)
 
-    model = attach_head(attach_input(network(manifest), taken), manifest, "as_is", taken)
+    model = attach_head(attach_input(network(shipped), taken), shipped, "as_is", taken)
     simplify(model)
     best, index, distances = outputs(model, batch, precision)
     assert np.array_equal(best, scores.max(axis=2))
@@ -62,11 +67,10 @@ def test_the_head_gives_the_best_of_the_networks_own_outputs(
     assert np.array_equal(distances, regression)
 
 
-def test_each_output_of_the_head_has_its_own_convolution(registry: Registry) -> None:
-    manifest = registry.resolve("detect")
-    assert manifest.input is not None
-    taken = NetworkInput.of(manifest.input, batch=1)
-    before, after = network(manifest), attach_head(network(manifest), manifest, "as_is", taken)
+def test_each_output_of_the_head_has_its_own_convolution(shipped: Manifest) -> None:
+    assert shipped.input is not None
+    taken = NetworkInput.of(shipped.input, batch=1)
+    before, after = network(shipped), attach_head(network(shipped), shipped, "as_is", taken)
     assert kinds(before).count("Sigmoid") == kinds(before).count("VariadicSplit") == 3
     assert kinds(after).count("Sigmoid") == 1
     assert "VariadicSplit" not in kinds(after)
@@ -146,12 +150,11 @@ def test_a_network_may_take_other_numbers_than_f32(kind: ov.Type) -> None:
     assert np.array_equal(given, np.full((1, 3, 6, 4), 6, np.float32))
 
 
-def test_the_detectors_input_is_not_moved_about(registry: Registry) -> None:
+def test_the_detectors_input_is_not_moved_about(shipped: Manifest) -> None:
     """Its transposition costs nothing, and Python hands pictures in as they are."""
-    manifest = registry.resolve("detect")
-    assert manifest.input is not None
-    taken = NetworkInput.of(manifest.input, batch=1)
-    compiled = CORE.compile_model(attach_input(network(manifest), taken), "CPU")
+    assert shipped.input is not None
+    taken = NetworkInput.of(shipped.input, batch=1)
+    compiled = CORE.compile_model(attach_input(network(shipped), taken), "CPU")
     nodes = compiled.get_runtime_model().get_ordered_ops()
     node = next(node for node in nodes if layer(node) == "Convolution")
     way = []
@@ -209,8 +212,8 @@ def test_a_pad_that_means_something_else_stays(change: dict[str, Any]) -> None:
     assert "Pad" in kinds(model)
 
 
-def test_the_vendored_detector_has_such_a_pad(registry: Registry) -> None:
-    model = network(registry.resolve("detect"))
+def test_the_vendored_detector_has_such_a_pad(shipped: Manifest) -> None:
+    model = network(shipped)
     before = kinds(model).count("Pad")
     simplify(model)
     assert kinds(model).count("Pad") == before - 1

@@ -241,7 +241,7 @@ def test_a_changed_file_is_refused_when_the_model_is_loaded(
 
 
 def test_the_command_adds_lists_and_verifies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    networks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = write_onnx(tmp_path / "net.onnx", yolox_output({}))
     (tmp_path / "net.txt").write_text("person\nforklift\n", encoding="utf-8")

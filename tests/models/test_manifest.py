@@ -46,7 +46,7 @@ def test_listing_models_loads_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_every_shipped_file_is_what_its_manifest_says(registry: Registry) -> None:
+def test_every_shipped_file_is_what_its_manifest_says(networks: None, registry: Registry) -> None:
     for manifest in registry.list():
         for file in manifest.files:
             assert len(manifest.read_file(file.role)) == file.size_bytes

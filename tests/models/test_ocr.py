@@ -133,14 +133,14 @@ def test_letters_under_each_other_are_one_word(reader: TextReader, pitch_px: int
 
 
 def test_the_version_before_has_parts_of_wide_set_columns(
-    runtime: Runtime, registry: Registry
+    networks: None, runtime: Runtime, registry: Registry
 ) -> None:
     pinned = TextReader(runtime, registry.resolve("ppocr@6.0.0"))
     assert [line.text for line in pinned.read(stacked("HOTEL", 90))[0]] != ["HOTEL"]
 
 
 def test_the_earlier_version_reads_lines_one_way(
-    runtime: Runtime, registry: Registry, signs: dict[int, Image]
+    networks: None, runtime: Runtime, registry: Registry, signs: dict[int, Image]
 ) -> None:
     pinned = TextReader(runtime, registry.resolve("ppocr@4.6.0"))
     assert {"NOTICE", "PARKING"} <= words(pinned.read(signs[0])[0])

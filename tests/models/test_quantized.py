@@ -31,7 +31,7 @@ needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VN
 
 
 @pytest.fixture(scope="module")
-def eight_bit(registry: Registry) -> tuple[Runtime, Detector]:
+def eight_bit(networks: None, registry: Registry) -> tuple[Runtime, Detector]:
     runtime = Runtime("CPU", "i8")
     return runtime, Detector(runtime, registry.resolve("detect"), "i8")
 
@@ -121,7 +121,7 @@ def test_a_processor_without_bf16_gives_the_same_bits(
 
 
 @needs_vnni
-def test_text_is_read_with_an_8_bit_finder(registry: Registry) -> None:
+def test_text_is_read_with_an_8_bit_finder(networks: None, registry: Registry) -> None:
     manifest = registry.resolve("ocr")
     assert manifest.has_file("finder.i8")
     reader = TextReader(Runtime("CPU", "i8"), manifest)

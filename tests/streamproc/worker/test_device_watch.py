@@ -31,7 +31,7 @@ def reference() -> tuple[Runtime, Detector]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_reference() -> Iterator[None]:
+def forget_reference(networks: None) -> Iterator[None]:
     yield
     reference.cache_clear()
 
