@@ -1,6 +1,7 @@
 """Settings are read where a process starts: nothing deeper looks at the environment."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,16 +24,19 @@ NO_SETTINGS = {
 
 
 def reads_environ(source: str) -> bool:
+    if not re.search("environ|getenv", source):  # to parse all takes a second
+        return False
+    tree = ast.parse(source)
     return any(
         (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree)
     ) or any(
         isinstance(node, ast.ImportFrom)
         and node.module == "os"
         and {"environ", "getenv"} & {alias.name for alias in node.names}
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree)
     )
 
 

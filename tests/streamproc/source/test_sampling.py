@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from streamproc.contract.task_spec import FrameRange, Sampling
 from streamproc.source.video.sampling import Place, Selection
 
-times = st.lists(
-    st.fractions(Fraction(1, 1000), 3, max_denominator=1000), min_size=1, max_size=60
+
+def step_s(number: int) -> Fraction:
+    """One of the fractions from 1/1000 to 3 with a denominator up to 1000."""
+    numerator, denominator = divmod(number, 1000)
+    return Fraction(numerator % (3 * (denominator + 1)) + 1, denominator + 1)
+
+
+times = st.lists(  # of integers, which are drawn ten times faster than fractions
+    st.integers(0, 3_000_000 - 1).map(step_s), min_size=1, max_size=60
 ).map(lambda steps: list(accumulate(steps[1:], initial=Fraction(0))))
 tenths = st.integers(0, 100).map(lambda n: n / 10)
 
