@@ -17,6 +17,7 @@ from console.tui.screens.dialog import Dialog
 from console.tui.view_models.failure_groups import (
     GROUP_COLUMNS,
     WINDOW_S,
+    group_key,
     group_rows,
     tasks_query,
 )
@@ -35,7 +36,7 @@ class FailuresScreen(Dialog[None]):
     def __init__(self, backend: ApiSession) -> None:
         super().__init__()
         self._backend = backend
-        self._groups: list[FailureGroup] = []
+        self._groups: dict[str, FailureGroup] = {}
 
     def compose(self) -> ComposeResult:
         with Vertical(id="failures-box", classes="dialog-box -wide"):
@@ -56,15 +57,17 @@ class FailuresScreen(Dialog[None]):
         except ConsoleError as exc:
             listing.say_empty(str(exc))
             return
-        self._groups = found.data
+        self._groups = {group_key(group): group for group in found.data}
         listing.say_empty("No task has failed.")
         listing.show(group_rows(found.data, now))
 
     @on(Listing.Chosen, "#failure-groups")
     def _chosen(self, message: Listing.Chosen) -> None:
         message.stop()
-        self.app.post_message(OpenTasks(tasks_query(self._groups[int(message.key)])))
-        self.dismiss(None)
+        group = self._groups.get(message.key)
+        if group is not None:
+            self.app.post_message(OpenTasks(tasks_query(group)))
+            self.dismiss(None)
 
     def action_leave(self) -> None:
         self.dismiss(None)

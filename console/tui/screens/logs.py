@@ -7,7 +7,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from console.tui.messages import CopyText, PageText
 from console.tui.screens.dialog import Dialog
@@ -20,6 +20,7 @@ from console.tui.view_models.log_book import (
     whole_line,
 )
 from console.tui.widgets.canvas import Wrapped
+from console.tui.widgets.key_footer import KeyFooter
 from console.tui.widgets.table import Listing
 
 _LOOK_S = 0.5
@@ -55,7 +56,7 @@ class LogsScreen(Dialog[None]):
                 yield self._roles
                 yield self._lines
             yield self._line
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._follow)  # the last line is scrolled to: sizes are needed

@@ -74,6 +74,7 @@ class SubmitScreen(Dialog[str | None]):
         self._wrong = Label("", id="submit-wrong", classes="wrong", markup=False)
         self._steps = Vertical(id="steps")
         self._curl = Static("", id="submit-curl", markup=False)
+        self._is_sending = False
 
     def compose(self) -> ComposeResult:
         values = self._values
@@ -207,8 +208,18 @@ class SubmitScreen(Dialog[str | None]):
         below_root = any(path.is_relative_to(root) for root in self._backend.endpoint.file_roots)
         return path.as_uri(), None if below_root else path
 
-    @work(exclusive=True, group="send")
+    @work(group="send")
     async def _send(self, values: FormValues) -> None:
+        """Submit the form: once, however often it is asked for until the api has answered."""
+        if self._is_sending:
+            return
+        self._is_sending = True
+        try:
+            await self._submit(values)
+        finally:
+            self._is_sending = False
+
+    async def _submit(self, values: FormValues) -> None:
         self._clear_errors()
         try:
             video = await asyncio.to_thread(

@@ -21,10 +21,10 @@ GROUP_COLUMNS = (
 
 
 def group_rows(groups: Sequence[FailureGroup], now: datetime) -> list[Row]:
-    """Return a row for each group; its key is the group's place."""
+    """Return a row for each group, which keeps its key when it is counted again."""
     return [
         Row(
-            str(place),
+            group_key(group),
             (
                 ((grouped(group.tasks), "bad!"),),
                 ((group.code or "unknown", "bad"),),
@@ -32,8 +32,13 @@ def group_rows(groups: Sequence[FailureGroup], now: datetime) -> list[Row]:
                 ((duration((now - (parse_time(group.last_at) or now)).total_seconds()), "dim"),),
             ),
         )
-        for place, group in enumerate(groups)
+        for group in groups
     ]
+
+
+def group_key(group: FailureGroup) -> str:
+    """Return the key of a group's row."""
+    return f"{group.code} {group.source}"
 
 
 def tasks_query(group: FailureGroup) -> str:

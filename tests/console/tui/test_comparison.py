@@ -196,6 +196,28 @@ async def test_enter_shows_the_first_task_where_the_track_is_lost(
         assert live.task_id == script.log_task
 
 
+@pytest.mark.parametrize("move", ["down", "j", "pagedown", "end", "G"])
+@pytest.mark.parametrize("action", ["enter", "a", "b"])
+async def test_a_difference_that_the_cursor_moved_to_is_the_one_that_is_shown(
+    console: ConsoleApp, script: Script, move: str, action: str
+) -> None:
+    other = other_task(script)
+    script.logs[other] = altered(
+        script.log, lambda target: target if target["track_id"] not in {2, 5} else None
+    )
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await compared(pilot, console, script)
+        assert screen.comparison is not None
+        first, second = screen.comparison.differences
+        assert first.offset != second.offset
+        await typed(pilot, console, move, action)
+        live = console.query_one(LiveTab)
+        await until(pilot, lambda: live.held is not None)
+        assert live.held is not None
+        wanted = (other, second.offset_b) if action == "b" else (script.log_task, second.offset)
+        assert (live.task_id, live.held.line.start) == wanted
+
+
 async def test_equal_tasks_say_so(console: ConsoleApp, script: Script) -> None:
     async with console.run_test(size=SIZE) as pilot:
         screen = await compared(pilot, console, script)

@@ -1,5 +1,7 @@
 """Failed tasks by code and source, and the jump to them."""
 
+import pytest
+from msgspec import to_builtins
 from textual.widgets import Input
 
 from api.contract.query.parser import parse
@@ -59,6 +61,26 @@ async def test_the_failures_are_counted_and_their_tasks_are_one_key_away(
         assert console.query_one("#words", Input).value.startswith(wanted)
         tasks = console.query_one("#task-list", Listing)
         await until(pilot, lambda: [row.key for row in tasks.rows] == [failed[1]["id"]])
+
+
+@pytest.mark.parametrize(("move", "place"), [("j", 1), ("pagedown", 2), ("G", 2), ("end", 2)])
+async def test_a_group_that_the_cursor_moved_to_is_listed_also_when_it_is_counted_again(
+    console: ConsoleApp, script: Script, move: str, place: int
+) -> None:
+    names = ["north.mp4", "south.mp4", "west.mp4"]
+    script.answers["failures"] = [to_builtins(group("source_gone", name)) for name in names]
+    async with console.run_test(size=(120, 36)) as pilot:
+        await typed(pilot, console, "4", "f")
+        groups = console.screen.query_one("#failure-groups", Listing)
+        await until(pilot, lambda: len(groups.rows) == 3)
+        chosen = names[place]
+        await typed(pilot, console, move)
+        first = to_builtins(group("source_forbidden", "east.mp4", 9))
+        script.answers["failures"].insert(0, first)
+        await typed(pilot, console, "r")
+        await until(pilot, lambda: len(groups.rows) == 4)
+        await typed(pilot, console, "enter")
+        assert console.query_one("#words", Input).value.endswith(f"source:{chosen} age<1d")
 
 
 async def test_a_refusal_is_said(console: ConsoleApp, script: Script) -> None:

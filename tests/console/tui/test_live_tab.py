@@ -546,4 +546,5 @@ async def test_a_click_on_a_box_chooses_its_target_and_enter_opens_its_track(
         assert console.active == "tracks"
         tracks = console.query_one(TracksTab)
         assert tracks.place().text == f"task:{script.log_task}"
-        assert tracks.place().key in {f"{script.log_task}:{chosen}", None} or tracks.found
+        wanted = f"{script.log_task}:{chosen}"
+        await until(pilot, lambda: tracks.query_one("#track-list", Listing).key == wanted)

@@ -8,6 +8,7 @@ import pytest
 from console.tui.messages import PageText
 from console.tui.screens.logs import LogsScreen
 from console.tui.view_models.log_book import ALL, MAX_CHARS, MAX_LINES, LogBook, tone_of
+from console.tui.widgets.key_footer import KeyFooter
 from tests.console.tui.conftest import make_console, text_of, until
 from tests.console.tui.keyboard import typed
 
@@ -77,6 +78,7 @@ async def test_logs_are_followed_until_another_line_is_chosen(url: str) -> None:
     async with console.run_test(size=(120, 30)) as pilot:
         await typed(pilot, console, "4", "l")
         assert isinstance(console.screen, LogsScreen)
+        assert console.screen.query(KeyFooter)  # which shows whole words at any width
         lines = console.screen.query_one("#log-lines")
         title, whole = (console.screen.query_one(name) for name in ("#logs-title", "#log-line"))
         await until(pilot, lambda: "worker-1 39" in text_of(lines))
@@ -103,6 +105,7 @@ async def test_one_log_alone_and_the_pager(url: str) -> None:
     paged: list[PageText] = []
     async with console.run_test(size=(80, 24), message_hook=lambda m: paged_of(m, paged)) as pilot:
         await typed(pilot, console, "4", "l")
+        assert console.screen.query(KeyFooter)  # which shows whole words at any width
         lines = console.screen.query_one("#log-lines")
         await until(pilot, lambda: "kafka" in text_of(lines))
         await typed(pilot, console, "right")

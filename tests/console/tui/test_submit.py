@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ async def test_keys_that_follow_text_at_once_are_about_all_of_it(
         await until(pilot, lambda: script.asked("POST", PATH))
         (asked,) = script.asked("POST", PATH)
         assert asked["input"][0]["url"] == f"{url}?a=b"
+
+
+async def test_a_form_that_is_sent_twice_in_one_go_is_one_task(
+    console: ConsoleApp, script: Script
+) -> None:
+    async with console.run_test(size=SIZE) as pilot:
+        await opened(pilot, console)
+        await typed(pilot, console, *"https://example.com/a.mp4")
+        script.hold = threading.Event()  # the api has the request, and has not answered
+        post_keys(console, "ctrl+s", "ctrl+s")
+        await until(pilot, lambda: script.asked("POST", PATH))
+        await typed(pilot, console, "ctrl+s")
+        script.hold.set()
+        script.hold = None
+        await until(pilot, lambda: console.active == "live")
+        assert len(script.asked("POST", PATH)) == 1
 
 
 async def test_a_url_with_everything_set_is_submitted_and_followed(

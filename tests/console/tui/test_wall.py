@@ -343,5 +343,31 @@ async def test_the_events_of_the_shown_tasks_are_one_list_by_time_and_lead_to_li
         assert console.screen is console.screen_stack[0]
 
 
+@pytest.mark.parametrize("move", ["up", "k", "pageup", "home", "g", "end", "G"])
+async def test_an_event_that_the_cursor_moved_to_is_the_one_that_is_held(
+    console: ConsoleApp, script: Script, move: str
+) -> None:
+    many_running(script, 2)
+    async with console.run_test(size=SIZE) as pilot:
+        screen = await wall(pilot, console, script)
+        n_events = sum(len(list(parse_events(log))) for log in script.logs.values())
+        await until(
+            pilot, lambda: sum(len(pane.snapshot.lines) for pane in screen.panes) == n_events
+        )
+        await typed(pilot, console, "m")
+        listing = console.screen.query_one(Listing)
+        await until(pilot, lambda: len(listing.rows) == n_events)
+        await typed(pilot, console, "up", "up")  # away from the newest
+        page = listing.size.height - 2
+        at = {"up": n_events - 4, "k": n_events - 4, "pageup": n_events - 3 - page}
+        place = {"home": 0, "g": 0, "end": n_events - 1, "G": n_events - 1}.get(move, at.get(move))
+        wanted = listing.rows[place or 0].key
+        await typed(pilot, console, move, "enter")
+        live = console.query_one(LiveTab)
+        await until(pilot, lambda: live.held is not None)
+        assert live.held is not None
+        assert f"{live.task_id}:{live.held.line.start}" == wanted
+
+
 def text_of_cell(row: Row, at: int) -> str:
     return "".join(text for text, _ in row.cells[at])
