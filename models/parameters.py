@@ -103,7 +103,8 @@ def _detect(manifest: Manifest) -> dict[str, Parameter]:
     parameters = {
         "classes": _classes(manifest),
         "threshold": _fraction(
-            "The score from which a detection counts; a new track needs 0.1 more", thresholds.threshold
+            "The score from which a detection counts; a new track needs 0.1 more",
+            thresholds.threshold,
         ),
         "low_threshold": _fraction(
             "The score from which an object continues a track; at most `threshold`",
