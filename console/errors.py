@@ -89,9 +89,15 @@ class ProgramFailedError(ConsoleError):
 
 
 class ContextError(ConsoleError):
-    """`console.toml` has no such context, or the context's key cannot be had."""
+    """A context of `console.toml` cannot be used: it has no key, or there is no such context."""
 
     code = "context"
+
+
+class UnknownContextError(ContextError):
+    """`console.toml` has no context of the name that was given. Exit code 2."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ComparisonError(ConsoleError):

@@ -25,7 +25,7 @@ class UnknownModelError(ModelError):
     def __init__(self, name: str, available: Sequence[str]) -> None:
         self.name = name
         self.available = tuple(available)
-        super().__init__(f"unknown model {name!r}; available: {', '.join(available)}")
+        super().__init__(f"unknown model {name!r}; available: {', '.join(available) or 'none'}")
 
 
 class InvalidParametersError(ModelError):

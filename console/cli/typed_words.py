@@ -83,6 +83,8 @@ def about(problem: ApiProblem, word: str) -> ApiProblem:
 def option_of(field: str, options: Iterable[str]) -> Typed | None:
     """Return the one of a command's `options` that sets a top-level field of its request."""
     known = set(options)
+    if field == "q":
+        return Typed("--query" if "--query" in known else "QUERY")
     head = re.split(r"[.\[]", field, maxsplit=1)[0]
     for option in (f"--{head.replace('_', '-')}", _OPTIONS.get(head, ""), head.upper()):
         if option in known:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from console.client.endpoint import Endpoint
 from console.config.values import Context
-from console.errors import ContextError
+from console.errors import ContextError, UnknownContextError
 from console.similar_names import did_you_mean
 
 COMMAND_S = 10.0
@@ -21,7 +21,7 @@ def endpoint_named(
     context = contexts.get(name)
     if context is None:
         hint = did_you_mean(name, contexts) or "; console.toml has none of this name"
-        raise ContextError(f"there is no context {name!r}{hint}")
+        raise UnknownContextError(f"there is no context {name!r}{hint}")
     return endpoint_of(context, environ)
 
 

@@ -134,6 +134,8 @@ def test_a_query_s_field_is_the_command_s_option() -> None:
         assert typed is not None
         assert typed.word == word
     assert option_of("cursor", options) is None
+    words = (option_of("q", ["[TASK] [QUERY]..."]), option_of("q", ["--query", "TASK"]))
+    assert [typed and typed.word for typed in words] == ["QUERY", "--query"]
 
 
 def test_a_refused_run_names_the_option_and_shows_no_path(

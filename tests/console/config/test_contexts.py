@@ -11,7 +11,8 @@ from console.cli.main import cli
 from console.config import contexts as contexts_module
 from console.config.contexts import endpoint_named, endpoint_of
 from console.config.values import Context
-from console.errors import ContextError
+from console.errors import ContextError, UnknownContextError
+from console.exit_codes import ExitCode
 from console.stack.discovery import discover
 from streamproc.contract import env
 
@@ -63,8 +64,10 @@ def test_a_command_that_does_not_end_is_ended(
 
 def test_an_unknown_context_is_told_with_what_was_meant() -> None:
     known = {"prod": Context(name="prod", url=URL)}
-    with pytest.raises(ContextError, match="there is no context 'prd'; did you mean 'prod'"):
+    match = "there is no context 'prd'; did you mean 'prod'"
+    with pytest.raises(UnknownContextError, match=match) as caught:
         endpoint_named("prd", known, {})
+    assert caught.value.exit_code == ExitCode.USAGE
     with pytest.raises(ContextError, match="A_KEY is not set"):
         endpoint_of(Context(name="a", url=URL, key_env="A_KEY"), {})
 
