@@ -12,15 +12,14 @@ from streamproc.source.types import FrameCounts
 class LiveMark(msgspec.Struct, frozen=True):
     """Where and when a live frame was captured, and what was left out so far.
 
-    `captured_wall_s`, `arrival_wall_s`: seconds since 1970; captured by the source's own clock if
-    `is_source_clock`, else equal to the arrival. `size`: [width, height] in pixels. `dropped`: the
+    `captured_wall_s`: seconds since 1970, by the source's own clock if `is_source_clock`, else when
+    it arrived. `size`: [width, height] in pixels. `dropped`: the
     task's frames that were received and not processed, by `chunk.DropReason`.
     `recording_lost`: since the frame before.
     """
 
     captured_wall_s: float
     is_source_clock: bool
-    arrival_wall_s: float
     size: tuple[int, int]
     gap: Gap | None = None
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
@@ -54,12 +53,11 @@ class FrameResult(msgspec.Struct, frozen=True):
 
 
 class SourceNotice(msgspec.Struct, frozen=True):
-    """A live source is lost: why, after how many attempts, and for how long there was no frame."""
+    """A live source is lost: why, and after how many attempts."""
 
     state: str
     code: str
     n_attempts: int
-    away_s: float
 
 
 class EndOfStream(msgspec.Struct, frozen=True):

@@ -98,7 +98,6 @@ class LiveEngine:
         self._pictures, self._recording = pictures, recording
         self._saved_s = time.monotonic()
         self._dropped_before: dict[str, int] = {}
-        self._dropped_now: dict[str, int] = {}
         self._plan, self._pool, self._max_frames = plan, pool, max_frames
         self._max_lag_s = options.max_lag_s
         restored = None if state is None else decode_state(state)
@@ -108,7 +107,7 @@ class LiveEngine:
             else _Progress(restored.totals, restored.time_s, restored.size, restored.hls)
         )
         if restored is not None:
-            self._dropped_before = self._dropped_now = dict(restored.totals.dropped)
+            self._dropped_before = dict(restored.totals.dropped)
         self._n_emitted = 0 if restored is None else restored.processed
         self._tracker = FrameTracker(
             plan,
@@ -228,8 +227,8 @@ class LiveEngine:
 
     def dropped(self) -> dict[str, int]:
         """Return the frames that it received and did not process, by reason. Any thread."""
-        with self._changed:
-            now = self._dropped_now
+        progress = self._progress
+        now = {} if progress is None else progress.totals.dropped
         return {reason: n - self._dropped_before.get(reason, 0) for reason, n in now.items()}
 
     def abandon(self) -> None:
@@ -263,7 +262,7 @@ class LiveEngine:
         for reason, n in item.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + n
         totals = Totals(frame.index, frame.totals.decoded, dropped)
-        self._note(frame, totals, size, dropped)
+        self._note(frame, totals, size)
         return FrameResult(
             frame_index=frame.index,
             pts=frame.arrived.unit.timestamp,
@@ -277,7 +276,7 @@ class LiveEngine:
             live=self._mark(item, size, dropped),
         )
 
-    def _note(self, frame: LiveFrame, totals: Totals, size: Size, dropped: dict[str, int]) -> None:
+    def _note(self, frame: LiveFrame, totals: Totals, size: Size) -> None:
         """Remember what a checkpoint and a heartbeat say after this frame."""
         unit = frame.arrived.unit
         hls = None if unit.segment is None else LastFrame(*unit.segment, unit.timestamp)
@@ -286,18 +285,15 @@ class LiveEngine:
         lag_s = max(0.0, time.time() - frame.arrived.captured.wall_s)
         self._on_lag(lag_s)
         with self._changed:
-            self._dropped_now = dropped
             self._processed.add(time.monotonic())
             self._arrived_s = frame.arrived.unit.arrival_s
             self._lag_s = lag_s
 
     def _mark(self, item: Perceived, size: tuple[int, int], dropped: dict[str, int]) -> LiveMark:
-        frame, captured = item.frame, item.frame.arrived.captured
-        arrival_wall_s = self._clock.wall_s(frame.arrived.unit.arrival_s)
+        captured = item.frame.arrived.captured
         return LiveMark(
             captured_wall_s=captured.wall_s,
             is_source_clock=captured.is_source,
-            arrival_wall_s=arrival_wall_s if captured.is_source else captured.wall_s,
             size=size,
             gap=item.gap,
             dropped=dropped,
@@ -314,7 +310,7 @@ class LiveEngine:
             found = self._watch.notice(time.monotonic())
         if found is None:
             return None
-        return SourceNotice("lost", found.code, found.n_attempts, round(found.away_s, 3))
+        return SourceNotice("lost", found.code, found.n_attempts)
 
     def _is_past_the_end(self) -> bool:
         """Whether the range is over although no frame came to show it: the camera is lost."""

@@ -8,9 +8,8 @@ from streamproc.source.live.credentials import Credentials, credentials_of
 from streamproc.source.live.rtmp import url as rtmp
 from streamproc.source.live.rtmp.url import RtmpUrl
 from streamproc.source.live.rtsp import url as rtsp
-from streamproc.source.live.rtsp.url import RtspUrl
+from streamproc.source.live.rtsp.url import MAX_CHARACTERS, RtspUrl
 
-MAX_CHARACTERS: Final = 4096
 _HTTP_PORTS: Final = {"http": 80, "https": 443}
 
 

@@ -5,6 +5,7 @@ to the origin that the source's URL names: not to a redirect's, and not to anoth
 playlist names. A refusal is a `SourceUnauthorizedError`, as that of a camera.
 """
 
+import time
 from typing import Final
 from urllib.parse import SplitResult
 
@@ -13,6 +14,7 @@ import msgspec
 from streamproc.source.errors import (
     SourceForbiddenError,
     SourceStatusError,
+    SourceTimeoutError,
     SourceUnauthorizedError,
 )
 from streamproc.source.fetch.http_client import Answer, Fetcher
@@ -24,6 +26,8 @@ from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.rtsp.authentication import Authenticator, best_challenge
 
 FOREVER_S: Final = 10 * 365 * 86_400.0
+BODY_TIMEOUT_S: Final = 30.0
+_READ_BYTES: Final = 256 * 1024
 _REFUSED: Final = frozenset({401, 403})
 
 
@@ -76,6 +80,20 @@ class Requests:
     def _sent(self, url: str, headers: dict[str, str] | None, login: str | None) -> Answer:
         pace = Pace(0.0, self._stall_s)
         return Fetcher(url, self._policy, self._interrupt, pace).get(headers or {}, login)
+
+
+def read_up_to(answer: Answer, most_bytes: int, first: bytes = b"") -> bytes:
+    """Return a body that begins with `first`; of a larger one, a little more than `most_bytes`.
+
+    Raises a `SourceError`, also if it takes longer than `BODY_TIMEOUT_S`.
+    """
+    deadline_s = time.monotonic() + BODY_TIMEOUT_S
+    data = bytearray(first)
+    while len(data) <= most_bytes and (piece := answer.read(_READ_BYTES)):
+        data += piece
+        if time.monotonic() > deadline_s:
+            raise SourceTimeoutError(f"{answer.host} did not send a playlist in time")
+    return bytes(data)
 
 
 def _split(url: str) -> SplitResult:

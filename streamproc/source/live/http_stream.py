@@ -22,7 +22,8 @@ from streamproc.source.live.containers.flv import FlvStream
 from streamproc.source.live.containers.multipart import MultipartJpeg, boundary_in, boundary_of
 from streamproc.source.live.containers.transport_stream import TransportStream
 from streamproc.source.live.credentials import Credentials
-from streamproc.source.live.http_requests import Requests
+from streamproc.source.live.hls.playlist import MAX_BYTES, Loaded
+from streamproc.source.live.http_requests import Requests, read_up_to
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.picture_size import Size
 from streamproc.source.live.sender_time import ReceivedReport
@@ -107,8 +108,8 @@ def open_http(
     *,
     stall_s: float,
     credentials: Credentials | None = None,
-) -> HttpStream | bytes:
-    """Request `url`. Return the stream, or the first bytes of a playlist, which is read anew.
+) -> HttpStream | Loaded:
+    """Request `url`. Return the stream, or the playlist that it is.
 
     Raises a `SourceError`; the interrupt ends it.
     """
@@ -120,8 +121,9 @@ def open_http(
             while len(first) < _SNIFFED_BYTES and (data := answer.read(_READ_BYTES)):
                 first += data
             if first.removeprefix(b"\xef\xbb\xbf").startswith(PLAYLIST):
+                data = read_up_to(answer, MAX_BYTES, first)
                 answer.close()
-                return first
+                return Loaded(answer.url, answer.host, data)
             boundary = boundary_in(first)
         stream = HttpStream(answer, _demuxer(answer.host, boundary, first), first, stall_s)
         stream.start()

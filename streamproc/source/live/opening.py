@@ -6,6 +6,7 @@ from streamproc.source.live.address import HttpUrl, LiveUrl
 from streamproc.source.live.connection import LiveConnection
 from streamproc.source.live.credentials import Credentials
 from streamproc.source.live.hls.place import Place
+from streamproc.source.live.hls.playlist import Loaded
 from streamproc.source.live.hls.stream import open_hls
 from streamproc.source.live.http_stream import open_http
 from streamproc.source.live.rtmp.stream import open_rtmp
@@ -33,8 +34,14 @@ def open_connection(
         return open_session(url, credentials, policy, interrupt, is_udp=is_udp)
     target = url.target
     found = open_http(target, policy, interrupt, stall_s=stall_s, credentials=credentials)
-    if isinstance(found, bytes):
+    if isinstance(found, Loaded):
         return open_hls(
-            target, policy, interrupt, stall_s=stall_s, credentials=credentials, place=place
+            target,
+            policy,
+            interrupt,
+            stall_s=stall_s,
+            credentials=credentials,
+            place=place,
+            loaded=found,
         )
     return found

@@ -1,6 +1,6 @@
 """One connection to a camera: dialled behind the address guard, read until it is lost.
 
-    with open_session(url, credentials, policy, interrupt) as session:
+    with closing(open_session(url, credentials, policy, interrupt)) as session:
         while True:
             for unit in session.receive(): …
 
@@ -11,8 +11,7 @@ address. Errors name the host and nothing else of the URL.
 import socket
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from streamproc.source.errors import (
     SourceForbiddenError,
@@ -79,17 +78,6 @@ class Session:
         self._stall = Stall(url.host, stall_s, now_s)
         self._rate = ByteRate(url.host, now_s)
         self._early: list[AccessUnit] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def depacketizer(self) -> Depacketizer:

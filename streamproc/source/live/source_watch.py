@@ -15,14 +15,10 @@ _MOST_EVENTS: Final = 2000
 
 
 class LossNotice(NamedTuple):
-    """A loss to tell of. `code`: of its error. `away_s`: since the last picture.
-
-    `n_attempts`: failed ones since then.
-    """
+    """A loss to tell of. `code`: of its error. `n_attempts`: failed ones since then."""
 
     code: str
     n_attempts: int
-    away_s: float
 
 
 class Rate:
@@ -60,7 +56,6 @@ class SourceWatch:
         self.received = Rate()
         self.keyframe_interval_s: float | None = None
         self._has_worked = has_worked
-        self._seen_s = now_s
         self._key_s: float | None = None
         self._n_attempts = 0
         self._told_code: str | None = None
@@ -82,7 +77,6 @@ class SourceWatch:
             self._n_attempts = 0
             self._key_s = None
         self._has_worked = True
-        self._seen_s = arrival_s
         self.received.add(arrival_s)
         if is_key:
             if self._key_s is not None:
@@ -105,7 +99,7 @@ class SourceWatch:
         if self._told_s is not None and now_s - self._told_s < NOTICE_EVERY_S:
             return None
         self._told_code, self._told_s = code, now_s
-        return LossNotice(code, self._n_attempts, now_s - self._seen_s)
+        return LossNotice(code, self._n_attempts)
 
     def _turn(self, state: State, now_s: float) -> None:
         self.state, self.since_s = state, now_s

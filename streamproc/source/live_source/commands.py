@@ -25,10 +25,11 @@ from streamproc.settings import read_source_settings
 from streamproc.source.errors import SourceError, SourceForbiddenError
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
-from streamproc.source.live.address import MAX_CHARACTERS, parse
+from streamproc.source.live.address import parse
 from streamproc.source.live.hls.place import Place
 from streamproc.source.live.named_sources import SCHEME, Camera, NamedSource, load_sources
 from streamproc.source.live.reconnect import Reconnects
+from streamproc.source.live.rtsp.url import MAX_CHARACTERS
 from streamproc.source.live.stream import LiveStream
 from streamproc.source.live.trial import TrialReport, try_source
 from streamproc.source.live.watch import watched_lines

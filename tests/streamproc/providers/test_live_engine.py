@@ -305,8 +305,7 @@ def test_results_say_when_and_what(starts: Starts, eye: Eye) -> None:
     mark = last.live
     assert mark is not None
     assert (mark.size, mark.gap, mark.is_source_clock) == ((192, 112), None, True)
-    assert abs(mark.captured_wall_s - mark.arrival_wall_s) < 5
-    assert abs(time.time() - mark.arrival_wall_s) < 10
+    assert abs(time.time() - mark.captured_wall_s) < 10
     assert 5 < last.fps <= 200  # 50, unless pictures that waited arrive at once
     assert (state.task, state.state, state.code, state.reconnects) == ("t", "live", None, 0)
     assert state.keyframe_interval_s == pytest.approx(0.2, abs=0.1)
@@ -385,7 +384,7 @@ def test_what_the_session_leaves_lying_is_dropped(starts: Starts) -> None:
         one.wait(lambda: one.n_sent >= enough)
         found = result(engine)
         assert found.live is not None
-        assert time.time() - found.live.arrival_wall_s < 1.0
+        assert time.time() - found.live.captured_wall_s < 1.0
         assert dropped(found)["late"] >= IN_PERCEPTION
 
 
@@ -401,7 +400,6 @@ def test_a_loss_is_told_and_its_end_has_a_gap_and_the_same_ids(
         assert isinstance(found, SourceNotice)
         assert (found.state, found.code) == ("lost", "source_unreachable")
         assert found.n_attempts >= 1
-        assert found.away_s >= 0.3
         assert engine.source_state("t").state == "lost"
         one.revive()
         after = result(engine)

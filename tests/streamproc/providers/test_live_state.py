@@ -43,8 +43,6 @@ def test_a_time_that_cannot_be_used_is_left_out(unusable: str) -> None:
 def test_a_log_goes_on_after_a_time_that_cannot_be_used(unusable: str) -> None:
     (last,) = chunks(unusable)
     now_s = time.time()
-    mark = LiveMark(
-        captured_wall_s=now_s, is_source_clock=False, arrival_wall_s=now_s, size=(640, 480)
-    )
+    mark = LiveMark(captured_wall_s=now_s, is_source_clock=False, size=(640, 480))
     info = LiveFields(last.stream_info).of_frame(last.stream_info, mark, round(1000 * now_s))
     assert info.captured_ms == round(1000 * now_s)

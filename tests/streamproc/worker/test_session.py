@@ -127,7 +127,7 @@ def live_frame(
     recording_lost: RecordingLoss | None = None,
 ) -> FrameResult:
     dropped = {"sampling": index, "overload": 0}
-    mark = LiveMark(captured_s, by_source, captured_s, (width, 480), gap, dropped, recording_lost)
+    mark = LiveMark(captured_s, by_source, (width, 480), gap, dropped, recording_lost)
     counts = FrameCounts(index + 1)
     return FrameResult(index, index, None, counts, 5.0, (), time_s=captured_s, live=mark)
 
@@ -193,7 +193,7 @@ def test_a_live_chunk_says_when_it_was_captured_by_which_clock_and_how_late_it_i
 
 def test_a_notice_repeats_the_last_frame_and_is_not_counted_as_one() -> None:
     log = MemoryLog()
-    lost = SourceNotice("lost", "source_timeout", 3, 2.1)
+    lost = SourceNotice("lost", "source_timeout", 3)
     end = EndOfStream("stop", FrameCounts(9))
     frame, notice, terminal = watch(log, Camera(live_frame(8, 100.0), lost, end), now_ms=102_000)
     assert notice.is_notice
@@ -215,7 +215,7 @@ def test_a_chunk_says_what_was_not_recorded_and_no_other_repeats_it() -> None:
         Camera(
             live_frame(400, 100.0),
             live_frame(405, 101.0, recording_lost=loss),
-            SourceNotice("lost", "source_timeout", 3, 2.1),
+            SourceNotice("lost", "source_timeout", 3),
             live_frame(410, 102.0),
         ),
         now_ms=103_000,
@@ -224,12 +224,12 @@ def test_a_chunk_says_what_was_not_recorded_and_no_other_repeats_it() -> None:
 
 
 def test_a_source_that_never_gave_a_frame_has_no_notice() -> None:
-    assert watch(MemoryLog(), Camera(SourceNotice("lost", "source_timeout", 3, 2.1)), 1) == []
+    assert watch(MemoryLog(), Camera(SourceNotice("lost", "source_timeout", 3)), 1) == []
 
 
 def test_the_next_worker_says_how_long_nobody_watched() -> None:
     log = MemoryLog()
-    watch(log, Camera(live_frame(8, 100.0), SourceNotice("lost", "source_timeout", 3, 2.1)), 1)
+    watch(log, Camera(live_frame(8, 100.0), SourceNotice("lost", "source_timeout", 3)), 1)
     first, second = watch(log, Camera(live_frame(9, 107.5), live_frame(10, 107.7)), now_ms=108_000)
     assert first.gap == Gap("worker_lost", 7.5)
     assert (first.clock, first.size) == ("server", (640, 480))

@@ -14,7 +14,12 @@ class Configuration(NamedTuple):
     parameter_sets: tuple[bytes, ...]
 
 
-def h264_configuration(data: bytes) -> Configuration:
+def configuration(codec: str, data: bytes) -> Configuration:
+    """Parse the configuration of `h264` or `hevc`. Raises `ValueError`."""
+    return _h264(data) if codec == "h264" else _h265(data)
+
+
+def _h264(data: bytes) -> Configuration:
     """Parse an AVCDecoderConfigurationRecord. Raises `ValueError`."""
     if len(data) < 7 or data[0] != 1:
         raise ValueError("not a configuration of H.264")
@@ -24,7 +29,7 @@ def h264_configuration(data: bytes) -> Configuration:
     return Configuration((data[4] & 3) + 1, tuple(sets))
 
 
-def h265_configuration(data: bytes) -> Configuration:
+def _h265(data: bytes) -> Configuration:
     """Parse an HEVCDecoderConfigurationRecord. Raises `ValueError`."""
     if len(data) < 23 or data[0] != 1:
         raise ValueError("not a configuration of H.265")

@@ -16,8 +16,7 @@ from streamproc.source.errors import (
 from streamproc.source.live.containers.coded_pictures import CodedPictures, prefixed_units
 from streamproc.source.live.containers.decoder_configuration import (
     Configuration,
-    h264_configuration,
-    h265_configuration,
+    configuration,
 )
 from streamproc.source.live.containers.demuxer import MAX_PICTURE_BYTES
 from streamproc.source.live.rtp.depacketizer import AccessUnit
@@ -93,11 +92,10 @@ class FlvVideo:
         return self._picture(body[at + 3 * has_offset :], decoded_ms + offset_ms, now_s)
 
     def _configure(self, codec: str, data: bytes) -> None:
-        parse = h264_configuration if codec == "h264" else h265_configuration
-        configuration = parse(data)
-        if configuration != self._configuration or codec != self.codec:
-            self._configuration = configuration
-            self._pictures = CodedPictures(codec, configuration.parameter_sets)
+        found = configuration(codec, data)
+        if found != self._configuration or codec != self.codec:
+            self._configuration = found
+            self._pictures = CodedPictures(codec, found.parameter_sets)
 
     def _picture(self, data: bytes, time_ms: int, now_s: float) -> AccessUnit | None:
         if self._pictures is None or self._configuration is None:

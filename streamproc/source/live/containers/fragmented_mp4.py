@@ -17,8 +17,7 @@ from streamproc.source.errors import (
 from streamproc.source.live.containers.coded_pictures import CodedPictures, prefixed_units
 from streamproc.source.live.containers.decoder_configuration import (
     Configuration,
-    h264_configuration,
-    h265_configuration,
+    configuration,
 )
 from streamproc.source.live.containers.demuxer import MAX_PICTURE_BYTES
 from streamproc.source.live.rtp.depacketizer import AccessUnit
@@ -30,6 +29,7 @@ MAX_SAMPLES: Final = 100_000
 MAX_CLOCK_HZ: Final = 1 << 31
 _KEPT: Final = frozenset({b"moov", b"moof", b"mdat"})
 _CODECS: Final = {b"avc1": "h264", b"avc3": "h264", b"hvc1": "hevc", b"hev1": "hevc"}
+_CONFIGURATIONS: Final = {"h264": b"avcC", "hevc": b"hvcC"}
 _VISUAL_ENTRY: Final = 78
 _BASE_OFFSET, _DESCRIPTION, _DURATION, _SIZE, _FLAGS = 1, 2, 8, 16, 32
 _DATA_OFFSET, _FIRST_FLAGS = 1, 4
@@ -244,10 +244,8 @@ def _describe(body: bytes, track: _Track) -> None:
         track.codec = _CODECS.get(kind, track.codec)
         if kind in _CODECS:
             for inner_kind, inner in _inner(entry, _VISUAL_ENTRY):
-                if inner_kind == b"avcC" and track.codec == "h264":
-                    track.configuration = h264_configuration(inner)
-                elif inner_kind == b"hvcC" and track.codec == "hevc":
-                    track.configuration = h265_configuration(inner)
+                if inner_kind == _CONFIGURATIONS[track.codec]:
+                    track.configuration = configuration(track.codec, inner)
 
 
 def _samples(fragment: bytes, track: _Track) -> Iterator[_Sample]:

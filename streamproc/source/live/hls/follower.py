@@ -38,8 +38,6 @@ class Follower:
         """The log's last frame, if reading began with its segment."""
         self.is_over = False
         """Whether the playlist has ended and all of its segments were returned."""
-        self.n_missed = 0
-        """Segments that were gone before they were seen."""
 
     @property
     def wait_s(self) -> float:
@@ -72,7 +70,6 @@ class Follower:
             return [media.segments[-1]._replace(starts_anew=True)]
         found = [segment for segment in media.segments if segment.sequence > self._last]
         if found and first > self._last + 1:
-            self.n_missed += first - self._last - 1
             found[0] = found[0]._replace(starts_anew=True)
         return found
 

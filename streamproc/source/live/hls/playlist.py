@@ -27,6 +27,14 @@ class PlaylistError(ValueError):
     """Not a playlist that can be followed; the text shows no URL."""
 
 
+class Loaded(NamedTuple):
+    """A playlist as it came from `host`; `url`: of the last redirect."""
+
+    url: str
+    host: str
+    data: bytes
+
+
 class Variant(NamedTuple):
     """`size`: width and height, None if it is not said; `bandwidth` in bits per second."""
 

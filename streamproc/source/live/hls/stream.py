@@ -32,6 +32,7 @@ from streamproc.source.live.hls.pacer import Pacer
 from streamproc.source.live.hls.place import Known, Place, name_of
 from streamproc.source.live.hls.playlist import (
     MAX_BYTES,
+    Loaded,
     Master,
     Media,
     PlaylistError,
@@ -40,7 +41,7 @@ from streamproc.source.live.hls.playlist import (
     parse,
 )
 from streamproc.source.live.hls.segments import Segments
-from streamproc.source.live.http_requests import Requests
+from streamproc.source.live.http_requests import Requests, read_up_to
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from streamproc.source.live.rtp.packet import SenderReport
 from streamproc.source.live.rtp.picture_size import Size
@@ -61,7 +62,6 @@ _FATAL: Final = (
 _WANTED_PIXELS: Final = 1920 * 1080
 _MAX_NESTED: Final = 2
 _TICK_S: Final = 0.05
-_READ_BYTES: Final = 256 * 1024
 
 
 class _Queued(NamedTuple):
@@ -90,9 +90,10 @@ class HlsStream:
         stall_s: float,
         credentials: Credentials | None = None,
         place: Place | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         self.host = ""
-        self._place = place
+        self._place, self._loaded = place, loaded
         self.report: ReceivedReport | None = None
         self._url = url
         self._outer, self._interrupt = interrupt, Interrupt()
@@ -274,23 +275,23 @@ class HlsStream:
     def _media(self, url: str) -> tuple[str, Media]:
         """Return (URL, contents) of a media playlist, by way of a list of variants."""
         for _ in range(_MAX_NESTED):
-            answer = self._requests.get(url)
+            loaded, self._loaded = self._loaded or self._load(url), None
+            self.host = loaded.host
             try:
-                self.host = answer.host
-                data = b""
-                while piece := answer.read(_READ_BYTES):
-                    data += piece
-                    if len(data) > MAX_BYTES:
-                        break  # `parse` says so
-                found = parse(data, answer.url)
+                found = parse(loaded.data, loaded.url)
             except PlaylistError as exc:
                 raise SourceProtocolError(f"{self.host} sent {exc}") from exc
-            finally:
-                answer.close()
             if isinstance(found, Media):
                 return url, found
             url = _chosen(found, self.host).url
         raise SourceProtocolError(f"{self.host} lists variants within variants")
+
+    def _load(self, url: str) -> Loaded:
+        answer = self._requests.get(url)
+        try:
+            return Loaded(answer.url, answer.host, read_up_to(answer, MAX_BYTES))
+        finally:
+            answer.close()
 
 
 def open_hls(
@@ -301,13 +302,21 @@ def open_hls(
     stall_s: float,
     credentials: Credentials | None = None,
     place: Place | None = None,
+    loaded: Loaded | None = None,
 ) -> HlsStream:
     """Load the playlist and its first segment. Raises a `SourceError`; the interrupt ends it.
 
-    `place` is shared by the sessions of one source, one after the other.
+    `place` is shared by the sessions of one source, one after the other. `loaded`: the playlist at
+    `url`, if it was requested just now.
     """
     stream = HlsStream(
-        url, policy, interrupt, stall_s=stall_s, credentials=credentials, place=place
+        url,
+        policy,
+        interrupt,
+        stall_s=stall_s,
+        credentials=credentials,
+        place=place,
+        loaded=loaded,
     )
     try:
         stream.start()

@@ -3,9 +3,8 @@
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
-from streamproc.source.live.rtsp.url import SCHEMES
+from streamproc.source.live.rtsp.url import MAX_CHARACTERS, SCHEMES
 
-MAX_CHARACTERS: Final = 4096
 _SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"<>\\^`{|}')
 
 

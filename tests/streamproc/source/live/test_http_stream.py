@@ -19,6 +19,7 @@ from streamproc.source.errors import (
 from streamproc.source.fetch.interrupt import Interrupt
 from streamproc.source.fetch.policy import FetchPolicy
 from streamproc.source.live.credentials import Credentials
+from streamproc.source.live.hls.playlist import Loaded
 from streamproc.source.live.http_stream import HttpStream, open_http
 from streamproc.source.live.rtp.depacketizer import AccessUnit
 from tests.live.media_server import MediaServer, Reply, media_server
@@ -204,7 +205,9 @@ def test_what_is_no_video_is_said(server: MediaServer) -> None:
 def test_a_playlist_is_left_to_its_own_reader(server: MediaServer) -> None:
     server.file("/list", b"\xef\xbb\xbf#EXTM3U\n" * 30)
     found = open_http(server.url("/list"), LOCAL, Interrupt(), stall_s=1.0)
-    assert isinstance(found, bytes)
+    assert isinstance(found, Loaded)
+    assert found.data == b"\xef\xbb\xbf#EXTM3U\n" * 30
+    assert (found.url, found.host) == (server.url("/list"), "127.0.0.1")
 
 
 def test_a_redirect_to_a_forbidden_address_is_refused(server: MediaServer) -> None:

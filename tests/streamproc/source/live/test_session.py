@@ -4,7 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def opened(
     **options: Any,
 ) -> Iterator[Session]:
     url, credentials = parse(one.url(login))
-    with open_session(url, credentials, policy, interrupt or Interrupt(), **options) as session:
+    stop = interrupt or Interrupt()
+    with closing(open_session(url, credentials, policy, stop, **options)) as session:
         yield session
 
 

@@ -191,6 +191,18 @@ def test_a_variant_up_to_full_hd_is_chosen_and_what_it_lists_is_resolved_against
     assert all(path.startswith("/hd/") for path in asked[1:])
 
 
+def test_no_playlist_is_requested_twice_at_the_opening(server: MediaServer) -> None:
+    for name, data in written("ts").items():
+        server.file(f"/hd/{name}", data)
+    master = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5,RESOLUTION=1280x720\nhd/list.m3u8\n"
+    server.file("/master.m3u8", master)
+    camera = Cameras({}, {}).resolve(server.url("/master.m3u8"), "p", LOCAL, is_udp=False)
+    with closing(camera.open(Interrupt())) as stream:
+        assert stream.host == "127.0.0.1"
+    asked = [path for path, _ in server.seen if path.endswith(".m3u8")]
+    assert asked == ["/master.m3u8", "/hd/list.m3u8"]
+
+
 def encrypted(data: bytes, iv: bytes) -> bytes:
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES(KEY), modes.CBC(iv)).encryptor()
