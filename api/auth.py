@@ -11,7 +11,7 @@ import msgspec
 from litestar.connection import ASGIConnection
 
 from api.audit import ADMIN, audit_fields
-from api.contract.resources import Scope
+from api.contract.projects import Scope
 from api.errors import ForbiddenError, MissingScopeError, UnauthorizedError, UnavailableError
 from api.ids import key_hash, key_id
 from api.kafka.global_table import GlobalTable

@@ -5,7 +5,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from api.contract.resources import PartResource
+from api.contract.system import PartResource
 from api.live_lag import LiveLagCollector
 from streamproc.clients.consumer_lag import ConsumerLag
 from streamproc.contract.chunk import DropReason

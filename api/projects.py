@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import (
+from api.contract.projects import (
     KeyRequest,
     KeyResource,
     LimitsResource,

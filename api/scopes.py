@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from api.contract.resources import Scope
+from api.contract.projects import Scope
 
 READ: Scope = "read"
 SUBMIT: Scope = "submit"

@@ -11,7 +11,7 @@ import structlog
 
 from api.audit import Audit
 from api.auth import Authenticator
-from api.contract.resources import PartResource
+from api.contract.system import PartResource
 from api.disk import DiskReserve
 from api.errors import ProblemError, UnavailableError
 from api.http.body_limits import Bodies

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from api.contract.resources import ConsumerResource, DeadLetterResource, PartResource
+from api.contract.system import ConsumerResource, DeadLetterResource, PartResource
 from api.kafka.global_table import WORKER_ALIVE_MS
 from streamproc.contract import topics
 from streamproc.contract.records import ConsumerBeat, DeadLetter, WorkerBeat

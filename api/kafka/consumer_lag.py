@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from api.contract.resources import LagResource
+from api.contract.system import LagResource
 from api.kafka.producer import kafka_config
 from api.settings import Settings
 from streamproc.clients.consumer_lag import ConsumerLag, LagReader

@@ -12,7 +12,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.audit import about
 from api.contract import paths
-from api.contract.resources import (
+from api.contract.projects import (
     KeyPage,
     KeyRequest,
     KeyResource,

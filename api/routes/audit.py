@@ -6,7 +6,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from api.contract import paths
-from api.contract.resources import AuditPage, AuditResource
+from api.contract.projects import AuditPage, AuditResource
 from api.http.pagination import AuditCursor, decode_cursor, encode_cursor
 from api.routes.dependencies import ThePrincipal, TheServices
 from api.routes.listing import DEFAULT_LIMIT, Cursor, From, Limit, To

@@ -4,7 +4,7 @@ from litestar import get
 from litestar.params import FromPath
 
 from api.contract import paths
-from api.contract.resources import ModelTaskPage
+from api.contract.models import ModelTaskPage
 from api.errors import UnavailableError
 from api.routes.dependencies import TheServices, admin_only
 from api.routes.openapi import problems

@@ -3,7 +3,7 @@
 from litestar import get
 
 from api.contract import paths
-from api.contract.resources import ModelPage, ModelResource
+from api.contract.models import ModelPage, ModelResource
 from api.kafka.global_table import WORKER_ALIVE_MS
 from api.routes.dependencies import TheServices, known_only
 from api.routes.openapi import problems

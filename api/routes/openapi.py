@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
     SecurityScheme,
 )
 
-from api.contract.resources import Problem
+from api.contract.problem import Problem
 from api.errors import PROBLEM_JSON
 
 BEARER = "bearer"

@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from api.auth import Authenticator
 from api.contract import paths
-from api.contract.resources import StreamToken
+from api.contract.tasks import StreamToken
 from api.errors import (
     BadRequestError,
     ForbiddenError,

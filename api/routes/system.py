@@ -8,7 +8,7 @@ from litestar import MediaType, Response, get
 from litestar.params import QueryParameter
 
 from api.contract import paths
-from api.contract.resources import (
+from api.contract.system import (
     ApiProcessResource,
     FailureGroup,
     FailureGroups,

@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from api.contract import paths
 from api.contract.query.tasks import NEWEST_FIRST, TASKS, Sort, parse_sort
 from api.contract.query.terms import Among, Query
-from api.contract.resources import STATUSES, TaskPage
+from api.contract.tasks import STATUSES, TaskPage
 from api.errors import InvalidRequestError
 from api.http.pagination import SortedTaskCursor, TaskCursor, decode_cursor
 from api.routes.dependencies import TheProject, TheServices

@@ -9,13 +9,8 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from api.audit import about
 from api.contract import paths
-from api.contract.resources import (
-    Accepted,
-    CancelAccepted,
-    ProcessRequest,
-    ResultResource,
-    TaskResource,
-)
+from api.contract.requests import ProcessRequest
+from api.contract.tasks import Accepted, CancelAccepted, ResultResource, TaskResource
 from api.errors import BadRequestError, InvalidRequestError
 from api.routes.dependencies import AnyRequest, TheProject, TheServices
 from api.routes.listing import Cursor

@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.audit import about
 from api.contract import paths
-from api.contract.resources import ProjectPatch, ProjectResource, UsageDay, UsagePage
+from api.contract.projects import ProjectPatch, ProjectResource, UsageDay, UsagePage
 from api.errors import InvalidRequestError
 from api.http.body_limits import read_small
 from api.http.body_validation import read_json

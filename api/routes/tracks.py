@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from api.contract import paths
 from api.contract.query.terms import Query
 from api.contract.query.tracks import TRACKS
-from api.contract.resources import TrackPage
+from api.contract.tracks import TrackPage
 from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, decode_cursor
 from api.routes.dependencies import TheProject, TheServices

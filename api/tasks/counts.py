@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from api.contract.resources import Counts
+from api.contract.counts import Counts
 from api.store.task_queries import MAX_COUNTED
 
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from api.contract.counts import Counts
 from api.contract.query.tasks import NEWEST_FIRST, TaskFacts, matches, sort_value
-from api.contract.resources import Counts, TaskPage, TaskResource
+from api.contract.tasks import TaskPage, TaskResource
 from api.errors import BadRequestError
 from api.http.pagination import SortedTaskCursor, TaskCursor, encode_cursor
 from api.kafka.global_table import GlobalTable

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api.contract.resources import Input, Live, VideoUrl
+from api.contract.requests import Input, Live, VideoUrl
 from api.errors import FieldError
 from streamproc.contract.live_url import is_live, live_url_problem
 from streamproc.contract.providers import Provider

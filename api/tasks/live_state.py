@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from api.contract.resources import LiveRecording, LiveSource
+from api.contract.tasks import LiveRecording, LiveSource
 from streamproc.contract.records import LiveSourceState, RecordingState, WorkerBeat
 from streamproc.contract.timestamps import rfc3339
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from api.contract.resources import ModelTask, ModelTaskPage
+from api.contract.models import ModelTask, ModelTaskPage
 from api.kafka.global_table import GlobalTable
 from api.store.clickhouse import Rows
 from api.store.task_queries import (

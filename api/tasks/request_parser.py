@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from api.contract.resources import (
+from api.contract.requests import (
     FpsSampling,
     Input,
     IntervalSampling,

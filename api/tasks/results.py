@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import ResultResource, Status, UsageResource
+from api.contract.tasks import ResultResource, Status, UsageResource
 from api.errors import BadRequestError
 from api.http.pagination import TrackCursor, decode_cursor, encode_cursor
 from api.log.log_state import LogState

@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from api.contract.resources import (
-    CancelAccepted,
-    ResultResource,
-    TaskResource,
-)
+from api.contract.tasks import CancelAccepted, ResultResource, TaskResource
 from api.errors import ConflictError, NotFoundError, UnavailableError
 from api.kafka.global_table import GlobalTable
 from api.kafka.producer import Publisher

@@ -4,13 +4,7 @@ from msgspec import UNSET
 
 from api.contract import paths
 from api.contract.query.tasks import TaskFacts
-from api.contract.resources import (
-    AttemptResource,
-    Progress,
-    Status,
-    TaskFailure,
-    TaskResource,
-)
+from api.contract.tasks import AttemptResource, Progress, Status, TaskFailure, TaskResource
 from api.log.log_state import LogState
 from api.store.task_queries import IndexedTask
 from api.tasks.live_state import live_source

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from api.contract.resources import StepRequest, When
+from api.contract.requests import StepRequest, When
 from api.errors import FieldError, InvalidRequestError
 from models.class_names import public_class
 from models.errors import InvalidParametersError, UnknownModelError

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from api.contract.counts import Counts
 from api.contract.query.terms import QueryError, Regex
-from api.contract.resources import Counts, TrackPage, TrackResource, TrackSummary
+from api.contract.tracks import TrackPage, TrackResource, TrackSummary
 from api.errors import InvalidRequestError
 from api.http.pagination import TrackCursor, encode_cursor
 from api.store.clickhouse import Rows

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from api.contract.query.tasks import TASKS
-from api.contract.resources import Status, TaskResource
+from api.contract.tasks import Status, TaskResource
 from console.cli.error_output import print_error
 from console.cli.formatting import frames
 from console.cli.listing import PAGE, checked_query

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.client.calls import Call
 from console.client.sync_client import Client

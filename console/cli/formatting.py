@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.tui.drawing.formatting import duration
 
 

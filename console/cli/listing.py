@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from msgspec import UNSET
 
+from api.contract.counts import Counts
 from api.contract.query.parser import parse
 from api.contract.query.terms import QueryError, Vocabulary
-from api.contract.resources import Counts, TaskPage, TrackPage
+from api.contract.tasks import TaskPage
+from api.contract.tracks import TrackPage
 from console.cli.durations import ago
 from console.cli.terminal import Terminal
 from console.client.calls import Call

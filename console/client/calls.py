@@ -8,25 +8,18 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from api.contract import paths
-from api.contract.resources import (
-    Accepted,
+from api.contract.models import ModelPage, ModelTaskPage
+from api.contract.projects import (
     AuditPage,
-    CancelAccepted,
-    FailureGroups,
     KeyPage,
     KeyResource,
-    ModelPage,
-    ModelTaskPage,
     ProjectPage,
     ProjectResource,
-    ResultResource,
-    SystemHistory,
-    SystemResource,
-    TaskPage,
-    TaskResource,
-    TrackPage,
     UsagePage,
 )
+from api.contract.system import FailureGroups, SystemHistory, SystemResource
+from api.contract.tasks import Accepted, CancelAccepted, ResultResource, TaskPage, TaskResource
+from api.contract.tracks import TrackPage
 
 T = TypeVar("T")
 SQL_PATH = "/v1/sql"

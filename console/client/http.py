@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
-from api.contract.resources import Problem
+from api.contract.problem import Problem
 from console.client.calls import Call
 from console.errors import ApiProblem, ConsoleError, UnreachableError
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.errors import LogMismatchError, UnreachableError
 from streamproc.contract.framing import DONE, Event, event_lines

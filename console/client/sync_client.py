@@ -7,7 +7,8 @@ from typing import Self, TypeVar
 
 import httpx
 
-from api.contract.resources import TaskPage, TrackPage
+from api.contract.tasks import TaskPage
+from api.contract.tracks import TrackPage
 from console.client import calls
 from console.client.calls import Call
 from console.client.http import (

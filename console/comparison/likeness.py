@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from api.contract.resources import ModelResource, TrackResource
+from api.contract.models import ModelResource
+from api.contract.tracks import TrackResource
 from console.client import calls
 from console.client.calls import Call
 from console.comparison.fold import ComparisonFold, Track

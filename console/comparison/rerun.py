@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 from console.errors import ComparisonError, RequestWordsError
 from streamproc.contract.masking import is_masked
 

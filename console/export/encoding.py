@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract.resources import TrackSummary
+from api.contract.tracks import TrackSummary
 
 FORMATS = (".json", ".csv")
 _MERGED = ("task", *TrackSummary.__struct_encode_fields__)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from api.contract.resources import TrackSummary
+from api.contract.tracks import TrackSummary
 from console.export.encoding import MergedTracks, encode_rows
 from console.export.target import ExportTarget
 

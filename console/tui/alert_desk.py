@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from api.contract.resources import SystemResource, TaskResource
+from api.contract.system import SystemResource
+from api.contract.tasks import TaskResource
 from console.printable import printable
 from console.tui.clock import Clock
 from console.tui.terminal_passthrough import passed_through

@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from api.contract.resources import SystemResource
+from api.contract.system import SystemResource
 from console.client import calls
 from console.client.endpoint import Endpoint
 from console.errors import ConsoleError

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from msgspec import UnsetType
 
-from api.contract.resources import TaskPage, TaskResource
+from api.contract.tasks import TaskPage, TaskResource
 from console.client import calls
 from console.errors import ApiProblem
 from console.tui.alert_desk import AlertDesk

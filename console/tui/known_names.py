@@ -1,6 +1,6 @@
 """Names that `console.toml` may use, as this console has them."""
 
-from api.contract.resources import STATUSES
+from api.contract.tasks import STATUSES
 from console.config.values import Known
 from console.tui.drawing.themes import THEMES
 from console.tui.keys import ACTIONS

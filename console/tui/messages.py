@@ -5,7 +5,9 @@ from typing import Literal
 
 from textual.message import Message
 
-from api.contract.resources import SystemResource, TaskPage, TaskResource, TrackPage
+from api.contract.system import SystemResource
+from api.contract.tasks import TaskPage, TaskResource
+from api.contract.tracks import TrackPage
 from console.tui.drawing.frame_image import Shown
 from console.tui.view_models.connection import ConnectionState
 from console.tui.view_models.history import Place

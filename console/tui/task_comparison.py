@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.client.log_stream import is_final
 from console.comparison.fold import ComparisonFold, Side

@@ -15,10 +15,11 @@ from litestar import Litestar
 from litestar.testing import RequestFactory
 
 from api.app import create_app
-from api.contract import resources
+from api.contract import models, problem, projects, requests, system, tasks, tracks
 from api.routes.openapi import DocumentPlugin
 from api.settings import Settings
 
+CONTRACT = (models, problem, projects, requests, system, tasks, tracks)
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 LARGEST = 2**53 - 1  # no limit but that of JSON's numbers
 INTRODUCTION = """\
@@ -41,7 +42,7 @@ def document() -> dict[str, Any]:
     for _, _, operation in _operations(found):
         operation.setdefault("description", said.get(operation["operationId"], ""))
     for name, schema in found["components"]["schemas"].items():
-        kind = getattr(resources, name, None)
+        kind = next((vars(module)[name] for module in CONTRACT if name in vars(module)), None)
         schema.setdefault("description", inspect.cleandoc(kind.__doc__ or "") if kind else "")
     return found
 

@@ -17,7 +17,7 @@ from api.contract.query.terms import (
     Vocabulary,
     Word,
 )
-from api.contract.resources import STATUSES
+from api.contract.tasks import STATUSES
 from streamproc.contract.tables import TASK_ID_PREFIX
 
 LETTERS = "abAB%_\\'\"*?, :-<>~{}äÄ/.\u00a0漢"

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES
 
-from api.contract.resources import (
+from api.contract.tasks import (
     LiveSource,
     Progress,
     ResultResource,
     TaskFailure,
     TaskResource,
-    TrackSummary,
     UsageResource,
 )
+from api.contract.tracks import TrackSummary
 from console.cli.commands.tasks import print_results, print_task
 from console.cli.main import run
 from console.cli.terminal import Terminal

@@ -138,7 +138,8 @@ def test_a_violation_of_each_contract_is_caught(copied_tree: Path) -> None:
     ("module", "absent"),
     [
         ("streamproc.contract.records", {"numpy", "confluent_kafka", "boto3", "faust"}),
-        ("api.contract.resources", {"litestar", "numpy", "boto3"}),
+        ("api.contract.tasks", {"litestar", "numpy", "boto3"}),
+        ("api.contract.system", {"litestar", "numpy", "boto3"}),
         ("api.app", {"openvino", "cv2", "av", "faust", "chdb"}),
         ("streamproc.worker.task_state", {"confluent_kafka", "faust", "openvino"}),
         ("console.cli.main", {"httpx", "rich", "textual", "boto3", "msgspec"}),

@@ -24,7 +24,7 @@ from api.contract.query.terms import (
     Word,
     is_exact,
 )
-from api.contract.resources import STATUSES, Status
+from api.contract.tasks import STATUSES, Status
 
 STEPS = ("detect", "ocr", "feature")
 

@@ -5,7 +5,7 @@ from typing import get_args
 import click
 import msgspec
 
-from api.contract.resources import KeyResource, Scope
+from api.contract.projects import KeyResource, Scope
 from console.cli.commands.options import asks_api
 from console.cli.durations import moment, seconds
 from console.cli.suggestions import SuggestingGroup

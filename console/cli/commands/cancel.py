@@ -2,7 +2,7 @@
 
 import click
 
-from api.contract.resources import CancelAccepted
+from api.contract.tasks import CancelAccepted
 from console.cli.bulk import Bulk, chosen_tasks, each_task, takes_tasks
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task

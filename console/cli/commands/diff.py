@@ -8,7 +8,7 @@ from typing import TypeAlias, get_args
 import click
 import msgspec
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.commands.tasks import wait_for_end
 from console.cli.terminal import Terminal

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from api.contract.resources import Accepted
+from api.contract.tasks import Accepted
 from console.cli.chunk_lines import LINE_COLUMNS, LiveLines
 from console.cli.commands.options import asks_api
 from console.cli.commands.stream import read_chunk

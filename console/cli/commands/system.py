@@ -2,7 +2,7 @@
 
 import click
 
-from api.contract.resources import SystemResource, WorkerResource
+from api.contract.system import SystemResource, WorkerResource
 from console.cli.commands.options import asks_api
 from console.cli.terminal import Terminal
 from console.client import calls

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from api.contract.query.tasks import SORT_KEYS, TASKS
-from api.contract.resources import STATUSES, TaskResource
+from api.contract.tasks import STATUSES, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.formatting import age, frames
 from console.cli.listing import Extent, checked_query, is_table, print_rows, takes_extent

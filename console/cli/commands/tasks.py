@@ -7,7 +7,7 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from api.contract.resources import ResultResource, TaskResource
+from api.contract.tasks import ResultResource, TaskResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_open_task, complete_task
 from console.cli.formatting import frames, share

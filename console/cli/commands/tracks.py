@@ -5,7 +5,7 @@ import msgspec
 from msgspec import UNSET
 
 from api.contract.query.tracks import TRACKS
-from api.contract.resources import TrackResource
+from api.contract.tracks import TrackResource
 from console.cli.commands.options import asks_api
 from console.cli.completion import complete_class, complete_task
 from console.cli.formatting import share

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from api.contract.resources import Counts, LiveSource, TaskResource
+from api.contract.counts import Counts
+from api.contract.tasks import LiveSource, TaskResource
 
 NARROW_SPACE = "\u202f"
 _BARS = " ▏▎▍▌▋▊▉█"

@@ -7,7 +7,8 @@ from typing import Any
 
 from textual.widget import Widget
 
-from api.contract.resources import TaskResource, TrackSummary
+from api.contract.tasks import TaskResource
+from api.contract.tracks import TrackSummary
 from console.client import calls
 from console.client.curl import curl
 from console.client.video_input import typed_path

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from textual.widget import Widget
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client.calls import Call
 from console.errors import ApiProblem, ConsoleError, UnreachableError
 from console.tui.api_session import ApiSession

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Label
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 from console.client import calls
 from console.comparison.rerun import Change
 from console.comparison.result import Subject

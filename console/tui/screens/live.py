@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.timer import Timer
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.client.curl import curl
 from console.client.log_stream import is_final

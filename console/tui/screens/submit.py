@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Label, Static
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 from console.client import calls
 from console.client.curl import curl
 from console.client.curl_reader import CurlError, is_curl, read_curl

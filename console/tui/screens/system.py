@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from api.contract.resources import SystemResource, TaskResource, WorkerResource
+from api.contract.system import SystemResource, WorkerResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession

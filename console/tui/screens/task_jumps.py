@@ -7,7 +7,7 @@ from textual.command import Hit, Hits, Provider
 
 from api.contract.query.tasks import TASKS
 from api.contract.query.terms import Among, Query, Word, render
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.printable import printable

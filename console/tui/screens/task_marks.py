@@ -6,7 +6,7 @@ from msgspec import UNSET
 from textual.widget import Widget
 from textual.worker import Worker
 
-from api.contract.resources import TaskPage, TaskResource
+from api.contract.tasks import TaskPage, TaskResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from textual.widget import Widget
 
-from api.contract.resources import TaskPage
+from api.contract.tasks import TaskPage
 from console.client import calls
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession

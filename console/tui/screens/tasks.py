@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.reactive import reactive
 
-from api.contract.resources import TaskPage
+from api.contract.tasks import TaskPage
 from console.client import calls
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import grouped, short_id

@@ -9,7 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from api.contract.resources import TrackResource
+from api.contract.tracks import TrackResource
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.frame_image import Shown, crop, read_jpeg

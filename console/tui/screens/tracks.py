@@ -13,7 +13,7 @@ from textual.containers import Horizontal
 from textual.reactive import reactive
 
 from api.contract.query.tracks import TRACKS
-from api.contract.resources import TrackPage, TrackResource
+from api.contract.tracks import TrackPage, TrackResource
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.formatting import counts_text

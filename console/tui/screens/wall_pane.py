@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.errors import ApiProblem, ConsoleError
 from console.tui.api_session import ApiSession
 from console.tui.drawing.frame_image import Shown, read_jpeg

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Label
 
-from api.contract.resources import WorkerResource
+from api.contract.system import WorkerResource
 from console.client import calls
 from console.errors import ConsoleError
 from console.tui.api_session import ApiSession

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from api.contract.resources import LiveSource, SystemResource, TaskResource
+from api.contract.system import SystemResource
+from api.contract.tasks import LiveSource, TaskResource
 from console.tui.drawing.formatting import duration, grouped, short_id
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.failure_watch import NewFailures

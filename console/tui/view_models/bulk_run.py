@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 
 AT_ONCE = 4
 """Most requests of one action that are under way at a time."""

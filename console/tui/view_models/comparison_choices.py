@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-from api.contract.resources import ModelResource, TaskResource
+from api.contract.models import ModelResource
+from api.contract.tasks import TaskResource
 from console.comparison.rerun import KINDS, Change, read_parameters, resolved, same_source
 from console.comparison.result import steps_of
 from console.errors import RequestWordsError

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from api.contract.query.tasks import TASKS
 from api.contract.query.terms import Among, Compare, Query, Term, render
-from api.contract.resources import FailureGroup
+from api.contract.system import FailureGroup
 from console.tui.drawing.formatting import duration, grouped
 from console.tui.drawing.table_layout import Column, Row
 from console.tui.view_models.task_list import parse_time

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from api.contract.query.tasks import TASKS
 from api.contract.query.terms import Among, Compare, Query, render
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 
 MAX_READ = 1000
 """Tasks of one reading; of more, only the number is known."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from api.contract.resources import SystemResource
+from api.contract.system import SystemResource
 from console.tui.drawing.styled_text import Span
 from console.tui.view_models.connection import ConnectionState
 

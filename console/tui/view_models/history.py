@@ -2,7 +2,7 @@
 
 import msgspec
 
-from api.contract.resources import Status
+from api.contract.tasks import Status
 from console.tui.view_models.task_list import SortKey
 
 MAX_PLACES = 200

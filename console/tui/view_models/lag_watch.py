@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from api.contract.resources import SystemResource
+from api.contract.system import SystemResource
 from streamproc.contract.topics import LIVE, WORKER_GROUP
 
 LASTS_S = 30.0

@@ -6,7 +6,7 @@ mark holds the last known state of its task, which may be one that the list has 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.tui.view_models.task_pages import GAP
 
 MAX_MARKS = 1000

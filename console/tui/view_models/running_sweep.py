@@ -7,7 +7,7 @@ one the list begins again. A task that a whole round did not find runs no more.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 
 PAGE = 200
 PAGES = 5

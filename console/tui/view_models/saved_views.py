@@ -1,6 +1,6 @@
 """View model of saved views: a place of a list, as it is stored. Pure."""
 
-from api.contract.resources import STATUSES
+from api.contract.tasks import STATUSES
 from console.config.values import View
 from console.tui.view_models.history import Place
 from console.tui.view_models.task_list import SORT_KEYS, WINDOWS, SortKey

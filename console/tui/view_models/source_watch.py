@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.contract.resources import LiveSource, TaskResource
+from api.contract.tasks import LiveSource, TaskResource
 from console.tui.view_models.running_sweep import RunningRead
 
 _SILENT_S = 10.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.tui.view_models.running_sweep import RunningRead
 
 MAX_CHECKED = 8

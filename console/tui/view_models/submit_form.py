@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 
 SOURCE = "input[0].url"
 SAMPLING = "input[0].sampling"

@@ -5,13 +5,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from api.contract.resources import (
-    LagResource,
-    PartResource,
-    SandboxResource,
-    SystemResource,
-    TaskResource,
-)
+from api.contract.system import LagResource, PartResource, SandboxResource, SystemResource
+from api.contract.tasks import TaskResource
 from console.tui.drawing.formatting import duration, grouped, rate, short_id, size, sparkline
 from console.tui.drawing.styled_text import Line, Span, length
 from console.tui.drawing.table_layout import Column, Row

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from api.contract.query.tasks import Sort
-from api.contract.resources import Status, TaskResource
+from api.contract.tasks import Status, TaskResource
 from streamproc.contract.source_label import short_name
 
 SortKey = Literal["age", "status", "progress", "fps", "source"]

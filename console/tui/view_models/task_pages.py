@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from api.contract.resources import Counts, TaskPage, TaskResource
+from api.contract.counts import Counts
+from api.contract.tasks import TaskPage, TaskResource
 from console.tui.view_models.task_list import ACTIVE
 
 GAP = "…"

@@ -6,7 +6,7 @@ import msgspec
 
 from api.contract.query.parser import parse
 from api.contract.query.tracks import TRACKS
-from api.contract.resources import TrackPage, TrackResource
+from api.contract.tracks import TrackPage, TrackResource
 from console.client import calls
 from console.client.calls import Call
 from console.tui.drawing.formatting import duration, grouped, short_id

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from api.contract.resources import (
+from api.contract.system import (
     LagSampleResource,
     SystemHistory,
     WorkerResource,

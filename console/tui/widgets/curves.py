@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from api.contract.resources import SystemHistory
+from api.contract.system import SystemHistory
 from console.tui.drawing.styled_text import Line
 from console.tui.view_models.worker_history import Curve, curve_lines
 from console.tui.widgets.canvas import Canvas

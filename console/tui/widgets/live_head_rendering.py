@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.tui.drawing.formatting import (
     STATUS_MARKS,
     bar,

@@ -7,7 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button, Label
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 from console.tui.view_models.submit_form import (
     StepValues,
     class_path,

@@ -6,8 +6,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
+from api.contract.counts import Counts
 from api.contract.query.tasks import TASKS
-from api.contract.resources import STATUSES, Counts, Status
+from api.contract.tasks import STATUSES, Status
 from console.tui.drawing.formatting import counts_text, grouped
 from console.tui.drawing.styled_text import Line
 from console.tui.view_models.task_list import ACTIVE, WINDOWS, TaskFilter

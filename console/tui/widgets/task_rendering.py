@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from api.contract.resources import Progress
+from api.contract.tasks import Progress
 from console.tui.drawing.formatting import (
     STATUS_MARKS,
     bar,

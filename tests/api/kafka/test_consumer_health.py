@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from api.contract.resources import PartResource
+from api.contract.system import PartResource
 from api.kafka.consumer_health import consumer_resource, letter_resources, role_parts
 from api.kafka.global_table import GlobalTable
 from api.metrics import Metrics

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.contract.resources import Live, Record, VideoUrl
+from api.contract.requests import Live, Record, VideoUrl
 from api.errors import InvalidRequestError
 from api.tasks.live_request import live_errors
 from api.tasks.request_parser import ParsedRequest, parse_request

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from api.contract.resources import LiveRecording
+from api.contract.tasks import LiveRecording
 from api.errors import BadRequestError
 from api.log.log_state import LogState
 from api.metrics import Metrics

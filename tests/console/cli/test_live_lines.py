@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from api.contract.resources import ResultResource
+from api.contract.tasks import ResultResource
 from console.cli.chunk_lines import LiveLines
 from console.cli.commands import submit
 from console.cli.commands.submit import follow_to_end

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import UNSET, UnsetType
 
-from api.contract.resources import Progress
+from api.contract.tasks import Progress
 from console.cli.chunk_counts import total_text
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import ProcessRequest
+from api.contract.requests import ProcessRequest
 from console.cli.request_builder import RequestWords, build_request, parse_when
 from console.client.video_input import MAX_UPLOAD_BYTES, video_input
 from console.errors import RequestWordsError

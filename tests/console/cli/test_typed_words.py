@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import StepRequest
+from api.contract.requests import StepRequest
 from api.errors import InvalidRequestError
 from api.tasks.step_parser import read_steps
 from console.cli.main import run

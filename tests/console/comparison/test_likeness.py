@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import ModelPage, ModelResource, TrackPage, TrackResource
+from api.contract.models import ModelPage, ModelResource
+from api.contract.tracks import TrackPage, TrackResource
 from console.client.calls import Call
 from console.comparison.fold import ComparisonFold
 from console.comparison.likeness import MAX_QUESTIONS, likeness

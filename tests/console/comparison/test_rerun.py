@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.contract.resources import ModelResource
+from api.contract.models import ModelResource
 from console.comparison.rerun import (
     Change,
     changed_request,

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from api.contract.query.parser import parse
 from api.contract.query.tasks import TASKS, TaskFacts, matches, parse_sort, sort_value
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from streamproc.contract.source_label import short_name
 
 Params = Mapping[str, Sequence[str]]

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import LiveSource, SystemResource, TaskResource
+from api.contract.system import SystemResource
+from api.contract.tasks import LiveSource, TaskResource
 from console.tui.alert_desk import AlertDesk, notification
 from console.tui.app import ConsoleApp
 from console.tui.screens.alerts import AlertsScreen

@@ -7,7 +7,7 @@ from textual.widgets import Input
 from api.contract.query.parser import parse
 from api.contract.query.tasks import TASKS
 from api.contract.query.terms import Among, Compare
-from api.contract.resources import FailureGroup
+from api.contract.system import FailureGroup
 from console.tui.app import ConsoleApp
 from console.tui.view_models.failure_groups import WINDOW_S, tasks_query
 from console.tui.widgets.table import Listing

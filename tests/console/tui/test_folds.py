@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract.resources import ModelPage, TaskPage, TrackResource
+from api.contract.models import ModelPage
+from api.contract.tasks import TaskPage
+from api.contract.tracks import TrackResource
 from console.client import calls
 from console.client.curl import curl
 from console.errors import ApiProblem, UnreachableError

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from textual.widget import Widget
 
-from api.contract.resources import SystemResource
+from api.contract.system import SystemResource
 from console.client.endpoint import Endpoint
 from console.tui.app import ConsoleApp
 from console.tui.clock import Clock

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import SystemHistory, SystemResource
+from api.contract.system import SystemHistory, SystemResource
 from console.tui.app import ConsoleApp
 from console.tui.view_models.system import WORKER_COLUMNS, ServiceFold
 from console.tui.view_models.worker_history import lag_curves

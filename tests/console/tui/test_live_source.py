@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from textual.widgets import Input
 
-from api.contract.resources import TaskResource, TrackResource
+from api.contract.tasks import TaskResource
+from api.contract.tracks import TrackResource
 from console.tui.app import ConsoleApp
 from console.tui.drawing.formatting import time_of_day
 from console.tui.drawing.styled_text import Line

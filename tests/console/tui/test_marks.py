@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.contract.resources import TaskResource
+from api.contract.tasks import TaskResource
 from console.export.target import ExportTarget, read_target
 from console.tui.app import ConsoleApp
 from console.tui.screens.tasks import TasksTab

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract.resources import Live
+from api.contract.requests import Live
 from console.tui.own_programs import (
     MAX_BYTES,
     NoProgramError,

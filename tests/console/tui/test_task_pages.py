@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract.resources import Counts, Status, TaskPage, TaskResource
+from api.contract.counts import Counts
+from api.contract.tasks import Status, TaskPage, TaskResource
 from console.tui.view_models.task_pages import GAP, TaskPages
 from tests.console.tui.recorded_api import Script
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.contract.resources import SystemHistory
+from api.contract.system import SystemHistory
 from console.tui.app import ConsoleApp
 from console.tui.drawing.plot import plot, resampled
 from console.tui.screens.worker import WorkerScreen

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import psutil
 from msgspec import UNSET
 
-from api.contract.resources import LiveSource, WorkerResource
+from api.contract.system import WorkerResource
+from api.contract.tasks import LiveSource
 from console.cli.request_builder import RequestWords, build_request
 from console.client import calls
 from console.client.log_stream import Following
