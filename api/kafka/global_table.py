@@ -300,8 +300,8 @@ class GlobalTableReader:
             self.n_renewals += 1
 
     def _read(self) -> None:
-        consumer = Consumer(self._config)
-        pulse = ConsumerPulse(consumer, [(name, 0) for name in TOPICS], self._watchdog_s)
+        consumer, asker = Consumer(self._config), Consumer(self._config)
+        pulse = ConsumerPulse(consumer, asker, [(name, 0) for name in TOPICS], self._watchdog_s)
         try:
             self._directory.read_again()
             consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING) for name in TOPICS])
@@ -315,6 +315,7 @@ class GlobalTableReader:
                     )
                     return
         finally:
+            asker.close()
             consumer.close()
 
     def _take(self, messages: Iterable[object]) -> None:

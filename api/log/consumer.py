@@ -127,18 +127,20 @@ class LogConsumer:
 
     def _read(self) -> None:
         consumer = Consumer(reader_config(self._config, "framewire-api"))
+        asker = Consumer(self._archive_config())
         try:
-            if self._assign(consumer):
-                self._run(consumer)
+            if self._assign(consumer, asker):
+                self._run(consumer, asker)
         except Exception:  # noqa: BLE001 - top of a thread: readiness reports it to the operator
             _log.exception("log consumer failed: restarting")
             self._failed = True
             self._tell(self._receiver.on_trouble, "The log consumer failed and is restarting.")
             self._stop.wait(_ASK_S)
         finally:
+            asker.close()
             consumer.close()
 
-    def _assign(self, consumer: Consumer) -> bool:
+    def _assign(self, consumer: Consumer, asker: Consumer) -> bool:
         """Assign the start offsets; retry until Kafka answers. Return False if stopped before.
 
         A replacement consumer continues after the last delivered records.
@@ -150,7 +152,7 @@ class LogConsumer:
             return True
         while not self._stop.is_set():
             try:
-                assigned = self._find_starts(consumer)
+                assigned = self._find_starts(asker)
             except KafkaException as exc:
                 _log.warning("kafka does not answer", error=str(exc))
                 self._tell(self._receiver.on_trouble, "Kafka does not answer.")
@@ -170,30 +172,26 @@ class LogConsumer:
             return True
         return False
 
-    def _find_starts(self, consumer: Consumer) -> Assigned:
-        found = consumer.list_topics(topics.CHUNKS, timeout=_TIMEOUT_S).topics[topics.CHUNKS]
+    def _find_starts(self, asker: Consumer) -> Assigned:
+        found = asker.list_topics(topics.CHUNKS, timeout=_TIMEOUT_S).topics[topics.CHUNKS]
         if found.error is not None:
             return Assigned({}, {})
         partitions = sorted(found.partitions)
-        asker = Consumer(self._archive_config())
-        try:
-            committed = _committed(asker, partitions)
-        finally:
-            asker.close()
+        committed = _committed(asker, partitions)
         starts: dict[int, int] = {}
         ends: dict[int, int] = {}
         for partition in partitions:
-            low, high = consumer.get_watermark_offsets(
+            low, high = asker.get_watermark_offsets(
                 TopicPartition(topics.CHUNKS, partition), timeout=_TIMEOUT_S
             )
             starts[partition] = min(max(committed.get(partition, low), low), high)
             ends[partition] = high
         return Assigned(starts, ends)
 
-    def _run(self, consumer: Consumer) -> None:
+    def _run(self, consumer: Consumer, asker: Consumer) -> None:
         """Deliver records until `close`, or until the consumer makes no progress."""
         places = [(topics.CHUNKS, partition) for partition in self._partitions]
-        pulse = ConsumerPulse(consumer, places, self._watchdog_s)
+        pulse = ConsumerPulse(consumer, asker, places, self._watchdog_s)
         while not self._stop.is_set():
             if not self._flow.wait(_POLL_S):
                 pulse.stalled(waiting_for="archive")
