@@ -205,6 +205,7 @@ class LogReader:
         self._config = consumer_config(client_config(kafka), "framewire-standing", low_latency=True)
         self._consumer = Consumer(self._config)
         self._has_failed = False
+        self._knows_leaders = False
 
     def end(self, partition: int, timeout_s: float = _READ_TIMEOUT_S) -> int:
         """Return the offset that the next record of the partition will get.
@@ -219,6 +220,7 @@ class LogReader:
         except KafkaException as exc:
             self._has_failed = True
             raise LogUnavailableError(f"Kafka does not answer: {exc.args[0]}") from exc
+        self._knows_leaders = True
         return int(high)
 
     def read(self, partition: int, start: int, end: int, task: str) -> Iterator[ChunkRecord]:
@@ -229,7 +231,7 @@ class LogReader:
         if start >= end:
             return
         key = task.encode()
-        self._renew()
+        self._find_leaders(partition)
         try:
             self._consumer.assign([TopicPartition(CHUNKS, partition, start)])
             deadline = time.monotonic() + _READ_TIMEOUT_S
@@ -267,10 +269,16 @@ class LogReader:
     def close(self) -> None:
         self._consumer.close()
 
+    def _find_leaders(self, partition: int) -> None:
+        """Ask Kafka which broker has the partition; else librdkafka does so once a second."""
+        self._renew()
+        if not self._knows_leaders:
+            self.end(partition)
+
     def _renew(self) -> None:
         if self._has_failed:
             old, self._consumer = self._consumer, Consumer(self._config)
-            self._has_failed = False
+            self._has_failed = self._knows_leaders = False
             old.close()
 
     def _passed(self, partition: int, end: int) -> bool:
