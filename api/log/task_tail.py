@@ -14,7 +14,7 @@ import msgspec
 from streamproc.contract.chunk import captured_ms
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import event_data
-from streamproc.contract.records import ChunkRecord
+from streamproc.contract.records import ChunkRecord, started_ms
 
 RECORD_OVERHEAD_BYTES = 600
 _COMPACT_AFTER = 256
@@ -247,14 +247,14 @@ class Tail:
         if verdict is Verdict.CLAIMED:
             self._claim = record.value
             if self._started_ms is None:
-                self._started_ms = record.time_ms
+                self._started_ms = started_ms(record)
         elif verdict is Verdict.ACCEPTED:
             self._accepted.append(record)
             if record.off == 0:
                 self._first = record.value
             self._last = record.value
             if self._started_ms is None:
-                self._started_ms = record.time_ms
+                self._started_ms = started_ms(record)
             if self._fold.closed:
                 self._finished_ms = record.time_ms
         elif verdict is Verdict.SEEN and record.kind == "claim":

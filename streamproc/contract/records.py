@@ -88,6 +88,7 @@ class Claim(msgspec.Struct, frozen=True):
     `attempts` are the providers that failed before this one, oldest first. `life` is the start time
     of the worker's process (`WorkerBeat.started_ms`): with the worker's name it identifies one
     process. `alone`: no other slice ran in that process at the time (`worker.shared_lock`).
+    `started_ms`: the time of the task's first claim; 0 in that one, and in those of older versions.
     """
 
     worker: str
@@ -99,6 +100,7 @@ class Claim(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     life: int = 0
     alone: bool = False
+    started_ms: int = 0
 
 
 class Continue(msgspec.Struct, frozen=True, tag="continue"):
@@ -445,6 +447,16 @@ def decode_claim(value: bytes) -> Claim | None:
     except msgspec.DecodeError:
         return None
     return claim
+
+
+def started_ms(record: ChunkRecord) -> int:
+    """Return when a task started, by the first of its records that a reader sees.
+
+    Earlier claims may be behind the reader's start: a later one says when the first was.
+    """
+    claim = decode_claim(record.value) if record.kind == "claim" else None
+    stated_ms = 0 if claim is None else claim.started_ms
+    return min(stated_ms, record.time_ms) if stated_ms > 0 else record.time_ms
 
 
 def encode_task_message(message: TaskMessage) -> bytes:

@@ -93,4 +93,5 @@ class SliceClaimer:
             parent=parent_of(message),
             attempts=attempts,
             alone=alone,
+            started_ms=task_state.started_ms or 0,
         )

@@ -34,6 +34,7 @@ from streamproc.contract.records import (
     TaskMessage,
     WorkerBeat,
     decode_claim,
+    started_ms,
 )
 from streamproc.errors import TaskStateLostError
 
@@ -158,7 +159,7 @@ class TaskState:
                 self.last_claim = claim
                 self.claims.append(ClaimSeen(claim, self.fold.next_off, record.time_ms))
             if self.started_ms is None:
-                self.started_ms = record.time_ms
+                self.started_ms = started_ms(record)
         elif verdict is Verdict.ACCEPTED:
             self.ckpt = record.ckpt or self.ckpt
             self.pin = record.pin or self.pin

@@ -154,6 +154,7 @@ CLAIM = Claim(
     attempts=(ATTEMPT,),
     life=1767225500000,
     alone=True,
+    started_ms=1767225400000,
 )
 SUBMITTED = Submitted(TASK, PROJECT, 3, 1767225600123, SPEC, POINT, 2.0)
 CONTINUE = Continue(SUBMITTED, 3, POINT, 17, CLAIM, 1767225601000)

@@ -11,7 +11,7 @@ from streamproc.contract.chunk import captured_ms
 from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.framing import event_data
 from streamproc.contract.object_keys import MAX_HASHED_BYTES, Final, SegmentInfo
-from streamproc.contract.records import Attempt, ChunkRecord, decode_claim
+from streamproc.contract.records import Attempt, ChunkRecord, decode_claim, started_ms
 from streamproc.sinks.archive.actions import (
     Action,
     FinalStored,
@@ -198,7 +198,7 @@ class TaskArchive:
         if verdict is Verdict.GAP:
             return verdict
         if self._started_ms is None:
-            self._started_ms = record.time_ms
+            self._started_ms = started_ms(record)
         if self._fold.closed and record.kind == "terminal" and record.epoch == self._fold.epoch:
             self._finished_ms = record.time_ms
         if verdict is Verdict.CLAIMED:

@@ -32,7 +32,7 @@ from streamproc.contract.fold import Fold, Verdict, step
 from streamproc.contract.frame_plan import decode_plan, encode_plan, expected_frames, plan_of
 from streamproc.contract.framing import DONE, event_data, parse_events
 from streamproc.contract.live_url import CAMERA
-from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors
+from streamproc.contract.records import ChunkRecord, Submitted, decode_vectors, started_ms
 from streamproc.contract.source_label import public_url, short_name
 from streamproc.contract.tables import (
     DETECTIONS,
@@ -176,7 +176,7 @@ class IndexedTask:
         before = self.fold
         self.fold, verdict = step(before, record)
         if verdict in {Verdict.CLAIMED, Verdict.ACCEPTED} and self.row.started_ms is None:
-            self._change(started_ms=_unix_ms(record.time_ms), status="running")
+            self._change(started_ms=_unix_ms(started_ms(record)), status="running")
         if verdict is Verdict.CLAIMED:
             self._claim = record.position
         elif verdict is Verdict.ACCEPTED:

@@ -73,9 +73,14 @@ class LogBuilder:
         """May be changed in the middle: logs have events of both orders."""
 
     def claim(
-        self, *, time_ms: int = 0, worker: str = "w", attempts: tuple[Attempt, ...] = ()
+        self,
+        *,
+        time_ms: int = 0,
+        worker: str = "w",
+        attempts: tuple[Attempt, ...] = (),
+        started_ms: int = 0,
     ) -> ChunkRecord:
-        claim = Claim(worker, 0, "local", "f32", "CPU", attempts=attempts)
+        claim = Claim(worker, 0, "local", "f32", "CPU", attempts=attempts, started_ms=started_ms)
         value = msgspec.msgpack.encode(claim)
         return self._record("claim", value, frame=-1, time_ms=time_ms)
 

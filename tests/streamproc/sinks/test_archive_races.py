@@ -278,3 +278,20 @@ def test_the_providers_that_failed_are_in_the_final_also_after_a_restart() -> No
     Process(partition, 2, store).finish(0.0)
     final = msgspec.json.decode(store.get(final_key(PROJECT, log.task)) or b"", type=Final)
     assert final.attempts == failed
+
+
+@pytest.mark.parametrize(("stated_ms", "started_ms"), [(1_000, 1_000), (0, 5_000), (9_000, 5_000)])
+def test_a_task_that_was_claimed_twice_before_its_first_byte_keeps_its_start(
+    stated_ms: int, started_ms: int
+) -> None:
+    """The first claim lies before what the second process reads; older workers did not state it."""
+    partition, store, log = Partition(), MemoryObjects(), LogBuilder(task_id(1))
+    partition.write(log.claim(time_ms=1_000))
+    newest = partition.write(log.claim(time_ms=5_000, started_ms=stated_ms))
+    first = Process(partition, 0, store)
+    first.finish(0.0)
+    assert first.archiver.committable() == newest.position
+    partition.write_all(log.chunk(target(), time_ms=6_000), log.terminal(time_ms=7_000))
+    Process(partition, newest.position, store).finish(0.0)
+    final = msgspec.json.decode(store.get(final_key(PROJECT, log.task)) or b"", type=Final)
+    assert final.started_ms == started_ms
