@@ -1,5 +1,7 @@
 """Chaos with cameras: they vanish, stall, restart and change size, while workers and apis die.
 
+They are recorded. Afterwards each piece plays, and each frame is there, or was lost with a worker.
+
 FRAMEWIRE_CHAOS_SEED, FRAMEWIRE_CHAOS_KILLS and FRAMEWIRE_CHAOS_PAUSE_S set its size.
 """
 
@@ -27,6 +29,7 @@ from tests.chaos.evidence import (
 from tests.chaos.fleet import Fleet
 from tests.chaos.gremlin import Gremlin
 from tests.chaos.kafka import ProxiedKafka
+from tests.chaos.recordings import check_answers, check_frames, check_pieces, recording_of
 from tests.chaos.test_chaos import N_KILLS, PAUSE_S, SEED
 from tests.engines import S3Server
 from tests.live.camera import Camera, camera
@@ -97,7 +100,7 @@ def test_a_cameras_log_is_one_log_whatever_happens(
     kafka: ProxiedKafka, s3_server: S3Server, tmp_path: Path
 ) -> None:
     open_cameras = ExitStack()
-    shown = film(str(CLIP), (416, 240), fps=10, gop=10, n_pictures=120)
+    shown = film(str(CLIP), (416, 240), fps=10, gop=10, n_pictures=120, is_numbered=True)
     cameras = [open_cameras.enter_context(camera(shown)) for _ in range(N_CAMERAS)]
     hosts = ",".join(f"127.0.0.1:{one.port}" for one in cameras)
     fleet = Fleet(kafka, s3_server, tmp_path, private_hosts=hosts)
@@ -129,6 +132,10 @@ def test_a_cameras_log_is_one_log_whatever_happens(
         for client in clients:
             assert bytes(client.log) == logs[client.task]
             check_live_chunks(chunks_of(logs[client.task]))
+        recorded = [
+            checked_recording(fleet, s3_server, project, key, client.task, logs[client.task])
+            for client in clients
+        ]
         wait_for_archive(s3_server, project, logs, [client.task for client in clients])
         wait_for_index(fleet)
     finally:
@@ -138,18 +145,43 @@ def test_a_cameras_log_is_one_log_whatever_happens(
     assert [found for found in findings_of_index(fleet) if found.task in mine] == []
     told = [summary(chunks_of(logs[client.task])) for client in clients]
     sys.stdout.write(
-        f"\nfaults: {dict(gremlin.done)}; of cameras: {dict(faults.done)}; logs: {told}\n"
+        f"\nfaults: {dict(gremlin.done)}; of cameras: {dict(faults.done)}; logs: {told}; "
+        f"recordings: {recorded}\n"
     )
 
 
 def begun(fleet: Fleet, key: str, one: Camera, number: int) -> StreamClient:
     body: dict[str, object] = {
-        "input": [{"type": "video_url", "url": one.url(), "sampling": {"mode": "fps", "value": 5}}],
+        "input": [
+            {
+                "type": "video_url",
+                "url": one.url(),
+                "sampling": {"mode": "fps", "value": 5},
+                "live": {"record": {"retention_s": 3600}},
+            }
+        ],
         "steps": [{"model": "detect", "parameters": {"classes": ["pedestrian"]}}],
     }
     client = StreamClient(fleet, key, submit(fleet, key, body, f"camera-{number}"), SEED + number)
     client.start()
     return client
+
+
+def checked_recording(
+    fleet: Fleet, s3: S3Server, project: str, key: str, task: str, log: bytes
+) -> dict[str, int]:
+    """Check what is recorded of a task that has ended; return what there is, and is not."""
+    frames = frames_of(chunks_of(log))
+    recording = recording_of(s3, project, task)
+    deadline_s = time.monotonic() + 60.0
+    while recording.frame(frames[-1].frame_index) is None:  # its piece ended with the task
+        assert time.monotonic() < deadline_s, "the end of the recording is not stored"
+        time.sleep(0.5)
+        recording = recording_of(s3, project, task)
+    check_pieces(recording)
+    n_lost = check_frames(recording, frames)
+    check_answers(fleet, key, task, recording, frames)
+    return {"pieces": len(recording.pieces), "frames": len(frames), "lost": n_lost}
 
 
 def cancelled(fleet: Fleet, key: str, task: str) -> None:

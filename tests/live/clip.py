@@ -22,7 +22,8 @@ _NAMES = {codec: name for name, codec in CODECS.items()}
 class Clip:
     """A clip whose picture n shows the number n, made when its pictures are first asked for.
 
-    With `path`, it shows every `step`-th picture of that video file instead.
+    With `path`, it shows every `step`-th picture of that video file instead, with the number over
+    it if it `is_numbered`.
     """
 
     codec: str
@@ -33,6 +34,7 @@ class Clip:
     has_keyframes: bool = True
     path: str | None = None
     step: int = 1
+    is_numbered: bool = False
 
     @property
     def pictures(self) -> tuple[tuple[bytes, ...], ...]:
@@ -72,10 +74,17 @@ def clip(
 
 
 def film(
-    path: str, size: tuple[int, int], *, fps: int, gop: int, n_pictures: int, step: int = 1
+    path: str,
+    size: tuple[int, int],
+    *,
+    fps: int,
+    gop: int,
+    n_pictures: int,
+    step: int = 1,
+    is_numbered: bool = False,
 ) -> Clip:
     """Return a clip of the first pictures of a video file, every `step`-th of them."""
-    return Clip("h264", size, fps, gop, n_pictures, path=path, step=step)
+    return Clip("h264", size, fps, gop, n_pictures, path=path, step=step, is_numbered=is_numbered)
 
 
 @cache
@@ -107,14 +116,23 @@ def _shown(of: Clip) -> Iterator[av.VideoFrame]:
         yield from (_picture(number, of.size) for number in range(of.n_pictures))
         return
     with av.open(of.path) as source:
-        for frame in islice(source.decode(video=0), 0, of.n_pictures * of.step, of.step):
-            yield frame.reformat(*of.size)
+        frames = islice(source.decode(video=0), 0, of.n_pictures * of.step, of.step)
+        for number, frame in enumerate(frames):
+            if not of.is_numbered:
+                yield frame.reformat(*of.size)
+                continue
+            image = frame.reformat(*of.size, format="rgb24").to_ndarray()
+            yield av.VideoFrame.from_ndarray(_with_number(image, number), format="rgb24")
 
 
 def _picture(number: int, size: tuple[int, int]) -> av.VideoFrame:
     width, height = size
     image = np.full((height, width, 3), 90, np.uint8)
     image[_BLOCK:, :, 1] = np.arange(width, dtype=np.uint8)[None, :] + np.uint8(number)
+    return av.VideoFrame.from_ndarray(_with_number(image, number), format="rgb24")
+
+
+def _with_number(image: np.ndarray, number: int) -> np.ndarray:
     for bit in range(N_BITS):
         image[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = 255 * (number >> bit & 1)
-    return av.VideoFrame.from_ndarray(image, format="rgb24")
+    return image
