@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,9 +66,12 @@ class Seen:
 
 @contextmanager
 def stack_with_camera(
-    directory: Path, shown: Clip | None = None
+    directory: Path, shown: Clip | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Addresses, Camera]]:
-    """Run a camera that asks for a login, and a stack that knows it as `camera:gate`."""
+    """Run a camera that asks for a login, and a stack that knows it as `camera:gate`.
+
+    `settings`: further environment variables of the stack.
+    """
     shown = shown or film(str(CLIP), (640, 480), fps=_FPS, gop=_FPS, n_pictures=120)
     with camera(shown, login=LOGIN) as gate:
         sources = directory / "sources.toml"
@@ -80,6 +83,7 @@ def stack_with_camera(
             "GATE_USER": LOGIN[0],
             "GATE_PASSWORD": LOGIN[1],
             env.SOURCES: str(sources),
+            **(settings or {}),
         }
         arguments = [
             f"--data={directory / 'data'}",
