@@ -20,12 +20,14 @@ class ModelError(Exception):
 
 
 class UnknownModelError(ModelError):
-    """No model has this name; `available` lists every name that works."""
+    """No model has this name; `available` lists every name that works, `similar` one like it."""
 
-    def __init__(self, name: str, available: Sequence[str]) -> None:
+    def __init__(self, name: str, available: Sequence[str], similar: str | None = None) -> None:
         self.name = name
         self.available = tuple(available)
-        super().__init__(f"unknown model {name!r}; available: {', '.join(available) or 'none'}")
+        meant = f"; did you mean {similar!r}?" if similar is not None else ""
+        listed = ", ".join(available) or "none"
+        super().__init__(f"unknown model {name!r}; available: {listed}{meant}")
 
 
 class InvalidParametersError(ModelError):

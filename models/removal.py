@@ -1,5 +1,6 @@
 """Removal of a user's own model, as `framewire models remove` does."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +20,9 @@ def removable_model(registry: Registry, name: str) -> Manifest:
     named = [m for m in registry.list() if name in {m.ref, m.name}]
     own = [manifest for manifest in named if not ships(manifest)]
     if not named:
-        users = (manifest.ref for manifest in registry.list() if not ships(manifest))
-        raise UnknownModelError(name, tuple(users))
+        users = [manifest.ref for manifest in registry.list() if not ships(manifest)]
+        names = [*users, *(ref.partition("@")[0] for ref in users)]
+        raise UnknownModelError(name, users, next(iter(get_close_matches(name, names, 1)), None))
     if not own:
         raise RemovalRefusedError(f"{named[0].ref} ships with the product: it cannot be removed")
     if len(own) > 1:

@@ -78,6 +78,19 @@ def test_a_feature_model_goes_after_its_text_encoder(registry: Registry, tmp_pat
     assert remove_model(registry, "clip").ref == "clip@1"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("mien", "mine"), ("mine@2", "mine@1"), ("something", None)]
+)
+def test_a_name_like_a_users_is_suggested(
+    registry: Registry, typed: str, meant: str | None
+) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        removable_model(registry, typed)
+    assert caught.value.available == ("mine@1",)
+    suggestion = f"; did you mean {meant!r}?" if meant else ""
+    assert str(caught.value) == f"unknown model {typed!r}; available: mine@1{suggestion}"
+
+
 def test_asking_removes_nothing(registry: Registry) -> None:
     assert removable_model(registry, "mine").ref == "mine@1"
     assert registry.resolve("mine@1").directory.is_dir()

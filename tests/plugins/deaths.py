@@ -18,8 +18,8 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-_HANGS_S = 300
-"""Longer than a test's own limit, which a test that waits in native code does not notice."""
+_GRACE_S = 60.0
+"""After a test's own limit, which a test that waits in native code does not notice."""
 
 
 class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
@@ -97,7 +97,7 @@ class _LastWords:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         faulthandler.unregister(signal.SIGTERM)  # a test may have had a handler of its own
         faulthandler.register(signal.SIGTERM, self._out, all_threads=True, chain=True)
-        faulthandler.dump_traceback_later(_HANGS_S, exit=True, file=self._out)
+        faulthandler.dump_traceback_later(limit_s(item) + _GRACE_S, exit=True, file=self._out)
         try:
             return (yield)
         finally:
@@ -109,6 +109,13 @@ class _LastWords:
             traceback.print_stack(file=self._out)
             self._out.flush()
         self._exit(status)
+
+
+def limit_s(item: pytest.Item) -> float:
+    """Return the test's own limit: of its mark, or that of all."""
+    mark = item.get_closest_marker("timeout")
+    given = (*mark.args, mark.kwargs.get("timeout"))[0] if mark is not None else None
+    return float(given or item.config.getini("timeout"))
 
 
 def _status(node: WorkerController) -> str:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.plugins.deaths import limit_s
 from tests.plugins.inner_run import run_pytest
 
 WAYS = {
@@ -44,3 +45,12 @@ def test_it_is_said_who_ended_a_process_and_how(said: str, way: str) -> None:
     assert f"it ran test_zzz_{way}.py::test_dies" in said
     if way != "a_signal":  # nobody can say a last word then
         assert re.search(rf'test_middle_{way}.py", line \d+,? in test_dies', said), said
+
+
+@pytest.mark.timeout(600)
+def test_a_test_that_may_take_longer_is_not_ended_before(request: pytest.FixtureRequest) -> None:
+    assert limit_s(request.node) == 600
+
+
+def test_the_limit_of_all_is_that_of_a_test_without_a_mark(request: pytest.FixtureRequest) -> None:
+    assert limit_s(request.node) == 240

@@ -39,6 +39,7 @@ COLUMNS = (
     Column("age", "AGE", 6, right=True),
     Column("source", "SOURCE", 18, flex=3),
     Column("steps", "STEPS", 16, flex=2, rank=3),
+    Column("tracks", "TRACKS", 6, right=True, rank=4),
     Column("provider", "PROVIDER", 9, rank=6),
     Column("task", "TASK", 7, rank=5),
 )
@@ -76,6 +77,7 @@ def task_row(view: TaskView, now: datetime, *, is_marked: bool = False) -> Row:
             ((duration((now - created).total_seconds()), "dim"),),
             ((view.source, ""),) if view.source else unknown,
             _steps(task.steps) if task.steps else unknown,
+            unknown if task.tracks is UNSET else ((grouped(task.tracks), ""),),
             ((task.provider, "dim"),) if task.provider else unknown,
             ((short_id(task.id), "dim"),),
         ),
