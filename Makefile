@@ -10,12 +10,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PACKAGES := api console models streamproc
 PATHS := $(PACKAGES) tests benchmarks examples docs deploy
-# Four processes more than there are cores, as some always wait; but those of `make unit` compute,
-# and each process imports and collects everything first. JOBS=0 runs all in one.
-JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + $(WAITING))))
-WAITING := 4
-unit coverage: WAITING := 1
-PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# Four processes more than there are cores: some always wait. JOBS=0 runs all in one.
+JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 4)))
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What most processes import is compiled once; else each of those that start together compiles it.
 COMPILED := PIL _pytest aiokafka anyio av boto3 botocore click clickhouse_connect confluent_kafka faust httpcore httpx \
 	hypothesis litestar mode msgspec numpy openvino polyfactory pydantic rich structlog textual uvicorn

@@ -117,7 +117,7 @@ def test_sound_alone_that_goes_on_is_a_loss(server: MediaServer) -> None:
             time.sleep(0.02)
 
     server.paths["/padding"] = lambda _: Reply(padding())
-    _, loss = read_all(opened(server, "/padding", stall_s=0.5))
+    _, loss = read_all(opened(server, "/padding", stall_s=1.5))
     assert isinstance(loss, SourceTimeoutError)
     assert "no picture" in str(loss)
 
