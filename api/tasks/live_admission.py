@@ -27,7 +27,10 @@ class LiveAdmission:
         self._promises = Promises()
 
     async def wait_for_start(self, spec: TaskSpec, now_ms: int) -> None:
-        """Wait while the only workers with room have no partition yet, `START_WAIT_S` at most."""
+        """Wait while no worker is alive, or those with room have no partition.
+
+        `START_WAIT_S` at most.
+        """
         until_s = time.monotonic() + START_WAIT_S
         while self._is_starting(spec, now_ms) and time.monotonic() < until_s:  # noqa: ASYNC110 - heartbeats come in another thread
             await asyncio.sleep(_LOOK_S)

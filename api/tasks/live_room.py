@@ -23,12 +23,12 @@ PROMISE_MS = 10_000
 class NoRoomError(Exception):
     """No worker has a free live slot. `slots` and `busy` are those of all workers together.
 
-    `is_starting`: one would have room, but has no partition yet. It is given some in a moment.
+    `is_starting`: none is alive, or one would have room, but has no partition yet. One that has
+    just started has both in a moment.
     """
 
-    def __init__(self, slots: int, busy: int, *, is_starting: bool = False) -> None:
-        why = ", and the workers with free ones have no partition" if is_starting else ""
-        super().__init__(f"{busy} of {slots} live slots are in use{why}")
+    def __init__(self, said: str, slots: int, busy: int, *, is_starting: bool) -> None:
+        super().__init__(said)
         self.slots, self.busy, self.is_starting = slots, busy, is_starting
 
 
@@ -61,9 +61,13 @@ def partitions_with_room(
                 best, most = partitions, beat.live_slots - busy
             else:
                 is_starting = True
-    if not best:
-        raise NoRoomError(n_slots, n_busy, is_starting=is_starting)
-    return best
+    if best:
+        return best
+    if not beats:
+        raise NoRoomError("no worker is alive", 0, 0, is_starting=True)
+    why = ", and the workers with free ones have no partition" if is_starting else ""
+    said = f"{n_busy} of {n_slots} live slots are in use{why}"
+    raise NoRoomError(said, n_slots, n_busy, is_starting=is_starting)
 
 
 class Promises:

@@ -45,7 +45,7 @@ def test_no_room_is_said_with_the_numbers_of_all() -> None:
     beats = [beat("a", (0,), 2, 2), beat("b", (1,), 3, 2)]
     with pytest.raises(NoRoomError, match="5 of 5 live slots are in use"):
         partitions_with_room(beats, {1: 1})
-    with pytest.raises(NoRoomError, match="0 of 0"):
+    with pytest.raises(NoRoomError, match="no worker is alive"):
         partitions_with_room([], {})
 
 
@@ -134,7 +134,6 @@ async def test_a_worker_that_has_no_partition_yet_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "beats",
     [
-        [],
         [beat("a", (0,), 1, 1)],
         [beat("a", (), 1, 1)],
         [beat("a", (), 1, 0), beat("b", (0,), 1, 0)],
@@ -145,6 +144,19 @@ async def test_nobody_waits_for_room_that_a_start_does_not_bring(beats: list[Wor
     await asyncio.sleep(0)
     assert waiting.done()
     await waiting
+
+
+async def test_the_first_worker_of_all_is_waited_for() -> None:
+    """It may be ready before the api has read its first heartbeat."""
+    beats: list[WorkerBeat] = []
+    admission = LiveAdmission(lambda: beats)
+    waiting = asyncio.create_task(admission.wait_for_start(spec(), NOW_MS))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    beats.append(beat("a", (1,), 3, 0))
+    await asyncio.wait_for(waiting, 3.0)
+    with admission.partition("vt_1", spec(), NOW_MS) as partition:
+        assert partition == 1
 
 
 async def test_a_worker_that_is_given_no_partition_is_waited_for_in_vain(
