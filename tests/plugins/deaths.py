@@ -9,15 +9,17 @@ import faulthandler
 import os
 import signal
 import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TextIO
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
+_WORDS = "last_words"
 _GRACE_S = 60.0
 """After a test's own limit, which a test that waits in native code does not notice."""
 
@@ -64,7 +66,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
-        config.pluginmanager.register(_LastWords(), "last words")
+        path = Path(config.workerinput[_WORDS])
+        config.pluginmanager.register(_LastWords(path), "last words")
     elif config.getoption("dist", "no") != "no":
         config.pluginmanager.register(_Obituaries(config), "obituaries")
 
@@ -74,21 +77,32 @@ class _Obituaries:
 
     def __init__(self, config: pytest.Config) -> None:
         self._terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+        self._folder = TemporaryDirectory(prefix="pytest-last-words-")
+
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        node.workerinput[_WORDS] = str(self._words(node))
 
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:
         if error:
-            self._terminal.write_line(f"\n{node.gateway.id} ended: {_status(node)}")
+            status = _status(node)
+            self._terminal.write_line(f"\n{node.gateway.id} ended: {status}")
+            self._terminal.write(self._words(node).read_text(errors="replace"))
+
+    def pytest_unconfigure(self) -> None:
+        self._folder.cleanup()
+
+    def _words(self, node: WorkerController) -> Path:
+        return Path(self._folder.name, node.gateway.id)
 
     def pytest_handlecrashitem(self, crashitem: str) -> None:
         self._terminal.write_line(f"\nit ran {crashitem}")
 
 
 class _LastWords:
-    """In each process that runs tests."""
+    """In each process that runs tests. Each has a file: two that die at once would share a line."""
 
-    def __init__(self) -> None:
-        assert sys.__stderr__ is not None
-        self._out: TextIO = os.fdopen(os.dup(sys.__stderr__.fileno()), "w")
+    def __init__(self, path: Path) -> None:
+        self._out: TextIO = path.open("w")
         self._pid = os.getpid()
         self._exit = os._exit
         os._exit = self._tell_and_exit
