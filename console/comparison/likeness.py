@@ -4,8 +4,9 @@ Boxes match tracks of the same pictures. The vector finds an object again at ano
 another video.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from api.contract.models import ModelResource
 from api.contract.tracks import TrackResource
 from console.client import calls
 from console.client.calls import Call
-from console.comparison.fold import ComparisonFold, Track
+from console.comparison.fold import ComparisonFold
 from console.comparison.report import Compared, Comparison, Difference
 from console.comparison.rerun import resolved
 from console.errors import ApiProblem
@@ -64,15 +65,20 @@ def questions(
     spaces = [_feature_models(side, models) for side in (found.a, found.b)]
     if not spaces[0] or spaces[0] != spaces[1]:
         return ()
-    asked = (_question(one, found, fold) for one in found.differences)
-    return tuple(one for one in asked if one is not None)[:MAX_QUESTIONS]
+    tracks = {found.a.task: fold.tracks_a, found.b.task: fold.tracks_b}
+    if not all(any(track.has_vector for track in side.values()) for side in tracks.values()):
+        return ()
+    asked = (_question(one, found) for one in found.differences)
+    with_vector = (
+        one for one in asked if one is not None and tracks[one.task][one.track].has_vector
+    )
+    return tuple(islice(with_vector, MAX_QUESTIONS))
 
 
 def with_likeness(found: Comparison, nearest: Mapping[Question, TrackResource]) -> Comparison:
     """Return the comparison with the nearest track of each that was asked for."""
-    by_track = {(question.task, question.track): track for question, track in nearest.items()}
     return replace(
-        found, differences=tuple(_with_nearest(one, found, by_track) for one in found.differences)
+        found, differences=tuple(_with_nearest(one, found, nearest) for one in found.differences)
     )
 
 
@@ -81,25 +87,20 @@ def _feature_models(side: Compared, models: Sequence[ModelResource]) -> set[str]
     return {model.id for model in steps if model is not None and model.kind == "feature"}
 
 
-def _question(one: Difference, found: Comparison, fold: ComparisonFold) -> Question | None:
-    if one.kind == "lost" and fold.tracks_a[one.a[0]].has_vector and _any(fold.tracks_b.values()):
+def _question(one: Difference, found: Comparison) -> Question | None:
+    """Return what to ask of a lost or a new track; None of other differences."""
+    if one.kind == "lost":
         return Question(found.a.task, one.a[0], found.b.task)
-    if one.kind == "new" and fold.tracks_b[one.b[0]].has_vector and _any(fold.tracks_a.values()):
+    if one.kind == "new":
         return Question(found.b.task, one.b[0], found.a.task)
     return None
 
 
-def _any(tracks: Iterable[Track]) -> bool:
-    return any(track.has_vector for track in tracks)
-
-
 def _with_nearest(
-    one: Difference, found: Comparison, by_track: Mapping[tuple[str, int], TrackResource]
+    one: Difference, found: Comparison, nearest: Mapping[Question, TrackResource]
 ) -> Difference:
-    if one.kind == "lost":
-        nearest = by_track.get((found.a.task, one.a[0]))
-    else:
-        nearest = by_track.get((found.b.task, one.b[0])) if one.kind == "new" else None
-    if nearest is None or not isinstance(nearest.distance, float):
+    question = _question(one, found)
+    track = None if question is None else nearest.get(question)
+    if track is None or not isinstance(track.distance, float):
         return one
-    return replace(one, like=nearest.track_id, distance=round(nearest.distance, 4))
+    return replace(one, like=track.track_id, distance=round(track.distance, 4))
