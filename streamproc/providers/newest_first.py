@@ -113,14 +113,13 @@ class NewestFirst:
 
     def _advance(self) -> None:
         """Begin with the frame that waits, if it can be perceived now."""
-        is_ready = self._waiting is not None and self._is_ready(self._waiting.shape)
         waiting = self._waiting
-        if waiting is None or not (self.is_full or is_ready):
+        if waiting is None:
             return
         if self.is_full:
             self._waiting = None
             self._drop(waiting, "sampling")
-        elif len(self._places) < IN_PERCEPTION:
+        elif self._is_ready(waiting.shape) and len(self._places) < IN_PERCEPTION:
             self._waiting = None
             self._submit(waiting)
 
