@@ -15,11 +15,11 @@ from litestar import Litestar
 from litestar.testing import RequestFactory
 
 from api.app import create_app
-from api.contract import models, problem, projects, requests, system, tasks, tracks
+from api.contract import counts, models, problem, projects, requests, system, tasks, tracks
 from api.routes.openapi import DocumentPlugin
 from api.settings import Settings
 
-CONTRACT = (models, problem, projects, requests, system, tasks, tracks)
+CONTRACT = (counts, models, problem, projects, requests, system, tasks, tracks)
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 LARGEST = 2**53 - 1  # no limit but that of JSON's numbers
 INTRODUCTION = """\
