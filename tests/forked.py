@@ -49,17 +49,14 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs."""
-        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
-            self._take()
+        self._look(0.0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once there is one. Raises `subprocess.TimeoutExpired`."""
+        self._look(timeout)
         if self.returncode is None:
-            if not select.select([self._status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(["forked program"], timeout or 0.0)
-            self._take()
-        assert self.returncode is not None
+            raise subprocess.TimeoutExpired(["forked program"], timeout or 0.0)
         return self.returncode
 
     def send_signal(self, signum: int) -> None:
@@ -70,10 +67,16 @@ class ForkedProcess:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def _take(self) -> None:
-        text = os.read(self._status, 16)
-        os.close(self._status)
-        self.returncode = int(text) if text else -signal.SIGKILL  # the server was killed
+    def _look(self, timeout_s: float | None) -> None:
+        """Take the exit code if there is one within this time; None: wait for it."""
+        if self.returncode is not None:
+            return
+        waiting = select.poll()  # select() refuses descriptors from 1024 on; chDB opens hundreds
+        waiting.register(self._status, select.POLLIN)
+        if waiting.poll(None if timeout_s is None else timeout_s * 1000):
+            text = os.read(self._status, 16)
+            os.close(self._status)
+            self.returncode = int(text) if text else -signal.SIGKILL  # the server was killed
 
 
 class _Server:
